@@ -1,0 +1,40 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Masses, mass maps and ages of star clusters from their light.
+
+The modules, each of which imports only from those above it:
+
+=========================  ==============================================================================
+``units``                  constants, N-body units, and the door through which quantities become numbers
+``cluster_model``          `ClusterModel`: what one simulated cluster is
+``photometry``             bolometric correction and V-band luminosity
+``snapshot``               `Snapshot`: the stars of a cluster at one age
+``simulation.stellar``     mass, luminosity, radius and type of a star at an age
+``simulation.initial``     positions, velocities and masses at the start
+``simulation.tides``       tidal radius on a galactic orbit
+``simulation.kernels``     potential, relaxation, orbit sampling: arrays in, arrays out
+``simulation.evolve``      the time loop, the energy ledger
+``simulation.run``         folders, checkpoints, many models
+``plotting``               figures
+``scripts``                one thin ``main`` per command
+=========================  ==============================================================================
+
+``import pidoc`` is light: the names below are loaded when they are first used.
+"""
+
+from importlib import import_module
+
+__version__ = '0.1.dev0'
+
+_HOME = {'ClusterModel': 'pidoc.cluster_model'}
+
+__all__ = ['ClusterModel', '__version__']
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__():
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,161 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Constants and the one door through which quantities become plain numbers.
+
+Outside, everything that has a unit is an `~astropy.units.Quantity`. Inside, arrays are plain floats in solar
+masses, parsecs, million years and km/s. `to_value` is the way in: it checks what it lets through. The way out
+is to multiply by the unit. Only the simulation uses N-body units (`HenonUnits`).
+"""
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+from astropy import constants
+from astropy import units as u
+
+__all__ = ['G', 'G_MYR', 'KMS_IN_PC_PER_MYR', 'SOLAR_MBOL', 'SOLAR_MV', 'SOLAR_TEFF', 'HenonUnits', 'to_value']
+
+G = constants.G.to_value(u.pc * (u.km / u.s) ** 2 / u.Msun)
+"""Gravitational constant [pc (km/s)^2 / Msun] (CODATA 2018, as in `astropy.constants`)."""
+
+G_MYR = constants.G.to_value(u.pc ** 3 / (u.Msun * u.Myr ** 2))
+"""Gravitational constant [pc^3 / (Msun Myr^2)]."""
+
+KMS_IN_PC_PER_MYR = (u.km / u.s).to(u.pc / u.Myr)
+"""One km/s in pc/Myr."""
+
+SOLAR_MV = 4.83
+"""Absolute magnitude of the Sun in Johnson V, Vega system (Binney & Merrifield 1998, table 2.1)."""
+
+SOLAR_MBOL = 4.74
+"""Absolute bolometric magnitude of the Sun (IAU 2015 resolution B2)."""
+
+SOLAR_TEFF = 5772.0
+"""Effective temperature of the Sun [K] (nominal value, IAU 2015 resolution B3)."""
+
+
+def to_value(quantity, unit, name, *, positive=False, non_negative=False):
+    """Turn a quantity into plain numbers in a given unit, after checking them.
+
+    Parameters
+    ----------
+    quantity : `~astropy.units.Quantity`
+        Scalar or array, in any unit that converts to ``unit``.
+    unit : unit-like
+        The unit of the returned numbers.
+    name : str
+        What the quantity is; every error starts with it.
+    positive, non_negative : bool, optional
+        Whether each value must be above zero, or at least zero.
+
+    Returns
+    -------
+    float or `~numpy.ndarray`
+        A float for a scalar, else a new float64 array of the same shape: never a view of the input.
+
+    Raises
+    ------
+    TypeError
+        If ``quantity`` is no Quantity.
+    `~astropy.units.UnitConversionError`
+        If its dimension is not that of ``unit``.
+    ValueError
+        If a value is NaN, infinite, or of a sign that is not allowed.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.units import to_value
+    >>> to_value(0.5 * u.kpc, u.pc, 'half_mass_radius', positive=True)
+    500.0
+    >>> to_value(3.2, u.pc, 'half_mass_radius')
+    Traceback (most recent call last):
+        ...
+    TypeError: half_mass_radius must be an astropy Quantity in pc, received 3.2
+    """
+    unit = u.Unit(unit)
+    if not isinstance(quantity, u.Quantity):
+        raise TypeError(f'{name} must be an astropy Quantity in {unit}, received {quantity!r}')
+    try:
+        value = np.array(quantity.to_value(unit), dtype=float)
+    except u.UnitConversionError:
+        raise u.UnitConversionError(
+            f'{name} must have a unit that converts to {unit}, received {_show(quantity)}') from None
+    _check(value, quantity, np.isfinite(value), f'{name} must be finite')
+    if positive:
+        _check(value, quantity, value > 0, f'{name} must be positive')
+    if non_negative:
+        _check(value, quantity, value >= 0, f'{name} must not be negative')
+    return value if value.ndim else float(value)
+
+
+def _check(value, quantity, good, rule):
+    """Raise a ValueError that shows the first value that breaks the rule."""
+    if not good.all():
+        bad = quantity if value.ndim == 0 else quantity.reshape(-1)[int(np.argmin(good.reshape(-1)))]
+        raise ValueError(f'{rule}, received {_show(bad)}')
+
+
+def _show(quantity):
+    """Short text of a quantity: its value if it is a scalar, else its unit and shape."""
+    if quantity.ndim == 0:
+        return str(quantity).strip()
+    return f"an array of shape {quantity.shape} in '{quantity.unit}'"
+
+
+@dataclass(frozen=True)
+class HenonUnits:
+    """N-body units of a cluster: G = 1 and the given mass and length are 1.
+
+    With the total mass and the virial radius ``G M^2 / (2 |W|)`` they are the units of Hénon (1971;
+    Heggie & Mathieu 1986), in which a cluster in equilibrium has the total energy -1/4.
+
+    Parameters
+    ----------
+    mass : float
+        Unit of mass [Msun].
+    length : float
+        Unit of length [pc].
+
+    Raises
+    ------
+    ValueError
+        If one of them is not a positive, finite number.
+
+    Examples
+    --------
+    >>> from pidoc.units import HenonUnits
+    >>> units = HenonUnits(mass=1e4, length=1.0)
+    >>> print(f'{units.time:.4f} Myr, {units.velocity:.4f} km/s')
+    0.1491 Myr, 6.5581 km/s
+    """
+
+    mass: float
+    length: float
+
+    def __post_init__(self):
+        for name in ('mass', 'length'):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
+                raise ValueError(f'the Henon unit of {name} must be a positive number, received {value!r}')
+
+    @property
+    def time(self):
+        """Unit of time, ``sqrt(length^3 / (G mass))`` [Myr]."""
+        return math.sqrt(self.length ** 3 / (G_MYR * self.mass))
+
+    @property
+    def velocity(self):
+        """Unit of velocity, ``sqrt(G mass / length)`` [km/s]."""
+        return math.sqrt(G * self.mass / self.length)
+
+    @property
+    def energy(self):
+        """Unit of energy, ``G mass^2 / length`` [Msun (km/s)^2]."""
+        return G * self.mass ** 2 / self.length
+
+    @property
+    def density(self):
+        """Unit of mass density, ``mass / length^3`` [Msun / pc^3]."""
+        return self.mass / self.length ** 3
