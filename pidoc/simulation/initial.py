@@ -1,0 +1,430 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Initial conditions: masses, positions and velocities of the stars of a new cluster.
+
+A cluster is spherical and isotropic, its stellar masses do not depend on position, and it starts
+in virial equilibrium. Two density profiles are known, Plummer's (drawn as by Aarseth, Henon &
+Wielen 1974) and King's (1966), and two mass functions, that of Kroupa (2001) and equal masses.
+
+Inside this module everything is a plain float: Msun, pc, km/s. The functions that draw a profile
+work with G = M = 1 and the profile's own length; `initial_conditions` gives them their units.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from pidoc.cluster_model import KROUPA_BREAK, KROUPA_SLOPES
+from pidoc.units import G
+
+__all__ = [
+    'InitialConditions', 'KingStructure', 'initial_conditions', 'king', 'king_density',
+    'king_structure', 'kroupa_masses', 'plummer', 'plummer_radius', 'shell_energies',
+    'virialised',
+]
+
+# Share of a Plummer model's mass that is drawn. The rest lies beyond 122 scale radii, outside any
+# tidal radius met in practice, and would only spoil moments of the radius.
+PLUMMER_MASS_FRACTION = 0.9999
+
+# Lowest mass at which the shallower slope of Kroupa (2001, eq. 2) holds [Msun].
+KROUPA_LIMIT = 0.08
+
+# The central potentials for which the integration has been checked.
+KING_W0_LIMITS = (0.1, 15.0)
+
+
+class InitialConditions(NamedTuple):
+    """Stars of a new cluster, sorted by radius.
+
+    Attributes
+    ----------
+    mass : ndarray, shape (n,)
+        Stellar masses [Msun].
+    radius : ndarray, shape (n,)
+        Distances from the centre [pc], increasing.
+    v_r : ndarray, shape (n,)
+        Radial velocities [km/s].
+    v_t : ndarray, shape (n,)
+        Tangential speeds [km/s], not negative.
+    """
+
+    mass: np.ndarray
+    radius: np.ndarray
+    v_r: np.ndarray
+    v_t: np.ndarray
+
+
+def initial_conditions(model):
+    """Draw the stars of a cluster.
+
+    The half-mass radius asked for is that of the analytic profile (the whole Plummer model, the
+    King model), so that of one realisation differs by its shot noise. All random numbers come
+    from ``numpy.random.default_rng(model.seed)``, first the masses, then radii and velocities.
+
+    Parameters
+    ----------
+    model : pidoc.cluster_model.ClusterModel
+        The cluster wanted.
+
+    Returns
+    -------
+    InitialConditions
+        Floats in Msun, pc and km/s, sorted by radius; 2 K = \\|W\\| to rounding.
+
+    Raises
+    ------
+    ValueError
+        If the profile or the mass function is not known, or their parameters are out of range.
+    """
+    rng = np.random.default_rng(model.seed)
+    lower, upper = model.mass_limits.to_value('Msun')
+    if model.imf == 'kroupa2001':
+        mass = kroupa_masses(model.n_stars, rng, lower=lower, upper=upper)
+    elif model.imf == 'equal':
+        mass = np.full(model.n_stars, lower)
+    else:
+        raise ValueError(f"imf must be 'kroupa2001' or 'equal', received {model.imf!r}")
+
+    if model.profile == 'plummer':
+        radius, v_r, v_t = plummer(model.n_stars, rng)
+        half_mass_radius = plummer_radius(0.5)
+    elif model.profile == 'king':
+        radius, v_r, v_t = king(model.n_stars, rng, w0=model.king_w0)
+        half_mass_radius = king_structure(model.king_w0).half_mass_radius
+    else:
+        raise ValueError(f"profile must be 'plummer' or 'king', received {model.profile!r}")
+
+    radius = radius * (model.half_mass_radius.to_value('pc') / half_mass_radius)
+    order = np.argsort(radius)
+    # Masses are independent of position, so only the phase space coordinates need the order.
+    return virialised(mass, radius[order], v_r[order], v_t[order])
+
+
+# -- masses ---------------------------------------------------------------------------------------
+
+
+def kroupa_masses(n_stars, rng, *, lower, upper):
+    """Draw masses from the two-part power law of Kroupa (2001, eq. 2) by inversion.
+
+    Parameters
+    ----------
+    n_stars : int
+    rng : numpy.random.Generator
+    lower, upper : float
+        Limits [Msun], ``0.08 <= lower < upper``.
+
+    Returns
+    -------
+    ndarray, shape (n_stars,)
+        Masses [Msun].
+
+    Raises
+    ------
+    ValueError
+        If the limits are out of order, or the lower one lies in the brown dwarfs' range where the
+        power law has another slope.
+    """
+    if not KROUPA_LIMIT <= lower < upper:
+        raise ValueError(
+            f'mass limits must obey {KROUPA_LIMIT} <= lower < upper [Msun], '
+            f'received {lower} and {upper}'
+        )
+    shallow, steep = (1.0 - slope for slope in KROUPA_SLOPES)
+    turn = min(max(KROUPA_BREAK, lower), upper)
+    # Number of stars below and above the break, for dN/dm = (m / break)^-slope.
+    scale = KROUPA_BREAK
+    start, stop = (lower / scale) ** shallow, (turn / scale) ** shallow
+    below = (stop - start) / shallow
+    begin, end = (turn / scale) ** steep, (upper / scale) ** steep
+    above = (end - begin) / steep
+
+    number = rng.random(n_stars) * (below + above)
+    in_low = number < below
+    mass = np.empty(n_stars)
+    mass[in_low] = (start + shallow * number[in_low]) ** (1.0 / shallow)
+    mass[~in_low] = (begin + steep * (number[~in_low] - below)) ** (1.0 / steep)
+    return np.clip(mass * scale, lower, upper)
+
+
+# -- Plummer --------------------------------------------------------------------------------------
+
+
+def plummer_radius(mass_fraction):
+    """Radius that holds a given share of the mass of a Plummer model, in scale radii.
+
+    Aarseth, Henon & Wielen (1974, appendix).
+
+    Examples
+    --------
+    >>> round(float(plummer_radius(0.5)), 6)
+    1.304766
+    """
+    return (np.asarray(mass_fraction, dtype=float) ** (-2.0 / 3.0) - 1.0) ** -0.5
+
+
+def plummer(n_stars, rng, *, mass_fraction=PLUMMER_MASS_FRACTION):
+    """Draw radii and velocities of a Plummer model with G = M = scale radius = 1.
+
+    After the appendix of Aarseth, Henon & Wielen (1974). Their distribution of the speed in units
+    of the escape speed, q^2 (1 - q^2)^(7/2), says that q^2 has a beta distribution with parameters
+    3/2 and 9/2; it is drawn directly, not by rejection.
+
+    Parameters
+    ----------
+    n_stars : int
+    rng : numpy.random.Generator
+    mass_fraction : float, optional
+        Share of the mass, from the centre outwards, that is drawn.
+
+    Returns
+    -------
+    radius, v_r, v_t : ndarray, shape (n_stars,)
+        Not sorted.
+    """
+    # 1 - random() lies in (0, 1]: no star at a mass fraction of exactly zero.
+    radius = plummer_radius(mass_fraction * (1.0 - rng.random(n_stars)))
+    escape_speed = np.sqrt(2.0) * (1.0 + radius**2) ** -0.25
+    speed = escape_speed * np.sqrt(rng.beta(1.5, 4.5, n_stars))
+    return radius, *_isotropic(speed, rng)
+
+
+# -- King -----------------------------------------------------------------------------------------
+
+
+class KingStructure(NamedTuple):
+    """A King (1966) model in units of its core radius r_0 (King's radius) and G = M = 1.
+
+    Attributes
+    ----------
+    radius : ndarray
+        Grid of radii, from 0 to the tidal radius [r_0].
+    potential : ndarray
+        W, the relative potential in units of sigma^2, at these radii; 0 at the tidal radius.
+    mass : ndarray
+        Share of the mass inside these radii, from 0 to 1.
+    half_mass_radius : float
+        [r_0]
+    tidal_radius : float
+        [r_0]
+    sigma : float
+        Velocity parameter of the distribution function, in sqrt(G M / r_0).
+    """
+
+    radius: np.ndarray
+    potential: np.ndarray
+    mass: np.ndarray
+    half_mass_radius: float
+    tidal_radius: float
+    sigma: float
+
+    @property
+    def concentration(self):
+        """Logarithm of tidal over core radius, King's c."""
+        return float(np.log10(self.tidal_radius))
+
+
+def king_density(potential):
+    """Density of a King model where the potential is W = `potential`, up to a constant.
+
+    The integral of the lowered Maxwellian exp(W - u^2/2) - 1 over velocity u (King 1966; Binney &
+    Tremaine 2008, eq. 4.111) written as exp(W) P(5/2, W), with P the regularised incomplete gamma
+    function (Gieles & Zocchi 2015): free of cancellation, unlike the form with an error function.
+    """
+    from scipy.special import gammainc
+
+    potential = np.maximum(potential, 0.0)
+    return np.exp(potential) * gammainc(2.5, potential)
+
+
+@lru_cache(maxsize=8)
+def king_structure(w0):
+    """Integrate Poisson's equation of a King (1966) model.
+
+    With x = r / r_0 and r_0^2 = 9 sigma^2 / (4 pi G rho_0), Poisson's equation reads
+    (x^2 W')' = -9 x^2 rho(W) / rho(W_0) (King 1966; Binney & Tremaine 2008, eq. 4.112).
+
+    Parameters
+    ----------
+    w0 : float
+        Central potential W_0, between 0.1 and 15.
+
+    Returns
+    -------
+    KingStructure
+
+    Raises
+    ------
+    ValueError
+        If `w0` is out of range.
+
+    Examples
+    --------
+    >>> round(king_structure(5.0).concentration, 2)
+    1.03
+    """
+    from scipy.integrate import solve_ivp
+    from scipy.interpolate import PchipInterpolator
+
+    low, high = KING_W0_LIMITS
+    if w0 is None or not low <= w0 <= high:
+        raise ValueError(f'king_w0 must lie between {low:g} and {high:g}, received {w0}')
+
+    central = king_density(w0)
+
+    def slopes(x, state):
+        potential, gravity = state  # gravity is G M(<x) in units of sigma^2 r_0
+        return -gravity / x**2, 9.0 * x**2 * king_density(potential) / central
+
+    def edge(x, state):
+        return state[0]
+
+    edge.terminal = True
+    first = 1e-3  # W = W_0 - 3 x^2 / 2 to rounding this close to the centre
+    solution = solve_ivp(
+        slopes,
+        (first, 1e5),
+        (w0 - 1.5 * first**2, 3.0 * first**3),
+        method='DOP853',
+        rtol=1e-11,
+        atol=1e-13,
+        dense_output=True,
+        events=edge,
+    )
+    tidal_radius = float(solution.t_events[0][0])
+    total = float(solution.y_events[0][0][1])
+    # Fine both at the core and, where W vanishes, at the edge.
+    inner = np.geomspace(first, 0.5 * tidal_radius, 4000)
+    outer = tidal_radius * (1.0 - np.geomspace(0.5, 1e-3, 500)[1:])
+    radius = np.concatenate((inner, outer))
+    potential, gravity = solution.sol(radius)
+    mass = gravity / total
+    # Near the edge the density is so low that the mass stops growing in double precision.
+    growing = (np.diff(mass, prepend=0.0) > 1e-13 * mass) & (mass < 1.0 - 1e-13)
+    radius = np.concatenate(([0.0], radius[growing], [tidal_radius]))
+    potential = np.concatenate(([w0], potential[growing], [0.0]))
+    mass = np.concatenate(([0.0], mass[growing], [1.0]))
+    half_mass_radius = float(PchipInterpolator(mass, radius)(0.5))
+    sigma = total**-0.5
+    return KingStructure(radius, potential, mass, half_mass_radius, tidal_radius, sigma)
+
+
+def king(n_stars, rng, *, w0):
+    """Draw radii and velocities of a King (1966) model with G = M = core radius r_0 = 1.
+
+    Parameters
+    ----------
+    n_stars : int
+    rng : numpy.random.Generator
+    w0 : float
+        Central potential W_0, between 0.1 and 15.
+
+    Returns
+    -------
+    radius, v_r, v_t : ndarray, shape (n_stars,)
+        Not sorted.
+
+    Raises
+    ------
+    ValueError
+        If `w0` is out of range.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    structure = king_structure(w0)
+    # M(<x) ~ x^3 in the core: its cube root is what interpolates well.
+    invert = PchipInterpolator(np.cbrt(structure.mass), structure.radius)
+    radius = invert(np.cbrt(1.0 - rng.random(n_stars)))
+    potential = PchipInterpolator(structure.radius, structure.potential)(radius)
+    return radius, *_isotropic(structure.sigma * _king_speeds(potential, rng), rng)
+
+
+def _king_speeds(potential, rng):
+    """Speeds in sigma from f ~ exp(W - u^2/2) - 1, by rejection.
+
+    For y = u^2/2 the density is sqrt(y) (exp(W - y) - 1). Candidates come from sqrt(y) (W - y), the
+    limit of a small W, which is W times a beta distribution; the ratio of the two falls with y.
+    """
+    energy = np.zeros_like(potential)
+    todo = np.flatnonzero(potential > 0.0)
+    while todo.size:
+        depth = potential[todo]
+        left = depth * rng.beta(2.0, 1.5, todo.size)  # W - y
+        accepted = rng.random(todo.size) * np.expm1(depth) * left < np.expm1(left) * depth
+        energy[todo[accepted]] = (depth - left)[accepted]
+        todo = todo[~accepted]
+    return np.sqrt(2.0 * energy)
+
+
+# -- common to both -------------------------------------------------------------------------------
+
+
+def _isotropic(speed, rng):
+    """Split speeds into radial velocity and tangential speed, directions isotropic."""
+    cosine = rng.uniform(-1.0, 1.0, speed.size)
+    return speed * cosine, speed * np.sqrt(1.0 - cosine**2)
+
+
+def shell_energies(mass, radius, v_r, v_t):
+    """Kinetic and potential energy of stars seen as thin spherical shells.
+
+    Henon's (1971) potential, with the energy of each shell in its own field:
+    W = -G sum_i m_i (M_i + m_i / 2) / r_i, where M_i is the mass of the stars inside star i.
+
+    Parameters
+    ----------
+    mass, radius, v_r, v_t : ndarray, shape (n,)
+        Msun, pc, km/s; sorted by radius.
+
+    Returns
+    -------
+    kinetic, potential : float
+        Msun (km/s)^2.
+
+    Raises
+    ------
+    ValueError
+        If the stars are not sorted by radius.
+
+    Examples
+    --------
+    Two shells of 1 Msun at 1 and 2 pc, in units of G: 1/2 and (1 + 1/2) / 2.
+
+    >>> import numpy as np
+    >>> from pidoc.units import G
+    >>> still = np.zeros(2)
+    >>> _, potential = shell_energies(np.ones(2), np.array([1.0, 2.0]), still, still)
+    >>> round(float(potential / G), 6)
+    -1.25
+    """
+    if np.any(np.diff(radius) < 0.0):
+        raise ValueError('stars must be sorted by radius, received radii that decrease')
+    kinetic = 0.5 * np.sum(mass * (v_r**2 + v_t**2))
+    potential = -G * np.sum(mass * (np.cumsum(mass) - 0.5 * mass) / radius)
+    return kinetic, potential
+
+
+def virialised(mass, radius, v_r, v_t):
+    """Scale velocities so that twice the kinetic energy equals the potential energy's size.
+
+    The potential is that of `shell_energies`, self energy included. The scale of the velocities
+    received does not matter.
+
+    Parameters
+    ----------
+    mass, radius, v_r, v_t : ndarray, shape (n,)
+        Msun, pc, any unit of velocity; sorted by radius.
+
+    Returns
+    -------
+    InitialConditions
+        Velocities in km/s.
+
+    Raises
+    ------
+    ValueError
+        If the stars are not sorted by radius.
+    """
+    kinetic, potential = shell_energies(mass, radius, v_r, v_t)
+    factor = np.sqrt(-0.5 * potential / kinetic)
+    return InitialConditions(mass, radius, v_r * factor, v_t * factor)

@@ -1,0 +1,292 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Initial conditions against theorems, published King models and an independent King code."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from scipy.integrate import quad
+from scipy.special import erf
+from scipy.stats import ks_1samp
+
+from pidoc.cluster_model import ClusterModel
+from pidoc.simulation import initial
+from pidoc.units import G
+
+N = 100_000
+# One chance in 1000 for a sample of the right distribution, and seeds are fixed.
+P_VALUE = 1e-3
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def sorted_by_radius(radius, v_r, v_t):
+    order = np.argsort(radius)
+    return radius[order], v_r[order], v_t[order]
+
+
+# -- Plummer --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def plummer():
+    return sorted_by_radius(*initial.plummer(N, rng(1)))
+
+
+def test_plummer_energies(plummer):
+    """E = -3 pi G M^2 / (64 a), with K half of W before any scaling (virial theorem)."""
+    kinetic, potential = initial.shell_energies(np.full(N, 1.0 / N), *plummer)
+    total = -3.0 * np.pi / 64.0
+    assert kinetic == pytest.approx(-total, rel=0.01)
+    assert potential / G == pytest.approx(2.0 * total, rel=0.01)
+
+
+def test_plummer_radii_follow_the_mass_profile(plummer):
+    def mass_inside(r):
+        return r**3 * (1.0 + r**2) ** -1.5 / initial.PLUMMER_MASS_FRACTION
+
+    assert ks_1samp(plummer[0], mass_inside).pvalue > P_VALUE
+    outermost = initial.plummer_radius(initial.PLUMMER_MASS_FRACTION)
+    assert outermost == pytest.approx(122.5, rel=1e-3)
+    assert plummer[0].max() <= outermost
+
+
+def test_plummer_lagrangian_radii(plummer):
+    """r_h = a / sqrt(2^(2/3) - 1), and the 10 and 90 per cent radii likewise."""
+    for fraction in (0.1, 0.5, 0.9):
+        expected = 1.0 / np.sqrt(fraction ** (-2.0 / 3.0) - 1.0)
+        assert initial.plummer_radius(fraction) == pytest.approx(expected, rel=1e-12)
+        assert np.quantile(plummer[0], fraction) == pytest.approx(expected, rel=0.02)
+
+
+def test_plummer_speeds_follow_the_distribution_function(plummer):
+    radius, v_r, v_t = plummer
+    q = np.hypot(v_r, v_t) / (np.sqrt(2.0) * (1.0 + radius**2) ** -0.25)
+    grid = np.linspace(0.0, 1.0, 20001)
+    density = grid**2 * (1.0 - grid**2) ** 3.5
+    cumulative = np.concatenate(([0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))))
+    result = ks_1samp(q, lambda value: np.interp(value, grid, cumulative / cumulative[-1]))
+    assert result.pvalue > P_VALUE
+    assert q.max() < 1.0
+
+
+def test_plummer_dispersion_profile(plummer):
+    """One-dimensional dispersion: sigma^2 = G M / (6 sqrt(r^2 + a^2)) at every radius."""
+    radius, v_r, v_t = plummer
+    for members in np.array_split(np.arange(N), 10):
+        expected = np.mean(1.0 / (6.0 * np.sqrt(1.0 + radius[members] ** 2)))
+        # The variance of 10^4 velocities is known to 1.4 per cent or a little worse.
+        assert np.mean(v_r[members] ** 2) == pytest.approx(expected, rel=0.06)
+        assert np.mean(v_t[members] ** 2) == pytest.approx(2.0 * expected, rel=0.06)
+
+
+# -- King -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    'w0, concentration', [(3, 0.67), (5, 1.03), (6, 1.25), (7, 1.53), (9, 2.12), (12, 2.74)]
+)
+def test_king_concentration_as_published(w0, concentration):
+    """log10(r_t / r_c) of King models, two decimals (King 1966, Binney & Tremaine 2008 fig. 4.9)."""
+    assert initial.king_structure(w0).concentration == pytest.approx(concentration, abs=0.011)
+
+
+def test_king_density_is_the_form_with_the_error_function():
+    w = np.array([0.5, 1.0, 3.0, 8.0, 12.0])
+    expected = np.exp(w) * erf(np.sqrt(w)) - np.sqrt(4.0 * w / np.pi) * (1.0 + 2.0 * w / 3.0)
+    np.testing.assert_allclose(initial.king_density(w), expected, rtol=1e-10)
+    assert initial.king_density(-1.0) == 0.0
+
+
+@pytest.mark.parametrize('w0', [0.1, 1.0, 5.0, 9.0, 12.0, 15.0])
+def test_king_structure_against_limepy(w0):
+    limepy = pytest.importorskip('limepy').limepy
+    # Its default tolerance is coarser than what is wanted here.
+    other = limepy(w0, 1, ode_rtol=1e-10, ode_atol=1e-12)
+    structure = initial.king_structure(w0)
+    assert structure.tidal_radius == pytest.approx(other.rt / other.r0, rel=1e-5)
+    assert structure.half_mass_radius == pytest.approx(other.rh / other.r0, rel=1e-3)
+    # limepy's velocity parameter s and G M / r_0 in its own units
+    assert structure.sigma == pytest.approx(
+        np.sqrt(other.s2 * other.r0 / (other.G * other.M)), rel=1e-4
+    )
+
+
+@pytest.fixture(scope='module', params=[1.0, 7.0, 12.0])
+def king(request):
+    return request.param, sorted_by_radius(*initial.king(N, rng(2), w0=request.param))
+
+
+def test_king_radii_follow_the_density(king):
+    """Mass inside r by a direct quadrature of the density of the potential."""
+    w0, (radius, _, _) = king
+    structure = initial.king_structure(w0)
+    x = np.linspace(0.0, 1.0, 200001) ** 2 * structure.tidal_radius
+    density = x**2 * initial.king_density(np.interp(x, structure.radius, structure.potential))
+    mass = np.concatenate(([0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(x))))
+    result = ks_1samp(radius, lambda value: np.interp(value, x, mass / mass[-1]))
+    assert result.pvalue > P_VALUE
+    assert radius[-1] <= structure.tidal_radius
+    assert radius[N // 2] == pytest.approx(structure.half_mass_radius, rel=0.03)
+
+
+def test_king_is_in_virial_equilibrium_before_scaling(king):
+    _, stars = king
+    kinetic, potential = initial.shell_energies(np.full(N, 1.0 / N), *stars)
+    assert 2.0 * kinetic == pytest.approx(-potential / G, rel=0.01)
+
+
+@pytest.mark.parametrize('w', [1e-3, 1.0, 4.0, 12.0])
+def test_king_speeds_follow_the_lowered_maxwellian(w):
+    speed = initial._king_speeds(np.full(20000, w), rng(3))
+    grid = np.linspace(0.0, np.sqrt(2.0 * w), 20001)
+    density = grid**2 * np.expm1(w - 0.5 * grid**2)
+    cumulative = np.concatenate(([0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))))
+    result = ks_1samp(speed, lambda value: np.interp(value, grid, cumulative / cumulative[-1]))
+    assert result.pvalue > P_VALUE
+    assert speed.max() < np.sqrt(2.0 * w)
+
+
+def test_king_star_on_the_edge_does_not_move():
+    np.testing.assert_array_equal(initial._king_speeds(np.zeros(3), rng()), np.zeros(3))
+
+
+@pytest.mark.parametrize('w0', [0.0, 15.5, None])
+def test_king_refuses_other_w0(w0):
+    with pytest.raises(ValueError, match=rf'king_w0 must lie between 0.1 and 15, received {w0}'):
+        initial.king(10, rng(), w0=w0)
+
+
+# -- both profiles --------------------------------------------------------------------------------
+
+
+def test_velocities_are_isotropic(plummer):
+    for radius, v_r, v_t in (plummer, initial.king(N, rng(4), w0=5.0)):
+        cosine = v_r / np.hypot(v_r, v_t)
+        assert ks_1samp(cosine, lambda mu: 0.5 * (mu + 1.0)).pvalue > P_VALUE
+        assert np.all(v_t >= 0.0)
+        # The beta parameter, 1 - <v_t^2> / (2 <v_r^2>), has a scatter of about 0.006.
+        assert abs(1.0 - np.mean(v_t**2) / (2.0 * np.mean(v_r**2))) < 0.03
+
+
+# -- masses ---------------------------------------------------------------------------------------
+
+
+def kroupa(m):
+    return (m / 0.5) ** np.where(m < 0.5, -1.3, -2.3)
+
+
+@pytest.mark.parametrize('lower, upper', [(0.1, 50.0), (0.08, 0.4), (0.6, 100.0), (0.5, 1.0)])
+def test_kroupa_masses_follow_the_power_law(lower, upper):
+    mass = initial.kroupa_masses(20000, rng(5), lower=lower, upper=upper)
+    grid = np.geomspace(lower, upper, 20001)
+    density = kroupa(grid) * grid  # per unit of ln m
+    cumulative = np.concatenate(([0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))))
+    result = ks_1samp(mass, lambda value: np.interp(value, grid, cumulative / cumulative[-1]))
+    assert result.pvalue > P_VALUE
+    assert lower <= mass.min() and mass.max() <= upper
+
+
+def test_kroupa_mean_mass():
+    """0.6103 Msun between 0.1 and 50, by quadrature and in the sample (whose error is 0.0017)."""
+    first, zeroth = (
+        quad(lambda m: m**k * kroupa(m), 0.1, 50.0, points=[0.5], limit=200)[0] for k in (1, 0)
+    )
+    assert first / zeroth == pytest.approx(0.6103, abs=1e-4)
+    mass = initial.kroupa_masses(1_000_000, rng(6), lower=0.1, upper=50.0)
+    assert mass.mean() == pytest.approx(first / zeroth, abs=0.007)
+
+
+@pytest.mark.parametrize('lower, upper', [(0.05, 50.0), (2.0, 1.0), (1.0, 1.0), (np.nan, 1.0)])
+def test_kroupa_refuses_wrong_limits(lower, upper):
+    with pytest.raises(ValueError, match=rf'0.08 <= lower < upper .* received {lower} and {upper}'):
+        initial.kroupa_masses(10, rng(), lower=lower, upper=upper)
+
+
+# -- energies and scaling -------------------------------------------------------------------------
+
+
+def test_shell_potential_is_the_work_of_assembly():
+    """Bring shells in from infinity, innermost first: W is minus the work gained."""
+    mass, radius = np.array([3.0, 1.0, 2.0]), np.array([0.5, 0.7, 4.0])
+    work = 0.0
+    for i in range(3):
+        # A growing shell i sits in the field of those inside and of its own mass so far.
+        work += quad(lambda dm, i=i: G * (mass[:i].sum() + dm) / radius[i], 0.0, mass[i])[0]
+    _, potential = initial.shell_energies(mass, radius, np.zeros(3), np.zeros(3))
+    assert potential == pytest.approx(-work, rel=1e-12)
+
+
+def test_shell_energies_refuse_an_unsorted_cluster():
+    with pytest.raises(ValueError, match='sorted by radius, received radii that decrease'):
+        initial.shell_energies(np.ones(2), np.array([2.0, 1.0]), np.zeros(2), np.zeros(2))
+
+
+def test_virialised_scales_only_the_velocities():
+    mass, radius = np.array([1.0, 2.0]), np.array([1.0, 3.0])
+    v_r, v_t = np.array([1.0, -2.0]), np.array([0.5, 4.0])
+    stars = initial.virialised(mass, radius, v_r, v_t)
+    kinetic, potential = initial.shell_energies(*stars)
+    assert 2.0 * kinetic == pytest.approx(-potential, rel=1e-14)
+    np.testing.assert_allclose(stars.v_r / v_r, stars.v_t / v_t)
+    np.testing.assert_array_equal(stars.mass, mass)
+    np.testing.assert_array_equal(stars.radius, radius)
+
+
+# -- initial_conditions ---------------------------------------------------------------------------
+
+MODELS = [
+    {},
+    {'profile': 'king', 'king_w0': 6.0},
+    {'imf': 'equal', 'n_stars': 10000, 'half_mass_radius': 0.5 * u.pc},
+]
+
+
+@pytest.mark.parametrize('fields', MODELS)
+def test_initial_conditions(fields):
+    model = ClusterModel(**fields)
+    stars = initial.initial_conditions(model)
+    assert all(column.shape == (model.n_stars,) for column in stars)
+    assert all(np.all(np.isfinite(column)) for column in stars)
+    kinetic, potential = initial.shell_energies(*stars)
+    assert 2.0 * kinetic == pytest.approx(-potential, rel=1e-12)
+    # Shot noise of the median radius: 0.4 per cent for 50,000 stars, 1 per cent for 10,000.
+    r_h = model.half_mass_radius.to_value(u.pc)
+    assert np.median(stars.radius) == pytest.approx(r_h, rel=0.03)
+    total = model.expected_total_mass.to_value(u.Msun)
+    assert stars.mass.sum() == pytest.approx(total, rel=0.05)
+
+
+def test_plummer_energy_in_physical_units():
+    """Total energy of the cluster: -3 pi G M^2 / (64 a), in Msun (km/s)^2."""
+    model = ClusterModel(imf='equal', half_mass_radius=2.0 * u.pc)
+    kinetic, potential = initial.shell_energies(*initial.initial_conditions(model))
+    scale_radius = 2.0 * np.sqrt(2.0 ** (2.0 / 3.0) - 1.0)
+    expected = -3.0 * np.pi * G * model.n_stars**2 / (64.0 * scale_radius)
+    assert kinetic + potential == pytest.approx(expected, rel=0.01)
+
+
+def test_masses_do_not_depend_on_position():
+    stars = initial.initial_conditions(ClusterModel())
+    rank = np.argsort(np.argsort(stars.mass))
+    correlation = np.corrcoef(rank, np.arange(rank.size))[0, 1]
+    assert abs(correlation) < 4.0 / np.sqrt(rank.size)
+
+
+def test_seed_decides():
+    model = ClusterModel(n_stars=1000, seed=3)
+    first, again = initial.initial_conditions(model), initial.initial_conditions(model)
+    other = initial.initial_conditions(model.replace(seed=4))
+    for a, b, c in zip(first, again, other):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c)
+
+
+@pytest.mark.parametrize('field, value', [('imf', 'salpeter'), ('profile', 'sersic')])
+def test_unknown_choices(field, value):
+    """ClusterModel refuses these itself: a model made some other way must not pass either."""
+    model = ClusterModel(n_stars=100)
+    object.__setattr__(model, field, value)
+    with pytest.raises(ValueError, match=f"{field} must be .* received '{value}'"):
+        initial.initial_conditions(model)
