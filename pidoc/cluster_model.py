@@ -40,6 +40,8 @@ _QUANTITIES = {
     'black_hole_kick': (u.km / u.s, False, True),
 }
 
+_FLOATS = ('metallicity', 'king_w0', 'neutron_star_retention', 'black_hole_retention')
+
 # (keyword, field, comment), in the order of the header; mass_limits has its own two cards.
 _CARDS = (
     ('CLNAME', 'name', 'name of the cluster model'),
@@ -270,7 +272,7 @@ class ClusterModel:
         orbit = [changes.get(name) is not None for name in ('galaxy', 'galactocentric_distance')]
         if self.isolated and orbit[0] != orbit[1]:
             raise ValueError('an isolated model needs both galaxy and galactocentric_distance to get an orbit, '
-                             f'received {changes.get("galaxy")!r} and {changes.get("galactocentric_distance")!r}')
+                             f'received {changes.get("galaxy")} and {changes.get("galactocentric_distance")}')
         return dataclasses.replace(self, **changes)
 
     @property
@@ -357,8 +359,8 @@ class ClusterModel:
             raise ValueError(f'the header of a cluster model must hold {", ".join(missing)}: not found')
         fields = {field: _field_value(header[keyword], field)
                   for keyword, field, _ in _CARDS if field is not None}
-        fields['mass_limits'] = [float(header['IMFMIN']), float(header['IMFMAX'])] * u.Msun
-        return cls(**fields)
+        limits = [_float_card(header[keyword], 'mass_limits') for keyword in ('IMFMIN', 'IMFMAX')]
+        return cls(mass_limits=limits * u.Msun, **fields)
 
     def _key(self):
         """The fields as plain, hashable values in the units they are kept in."""
@@ -449,12 +451,18 @@ def _card_value(value):
 
 
 def _field_value(value, field):
-    if isinstance(value, fits.card.Undefined):
-        value = None
+    """What `_card_value` made a header value from; an undefined card reads as None."""
     if value is None:
         return None
     if field in _QUANTITIES:
-        return float(value) * _QUANTITIES[field][0]
-    if field in ('metallicity', 'king_w0', 'neutron_star_retention', 'black_hole_retention'):
-        return float(value)
+        return _float_card(value, field) * _QUANTITIES[field][0]
+    if field in _FLOATS:
+        return _float_card(value, field)
     return value
+
+
+def _float_card(value, field):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f'{field} must be a number in the header, received {value!r}') from None

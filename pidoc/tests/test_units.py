@@ -1,0 +1,138 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from astropy import units as u
+
+from pidoc import units
+from pidoc.units import HenonUnits, to_value
+
+# Defined or nominal values, IAU 2012 resolution B2 and 2015 resolutions B2 and B3 (SI units).
+ASTRONOMICAL_UNIT = 149597870700.0
+PARSEC = ASTRONOMICAL_UNIT * 648000 / math.pi
+SOLAR_GM = 1.3271244e20
+SOLAR_LUMINOSITY = 3.828e26
+SOLAR_RADIUS = 6.957e8
+ZERO_MAGNITUDE_LUMINOSITY = 3.0128e28
+JULIAN_YEAR = 31557600.0
+
+
+def test_g_follows_from_the_nominal_solar_mass_parameter():
+    assert units.G == pytest.approx(SOLAR_GM / PARSEC / 1e6, rel=1e-7)
+    assert units.G_MYR == pytest.approx(SOLAR_GM * (1e6 * JULIAN_YEAR) ** 2 / PARSEC ** 3, rel=1e-7)
+
+
+def test_kepler_the_earth_goes_round_in_a_year():
+    radius = math.pi / 648000  # 1 au in pc
+    assert 2 * math.pi * math.sqrt(radius ** 3 / units.G_MYR) == pytest.approx(1e-6, rel=3e-5)
+
+
+def test_one_km_per_second_in_pc_per_myr():
+    assert units.KMS_IN_PC_PER_MYR == pytest.approx(1e3 * 1e6 * JULIAN_YEAR / PARSEC, rel=1e-12)
+    assert math.sqrt(units.G_MYR / units.G) == pytest.approx(units.KMS_IN_PC_PER_MYR, rel=1e-12)
+
+
+def test_the_sun_has_the_nominal_magnitude_and_temperature():
+    magnitude = -2.5 * math.log10(SOLAR_LUMINOSITY / ZERO_MAGNITUDE_LUMINOSITY)
+    assert units.SOLAR_MBOL == pytest.approx(magnitude, abs=1e-4)
+    stefan_boltzmann = 5.670374419e-8
+    temperature = (SOLAR_LUMINOSITY / (4 * math.pi * SOLAR_RADIUS ** 2 * stefan_boltzmann)) ** 0.25
+    assert units.SOLAR_TEFF == pytest.approx(temperature, abs=0.5)
+
+
+def test_to_value_scalar_is_a_float_in_the_unit():
+    value = to_value(2.5 * u.kpc, 'pc', 'distance')
+    assert type(value) is float
+    assert value == 2500.0
+
+
+def test_to_value_array_is_a_new_float64_array():
+    radii = np.array([[1, 2, 3]], dtype=np.float32) * u.pc
+    value = to_value(radii, u.pc, 'radius', positive=True)
+    assert value.dtype == np.float64
+    assert value.shape == (1, 3)
+    value[:] = 0
+    assert np.all(radii.value == [[1, 2, 3]])
+    same_type = np.array([1.0, 2.0]) * u.pc
+    to_value(same_type, u.pc, 'radius')[0] = 7
+    assert same_type[0] == 1 * u.pc
+
+
+def test_to_value_of_nothing_is_nothing():
+    assert to_value([] * u.pc, u.pc, 'radius', positive=True).shape == (0,)
+
+
+@pytest.mark.parametrize('bare', [3.2, np.array([1.0, 2.0]), None, '3 pc', u.pc])
+def test_to_value_refuses_bare_numbers(bare):
+    with pytest.raises(TypeError, match='half_mass_radius must be an astropy Quantity in pc, received'):
+        to_value(bare, u.pc, 'half_mass_radius')
+
+
+@pytest.mark.parametrize(('quantity', 'received'), [
+    (3 * u.s, '3.0 s'), (u.Quantity(3.0), '3.0'), ([1, 2] * u.s, "an array of shape (2,) in 's'")])
+def test_to_value_refuses_another_dimension(quantity, received):
+    with pytest.raises(u.UnitConversionError) as caught:
+        to_value(quantity, u.pc, 'half_mass_radius')
+    assert str(caught.value) == f'half_mass_radius must have a unit that converts to pc, received {received}'
+
+
+@pytest.mark.parametrize(('values', 'options', 'message'), [
+    (np.nan, {}, 'mass must be finite, received nan solMass'),
+    ([1, np.inf], {}, 'mass must be finite, received inf solMass'),
+    (-1.0, {'positive': True}, 'mass must be positive, received -1.0 solMass'),
+    ([[1, 2], [3, 0]], {'positive': True}, 'mass must be positive, received 0.0 solMass'),
+    ([3, -2], {'non_negative': True}, 'mass must not be negative, received -2.0 solMass')])
+def test_to_value_refuses_bad_values(values, options, message):
+    with pytest.raises(ValueError, match=message):
+        to_value(values * u.Msun, u.Msun, 'mass', **options)
+
+
+def test_to_value_lets_zero_and_negative_values_through_when_allowed():
+    assert to_value(0 * u.km / u.s, u.km / u.s, 'kick', non_negative=True) == 0
+    assert to_value(-3 * u.km / u.s, u.km / u.s, 'v_r') == -3
+
+
+def test_the_error_shows_the_unit_that_was_given():
+    with pytest.raises(ValueError, match='radius must be positive, received -2.0 kpc'):
+        to_value(-2 * u.kpc, u.pc, 'radius', positive=True)
+
+
+def test_henon_units_against_quantities():
+    henon = HenonUnits(mass=3e4, length=2.5)
+    mass, length = 3e4 * u.Msun, 2.5 * u.pc
+    gravity = SOLAR_GM * u.m ** 3 / u.s ** 2 / u.Msun
+    assert henon.time == pytest.approx(np.sqrt(length ** 3 / (gravity * mass)).to_value(u.Myr), rel=1e-7)
+    assert henon.velocity == pytest.approx(np.sqrt(gravity * mass / length).to_value(u.km / u.s), rel=1e-7)
+    energy = (gravity * mass ** 2 / length).to_value(u.Msun * (u.km / u.s) ** 2)
+    assert henon.energy == pytest.approx(energy, rel=1e-7)
+    assert henon.density == pytest.approx((mass / length ** 3).to_value(u.Msun / u.pc ** 3), rel=1e-12)
+
+
+def test_henon_units_are_consistent_among_themselves():
+    henon = HenonUnits(mass=3e4, length=2.5)
+    assert henon.velocity * henon.time * units.KMS_IN_PC_PER_MYR == pytest.approx(henon.length, rel=1e-12)
+    assert henon.energy == pytest.approx(henon.mass * henon.velocity ** 2, rel=1e-12)
+
+
+def test_a_plummer_sphere_has_energy_minus_a_quarter():
+    """Total energy -3 pi / 64 G M^2 / a, virial radius 16 a / (3 pi) (Heggie & Hut 2003, table 8.1)."""
+    mass, scale = 1e5, 1.7
+    energy = -3 * math.pi / 64 * units.G * mass ** 2 / scale
+    assert energy / HenonUnits(mass, 16 * scale / (3 * math.pi)).energy == pytest.approx(-0.25, rel=1e-12)
+
+
+@pytest.mark.parametrize(('fields', 'message'), [
+    ({'mass': 0.0, 'length': 1.0}, 'the Henon unit of mass must be a positive number, received 0.0'),
+    ({'mass': 1.0, 'length': math.nan}, 'the Henon unit of length must be a positive number, received nan'),
+    ({'mass': 1.0, 'length': math.inf}, 'the Henon unit of length must be a positive number, received inf'),
+    ({'mass': 1.0, 'length': 2 * u.pc}, 'the Henon unit of length must be a positive number, received <Q')])
+def test_henon_units_refuses(fields, message):
+    with pytest.raises(ValueError, match=message):
+        HenonUnits(**fields)
+
+
+def test_henon_units_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError, match='mass'):
+        HenonUnits(mass=1.0, length=1.0).mass = 2.0
