@@ -394,27 +394,28 @@ def run(kinds, seed, *, end, interval, eta, stop_binding):
     return rows, why
 
 
-COLUMNS = {  # name: (format, description)
-    'seed': ('%d', 'random seed (numpy default_rng) of the initial conditions'),
-    'time': ('%.4g', 'Henon time units'),
-    'r10_heavy': ('%.4f', 'radius of 10 % of the heavy stars'),
-    'r50_heavy': ('%.4f', 'radius of half the heavy stars'),
-    'r10_light': ('%.4f', 'radius of 10 % of the light stars'),
-    'r50_light': ('%.4f', 'radius of half the light stars'),
-    'core_radius': ('%.4f', 'density-weighted core radius, Casertano & Hut 1985'),
-    'binding': ('%.1f', 'binding energy of the tightest pair in kT = 1/(6 N)'),
-    'energy_error': ('%.1e', '(E - E0) / |E0|'),
+COLUMNS = {  # name: (precision it is stored with, description)
+    'seed': ('d', 'random seed (numpy default_rng) of the initial conditions'),
+    'time': ('.10g', 'Henon time units'),
+    'r10_heavy': ('.4f', 'radius of 10 % of the heavy stars'),
+    'r50_heavy': ('.4f', 'radius of half the heavy stars'),
+    'r10_light': ('.4f', 'radius of 10 % of the light stars'),
+    'r50_light': ('.4f', 'radius of half the light stars'),
+    'core_radius': ('.4f', 'density-weighted core radius, Casertano & Hut 1985'),
+    'binding': ('.1f', 'binding energy of the tightest pair in kT = 1/(6 N)'),
+    'energy_error': ('.1e', '(E - E0) / |E0|'),
 }
 
 
 def write_table(rows, meta, path):
     """ECSV, through a temporary file beside it."""
-    from astropy.table import Table
+    from astropy.table import Column, Table
 
-    table = Table(rows=rows, names=list(COLUMNS), meta=meta)
-    for name, (form, description) in COLUMNS.items():
-        table[name].info.format = form
-        table[name].info.description = description
+    table = Table(meta=meta)
+    for name, (precision, description) in COLUMNS.items():
+        kind = type(rows[0][name])
+        values = [kind(format(row[name], precision)) for row in rows]
+        table[name] = Column(values, description=description)
     temporary = f'{path}.tmp'
     table.write(temporary, format='ascii.ecsv', overwrite=True)
     os.replace(temporary, path)
