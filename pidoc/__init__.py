@@ -3,22 +3,23 @@
 
 The modules, each of which imports only from those above it:
 
-=========================  ==============================================================================
-``units``                  constants, N-body units, and the door through which quantities become numbers
-``cluster_model``          `ClusterModel`: what one simulated cluster is
-``photometry``             bolometric correction and V-band luminosity
-``snapshot``               `Snapshot`: the stars of a cluster at one age
-``simulation.stellar``     mass, luminosity, radius and type of a star at an age
-``simulation.initial``     positions, velocities and masses at the start
-``simulation.tides``       tidal radius on a galactic orbit
-``simulation.kernels``     potential, relaxation, orbit sampling: arrays in, arrays out
-``simulation.evolve``      the time loop, the energy ledger
-``simulation.run``         folders, checkpoints, many models
-``plotting``               figures
-``scripts``                one thin ``main`` per command
-=========================  ==============================================================================
+======================  ==========================================================================
+``units``               constants, N-body units, the door through which quantities become numbers
+``cluster_model``       `ClusterModel`: what one simulated cluster is
+``photometry``          bolometric correction and V-band luminosity
+``snapshot``            `Snapshot`: the stars of a cluster at one age
+``simulation.stellar``  mass, luminosity, radius and type of a star at an age
+``simulation.initial``  positions, velocities and masses at the start
+``simulation.tides``    tidal radius on a galactic orbit
+``simulation.kernels``  potential, relaxation, orbit sampling: arrays in, arrays out
+``simulation.ledger``   the energy ledger
+``simulation.evolve``   the time loop
+``simulation.run``      folders, checkpoints, many models
+``plotting``            figures
+``scripts``             one thin ``main`` per command
+======================  ==========================================================================
 
-``import pidoc`` is light: the names below are loaded when they are first used.
+``import pidoc`` is light: its public names are loaded when they are first used.
 """
 
 from importlib import import_module

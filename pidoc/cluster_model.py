@@ -18,10 +18,11 @@ PROFILES = ('plummer', 'king')
 IMFS = ('kroupa2001', 'equal')
 GALAXIES = ('miholics2014', 'logarithmic')
 
-# Segments of the Kroupa (2001, eq. 2) mass function above the hydrogen-burning limit: dN/dm ~ m^-slope.
+# Kroupa (2001, eq. 2), dN/dm ~ m^-slope: the two segments above the hydrogen-burning limit.
 KROUPA_BREAK = 0.5
 KROUPA_SLOPES = (1.3, 2.3)
 
+_NAME_LENGTH = 60  # fits one FITS card
 _N_STARS = (100, 1_000_000)
 _METALLICITY = (0.0001, 0.03)
 _KING_W0 = (1.0, 12.0)
@@ -42,9 +43,10 @@ _QUANTITIES = {
 
 _FLOATS = ('metallicity', 'king_w0', 'neutron_star_retention', 'black_hole_retention')
 
-# (keyword, field, comment), in the order of the header; mass_limits has its own two cards.
+# (keyword, field, comment), in the order of the header; mass_limits has two cards of its own.
+# A comment of at most 41 characters leaves room for the longest number.
 _CARDS = (
-    ('CLNAME', 'name', 'name of the cluster model'),
+    ('CLNAME', 'name', 'name'),
     ('NSTARS', 'n_stars', 'initial number of stars'),
     ('PROFILE', 'profile', 'initial density profile'),
     ('KINGW0', 'king_w0', 'central potential W0 of the King profile'),
@@ -53,13 +55,13 @@ _CARDS = (
     ('IMF', 'imf', 'initial mass function'),
     ('IMFMIN', None, '[solMass] lowest initial mass'),
     ('IMFMAX', None, '[solMass] highest initial mass'),
-    ('GALAXY', 'galaxy', 'galaxy model, undefined if isolated'),
+    ('GALAXY', 'galaxy', 'galaxy model, none if isolated'),
     ('RGAL', 'galactocentric_distance', '[kpc] galactocentric distance (largest)'),
-    ('RPERI', 'perigalacticon', '[kpc] perigalacticon, undefined if circular'),
-    ('VCIRC', 'circular_velocity', '[km/s] circular velocity, logarithmic galaxy'),
+    ('RPERI', 'perigalacticon', '[kpc] perigalacticon, none if circular'),
+    ('VCIRC', 'circular_velocity', '[km/s] Vcirc of the logarithmic galaxy'),
     ('STELEVOL', 'stellar_evolution', 'do the stars evolve'),
-    ('NSKICK', 'neutron_star_kick', '[km/s] 1-D dispersion of neutron star kicks'),
-    ('BHKICK', 'black_hole_kick', '[km/s] 1-D dispersion of black hole kicks'),
+    ('NSKICK', 'neutron_star_kick', '[km/s] neutron star kick, 1-D dispersion'),
+    ('BHKICK', 'black_hole_kick', '[km/s] black hole kick, 1-D dispersion'),
     ('NSRETAIN', 'neutron_star_retention', 'fraction of neutron stars without kick'),
     ('BHRETAIN', 'black_hole_retention', 'fraction of black holes without kick'),
     ('SIMSEED', 'seed', 'seed of the simulation'),
@@ -72,14 +74,14 @@ _NAMED_RADII = {'MW15-R1.6': 1.6, 'MW15': 3.2, 'MW15-R4': 4.0}
 class ClusterModel:
     """The initial conditions and the physics of one simulated star cluster.
 
-    Immutable, compared by value, checked when made. Quantities may come in any unit that fits; they are
-    kept in the units named below. An isolated cluster has neither a galaxy nor a distance from its
-    centre: set either to None and both are.
+    Immutable, compared by value, checked when made. Quantities may come in any unit that fits;
+    they are kept in the units named below. An isolated cluster has neither a galaxy nor a distance
+    from its centre: set either to None and both are.
 
     Parameters
     ----------
     name : str
-        Free text, printable ASCII without surrounding blanks.
+        Free text, printable ASCII without surrounding blanks, at most 60 characters.
     n_stars : int
         Initial number of stars, 100 to 10^6. Below some 1000 a Monte Carlo treatment is a poor one.
     profile : {'plummer', 'king'}
@@ -93,8 +95,8 @@ class ClusterModel:
     imf : {'kroupa2001', 'equal'}
         Initial mass function: Kroupa (2001), or stars of one mass.
     mass_limits : `~astropy.units.Quantity` or None
-        Lowest and highest initial mass [Msun], 0.08 to 150. None: 0.1 and 50 for 'kroupa2001', 1 and 1
-        for 'equal', for which the two must be the same (one scalar is enough).
+        Lowest and highest initial mass [Msun], 0.08 to 150. None: 0.1 and 50 for 'kroupa2001',
+        1 and 1 for 'equal', for which the two must be the same (one scalar is enough).
     galaxy : {'miholics2014', 'logarithmic', None}
         The Milky Way of Miholics, Webb & Sills (2014), a logarithmic potential, or none (isolated).
     galactocentric_distance : `~astropy.units.Quantity` or None
@@ -106,7 +108,8 @@ class ClusterModel:
     stellar_evolution : bool
         Whether stars evolve.
     neutron_star_kick, black_hole_kick : `~astropy.units.Quantity`
-        1-D dispersion of the Maxwellian velocity given at birth [km/s] (265 km/s: Hobbs et al. 2005).
+        1-D dispersion of the Maxwellian velocity given at birth [km/s] (265 km/s: Hobbs et al.
+        2005).
     neutron_star_retention, black_hole_retention : float
         Fraction born without a kick, 0 to 1.
     seed : int
@@ -161,7 +164,8 @@ class ClusterModel:
         for name in ('neutron_star_retention', 'black_hole_retention'):
             self._set(name, _number(getattr(self, name), name, 0.0, 1.0))
         if not isinstance(self.stellar_evolution, (bool, np.bool_)):
-            raise TypeError(f'stellar_evolution must be True or False, received {self.stellar_evolution!r}')
+            raise TypeError('stellar_evolution must be True or False, '
+                            f'received {self.stellar_evolution!r}')
         self._set('stellar_evolution', bool(self.stellar_evolution))
         for name, (unit, optional, zero) in _QUANTITIES.items():
             if not (optional and getattr(self, name) is None):
@@ -191,10 +195,11 @@ class ClusterModel:
             raise ValueError(f"mass_limits must be the same mass twice for imf 'equal', "
                              f'received {low} and {high} solMass')
         if self.imf != 'equal' and not low < high:
-            raise ValueError(f'mass_limits must be in increasing order, received {low} and {high} solMass')
-        if low < _STAR_MASS[0] or high > _STAR_MASS[1]:
-            raise ValueError(f'mass_limits must lie within {_STAR_MASS[0]} to {_STAR_MASS[1]} solMass, '
+            raise ValueError('mass_limits must be in increasing order, '
                              f'received {low} and {high} solMass')
+        if low < _STAR_MASS[0] or high > _STAR_MASS[1]:
+            raise ValueError(f'mass_limits must lie within {_STAR_MASS[0]} to {_STAR_MASS[1]} '
+                             f'solMass, received {low} and {high} solMass')
         self._set('mass_limits', _frozen([low, high] * u.Msun))
 
     def _set_orbit(self):
@@ -215,8 +220,8 @@ class ClusterModel:
         Parameters
         ----------
         name : {'MW15-R1.6', 'MW15', 'MW15-R4'}
-            50,000 stars with Z = 0.001 in a Plummer sphere of half-mass radius 1.6, 3.2 or 4.0 pc, on a
-            circular orbit at 15 kpc in the Milky Way of Miholics, Webb & Sills (2014).
+            50,000 stars with Z = 0.001 in a Plummer sphere of half-mass radius 1.6, 3.2 or 4.0 pc,
+            on a circular orbit at 15 kpc in the Milky Way of Miholics, Webb & Sills (2014).
 
         Returns
         -------
@@ -234,9 +239,11 @@ class ClusterModel:
         <Quantity 4. pc>
         """
         if name not in _NAMED_RADII:
-            raise ValueError(f'the name must be one of {", ".join(_NAMED_RADII)}, received {name!r}')
-        return cls(name=name, n_stars=50000, profile='plummer', half_mass_radius=_NAMED_RADII[name] * u.pc,
-                   metallicity=0.001, galaxy='miholics2014', galactocentric_distance=15 * u.kpc)
+            raise ValueError(f'the name must be one of {", ".join(_NAMED_RADII)}, '
+                             f'received {name!r}')
+        return cls(name=name, n_stars=50000, metallicity=0.001, profile='plummer',
+                   half_mass_radius=_NAMED_RADII[name] * u.pc, galaxy='miholics2014',
+                   galactocentric_distance=15 * u.kpc)
 
     def replace(self, **changes):
         """A copy with some fields changed, checked like a new model.
@@ -244,8 +251,8 @@ class ClusterModel:
         Parameters
         ----------
         **changes
-            Fields and their new values. The mass limits become the default ones if ``imf`` changes and
-            they are not given; so does ``king_w0`` (None) if ``profile`` becomes another one.
+            Fields and their new values. If ``imf`` changes and ``mass_limits`` are not given, they
+            become the default ones; so does ``king_w0`` if ``profile`` is no longer 'king'.
 
         Returns
         -------
@@ -256,8 +263,8 @@ class ClusterModel:
         TypeError
             If there is no such field.
         ValueError
-            If the result is no valid model, or if only one of ``galaxy`` and ``galactocentric_distance``
-            is given to an isolated one.
+            If the result is no valid model, or if only one of ``galaxy`` and
+            ``galactocentric_distance`` is given to an isolated one.
 
         Examples
         --------
@@ -271,8 +278,9 @@ class ClusterModel:
             changes.setdefault('king_w0', None)
         orbit = [changes.get(name) is not None for name in ('galaxy', 'galactocentric_distance')]
         if self.isolated and orbit[0] != orbit[1]:
-            raise ValueError('an isolated model needs both galaxy and galactocentric_distance to get an orbit, '
-                             f'received {changes.get("galaxy")} and {changes.get("galactocentric_distance")}')
+            raise ValueError('an isolated model needs both galaxy and galactocentric_distance to '
+                             f'get an orbit, received {changes.get("galaxy")} and '
+                             f'{changes.get("galactocentric_distance")}')
         return dataclasses.replace(self, **changes)
 
     @property
@@ -284,8 +292,9 @@ class ClusterModel:
     def mean_mass(self):
         """Mean initial mass of a star, from the mass function (`~astropy.units.Quantity`, Msun)."""
         low, high = self.mass_limits.to_value(u.Msun)
-        mean = low if self.imf == 'equal' else _kroupa_moment(low, high, 1) / _kroupa_moment(low, high, 0)
-        return float(mean) * u.Msun
+        if self.imf == 'equal':
+            return float(low) * u.Msun
+        return float(_kroupa_moment(low, high, 1) / _kroupa_moment(low, high, 0)) * u.Msun
 
     @property
     def expected_total_mass(self):
@@ -299,8 +308,9 @@ class ClusterModel:
     def relaxation_time(self):
         """Initial half-mass relaxation time (Myr).
 
-        Spitzer (1987), eq. 2-63: ``0.138 N^(1/2) r_h^(3/2) / (m^(1/2) G^(1/2) ln(gamma N))`` with the mean
-        mass m; gamma is 0.11 for equal masses (Giersz & Heggie 1994), 0.02 for a mass spectrum (1996).
+        Spitzer (1987), eq. 2-63: ``0.138 N^(1/2) r_h^(3/2) / (m^(1/2) G^(1/2) ln(gamma N))`` with
+        the mean mass m; gamma is 0.11 for equal masses (Giersz & Heggie 1994) and 0.02 for a mass
+        spectrum (Giersz & Heggie 1996).
         """
         radius, mass = self.half_mass_radius.to_value(u.pc), self.mean_mass.to_value(u.Msun)
         logarithm = math.log(_COULOMB_GAMMA[self.imf] * self.n_stars)
@@ -312,8 +322,8 @@ class ClusterModel:
         Returns
         -------
         `~astropy.io.fits.Header`
-            A number that does not fit a FITS card to its last digit is written as a string. A field that is
-            None has an undefined value.
+            A number that does not fit a FITS card to its last digit is written as a string. A
+            field that is None has an undefined value.
 
         Examples
         --------
@@ -322,10 +332,10 @@ class ClusterModel:
         >>> header['RHALF0'], header.comments['RHALF0']
         (3.2, '[pc] initial half-mass radius')
         """
-        low, high = (float(mass) for mass in self.mass_limits.to_value(u.Msun))
+        limits = dict(zip(('IMFMIN', 'IMFMAX'), self.mass_limits, strict=True))
         header = fits.Header()
         for keyword, field, comment in _CARDS:
-            value = {'IMFMIN': low, 'IMFMAX': high}[keyword] if field is None else getattr(self, field)
+            value = limits[keyword] if field is None else getattr(self, field)
             header[keyword] = (_card_value(value), comment)
         return header
 
@@ -356,7 +366,8 @@ class ClusterModel:
         """
         missing = [keyword for keyword, _, _ in _CARDS if keyword not in header]
         if missing:
-            raise ValueError(f'the header of a cluster model must hold {", ".join(missing)}: not found')
+            raise ValueError('the header of a cluster model must hold '
+                             f'{", ".join(missing)}: not found')
         fields = {field: _field_value(header[keyword], field)
                   for keyword, field, _ in _CARDS if field is not None}
         limits = [_float_card(header[keyword], 'mass_limits') for keyword in ('IMFMIN', 'IMFMAX')]
@@ -378,7 +389,7 @@ def _kroupa_moment(low, high, power):
     """Integral of m^power dN/dm over the Kroupa (2001) mass function, up to a constant factor."""
     total = 0.0
     edges = (0.0, KROUPA_BREAK, math.inf)
-    for slope, start, stop in zip(KROUPA_SLOPES, edges[:-1], edges[1:]):
+    for slope, start, stop in zip(KROUPA_SLOPES, edges[:-1], edges[1:], strict=True):
         a, b = max(low, start), min(high, stop)
         if a < b:
             exponent = power + 1 - slope
@@ -391,7 +402,12 @@ def _check_name(name):
     if not isinstance(name, str):
         raise TypeError(f'name must be a string, received {name!r}')
     if name != name.strip() or not (name.isascii() and name.isprintable()):
-        raise ValueError(f'name must be printable ASCII without surrounding blanks, received {name!r}')
+        raise ValueError('name must be printable ASCII without surrounding blanks, '
+                         f'received {name!r}')
+    length = len(name) + name.count("'")
+    if length > _NAME_LENGTH:
+        raise ValueError(f'name must have at most {_NAME_LENGTH} characters, apostrophes counting '
+                         f'twice, received {length}')
 
 
 def _check_choice(value, choices, name):
@@ -431,7 +447,8 @@ def _limits(value, *, scalar_allowed):
     if scalar_allowed and masses.ndim == 0:
         return float(masses), float(masses)
     if masses.shape != (2,):
-        raise ValueError(f'mass_limits must be two masses, received an array of shape {masses.shape}')
+        raise ValueError('mass_limits must be two masses, '
+                         f'received an array of shape {masses.shape}')
     return float(masses[0]), float(masses[1])
 
 

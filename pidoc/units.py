@@ -1,9 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Constants and the one door through which quantities become plain numbers.
 
-Outside, everything that has a unit is an `~astropy.units.Quantity`. Inside, arrays are plain floats in solar
-masses, parsecs, million years and km/s. `to_value` is the way in: it checks what it lets through. The way out
-is to multiply by the unit. Only the simulation uses N-body units (`HenonUnits`).
+Outside, everything that has a unit is an `~astropy.units.Quantity`. Inside, arrays are plain
+floats in solar masses, parsecs, million years and km/s. `to_value` is the way in: it checks what
+it lets through. The way out is to multiply by the unit. Only the simulation uses N-body units
+(`HenonUnits`).
 """
 
 import math
@@ -14,15 +15,16 @@ import numpy as np
 from astropy import constants
 from astropy import units as u
 
-__all__ = ['G', 'G_MYR', 'KMS_IN_PC_PER_MYR', 'SOLAR_MBOL', 'SOLAR_MV', 'SOLAR_TEFF', 'HenonUnits', 'to_value']
+__all__ = ['G', 'G_MYR', 'KMS_IN_PC_PER_MYR', 'SOLAR_MBOL', 'SOLAR_MV', 'SOLAR_TEFF',
+           'HenonUnits', 'to_value']
 
-G = constants.G.to_value(u.pc * (u.km / u.s) ** 2 / u.Msun)
+G = float(constants.G.to_value(u.pc * (u.km / u.s) ** 2 / u.Msun))
 """Gravitational constant [pc (km/s)^2 / Msun] (CODATA 2018, as in `astropy.constants`)."""
 
-G_MYR = constants.G.to_value(u.pc ** 3 / (u.Msun * u.Myr ** 2))
+G_MYR = float(constants.G.to_value(u.pc ** 3 / (u.Msun * u.Myr ** 2)))
 """Gravitational constant [pc^3 / (Msun Myr^2)]."""
 
-KMS_IN_PC_PER_MYR = (u.km / u.s).to(u.pc / u.Myr)
+KMS_IN_PC_PER_MYR = float((u.km / u.s).to(u.pc / u.Myr))
 """One km/s in pc/Myr."""
 
 SOLAR_MV = 4.83
@@ -80,8 +82,8 @@ def to_value(quantity, unit, name, *, positive=False, non_negative=False):
     try:
         value = np.array(quantity.to_value(unit), dtype=float)
     except u.UnitConversionError:
-        raise u.UnitConversionError(
-            f'{name} must have a unit that converts to {unit}, received {_show(quantity)}') from None
+        raise u.UnitConversionError(f'{name} must have a unit that converts to {unit}, '
+                                    f'received {_show(quantity)}') from None
     _check(value, quantity, np.isfinite(value), f'{name} must be finite')
     if positive:
         _check(value, quantity, value > 0, f'{name} must be positive')
@@ -93,7 +95,7 @@ def to_value(quantity, unit, name, *, positive=False, non_negative=False):
 def _check(value, quantity, good, rule):
     """Raise a ValueError that shows the first value that breaks the rule."""
     if not good.all():
-        bad = quantity if value.ndim == 0 else quantity.reshape(-1)[int(np.argmin(good.reshape(-1)))]
+        bad = quantity if value.ndim == 0 else quantity[np.unravel_index(good.argmin(), good.shape)]
         raise ValueError(f'{rule}, received {_show(bad)}')
 
 
@@ -108,8 +110,8 @@ def _show(quantity):
 class HenonUnits:
     """N-body units of a cluster: G = 1 and the given mass and length are 1.
 
-    With the total mass and the virial radius ``G M^2 / (2 |W|)`` they are the units of Hénon (1971;
-    Heggie & Mathieu 1986), in which a cluster in equilibrium has the total energy -1/4.
+    With the total mass and the virial radius ``G M^2 / (2 |W|)`` they are the units of Hénon
+    (1971; Heggie & Mathieu 1986), in which a cluster in equilibrium has the total energy -1/4.
 
     Parameters
     ----------
@@ -138,7 +140,8 @@ class HenonUnits:
         for name in ('mass', 'length'):
             value = getattr(self, name)
             if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
-                raise ValueError(f'the Henon unit of {name} must be a positive number, received {value!r}')
+                raise ValueError(f'the Henon unit of {name} must be a positive number, '
+                                 f'received {value!r}')
 
     @property
     def time(self):

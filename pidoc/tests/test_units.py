@@ -66,7 +66,8 @@ def test_to_value_of_nothing_is_nothing():
 
 @pytest.mark.parametrize('bare', [3.2, np.array([1.0, 2.0]), None, '3 pc', u.pc])
 def test_to_value_refuses_bare_numbers(bare):
-    with pytest.raises(TypeError, match='half_mass_radius must be an astropy Quantity in pc, received'):
+    rule = 'half_mass_radius must be an astropy Quantity in pc, received'
+    with pytest.raises(TypeError, match=rule):
         to_value(bare, u.pc, 'half_mass_radius')
 
 
@@ -75,7 +76,8 @@ def test_to_value_refuses_bare_numbers(bare):
 def test_to_value_refuses_another_dimension(quantity, received):
     with pytest.raises(u.UnitConversionError) as caught:
         to_value(quantity, u.pc, 'half_mass_radius')
-    assert str(caught.value) == f'half_mass_radius must have a unit that converts to pc, received {received}'
+    rule = 'half_mass_radius must have a unit that converts to pc'
+    assert str(caught.value) == f'{rule}, received {received}'
 
 
 @pytest.mark.parametrize(('values', 'options', 'message'), [
@@ -103,31 +105,40 @@ def test_henon_units_against_quantities():
     henon = HenonUnits(mass=3e4, length=2.5)
     mass, length = 3e4 * u.Msun, 2.5 * u.pc
     gravity = SOLAR_GM * u.m ** 3 / u.s ** 2 / u.Msun
-    assert henon.time == pytest.approx(np.sqrt(length ** 3 / (gravity * mass)).to_value(u.Myr), rel=1e-7)
-    assert henon.velocity == pytest.approx(np.sqrt(gravity * mass / length).to_value(u.km / u.s), rel=1e-7)
+    time = np.sqrt(length ** 3 / (gravity * mass)).to_value(u.Myr)
+    assert henon.time == pytest.approx(time, rel=1e-7)
+    velocity = np.sqrt(gravity * mass / length).to_value(u.km / u.s)
+    assert henon.velocity == pytest.approx(velocity, rel=1e-7)
     energy = (gravity * mass ** 2 / length).to_value(u.Msun * (u.km / u.s) ** 2)
     assert henon.energy == pytest.approx(energy, rel=1e-7)
-    assert henon.density == pytest.approx((mass / length ** 3).to_value(u.Msun / u.pc ** 3), rel=1e-12)
+    density = (mass / length ** 3).to_value(u.Msun / u.pc ** 3)
+    assert henon.density == pytest.approx(density, rel=1e-12)
 
 
 def test_henon_units_are_consistent_among_themselves():
     henon = HenonUnits(mass=3e4, length=2.5)
-    assert henon.velocity * henon.time * units.KMS_IN_PC_PER_MYR == pytest.approx(henon.length, rel=1e-12)
+    velocity = henon.velocity * units.KMS_IN_PC_PER_MYR
+    assert velocity * henon.time == pytest.approx(henon.length, rel=1e-12)
     assert henon.energy == pytest.approx(henon.mass * henon.velocity ** 2, rel=1e-12)
 
 
 def test_a_plummer_sphere_has_energy_minus_a_quarter():
-    """Total energy -3 pi / 64 G M^2 / a, virial radius 16 a / (3 pi) (Heggie & Hut 2003, table 8.1)."""
+    """Energy -3 pi / 64 G M^2 / a, virial radius 16 a / (3 pi) (Heggie & Hut 2003, table 8.1)."""
     mass, scale = 1e5, 1.7
     energy = -3 * math.pi / 64 * units.G * mass ** 2 / scale
-    assert energy / HenonUnits(mass, 16 * scale / (3 * math.pi)).energy == pytest.approx(-0.25, rel=1e-12)
+    henon = HenonUnits(mass, length=16 * scale / (3 * math.pi))
+    assert energy / henon.energy == pytest.approx(-0.25, rel=1e-12)
 
 
 @pytest.mark.parametrize(('fields', 'message'), [
-    ({'mass': 0.0, 'length': 1.0}, 'the Henon unit of mass must be a positive number, received 0.0'),
-    ({'mass': 1.0, 'length': math.nan}, 'the Henon unit of length must be a positive number, received nan'),
-    ({'mass': 1.0, 'length': math.inf}, 'the Henon unit of length must be a positive number, received inf'),
-    ({'mass': 1.0, 'length': 2 * u.pc}, 'the Henon unit of length must be a positive number, received <Q')])
+    ({'mass': 0.0, 'length': 1.0},
+     'the Henon unit of mass must be a positive number, received 0.0'),
+    ({'mass': 1.0, 'length': math.nan},
+     'the Henon unit of length must be a positive number, received nan'),
+    ({'mass': 1.0, 'length': math.inf},
+     'the Henon unit of length must be a positive number, received inf'),
+    ({'mass': 1.0, 'length': 2 * u.pc},
+     'the Henon unit of length must be a positive number, received <Q')])
 def test_henon_units_refuses(fields, message):
     with pytest.raises(ValueError, match=message):
         HenonUnits(**fields)
