@@ -28,13 +28,13 @@ def random_models(count):
     rng = np.random.default_rng(20260101)
     for index in range(count):
         isolated, king, equal = rng.integers(2, size=3).astype(bool)
-        distance = 10 ** rng.uniform(-1, 2)
+        distance, low = 10 ** rng.uniform(-1, 2), rng.uniform(0.08, 1)
         yield ClusterModel(
             name=f"model {index}'s" * (index % 2), n_stars=int(rng.integers(100, 1_000_001)),
             profile='king' if king else 'plummer', king_w0=rng.uniform(1, 12) if king else None,
             half_mass_radius=10 ** rng.uniform(-2, 2) * u.pc,
             metallicity=rng.uniform(0.0001, 0.03), imf='equal' if equal else 'kroupa2001',
-            mass_limits=rng.uniform(0.08, 1) * [1, 1 if equal else rng.uniform(2, 150)] * u.Msun,
+            mass_limits=[low, low if equal else low * rng.uniform(2, 150)] * u.Msun,
             galaxy=None if isolated else ('miholics2014', 'logarithmic')[index % 2],
             galactocentric_distance=None if isolated else distance * u.kpc,
             perigalacticon=None if isolated or index % 3 == 0 else 0.9 * distance * u.kpc,
