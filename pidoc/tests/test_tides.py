@@ -9,6 +9,7 @@ from astropy import units as u
 
 from pidoc.cluster_model import ClusterModel
 from pidoc.simulation import tides
+from pidoc.simulation.initial import king_structure
 from pidoc.units import G, KMS_IN_PC_PER_MYR
 
 
@@ -215,3 +216,77 @@ def test_remaining_fraction_limits():
     # Late: (3 x)^-0.8
     late = tides.remaining_fraction(1.0, 1.0, 1e9)
     assert late == pytest.approx(3e9**-0.8, rel=1e-6)
+
+
+class HillCluster:
+    """King model (W_0 = 3) that fills its tidal radius on a circular orbit about a point mass.
+
+    Units G = M = r_t = 1, rotating frame, so omega^2 = 1/3 and the Jacobi energy of the Lagrange
+    points is -3/2: the experiment of Fukushige & Heggie (2000).
+    """
+
+    omega = math.sqrt(1.0 / 3.0)
+
+    def __init__(self):
+        structure = king_structure(3.0)
+        self.radius = structure.radius / structure.tidal_radius
+        self.mass = structure.mass
+        grid, inside = self.radius[1:], self.mass[1:]
+        pull = inside / grid**2
+        steps = 0.5 * (pull[1:] + pull[:-1]) * np.diff(grid)
+        self.potential = -1.0 - np.append(np.cumsum(steps[::-1])[::-1], 0.0)
+
+    def effective_potential(self, place):
+        r = np.sqrt(np.sum(place**2, axis=0))
+        own = np.where(r < 1.0, np.interp(r, self.radius[1:], self.potential), -1.0 / r)
+        return own + self.omega**2 * (0.5 * place[2] ** 2 - 1.5 * place[0] ** 2)
+
+    def acceleration(self, place, velocity):
+        r = np.sqrt(np.sum(place**2, axis=0))
+        force = -place * np.interp(r, self.radius, self.mass) / r**3
+        force[0] += 3.0 * self.omega**2 * place[0] + 2.0 * self.omega * velocity[1]
+        force[1] -= 2.0 * self.omega * velocity[0]
+        force[2] -= self.omega**2 * place[2]
+        return force
+
+    def stars(self, energy, number, rng):
+        """Places and velocities inside r_t, evenly over the energy surface."""
+        place = rng.uniform(-1.0, 1.0, (3, 60 * number))
+        square = 2.0 * (energy - self.effective_potential(place))
+        inside = (np.sum(place**2, axis=0) < 1.0) & (square > 0.0)
+        place, speed = place[:, inside], np.sqrt(square[inside])
+        kept = np.flatnonzero(rng.random(speed.size) * speed.max() < speed)[:number]
+        direction = rng.normal(size=(3, kept.size))
+        direction /= np.sqrt(np.sum(direction**2, axis=0))
+        return place[:, kept], speed[kept] * direction
+
+    def step(self, place, velocity, dt):
+        """Classical Runge-Kutta."""
+        a1 = self.acceleration(place, velocity)
+        v2 = velocity + 0.5 * dt * a1
+        a2 = self.acceleration(place + 0.5 * dt * velocity, v2)
+        v3 = velocity + 0.5 * dt * a2
+        a3 = self.acceleration(place + 0.5 * dt * v2, v3)
+        v4 = velocity + dt * a3
+        a4 = self.acceleration(place + dt * v3, v4)
+        place = place + dt / 6.0 * (velocity + 2.0 * v2 + 2.0 * v3 + v4)
+        return place, velocity + dt / 6.0 * (a1 + 2.0 * a2 + 2.0 * a3 + a4)
+
+
+def test_remaining_fraction_against_orbits():
+    """Integrate stars 24 per cent above the energy of the Lagrange points until they leave.
+
+    The tolerance covers the shot noise (0.025) and the few regular orbits that never leave.
+    """
+    cluster, excess, dt = HillCluster(), 0.24, 0.03
+    place, velocity = cluster.stars(-1.5 * (1.0 - excess), 400, rng=np.random.default_rng(1))
+    number, time = place.shape[1], 0.0
+    assert number == 400
+    for x in (0.25, 0.5, 1.0, 2.0):
+        while time < x / excess**2 / cluster.omega:
+            place, velocity = cluster.step(place, velocity, dt)
+            time += dt
+            bound = np.sum(place**2, axis=0) < 1.2**2
+            place, velocity = place[:, bound], velocity[:, bound]
+        expected = tides.remaining_fraction(excess, cluster.omega, time)
+        assert place.shape[1] / number == pytest.approx(expected, abs=0.08)
