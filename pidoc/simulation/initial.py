@@ -368,8 +368,8 @@ def _isotropic(speed, rng):
 def shell_energies(mass, radius, v_r, v_t):
     """Kinetic and potential energy of stars seen as thin spherical shells.
 
-    Henon's (1971) potential, with the energy of each shell in its own field:
-    W = -G sum_i m_i (M_i + m_i / 2) / r_i, where M_i is the mass of the stars inside star i.
+    Henon's (1971) potential, in which a star does not feel itself:
+    W = -G sum_i m_i M_i / r_i, where M_i is the mass of the stars inside star i.
 
     Parameters
     ----------
@@ -388,26 +388,26 @@ def shell_energies(mass, radius, v_r, v_t):
 
     Examples
     --------
-    Two shells of 1 Msun at 1 and 2 pc, in units of G: 1/2 and (1 + 1/2) / 2.
+    Two shells of 1 Msun at 1 and 2 pc, in units of G: the outer one sees the inner one.
 
     >>> import numpy as np
     >>> from pidoc.units import G
     >>> still = np.zeros(2)
     >>> _, potential = shell_energies(np.ones(2), np.array([1.0, 2.0]), still, still)
     >>> round(float(potential / G), 6)
-    -1.25
+    -0.5
     """
     if np.any(np.diff(radius) < 0.0):
         raise ValueError('stars must be sorted by radius, received radii that decrease')
     kinetic = 0.5 * np.sum(mass * (v_r**2 + v_t**2))
-    potential = -G * np.sum(mass * (np.cumsum(mass) - 0.5 * mass) / radius)
+    potential = -G * np.sum(mass * (np.cumsum(mass) - mass) / radius)
     return kinetic, potential
 
 
 def virialised(mass, radius, v_r, v_t):
     """Scale velocities so that twice the kinetic energy equals the potential energy's size.
 
-    The potential is that of `shell_energies`, self energy included. The scale of the velocities
+    The potential is that of `shell_energies`. The scale of the velocities
     received does not matter.
 
     Parameters

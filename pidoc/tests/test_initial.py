@@ -212,8 +212,8 @@ def test_shell_potential_is_the_work_of_assembly():
     mass, radius = np.array([3.0, 1.0, 2.0]), np.array([0.5, 0.7, 4.0])
     work = 0.0
     for i in range(3):
-        # A growing shell i sits in the field of those inside and of its own mass so far.
-        work += quad(lambda dm, i=i: G * (mass[:i].sum() + dm) / radius[i], 0.0, mass[i])[0]
+        # Star i is brought in from infinity through the field of those inside of it.
+        work += quad(lambda r, i=i: G * mass[:i].sum() * mass[i] / r**2, radius[i], np.inf)[0]
     _, potential = initial.shell_energies(mass, radius, np.zeros(3), np.zeros(3))
     assert potential == pytest.approx(-work, rel=1e-12)
 

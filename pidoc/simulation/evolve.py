@@ -1,0 +1,616 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The time loop: a cluster model evolves, star by star, and hands out snapshots.
+
+`simulate` is the way in; `Simulation` is the same in steps, with checkpoints. Inside, lengths, masses
+and times are in Henon units (`pidoc.units.HenonUnits` of the initial cluster), ages in Myr, and masses of
+single stars in Msun as stellar evolution gives them.
+"""
+
+import dataclasses
+import json
+import logging
+import math
+import os
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import QTable
+
+from pidoc.cluster_model import ClusterModel
+from pidoc.simulation import kernels
+from pidoc.simulation.initial import initial_conditions
+from pidoc.simulation.kernels import Shells, Stars, Work
+from pidoc.simulation.ledger import Ledger
+from pidoc.simulation.stellar import StellarEvolution
+from pidoc.simulation.tides import (TidalField, check_tidally_bound, critical_energy,
+                                    remaining_fraction)
+from pidoc.units import G, HenonUnits, to_value
+
+__all__ = ['CheckpointError', 'Numerics', 'Simulation', 'simulate']
+
+log = logging.getLogger(__name__)
+
+#: A cluster with fewer bodies than this has dissolved: a Monte Carlo treatment ends.
+DISSOLVED = 100
+#: Types of Hurley+ (2000): the first remnant, neutron star, black hole, nothing left.
+NEUTRON_STAR, BLACK_HOLE, NO_REMNANT = 13, 14, 15
+#: No step is shorter than this because of mass loss [Myr]: single deaths cannot be divided.
+MIN_MASS_LOSS_STEP = 0.01
+#: Largest gap in the ledger, in units of the initial mass or energy.
+LEDGER_TOLERANCE = 0.01
+#: Why a star left, as recorded in the table of escapers.
+ESCAPE_REASONS = ('kick', 'ejection', 'tide')
+_CHECKPOINT_FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint of this program, or one of another run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics:
+    """How a cluster is integrated, as distinct from what it is (`~pidoc.ClusterModel`).
+
+    Parameters
+    ----------
+    theta_max : float
+        Root mean square deflection [rad] of neighbours in one step, all encounters together; zones of
+        the cluster take steps as short as that needs.
+    encounters : int
+        Partners that a star meets in a step, among which the deflection is divided.
+    relaxation_step : float
+        Longest step, in units of the half-mass relaxation time of the moment.
+    mass_loss_step : float
+        Largest fraction of the cluster's mass that its stars may lose in a step.
+    coulomb_gamma : float or None
+        Coulomb logarithm ln(gamma N). None: 0.11 for equal masses (Giersz & Heggie 1994), 0.02 for a mass
+        spectrum (Giersz & Heggie 1996).
+    escape : {'delayed', 'energy'}
+        Stars above the critical energy leave after the delay of Fukushige & Heggie (2000), as in Giersz+ (2013),
+        or at once but above the lower, N-dependent energy of Giersz+ (2008).
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+    """
+
+    theta_max: float = 1.0
+    encounters: int = 8
+    relaxation_step: float = 0.01
+    mass_loss_step: float = 0.002
+    coulomb_gamma: float | None = None
+    escape: str = 'delayed'
+
+    def __post_init__(self):
+        for name in ('theta_max', 'relaxation_step', 'mass_loss_step', 'coulomb_gamma'):
+            value = getattr(self, name)
+            if name == 'coulomb_gamma' and value is None:
+                continue
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f'{name} must be a positive number, received {value!r}')
+        if self.encounters < 1 or int(self.encounters) != self.encounters:
+            raise ValueError(f'encounters must be a whole number above 0, received {self.encounters!r}')
+        if self.escape not in ('delayed', 'energy'):
+            raise ValueError(f"escape must be 'delayed' or 'energy', received {self.escape!r}")
+
+
+def simulate(model, *, ages, numerics=None, threads=1):
+    """Evolve a cluster and hand out its stars at the given ages.
+
+    Parameters
+    ----------
+    model : `~pidoc.ClusterModel`
+        What to simulate; its seed is the seed of everything that is drawn.
+    ages : `~astropy.units.Quantity`, shape (n,)
+        Ages of the snapshots, increasing, from 0 to 15 Gyr.
+    numerics : `Numerics`, optional
+        Accuracy parameters.
+    threads : int, optional
+        Threads that share the work; the result does not depend on it.
+
+    Yields
+    ------
+    `~pidoc.snapshot.Snapshot`
+        One an age, as soon as the run is there. If the cluster dissolves, a warning is logged and the
+        rest is not yielded.
+
+    Raises
+    ------
+    ValueError
+        If ages are not increasing or not between 0 and 15 Gyr, or the cluster does not fit inside its tidal radius.
+    `~pidoc.simulation.ledger.LedgerError`
+        If mass or energy is not conserved.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc import ClusterModel
+    >>> from pidoc.simulation import simulate
+    >>> model = ClusterModel(n_stars=1000, seed=3)
+    >>> for snapshot in simulate(model, ages=[0, 20] * u.Myr):
+    ...     print(f'{snapshot.age:.0f} {snapshot.n_stars} stars')
+    0 Myr 1000 stars
+    20 Myr 990 stars
+    """
+    ages = check_ages(ages)
+    simulation = Simulation(model, numerics=numerics, threads=threads)
+    for age in ages:
+        simulation.advance_to(age)
+        if simulation.dissolved:
+            log.warning('the cluster dissolved at %.1f Myr', simulation.age)
+            return
+        yield simulation.snapshot()
+
+
+def check_ages(ages):
+    """Ages in Myr as floats.
+
+    Raises
+    ------
+    ValueError
+        If they are not increasing or not between 0 and 15 Gyr.
+    """
+    ages = np.atleast_1d(to_value(ages, u.Myr, 'ages', non_negative=True))
+    if ages.ndim != 1 or ages.size == 0:
+        raise ValueError(f'ages must be a list of at least one age, received shape {ages.shape}')
+    if np.any(np.diff(ages) <= 0):
+        k = int(np.argmax(np.diff(ages) <= 0))
+        raise ValueError(f'ages must increase, received {ages[k]:g} Myr before {ages[k + 1]:g} Myr')
+    if ages[-1] > 15000:
+        raise ValueError(f'ages must not exceed 15000 Myr, received {ages[-1]:g} Myr')
+    return ages
+
+
+class Simulation:
+    """One cluster on its way: advance it, look at it, save it, take it up again.
+
+    Parameters
+    ----------
+    model : `~pidoc.ClusterModel`
+        What to simulate.
+    numerics : `Numerics`, optional
+        Accuracy parameters.
+    threads : int, optional
+        Threads that share the work; the result does not depend on it.
+    initial : `~pidoc.simulation.initial.InitialConditions`, optional
+        Stars to begin with, in place of those that the model describes: masses [Msun], radii [pc],
+        velocities [km/s], sorted by radius.
+
+    Attributes
+    ----------
+    age : float
+        Age [Myr].
+    steps : int
+        Global steps taken.
+    ledger : `~pidoc.simulation.ledger.Ledger`
+        Gains and losses, in Henon units.
+    units : `~pidoc.units.HenonUnits`
+        Units of the initial cluster.
+    """
+
+    def __init__(self, model, *, numerics=None, threads=1, initial=None):
+        check_tidally_bound(model)
+        self.model = model
+        self.numerics = numerics or Numerics()
+        self.threads = int(threads)
+        self._tide = TidalField(model)
+        self._evolution = StellarEvolution(model.metallicity) if model.stellar_evolution else None
+        self.age = 0.0
+        self.steps = 0
+        self._escapers = []
+        self._begin(initial_conditions(model) if initial is None else initial)
+
+    # ------------------------------------------------------------ start
+
+    def _begin(self, initial):
+        n = initial.mass.size
+        kinetic = 0.5 * np.sum(initial.mass * (initial.v_r ** 2 + initial.v_t ** 2))
+        mass = initial.mass.sum()
+        # in virial equilibrium the energy is minus the kinetic energy, and it is -1/4 in Henon units
+        self.units = HenonUnits(mass, HenonUnits(mass, 1.0).energy / (4.0 * kinetic))
+        self.initial_mass = initial.mass.copy()
+        self.mass = initial.mass.copy()
+        self.kind = np.where(initial.mass < 0.7, 0, 1).astype(np.int16)
+        self._find_evolution_times()
+        self._stars = Stars(initial.mass / mass, np.full(n, -1, dtype=np.int64), np.zeros(n))
+        self._shells = Shells(initial.radius / self.units.length, initial.v_r / self.units.velocity,
+                              initial.v_t / self.units.velocity, self._stars.mass.copy(),
+                              np.arange(n, dtype=np.int64), np.zeros(n), np.zeros(n))
+        seed = np.random.SeedSequence([self.model.seed, 1]).generate_state(1, np.uint64)
+        self._make_work(np.array([seed[0], 0], dtype=np.uint64))
+        self._refresh()
+        self.ledger = Ledger(self._shells.m.sum(), self._energy)
+
+    def _make_work(self, counter, tally=None):
+        scratch = [np.zeros(self.initial_mass.size) for _ in range(6)]
+        self._work = Work(*scratch, counter, np.zeros(kernels.N_TALLY) if tally is None else tally)
+
+    def _find_evolution_times(self):
+        if self._evolution is not None:
+            self._starts = self._evolution.mass_loss_start(self.initial_mass)
+            self._ends = self._evolution.remnant_time(self.initial_mass)
+            self.kind[:] = self._evolution.mass(self.initial_mass, 0.0)[1]
+
+    def _refresh(self):
+        """Potential and energy after a change of the shells."""
+        n = self._shells.r.size
+        kernels.potential(self._shells, n, n)
+        self._energy = kernels.total_energy(self._shells)
+
+    # ------------------------------------------------------------ questions
+
+    @property
+    def n_bodies(self):
+        """Number of bodies: single stars and binaries."""
+        return self._shells.r.size
+
+    @property
+    def dissolved(self):
+        """Whether too few stars are left to go on."""
+        return self.n_bodies < DISSOLVED
+
+    @property
+    def cluster_mass(self):
+        """Mass of all stars in the cluster [Msun]."""
+        return self._shells.m.sum() * self.units.mass
+
+    @property
+    def coulomb_logarithm(self):
+        """ln(gamma N) for the present number of bodies, at least 1."""
+        gamma = self.numerics.coulomb_gamma
+        if gamma is None:
+            gamma = 0.11 if self.model.imf == 'equal' else 0.02
+        return max(1.0, math.log(gamma * self.n_bodies))
+
+    @property
+    def relaxation_time(self):
+        """Half-mass relaxation time [Myr] (Spitzer 1987, eq. 2-63)."""
+        sh = self._shells
+        r_h = np.interp(0.5 * sh.cum[-1], sh.cum, sh.r)
+        time = 0.138 * self.n_bodies * r_h ** 1.5 / math.sqrt(sh.cum[-1]) / self.coulomb_logarithm
+        return time * self.units.time
+
+    @property
+    def tidal_radius(self):
+        """Tidal radius [pc], infinite for an isolated cluster."""
+        return self._tide.tidal_radius(self.cluster_mass)
+
+    @property
+    def virial_ratio(self):
+        """Kinetic energy over the size of the potential energy; 0.5 in equilibrium."""
+        kinetic, gravity = kernels.shell_energy(self._shells, self.n_bodies)
+        return -kinetic / gravity
+
+    @property
+    def energy_error(self):
+        """Energy that no physical process accounts for, relative to the initial energy."""
+        return self.ledger.energy_error(self._energy)
+
+    @property
+    def binding_energy(self):
+        """Energy locked up in the binaries of the cluster (Henon units)."""
+        return float(self._stars.binding[self._shells.ident].sum())
+
+    @property
+    def escapers(self):
+        """Table of the stars that left: age, id, mass, kind, reason, specific energy."""
+        rows = self._escapers
+        table = QTable()
+        table['age'] = np.array([row[0] for row in rows], dtype=float) * u.Myr
+        table['id'] = np.array([row[1] for row in rows], dtype=np.int32)
+        table['mass'] = np.array([row[2] for row in rows], dtype=float) * u.Msun
+        table['kind'] = np.array([row[3] for row in rows], dtype=np.int16)
+        table['reason'] = np.array([ESCAPE_REASONS[int(row[4])] for row in rows], dtype='U8')
+        table['energy'] = np.array([row[5] for row in rows], dtype=float) * u.km ** 2 / u.s ** 2
+        return table
+
+    # ------------------------------------------------------------ evolution
+
+    def advance_to(self, age, *, each_step=None):
+        """Evolve to an age [Myr], or until the cluster has dissolved.
+
+        Parameters
+        ----------
+        age : float
+            Not before the present age [Myr].
+        each_step : callable, optional
+            Called with the simulation after each global step.
+
+        Raises
+        ------
+        ValueError
+            If the age lies in the past.
+        `~pidoc.simulation.ledger.LedgerError`
+            If mass or energy is not conserved.
+        """
+        if not age >= self.age:
+            raise ValueError(f'age must not be before the present {self.age:g} Myr, received {age:g}')
+        while self.age < age and not self.dissolved:
+            self._step(age)
+            if each_step is not None:
+                each_step(self)
+        self.ledger.check(self._shells.m.sum(), self._energy, tolerance=LEDGER_TOLERANCE)
+
+    def _step(self, until):
+        dt = min(self.numerics.relaxation_step * self.relaxation_time, until - self.age)
+        kicked = np.empty(0, dtype=np.int64)
+        if self._evolution is not None:
+            dt, kicked = self._evolve_stars(dt)
+        last = dt >= until - self.age
+        if kicked.size:
+            self._kick(kicked)
+        sh = self._shells
+        heat = self._work.tally[kernels.HEAT]
+        kernels.advance(sh, self._stars, self._work, sh.r.size, dt / self.units.time,
+                        self.coulomb_logarithm, self.numerics.theta_max, self.numerics.encounters,
+                        self.threads)
+        heat = self._work.tally[kernels.HEAT] - heat
+        energy = kernels.total_energy(sh)
+        self.ledger.energy['binaries'] += heat
+        self.ledger.energy['numerical'] += energy - self._energy - heat
+        self._energy = energy
+        self.age = until if last else self.age + dt
+        self._remove_escapers(dt)
+        self.steps += 1
+
+    def _book(self, channel):
+        """Recompute the potential and book the change of energy."""
+        before = self._energy
+        self._refresh()
+        self.ledger.energy[channel] += self._energy - before
+
+    # ------------------------------------------------------------ stellar evolution
+
+    def _evolve_stars(self, dt):
+        """Age the stars by dt or, if they would lose too much mass, less.
+
+        Returns the step taken [Myr] and the stars that get a kick.
+        """
+        present = self._present()
+        allowed = self.numerics.mass_loss_step * self.cluster_mass
+        while True:
+            later = self.age + dt
+            active = present[(self._starts[present] <= later) & (self._ends[present] > self.age)]
+            if active.size == 0:
+                return dt, active
+            mass, kind = self._evolution.mass(self.initial_mass[active], later)
+            lost = np.sum(self.mass[active] - mass)
+            if lost <= allowed or dt <= MIN_MASS_LOSS_STEP:
+                break
+            dt = max(MIN_MASS_LOSS_STEP, dt * max(0.1, min(0.7, 0.9 * allowed / lost)))
+        born = active[(kind >= NEUTRON_STAR) & (kind < NO_REMNANT) & (self.kind[active] < NEUTRON_STAR)]
+        self._set_masses(active, mass, kind)
+        return dt, self._draw_kicked(born)
+
+    def _present(self):
+        """Identities of all stars of the cluster, companions included."""
+        ident = self._shells.ident
+        companions = self._stars.partner[ident]
+        return np.concatenate([ident, companions[companions >= 0]])
+
+    def _set_masses(self, active, mass, kind):
+        """Give stars new masses; the orbits of binaries widen as a (m1 + m2) is constant."""
+        stars, sh = self._stars, self._shells
+        before = sh.m.sum()
+        carriers = sh.ident[stars.partner[sh.ident] >= 0]
+        others = stars.partner[carriers]
+        old = self.mass[carriers] * self.mass[others] * (self.mass[carriers] + self.mass[others])
+        self.mass[active] = mass
+        self.kind[active] = kind
+        stars.mass[active] = mass / self.units.mass
+        new = self.mass[carriers] * self.mass[others] * (self.mass[carriers] + self.mass[others])
+        stars.binding[carriers] *= new / old
+        others = stars.partner[sh.ident]
+        sh.m[:] = stars.mass[sh.ident] + np.where(others >= 0, stars.mass[others], 0.0)
+        if np.any(kind == NO_REMNANT):
+            self._keep(sh.m > 0.0)
+        self._book('stellar_evolution')
+        self.ledger.mass['stellar_evolution'] += self._shells.m.sum() - before
+
+    def _draw_kicked(self, born):
+        """Those among new neutron stars and black holes that are not born at rest."""
+        model = self.model
+        rest = np.where(self.kind[born] == NEUTRON_STAR, model.neutron_star_retention,
+                        model.black_hole_retention)
+        draws = np.array([self._star_rng(star).uniform() for star in born])
+        return born[draws >= rest] if born.size else born
+
+    def _star_rng(self, star):
+        """Random numbers of one star: the same whenever and on whatever thread it dies."""
+        return np.random.default_rng([self.model.seed, 2, int(star)])
+
+    def _kick(self, kicked):
+        """Birth kicks: Maxwellian velocities (Hobbs+ 2005); a companion is set free."""
+        model = self.model
+        for star in kicked:
+            self._separate(star)
+            k = int(np.flatnonzero(self._shells.ident == star)[0])
+            sigma = model.neutron_star_kick if self.kind[star] == NEUTRON_STAR else model.black_hole_kick
+            rng = self._star_rng(star)
+            rng.uniform()
+            vx, vy, vz = rng.normal(scale=sigma.to_value(u.km / u.s) / self.units.velocity, size=3)
+            self._shells.vt[k] = math.hypot(self._shells.vt[k] + vx, vy)
+            self._shells.vr[k] += vz
+        self._book('kick')
+        self._remove(self._specific_energy() >= 0.0, 'kick', only=kicked)
+
+    def _separate(self, star):
+        """Break up the binary that a star is in, if it is in one: both go on side by side."""
+        sh, stars = self._shells, self._stars
+        others = stars.partner[sh.ident]
+        k = np.flatnonzero((others == star) | ((sh.ident == star) & (others >= 0)))
+        if k.size == 0:
+            return
+        k = int(k[0])
+        carrier, other = sh.ident[k], others[k]
+        stars.partner[carrier] = -1
+        stars.binding[carrier] = 0.0
+        columns = {name: np.insert(getattr(sh, name), k, getattr(sh, name)[k]) for name in Shells._fields}
+        columns['ident'][k + 1] = other
+        columns['m'][k] = stars.mass[carrier]
+        columns['m'][k + 1] = stars.mass[other]
+        self._shells = Shells(**columns)
+
+    # ------------------------------------------------------------ escape
+
+    def _specific_energy(self):
+        """Energy of each body in the potential of all others."""
+        sh = self._shells
+        return 0.5 * (sh.vr ** 2 + sh.vt ** 2) + sh.phi + sh.m / sh.r
+
+    def _remove_escapers(self, dt):
+        """Take out bodies that are unbound or that the tide carries off, and absorbed shells."""
+        if np.any(self._shells.m <= 0.0):
+            self._keep(self._shells.m > 0.0)
+            self._book('numerical')
+        energy = self._specific_energy()
+        self._remove(energy >= 0.0, 'ejection')
+        if not self._tide.isolated and not self.dissolved:
+            self._remove(self._beyond_tide(dt), 'tide')
+
+    def _beyond_tide(self, dt):
+        """Which bodies the tidal field removes in a step of dt [Myr]."""
+        energy = self._specific_energy() * self.units.velocity ** 2
+        mass, radius = self.cluster_mass, self.tidal_radius
+        if self.numerics.escape == 'energy':
+            gamma = math.exp(self.coulomb_logarithm) / self.n_bodies
+            return energy > critical_energy(mass, radius, self.n_bodies, gamma=gamma)
+        critical = -1.5 * G * mass / radius
+        excess = np.maximum((energy - critical) / -critical, 0.0)
+        stay = remaining_fraction(excess, self._tide.angular_frequency, dt)
+        rng = np.random.default_rng([self.model.seed, 3, self.steps])
+        return (energy > critical) & (rng.uniform(size=energy.size) > stay)
+
+    def _remove(self, gone, reason, only=None):
+        """Take bodies out of the cluster, with their companions, and record them."""
+        sh, stars = self._shells, self._stars
+        if only is not None:
+            gone = gone & np.isin(sh.ident, only)
+        if not gone.any():
+            return
+        scale = self.units.velocity ** 2
+        energy = self._specific_energy()
+        for k in np.flatnonzero(gone):
+            for star in (sh.ident[k], stars.partner[sh.ident[k]]):
+                if star >= 0:
+                    self._escapers.append((self.age, star, self.mass[star], self.kind[star],
+                                           ESCAPE_REASONS.index(reason), energy[k] * scale))
+        self.ledger.mass[reason] -= sh.m[gone].sum()
+        self._keep(~gone)
+        self._book('escape')
+
+    def _keep(self, kept):
+        self._shells = Shells(*(np.ascontiguousarray(column[kept]) for column in self._shells))
+
+    # ------------------------------------------------------------ output
+
+    def snapshot(self):
+        """The stars now, as a `~pidoc.snapshot.Snapshot`; binaries as their two components."""
+        sh, stars = self._shells, self._stars
+        pairs = np.flatnonzero(stars.partner[sh.ident] >= 0)
+        rows = np.concatenate([np.arange(sh.r.size), pairs])
+        ident = np.concatenate([sh.ident, stars.partner[sh.ident[pairs]]])
+        partner = stars.partner[ident]
+        partner[sh.r.size:] = sh.ident[pairs]
+        luminosity, stellar_radius = self._light(ident)
+        table = QTable()
+        table['id'] = ident.astype(np.int32)
+        table['radius'] = sh.r[rows] * self.units.length * u.pc
+        table['v_r'] = sh.vr[rows] * self.units.velocity * u.km / u.s
+        table['v_t'] = sh.vt[rows] * self.units.velocity * u.km / u.s
+        table['mass'] = self.mass[ident] * u.Msun
+        table['initial_mass'] = self.initial_mass[ident] * u.Msun
+        table['luminosity'] = luminosity * u.Lsun
+        table['stellar_radius'] = stellar_radius * u.Rsun
+        table['kind'] = self.kind[ident]
+        table['partner'] = partner.astype(np.int32)
+        from pidoc.snapshot import Snapshot
+        return Snapshot(table, age=self.age * u.Myr, model=self.model, seed=self.model.seed)
+
+    def _light(self, ident):
+        """Luminosities and radii; stars that do not evolve shine as on the zero-age main sequence."""
+        evolution = self._evolution or StellarEvolution(self.model.metallicity)
+        state = evolution.state(self.initial_mass[ident], self.age if self._evolution else 0.0)
+        return state.luminosity, state.radius
+
+    # ------------------------------------------------------------ checkpoints
+
+    def save(self, path):
+        """Write a checkpoint; a run taken up from it goes on as if it had never stopped.
+
+        Parameters
+        ----------
+        path : path-like
+            A NumPy ``.npz`` file, replaced in one move if it exists.
+        """
+        meta = {'format': _CHECKPOINT_FORMAT, 'model': self.model.to_header().tostring(),
+                'numerics': dataclasses.asdict(self.numerics), 'age': self.age.hex(),
+                'steps': self.steps}
+        arrays = {f'shells_{name}': column for name, column in self._shells._asdict().items()}
+        arrays |= {f'stars_{name}': column for name, column in self._stars._asdict().items()}
+        temporary = f'{os.fspath(path)}.{os.getpid()}.tmp'
+        try:
+            with open(temporary, 'wb') as stream:
+                np.savez(stream, meta=np.array(json.dumps(meta)), mass=self.mass, kind=self.kind,
+                         initial_mass=self.initial_mass, counter=self._work.counter,
+                         tally=self._work.tally, ledger=self.ledger.to_array(),
+                         units=np.array([self.units.mass, self.units.length]),
+                         escapers=np.array(self._escapers, dtype=float).reshape(-1, 6), **arrays)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            if os.path.exists(temporary):
+                os.remove(temporary)
+
+    @classmethod
+    def load(cls, path, *, threads=1):
+        """Take up a run from a checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is no checkpoint, or a damaged one.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                data = dict(archive)
+            meta = json.loads(str(data['meta']))
+            if meta['format'] != _CHECKPOINT_FORMAT:
+                raise CheckpointError(f'{path} must be a checkpoint of format {_CHECKPOINT_FORMAT}, '
+                                      f"received format {meta['format']}")
+            model = ClusterModel.from_header(fits.Header.fromstring(meta['model']))
+            return cls._restore(model, meta, data, threads)
+        except CheckpointError:
+            raise
+        except (OSError, KeyError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise CheckpointError(f'{path} is no whole checkpoint of a simulation: {error}') from error
+
+    @classmethod
+    def _restore(cls, model, meta, data, threads):
+        self = cls.__new__(cls)
+        self.model = model
+        self.numerics = Numerics(**meta['numerics'])
+        self.threads = int(threads)
+        self._tide = TidalField(model)
+        self._evolution = StellarEvolution(model.metallicity) if model.stellar_evolution else None
+        self.age = float.fromhex(meta['age'])
+        self.steps = meta['steps']
+        self.units = HenonUnits(*map(float, data['units']))
+        self.initial_mass, self.mass, self.kind = data['initial_mass'], data['mass'], data['kind']
+        kind = self.kind.copy()
+        self._find_evolution_times()
+        self.kind = kind
+        self._shells = Shells(*(data[f'shells_{name}'] for name in Shells._fields))
+        self._stars = Stars(*(data[f'stars_{name}'] for name in Stars._fields))
+        self._make_work(data['counter'], data['tally'])
+        self._energy = kernels.total_energy(self._shells)
+        self.ledger = Ledger.from_array(data['ledger'])
+        self._escapers = [tuple(row) for row in data['escapers']]
+        return self
