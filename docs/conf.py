@@ -32,8 +32,18 @@ def missing_modules():
                   and '.'.join(parts) not in named)
 
 
+def drop_table_of_formats(app, what, name, obj, options, lines):
+    """Cut the table that astropy's I/O registry appends: numpydoc takes it for an exception."""
+    for index, line in enumerate(lines):
+        if line.strip() == 'The available built-in formats are:':
+            del lines[index:]
+            break
+
+
 def setup(app):
     from sphinx.util import logging
 
+    # before numpydoc, whose priority is the default 500
+    app.connect('autodoc-process-docstring', drop_table_of_formats, priority=400)
     for name in missing_modules():
         logging.getLogger(__name__).warning('%s is not in api.rst', name)

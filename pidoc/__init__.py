@@ -26,9 +26,9 @@ from importlib import import_module
 
 __version__ = '0.1.dev0'
 
-_HOME = {'ClusterModel': 'pidoc.cluster_model'}
+_HOME = {'ClusterModel': 'pidoc.cluster_model', 'Snapshot': 'pidoc.snapshot'}
 
-__all__ = ['ClusterModel', '__version__']
+__all__ = ['ClusterModel', 'Snapshot', '__version__']
 
 
 def __getattr__(name):
