@@ -598,11 +598,21 @@ def _write_fits(snapshot, filename, *, overwrite=False, dtype=np.float32):
     filename = Path(filename)
     if filename.exists() and not overwrite:
         raise OSError(f'{filename} exists: say overwrite=True to replace it')
-    hdus = fits.HDUList([fits.PrimaryHDU(), _table_hdu(snapshot, dtype)])
+    write_hdus([fits.PrimaryHDU(), _table_hdu(snapshot, dtype)], filename)
+
+
+def write_hdus(hdus, filename):
+    """Write HDUs with checksums, in one move, replacing a file of that name.
+
+    The same HDUs make the same bytes: astropy's own checksum cards would hold the time of the day.
+    """
+    for hdu in hdus:
+        hdu.add_checksum(when='checksum of the HDU')
+    filename = Path(filename)
     # In the same folder, so that the last step is one rename; the ending decides on compression.
     temporary = filename.with_name(f'.{os.getpid()}.{filename.name}')
     try:
-        hdus.writeto(temporary, checksum=True, overwrite=True)
+        fits.HDUList(hdus).writeto(temporary, overwrite=True)
         os.replace(temporary, filename)
     finally:
         temporary.unlink(missing_ok=True)

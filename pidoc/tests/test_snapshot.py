@@ -374,6 +374,15 @@ def test_binaries_come_back(path):
     assert Snapshot.read(path).stars['partner'].tolist() == [-1, 14, -1, -1, 11, -1]
 
 
+def test_no_time_of_the_day_in_the_file(spherical, path):
+    spherical.write(path)
+    with fits.open(path) as hdus:
+        for hdu in hdus:
+            for keyword in ('CHECKSUM', 'DATASUM'):
+                assert hdu.header.comments[keyword] == 'checksum of the HDU'
+            assert 'DATE' not in hdu.header
+
+
 def test_others_can_read_the_file(spherical, path):
     spherical.write(path)
     table = QTable.read(path)
