@@ -6,8 +6,10 @@ The modules, each of which imports only from those above it:
 ======================  ==========================================================================
 ``units``               constants, N-body units, the door through which quantities become numbers
 ``cluster_model``       `ClusterModel`: what one simulated cluster is
+``model_table``         cluster models from tables and from what people type
 ``photometry``          bolometric correction and V-band luminosity
 ``snapshot``            `Snapshot`: the stars of a cluster at one age
+``plotting``            figures
 ``simulation.stellar``  mass, luminosity, radius and type of a star at an age
 ``simulation.initial``  positions, velocities and masses at the start
 ``simulation.tides``    tidal radius on a galactic orbit
@@ -15,7 +17,6 @@ The modules, each of which imports only from those above it:
 ``simulation.ledger``   the energy ledger
 ``simulation.evolve``   the time loop
 ``simulation.run``      folders, checkpoints, many models
-``plotting``            figures
 ``scripts``             one thin ``main`` per command
 ======================  ==========================================================================
 

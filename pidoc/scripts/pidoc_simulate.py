@@ -1,0 +1,278 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""``pidoc-simulate``: simulate clusters from the command line."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+
+from pidoc import ClusterModel, __version__
+from pidoc.model_table import FIELD_UNITS, field_value, read_models
+
+__all__ = ['main']
+
+#: option, field of the model, what it stands for in the help, help
+_OPTIONS = (
+    ('--n-stars', 'n_stars', 'N', 'initial number of stars, 100 to 1000000'),
+    ('--half-mass-radius', 'half_mass_radius', 'LENGTH', 'initial half-mass radius [pc]'),
+    ('--king-w0', 'king_w0', 'W0', 'begin with a King model of this central potential, 1 to 12, instead of a '
+                                   'Plummer sphere'),
+    ('--metallicity', 'metallicity', 'Z', 'mass fraction of metals, 0.0001 to 0.03'),
+    ('--imf', 'imf', 'NAME', 'initial mass function: kroupa2001, or equal (stars of one mass)'),
+    ('--mass-limits', 'mass_limits', 'LOW,HIGH', 'lowest and highest initial mass [solMass]'),
+    ('--galaxy', 'galaxy', 'NAME', 'miholics2014 or logarithmic'),
+    ('--galactocentric-distance', 'galactocentric_distance', 'LENGTH',
+     'radius of the circular orbit, or apogalacticon [kpc]'),
+    ('--perigalacticon', 'perigalacticon', 'LENGTH', 'smallest distance of an eccentric orbit [kpc]'),
+    ('--circular-velocity', 'circular_velocity', 'SPEED', 'of the logarithmic galaxy [km/s]'),
+    ('--neutron-star-kick', 'neutron_star_kick', 'SPEED', '1-D dispersion of birth kicks [km/s]'),
+    ('--black-hole-kick', 'black_hole_kick', 'SPEED', '1-D dispersion of birth kicks [km/s]'),
+    ('--neutron-star-retention', 'neutron_star_retention', 'FRACTION', 'fraction born without a kick'),
+    ('--black-hole-retention', 'black_hole_retention', 'FRACTION', 'fraction born without a kick'),
+    ('--seed', 'seed', 'SEED', 'seed of all random numbers: another seed, another realisation'),
+)
+_EPILOG = """\
+Lengths and speeds are numbers in the unit in brackets, or carry their own: 3.2, "3.2 pc", 0.0032kpc.
+
+A run that was stopped goes on when the same command is given again. One that is complete is left as it is.
+
+examples:
+  pidoc-simulate MW15 -o mw15 --end 14 --snapshots 141
+  pidoc-simulate MW15-R1.6 MW15 MW15-R4 -o runs --jobs 2
+  pidoc-simulate --n-stars 20000 --half-mass-radius 2.5 --king-w0 6 --seed 7 -o king
+  pidoc-simulate --table models.ecsv -o runs --jobs 8
+"""
+_INTERRUPTED = 130
+_BAD = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors on one line."""
+
+    def error(self, message):
+        self.exit(_BAD, f'{self.prog}: {" ".join(message.split())}\n')
+
+
+def main(args=None):
+    """Simulate clusters; the command ``pidoc-simulate``.
+
+    Parameters
+    ----------
+    args : list of str, optional
+        Arguments, without the name of the command; by default those of the process.
+
+    Returns
+    -------
+    int
+        0 if all went well, 1 if some of many models failed, 2 for any other error (told on one
+        line of the standard error), 130 if interrupted.
+    """
+    parser = _parser()
+    options = parser.parse_args(args)
+    logging.basicConfig(format=f'{parser.prog}: %(message)s')
+    try:
+        ages = _ages(options.end, options.snapshots)
+        models, many = _models(options)
+        return (_simulate_many if many else _simulate_one)(models, ages, options)
+    except KeyboardInterrupt:
+        print(f'\n{parser.prog}: interrupted; the same command goes on from the last checkpoint',
+              file=sys.stderr)
+        return _INTERRUPTED
+    except Exception as error:
+        if options.debug:
+            raise
+        kind = '' if isinstance(error, (ValueError, TypeError, OSError)) else f'{type(error).__name__}: '
+        print(f'{parser.prog}: {kind}{" ".join(str(error).split())}', file=sys.stderr)
+        return _BAD
+
+
+def _parser():
+    parser = _Parser(prog='pidoc-simulate', epilog=_EPILOG, formatter_class=_HelpFormatter,
+                     description='Simulate star clusters, star by star, with the Monte Carlo method, and keep '
+                                 'snapshots of them.')
+    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
+    what = parser.add_argument_group('what to simulate')
+    what.add_argument('names', nargs='*', metavar='NAME',
+                      help='models that have a name: MW15-R1.6, MW15, MW15-R4; the options below change them')
+    what.add_argument('--table', metavar='FILE',
+                      help='a table of models (ECSV, CSV, FITS ...): one a row, columns named like the fields of '
+                           'pidoc.ClusterModel, name being the name of the folder')
+    what.add_argument('--name', help='another name for the model')
+    for option, field, metavar, text in _OPTIONS:
+        what.add_argument(option, dest=field, metavar=metavar, type=_field_type(field),
+                          default=argparse.SUPPRESS,
+                          help=f'{text} (default: {_default(field)})'.replace('%', '%%'))
+    what.add_argument('--isolated', action='store_true', help='no galaxy and no tide')
+    what.add_argument('--no-stellar-evolution', action='store_true', help='stars do not age')
+    how = parser.add_argument_group('how')
+    how.add_argument('-o', '--output', metavar='FOLDER', required=True,
+                     help='folder of the run; of many models, the folder of their folders')
+    how.add_argument('--end', metavar='TIME', type=_time, default=14.0 * u.Gyr,
+                     help='age at the end [Gyr], up to 15 (default: 14)')
+    how.add_argument('--snapshots', metavar='N', type=_whole, default=141,
+                     help='number of snapshots, equally spaced: the first at age 0, the last at the end '
+                          '(default: 141, one every 0.1 Gyr of 14)')
+    how.add_argument('--dtype', choices=('float32', 'float64'), default='float32',
+                     help='precision of the snapshots in the files (default: float32)')
+    how.add_argument('--threads', metavar='N', type=_whole, default=1,
+                     help='threads that share the work on one model; pays from some 10^5 stars (default: 1)')
+    how.add_argument('--jobs', metavar='N', type=_whole, default=2,
+                     help='of many models, how many at the same time, with one thread each (default: 2)')
+    how.add_argument('--scheduler', metavar='ADDRESS',
+                     help='of many models: let the workers of this dask scheduler (tcp://...) do the work')
+    how.add_argument('--overwrite', action='store_true',
+                     help='throw away what an earlier run left in the folder')
+    how.add_argument('--quiet', action='store_true', help='no progress bar, no summary')
+    how.add_argument('--debug', action='store_true', help='show where an error came from')
+    return parser
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=30)
+
+
+def _field_type(field):
+    def convert(text):
+        try:
+            return field_value(field, text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    return convert
+
+
+def _default(field):
+    value = getattr(ClusterModel(), field)
+    if value is None:
+        return 'none'
+    if field in FIELD_UNITS:
+        return ','.join(f'{x:g}' for x in np.ravel(value.to_value(FIELD_UNITS[field])))
+    return value
+
+
+def _time(text):
+    try:
+        quantity = u.Quantity(text)
+        return quantity * u.Gyr if quantity.unit.is_equivalent(u.one) else quantity.to(u.Gyr)
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(f'must be a time [Gyr], received {text!r}') from None
+
+
+def _whole(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number above 0, received {text!r}')
+    return int(text)
+
+
+def _ages(end, number):
+    """Ages of the snapshots, from 0 to the end."""
+    end = end.to_value(u.Myr)
+    if not 0.0 < end <= 15000.0:
+        raise ValueError(f'--end must be above 0 and at most 15 Gyr, received {end / 1000.0:g} Gyr')
+    if number < 2:
+        raise ValueError('--snapshots must be at least 2, the first at age 0 and the last at the end, '
+                         f'received {number}')
+    return np.linspace(0.0, end, number) * u.Myr
+
+
+def _models(options):
+    """The models, and whether there are many (each then gets a folder of its own)."""
+    changes = _changes(options)
+    if options.table is not None:
+        if options.names or changes or options.name is not None:
+            raise ValueError('--table has all there is to say about its models: give no other model '
+                             'and no option that changes one')
+        return read_models(options.table), True
+    models = [_model(name, changes, options.name) for name in options.names or [None]]
+    if len(models) > 1 and options.name is not None:
+        raise ValueError(f'--name is for one model, received {len(models)}')
+    return models, len(models) > 1
+
+
+def _changes(options):
+    # those that were given, be it as 'none'
+    changes = {field: getattr(options, field) for _, field, _, _ in _OPTIONS if hasattr(options, field)}
+    if options.isolated:
+        if {'galaxy', 'galactocentric_distance', 'perigalacticon'} & set(changes):
+            raise ValueError('--isolated and an orbit or a galaxy contradict each other')
+        changes |= {'galaxy': None, 'galactocentric_distance': None}
+    if options.no_stellar_evolution:
+        changes['stellar_evolution'] = False
+    if changes.get('king_w0') is not None:
+        changes['profile'] = 'king'
+    return changes
+
+
+def _model(name, changes, new_name):
+    model = (ClusterModel() if name is None else ClusterModel.named(name)).replace(**changes)
+    if new_name is None:
+        # other than the seed, a change makes another model of it
+        changed = name is not None and model.replace(seed=0) != ClusterModel.named(name)
+        new_name = f'{name}-modified' if changed else model.name
+    return model.replace(name=new_name)
+
+
+def _simulate_one(models, ages, options):
+    # numba comes with it, which --help and errors in the arguments need not wait for
+    from pidoc.simulation.run import run
+
+    if options.scheduler is not None:
+        raise ValueError('--scheduler is for many models, received one')
+    log = run(models[0], options.output, ages=ages, threads=options.threads, dtype=options.dtype,
+              progress=not options.quiet, overwrite=options.overwrite)
+    if not options.quiet:
+        _print_log(log, Path(options.output))
+    return 0
+
+
+def _simulate_many(models, ages, options):
+    from pidoc.simulation.run import run_many
+
+    if options.threads != 1:
+        raise ValueError('--threads is for one model; of many, --jobs run at the same time')
+    summary = run_many(models, options.output, ages=ages, jobs=options.jobs, scheduler=options.scheduler,
+                       dtype=options.dtype, progress=not options.quiet, overwrite=options.overwrite)
+    for row in summary[summary['state'] == 'failed']:
+        print(f'pidoc-simulate: {row["name"]} failed: {row["error"]}', file=sys.stderr)
+    if not options.quiet:
+        names = ['name', 'state', *_SHOWN]
+        print(*_formatted(summary, names), sep='\n')
+        print(f'\nsummary     {Path(options.output) / "summary.ecsv"}\n'
+              f'runs        {Path(options.output) / "<name>"}')
+    return int(np.any(summary['state'] == 'failed'))
+
+
+#: column of the log: heading and format of the summary
+_SHOWN = {'age': ('age [Gyr]', '{:.2f}'), 'n_stars': ('N', '{:d}'),
+          'total_mass': ('mass [Msun]', '{:.0f}'), 'half_mass_radius': ('r_h [pc]', '{:.2f}'),
+          'mass_to_light': ('M/L_V', '{:.3f}')}
+
+
+def _print_log(log, folder):
+    rows = np.unique(np.linspace(0, len(log) - 1, 8).round().astype(int)) if len(log) else []
+    print(*_formatted(log[rows], list(_SHOWN)), sep='\n')
+    if log.meta['STATE'] == 'dissolved':
+        print(f'\nThe cluster dissolved at {log.meta["ENDAGE"]:.2f} Gyr.')
+    print(f'\nsnapshots   {folder / "snapshots"} ({len(log)})\n'
+          f'log         {folder / "log.fits"}\n'
+          f'escapers    {folder / "escapers.fits"}')
+    if len(log):
+        print(f'picture     {folder / "quicklook.png"}')
+
+
+def _formatted(table, names):
+    """Lines of a table with aligned columns."""
+    columns = []
+    for name in names:
+        heading, form = _SHOWN.get(name, (name, '{}'))
+        cells = [heading, *(form.format(getattr(value, 'value', value)) for value in table[name])]
+        width = max(map(len, cells))
+        columns.append([cell.ljust(width) if name not in _SHOWN else cell.rjust(width) for cell in cells])
+    return ['  '.join(row).rstrip() for row in zip(*columns, strict=True)]
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,846 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Runs on disk: a folder of snapshots and a log for each model; one model, or many at a time.
+
+A run that was stopped at any moment goes on when it is started again, and ends with the very same
+files: they hold nothing but what follows from the model, the numerics and the ages.
+"""
+
+import dataclasses
+import logging
+import math
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import time
+import warnings
+from collections import deque
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import connection
+from numbers import Integral, Real
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import QTable, Table
+from astropy.utils.exceptions import AstropyWarning
+from tqdm import tqdm
+
+from pidoc import __version__
+from pidoc.cluster_model import ClusterModel
+from pidoc.model_table import read_models
+from pidoc.simulation import kernels
+from pidoc.simulation.evolve import (ESCAPE_REASONS, CheckpointError, Numerics, Simulation,
+                                     check_ages)
+from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
+from pidoc.snapshot import write_hdus
+from pidoc.units import to_value
+
+__all__ = ['RunFolderError', 'read_log', 'run', 'run_many']
+
+log = logging.getLogger(__name__)
+
+_FORMAT_VERSION = 1
+_NUMERICS_CARDS = {
+    'theta_max': ('THETAMAX', '[rad] rms deflection in one step'),
+    'encounters': ('NENCOUNT', 'encounters of a star in one step'),
+    'relaxation_step': ('RELAXSTP', 'longest step over relaxation time'),
+    'mass_loss_step': ('MLSTEP', 'largest mass loss in one step'),
+    'coulomb_gamma': ('COULGAM', 'gamma of ln(gamma N), none: default'),
+    'escape': ('ESCAPE', 'criterion of tidal escape'),
+}
+_ENERGY = u.Msun * u.km ** 2 / u.s ** 2
+#: Columns of the log: unit (None: a whole number) and meaning.
+_COLUMNS = {
+    'age': (u.Gyr, 'age of the cluster'),
+    'n_stars': (None, 'stars, components of binaries counted'),
+    'n_bodies': (None, 'single stars and binaries'),
+    'n_binaries': (None, 'binaries'),
+    'n_white_dwarfs': (None, 'stars of type 10 to 12'),
+    'n_neutron_stars': (None, 'stars of type 13'),
+    'n_black_holes': (None, 'stars of type 14'),
+    'total_mass': (u.Msun, 'mass of all stars and remnants'),
+    'v_luminosity': (u.Lsun, 'V luminosity, in that of the Sun'),
+    'mass_to_light': (u.Msun / u.Lsun, 'total mass over V luminosity'),
+    'r_01': (u.pc, 'radius with 1 % of the mass'),
+    'r_10': (u.pc, 'radius with 10 % of the mass'),
+    'half_mass_radius': (u.pc, 'radius with 50 % of the mass'),
+    'r_90': (u.pc, 'radius with 90 % of the mass'),
+    'core_radius': (u.pc, 'Casertano & Hut density radius'),
+    'half_light_radius': (u.pc, 'radius with 50 % of the V light'),
+    'tidal_radius': (u.pc, 'tidal radius, infinite if isolated'),
+    'relaxation_time': (u.Myr, 'half-mass relaxation time'),
+    'virial_ratio': (u.one, 'kinetic over potential energy'),
+    **{f'n_lost_{reason}': (None, f'stars lost so far: {reason}') for reason in ESCAPE_REASONS},
+    **{f'mass_lost_{name}': (u.Msun, f'mass lost so far: {name}') for name in MASS_CHANNELS},
+    'energy': (_ENERGY, 'energy of the stars as bodies'),
+    **{f'energy_{channel}': (_ENERGY, f'energy gained so far: {channel}')
+       for channel in ENERGY_CHANNELS},
+    'energy_error': (u.one, 'unexplained over initial energy'),
+    'steps': (None, 'global steps'),
+}
+#: What a run folder holds, besides ``snapshots/snapshot_00000.fits`` and so on.
+_FILES = ('model.fits', 'log.fits', 'escapers.fits', 'checkpoint.npz', 'quicklook.png', '.lock')
+#: Temporary files of `write_hdus`, and of `Simulation.save`: a killed run leaves them.
+_LEFTOVER = re.compile(r'\.\d+\.(.+)|(.+)\.\d+\.tmp')
+_SNAPSHOT = re.compile(r'snapshot_\d{5,}\.fits')
+_FOLDER_NAME = re.compile(r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*')
+
+
+class RunFolderError(ValueError):
+    """A folder cannot be used for a run: it is another's, in use, or damaged."""
+
+
+# -- one model ------------------------------------------------------------------------------------
+
+
+def run(model, folder, *, ages, numerics=None, threads=1, progress=True,
+        checkpoint_interval=30 * u.s, dtype='float32', overwrite=False):
+    """Simulate a cluster and keep everything in a folder.
+
+    Started again after it was stopped, in whatever way, it goes on from its last checkpoint and ends with the
+    same files, to the last bit, as a run that was not stopped. A complete run is left as it is.
+
+    Parameters
+    ----------
+    model : `~pidoc.ClusterModel`
+        What to simulate.
+    folder : path-like
+        Made if need be; to hold this run and nothing else.
+    ages : `~astropy.units.Quantity`, shape (n,)
+        Ages of the snapshots, increasing, from 0 to 15 Gyr.
+    numerics : `~pidoc.simulation.evolve.Numerics`, optional
+        Accuracy parameters.
+    threads : int, optional
+        Threads that share the work; the result does not depend on it.
+    progress : bool, optional
+        Whether to show a progress bar, if there is a terminal.
+    checkpoint_interval : `~astropy.units.Quantity`, optional
+        Time of the clock between checkpoints: what is lost at most when the run is stopped.
+    dtype : {'float32', 'float64'}, optional
+        Precision of the snapshots in the files.
+    overwrite : bool, optional
+        Throw away what an earlier run left in the folder, also one of this model.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        The log: one row a snapshot; its ``meta['STATE']`` is 'complete', or 'dissolved' if fewer than
+        100 bodies were left before the last age.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is no cluster model.
+    ValueError
+        If the ages or another argument are not acceptable, or the cluster does not fit inside its tidal
+        radius.
+    RunFolderError
+        If the folder holds something else, a run of another model, numerics or ages (the message
+        tells what differs), or is being used by another process.
+    OSError
+        If a file cannot be written, because the disk is full, say. What was complete stays.
+    `~pidoc.simulation.ledger.LedgerError`
+        If mass or energy is not conserved.
+    """
+    if not isinstance(model, ClusterModel):
+        raise TypeError(f'model must be a ClusterModel, received {model!r}')
+    record = _Record(model, numerics or Numerics(), check_ages(ages), _check_dtype(dtype))
+    seconds = to_value(checkpoint_interval, u.s, 'checkpoint_interval', non_negative=True)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_contents(folder)
+    with _locked(folder):
+        if overwrite:
+            _clear(folder)
+        _remove_leftovers(folder)
+        _Run(folder, record, seconds, threads, progress).finish()
+    return read_log(folder)
+
+
+def read_log(folder):
+    """The log of a run.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder of a run, finished or not, or its ``log.fits``.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row a snapshot. The header is in ``meta``, with the model and ``STATE``: 'running' (or stopped),
+        'complete' or 'dissolved'.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no log.
+    RunFolderError
+        If it is damaged or no log of a run.
+    """
+    path = Path(folder)
+    path = path / 'log.fits' if path.is_dir() else path
+    header, data = _read_table(path, 'LOG')
+    table = QTable()
+    for name, (unit, _) in _COLUMNS.items():
+        values = np.array(data[name], dtype=np.int64 if unit is None else np.float64)
+        table[name] = values if unit in (None, u.one) else values * unit
+    table.meta.update((keyword, header[keyword]) for keyword in header.copy(strip=True)
+                      if keyword not in ('EXTNAME', 'CHECKSUM', 'DATASUM'))
+    return table
+
+
+def _check_dtype(dtype):
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f'dtype must be float32 or float64, received {np.dtype(dtype)}')
+    return np.dtype(dtype).name
+
+
+class _Run:
+    """A run on its way, the folder being locked."""
+
+    def __init__(self, folder, record, seconds, threads, progress):
+        self.folder = folder
+        self.record = record
+        self.seconds = seconds
+        self.threads = threads
+        self.progress = progress
+        self.rows = []
+        self.simulation = None
+
+    def finish(self):
+        """From wherever it stands to the end."""
+        if not self._is_complete():
+            with _Bar(self.record, self.progress) as bar:
+                self._take_up(bar)
+                self._simulate(bar)
+        # the log said that all is well: what comes now can be done again
+        self._draw()
+        (self.folder / 'checkpoint.npz').unlink(missing_ok=True)
+
+    # -- where it stands
+
+    def _is_complete(self):
+        path = self.folder / 'model.fits'
+        if not path.exists():
+            return False
+        there = _Record.read(path)
+        there.check_same(self.record, self.folder)
+        try:
+            table = read_log(self.folder)
+        except FileNotFoundError:
+            table = None
+        except RunFolderError as error:
+            log.warning('%s; the run starts again from the beginning', error)
+            (self.folder / 'log.fits').unlink()
+            table = None
+        if table is not None and table.meta['STATE'] != 'running':
+            if self._has_snapshots(len(table)):
+                return True
+            log.warning('%s: snapshots are missing; the run starts again from the beginning', self.folder)
+            (self.folder / 'log.fits').unlink()
+        there.check_version(self.folder)
+        return False
+
+    def _take_up(self, bar):
+        """Go on from the checkpoint, or begin."""
+        if not self._load():
+            self.rows = []
+            self.simulation = Simulation(self.record.model, numerics=self.record.numerics,
+                                         threads=self.threads)
+            with self._writing():
+                (self.folder / 'snapshots').mkdir(exist_ok=True)
+                self.record.write(self.folder / 'model.fits')
+        bar.begin(self.simulation.age)
+
+    def _load(self):
+        """Whether there is a checkpoint to go on from, and all that was written before it."""
+        path = self.folder / 'checkpoint.npz'
+        if not path.exists():
+            return False
+        try:
+            simulation = Simulation.load(path, threads=self.threads)
+            if simulation.model != self.record.model or simulation.numerics != self.record.numerics:
+                raise CheckpointError(f'{path} is of another run')
+            rows = self._rows_until(simulation.age)
+        except (CheckpointError, RunFolderError, FileNotFoundError) as error:
+            log.warning('%s; the run starts again from the beginning', error)
+            return False
+        self.simulation, self.rows = simulation, rows
+        log.info('%s goes on from %.1f Myr', self.folder, simulation.age)
+        return True
+
+    def _rows_until(self, age):
+        """Rows of the log that the state at an age [Myr] has behind it."""
+        _, data = _read_table(self.folder / 'log.fits', 'LOG')
+        rows = [{name: row[name].item() for name in _COLUMNS} for row in data]
+        number = int(np.count_nonzero(self.record.ages < age))
+        # a checkpoint may have been made at the very age of a snapshot, before or after it
+        if number < self.record.ages.size and self.record.ages[number] == age and len(rows) > number:
+            number += 1
+        if len(rows) < number or not self._has_snapshots(number):
+            raise RunFolderError(f'{self.folder} must hold {number} snapshots and rows of the log, '
+                                 'the number at its checkpoint: some are missing')
+        return rows[:number]
+
+    def _has_snapshots(self, number):
+        """Whether that many are there; a whole FITS file is a multiple of 2880 bytes long."""
+        paths = [self._snapshot_path(k) for k in range(number)]
+        sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
+        return all(size > 0 and size % 2880 == 0 for size in sizes)
+
+    def _snapshot_path(self, k):
+        return self.folder / 'snapshots' / f'snapshot_{k:05d}.fits'
+
+    # -- on its way
+
+    def _simulate(self, bar):
+        simulation, ages = self.simulation, self.record.ages
+        self._saved_at = time.monotonic()
+        for k in range(len(self.rows), ages.size):
+            simulation.advance_to(ages[k], each_step=partial(self._after_step, bar))
+            if simulation.dissolved:
+                log.warning('%s: the cluster dissolved at %.1f Myr', self.folder, simulation.age)
+                break
+            self._take_snapshot(k)
+        with self._writing():
+            self._write_log('dissolved' if simulation.dissolved else 'complete')
+
+    def _after_step(self, bar, simulation):
+        bar.show(simulation)
+        if time.monotonic() - self._saved_at >= self.seconds:
+            with self._writing():
+                # in this order: the log must never lag behind the checkpoint
+                self._write_log('running')
+                simulation.save(self.folder / 'checkpoint.npz')
+            self._saved_at = time.monotonic()
+
+    def _take_snapshot(self, k):
+        snapshot = self.simulation.snapshot()
+        row = _log_row(self.simulation, snapshot)
+        with self._writing():
+            snapshot.write(self._snapshot_path(k), overwrite=True, dtype=self.record.dtype)
+        self.rows.append(row)
+
+    @contextmanager
+    def _writing(self):
+        try:
+            yield
+        except OSError as error:
+            message = (f'{self.folder} could not be written at {self.simulation.age:.1f} Myr: {error}; all '
+                       'complete snapshots are kept, and the run goes on when it is started again')
+            raise (OSError(message) if error.errno is None else OSError(error.errno, message)) from error
+
+    # -- files
+
+    def _write_log(self, state):
+        escapers = self.simulation.escapers
+        counts = _escapers_so_far(escapers, self.record.ages[:len(self.rows)])
+        rows = [{**row, **count} for row, count in zip(self.rows, counts, strict=True)]
+        header = self.record.to_header()
+        header['STATE'] = (state, 'running, complete or dissolved')
+        header['ENDAGE'] = (self.simulation.age / 1000.0, '[Gyr] age that the run has reached')
+        escapers_hdu = fits.table_to_hdu(Table(escapers))
+        escapers_hdu.name = 'ESCAPERS'
+        write_hdus([fits.PrimaryHDU(), escapers_hdu], self.folder / 'escapers.fits')
+        write_hdus([fits.PrimaryHDU(), _log_hdu(rows, header)], self.folder / 'log.fits')
+
+    def _draw(self):
+        path = self.folder / 'quicklook.png'
+        table = read_log(self.folder)
+        if path.exists() or not len(table):
+            return
+        from pidoc.plotting import plot_run
+
+        temporary = path.with_name(f'.{os.getpid()}.{path.name}')
+        try:
+            # without the version of matplotlib, which would be the only trace of the machine
+            plot_run(table).savefig(temporary, dpi=150, metadata={'Software': None})
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _log_row(simulation, snapshot):
+    """One row of the log, as plain numbers, without the counts of escapers."""
+    kind = snapshot.stars['kind']
+    summary = {name: value for name, value in snapshot.summary().items() if name in _COLUMNS}
+    ledger, units = simulation.ledger, simulation.units
+    row = {
+        **summary,
+        'n_bodies': simulation.n_bodies,
+        'n_binaries': snapshot.n_stars - simulation.n_bodies,
+        'n_white_dwarfs': np.count_nonzero((kind >= 10) & (kind <= 12)),
+        'n_neutron_stars': np.count_nonzero(kind == 13),
+        'n_black_holes': np.count_nonzero(kind == 14),
+        'r_01': snapshot.lagrangian_radii(0.01),
+        'tidal_radius': simulation.tidal_radius * u.pc,
+        'relaxation_time': simulation.relaxation_time * u.Myr,
+        'virial_ratio': simulation.virial_ratio * u.one,
+        'energy': (ledger.initial_energy + sum(ledger.energy.values())) * units.energy * _ENERGY,
+        'energy_error': simulation.energy_error * u.one,
+        'steps': simulation.steps,
+    }
+    for channel, value in ledger.mass.items():
+        row[f'mass_lost_{channel}'] = (0.0 - value) * units.mass * u.Msun
+    for channel, value in ledger.energy.items():
+        row[f'energy_{channel}'] = value * units.energy * _ENERGY
+    return {name: int(value) if _COLUMNS[name][0] is None else float(value.to_value(_COLUMNS[name][0]))
+            for name, value in row.items()}
+
+
+def _escapers_so_far(escapers, ages):
+    """How many stars had left for each reason at each age [Myr] of a snapshot.
+
+    Stars leave at the end of a step, and so before a snapshot of that age; those with a birth kick
+    leave at its start, and so after it.
+    """
+    left = escapers['age'].to_value(u.Myr)
+    counts = []
+    for reason in ESCAPE_REASONS:
+        side = 'left' if reason == 'kick' else 'right'
+        counts.append(np.searchsorted(left[escapers['reason'] == reason], ages, side=side))
+    return [{f'n_lost_{reason}': int(n) for reason, n in zip(ESCAPE_REASONS, row, strict=True)}
+            for row in np.transpose(counts)]
+
+
+def _log_hdu(rows, header):
+    columns = []
+    for name, (unit, _) in _COLUMNS.items():
+        array = np.array([row[name] for row in rows], dtype=np.int64 if unit is None else np.float64)
+        text = None if unit in (None, u.one) else unit.to_string('fits')
+        columns.append(fits.Column(name, 'K' if unit is None else 'D', text, array=array))
+    hdu = fits.BinTableHDU.from_columns(columns, name='LOG')
+    for k, (_, meaning) in enumerate(_COLUMNS.values()):
+        hdu.header.comments[f'TTYPE{k + 1}'] = meaning
+    hdu.header.extend(header)
+    return hdu
+
+
+def _read_table(path, name):
+    """Header and rows of a table that `write_hdus` wrote."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error', AstropyWarning)
+            with fits.open(path, memmap=False, checksum=True) as hdus:
+                return hdus[name].header.copy(), np.array(hdus[name].data)
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, KeyError, TypeError, ValueError, fits.VerifyError,
+            AstropyWarning) as error:
+        raise RunFolderError(f'{path} is damaged, or not of a run: {error}') from error
+
+
+# -- what is run ----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Record:
+    """What a run folder is about; ``model.fits``."""
+
+    model: ClusterModel
+    numerics: Numerics
+    ages: np.ndarray  # Myr
+    dtype: str
+    version: str = __version__
+
+    def to_header(self):
+        header = fits.Header()
+        header['RUNFMT'] = (_FORMAT_VERSION, 'version of the format of run folders')
+        header['PIDOCVER'] = (self.version, 'version of pidoc that made the run')
+        header['SNAPTYPE'] = (self.dtype, 'precision of the snapshots')
+        header.extend(self.model.to_header())
+        for field in dataclasses.fields(Numerics):
+            keyword, comment = _NUMERICS_CARDS[field.name]
+            value = getattr(self.numerics, field.name)
+            if isinstance(value, Real):
+                # with all digits: a card has room for 20 characters of a number only
+                value = int(value) if isinstance(value, Integral) else repr(float(value))
+            header[keyword] = (value, comment)
+        return header
+
+    def write(self, path):
+        column = fits.Column('age', 'D', 'Myr', array=self.ages)
+        hdu = fits.BinTableHDU.from_columns([column], name='MODEL')
+        hdu.header.extend(self.to_header())
+        write_hdus([fits.PrimaryHDU(), hdu], path)
+
+    @classmethod
+    def read(cls, path):
+        header, data = _read_table(path, 'MODEL')
+        try:
+            if header['RUNFMT'] != _FORMAT_VERSION:
+                raise ValueError(f'its format must be version {_FORMAT_VERSION}, the one this pidoc '
+                                 f'knows, received {header["RUNFMT"]!r}')
+            values = {name: header[keyword] for name, (keyword, _) in _NUMERICS_CARDS.items()}
+            numerics = Numerics(**{name: float(value) if _is_float(name, value) else value
+                                   for name, value in values.items()})
+            return cls(ClusterModel.from_header(header), numerics,
+                       np.array(data['age'], dtype=float), header['SNAPTYPE'], header['PIDOCVER'])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunFolderError(f'{path} is no valid record of a run: {error}') from error
+
+    def check_same(self, other, folder):
+        """Compare what is there with what is asked for."""
+        differences = [*_differing_fields(self.model, other.model),
+                       *_differing_fields(self.numerics, other.numerics),
+                       *_differing_ages(self.ages, other.ages)]
+        if self.dtype != other.dtype:
+            differences.append(f'dtype is {self.dtype} there, {other.dtype} here')
+        if differences:
+            raise RunFolderError(f'{folder} holds another run: {"; ".join(differences)}. Use another '
+                                 'folder, or overwrite=True')
+
+    def check_version(self, folder):
+        if self.version != __version__:
+            raise RunFolderError(f'{folder} holds a run begun by pidoc {self.version}, which '
+                                 f'{__version__} must not go on with. Use another folder, or '
+                                 'overwrite=True')
+
+
+def _is_float(name, value):
+    return name != 'escape' and isinstance(value, str)
+
+
+def _differing_fields(there, here):
+    """Sentences about the fields of two models or numerics that are not equal."""
+    for field in dataclasses.fields(there):
+        a, b = getattr(there, field.name), getattr(here, field.name)
+        same = a is b or (a is not None and b is not None and bool(np.all(a == b)))
+        if not same:
+            yield f'{field.name} is {_shown(a)} there, {_shown(b)} here'
+
+
+def _shown(value):
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def _differing_ages(there, here):
+    if there.size != here.size:
+        yield f'ages are {there.size} there, {here.size} here'
+    elif np.any(there != here):
+        k = int(np.argmax(there != here))
+        yield f'ages[{k}] is {there[k]!s} Myr there, {here[k]!s} Myr here'
+
+
+# -- the folder -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _locked(folder):
+    """Keep other processes out; the lock goes with the process, however it ends."""
+    with open(folder / '.lock', 'a', encoding='utf-8') as stream:
+        try:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFolderError(f'{folder} is being used by another run') from None
+        except (ImportError, OSError) as error:
+            log.info('%s cannot be locked here (%s): do not run twice in it', folder, error)
+        yield
+
+
+def _check_contents(folder):
+    """A folder without a run in it must be empty: this is no place to throw a run into."""
+    if (folder / 'model.fits').exists():
+        return
+    foreign = [path.name for path in sorted(folder.iterdir())
+               if not (path.name in (*_FILES, 'snapshots') or _LEFTOVER.fullmatch(path.name))]
+    if foreign:
+        raise RunFolderError(f'{folder} must be empty or hold a run, received one with {foreign[0]}')
+
+
+def _clear(folder):
+    """Remove the files of an earlier run, and only those; the record last."""
+    for name in ('log.fits', 'escapers.fits', 'checkpoint.npz', 'quicklook.png'):
+        (folder / name).unlink(missing_ok=True)
+    for path in _listed(folder / 'snapshots'):
+        if _SNAPSHOT.fullmatch(path.name):
+            path.unlink()
+    (folder / 'model.fits').unlink(missing_ok=True)
+
+
+def _remove_leftovers(folder):
+    """Remove temporary files of a killed run."""
+    for path in [*_listed(folder), *_listed(folder / 'snapshots')]:
+        match = _LEFTOVER.fullmatch(path.name)
+        name = match and (match[1] or match[2])
+        if name and (name in _FILES or _SNAPSHOT.fullmatch(name)):
+            path.unlink()
+
+
+def _listed(folder):
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+class _Bar:
+    """Progress of one run in age."""
+
+    _FORMAT = '{desc}{percentage:3.0f}%|{bar}| {n:.2f}/{total:.4g} Gyr [{elapsed}<{remaining}{postfix}]'
+
+    def __init__(self, record, progress):
+        self._name = record.model.name or 'cluster'
+        # None: silent where there is no terminal
+        self._bar = tqdm(total=record.ages[-1] / 1000.0, bar_format=self._FORMAT,
+                         disable=None if progress else True)
+        self._bar.set_description(self._name if _compiled() else 'compiling (first run only)')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._bar.close()
+
+    def begin(self, age):
+        """From this age [Myr] on, time is measured."""
+        self._bar.initial = self._bar.n = age / 1000.0
+        self._bar.unpause()
+
+    def show(self, simulation):
+        if self._bar.desc != f'{self._name}: ':
+            self._bar.set_description(self._name)
+        self._bar.set_postfix_str(f'{simulation.n_bodies} stars', refresh=False)
+        self._bar.update(simulation.age / 1000.0 - self._bar.n)
+
+
+def _compiled():
+    """Whether numba has the kernels ready, in memory or on disk."""
+    if kernels.advance.signatures:
+        return True
+    cache = Path(kernels.resample.stats.cache_path)
+    return any(cache.glob('kernels.resample-*.nbi'))
+
+
+# -- many models ----------------------------------------------------------------------------------
+
+
+def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, progress=True,
+             checkpoint_interval=30 * u.s, dtype='float32', overwrite=False):
+    """Simulate many clusters, several at a time, each in a folder of its own.
+
+    A model that fails stops no other. Started again, finished runs are left as they are and the others
+    go on, so a run that failed for want of memory or disk is worth another try.
+
+    Parameters
+    ----------
+    models : path-like, `~astropy.table.Table` or iterable of `~pidoc.ClusterModel`
+        As `~pidoc.model_table.read_models` takes them. Their names become those of the folders.
+    folder : path-like
+        Where the folders of the runs go.
+    ages, numerics, checkpoint_interval, dtype, overwrite
+        As for `run`, the same for all.
+    jobs : int, optional
+        How many processes simulate at the same time, each with one thread. The result does not depend on it.
+    scheduler : str, optional
+        Address of a dask scheduler ('tcp://...'), whose workers then do the work instead; they must see
+        the folder under the same path.
+    progress : bool, optional
+        Whether to show a progress bar (of all snapshots of all models), if there is a terminal.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row a model, in the order of ``models``: name, ``state`` ('complete', 'dissolved' or 'failed'),
+        the last snapshot's age, number of stars, mass, half-mass radius and M/L in V, and for failures
+        the error. It is also written to ``summary.ecsv``.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not acceptable; names must be different and fit for folders.
+    ImportError
+        If a scheduler is given and dask is not installed.
+
+    Notes
+    -----
+    Processes are started with the 'spawn' method, so a script that calls this must do so under
+    ``if __name__ == '__main__':``. There is one process a model: one that is killed takes no other with it.
+    """
+    models = read_models(models)
+    _check_names([model.name for model in models])
+    ages_myr = check_ages(ages)
+    if int(jobs) != jobs or jobs < 1:
+        raise ValueError(f'jobs must be a whole number above 0, received {jobs!r}')
+    folder = Path(folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {'ages': ages_myr * u.Myr, 'numerics': numerics, 'dtype': _check_dtype(dtype),
+               'checkpoint_interval': checkpoint_interval, 'overwrite': overwrite}
+    # the largest first: none of them is then left over for the end
+    tasks = [(model, folder / model.name, options)
+             for model in sorted(models, key=lambda model: -model.n_stars)]
+    with _ManyBar(folder, models, ages_myr.size, progress) as bar:
+        errors = (_run_locally(tasks, int(jobs), bar) if scheduler is None
+                  else _run_with_dask(tasks, scheduler, bar))
+    summary = _summary(models, folder, errors)
+    _write_summary(summary, folder / 'summary.ecsv')
+    return summary
+
+
+def _check_names(names):
+    if not names:
+        raise ValueError('there must be at least one model, received none')
+    for name in names:
+        if not _FOLDER_NAME.fullmatch(name):
+            raise ValueError('each of many models needs a name of letters, digits and . _ + - that can '
+                             f'be a folder, received {name!r}')
+    lower = [name.lower() for name in names]
+    twice = [name for k, name in enumerate(names) if lower.index(name.lower()) < k]
+    if twice:
+        raise ValueError(f'names of models must be different, received {twice[0]!r} twice')
+
+
+def _run_task(model, folder, options):
+    run(model, folder, threads=1, progress=False, **options)
+
+
+def _in_child(sender, *task):
+    """Main function of a process that runs one model; it sends an error message, or nothing."""
+    # the terminal's Ctrl-C reaches everybody: the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _run_task(*task)
+    except Exception as error:  # whatever it is, it belongs into the summary
+        log.debug('failed', exc_info=True)
+        sender.send(_one_line(error))
+
+
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _one_line(error):
+    text = ' '.join(str(error).split())
+    return text if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {text}'
+
+
+def _run_locally(tasks, jobs, bar):
+    """Names of the models that failed, and why."""
+    context = multiprocessing.get_context('spawn')
+    waiting, running, errors = deque(tasks), {}, {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                task = waiting.popleft()
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(target=_in_child, args=(sender, *task))
+                process.start()
+                sender.close()
+                running[process] = task[0].name, receiver
+            connection.wait([process.sentinel for process in running], timeout=0.5)
+            for process in [process for process in running if process.exitcode is not None]:
+                name, receiver = running.pop(process)
+                message = _message(receiver, process.exitcode)
+                if message:
+                    errors[name] = message
+                process.close()
+            bar.show()
+    finally:
+        for process in running:
+            process.terminate()
+            process.join()
+    return errors
+
+
+def _message(receiver, exitcode):
+    """What a process had to say, or that it died without a word; None if all went well."""
+    with receiver:
+        try:
+            return receiver.recv()
+        except EOFError:
+            pass
+    if exitcode == 0:
+        return None
+    return f'the process was killed by signal {-exitcode}' if exitcode < 0 else \
+        f'the process ended with code {exitcode}'
+
+
+def _run_with_dask(tasks, scheduler, bar):
+    """Names of the models that failed, and why."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ImportError("scheduler needs dask: pip install 'pidoc[all]'") from None
+    errors = {}
+    with Client(scheduler) as client:
+        futures = {client.submit(_run_task, *task, pure=False): task[0].name for task in tasks}
+        while futures:
+            for future in [future for future in futures if future.done()]:
+                name = futures.pop(future)
+                if future.status == 'error':
+                    errors[name] = _one_line(future.exception())
+                elif future.status != 'finished':
+                    errors[name] = f'the dask scheduler says: {future.status}'
+            bar.show()
+            time.sleep(0.2 if futures else 0.0)
+    return errors
+
+
+def _summary(models, folder, errors):
+    """One row a model, from the logs."""
+    rows = []
+    for model in models:
+        row = {'name': model.name, 'state': 'failed', 'age': math.nan, 'n_stars': 0,
+               'total_mass': math.nan, 'half_mass_radius': math.nan, 'mass_to_light': math.nan,
+               'error': errors.get(model.name, '')}
+        # of a model that failed nothing is certain, not even whose folder it is
+        if not row['error']:
+            _fill(row, folder / model.name)
+        rows.append(row)
+    summary = QTable(rows=rows)
+    for name in ('age', 'total_mass', 'half_mass_radius', 'mass_to_light'):
+        summary[name] = summary[name] * _COLUMNS[name][0]
+    return summary
+
+
+def _fill(row, folder):
+    """The last row of the log of a run that did not fail."""
+    try:
+        table = read_log(folder)
+    except (FileNotFoundError, RunFolderError) as error:
+        row['error'] = f'the run ended, but its log cannot be read from here: {error}'
+        return
+    row['state'] = table.meta['STATE']
+    if len(table):
+        for name in ('age', 'n_stars', 'total_mass', 'half_mass_radius', 'mass_to_light'):
+            row[name] = getattr(table[name][-1], 'value', table[name][-1])
+
+
+def _write_summary(summary, path):
+    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
+    try:
+        summary.write(temporary, format='ascii.ecsv', overwrite=True)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _ManyBar:
+    """Progress of many runs, in snapshots found on disk: whoever makes them, wherever."""
+
+    def __init__(self, folder, models, n_ages, progress):
+        self._open = {model.name: folder / model.name for model in models}
+        self._n_ages = n_ages
+        self._counts = dict.fromkeys(self._open, 0)
+        self._bar = tqdm(total=n_ages * len(models), unit=' snapshots', disable=None if progress else True,
+                         desc=f'{len(models)} models')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._bar.close()
+
+    def show(self):
+        if self._bar.disable:
+            return
+        for name, folder in list(self._open.items()):
+            self._counts[name] = len(_listed(folder / 'snapshots'))
+        self._bar.n = min(sum(self._counts.values()), self._bar.total)
+        self._bar.refresh()
