@@ -41,6 +41,7 @@ NEUTRON_STAR, BLACK_HOLE, NO_REMNANT = 13, 14, 15
 MIN_MASS_LOSS_STEP = 0.01
 #: Largest gap in the ledger, in units of the initial mass or energy.
 LEDGER_TOLERANCE = 0.01
+ESCAPE_CRITERIA = ('delayed', 'energy', 'apocentre')
 #: Why a star left, as recorded in the table of escapers.
 ESCAPE_REASONS = ('kick', 'ejection', 'tide')
 _CHECKPOINT_FORMAT = 1
@@ -68,9 +69,10 @@ class Numerics:
     coulomb_gamma : float or None
         Coulomb logarithm ln(gamma N). None: 0.11 for equal masses (Giersz & Heggie 1994), 0.02 for a mass
         spectrum (Giersz & Heggie 1996).
-    escape : {'delayed', 'energy'}
-        Stars above the critical energy leave after the delay of Fukushige & Heggie (2000), as in Giersz+ (2013),
-        or at once but above the lower, N-dependent energy of Giersz+ (2008).
+    escape : {'delayed', 'energy', 'apocentre'}
+        Which stars the tide removes: those above the critical energy, after the delay of Fukushige &
+        Heggie (2000), as in Giersz+ (2013); those above the N-dependent energy of Giersz+ (2008), at once;
+        or those whose orbits reach the tidal radius, at once (Joshi, Nave & Rasio 2001).
 
     Raises
     ------
@@ -94,8 +96,9 @@ class Numerics:
                 raise ValueError(f'{name} must be a positive number, received {value!r}')
         if self.encounters < 1 or int(self.encounters) != self.encounters:
             raise ValueError(f'encounters must be a whole number above 0, received {self.encounters!r}')
-        if self.escape not in ('delayed', 'energy'):
-            raise ValueError(f"escape must be 'delayed' or 'energy', received {self.escape!r}")
+        if self.escape not in ESCAPE_CRITERIA:
+            raise ValueError(f'escape must be one of {", ".join(ESCAPE_CRITERIA)}, '
+                             f'received {self.escape!r}')
 
 
 def simulate(model, *, ages, numerics=None, threads=1):
@@ -202,6 +205,7 @@ class Simulation:
         self.age = 0.0
         self.steps = 0
         self._escapers = []
+        self._step_start = 0.0
         self._begin(initial_conditions(model) if initial is None else initial)
 
     # ------------------------------------------------------------ start
@@ -214,8 +218,10 @@ class Simulation:
         self.units = HenonUnits(mass, HenonUnits(mass, 1.0).energy / (4.0 * kinetic))
         self.initial_mass = initial.mass.copy()
         self.mass = initial.mass.copy()
-        self.kind = np.where(initial.mass < 0.7, 0, 1).astype(np.int16)
+        evolution = self._evolution or StellarEvolution(self.model.metallicity)
+        self.kind = evolution.mass(self.initial_mass, 0.0)[1]
         self._find_evolution_times()
+        self._above_since = np.full(n, np.inf)
         self._stars = Stars(initial.mass / mass, np.full(n, -1, dtype=np.int64), np.zeros(n))
         self._shells = Shells(initial.radius / self.units.length, initial.v_r / self.units.velocity,
                               initial.v_t / self.units.velocity, self._stars.mass.copy(),
@@ -233,7 +239,6 @@ class Simulation:
         if self._evolution is not None:
             self._starts = self._evolution.mass_loss_start(self.initial_mass)
             self._ends = self._evolution.remnant_time(self.initial_mass)
-            self.kind[:] = self._evolution.mass(self.initial_mass, 0.0)[1]
 
     def _refresh(self):
         """Potential and energy after a change of the shells."""
@@ -353,8 +358,9 @@ class Simulation:
         self.ledger.energy['binaries'] += heat
         self.ledger.energy['numerical'] += energy - self._energy - heat
         self._energy = energy
+        self._step_start = self.age
         self.age = until if last else self.age + dt
-        self._remove_escapers(dt)
+        self._remove_escapers()
         self.steps += 1
 
     def _book(self, channel):
@@ -462,7 +468,7 @@ class Simulation:
         sh = self._shells
         return 0.5 * (sh.vr ** 2 + sh.vt ** 2) + sh.phi + sh.m / sh.r
 
-    def _remove_escapers(self, dt):
+    def _remove_escapers(self):
         """Take out bodies that are unbound or that the tide carries off, and absorbed shells."""
         if np.any(self._shells.m <= 0.0):
             self._keep(self._shells.m > 0.0)
@@ -470,20 +476,45 @@ class Simulation:
         energy = self._specific_energy()
         self._remove(energy >= 0.0, 'ejection')
         if not self._tide.isolated and not self.dissolved:
-            self._remove(self._beyond_tide(dt), 'tide')
+            self._remove(self._beyond_tide(), 'tide')
 
-    def _beyond_tide(self, dt):
-        """Which bodies the tidal field removes in a step of dt [Myr]."""
+    def _beyond_tide(self):
+        """Which bodies the tidal field removes in this step."""
         energy = self._specific_energy() * self.units.velocity ** 2
         mass, radius = self.cluster_mass, self.tidal_radius
         if self.numerics.escape == 'energy':
             gamma = math.exp(self.coulomb_logarithm) / self.n_bodies
             return energy > critical_energy(mass, radius, self.n_bodies, gamma=gamma)
-        critical = -1.5 * G * mass / radius
+        if self.numerics.escape == 'apocentre':
+            return self._reaching(radius / self.units.length)
+        return self._delayed_escape(energy, -1.5 * G * mass / radius)
+
+    def _delayed_escape(self, energy, critical):
+        """Which potential escapers find their way out in this step.
+
+        The chance is that of `remaining_fraction` given that the star has stayed since it first was above the
+        critical energy: the longer it has been there, the likelier is its orbit one that never leads out.
+        """
+        ident = self._shells.ident
+        above = energy > critical
+        self._above_since[ident[~above]] = np.inf
+        fresh = above & np.isinf(self._above_since[ident])
+        self._above_since[ident[fresh]] = self._step_start
         excess = np.maximum((energy - critical) / -critical, 0.0)
-        stay = remaining_fraction(excess, self._tide.angular_frequency, dt)
+        since = np.where(above, self._above_since[ident], self.age)
+        frequency = self._tide.angular_frequency
+        stay = (remaining_fraction(excess, frequency, self.age - since)
+                / remaining_fraction(excess, frequency, np.maximum(self._step_start - since, 0.0)))
         rng = np.random.default_rng([self.model.seed, 3, self.steps])
-        return (energy > critical) & (rng.uniform(size=energy.size) > stay)
+        return above & (rng.uniform(size=energy.size) > stay)
+
+    def _reaching(self, radius):
+        """Which bodies are at or beyond a radius (Henon units) or have orbits that lead there."""
+        sh = self._shells
+        k = int(np.searchsorted(sh.r, radius, side='right')) - 1
+        phi = sh.phi[k] + sh.cum[k] * (1.0 / sh.r[k] - 1.0 / radius) if k >= 0 else sh.phi[0]
+        barrier = phi + sh.m / np.maximum(sh.r, radius) + 0.5 * (sh.r * sh.vt / radius) ** 2
+        return (sh.r >= radius) | (self._specific_energy() >= barrier)
 
     def _remove(self, gone, reason, only=None):
         """Take bodies out of the cluster, with their companions, and record them."""
@@ -556,6 +587,7 @@ class Simulation:
         try:
             with open(temporary, 'wb') as stream:
                 np.savez(stream, meta=np.array(json.dumps(meta)), mass=self.mass, kind=self.kind,
+                         above_since=self._above_since,
                          initial_mass=self.initial_mass, counter=self._work.counter,
                          tally=self._work.tally, ledger=self.ledger.to_array(),
                          units=np.array([self.units.mass, self.units.length]),
@@ -604,9 +636,9 @@ class Simulation:
         self.steps = meta['steps']
         self.units = HenonUnits(*map(float, data['units']))
         self.initial_mass, self.mass, self.kind = data['initial_mass'], data['mass'], data['kind']
-        kind = self.kind.copy()
         self._find_evolution_times()
-        self.kind = kind
+        self._above_since = data['above_since']
+        self._step_start = self.age
         self._shells = Shells(*(data[f'shells_{name}'] for name in Shells._fields))
         self._stars = Stars(*(data[f'stars_{name}'] for name in Stars._fields))
         self._make_work(data['counter'], data['tally'])

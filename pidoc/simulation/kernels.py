@@ -228,7 +228,7 @@ def _scatter(wx, wy, wz, cos_b, sin_b, psi):
     c = sin_b * math.cos(psi)
     s = sin_b * math.sin(psi)
     if wp < 1e-12 * w:
-        return w * c, w * s, math.copysign(w * cos_b, wz)
+        return w * c, w * s, wz * cos_b
     ax, ay = wy * w / wp, -wx * w / wp
     bx, by, bz = -wx * wz / wp, -wy * wz / wp, wp
     return wx * cos_b + ax * c + bx * s, wy * cos_b + ay * c + by * s, wz * cos_b + bz * s
@@ -550,7 +550,7 @@ def _slope(mass, x, j2):
 
 @njit(cache=True)
 def draw_radius(r, phi, cum, n, limit, energy, ang_mom, at, own, state):
-    """A radius on an orbit with probability proportional to the time spent there, dr / |v_r|.
+    """A radius on an orbit with probability proportional to the time spent there, dr / abs(v_r).
 
     Henon's (1971) substitution r = r_p + (r_a - r_p) s^2 (3 - 2 s) makes the density in s finite at both turning
     points; s is drawn by rejection (Joshi+ 2000, section 2.4).  In an inner zone the orbit is only followed
@@ -595,12 +595,14 @@ def draw_radius(r, phi, cum, n, limit, energy, ang_mom, at, own, state):
     slope_p = _slope(cum[k_p] if k_p >= 0 else 0.0, r_p, j2)
     s_max = 1.0
     cubic = True
-    if r_a <= limit:
-        g_end = math.sqrt(12.0 * span / max(-_slope(cum[k_a] - own, r_a, j2), 1e-300))
-    else:
+    v2 = 0.0
+    if r_a > limit:
         k_a = n - 1
         v2 = 2.0 * (energy - _phi_at(r, phi, cum, k_a, limit)) - j2 / (limit * limit)
         v2 += 2.0 * own * (1.0 / r[at] - 1.0 / limit)
+    if v2 <= 0.0:
+        g_end = math.sqrt(12.0 * span / max(-_slope(cum[k_a] - own, r_a, j2), 1e-300))
+    else:
         slope = _slope(cum[k_a] - own, limit, j2)
         beyond = -v2 / slope if slope < 0.0 else np.inf
         cubic = beyond < limit
@@ -642,7 +644,7 @@ def draw_radius(r, phi, cum, n, limit, energy, ang_mom, at, own, state):
     return x, phi_x, sign, trials, excess
 
 
-@njit(cache=True, inline='always')
+@njit(cache=True)
 def _new_place(sh, work, n, limit, key, k):
     x, phi_x, sign, trials, excess = draw_radius(sh.r, sh.phi, sh.cum, n, limit, work.energy[k],
                                                  work.ang_mom[k], k, sh.m[k], stream(key, k))

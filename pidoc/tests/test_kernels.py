@@ -1,0 +1,412 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The kernels against theorems and slow, obvious twins."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.optimize import brentq
+from scipy.stats import kstest
+
+from pidoc.simulation import kernels
+from pidoc.simulation.kernels import Shells, Stars, Work
+
+P_VALUE = 1e-3
+
+
+def cluster(n, seed=0, *, masses=None):
+    """A Plummer model in Henon units as the kernels take it: shells, stars, work."""
+    rng = np.random.default_rng(seed)
+    scale = 3 * np.pi / 16
+    r = np.sort(scale / np.sqrt(rng.uniform(0, 0.999, n) ** (-2 / 3) - 1))
+    speed = np.sqrt(2) * (r ** 2 + scale ** 2) ** -0.25 * np.sqrt(rng.beta(1.5, 4.5, n))
+    cosine = rng.uniform(-1, 1, n)
+    m = np.full(n, 1.0 / n) if masses is None else masses / masses.sum()
+    shells = Shells(r, speed * cosine, speed * np.sqrt(1 - cosine ** 2), m.copy(), np.arange(n),
+                    np.zeros(n), np.zeros(n))
+    stars = Stars(m.copy(), np.full(n, -1), np.zeros(n))
+    work = Work(*(np.zeros(n) for _ in range(6)), np.array([seed, 0], dtype=np.uint64),
+                np.zeros(kernels.N_TALLY))
+    kernels.potential(shells, n, n)
+    return shells, stars, work
+
+
+def copy(state):
+    return tuple(type(part)(*(column.copy() for column in part)) for part in state)
+
+
+def stream(i):
+    """A random stream as compiled code takes it: Python has no unsigned integers."""
+    return np.uint64(kernels.stream(np.uint64(11), i))
+
+
+# -- random numbers -------------------------------------------------------------------------------
+
+
+def test_uniform_deviates_are_uniform_within_and_across_streams():
+    counter = np.array([7, 0], dtype=np.uint64)
+    key = kernels.next_key(counter)
+    along, state = [], stream(3)
+    for _ in range(5000):
+        state, u = kernels.uniform(np.uint64(state))
+        along.append(u)
+    across = [kernels.uniform(np.uint64(kernels.stream(np.uint64(key), i)))[1] for i in range(5000)]
+    for sample in (along, across):
+        assert kstest(sample, 'uniform').pvalue > P_VALUE
+        assert abs(np.corrcoef(sample[:-1], sample[1:])[0, 1]) < 0.05
+    assert 0 < min(along) and max(along) < 1
+    assert kernels.next_key(counter) != key
+
+
+# -- potential ------------------------------------------------------------------------------------
+
+
+def test_potential_is_the_sum_over_shells():
+    shells, _, _ = cluster(200, masses=np.random.default_rng(1).lognormal(size=200))
+    r, m = shells.r, shells.m
+    phi = [-np.sum(m / np.maximum(r, x)) for x in r]
+    np.testing.assert_allclose(shells.phi, phi, rtol=1e-13)
+
+
+def test_potential_of_an_inner_zone_joins_the_outer_one():
+    shells, _, _ = cluster(200)
+    whole = shells.phi.copy()
+    shells.phi[:80] = np.nan
+    kernels.potential(shells, 80, 200)
+    np.testing.assert_allclose(shells.phi, whole, rtol=1e-13)
+
+
+def test_shell_energy_is_the_sum_over_pairs():
+    shells, _, _ = cluster(100, masses=np.random.default_rng(2).lognormal(size=100))
+    kinetic, gravity = kernels.shell_energy(shells, 100)
+    pairs = -sum(shells.m[i] * shells.m[j] / max(shells.r[i], shells.r[j])
+                 for i in range(100) for j in range(i))
+    assert gravity == pytest.approx(pairs, rel=1e-12)
+    assert kinetic == pytest.approx(0.5 * np.sum(shells.m * (shells.vr ** 2 + shells.vt ** 2)))
+
+
+# -- encounters -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('w', [(0.3, -0.2, 0.5), (0.0, 0.0, -0.7), (0.0, 0.0, 0.7), (1.0, 0.0, 0.0)])
+def test_scatter_turns_by_the_angle_and_keeps_the_speed(w):
+    w = np.array(w)
+    for angle in (0.1, 1.5, 3.0):
+        turned = kernels._scatter(*w, math.cos(angle), math.sin(angle), 0.7)
+        assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(w), rel=1e-14)
+        assert np.dot(turned, w) / np.dot(w, w) == pytest.approx(math.cos(angle), abs=1e-14)
+
+
+def test_encounters_conserve_energy_and_radial_momentum():
+    masses = np.random.default_rng(3).lognormal(size=2000)
+    shells, stars, work = cluster(2000, masses=masses)
+    before = kernels.shell_energy(shells, 2000)[0], np.sum(shells.m * shells.vr)
+    speeds = shells.vt.copy()
+    kernels.relax(shells, stars, work, 0, 2000, 1.0, 6.0, 8)
+    after = kernels.shell_energy(shells, 2000)[0], np.sum(shells.m * shells.vr)
+    np.testing.assert_allclose(after, before, rtol=1e-12)
+    assert np.all(shells.vt != speeds)
+
+
+def test_one_encounter_conserves_the_momentum_vector():
+    shells, _, _ = cluster(2, masses=np.array([1.0, 3.0]))
+    phi, change = 0.8, np.array([0.1, -0.3, 0.2])
+    first = np.array([shells.vt[0], 0.0, shells.vr[0]])
+    second = np.array([shells.vt[1] * math.cos(phi), shells.vt[1] * math.sin(phi), shells.vr[1]])
+    m1, m2 = shells.m
+    first_after = first - m2 / (m1 + m2) * change
+    second_after = second + m1 / (m1 + m2) * change
+    np.testing.assert_allclose(m1 * first_after + m2 * second_after, m1 * first + m2 * second)
+    kernels._share_momentum(shells, 0, 1, phi, *change)
+    np.testing.assert_allclose(shells.vt, [np.hypot(*v[:2]) for v in (first_after, second_after)])
+    np.testing.assert_allclose(shells.vr, [first_after[2], second_after[2]])
+
+
+def test_deflection_is_that_of_all_encounters_in_the_step():
+    """Mean of sin^2(b / 2) over pairs at rest in one another's plane (Henon 1971, eq. 16)."""
+    shells, stars, work = cluster(2)
+    m, density, dt, coulomb = 0.5, 10.0, 1e-4, 5.0
+    sines = []
+    for seed in range(4000):
+        shells.vr[:], shells.vt[:] = (1.0, -1.0), (0.0, 0.0)
+        kernels._encounter(shells, stars, work, 0, 1, density, dt, coulomb,
+                           stream(seed))
+        # relative velocity (0, 0, -2) before; its z component gives cos b
+        sines.append((1 - (shells.vr[1] - shells.vr[0]) / -2.0) / 2)
+    expected = 2 * math.pi * (2 * m) ** 2 * density * coulomb * dt / 2.0 ** 3
+    np.testing.assert_allclose(sines, expected, rtol=1e-9)
+
+
+def test_local_density_of_a_homogeneous_sphere():
+    n = 20000
+    r = np.cbrt(np.sort(np.random.default_rng(4).uniform(size=n)))
+    found = [kernels._local_density(r, k, n) for k in range(0, n, 7)]
+    assert np.mean(found) == pytest.approx(n / (4 / 3 * np.pi), rel=0.02)
+
+
+def test_zone_boundary_against_a_slow_twin():
+    shells, _, _ = cluster(5000, masses=np.random.default_rng(5).lognormal(size=5000))
+    coulomb, theta = 6.0, 0.7
+    dt = 0.02
+    edges, steps, start = [], [], 0
+    while start < 5000:
+        end = start + max(kernels.MIN_ZONE, start // 16)
+        end = 5000 if end + kernels.MIN_ZONE > 5000 else end
+        part = slice(start, end)
+        m, v2 = shells.m[part], (shells.vr ** 2 + shells.vt ** 2)[part]
+        inside = shells.r[start] if start else 0.0
+        density = (m.size - 1) / (4 / 3 * np.pi * (shells.r[end - 1] ** 3 - inside ** 3))
+        squares = 2 * np.mean(m ** 2) + 2 * np.mean(m) ** 2
+        time = np.pi / 32 * (2 * v2.mean()) ** 1.5 / (density * coulomb * squares)
+        steps.append(max(time * (theta / (np.pi / 2)) ** 2, shells.r[end - 1] / np.sqrt(v2.mean())))
+        edges.append(end)
+        start = end
+    inner, shortest = kernels.zone_boundary(shells, 5000, dt, coulomb, theta)
+    assert shortest == pytest.approx(min(steps))
+    assert inner == max((edge for edge, step in zip(edges, steps) if step < dt), default=0)
+    assert kernels.zone_boundary(shells, 5000, 1e9, coulomb, theta)[0] == 5000
+
+
+# -- binaries -------------------------------------------------------------------------------------
+
+
+def test_formation_rate_is_near_that_of_goodman_and_hut():
+    """Per triple of equal stars 3 x 0.75 nu^2 m^5 / sigma^9, with a mean relative speed sqrt(6) sigma."""
+    rate = kernels._formation_rate(2.0, 3.0, 1.0, math.sqrt(6.0), 1.0)
+    assert rate == pytest.approx(0.75 * 2.25, rel=0.01)
+
+
+def test_hardness_follows_the_rate():
+    for u in (0.9, 0.5, 0.01):
+        hardness = kernels._draw_hardness(2.0, 3.0, u)
+        ratio = (kernels._formation_rate(2.0, 3.0, 1.0, 1.0, hardness)
+                 / kernels._formation_rate(2.0, 3.0, 1.0, 1.0, 1.0))
+        assert ratio == pytest.approx(u, rel=1e-6)
+
+
+def test_mean_relative_energy_gain_is_that_of_spitzer():
+    mean, _ = quad(kernels._relative_energy_gain, 0, 1)
+    assert mean == pytest.approx(0.4, rel=1e-6)
+
+
+@pytest.mark.parametrize('lonely', [0, 1, 2])
+def test_a_new_binary_conserves_energy_and_mass(lonely):
+    shells, stars, work = cluster(300, masses=np.random.default_rng(6).lognormal(size=300))
+    shells.r[100:103] = shells.r[101]
+    kernels.potential(shells, 300, 300)
+    total = kernels.total_energy(shells)
+    state = stream(1)
+    kernels._bind(shells, stars, work, state, 100, lonely, 0.01)
+    carriers = np.flatnonzero(stars.partner >= 0)
+    assert carriers.size == 1
+    assert stars.binding[carriers[0]] == 0.01
+    assert shells.m.sum() == pytest.approx(1.0, rel=1e-14)
+    assert np.sum(shells.m == 0.0) == 1
+    kernels.potential(shells, 300, 300)
+    # the mutual energy of the two stars is inside the binary now, hence not exact
+    a, b = carriers[0], stars.partner[carriers[0]]
+    own = stars.mass[a] * stars.mass[b] / shells.r[101]
+    assert kernels.total_energy(shells) - total == pytest.approx(0.01 + own, rel=1e-6)
+
+
+def test_binaries_form_and_harden_and_the_energy_is_booked():
+    shells, stars, work = cluster(400)
+    shells.r[:] *= 0.02
+    kernels.potential(shells, 400, 400)
+    for _ in range(40):
+        kernels.form_binaries(shells, stars, work, 0, 400, 0.5)
+    formed = int(work.tally[kernels.FORMED])
+    assert formed == np.sum(stars.partner >= 0) > 0
+    assert work.tally[kernels.HEAT] == pytest.approx(stars.binding.sum())
+    kinetic = kernels.shell_energy(shells, 400)[0]
+    heat = work.tally[kernels.HEAT]
+    kernels.relax(shells, stars, work, 0, 400, 1e-4, 5.0, 4)
+    assert work.tally[kernels.HARDENED] > 0
+    gain = work.tally[kernels.HEAT] - heat
+    assert kernels.shell_energy(shells, 400)[0] - kinetic == pytest.approx(gain, rel=1e-9)
+    assert work.tally[kernels.HEAT] == pytest.approx(stars.binding.sum())
+
+
+# -- orbits ---------------------------------------------------------------------------------------
+
+
+def radial_velocity2(shells, energy, ang_mom, at, x):
+    """v_r^2 at x in the potential of all shells but ``at``, summed shell by shell."""
+    others = np.arange(shells.r.size) != at
+    phi = -np.sum(shells.m[others] / np.maximum(shells.r[others], x))
+    return 2 * (energy + shells.m[at] / shells.r[at] - phi) - (ang_mom / x) ** 2
+
+
+def orbit(shells, at):
+    energy = 0.5 * (shells.vr[at] ** 2 + shells.vt[at] ** 2) + shells.phi[at]
+    return energy, shells.r[at] * shells.vt[at]
+
+
+def turning_points(shells, at):
+    energy, ang_mom = orbit(shells, at)
+
+    def f(x):
+        return radial_velocity2(shells, energy, ang_mom, at, x)
+
+    return brentq(f, 1e-9, shells.r[at]), brentq(f, shells.r[at], 1e6)
+
+
+@pytest.mark.parametrize('at', [0, 3, 40, 250, 399])
+def test_turning_points_against_root_finding(at):
+    shells, _, _ = cluster(400, masses=np.random.default_rng(7).lognormal(size=400))
+    energy, ang_mom = orbit(shells, at)
+    r_p, _ = kernels._pericentre(shells.r, shells.phi, shells.cum, energy, ang_mom ** 2, at)
+    r_a, _ = kernels._apocentre(shells.r, shells.phi, shells.cum, 400, energy, ang_mom ** 2, at,
+                                shells.m[at])
+    np.testing.assert_allclose((r_p, r_a), turning_points(shells, at), rtol=1e-9)
+
+
+def draw(shells, at, limit, n, count):
+    energy, ang_mom = orbit(shells, at)
+    found = [kernels.draw_radius(shells.r, shells.phi, shells.cum, n, limit, energy, ang_mom, at,
+                                 shells.m[at], stream(i)) for i in range(count)]
+    return np.array([f[0] for f in found]), found
+
+
+def time_fraction(shells, at, low, high, grid):
+    """Share of the time between low and high that the orbit spends below each radius of the grid.
+
+    With r = (low + high) / 2 - (high - low) / 2 cos(a) the integrand dr / v_r is finite at both ends.
+    """
+    energy, ang_mom = orbit(shells, at)
+    angle = (np.arange(20000) + 0.5) * np.pi / 20000
+    half = 0.5 * (high - low)
+    x = low + half * (1 - np.cos(angle))
+    v2 = np.array([radial_velocity2(shells, energy, ang_mom, at, value) for value in x])
+    time = half * np.sin(angle) / np.sqrt(np.maximum(v2, 1e-300))
+    return np.interp(grid, x, np.cumsum(time) / time.sum())
+
+
+def test_kepler_orbit_is_sampled_by_its_mean_anomaly():
+    """Around a point mass, E - e sin E is uniform: the analytic time-averaged distribution."""
+    r, vr, vt = np.array([1e-6, 1.0]), np.array([0.0, 0.3]), np.array([0.0, 0.8])
+    shells = Shells(r, vr, vt, np.array([1.0, 0.0]), np.arange(2), np.zeros(2), np.zeros(2))
+    kernels.potential(shells, 2, 2)
+    radii, found = draw(shells, 1, np.inf, 2, 5000)
+    semi = 1 / (2 - 0.3 ** 2 - 0.8 ** 2)
+    e = math.sqrt(1 - 0.8 ** 2 / semi)
+    anomaly = np.arccos(np.clip((1 - radii / semi) / e, -1, 1))
+    assert kstest((anomaly - e * np.sin(anomaly)) / np.pi, 'uniform').pvalue > P_VALUE
+    assert max(f[4] for f in found) <= 1.0
+    assert abs(np.mean([f[2] for f in found])) < 0.05
+    np.testing.assert_allclose([f[1] for f in found], -1 / radii)
+
+
+@pytest.mark.parametrize('at', [1, 20, 150, 290])
+def test_orbits_in_a_cluster_are_sampled_by_time(at):
+    shells, _, _ = cluster(300)
+    radii, _ = draw(shells, at, np.inf, 300, 3000)
+    low, high = turning_points(shells, at)
+    assert low <= radii.min() and radii.max() <= high
+    assert kstest(radii, lambda x: time_fraction(shells, at, low, high, x)).pvalue > P_VALUE
+
+
+@pytest.mark.parametrize('at', [5, 40, 118])
+def test_orbits_in_an_inner_zone_are_sampled_by_the_time_inside(at):
+    shells, _, _ = cluster(300)
+    limit = shells.r[120]
+    radii, _ = draw(shells, at, limit, 120, 3000)
+    low, high = turning_points(shells, at)
+    high = min(high, limit)
+    assert radii.max() <= limit
+    assert kstest(radii, lambda x: time_fraction(shells, at, low, high, x)).pvalue > P_VALUE
+
+
+def test_circular_and_unbound_orbits_stay_where_they_are():
+    shells, _, _ = cluster(300)
+    at = 200
+    shells.vr[at], shells.vt[at] = 0.0, math.sqrt(shells.cum[at - 1] / shells.r[at])
+    radii, _ = draw(shells, at, np.inf, 300, 3)
+    np.testing.assert_allclose(radii, shells.r[at], rtol=1e-4)
+    shells.vr[at] = 5.0
+    radii, _ = draw(shells, at, np.inf, 300, 3)
+    np.testing.assert_array_equal(radii, shells.r[at])
+
+
+# -- the step -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('n', [400, 90])
+def test_resampling_conserves_energy_and_angular_momenta(n):
+    """The whole cluster, and an inner zone whose surroundings must not change at all."""
+    shells, _, work = cluster(400, masses=np.random.default_rng(8).lognormal(size=400))
+    before = kernels.total_energy(shells)
+    outside = [column[n:].copy() for column in shells]
+    momenta = np.sort(shells.m * shells.r * shells.vt)
+    for _ in range(20):
+        kernels.resample(shells, work, n, 1)
+    owed = work.tally[kernels.DEBT]
+    assert kernels.total_energy(shells) - owed == pytest.approx(before, rel=1e-12)
+    np.testing.assert_allclose(np.sort(shells.m * shells.r * shells.vt), momenta, rtol=1e-12)
+    assert np.all(np.diff(shells.r) >= 0)
+    for column, kept in zip(shells, outside):
+        np.testing.assert_array_equal(column[n:], kept)
+
+
+def test_what_a_star_lacks_is_owed_and_paid_back():
+    shells, _, work = cluster(200)
+    work.tally[kernels.DEBT] = 1e-5
+    before = kernels.total_energy(shells)
+    kernels.resample(shells, work, 200, 1)
+    assert work.tally[kernels.DEBT] == 0.0
+    assert kernels.total_energy(shells) == pytest.approx(before - 1e-5, rel=1e-10)
+
+
+def test_resampling_leaves_equilibrium_alone():
+    """Without encounters a Plummer model stays what it is: Lagrange radii, virial ratio, isotropy."""
+    shells, _, work = cluster(20000)
+    start = shells.r[[2000, 10000, 18000]]
+    for _ in range(30):
+        kernels.resample(shells, work, 20000, 1)
+    np.testing.assert_allclose(shells.r[[2000, 10000, 18000]], start, rtol=0.03)
+    kinetic, gravity = kernels.shell_energy(shells, 20000)
+    assert -kinetic / gravity == pytest.approx(0.5, abs=0.01)
+    assert np.mean(shells.vt ** 2) / np.mean(shells.vr ** 2) == pytest.approx(2.0, rel=0.03)
+
+
+def test_bound_of_the_rejection_is_rarely_too_low():
+    shells, _, work = cluster(5000)
+    for _ in range(5):
+        kernels.resample(shells, work, 5000, 1)
+    tally = work.tally
+    assert tally[kernels.RESAMPLED] == 25000
+    assert tally[kernels.BELOW_BOUND] / tally[kernels.RESAMPLED] < 1e-3
+    assert tally[kernels.TRIALS] / tally[kernels.RESAMPLED] < 2.5
+
+
+def test_step_does_not_depend_on_the_number_of_threads():
+    one, two = cluster(6000), cluster(6000)
+    for state, threads in ((one, 1), (two, 2)):
+        for _ in range(2):
+            kernels.advance(*state, 6000, 0.5, 6.0, 0.5, 4, threads)
+    for a, b in zip(one[0], two[0]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_step_divides_where_relaxation_is_fast_and_conserves_energy():
+    state = cluster(3000)
+    shells, _, work = state
+    before = kernels.total_energy(shells)
+    inner, shortest = kernels.zone_boundary(shells, 3000, 2.0, 6.0, 0.5)
+    assert 0 < inner < 3000 and shortest < 2.0
+    kernels.advance(*state, 3000, 2.0, 6.0, 0.5, 4, 1)
+    assert work.tally[kernels.RESAMPLED] >= 3000 + 2 * inner
+    heat, owed = work.tally[kernels.HEAT], work.tally[kernels.DEBT]
+    assert kernels.total_energy(shells) == pytest.approx(before + heat + owed, rel=1e-9)
+
+
+def test_a_step_repeats_itself_and_another_seed_does_not():
+    first = cluster(1000)
+    again = copy(first)
+    other = copy(first)
+    other[2].counter[0] = 99
+    for state in (first, again, other):
+        kernels.advance(*state, 1000, 0.5, 6.0, 0.7, 4, 1)
+    np.testing.assert_array_equal(first[0].r, again[0].r)
+    assert np.all(first[0].r != other[0].r)
