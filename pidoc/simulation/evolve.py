@@ -22,7 +22,7 @@ from astropy.table import QTable
 from pidoc.cluster_model import ClusterModel
 from pidoc.simulation import kernels
 from pidoc.simulation.initial import initial_conditions
-from pidoc.simulation.kernels import Shells, Stars, Work
+from pidoc.simulation.kernels import Shells, Stars
 from pidoc.simulation.ledger import Ledger
 from pidoc.simulation.stellar import StellarEvolution
 from pidoc.simulation.tides import (TidalField, check_tidally_bound, critical_energy,
@@ -81,7 +81,7 @@ class Numerics:
     """
 
     theta_max: float = 1.0
-    encounters: int = 8
+    encounters: int = 4
     relaxation_step: float = 0.01
     mass_loss_step: float = 0.002
     coulomb_gamma: float | None = None
@@ -227,13 +227,9 @@ class Simulation:
                               initial.v_t / self.units.velocity, self._stars.mass.copy(),
                               np.arange(n, dtype=np.int64), np.zeros(n), np.zeros(n))
         seed = np.random.SeedSequence([self.model.seed, 1]).generate_state(1, np.uint64)
-        self._make_work(np.array([seed[0], 0], dtype=np.uint64))
+        self._work = kernels.new_work(n, seed[0])
         self._refresh()
         self.ledger = Ledger(self._shells.m.sum(), self._energy)
-
-    def _make_work(self, counter, tally=None):
-        scratch = [np.zeros(self.initial_mass.size) for _ in range(6)]
-        self._work = Work(*scratch, counter, np.zeros(kernels.N_TALLY) if tally is None else tally)
 
     def _find_evolution_times(self):
         if self._evolution is not None:
@@ -641,7 +637,8 @@ class Simulation:
         self._step_start = self.age
         self._shells = Shells(*(data[f'shells_{name}'] for name in Shells._fields))
         self._stars = Stars(*(data[f'stars_{name}'] for name in Stars._fields))
-        self._make_work(data['counter'], data['tally'])
+        seed, calls = data['counter']
+        self._work = kernels.new_work(self.mass.size, seed, data['tally'], calls)
         self._energy = kernels.total_energy(self._shells)
         self.ledger = Ledger.from_array(data['ledger'])
         self._escapers = [tuple(row) for row in data['escapers']]

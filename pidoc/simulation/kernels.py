@@ -26,8 +26,8 @@ from collections import namedtuple
 import numpy as np
 from numba import njit, prange
 
-__all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'form_binaries', 'next_key',
-           'potential', 'relax', 'resample', 'shell_energy', 'stream', 'total_energy', 'uniform',
+__all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'form_binaries', 'new_work',
+           'next_key', 'potential', 'relax', 'resample', 'shell_energy', 'stream', 'total_energy', 'uniform',
            'zone_boundary']
 
 #: Dynamical state, sorted by radius; `ident` points into `Stars`.
@@ -36,7 +36,8 @@ Shells = namedtuple('Shells', 'r vr vt m ident phi cum')
 #: binding energy of that pair.
 Stars = namedtuple('Stars', 'mass partner binding')
 #: Scratch arrays of `resample`, the random-number counter (seed, calls), and the tallies.
-Work = namedtuple('Work', 'energy ang_mom r_new phi_at_new phi_at_old buffer counter tally')
+Work = namedtuple('Work', 'energy ang_mom r_new phi_at_new phi_at_old buffer r_coarse phi_coarse '
+                          'counter tally')
 
 #: Entries of ``Work.tally``.
 HEAT, FORMED, HARDENED, DEBT, RESAMPLED, BELOW_BOUND, TRIALS = range(7)
@@ -52,6 +53,8 @@ MAX_PAYMENT = 0.2
 HALF_WINDOW = 12
 #: Hardness (binding energy in units of the local m sigma^2) above which a binary is formed.
 MIN_HARDNESS = 1.0
+#: Every 32nd shell is kept apart: searches through these stay in the cache of the processor.
+COARSE_BITS = 5
 #: Zones larger than this are resampled by all threads.
 MIN_PARALLEL = 4000
 
@@ -474,9 +477,25 @@ def _bind(sh, stars, work, state, k, lonely, binding):
 # ---------------------------------------------------------------- orbits
 
 
+def new_work(n, seed, tally=None, calls=0):
+    """Scratch space for up to ``n`` shells and the random numbers of ``seed`` after some calls."""
+    coarse = (n >> COARSE_BITS) + 1
+    return Work(*(np.zeros(n) for _ in range(6)), np.zeros(coarse), np.zeros(coarse),
+                np.array([seed, calls], dtype=np.uint64),
+                np.zeros(N_TALLY) if tally is None else tally)
+
+
 @njit(cache=True, inline='always')
-def _shell_below(r, x, low, high):
+def _shell_below(r, r_coarse, x, low, high):
     """Index of the last shell at or inside ``x``, known to lie between low (-1: none) and high."""
+    a, b = low >> COARSE_BITS, ((high - 1) >> COARSE_BITS) + 1
+    while b - a > 1:
+        middle = (a + b) >> 1
+        if r_coarse[middle] <= x:
+            a = middle
+        else:
+            b = middle
+    low, high = max(low, a << COARSE_BITS), min(high, b << COARSE_BITS)
     while high - low > 1:
         middle = (low + high) >> 1
         if r[middle] <= x:
@@ -495,12 +514,20 @@ def _phi_at(r, phi, cum, k, x):
 
 
 @njit(cache=True, inline='always')
-def _pericentre(r, phi, cum, energy, j2, at):
+def _pericentre(r, phi, cum, r_coarse, phi_coarse, energy, j2, at):
     """Pericentre and the shell below it, of an orbit that can be at shell ``at``.
 
     Between shells the radial motion is Keplerian, so the turning point solves a quadratic in 1/r.
     """
-    low, high = -1, at
+    a, b = -1, (at >> COARSE_BITS) + 1
+    while b - a > 1:
+        middle = (a + b) >> 1
+        x = r_coarse[middle]
+        if 2.0 * (energy - phi_coarse[middle]) - j2 / (x * x) < 0.0:
+            a = middle
+        else:
+            b = middle
+    low, high = max(-1, a << COARSE_BITS), min(at, b << COARSE_BITS)
     while high - low > 1:
         middle = (low + high) >> 1
         if 2.0 * (energy - phi[middle]) - j2 / (r[middle] * r[middle]) < 0.0:
@@ -517,14 +544,22 @@ def _pericentre(r, phi, cum, energy, j2, at):
 
 
 @njit(cache=True, inline='always')
-def _apocentre(r, phi, cum, n, energy, j2, at, own):
+def _apocentre(r, phi, cum, r_coarse, phi_coarse, n, energy, j2, at, own):
     """Apocentre and the shell below it; an orbit that leaves the last shell is Keplerian there.
 
     Outside of its place the star does not feel its own mass ``own``; ``energy`` includes the
     potential of the star itself at its place.
     """
     energy = energy + own / r[at]
-    low, high = at, n
+    a, b = at >> COARSE_BITS, ((n - 1) >> COARSE_BITS) + 1
+    while b - a > 1:
+        middle = (a + b) >> 1
+        x = r_coarse[middle]
+        if 2.0 * (energy - phi_coarse[middle] - own / x) - j2 / (x * x) < 0.0:
+            b = middle
+        else:
+            a = middle
+    low, high = max(at, a << COARSE_BITS), min(n, b << COARSE_BITS)
     while high - low > 1:
         middle = (low + high) >> 1
         x = r[middle]
@@ -549,7 +584,7 @@ def _slope(mass, x, j2):
 
 
 @njit(cache=True)
-def draw_radius(r, phi, cum, n, limit, energy, ang_mom, at, own, state):
+def draw_radius(r, phi, cum, r_coarse, phi_coarse, n, limit, energy, ang_mom, at, own, state):
     """A radius on an orbit with probability proportional to the time spent there, dr / abs(v_r).
 
     Henon's (1971) substitution r = r_p + (r_a - r_p) s^2 (3 - 2 s) makes the density in s finite at both turning
@@ -560,6 +595,8 @@ def draw_radius(r, phi, cum, n, limit, energy, ang_mom, at, own, state):
     ----------
     r, phi, cum : array
         Shells, their potential and the mass inside, of at least ``n`` shells.
+    r_coarse, phi_coarse : array
+        Every 32nd of them.
     n : int
         Shells that the orbit may be among.
     limit : float
@@ -585,8 +622,8 @@ def draw_radius(r, phi, cum, n, limit, energy, ang_mom, at, own, state):
         The largest density met in units of the assumed bound (above 1: the bound was too low).
     """
     j2 = ang_mom * ang_mom
-    r_p, k_p = _pericentre(r, phi, cum, energy, j2, at)
-    r_a, k_a = _apocentre(r, phi, cum, n, energy, j2, at, own)
+    r_p, k_p = _pericentre(r, phi, cum, r_coarse, phi_coarse, energy, j2, at)
+    r_a, k_a = _apocentre(r, phi, cum, r_coarse, phi_coarse, n, energy, j2, at, own)
     state, u = uniform(state)
     sign = 1.0 if u < 0.5 else -1.0
     span = r_a - r_p
@@ -631,7 +668,7 @@ def draw_radius(r, phi, cum, n, limit, energy, ang_mom, at, own, state):
         else:
             x = r_p + span * s * s
             jacobian = 2.0 * span * s
-        k = _shell_below(r, x, k_p, k_a + 1)
+        k = _shell_below(r, r_coarse, x, k_p, k_a + 1)
         phi_x = _phi_at(r, phi, cum, k, x) + own / max(x, r[at])
         v2 = 2.0 * (felt - phi_x) - j2 / (x * x)
         if v2 <= 0.0:
@@ -646,8 +683,9 @@ def draw_radius(r, phi, cum, n, limit, energy, ang_mom, at, own, state):
 
 @njit(cache=True)
 def _new_place(sh, work, n, limit, key, k):
-    x, phi_x, sign, trials, excess = draw_radius(sh.r, sh.phi, sh.cum, n, limit, work.energy[k],
-                                                 work.ang_mom[k], k, sh.m[k], stream(key, k))
+    x, phi_x, sign, trials, excess = draw_radius(sh.r, sh.phi, sh.cum, work.r_coarse, work.phi_coarse,
+                                                 n, limit, work.energy[k], work.ang_mom[k], k,
+                                                 sh.m[k], stream(key, k))
     work.r_new[k] = x
     work.phi_at_new[k] = phi_x
     work.phi_at_old[k] = sign
@@ -689,6 +727,9 @@ def resample(sh, work, n, threads):
     for k in range(n):
         work.energy[k] = 0.5 * (sh.vr[k] ** 2 + sh.vt[k] ** 2) + sh.phi[k]
         work.ang_mom[k] = sh.r[k] * sh.vt[k]
+    for c in range(((n - 1) >> COARSE_BITS) + 1):
+        work.r_coarse[c] = sh.r[c << COARSE_BITS]
+        work.phi_coarse[c] = sh.phi[c << COARSE_BITS]
     key = next_key(work.counter)
     if threads > 1 and n >= MIN_PARALLEL:
         _new_places_parallel(sh, work, n, limit, key)

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import kstest
 
 from pidoc.simulation import kernels
-from pidoc.simulation.kernels import Shells, Stars, Work
+from pidoc.simulation.kernels import Shells, Stars
 
 P_VALUE = 1e-3
 
@@ -26,10 +26,8 @@ def cluster(n, seed=0, *, masses=None):
     shells = Shells(r, speed * cosine, speed * np.sqrt(1 - cosine ** 2), m.copy(), np.arange(n),
                     np.zeros(n), np.zeros(n))
     stars = Stars(m.copy(), np.full(n, -1), np.zeros(n))
-    work = Work(*(np.zeros(n) for _ in range(6)), np.array([seed, 0], dtype=np.uint64),
-                np.zeros(kernels.N_TALLY))
     kernels.potential(shells, n, n)
-    return shells, stars, work
+    return shells, stars, kernels.new_work(n, seed)
 
 
 def copy(state):
@@ -238,6 +236,12 @@ def radial_velocity2(shells, energy, ang_mom, at, x):
     return 2 * (energy + shells.m[at] / shells.r[at] - phi) - (ang_mom / x) ** 2
 
 
+def coarse(shells):
+    """Every 32nd shell and its potential, as `resample` keeps them."""
+    step = 1 << kernels.COARSE_BITS
+    return shells.r[::step].copy(), shells.phi[::step].copy()
+
+
 def orbit(shells, at):
     energy = 0.5 * (shells.vr[at] ** 2 + shells.vt[at] ** 2) + shells.phi[at]
     return energy, shells.r[at] * shells.vt[at]
@@ -256,16 +260,17 @@ def turning_points(shells, at):
 def test_turning_points_against_root_finding(at):
     shells, _, _ = cluster(400, masses=np.random.default_rng(7).lognormal(size=400))
     energy, ang_mom = orbit(shells, at)
-    r_p, _ = kernels._pericentre(shells.r, shells.phi, shells.cum, energy, ang_mom ** 2, at)
-    r_a, _ = kernels._apocentre(shells.r, shells.phi, shells.cum, 400, energy, ang_mom ** 2, at,
-                                shells.m[at])
+    r_p, _ = kernels._pericentre(shells.r, shells.phi, shells.cum, *coarse(shells), energy,
+                                 ang_mom ** 2, at)
+    r_a, _ = kernels._apocentre(shells.r, shells.phi, shells.cum, *coarse(shells), 400, energy,
+                                ang_mom ** 2, at, shells.m[at])
     np.testing.assert_allclose((r_p, r_a), turning_points(shells, at), rtol=1e-9)
 
 
 def draw(shells, at, limit, n, count):
     energy, ang_mom = orbit(shells, at)
-    found = [kernels.draw_radius(shells.r, shells.phi, shells.cum, n, limit, energy, ang_mom, at,
-                                 shells.m[at], stream(i)) for i in range(count)]
+    found = [kernels.draw_radius(shells.r, shells.phi, shells.cum, *coarse(shells), n, limit, energy,
+                                 ang_mom, at, shells.m[at], stream(i)) for i in range(count)]
     return np.array([f[0] for f in found]), found
 
 
