@@ -87,7 +87,7 @@ def _quantity(field, value, unit):
             quantity = u.Quantity(numbers, u.Unit(' '.join(words)) if words else unit)
     except (TypeError, ValueError):
         raise ValueError(rule) from None
-    if quantity.size != (2 if field == 'mass_limits' else 1) or not quantity.unit.bases:
+    if quantity.size != (2 if field == 'mass_limits' else 1) or quantity.unit.is_equivalent(u.one):
         raise ValueError(rule)
     return quantity if field == 'mass_limits' else quantity.reshape(())
 
@@ -108,10 +108,9 @@ def _number(field, value):
 
 def _integer(field, value):
     number = _number(field, value) if isinstance(value, str) else value
-    if isinstance(number, Integral) and not isinstance(number, (bool, np.bool_)):
-        return int(number)
     # 5e4, or a column of whole numbers that was stored as floats
-    if isinstance(number, Real) and float(number).is_integer():
+    whole = isinstance(number, Integral) or (isinstance(number, Real) and float(number).is_integer())
+    if whole and not isinstance(number, (bool, np.bool_)):
         return int(number)
     raise ValueError(f'{field} must be a whole number, received {value!r}')
 

@@ -3,5 +3,7 @@
 
 from pidoc.simulation.evolve import CheckpointError, Numerics, Simulation, simulate
 from pidoc.simulation.ledger import Ledger, LedgerError
+from pidoc.simulation.run import RunFolderError, read_log, run, run_many
 
-__all__ = ['CheckpointError', 'Ledger', 'LedgerError', 'Numerics', 'Simulation', 'simulate']
+__all__ = ['CheckpointError', 'Ledger', 'LedgerError', 'Numerics', 'RunFolderError', 'Simulation',
+           'read_log', 'run', 'run_many', 'simulate']

@@ -426,13 +426,14 @@ def _read_table(path, name):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('error', AstropyWarning)
-            with fits.open(path, memmap=False, checksum=True) as hdus:
+            # opened here: astropy would leave a damaged file open
+            with open(path, 'rb') as stream, fits.open(stream, checksum=True) as hdus:
                 return hdus[name].header.copy(), np.array(hdus[name].data)
     except FileNotFoundError:
         raise
     except (OSError, EOFError, KeyError, TypeError, ValueError, fits.VerifyError,
             AstropyWarning) as error:
-        raise RunFolderError(f'{path} is damaged, or not of a run: {error}') from error
+        raise RunFolderError(f'{path} is damaged, or not of a run: {_one_line(error)}') from error
 
 
 # -- what is run ----------------------------------------------------------------------------------
