@@ -605,7 +605,8 @@ class Simulation:
             If the file is no checkpoint, or a damaged one.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # opened here, since numpy leaves a damaged file open
+            with open(path, 'rb') as stream, np.load(stream, allow_pickle=False) as archive:
                 data = dict(archive)
             meta = json.loads(str(data['meta']))
             if meta['format'] != _CHECKPOINT_FORMAT:
