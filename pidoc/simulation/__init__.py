@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """From a cluster model to snapshots: the only place that imports numba."""
 
-from pidoc.simulation.evolve import CheckpointError, Numerics, Simulation, simulate
+from pidoc.simulation.evolve import CheckpointError, Numerics, simulate, Simulation
 from pidoc.simulation.ledger import Ledger, LedgerError
-from pidoc.simulation.run import RunFolderError, read_log, run, run_many
+from pidoc.simulation.run import read_log, run, run_many, RunFolderError
 
 __all__ = ['CheckpointError', 'Ledger', 'LedgerError', 'Numerics', 'RunFolderError', 'Simulation',
            'read_log', 'run', 'run_many', 'simulate']

@@ -25,8 +25,8 @@ from pidoc.simulation.initial import initial_conditions
 from pidoc.simulation.kernels import Shells, Stars
 from pidoc.simulation.ledger import Ledger
 from pidoc.simulation.stellar import StellarEvolution
-from pidoc.simulation.tides import (TidalField, check_tidally_bound, critical_energy,
-                                    remaining_fraction)
+from pidoc.simulation.tides import check_tidally_bound, critical_energy, remaining_fraction, TidalField
+from pidoc.snapshot import Snapshot
 from pidoc.units import G, HenonUnits, to_value
 
 __all__ = ['CheckpointError', 'Numerics', 'Simulation', 'simulate']
@@ -124,7 +124,8 @@ def simulate(model, *, ages, numerics=None, threads=1):
     Raises
     ------
     ValueError
-        If ages are not increasing or not between 0 and 15 Gyr, or the cluster does not fit inside its tidal radius.
+        If ages are not increasing or not between 0 and 15 Gyr, or the cluster does not fit inside its
+        tidal radius.
     `~pidoc.simulation.ledger.LedgerError`
         If mass or energy is not conserved.
 
@@ -135,9 +136,9 @@ def simulate(model, *, ages, numerics=None, threads=1):
     >>> from pidoc.simulation import simulate
     >>> model = ClusterModel(n_stars=1000, seed=3)
     >>> for snapshot in simulate(model, ages=[0, 20] * u.Myr):
-    ...     print(f'{snapshot.age:.0f} {snapshot.n_stars} stars')
-    0 Myr 1000 stars
-    20 Myr 990 stars
+    ...     print(f'{snapshot.age.to(u.Myr):.0f}: {snapshot.total_mass:.0e}')
+    0 Myr: 6e+02 solMass
+    20 Myr: 5e+02 solMass
     """
     ages = check_ages(ages)
     simulation = Simulation(model, numerics=numerics, threads=threads)
@@ -555,7 +556,6 @@ class Simulation:
         table['stellar_radius'] = stellar_radius * u.Rsun
         table['kind'] = self.kind[ident]
         table['partner'] = partner.astype(np.int32)
-        from pidoc.snapshot import Snapshot
         return Snapshot(table, age=self.age * u.Myr, model=self.model, seed=self.model.seed)
 
     def _light(self, ident):

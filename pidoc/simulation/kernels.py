@@ -398,9 +398,9 @@ def _mean_squares(sh, k, n):
 def form_binaries(sh, stars, work, first, n, dt):
     """Neighbours three by three: two of them may form a binary and the third takes the energy.
 
-    The rate is `_formation_rate` averaged over the three possible pairs, which share it by
-    (m_i + m_j)^5.  Binding energy is the hardness times the local m sigma^2.  The absorbed star stays behind as a shell
-    without mass until the end of the step.  Binaries that exist are not broken up here.
+    The rate is `_formation_rate` averaged over the three possible pairs.  The binding energy is the
+    hardness times the local m sigma^2.  The absorbed star stays behind as a shell without mass until
+    the end of the global step.  Stars of existing binaries do not take part.
     """
     key = next_key(work.counter)
     state, u = uniform(stream(key, n))
@@ -587,9 +587,10 @@ def _slope(mass, x, j2):
 def draw_radius(r, phi, cum, r_coarse, phi_coarse, n, limit, energy, ang_mom, at, own, state):
     """A radius on an orbit with probability proportional to the time spent there, dr / abs(v_r).
 
-    Henon's (1971) substitution r = r_p + (r_a - r_p) s^2 (3 - 2 s) makes the density in s finite at both turning
-    points; s is drawn by rejection (Joshi+ 2000, section 2.4).  In an inner zone the orbit is only followed
-    up to ``limit``, the radius of the first shell outside, where the time that it spends inside is what counts.
+    Henon's (1971) substitution r = r_p + (r_a - r_p) s^2 (3 - 2 s) makes the density in s finite at
+    both turning points; s is drawn by rejection (Joshi+ 2000, section 2.4).  In an inner zone the orbit
+    is only followed up to ``limit``, the radius of the first shell outside: the part of the time that it
+    spends inside is what counts.
 
     Parameters
     ----------
@@ -717,10 +718,10 @@ def resample(sh, work, n, threads):
     """New radii for the innermost ``n`` shells, the new potential, and velocities that follow it.
 
     The specific energy of a star changes by half the change of potential at its old and its new place
-    (Stodolkiewicz 1982; Joshi+ 2000, section 2.5); as the mutual energy of old and new shells is the same from either side, the
-    total energy is then conserved to rounding.  Where the new kinetic energy does not even
-    cover the tangential motion, the star stands at a turning point, and the energy it lacks is
-    taken from the radial motion of the next stars (``DEBT`` is what is still owed).
+    (Stodolkiewicz 1982; Joshi+ 2000, section 2.5).  The mutual energy of old and new shells is the same
+    from either side, so that the total energy is conserved to rounding.  Where the new kinetic energy
+    does not even cover the tangential motion, the star stands at a turning point, and the energy it
+    lacks is taken from the radial motion of the next stars (``DEBT`` is what is still owed).
     """
     total = sh.r.size
     limit = sh.r[n] if n < total else np.inf
@@ -793,10 +794,11 @@ def _follow_potential(sh, work, order, n):
 def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads):
     """Advance the innermost ``n`` shells by ``dt``, with shorter steps where relaxation is fast.
 
-    The inner zone takes two steps of dt / 2 (each of which may divide again); meanwhile its stars
-    stay inside the first shell outside of it, so that the mass inside every other shell is constant.  Then all n
-    stars get new places on their whole orbits.  A star is thus relaxed as the inner zone is for the fraction of
-    the time that its orbit spends there: the weights of Henon (1971) for unequal steps, without rejection.
+    The inner zone takes two steps of dt / 2, each of which may divide again; meanwhile its stars stay
+    inside the first shell outside of it, so that the mass inside every other shell is constant.  Then
+    all n stars get new places on their whole orbits.  So a star is relaxed like the inner zone for the
+    share of its time that it spends there: the weights that unequal steps need (Henon 1971), without
+    rejecting any.
     """
     inner, _ = zone_boundary(sh, n, dt, coulomb, theta_max)
     if inner > 0:

@@ -9,11 +9,11 @@ import pytest
 from astropy import units as u
 
 from pidoc.cluster_model import ClusterModel
-from pidoc.simulation import CheckpointError, Numerics, Simulation, kernels, simulate
-from pidoc.simulation.evolve import NEUTRON_STAR, check_ages
+from pidoc.simulation import CheckpointError, kernels, Numerics, simulate, Simulation
+from pidoc.simulation.evolve import check_ages, NEUTRON_STAR
 from pidoc.simulation.initial import InitialConditions, plummer, virialised
 from pidoc.simulation.stellar import StellarEvolution
-from pidoc.simulation.tides import TidalField, critical_energy, remaining_fraction
+from pidoc.simulation.tides import critical_energy, remaining_fraction, TidalField
 
 
 def small(**fields):

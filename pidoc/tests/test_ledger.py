@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS, Ledger, LedgerError
+from pidoc.simulation.ledger import ENERGY_CHANNELS, Ledger, LedgerError, MASS_CHANNELS
 
 
 @pytest.fixture
