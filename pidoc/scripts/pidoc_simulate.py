@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from astropy import units as u
 
-from pidoc import ClusterModel, __version__
+from pidoc import __version__, ClusterModel
 from pidoc.model_table import FIELD_UNITS, field_value, read_models
 
 __all__ = ['main']
@@ -91,15 +91,15 @@ def main(args=None):
 
 def _parser():
     parser = _Parser(prog='pidoc-simulate', epilog=_EPILOG, formatter_class=_HelpFormatter,
-                     description='Simulate star clusters, star by star, with the Monte Carlo method, and keep '
-                                 'snapshots of them.')
+                     description='Simulate star clusters, star by star, with the Monte Carlo method, and '
+                                 'keep snapshots of them.')
     parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     what = parser.add_argument_group('what to simulate')
     what.add_argument('names', nargs='*', metavar='NAME',
                       help='models that have a name: MW15-R1.6, MW15, MW15-R4; the options below change them')
     what.add_argument('--table', metavar='FILE',
-                      help='a table of models (ECSV, CSV, FITS ...): one a row, columns named like the fields of '
-                           'pidoc.ClusterModel, name being the name of the folder')
+                      help='a table of models (ECSV, CSV, FITS ...): one a row, columns named like fields '
+                           'of pidoc.ClusterModel, name being the name of the folder')
     what.add_argument('--name', help='another name for the model')
     for option, field, metavar, text in _OPTIONS:
         what.add_argument(option, dest=field, metavar=metavar, type=_field_type(field),

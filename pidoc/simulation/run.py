@@ -33,8 +33,7 @@ from pidoc import __version__
 from pidoc.cluster_model import ClusterModel
 from pidoc.model_table import read_models
 from pidoc.simulation import kernels
-from pidoc.simulation.evolve import (ESCAPE_REASONS, CheckpointError, Numerics, Simulation,
-                                     check_ages)
+from pidoc.simulation.evolve import check_ages, CheckpointError, ESCAPE_REASONS, Numerics, Simulation
 from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
 from pidoc.snapshot import write_hdus
 from pidoc.units import to_value
@@ -267,7 +266,7 @@ class _Run:
             if simulation.model != self.record.model or simulation.numerics != self.record.numerics:
                 raise CheckpointError(f'{path} is of another run')
             rows = self._rows_until(simulation.age)
-        except (CheckpointError, RunFolderError, FileNotFoundError) as error:
+        except (CheckpointError, RunFolderError) as error:
             log.warning('%s; the run starts again from the beginning', error)
             return False
         self.simulation, self.rows = simulation, rows
@@ -276,7 +275,10 @@ class _Run:
 
     def _rows_until(self, age):
         """Rows of the log that the state at an age [Myr] has behind it."""
-        _, data = _read_table(self.folder / 'log.fits', 'LOG')
+        path = self.folder / 'log.fits'
+        if not path.exists():
+            raise RunFolderError(f'{path}, which a checkpoint needs, is missing')
+        _, data = _read_table(path, 'LOG')
         rows = [{name: row[name].item() for name in _COLUMNS} for row in data]
         number = int(np.count_nonzero(self.record.ages < age))
         # a checkpoint may have been made at the very age of a snapshot, before or after it

@@ -1,0 +1,194 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The command ``pidoc-simulate``: what is typed, what comes back."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import QTable
+
+import pidoc
+from pidoc import ClusterModel
+from pidoc.scripts import pidoc_simulate
+from pidoc.scripts.pidoc_simulate import main
+from pidoc.simulation import read_log
+
+SMALL = ['--n-stars', '1000', '--half-mass-radius', '1.5 pc', '--seed', '3',
+         '--end', '10Myr', '--snapshots', '3']
+
+
+def parsed(*args):
+    """Models, ages and options that a command line stands for."""
+    options = pidoc_simulate._parser().parse_args([*args, '-o', 'x'])
+    models, many = pidoc_simulate._models(options)
+    return models, many, pidoc_simulate._ages(options.end, options.snapshots), options
+
+
+def test_a_run_and_its_summary(tmp_path, capsys):
+    folder = tmp_path / 'run'
+    assert main([*SMALL, '-o', str(folder)]) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ''
+    log = read_log(folder)
+    assert ClusterModel.from_header(log.meta) == ClusterModel(
+        n_stars=1000, half_mass_radius=1.5 * u.pc, seed=3)
+    np.testing.assert_allclose(log['age'].to_value(u.Myr), [0, 5, 10])
+    rows = [line.split() for line in output.splitlines()]
+    assert output.splitlines()[0].split('  ')[-1].strip() == 'M/L_V'
+    for row, expected in zip(rows[1:4], log, strict=True):
+        assert row == [f'{expected["age"].value:.2f}', str(expected['n_stars']),
+                       f'{expected["total_mass"].value:.0f}', f'{expected["half_mass_radius"].value:.2f}',
+                       f'{expected["mass_to_light"].value:.3f}']
+    for name in ('snapshots', 'log.fits', 'escapers.fits', 'quicklook.png'):
+        assert str(folder / name) in output and (folder / name).exists()
+    # again: nothing to do; another model: refused
+    assert main([*SMALL, '-o', str(folder), '--quiet']) == 0
+    assert capsys.readouterr() == ('', '')
+    assert main([*SMALL, '-o', str(folder), '--seed', '4']) == 2
+    output, errors = capsys.readouterr()
+    assert output == '' and errors.count('\n') == 1
+    assert 'holds another run: seed is 3 there, 4 here' in errors
+    assert main([*SMALL, '-o', str(folder), '--seed', '4', '--overwrite', '--quiet']) == 0
+    assert read_log(folder).meta['SIMSEED'] == 4
+
+
+def test_many_from_a_table(tmp_path, capsys):
+    (tmp_path / 'models.csv').write_text('name,n_stars,half_mass_radius,seed\na,1000,1.5,3\nb,1000,30,3\n')
+    args = ['--table', str(tmp_path / 'models.csv'), '-o', str(tmp_path),
+            '--end', '2 Myr', '--snapshots', '2']
+    assert main(args) == 1
+    output, errors = capsys.readouterr()
+    assert errors.startswith('pidoc-simulate: b failed: half_mass_radius must be smaller than the tidal')
+    assert errors.count('\n') == 1
+    lines = [line.split() for line in output.splitlines()]
+    assert lines[1][:2] == ['a', 'complete'] and lines[2][:2] == ['b', 'failed']
+    assert list(QTable.read(tmp_path / 'summary.ecsv')['state']) == ['complete', 'failed']
+    assert len(read_log(tmp_path / 'a')) == 2
+
+
+def test_a_named_model():
+    models, many, ages, _ = parsed('MW15', '--snapshots', '2044')
+    assert models == [ClusterModel.named('MW15')] and not many
+    assert ages.size == 2044 and ages[0] == 0 * u.Myr and ages[-1] == 14 * u.Gyr
+    np.testing.assert_allclose(np.diff(ages.to_value(u.Myr)), 14000 / 2043)
+
+
+def test_the_default_model_and_ages():
+    models, _, ages, _ = parsed()
+    assert models == [ClusterModel()]
+    np.testing.assert_allclose(ages.to_value(u.Gyr), np.arange(141) / 10)
+
+
+def test_names_of_changed_models():
+    assert parsed('MW15', '--seed', '5')[0][0] == ClusterModel.named('MW15').replace(seed=5)
+    assert parsed('MW15', '--n-stars', '1000')[0][0].name == 'MW15-modified'
+    assert parsed('MW15', '--n-stars', '1000', '--name', 'mine')[0][0].name == 'mine'
+    assert parsed('--n-stars', '1000')[0][0].name == ''
+    models, many, _, _ = parsed('MW15', 'MW15-R4', '--seed', '2')
+    assert many and [(model.name, model.seed) for model in models] == [('MW15', 2), ('MW15-R4', 2)]
+
+
+@pytest.mark.parametrize('args, change', [
+    (['--half-mass-radius', '2'], {'half_mass_radius': 2 * u.pc}),
+    (['--half-mass-radius', '0.002 kpc'], {'half_mass_radius': 0.002 * u.kpc}),
+    (['--king-w0', '6'], {'profile': 'king', 'king_w0': 6}),
+    (['--metallicity', '0.02'], {'metallicity': 0.02}),
+    (['--imf', 'equal'], {'imf': 'equal'}),
+    (['--mass-limits', '0.1,20'], {'mass_limits': [0.1, 20] * u.Msun}),
+    (['--galaxy', 'logarithmic', '--circular-velocity', '200'],
+     {'galaxy': 'logarithmic', 'circular_velocity': 200 * u.km / u.s}),
+    (['--galactocentric-distance', '8', '--perigalacticon', '3000 pc'],
+     {'galactocentric_distance': 8 * u.kpc, 'perigalacticon': 3 * u.kpc}),
+    (['--galactocentric-distance', 'none'], {'galaxy': None}),
+    (['--isolated'], {'galaxy': None}),
+    (['--no-stellar-evolution'], {'stellar_evolution': False}),
+    (['--neutron-star-kick', '0', '--black-hole-kick', '10 km/s'],
+     {'neutron_star_kick': 0 * u.km / u.s, 'black_hole_kick': 10 * u.km / u.s}),
+    (['--neutron-star-retention', '0.1', '--black-hole-retention', '0.5'],
+     {'neutron_star_retention': 0.1, 'black_hole_retention': 0.5})])
+def test_options_of_the_model(args, change):
+    assert parsed(*args)[0] == [ClusterModel(**change)]
+
+
+def test_every_field_has_an_option():
+    fields = {field for _, field, _, _ in pidoc_simulate._OPTIONS}
+    # king_w0 stands for the profile too
+    assert fields | {'name', 'profile', 'stellar_evolution'} == set(ClusterModel.__dataclass_fields__)
+
+
+@pytest.mark.parametrize('args, message', [
+    (['MW16'], "the name must be one of MW15-R1.6, MW15, MW15-R4, received 'MW16'"),
+    (['--half-mass-radius', 'wide'], 'argument --half-mass-radius: half_mass_radius must be a number'),
+    (['--half-mass-radius', '3 km/s'], 'half_mass_radius must have a unit that converts to pc'),
+    (['--half-mass-radius', 'none'], 'half_mass_radius must be an astropy Quantity in pc, received None'),
+    (['--half-mass-radius', '100'], 'half_mass_radius must be smaller than the tidal radius'),
+    (['--n-stars', '5'], 'n_stars must be from 100 to 1000000, received 5'),
+    (['--end', '16'], '--end must be above 0 and at most 15 Gyr, received 16 Gyr'),
+    (['--end', '0'], '--end must be above 0'),
+    (['--end', 'soon'], "argument --end: must be a time .Gyr., received 'soon'"),
+    (['--end', '3 pc'], "argument --end: must be a time .Gyr., received '3 pc'"),
+    (['--snapshots', '1'], '--snapshots must be at least 2'),
+    (['--snapshots', '2.5'], "argument --snapshots: must be a whole number above 0, received '2.5'"),
+    (['--jobs', '0'], "argument --jobs: must be a whole number above 0, received '0'"),
+    (['--isolated', '--perigalacticon', '3'], '--isolated and an orbit or a galaxy contradict'),
+    (['--table', 'absent.ecsv'], 'No such file'),
+    (['--table', 'absent.ecsv', '--seed', '3'], '--table has all there is to say'),
+    (['MW15', 'MW15-R4', '--name', 'mine'], '--name is for one model, received 2'),
+    (['MW15', 'MW15-R4', '--threads', '2'], '--threads is for one model'),
+    (['--scheduler', 'tcp://127.0.0.1:1'], '--scheduler is for many models, received one'),
+    (['--fast'], 'unrecognized arguments: --fast')])
+def test_errors_are_one_line(tmp_path, capsys, args, message):
+    try:
+        status = main([*args, '-o', str(tmp_path / 'x')])
+    except SystemExit as stop:
+        # what argparse itself finds
+        status = stop.code
+    output, errors = capsys.readouterr()
+    assert status == 2 and output == ''
+    assert errors.startswith('pidoc-simulate: ') and errors.count('\n') == 1
+    assert re.search(message, errors)
+
+
+def test_debug_shows_where(tmp_path):
+    with pytest.raises(ValueError, match='tidal radius'):
+        main(['--half-mass-radius', '100', '--debug', '-o', str(tmp_path / 'x')])
+
+
+def test_interrupted(tmp_path, capsys, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules['pidoc.simulation.run'], 'run', interrupt)
+    assert main(['-o', str(tmp_path)]) == 130
+    assert 'interrupted; the same command goes on' in capsys.readouterr().err
+
+
+def test_a_dissolved_cluster(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr('pidoc.simulation.evolve.DISSOLVED', 995)
+    assert main([*SMALL, '-o', str(tmp_path)]) == 0
+    output, errors = capsys.readouterr()
+    assert 'The cluster dissolved at 0.00 Gyr.' in output or 'The cluster dissolved at 0.01 Gyr.' in output
+
+
+def test_help_is_light_and_has_units():
+    code = ('import sys\nfrom pidoc.scripts.pidoc_simulate import main\ntry:\n    main(["--help"])\n'
+            'except SystemExit as stop:\n    assert stop.code == 0\n'
+            'print([name for name in ("numba", "matplotlib", "scipy") if name in sys.modules])')
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
+                            cwd=Path(pidoc.__file__).parents[1])
+    *text, loaded = result.stdout.splitlines()
+    assert loaded == '[]'
+    text = ' '.join(' '.join(text).split())
+    for words in ('initial half-mass radius [pc] (default: 3.2)', 'apogalacticon [kpc] (default: 15)',
+                  'age at the end [Gyr]', 'of the logarithmic galaxy [km/s] (default: 220)'):
+        assert words in text
+
+
+def test_the_entry_point():
+    result = subprocess.run([sys.executable, '-m', 'pidoc.scripts.pidoc_simulate', '--version'],
+                            capture_output=True, text=True, check=True, cwd=Path(pidoc.__file__).parents[1])
+    assert result.stdout == f'pidoc {pidoc.__version__}\n'
