@@ -13,11 +13,13 @@ import math
 import os
 import zipfile
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable
+from numba import config, get_num_threads, set_num_threads
 
 from pidoc.cluster_model import ClusterModel
 from pidoc.simulation import kernels
@@ -169,6 +171,12 @@ def check_ages(ages):
     return ages
 
 
+def _check_threads(threads):
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
+        raise ValueError(f'threads must be a whole number above 0, received {threads!r}')
+    return int(threads)
+
+
 class Simulation:
     """One cluster on its way: advance it, look at it, save it, take it up again.
 
@@ -200,7 +208,7 @@ class Simulation:
         check_tidally_bound(model)
         self.model = model
         self.numerics = numerics or Numerics()
-        self.threads = int(threads)
+        self.threads = _check_threads(threads)
         self._tide = TidalField(model)
         self._evolution = StellarEvolution(model.metallicity) if model.stellar_evolution else None
         self.age = 0.0
@@ -331,10 +339,15 @@ class Simulation:
         """
         if not age >= self.age:
             raise ValueError(f'age must not be before the present {self.age:g} Myr, received {age:g}')
-        while self.age < age and not self.dissolved:
-            self._step(age)
-            if each_step is not None:
-                each_step(self)
+        before = get_num_threads()
+        set_num_threads(min(self.threads, config.NUMBA_NUM_THREADS))
+        try:
+            while self.age < age and not self.dissolved:
+                self._step(age)
+                if each_step is not None:
+                    each_step(self)
+        finally:
+            set_num_threads(before)
         self.ledger.check(self._shells.m.sum(), self._energy, tolerance=LEDGER_TOLERANCE)
 
     def _step(self, until):
@@ -626,7 +639,7 @@ class Simulation:
         self = cls.__new__(cls)
         self.model = model
         self.numerics = Numerics(**meta['numerics'])
-        self.threads = int(threads)
+        self.threads = _check_threads(threads)
         self._tide = TidalField(model)
         self._evolution = StellarEvolution(model.metallicity) if model.stellar_evolution else None
         self.age = float.fromhex(meta['age'])

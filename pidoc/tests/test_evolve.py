@@ -69,6 +69,12 @@ def test_a_cluster_larger_than_its_tidal_radius_is_refused():
         Simulation(model)
 
 
+@pytest.mark.parametrize('threads', [0, -1, 1.5, True])
+def test_threads_that_are_refused(threads):
+    with pytest.raises(ValueError, match=f'threads must be a whole number above 0, received {threads}'):
+        Simulation(small(), threads=threads)
+
+
 def test_time_does_not_run_backwards():
     simulation = Simulation(small())
     simulation.advance_to(5.0)
@@ -398,6 +404,7 @@ class WithoutRelaxation(Simulation):
     relaxation_time = 2000.0
 
 
+@pytest.mark.slow
 def test_slow_mass_loss_is_adiabatic():
     """r M is constant (Hills 1980) and the velocities stay isotropic."""
     simulation = WithoutRelaxation(small(n_stars=20000, galaxy=None), numerics=Numerics(theta_max=1e6))
