@@ -53,6 +53,8 @@ MAX_PAYMENT = 0.2
 HALF_WINDOW = 12
 #: Hardness (binding energy in units of the local m sigma^2) above which a binary is formed.
 MIN_HARDNESS = 1.0
+#: Zones inside zones, each with half the step of the one around it.
+MAX_DEPTH = 40
 #: Every 32nd shell is kept apart: searches through these stay in the cache of the processor.
 COARSE_BITS = 5
 #: Zones larger than this are resampled by all threads.
@@ -452,8 +454,10 @@ def _bind(sh, stars, work, state, k, lonely, binding):
     x = (sh.m[a] * sh.vt[a] + sh.m[b] * bx) / m_ab
     y = sh.m[b] * by / m_ab
     z = (sh.m[a] * sh.vr[a] + sh.m[b] * sh.vr[b]) / m_ab
-    # moving b's mass to the place of a costs (to first order in the masses) this much
-    moved = sh.m[b] * (sh.phi[a] - sh.phi[b])
+    # b moves to the place of a in the field of the others; the mutual energy of a and b goes
+    reach = max(sh.r[a], sh.r[b])
+    moved = sh.m[b] * (sh.phi[a] + sh.m[a] / sh.r[a] - sh.phi[b] - sh.m[b] / sh.r[b]
+                       + sh.m[b] / reach)
     m_all = m_ab + sh.m[c]
     mu = m_ab * sh.m[c] / m_all
     w2 = (cx - x) ** 2 + (cy - y) ** 2 + (sh.vr[c] - z) ** 2
@@ -790,7 +794,7 @@ def _follow_potential(sh, work, order, n):
 # ---------------------------------------------------------------- the step
 
 
-@njit
+@njit(cache=True)
 def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads):
     """Advance the innermost ``n`` shells by ``dt``, with shorter steps where relaxation is fast.
 
@@ -799,12 +803,29 @@ def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads):
     all n stars get new places on their whole orbits.  So a star is relaxed like the inner zone for the
     share of its time that it spends there: the weights that unequal steps need (Henon 1971), without
     rejecting any.
+
+    Numba cannot keep recursive functions on disk, hence the stack of zones: ``size`` and ``inner`` of
+    each, and how many of its inner half steps are ``left`` (-1: the inner zone is not yet known).
     """
-    inner, _ = zone_boundary(sh, n, dt, coulomb, theta_max)
-    if inner > 0:
-        advance(sh, stars, work, inner, 0.5 * dt, coulomb, theta_max, encounters, threads)
-        advance(sh, stars, work, inner, 0.5 * dt, coulomb, theta_max, encounters, threads)
-    if inner < n:
-        relax(sh, stars, work, inner, n, dt, coulomb, encounters)
-        form_binaries(sh, stars, work, inner, n, dt)
-        resample(sh, work, n, threads)
+    size = np.zeros(MAX_DEPTH, dtype=np.int64)
+    inner = np.zeros(MAX_DEPTH, dtype=np.int64)
+    left = np.zeros(MAX_DEPTH, dtype=np.int64)
+    depth = 0
+    size[0], left[0] = n, -1
+    while depth >= 0:
+        step = dt / 2.0 ** depth
+        if left[depth] < 0:
+            inner[depth] = 0
+            if depth < MAX_DEPTH - 1:
+                inner[depth], _ = zone_boundary(sh, size[depth], step, coulomb, theta_max)
+            left[depth] = 2 if inner[depth] > 0 else 0
+        if left[depth] > 0:
+            left[depth] -= 1
+            depth += 1
+            size[depth], left[depth] = inner[depth - 1], -1
+            continue
+        if inner[depth] < size[depth]:
+            relax(sh, stars, work, inner[depth], size[depth], step, coulomb, encounters)
+            form_binaries(sh, stars, work, inner[depth], size[depth], step)
+            resample(sh, work, size[depth], threads)
+        depth -= 1
