@@ -1,18 +1,67 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Light of stars in Johnson V: bolometric corrections and V-band luminosities."""
+"""Light of stars: bolometric corrections, luminosities in a band, apparent flux.
+
+Three bolometric corrections are known by name:
+
+==================  ==============================================  ===========  ==========  ==========
+name                correction                                      solar M_bol  L_V of Sun  bands
+==================  ==============================================  ===========  ==========  ==========
+``reed1998``        Reed (1998), of the temperature alone, as in    4.74         0.920       V
+                    Chardin & Bianchini (2021) and Heggie (2014)
+``reed1998-solar``  the same, the Sun made right                    4.65         1           V
+``kurucz1992``      of Teff, log g and [Fe/H]: Kurucz (1992);       4.65         1           B, V, g, r
+                    white dwarfs: Bergeron et al. (1995)
+==================  ==============================================  ===========  ==========  ==========
+
+A correction is only defined together with the bolometric magnitude of the Sun. Reed's relation gives the
+Sun BC = -0.180 and so, with the 4.74 of the IAU (2015), M_V = 4.92 and L_V = 0.920. What makes the Sun right
+is M_bol = 4.83 - 0.180 = 4.650. The two differ by a common factor: with ``reed1998-solar`` all luminosities
+are 8.7 per cent larger and all M/L_V 8.0 per cent smaller than with ``reed1998``.
+"""
+
+from collections import namedtuple
+from functools import lru_cache
+from importlib.resources import as_file, files
 
 import numpy as np
 from astropy import units as u
 
-from pidoc.units import SOLAR_MBOL, SOLAR_MV, to_value
+from pidoc.units import SOLAR_MBOL, SOLAR_MV, SOLAR_TEFF, to_value
 
-__all__ = ['DARK_KINDS', 'bolometric_correction', 'v_luminosity']
+__all__ = ['BANDS', 'Band', 'CORRECTIONS', 'DARK_KINDS', 'apparent_flux', 'apparent_magnitude',
+           'atmosphere', 'band_luminosity', 'bolometric_correction', 'iron_abundance', 'johnson_to_ps1',
+           'ps1_to_johnson', 'v_luminosity', 'white_dwarf_atmosphere']
+
+Band = namedtuple('Band', 'name system solar_magnitude source')
+Band.__doc__ = """A band: name, magnitude system, absolute magnitude of the Sun, where that is from."""
+
+BANDS = {
+    'B': Band('Johnson B', 'Vega', 5.48, 'Binney & Merrifield 1998, table 2.1'),
+    'V': Band('Johnson V', 'Vega', SOLAR_MV, 'Binney & Merrifield 1998, table 2.1'),
+    'g': Band('Pan-STARRS1 g', 'AB', 5.03, 'Willmer 2018, ApJS 236, 47'),
+    'r': Band('Pan-STARRS1 r', 'AB', 4.64, 'Willmer 2018, ApJS 236, 47'),
+}
+"""The bands: letter, `Band`."""
+
+CORRECTIONS = ('reed1998', 'reed1998-solar', 'kurucz1992')
+"""Names of the bolometric corrections."""
 
 DARK_KINDS = (13, 14, 15)
 """Stellar types (Hurley, Pols & Tout 2000) without light: neutron star, black hole, no remnant."""
 
+_WHITE_DWARFS = (10, 11, 12)
+
 # Reed (1998), eq. 5, highest power first, in X = log10(T / 10^4 K).
 _REED = (-8.499, 13.421, -8.131, -3.901, -0.438)
+
+_SOLAR_LOG_G = 4.438    # nominal solar mass parameter and radius, IAU 2015 resolution B3
+
+# Tonry et al. (2012), ApJ 750, 99, eq. 6 and table 6, in x = g - r: B - g and V - r, lowest power first.
+_TONRY_B = (0.212, 0.556, 0.034)
+_TONRY_V = (0.005, 0.462, 0.013)
+
+# Temperatures [K] between which BC is carried on, linearly in log T, beyond the ends of the tables.
+_EXTRAPOLATE = (2000.0, 1e6)
 
 
 def bolometric_correction(temperature):
@@ -85,6 +134,78 @@ def v_luminosity(luminosity, temperature, kind):
     >>> print(v_luminosity([1.0, 1.0] * u.Lsun, 5772 * u.K, [1, 14]))
     [0.92030562 0.        ] solLum
     """
+    light, heat, _, shines = _shining(luminosity, temperature, kind)
+    result = np.zeros(light.shape)
+    correction = np.polyval(_REED, np.log10(heat) - 4.0)
+    result[shines] = light[shines] * 10.0 ** (0.4 * (SOLAR_MV - SOLAR_MBOL + correction))
+    return result * u.Lsun
+
+
+def band_luminosity(luminosity, temperature, kind, *, mass=None, metallicity=None, band='V',
+                    correction='reed1998'):
+    """Luminosity in a band, in units of the Sun's luminosity in that band.
+
+    M_band = M_bol,Sun - 2.5 log10(L / Lsun) - BC_V (+ B - V ...) and L_band = 10^(0.4 (M_Sun,band - M_band)),
+    with the Sun's magnitudes of `BANDS` and the corrections described at the top of `pidoc.photometry`.
+
+    Parameters
+    ----------
+    luminosity, temperature : `~astropy.units.Quantity`
+        Bolometric luminosity and effective temperature, as in `v_luminosity`.
+    kind : int or array of int
+        Stellar type: neutron stars, black holes and massless remnants are dark, white dwarfs (10, 11,
+        12) have atmospheres of their own in 'kurucz1992'.
+    mass : `~astropy.units.Quantity`, optional
+        Needed by 'kurucz1992', for the gravity.
+    metallicity : float, optional
+        Mass fraction of metals; needed by 'kurucz1992'.
+    band : str, optional
+        One of `BANDS`. Other than V only with 'kurucz1992'.
+    correction : str, optional
+        One of `CORRECTIONS`.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+        Shape of the arguments broadcast, in Lsun (of the band).
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If an argument is missing, unknown, of a wrong unit or impossible.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.photometry import band_luminosity
+    >>> light = band_luminosity(1 * u.Lsun, 5772 * u.K, 1, mass=1 * u.Msun, metallicity=0.02,
+    ...                         correction='kurucz1992')
+    >>> print(f'{light:.3f}')
+    1.000 solLum
+    """
+    if band not in BANDS:
+        raise ValueError(f'band must be one of {", ".join(BANDS)}, received {band!r}')
+    if correction not in CORRECTIONS:
+        raise ValueError(f'correction must be one of {", ".join(CORRECTIONS)}, received {correction!r}')
+    if correction != 'kurucz1992':
+        if band != 'V':
+            raise ValueError(f"correction {correction!r} knows the band V only, received {band!r}: "
+                             "take 'kurucz1992'")
+        light = v_luminosity(luminosity, temperature, kind)
+        return light if correction == 'reed1998' else light / _reed_sun()
+    if mass is None or metallicity is None:
+        missing = 'mass' if mass is None else 'metallicity'
+        raise TypeError(f"correction 'kurucz1992' needs the mass and the metallicity: no {missing} received")
+    luminosity, heat, kind, shines = _shining(luminosity, temperature, kind)
+    mass = np.broadcast_to(to_value(mass, u.Msun, 'mass', non_negative=True), luminosity.shape)[shines]
+    result = np.zeros(luminosity.shape)
+    result[shines] = _kurucz_light(luminosity[shines], heat, kind[shines], mass,
+                                   iron_abundance(metallicity), band)
+    return result * u.Lsun
+
+
+def _shining(luminosity, temperature, kind):
+    """Checked and broadcast: luminosity [Lsun], temperature [K] of what shines, kind, what shines."""
     light = to_value(luminosity, u.Lsun, 'luminosity', non_negative=True)
     if not isinstance(temperature, u.Quantity):
         to_value(temperature, u.K, 'temperature')
@@ -93,10 +214,7 @@ def v_luminosity(luminosity, temperature, kind):
         raise ValueError(f'kind must be integers from 0 to 15, received {_outside(kind)}')
     light, heat, kind = np.broadcast_arrays(light, temperature, kind, subok=True)
     shines = ~np.isin(kind, DARK_KINDS) & (light > 0.0)
-    result = np.zeros(light.shape)
-    correction = bolometric_correction(heat[shines]).to_value(u.mag)
-    result[shines] = light[shines] * 10.0 ** (0.4 * (SOLAR_MV - SOLAR_MBOL + correction))
-    return result * u.Lsun
+    return light, to_value(heat[shines], u.K, 'temperature', positive=True), kind, shines
 
 
 def _outside(kind):
@@ -104,3 +222,320 @@ def _outside(kind):
     if kind.dtype.kind not in 'iu':
         return f'an array of {kind.dtype}'
     return int(kind[(kind < 0) | (kind > 15)].flat[0])
+
+
+def _kurucz_light(luminosity, heat, kind, mass, iron, band):
+    """Luminosities in the band, from plain arrays of stars that shine."""
+    if np.any(mass <= 0.0):
+        raise ValueError(f'the mass of a star that shines must be positive, received {mass.min()} solMass')
+    log_g = _SOLAR_LOG_G + np.log10(mass / luminosity) + 4.0 * np.log10(heat / SOLAR_TEFF)
+    dwarf = np.isin(kind, _WHITE_DWARFS)
+    correction, colour, zero = (np.empty(luminosity.shape) for _ in range(3))
+    correction[~dwarf], colour[~dwarf] = _stars(heat[~dwarf], log_g[~dwarf], iron)
+    correction[dwarf], colour[dwarf] = _white_dwarfs(heat[dwarf], log_g[dwarf])
+    # The corrections of white dwarfs have their own scale, that of 4.74.
+    zero[...] = np.where(dwarf, SOLAR_MBOL, SOLAR_MV + _kurucz_sun())
+    v = zero - 2.5 * np.log10(luminosity) - correction
+    magnitude = v
+    if band == 'B':
+        magnitude = v + colour
+    elif band in ('g', 'r'):
+        magnitude = _to_ps1(v + colour, v)['gr'.index(band)]
+    return 10.0 ** (0.4 * (BANDS[band].solar_magnitude - magnitude))
+
+
+@lru_cache(maxsize=1)
+def _reed_sun():
+    """L_V that 'reed1998' gives the Sun."""
+    return v_luminosity(1.0 * u.Lsun, SOLAR_TEFF * u.K, 1).value
+
+
+@lru_cache(maxsize=1)
+def _kurucz_sun():
+    """BC_V that the table of Kurucz gives the Sun."""
+    return float(_stars(np.array([SOLAR_TEFF]), np.array([_SOLAR_LOG_G]), 0.0)[0][0])
+
+
+# -- model atmospheres ----------------------------------------------------------------------------
+
+
+def iron_abundance(metallicity):
+    """[Fe/H] of a mass fraction of metals, the Sun having 0.02.
+
+    [Fe/H] = log10((Z / X) / (0.02 / 0.70)) with X = 0.76 - 3 Z, the hydrogen of the models of Pols et al.
+    (1998) and so of Hurley, Pols & Tout (2000); all metals are taken to go with iron.
+
+    Parameters
+    ----------
+    metallicity : float
+        Mass fraction of metals, above 0 and below 0.1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is out of range.
+
+    Examples
+    --------
+    >>> from pidoc.photometry import iron_abundance
+    >>> print(f'{iron_abundance(0.02):.2f} {iron_abundance(0.001):.2f}')
+    0.00 -1.34
+    """
+    if not 0.0 < metallicity < 0.1:
+        raise ValueError(f'metallicity must be above 0 and below 0.1, received {metallicity!r}')
+    return float(np.log10(metallicity / (0.76 - 3.0 * metallicity) * 0.70 / 0.02))
+
+
+def atmosphere(temperature, log_gravity, iron):
+    """Bolometric correction in V and colour B - V of a star with a normal atmosphere.
+
+    Kurucz (1992, IAU Symp. 149, 225), linear in log Teff, log g and [Fe/H]. The table goes from 3500 to
+    50,000 K, log g from 0 to 5, [Fe/H] from -3 to 0.3. Beyond its ends in temperature BC is carried on
+    linearly in log Teff (2000 K to 10^6 K), everything else is that of the end.
+
+    Parameters
+    ----------
+    temperature : `~astropy.units.Quantity`
+        Effective temperature, scalar or array.
+    log_gravity : float or array-like
+        log10 of the surface gravity in cm/s^2.
+    iron : float
+        [Fe/H].
+
+    Returns
+    -------
+    correction, colour : `~astropy.units.Quantity`
+        BC_V and B - V in mag, of the first two arguments' broadcast shape.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If an argument has the wrong unit or is not finite.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.photometry import atmosphere
+    >>> correction, colour = atmosphere(5750 * u.K, 4.5, 0.0)
+    >>> print(f'{correction:.3f} {colour:.3f}')
+    -0.188 mag 0.681 mag
+    """
+    iron = to_value(u.Quantity(iron), u.one, 'iron')
+    return _in_magnitudes(lambda heat, gravity: _stars(heat, gravity, iron), temperature, log_gravity)
+
+
+def white_dwarf_atmosphere(temperature, log_gravity):
+    """Bolometric correction in V and colour B - V of a white dwarf with a hydrogen atmosphere.
+
+    Bergeron, Wesemael & Beauchamp (1995, PASP 107, 1047): 1500 to 100,000 K, log g from 7 to 9. Beyond, and
+    for parameters and results, see `atmosphere`. The scale is that of a solar M_bol of 4.74.
+
+    Parameters
+    ----------
+    temperature : `~astropy.units.Quantity`
+    log_gravity : float or array-like
+
+    Returns
+    -------
+    correction, colour : `~astropy.units.Quantity`
+    """
+    return _in_magnitudes(_white_dwarfs, temperature, log_gravity)
+
+
+def _in_magnitudes(function, temperature, log_gravity):
+    heat = to_value(temperature, u.K, 'temperature', positive=True)
+    gravity = to_value(u.Quantity(log_gravity), u.one, 'log_gravity')
+    heat, gravity = np.broadcast_arrays(heat, gravity)
+    correction, colour = function(np.atleast_1d(heat), np.atleast_1d(gravity))
+    return correction.reshape(heat.shape) * u.mag, colour.reshape(heat.shape) * u.mag
+
+
+@lru_cache(maxsize=1)
+def _tables():
+    """Cubes of BC_V and B - V [mag] and their axes, the temperature as log10 [K]."""
+    from astropy.io import fits
+
+    result = {}
+    with as_file(files('pidoc') / 'data' / 'atmospheres.fits') as path, fits.open(path) as hdus:
+        for name in ('STARS', 'WHITE_DWARFS'):
+            axes = hdus[f'{name}_AXES'].data
+            axes = {axis: np.array(axes[axis][0], dtype=float) for axis in axes.names}
+            axes['temperature'] = np.log10(axes['temperature'])
+            result[name] = np.array(hdus[name].data, dtype=float) / 1000.0, axes
+    return result
+
+
+def _stars(heat, log_g, iron):
+    """BC_V and B - V [mag] from plain one-dimensional arrays and one [Fe/H]."""
+    cube, axes = _tables()['STARS']
+    # first to one [Fe/H], which the stars of a cluster share
+    low, weight = _place(axes['fe_h'], np.clip(iron, axes['fe_h'][0], axes['fe_h'][-1]))
+    return _in_the_plane((1.0 - weight) * cube[low] + weight * cube[low + 1], axes, heat, log_g)
+
+
+def _white_dwarfs(heat, log_g):
+    return _in_the_plane(*_tables()['WHITE_DWARFS'], heat, log_g)
+
+
+def _in_the_plane(plane, axes, heat, log_g):
+    """Bilinear in log T and log g; plane[log T, log g, (BC, B - V)]."""
+    nodes, gravities = axes['temperature'], axes['log_g']
+    low, high = np.log10(_EXTRAPOLATE)
+    heat = np.clip(np.log10(heat), min(low, nodes[0]), high)
+    row, along = _place(nodes, heat)
+    column, across = _place(gravities, np.clip(log_g, gravities[0], gravities[-1]))
+    across = across[:, np.newaxis]
+    below, above = ((1.0 - across) * plane[i, column] + across * plane[i, column + 1]
+                    for i in (row, row + 1))
+    correction = below[:, 0] + along * (above[:, 0] - below[:, 0])
+    return correction, below[:, 1] + np.clip(along, 0.0, 1.0) * (above[:, 1] - below[:, 1])
+
+
+def _place(nodes, value):
+    """The interval that a value is in, and how far along; beyond the ends that of the end, carried on."""
+    low = np.clip(np.searchsorted(nodes, value, side='right') - 1, 0, len(nodes) - 2)
+    return low, (value - nodes[low]) / (nodes[low + 1] - nodes[low])
+
+
+# -- bands ----------------------------------------------------------------------------------------
+
+
+def ps1_to_johnson(g, r):
+    """Johnson B and V (Vega) from PS1 g and r (AB).
+
+    Tonry et al. (2012, ApJ 750, 99), eq. 6 with the quadratic columns of table 6; x = g - r:
+    B = g + 0.212 + 0.556 x + 0.034 x^2 (scatter 0.032 mag), V = r + 0.005 + 0.462 x + 0.013 x^2 (0.012 mag).
+    Made for stars; in flux it is not linear, so not to be applied to the sum of stars of different colour
+    where hundredths of a magnitude count.
+
+    Parameters
+    ----------
+    g, r : `~astropy.units.Quantity`
+        In mag.
+
+    Returns
+    -------
+    B, V : `~astropy.units.Quantity`
+        In mag.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If a magnitude has another unit or is not finite.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.photometry import ps1_to_johnson
+    >>> b, v = ps1_to_johnson(5.03 * u.mag, 4.64 * u.mag)
+    >>> print(f'{b:.2f} {v:.2f}')
+    5.46 mag 4.83 mag
+    """
+    g, r = to_value(g, u.mag, 'g'), to_value(r, u.mag, 'r')
+    x = g - r
+    return (g + np.polyval(_TONRY_B[::-1], x)) * u.mag, (r + np.polyval(_TONRY_V[::-1], x)) * u.mag
+
+
+def johnson_to_ps1(b, v):
+    """PS1 g and r (AB) from Johnson B and V (Vega): the exact inverse of `ps1_to_johnson`.
+
+    The difference of its two equations, B - V = 0.207 + 1.094 x + 0.021 x^2, is solved for x = g - r.
+
+    Parameters
+    ----------
+    b, v : `~astropy.units.Quantity`
+        In mag; B - V above -14.
+
+    Returns
+    -------
+    g, r : `~astropy.units.Quantity`
+        In mag.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If a magnitude has another unit or is not finite, or no g - r has this B - V.
+    """
+    g, r = _to_ps1(to_value(b, u.mag, 'b'), to_value(v, u.mag, 'v'))
+    return g * u.mag, r * u.mag
+
+
+def _to_ps1(b, v):
+    c = _TONRY_B[0] - _TONRY_V[0] - (b - v)
+    # B - V = (B - g) + (g - r) - (V - r)
+    half = 0.5 * (1.0 + _TONRY_B[1] - _TONRY_V[1])
+    a = _TONRY_B[2] - _TONRY_V[2]
+    square = half**2 - a * c
+    if np.any(square < 0.0):
+        raise ValueError(f'b - v must be above -14 mag, received {np.min(b - v)} mag')
+    x = -c / (half + np.sqrt(square))
+    r = v - np.polyval(_TONRY_V[::-1], x)
+    return r + x, r
+
+
+def apparent_flux(magnitude, band='V'):
+    """Apparent flux F = L / (4 pi d^2) of a source of given apparent magnitude, not reddened.
+
+    L is in units of the Sun's luminosity in the band, so F = 10^(-0.4 (m - M_Sun - 10)) / 4 pi in Lsun/kpc^2:
+    at 1 kpc the distance modulus is 10.
+
+    Parameters
+    ----------
+    magnitude : `~astropy.units.Quantity`
+        Apparent magnitude, in the system of the band.
+    band : str, optional
+        One of `BANDS`.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+        In Lsun/kpc^2.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If the magnitude has another unit or is not finite, or the band is unknown.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.photometry import apparent_flux
+    >>> print(f'{apparent_flux(14.83 * u.mag):.5f}')
+    0.07958 solLum / kpc2
+    """
+    value = to_value(magnitude, u.mag, 'magnitude')
+    return 10.0 ** (-0.4 * (value - _solar(band) - 10.0)) / (4.0 * np.pi) * u.Lsun / u.kpc**2
+
+
+def apparent_magnitude(flux, band='V'):
+    """Apparent magnitude of a flux F = L / (4 pi d^2): the inverse of `apparent_flux`.
+
+    Parameters
+    ----------
+    flux : `~astropy.units.Quantity`
+        Positive.
+    band : str, optional
+        One of `BANDS`.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+        In mag.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If the flux has another unit, is not positive or not finite, or the band is unknown.
+    """
+    value = to_value(flux, u.Lsun / u.kpc**2, 'flux', positive=True)
+    return (_solar(band) + 10.0 - 2.5 * np.log10(4.0 * np.pi * value)) * u.mag
+
+
+def _solar(band):
+    if band not in BANDS:
+        raise ValueError(f'band must be one of {", ".join(BANDS)}, received {band!r}')
+    return BANDS[band].solar_magnitude
