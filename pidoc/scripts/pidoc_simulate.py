@@ -268,7 +268,12 @@ def _formatted(table, names):
     columns = []
     for name in names:
         heading, form = _SHOWN.get(name, (name, '{}'))
-        cells = [heading, *(form.format(getattr(value, 'value', value)) for value in table[name])]
+        values = [getattr(value, 'value', value) for value in table[name]]
+        cells = [heading, *(form.format(value) for value in values)]
+        if name in _SHOWN and 'state' in names:
+            # of a model that failed there are no numbers
+            cells[1:] = ['-' if state == 'failed' else cell
+                         for state, cell in zip(table['state'], cells[1:], strict=True)]
         width = max(map(len, cells))
         columns.append([cell.ljust(width) if name not in _SHOWN else cell.rjust(width) for cell in cells])
     return ['  '.join(row).rstrip() for row in zip(*columns, strict=True)]

@@ -588,10 +588,11 @@ class _Bar:
 
     def __init__(self, record, progress):
         self._name = record.model.name or 'cluster'
-        # None: silent where there is no terminal
+        self._compiling = not _compiled()
         self._bar = tqdm(total=record.ages[-1] / 1000.0, bar_format=self._FORMAT,
+                         desc='compiling (first run only)' if self._compiling else self._name,
+                         # None: silent where there is no terminal
                          disable=None if progress else True)
-        self._bar.set_description(self._name if _compiled() else 'compiling (first run only)')
 
     def __enter__(self):
         return self
@@ -605,18 +606,19 @@ class _Bar:
         self._bar.unpause()
 
     def show(self, simulation):
-        if self._bar.desc != f'{self._name}: ':
+        if self._bar.disable:
+            return
+        if self._compiling:
             self._bar.set_description(self._name)
+            self._compiling = False
         self._bar.set_postfix_str(f'{simulation.n_bodies} stars', refresh=False)
         self._bar.update(simulation.age / 1000.0 - self._bar.n)
 
 
 def _compiled():
     """Whether numba has the kernels ready, in memory or on disk."""
-    if kernels.advance.signatures:
-        return True
-    cache = Path(kernels.resample.stats.cache_path)
-    return any(cache.glob('kernels.resample-*.nbi'))
+    cache = Path(kernels.advance.stats.cache_path)
+    return bool(kernels.advance.signatures) or any(cache.glob('kernels.advance-*.nbi'))
 
 
 # -- many models ----------------------------------------------------------------------------------
@@ -736,9 +738,10 @@ def _run_locally(tasks, jobs, bar):
                 process.start()
                 sender.close()
                 running[process] = task[0].name, receiver
-            connection.wait([process.sentinel for process in running], timeout=0.5)
-            for process in [process for process in running if process.exitcode is not None]:
+            ended = connection.wait([process.sentinel for process in running], timeout=0.5)
+            for process in [process for process in running if process.sentinel in ended]:
                 name, receiver = running.pop(process)
+                process.join()
                 message = _message(receiver, process.exitcode)
                 if message:
                     errors[name] = message

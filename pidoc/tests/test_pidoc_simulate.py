@@ -65,7 +65,7 @@ def test_many_from_a_table(tmp_path, capsys):
     assert errors.startswith('pidoc-simulate: b failed: half_mass_radius must be smaller than the tidal')
     assert errors.count('\n') == 1
     lines = [line.split() for line in output.splitlines()]
-    assert lines[1][:2] == ['a', 'complete'] and lines[2][:2] == ['b', 'failed']
+    assert lines[1][:2] == ['a', 'complete'] and lines[2] == ['b', 'failed', *'-----']
     assert list(QTable.read(tmp_path / 'summary.ecsv')['state']) == ['complete', 'failed']
     assert len(read_log(tmp_path / 'a')) == 2
 
