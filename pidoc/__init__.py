@@ -11,6 +11,7 @@ The modules, each of which imports only from those above it:
 ``snapshot``            `Snapshot`: the stars of a cluster at one age
 ``plotting``            figures
 ``simulation.stellar``  mass, luminosity, radius and type of a star at an age
+``foreign``             snapshots that other codes have written
 ``simulation.initial``  positions, velocities and masses at the start
 ``simulation.tides``    tidal radius on a galactic orbit
 ``simulation.kernels``  potential, relaxation, orbit sampling: arrays in, arrays out
@@ -35,6 +36,9 @@ __all__ = ['ClusterModel', 'Snapshot', '__version__']
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    if name == 'Snapshot':
+        # adds the formats of other codes to Snapshot.read
+        import_module('pidoc.foreign')
     return getattr(import_module(_HOME[name]), name)
 
 

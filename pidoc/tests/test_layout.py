@@ -21,6 +21,7 @@ ORDER = (
     'snapshot',
     'plotting',
     'simulation.stellar',
+    'foreign',
     'simulation.initial',
     'simulation.tides',
     'simulation.kernels',
@@ -40,8 +41,9 @@ NOT_AT_TOP = {
     'scipy': ('simulation',),
     'astroquery': (),
     'reproject': (),
+    'h5py': (),
 }
-HEAVY = ('numba', 'matplotlib', 'scipy', 'tensorflow', 'keras', 'astroquery', 'reproject')
+HEAVY = ('numba', 'matplotlib', 'scipy', 'tensorflow', 'keras', 'astroquery', 'reproject', 'h5py')
 
 ROOT = Path(pidoc.__file__).parent
 
