@@ -615,7 +615,7 @@ def test_a_run_whose_log_is_not_seen(tmp_path):
 
 @pytest.mark.slow
 def test_jobs_do_not_matter(tmp_path):
-    models = [MODEL.replace(name=f'm{k}', seed=k) for k in range(3)]
+    models = [OTHER.replace(name=f'm{k}', seed=k) for k in range(3)]
     for jobs in (1, 2):
         start_many(models, tmp_path / str(jobs), jobs=jobs)
     one, two = contents(tmp_path / '1'), contents(tmp_path / '2')
