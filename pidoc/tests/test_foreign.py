@@ -361,8 +361,9 @@ def test_an_open_file_and_a_compressed_one(write):
         foreign.ages(cut)
     with pytest.raises(ValueError, match='CUT.gz is damaged or cut short'):
         Snapshot.read(cut)
-    # so short that it is not recognised
-    stub = write(gzip.compress(data)[:20], 'STUB.gz')
+    # of no format that is known, and cut short
+    noise = np.random.default_rng(1).bytes(10000)
+    stub = write(gzip.compress(noise)[:-200], 'STUB.gz')
     with pytest.raises(registry.IORegistryError, match='could not be identified'):
         Snapshot.read(stub)
     with pytest.raises(ValueError, match='received a file that is not recognised'):
@@ -418,6 +419,7 @@ def test_choice_of_a_snapshot(write, at, number):
 
 
 @pytest.mark.parametrize(('at', 'error', 'message'), [
+    (None, ValueError, 'holds 3 snapshots from 0 to .* Myr: choose one with at='),
     (3, ValueError, 'at must be a number below 3, the number of snapshots in .*, received 3'),
     (-4, ValueError, 'at must be a number below 3'),
     (1 * u.Gyr, ValueError, r'at must lie within 0 to .* Myr, the times of .*, received 1.0 Gyr'),
@@ -518,6 +520,18 @@ def test_initial_masses_of_another_snapshot(write):
         Snapshot.read(write(nbody_bytes(), 'all'), metallicity=0.001, initial=few)
 
 
+def test_brown_dwarfs_are_dark(write, caplog):
+    mass, place, velocity, names = cluster()
+    mass[3] = 0.05 / 500.0
+    path = write(nbody_bytes(stars=(mass, place, velocity, names)))
+    with caplog.at_level(logging.INFO, logger='pidoc.foreign'):
+        stars = Snapshot.read(path, metallicity=0.02, initial='mass', age=1 * u.Gyr).stars
+    assert '1 stars below 0.08 Msun are taken as dark' in caplog.text
+    assert stars['luminosity'][3] == 1e-10 * u.Lsun
+    assert stars['mass'][3].value == pytest.approx(0.05, rel=1e-6)
+    assert np.sum(stars['luminosity'] > 1e-9 * u.Lsun) == 39
+
+
 def test_a_snapshot_without_light_says_so(write):
     snapshot = Snapshot.read(write(nbody_bytes()))
     with pytest.raises(ValueError, match='the V luminosity needs the columns luminosity'):
@@ -567,6 +581,11 @@ def test_formats_come_with_the_package():
                             check=True, cwd=Path(pidoc.__file__).parents[1])
     assert result.stdout.split() == sorted(['pidoc', *foreign._SOURCES])
     assert 'OUT3 of NBODY6' in registry.get_reader('nbody6', Snapshot).__doc__
+
+
+def test_numbers_are_not_yet_a_format(write):
+    with pytest.raises(registry.IORegistryError, match='could not be identified'):
+        Snapshot.read(write('1 2 3\n4 5 6\n'))
 
 
 def test_only_reading_is_recognised(tmp_path):
@@ -662,7 +681,8 @@ def old_step(groups, *, scale=500.0):
     for key, column in columns.items():
         step[key] = column
     pairs = step.create_group('Binaries')
-    for key, value in {'M1': 3.0 * scale / 500.0, 'M2': scale / 500.0, 'XC1': 1.0, 'XC2': 2.0, 'XC3': 3.0, 'VC1': 0.0,
+    for key, value in {'M1': 3.0 * scale / 500.0, 'M2': scale / 500.0,
+                       'XC1': 1.0, 'XC2': 2.0, 'XC3': 3.0, 'VC1': 0.0,
                        'VC2': 0.0, 'VC3': 0.0, 'XR1': 0.0, 'XR2': 10.0, 'XR3': 0.0, 'VR1': 0.0,
                        'VR2': 0.0, 'VR3': 8.0, 'RS1': 2.0, 'RS2': 1.0, 'L1': 50.0, 'L2': 1.0,
                        'TE1': 9e3, 'TE2': 5e3, 'KW1': 1, 'KW2': 1, 'NAM1': 101,
@@ -675,8 +695,10 @@ def test_older_nbody6pp(hdf5, caplog):
     with hdf5() as groups:
         old_step(groups).create_group('Mergers').attrs['N_MERGER'] = 1
     path = hdf5.folder / 'file.h5'
-    with pytest.raises(ValueError, match='does not say its age'):
+    with pytest.raises(ValueError, match='does not say its age: give it as age='):
         Snapshot.read(path)
+    with pytest.raises(ValueError, match='does not say its age$'):
+        foreign.ages(path)
     with caplog.at_level(logging.WARNING, logger='pidoc.foreign'):
         snapshot = Snapshot.read(path, time_unit=2 * u.Myr, centre='origin')
     assert '1 hierarchical triples' in caplog.text
@@ -863,6 +885,8 @@ def test_cmc(hdf5):
     np.testing.assert_allclose(stars['stellar_radius'].value, [1.0, 2.0, 2e-5, 2.5])
     assert list(stars['kind']) == [1, 1, 14, 1]
     assert len(Snapshot.read(path, at=1, max_radius=3 * u.pc)) == 2
+    with pytest.raises(ValueError, match='metallicity must not be given, received 0.02'):
+        Snapshot.read(path, at=1, metallicity=0.02)
 
 
 def test_units_of_cmc(hdf5):
@@ -971,6 +995,7 @@ def test_without_h5py(hdf5, monkeypatch):
 
 BASE = "system.get('S.I.').base('{}')"
 AMUSE_UNITS = {'mass': BASE.format('mass'), 'x': BASE.format('length'),
+               'y': f"(0.5 * {BASE.format('length')} / 0.5)",
                'vx': f"(1000.0 * {BASE.format('length')} * ({BASE.format('time')}**-1))"}
 
 
@@ -978,10 +1003,13 @@ def amuse_file(hdf5, **changes):
     """One set of stars; a change of a unit, or None to take the column away."""
     with hdf5() as groups:
         attributes = groups.create_group('particles/0000000001/attributes')
-        for number, name in enumerate(('x', 'y', 'z', 'vx', 'vy', 'vz', 'mass', 'gas')):
+        if 'gas' in changes:
+            gas = groups.create_group('particles/0000000002/attributes')
+            gas['u'], gas['name'] = np.ones(4), np.array([b'gas'] * 4)
+        for number, name in enumerate(('x', 'y', 'z', 'vx', 'vy', 'vz', 'mass')):
             unit = AMUSE_UNITS.get(name, AMUSE_UNITS['vx' if name[0] == 'v' else 'x'])
             unit = changes.get(name, unit)
-            if unit is None or (name == 'gas' and name not in changes):
+            if unit is None:
                 continue
             scale = {'mass': 2e30, 'vx': 1.0, 'vy': 1.0, 'vz': 1.0}.get(name, 3e16)
             attributes[name] = scale * (1.0 + number + np.arange(10.0))
@@ -1013,6 +1041,13 @@ def test_sets_of_amuse(hdf5):
     path = amuse_file(hdf5)
     with pytest.raises(ValueError, match=r'number of a set .*\(1: 10 particles\), received 2'):
         Snapshot.read(path, age=1 * u.Myr, particles=2)
+    path = amuse_file(hdf5, gas=True)
+    with pytest.raises(ValueError, match=r'2 sets .*\(1: 10 particles; 2: 4 particles named gas\), '
+                                         'and gas is not stars: choose one'):
+        Snapshot.read(path, age=1 * u.Myr)
+    with pytest.raises(ValueError, match='must be a set of stars, received 2 .* it has u$'):
+        Snapshot.read(path, age=1 * u.Myr, particles=2)
+    assert len(Snapshot.read(path, age=1 * u.Myr, particles=1)) == 10
     with hdf5('empty.h5') as groups:
         groups['0'] = np.zeros(3)
     with pytest.raises(ValueError, match='is not an AMUSE file: it has no group particles'):
