@@ -1221,9 +1221,11 @@ def _identifier(format):
     return identify
 
 
-for _format, _described in (('nbody6', _Nbody), ('nbody6++', _Nbody6ppHdf5), ('petar', _Petar),
-                            ('cmc', _Cmc), ('amuse', _Amuse), ('table', _Table)):
+for _format, *_described in (('nbody6', _Nbody), ('nbody6++', _Nbody, _Nbody6ppHdf5),
+                             ('petar', _Petar), ('cmc', _Cmc), ('amuse', _Amuse),
+                             ('table', _Table)):
     _function = _reader(_format)
-    _function.__doc__ = f'{_described.__doc__}\n    Arguments of every format: see `pidoc.foreign`.'
+    _function.__doc__ = '\n    '.join([_source_class.__doc__ for _source_class in _described]
+                                      + ['Arguments of every format: see `pidoc.foreign`.'])
     registry.register_reader(_format, Snapshot, _function)
     registry.register_identifier(_format, Snapshot, _identifier(_format))
