@@ -9,7 +9,7 @@ import pytest
 from astropy import units as u
 
 from pidoc.cluster_model import ClusterModel
-from pidoc.simulation import CheckpointError, kernels, Numerics, simulate, Simulation
+from pidoc.simulation import CheckpointError, kernels, LedgerError, Numerics, simulate, Simulation
 from pidoc.simulation.evolve import check_ages, NEUTRON_STAR
 from pidoc.simulation.initial import InitialConditions, plummer, virialised
 from pidoc.simulation.stellar import StellarEvolution
@@ -303,6 +303,21 @@ def test_a_star_that_falls_back_starts_to_wait_anew():
     simulation._step_start, simulation.age = 10.0, 20.0
     assert not simulation._delayed_escape(np.full(n, -1.1), -1.0).any()
     assert np.all(np.isinf(simulation._above_since))
+
+
+def test_nobody_stays_outside_the_tidal_radius():
+    simulation = Simulation(small(n_stars=2000, galactocentric_distance=12 * u.kpc))
+    simulation.advance_to(400.0)
+    assert 500 < simulation.n_bodies < 1900
+    outside = simulation._shells.r * simulation.units.length > simulation.tidal_radius
+    assert not outside.any()
+
+
+def test_books_that_do_not_close_stop_a_run():
+    simulation = Simulation(small())
+    simulation.ledger.energy['escape'] += 0.1
+    with pytest.raises(LedgerError, match='energy ledger must close to 0.01'):
+        simulation.advance_to(1.0)
 
 
 def test_dissolution_ends_a_run(caplog):
