@@ -7,8 +7,9 @@ The modules, each of which imports only from those above it:
 ``units``               constants, N-body units, the door through which quantities become numbers
 ``cluster_model``       `ClusterModel`: what one simulated cluster is
 ``model_table``         cluster models from tables and from what people type
-``photometry``          bolometric correction and V-band luminosity
+``photometry``          bolometric corrections, luminosities in a band, apparent flux
 ``snapshot``            `Snapshot`: the stars of a cluster at one age
+``mock``                `observe` a snapshot: images of its light and of its mass
 ``plotting``            figures
 ``simulation.stellar``  mass, luminosity, radius and type of a star at an age
 ``foreign``             snapshots that other codes have written

@@ -19,6 +19,7 @@ ORDER = (
     'model_table',
     'photometry',
     'snapshot',
+    'mock',
     'plotting',
     'simulation.stellar',
     'foreign',
@@ -30,6 +31,7 @@ ORDER = (
     'simulation.run',
     'simulation',
     'scripts.pidoc_simulate',
+    'scripts.pidoc_mock',
     'scripts',
 )
 

@@ -1,0 +1,242 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""``pidoc-mock``: mock observations of snapshots from the command line."""
+
+import argparse
+import logging
+import math
+import sys
+from pathlib import Path
+
+from astropy import units as u
+
+from pidoc import __version__, Snapshot
+from pidoc.photometry import BANDS, CORRECTIONS
+
+__all__ = ['main']
+
+_EPILOG = """\
+Angles, distances and the rest are numbers in the unit in brackets, or carry their own: 20, "20 kpc", 20000pc.
+
+The image, the truth map of the mass and how they were made are in FITS files, one for each observation, named
+<snapshot>-<distance>kpc-<seeing>.fits, or as -o says.
+
+examples:
+  pidoc-mock run/snapshots/0100.fits --distance 20
+  pidoc-mock run/snapshots/*.fits --distance 10 25 50 --seeing 0.5 1.5 -o mocks --random --seed 1
+  pidoc-mock m13.fits --distance 7.1 --centre "250.42 36.46" --sky 21 --zero-point 25 --exposure 60
+"""
+_INTERRUPTED = 130
+_BAD = 2
+
+_RADEC = ('--centre must be the RA and Dec of the cluster, like "250.42 36.46" (degrees) or '
+          '"16h41m41s +36d27m35s", received {!r}')
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors on one line."""
+
+    def error(self, message):
+        self.exit(_BAD, f'{self.prog}: {" ".join(message.split())}\n')
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=30)
+
+
+def main(args=None):
+    """Observe snapshots; the command ``pidoc-mock``.
+
+    Parameters
+    ----------
+    args : list of str, optional
+        Arguments, without the name of the command; by default those of the process.
+
+    Returns
+    -------
+    int
+        0 if all went well, 2 for an error (told on one line of the standard error), 130 if interrupted.
+    """
+    parser = _parser()
+    options = parser.parse_args(args)
+    logging.basicConfig(format=f'{parser.prog}: %(message)s')
+    try:
+        _observe_all(options)
+        return 0
+    except KeyboardInterrupt:
+        print(f'\n{parser.prog}: interrupted; the files that are there are complete', file=sys.stderr)
+        return _INTERRUPTED
+    except Exception as error:
+        if options.debug:
+            raise
+        kind = '' if isinstance(error, (ValueError, TypeError, OSError)) else f'{type(error).__name__}: '
+        print(f'{parser.prog}: {kind}{" ".join(str(error).split())}', file=sys.stderr)
+        return _BAD
+
+
+def _parser():
+    parser = _Parser(prog='pidoc-mock', epilog=_EPILOG, formatter_class=_HelpFormatter,
+                     description='Make mock observations of snapshots of star clusters: FITS images of their '
+                                 'light, with the map of their mass.')
+    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
+    parser.add_argument('snapshots', nargs='+', metavar='SNAPSHOT', help='files that pidoc.Snapshot reads')
+    what = parser.add_argument_group('what to observe')
+    what.add_argument('--distance', nargs='+', metavar='LENGTH', type=_quantity(u.kpc), required=True,
+                      help='of the cluster [kpc]; of several, an observation each')
+    what.add_argument('--seeing', nargs='+', metavar='ANGLE', type=_quantity(u.arcsec),
+                      default=[1 * u.arcsec],
+                      help='full width at half maximum of the PSF, a Moffat function with beta = 2.5 '
+                           '[arcsec]; of several, an observation each (default: 1)')
+    what.add_argument('--random', action='store_true',
+                      help='random shift up to 5 arcsec, quarter turn and direction, drawn from the seed')
+    what.add_argument('--direction', metavar='X,Y,Z', type=_numbers(3),
+                      help='where the observer stands, in the coordinates of the snapshot (default: 0,0,1)')
+    what.add_argument('--rotation', metavar='ANGLE', type=_quantity(u.deg), help='counter-clockwise [deg]')
+    what.add_argument('--shift', metavar='X,Y', type=_numbers(2),
+                      help="of the cluster's centre to the right and upwards [arcsec]")
+    what.add_argument('--centre', metavar='"RA DEC"', help='where the cluster is on the sky (default: 0 0)')
+    what.add_argument('--seed', metavar='SEED', type=int, default=0,
+                      help='of the first observation; the next one has the next seed (default: 0)')
+    how = parser.add_argument_group('how')
+    how.add_argument('--field-of-view', metavar='ANGLE', type=_quantity(u.arcsec), default=40 * u.arcsec,
+                     help='side of the field [arcsec] (default: 40)')
+    how.add_argument('--pixel-scale', metavar='ANGLE', type=_quantity(u.arcsec), default=0.25 * u.arcsec,
+                     help='side of a pixel [arcsec] (default: 0.25)')
+    how.add_argument('--smoothing', metavar='PIXELS', type=float, default=4.0,
+                     help='standard deviation of the Gaussian that both maps are smoothed with (default: 4)')
+    how.add_argument('--oversampling', metavar='N', type=int, default=1,
+                     help='sub-pixels, to a side of a pixel, that stars are put into (default: 1)')
+    how.add_argument('--band', choices=tuple(BANDS), default='V', help='(default: V)')
+    how.add_argument('--correction', choices=CORRECTIONS, default='reed1998',
+                     help='bolometric correction; bands other than V need kurucz1992 (default: reed1998)')
+    how.add_argument('--metallicity', metavar='Z', type=float, help="for kurucz1992 (default: the model's)")
+    noise = parser.add_argument_group('what the image suffers from (default: nothing)')
+    for name, unit, text in (
+            ('extinction', u.mag, 'extinction of the cluster in the band [mag]'),
+            ('sky', u.mag / u.arcsec**2, 'brightness of the sky, which is subtracted [mag/arcsec2]'),
+            ('zero-point', u.mag, 'magnitude of one electron a second [mag]: with --exposure, photon noise'),
+            ('exposure', u.s, 'exposure time [s]'),
+            ('field-stars', u.arcmin**-2, 'density of field stars of magnitude 14 to 24 [1/arcmin2]')):
+        noise.add_argument(f'--{name}', metavar='VALUE', type=_quantity(unit), help=text)
+    noise.add_argument('--sky-gradient', metavar='FRACTION', type=float,
+                       help='change of the sky across the field')
+    noise.add_argument('--read-noise', metavar='ELECTRONS', type=float, help='of a pixel')
+    noise.add_argument('--saturation', metavar='ELECTRONS', type=float, help='what a pixel holds')
+    noise.add_argument('--bad-pixels', metavar='FRACTION', type=float, help='share of pixels that are masked')
+    out = parser.add_argument_group('output')
+    out.add_argument('-o', '--output', metavar='PATH', type=Path, default=Path(),
+                     help='folder of the files; of one observation, a file that ends in .fits or .fits.gz '
+                          '(default: here)')
+    out.add_argument('--dtype', choices=('float32', 'float64'), default='float32',
+                     help='precision in the files (default: float32)')
+    out.add_argument('--overwrite', action='store_true', help='replace files that are there')
+    out.add_argument('--quiet', action='store_true', help='no table of what was made')
+    out.add_argument('--debug', action='store_true', help='show where an error came from')
+    return parser
+
+
+def _quantity(unit):
+    """Converter of a number in a unit, or of a number with a unit of its own."""
+    def convert(text):
+        try:
+            value = u.Quantity(text)
+            value = value * unit if value.unit == u.one else value.to(unit)
+        except (TypeError, ValueError):
+            raise argparse.ArgumentTypeError(f'must be a number [{unit}], received {text!r}') from None
+        if not math.isfinite(value.value):
+            raise argparse.ArgumentTypeError(f'must be finite, received {text!r}')
+        return value
+    return convert
+
+
+def _numbers(count):
+    def convert(text):
+        try:
+            values = [float(part) for part in text.split(',')]
+        except ValueError:
+            values = []
+        if len(values) != count:
+            raise argparse.ArgumentTypeError(f'must be {count} numbers with commas, received {text!r}')
+        return values
+    return convert
+
+
+def _centre(text):
+    from astropy.coordinates import SkyCoord
+
+    if text is None:
+        return None
+    try:
+        parts = [float(part) for part in text.replace(',', ' ').split()]
+    except ValueError:
+        parts = None
+    try:
+        return SkyCoord(text) if parts is None else SkyCoord(*parts, unit='deg')
+    except Exception:
+        # astropy raises many kinds; what was wrong is always the text
+        raise ValueError(_RADEC.format(text)) from None
+
+
+def _conditions(options):
+    from pidoc.mock import Conditions
+
+    names = ('extinction', 'sky', 'sky_gradient', 'zero_point', 'exposure', 'read_noise', 'saturation',
+             'field_stars', 'bad_pixels')
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return Conditions(**given) if given else None
+
+
+def _observe_all(options):
+    from pidoc.mock import observe
+
+    if options.random and (options.shift or options.rotation is not None or options.direction):
+        raise ValueError('--random draws shift, rotation and direction: give none of them')
+    drawn = 'random' if options.random else None
+    same = {
+        'shift': drawn if options.shift is None else options.shift * u.arcsec,
+        'rotation': drawn if options.rotation is None else options.rotation,
+        'direction': drawn if options.direction is None else options.direction,
+        'field_of_view': options.field_of_view, 'pixel_scale': options.pixel_scale,
+        'smoothing': options.smoothing, 'oversampling': options.oversampling, 'band': options.band,
+        'correction': options.correction, 'metallicity': options.metallicity,
+        'centre': _centre(options.centre), 'conditions': _conditions(options)}
+    jobs = [(Path(name), distance, seeing) for name in options.snapshots
+            for distance in options.distance for seeing in options.seeing]
+    paths = _paths(jobs, options.output)
+    taken = [path for path in paths if path.exists()]
+    if taken and not options.overwrite:
+        raise OSError(f'{taken[0]} exists: say --overwrite to replace it')
+    if not options.quiet:
+        print('age [Gyr]   d [kpc]  mass [Msun]  light [Lsun]     M/L  file')
+    snapshot, last = None, None
+    for number, ((name, distance, seeing), path) in enumerate(zip(jobs, paths, strict=True)):
+        if name != last:
+            snapshot, last = Snapshot.read(name), name
+        mock = observe(snapshot, distance=distance, seeing=seeing, seed=options.seed + number, **same)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mock.write(path, overwrite=options.overwrite, dtype=options.dtype)
+        if not options.quiet:
+            light = mock.luminosity.value
+            ratio = f'{mock.total_mass.value / light:6.3f}' if light > 0 else f'{"-":>6}'
+            print(f'{mock.age.value:9.3f}  {mock.distance.value:8.2f}  {mock.total_mass.value:11.1f}  '
+                  f'{light:12.1f}  {ratio}  {path}')
+
+
+def _paths(jobs, output):
+    """Where each observation goes."""
+    if output.name.endswith(('.fits', '.fits.gz')):
+        if len(jobs) > 1:
+            raise ValueError(f'--output must be a folder, for {len(jobs)} observations, received {output}')
+        return [output]
+    paths = []
+    for name, distance, seeing in jobs:
+        stem = name.name.removesuffix('.gz').removesuffix('.fits')
+        paths.append(output / f'{stem}-{distance.value:g}kpc-{seeing.value:g}.fits')
+    double = [path for path in set(paths) if paths.count(path) > 1]
+    if double:
+        raise ValueError(f'{min(double)} would be written twice: rename snapshots of the same name')
+    return paths
+
+
+if __name__ == '__main__':
+    sys.exit(main())
