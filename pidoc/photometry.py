@@ -60,7 +60,7 @@ _SOLAR_LOG_G = 4.438    # nominal solar mass parameter and radius, IAU 2015 reso
 _TONRY_B = (0.212, 0.556, 0.034)
 _TONRY_V = (0.005, 0.462, 0.013)
 
-# Temperatures [K] between which BC is carried on, linearly in log T, beyond the ends of the tables.
+# Temperatures [K] to which BC is carried on beyond the ends of the tables.
 _EXTRAPOLATE = (2000.0, 1e6)
 
 
@@ -294,8 +294,8 @@ def atmosphere(temperature, log_gravity, iron):
     """Bolometric correction in V and colour B - V of a star with a normal atmosphere.
 
     Kurucz (1992, IAU Symp. 149, 225), linear in log Teff, log g and [Fe/H]. The table goes from 3500 to
-    50,000 K, log g from 0 to 5, [Fe/H] from -3 to 0.3. Beyond its ends in temperature BC is carried on
-    linearly in log Teff (2000 K to 10^6 K), everything else is that of the end.
+    50,000 K, log g from 0 to 5, [Fe/H] from -3 to 0.3. Beyond its ends BC is carried on: to 2000 K parallel
+    to Reed's relation, to 10^6 K linearly in log Teff. Everything else is that of the end.
 
     Parameters
     ----------
@@ -331,8 +331,8 @@ def atmosphere(temperature, log_gravity, iron):
 def white_dwarf_atmosphere(temperature, log_gravity):
     """Bolometric correction in V and colour B - V of a white dwarf with a hydrogen atmosphere.
 
-    Bergeron, Wesemael & Beauchamp (1995, PASP 107, 1047): 1500 to 100,000 K, log g from 7 to 9. Beyond, and
-    for parameters and results, see `atmosphere`. The scale is that of a solar M_bol of 4.74.
+    Bergeron, Wesemael & Beauchamp (1995, PASP 107, 1047): 1500 to 100,000 K, log g from 7 to 9; to 10^6 K BC
+    is carried on. For parameters and results see `atmosphere`. The scale is that of a solar M_bol of 4.74.
 
     Parameters
     ----------
@@ -374,7 +374,11 @@ def _stars(heat, log_g, iron):
     cube, axes = _tables()['STARS']
     # first to one [Fe/H], which the stars of a cluster share
     low, weight = _place(axes['fe_h'], np.clip(iron, axes['fe_h'][0], axes['fe_h'][-1]))
-    return _in_the_plane((1.0 - weight) * cube[low] + weight * cube[low + 1], axes, heat, log_g)
+    plane = (1.0 - weight) * cube[low] + weight * cube[low + 1]
+    end = axes['temperature'][0]
+    correction, colour = _in_the_plane(plane, axes, np.maximum(heat, 10.0**end), log_g)
+    beyond = np.clip(np.log10(heat), np.log10(_EXTRAPOLATE[0]), end)
+    return correction + np.polyval(_REED, beyond - 4.0) - np.polyval(_REED, end - 4.0), colour
 
 
 def _white_dwarfs(heat, log_g):

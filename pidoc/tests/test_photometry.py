@@ -184,7 +184,9 @@ def test_beyond_the_ends():
     cool = atmosphere([3500, 3200, 2900, 1999, 1000] * u.K, 1.0, 0.0)
     assert np.all(np.diff(cool[0].value[:4]) < 0.0) and cool[0][3] > cool[0][4] - 0.01 * u.mag
     np.testing.assert_array_equal(cool[1].value[1:], cool[1].value[0])
-    # Reed's relation is an independent word on cool giants
+    # dwarfs of 3050 K (M5.5) have BC_V = -3.3 (Pecaut & Mamajek 2013)
+    assert atmosphere(3050 * u.K, 5.0, 0.0)[0].value == pytest.approx(-3.3, abs=0.6)
+    # Reed's relation continues cool giants
     assert cool[0].value[2] == pytest.approx(bolometric_correction(2900 * u.K).value, abs=0.35)
     assert atmosphere(5e3 * u.K, -1.0, -9.0) == atmosphere(5e3 * u.K, 0.0, -3.0)
     assert white_dwarf_atmosphere(1e4 * u.K, 6.0) == white_dwarf_atmosphere(1e4 * u.K, 7.0)
@@ -290,14 +292,11 @@ def population(metallicity, age, slope, band='V', correction='kurucz1992'):
 
 @pytest.mark.parametrize('metallicity, slope, published, tolerance', [
     # Maraston (2005): spectrum of her Kroupa model with a red horizontal branch at 10 Gyr, Bessell V, Vega
-    (0.001, 'kroupa', 6.11, 0.10), (0.02, 'kroupa', 6.71, 0.40),
+    (0.001, 'kroupa', 6.11, 0.08), (0.02, 'kroupa', 6.71, 0.10),
     # Vazdekis et al. (2012), Padova 2000 tracks, Salpeter, 10 Gyr
-    (0.001, 'salpeter', 6.354, 0.15), (0.02, 'salpeter', 7.127, 0.30)])
+    (0.001, 'salpeter', 6.354, 0.10), (0.02, 'salpeter', 7.127, 0.25)])
 def test_the_light_of_an_old_population(metallicity, slope, published, tolerance):
-    """M_V per Msun formed, against two published syntheses, which differ among themselves by as much.
-
-    At solar metallicity the giants of Hurley, Pols & Tout are redder and fainter in V than theirs.
-    """
+    """M_V per Msun formed, against two published syntheses."""
     *_, light = population(metallicity, 10000.0, slope)
     assert 4.83 - 2.5 * np.log10(light) == pytest.approx(published, abs=tolerance)
 
@@ -306,7 +305,7 @@ def test_mass_to_light_of_a_globular_cluster():
     """Z = 0.001, 10-13 Gyr, Kroupa: within the 1.4-2.5 of real clusters (Baumgardt et al. 2020).
 
     Neutron stars and black holes left out, as most leave with their kick. Maraston (2005) has 1.88 at
-    10 Gyr. The correction of the paper gives 9 to 10 per cent more.
+    10 Gyr. The correction of the paper gives 9 to 12 per cent more.
     """
     for age in (10000.0, 13000.0):
         _, mass, light = population(0.001, age, 'kroupa')
@@ -321,4 +320,4 @@ def test_the_colour_of_an_old_population():
     """Integrated B - V at Z = 0.001, 10 Gyr: 0.70 in Vazdekis et al. (2012)."""
     *_, blue = population(0.001, 10000.0, 'salpeter', 'B')
     *_, visual = population(0.001, 10000.0, 'salpeter')
-    assert 5.48 - 4.83 - 2.5 * np.log10(blue / visual) == pytest.approx(0.70, abs=0.07)
+    assert 5.48 - 4.83 - 2.5 * np.log10(blue / visual) == pytest.approx(0.70, abs=0.04)

@@ -1,0 +1,105 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""What one mock observation costs, beside drawing the same stars one by one with photutils.
+
+    python benchmarks/mock.py                 # about a minute; needs photutils
+
+50,000 stars of a Plummer sphere with r_h = 3.2 pc at 20 kpc, 160 x 160 pixels, light and mass, PSF and
+smoothing; one core. photutils draws the light alone, without smoothing, each star at its own place with the
+same Moffat function out to the same radius. The images are compared: what differs is that stars move to the
+middle of (sub-)pixels, and that photutils takes the Moffat function at the middle of pixels.
+"""
+
+import os
+
+for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'):
+    os.environ[name] = '1'
+
+import argparse  # noqa: E402
+import math  # noqa: E402
+import platform  # noqa: E402
+import time  # noqa: E402
+
+import numpy as np  # noqa: E402
+from astropy import units as u  # noqa: E402
+from astropy.table import QTable  # noqa: E402
+from scipy.ndimage import gaussian_filter  # noqa: E402
+
+from pidoc import ClusterModel, Snapshot  # noqa: E402
+from pidoc.mock import Conditions, observe  # noqa: E402
+from pidoc.simulation.initial import initial_conditions  # noqa: E402
+from pidoc.simulation.stellar import StellarEvolution  # noqa: E402
+
+DISTANCE = 20.0 * u.kpc
+
+
+def snapshot(number, age=10.0 * u.Gyr):
+    """The stars of a new cluster, aged but not moved."""
+    model = ClusterModel(n_stars=number)
+    start = initial_conditions(model)
+    state = StellarEvolution(model.metallicity).state(start.mass, age.to_value(u.Myr))
+    return Snapshot({
+        'radius': start.radius * u.pc, 'v_r': start.v_r * u.km / u.s, 'v_t': start.v_t * u.km / u.s,
+        'mass': state.mass * u.Msun, 'luminosity': state.luminosity * u.Lsun,
+        'stellar_radius': state.radius * u.Rsun, 'kind': state.kind}, age, model)
+
+
+def milliseconds(function, repeat=40):
+    """Least and middle time of one call, on the clock."""
+    function(0)
+    times = []
+    for seed in range(repeat):
+        start = time.perf_counter()
+        function(seed)
+        times.append(time.perf_counter() - start)
+    return 1e3 * min(times), 1e3 * float(np.median(times))
+
+
+def drawn_by_photutils(stars, fwhm=4.0):
+    """The image, and the seconds that it took."""
+    from photutils.datasets import make_model_image
+    from photutils.psf import MoffatPSF
+
+    core = 0.5 * fwhm / math.sqrt(2.0**0.4 - 1.0)
+    pc_per_pixel = 0.25 * math.radians(1 / 3600) * DISTANCE.to_value(u.pc)
+    x, y = (stars[axis].to_value(u.pc) / pc_per_pixel + 79.5 for axis in 'xy')
+    flux = stars['v_luminosity'].to_value(u.Lsun) / (4.0 * np.pi * DISTANCE.to_value(u.kpc) ** 2)
+    reach = 2 * math.ceil(core * math.sqrt(5e-4 ** (-1 / 1.5) - 1.0)) + 1
+    # those that reach the field
+    near = (flux > 0.0) & (np.maximum(np.abs(x - 79.5), np.abs(y - 79.5)) < 80 + reach // 2 - 1)
+    table = QTable({'x_0': x, 'y_0': y, 'flux': flux})[near]
+    start = time.perf_counter()
+    image = make_model_image((160, 160), MoffatPSF(alpha=core, beta=2.5), table, model_shape=(reach, reach))
+    return image, time.perf_counter() - start
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--stars', type=int, default=50_000)
+    number = parser.parse_args().stars
+    cluster = snapshot(number)
+    noisy = Conditions(sky=21 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=60 * u.s, read_noise=5)
+    print(f'{platform.processor() or platform.machine()}, {number} stars, one core')
+    print(f'{"ms for one mock":34}{"least":>8}{"median":>8}')
+    for label, options in (
+            ('seeing 0.5', {'seeing': 0.5 * u.arcsec}), ('seeing 1.0', {}),
+            ('seeing 1.5', {'seeing': 1.5 * u.arcsec}), ('all directions anew', {'direction': 'random'}),
+            ('g band, model atmospheres', {'band': 'g', 'correction': 'kurucz1992'}),
+            ('4 x 4 sub-pixels', {'oversampling': 4}), ('sky, photon and read noise', {'conditions': noisy})):
+        least, middle = milliseconds(lambda seed, options=options: observe(
+            cluster, distance=DISTANCE, shift='random', rotation='random', seed=seed, **options))
+        if label == 'seeing 1.0':
+            ours = least
+        print(f'{label:34}{least:8.2f}{middle:8.2f}')
+    image, seconds = drawn_by_photutils(cluster.stars)
+    print(f'{"photutils, light only":34}{1e3 * seconds:8.0f}\nratio: {1e3 * seconds / ours:.0f}')
+    for fine in (1, 4):
+        found = observe(cluster, distance=DISTANCE, smoothing=0, oversampling=fine).light.data
+        inner = np.s_[20:-20, 20:-20]
+        sharp, smooth = (np.std(a[inner] - b[inner]) / b[inner].mean() for a, b in (
+            (found, image), (gaussian_filter(found, 4), gaussian_filter(image, 4))))
+        print(f'difference of the images, {fine} x {fine} sub-pixels: rms {sharp:.4f} of the mean, smoothed '
+              f'{smooth:.4f}; total {found[inner].sum() / image[inner].sum() - 1:+.4f}')
+
+
+if __name__ == '__main__':
+    main()
