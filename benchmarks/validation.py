@@ -2,7 +2,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The Monte Carlo simulator beside theory, direct N-body runs, and another Monte Carlo code.
 
-    python benchmarks/validation.py collapse --cmc-file FILE  # core collapse of equal masses (3 min)
+    python benchmarks/validation.py collapse --cmc-file FILE  # core collapse of equal masses (11 min)
     python benchmarks/validation.py two-mass                  # mass segregation of 1024 stars (4 min)
     python benchmarks/validation.py adiabatic                 # slow mass loss without relaxation (1 min)
     python benchmarks/validation.py dissolution               # life times in a tidal field (3 min)
@@ -95,7 +95,7 @@ def figure(columns, height=3.4):
 
 
 def save_figure(fig, name):
-    fig.savefig(FOLDER / f'{name}.png', dpi=130, metadata={'Software': None})
+    fig.savefig(FOLDER / f'{name}.png', dpi=120, metadata={'Software': None})
     plt.close(fig)
 
 
@@ -263,7 +263,7 @@ def smooth_at(table, t, column, width=0.1):
 def draw_collapse(history, runs, cmc):
     fig, (left, right) = figure(2, 3.6)
     if cmc is not None:
-        thinned = cmc[:: max(1, len(cmc) // 1500)]
+        thinned = cmc[:: max(1, len(cmc) // 500)]
         for column in range(1, 5):
             left.plot(thinned[:, 0], thinned[:, column], color='0.6', lw=2.5, alpha=0.8,
                       label='CMC' if column == 1 else None)
@@ -275,7 +275,7 @@ def draw_collapse(history, runs, cmc):
         right.plot(own['t'], own['growth'], color=COLOURS[k], ls=DASHES[k], lw=1, label=f'N = {n}')
         for t in runs['t_collapse'][runs['n'] == n]:
             right.axvline(t, color=COLOURS[k], ls=DASHES[k], lw=0.6)
-    left.set(yscale='log', ylim=(0.004, 4), xlim=(0, COLLAPSE_END), xlabel='time [$t_{rh}(0)$]',
+    left.set(yscale='log', ylim=(0.004, 10), xlim=(0, COLLAPSE_END), xlabel='time [$t_{rh}(0)$]',
              ylabel='radius of 1, 10, 50, 90 % of the mass [Henon]')
     left.legend(loc='lower left')
     right.set(yscale='log', xlim=(0, COLLAPSE_END), xlabel='time [$t_{rh}(0)$]',
