@@ -5,7 +5,7 @@ The stars are evolved by COSMIC 4.3.3 (`pip install cosmic-popsynth==4.3.3`), on
 the single-star formulae of Hurley, Pols & Tout (2000, MNRAS 315, 543), "SSE".  This script only runs
 that program and arranges what it printed; pidoc needs it no more once the table is made:
 
-    python tools/make_stellar_tracks.py table     -> pidoc/data/stellar_tracks.fits.gz
+    python tools/make_stellar_tracks.py table     -> pidoc/data/stellar_tracks.fits
     python tools/make_stellar_tracks.py reference -> pidoc/tests/data/stellar_reference.fits
 
 How the table is laid out is told in pidoc/data/README.rst; why it is so, below.
@@ -20,26 +20,34 @@ How the table is laid out is told in pidoc/data/README.rst; why it is so, below.
   to matter, is marked a jump and is not interpolated across.
 """
 import argparse
-import gzip
-import io
+import contextlib
+import importlib.metadata
 import os
 import pathlib
+import tempfile
 import warnings
 
 import numpy as np
 from astropy.io import fits
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TABLE = ROOT / 'pidoc' / 'data' / 'stellar_tracks.fits.gz'
+TABLE = ROOT / 'pidoc' / 'data' / 'stellar_tracks.fits'
+VERSION = '4.3.3'    # of COSMIC
 REFERENCE = ROOT / 'pidoc' / 'tests' / 'data' / 'stellar_reference.fits'
 
-# What COSMIC 4.3.3 has as its own defaults, but for three things: no initial-final mass relation laid
-# over the white dwarfs (ifflag = 0), no natal kicks (sigma = 0), and nothing that only binaries do
-# matters. Vink winds with LBV-like mass loss: windflag = 3; Reimers' eta: neta; remnants of the
-# "delayed" explosions of Fryer+ (2012): remnantflag = 4; pulsational pair instability after Marchant+
-# (2018): pisn = -2; white dwarfs cool after Hurley & Shara (2003): wdflag = 1.
+# What COSMIC 4.3.3 has as its own defaults, but for four things:
+# - ifflag = 0: no initial-final mass relation of 1995 laid over the white dwarfs;
+# - zsun = 0.02: COSMIC measures the metallicity from zsun not in winds only but also in the fits of
+#   SSE, whose zero point is 0.02. With its default 0.014 a star of 1 Msun at Z = 0.02 would live
+#   12.18 Gyr on the main sequence, where Hurley+ (2000) have 11.00;
+# - steps 5 (pts2) and 20 times (pts3) finer, without which white dwarfs of 4-7 Msun stars scatter by
+#   0.005 Msun;
+# - no natal kicks (sigma = 0), which are the simulation's business.
+# So winds are Vink's with LBV-like mass loss (windflag = 3) and Reimers' (neta), explosions the
+# "delayed" ones of Fryer+ (2012; remnantflag = 4), pulsational pair instability that of Marchant+ (2018;
+# pisn = -2), and white dwarfs cool after Hurley & Shara (2003; wdflag = 1).
 SETTINGS = dict(
-    pts1=0.001, pts2=0.01, pts3=0.02, zsun=0.014,
+    pts1=0.001, pts2=0.002, pts3=0.001, zsun=0.02,
     windflag=3, eddlimflag=0, neta=0.5, bwind=0.0, hewind=0.5, LBV_flag=1,
     ifflag=0, wdflag=1, rtmsflag=0, wd_mass_lim=1,
     remnantflag=4, fryer_mass_limit=0, fryer_fmix=1.0, fryer_mcrit_nsbh=5.75, mxns=3.0,
@@ -53,25 +61,36 @@ SETTINGS = dict(
     grflag=1, eddfac=10, gamma=-2, don_lim=-1, acc_lim=[-1, -1], smt_periastron_check=0,
     tflag=1, ST_tide=1, fprimc_array=[2.0 / 21.0] * 16, epsnov=0.001, bdecayfac=1, bconst=3000,
     ck=1000, rejuv_fac=1.0, rejuvflag=0, bhms_coll_flag=0, htpmb=1, ST_cr=1)
-HEADER_SETTINGS = ('pts1', 'pts2', 'pts3', 'zsun', 'windflag', 'eddlimflag', 'neta', 'hewind',
-                   'LBV_flag', 'ifflag', 'wdflag', 'rtmsflag', 'remnantflag', 'mxns',
-                   'rembar_massloss', 'pisn', 'ecsn', 'ecsn_mlow', 'sigma', 'htpmb', 'ST_cr')
+# COSMIC's default too: shorter steps for heavy stars, (from, to [Msun], factor)
+STEP_MODIFIERS = [(40, 70, 0.3), (70, np.inf, 0.1)]
 
-METALLICITIES = (0.0001, 0.00015, 0.0002, 0.0003, 0.0004, 0.0005, 0.0007, 0.001, 0.0015,
-                 0.002, 0.003, 0.004, 0.006, 0.008, 0.01, 0.014, 0.02, 0.03)
+# Denser where lifetimes or white dwarfs turn sharply with metallicity: the fits of SSE have kinks.
+METALLICITIES = (
+    0.0001, 0.00015, 0.00019, 0.0002, 0.00023, 0.0003, 0.00038, 0.0005, 0.0007, 0.001, 0.0011,
+    0.0013, 0.0015, 0.0017, 0.002, 0.0027, 0.0032, 0.0035, 0.004, 0.0046, 0.005, 0.0052, 0.006,
+    0.0068, 0.008, 0.0092, 0.01, 0.012, 0.014, 0.017, 0.02, 0.024, 0.027, 0.03)
 LOWEST_MASS, HIGHEST_MASS = 0.08, 150.0      # Msun
 AGE_LIMIT = 15000.0                          # Myr
 WHOLE_LIFE = 18000.0     # Myr: stars that leave the main sequence later are followed no further
-COARSE_STEP, FINE_STEP = 0.08, 0.035         # in ln(mass), below and above 0.6 Msun
+COARSE_STEP, FINE_STEP = 0.08, 0.04         # in ln(mass), below and above 0.6 Msun
 # Where two neighbours differ in kind the gap is halved down to this. Above MASSIVE [Msun] COSMIC's
 # own result scatters by a few per cent with its time step (a wind may take 1 % of a star in one
 # step), and finer grids would only resolve that scatter.
-SMALLEST_STEP, SMALLEST_MASSIVE_STEP, MASSIVE = 1e-4, 4e-3, 25.0
-TOLERANCE = dict(time=1e-3, white_dwarf=2e-3, remnant=0.01, massive_remnant=0.05, duration=0.02,
-                 track=0.02)
+SMALLEST_STEP, SMALLEST_MASSIVE_STEP, MASSIVE = 1e-4, 4e-3, 18.0
+TOLERANCE = dict(time=1e-3, white_dwarf=2e-3, remnant=0.02, duration=0.02, track=0.02)
+MASSIVE_TOLERANCE = 5.0  # times that above MASSIVE
 SHORTEST_PHASE = 1e-6    # of the age: what is shorter belongs to the phase before
-N_NODES = 32
-MASS_SCALE, LOG_L_SCALE, LOG_R_SCALE = 1.0 / 32767.0, 2e-4, 2e-4   # stored as 16-bit integers
+N_NODES = 22
+NODE_METALLICITIES = (0.0001, 0.001, 0.02)
+SEED = 20260801
+# Random stars of the reference: at any age, or after the main sequence; at any metallicity, or at one
+# of the table's.
+N_REFERENCE = {'any': 1200, 'any_on_grid': 600, 'evolved': 700, 'evolved_on_grid': 500}
+N_METALLICITIES, REFERENCE_ON_GRID = 12, (0.0002, 0.001, 0.02)
+POPULATION_METALLICITIES = (0.001, 0.00055, 0.0155)
+POPULATION_AGES = (100.0, 1000.0, 5000.0, 10000.0, 13000.0)   # Myr
+POPULATION_MASSES = (0.1, 50.0)    # Msun
+MASS_SCALE, LOG_L_SCALE, LOG_R_SCALE = 1.0 / 32767.0, 5e-4, 8e-4   # stored as 16-bit integers
 COLUMNS = ['tphys', 'kstar_1', 'mass_1', 'lum_1', 'rad_1', 'tms_1']
 FIRST_REMNANT = 10
 
@@ -84,6 +103,7 @@ def evolve(mass, metallicity, end, every_step=True):
     """
     from cosmic.evolve import Evolve
     from cosmic.sample.initialbinarytable import InitialBinaryTable
+    from schwimmbad import SerialPool
 
     mass = np.atleast_1d(np.asarray(mass, dtype=float))
     zero = np.zeros(len(mass))
@@ -91,11 +111,14 @@ def evolve(mass, metallicity, end, every_step=True):
     stars = InitialBinaryTable.InitialBinaries(
         mass, zero, zero, zero - 1.0, zero + end, np.where(mass < 0.7, 0, 1), zero + 15,
         zero + metallicity)
-    with warnings.catch_warnings():
+    # COSMIC leaves a file fort.99 where it runs.
+    with (warnings.catch_warnings(), tempfile.TemporaryDirectory() as scratch,
+          contextlib.chdir(scratch)):
         warnings.simplefilter('ignore')
         kwargs = dict(dtp=0.0) if every_step else {}
         _, steps, _, _ = Evolve.evolve(
-            initialbinarytable=stars, BSEDict=SETTINGS, SSEDict={'stellar_engine': 'sse'},
+            initialbinarytable=stars, pool=SerialPool(), BSEDict=SETTINGS,
+            dt_mass_modifiers=STEP_MODIFIERS, SSEDict={'stellar_engine': 'sse'},
             bpp_columns=COLUMNS, bcm_columns=COLUMNS, randomseed=1, **kwargs)
     values = steps[COLUMNS].to_numpy(dtype=float)
     first = np.flatnonzero(np.diff(steps['bin_num'].to_numpy(), prepend=-1))
@@ -159,7 +182,7 @@ def make_tracks(mass, metallicity):
 def disagreement(low, middle, high):
     """How far the middle star is from the mean of its neighbours, in units of `TOLERANCE`."""
     if not (low.complete and high.complete):
-        return 0.0
+        return 0.0 if low.kinds[0] == high.kinds[0] else np.inf
     if not low.kinds == middle.kinds == high.kinds:
         return np.inf
     w = np.log(middle.mass / low.mass) / np.log(high.mass / low.mass)
@@ -178,15 +201,14 @@ def disagreement(low, middle, high):
     errors.append(np.max(np.abs(durations)[share > 1e-3]) / TOLERANCE['duration'])
     limit = TOLERANCE['white_dwarf']
     if middle.kinds[-1] > 12:
-        name = 'massive_remnant' if middle.mass > MASSIVE else 'remnant'
-        limit = TOLERANCE[name] * max(middle.remnant_mass, 1.0)
+        limit = TOLERANCE['remnant'] * max(middle.remnant_mass, 1.0)
     errors.append(abs(mean('remnant_mass') - middle.remnant_mass) / limit)
     fraction = np.linspace(0.0, 1.0, 101)
     for k in np.flatnonzero(share > 1e-3):
         difference = ((1.0 - w) * low.at(k, fraction) + w * high.at(k, fraction)
                       - middle.at(k, fraction))
         errors.append(np.mean(np.abs(difference)) / TOLERANCE['track'])
-    return max(errors)
+    return max(errors) / (MASSIVE_TOLERANCE if middle.mass > MASSIVE else 1.0)
 
 
 def mass_grid(metallicity, log=print):
@@ -203,7 +225,8 @@ def mass_grid(metallicity, log=print):
     jumps = set()
     used = set(mass)
     while todo:
-        todo = [(a, b) for a, b in todo if done[a].complete and done[b].complete]
+        todo = [(a, b) for a, b in todo
+                if done[a].complete and done[b].complete or done[a].kinds[0] != done[b].kinds[0]]
         middles = [np.sqrt(a * b) for a, b in todo]
         if not middles:
             break
@@ -212,7 +235,8 @@ def mass_grid(metallicity, log=print):
         for (a, b), m in zip(todo, middles):
             if disagreement(done[a], done[m], done[b]) <= 1.0:
                 continue
-            if np.log(b / a) <= (SMALLEST_MASSIVE_STEP if a > MASSIVE else SMALLEST_STEP):
+            coarse = a > MASSIVE or not done[a].complete
+            if np.log(b / a) <= (SMALLEST_MASSIVE_STEP if coarse else SMALLEST_STEP):
                 jumps.add(a)
                 continue
             used.add(m)
@@ -220,7 +244,7 @@ def mass_grid(metallicity, log=print):
         todo = halves
     tracks = [done[m] for m in sorted(used)]
     # Halving tests the middle only; two ends that differ are a jump wherever they stand.
-    jump = [t.mass in jumps or (t.complete and t.kinds != u.kinds)
+    jump = [t.mass in jumps or t.kinds[0] != u.kinds[0] or (t.complete and t.kinds != u.kinds)
             for t, u in zip(tracks[:-1], tracks[1:])] + [False]
     log(f'Z = {metallicity:g}: {len(tracks)} masses, {sum(jump)} jumps, {len(done)} stars evolved')
     return tracks, np.array(jump)
@@ -257,12 +281,11 @@ def choose_nodes(samples, n_nodes):
     return fine[nodes]
 
 
-def all_nodes(grids):
-    """Nodes of each nuclear-burning type, from the tracks of several metallicities: (10, N_NODES)."""
+def all_nodes():
+    """Nodes of each nuclear-burning type, from tracks of three metallicities: (10, N_NODES)."""
     samples = {kind: [] for kind in range(FIRST_REMNANT)}
-    for tracks, _ in grids:
-        for track in tracks[::3]:
-            # A star as light as this never shows the end of its main sequence.
+    for z in NODE_METALLICITIES:
+        for track in make_tracks(np.geomspace(0.8, HIGHEST_MASS, 90), z):
             if not track.complete:
                 continue
             for kind, steps in zip(track.kinds, track.steps):
@@ -277,104 +300,207 @@ def all_nodes(grids):
 
 # ---------------------------------------------------------------------------- files
 def write_atomically(hdus, path):
-    """Write a list of HDUs, gzipped if the name says so, the same bytes every time."""
-    buffer = io.BytesIO()
-    fits.HDUList(hdus).writeto(buffer)
-    content = buffer.getvalue()
-    if path.suffix == '.gz':
-        packed = io.BytesIO()
-        with gzip.GzipFile(fileobj=packed, mode='wb', compresslevel=9, mtime=0) as file:
-            file.write(content)
-        content = packed.getvalue()
+    """Write a list of HDUs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + '.tmp')
-    temporary.write_bytes(content)
+    fits.HDUList(hdus).writeto(temporary, overwrite=True)
     os.replace(temporary, path)
-    print(f'{path.name}: {len(content) / 1e6:.2f} MB')
+    print(f'{path.name}: {path.stat().st_size / 1e6:.2f} MB')
 
 
 def primary_hdu(what):
     """The primary HDU: origin and settings."""
-    import cosmic
-
     header = fits.Header()
     header['OBJECT'] = (what, 'made by tools/make_stellar_tracks.py')
-    header['PROGRAM'] = ('COSMIC ' + cosmic.__version__, 'computed the stars')
+    header['PROGRAM'] = ('COSMIC ' + VERSION, 'computed the stars')
     header['METHOD'] = ('SSE', 'Hurley, Pols & Tout 2000, MNRAS 315, 543')
     header['AGE_MAX'] = (AGE_LIMIT, '[Myr] the tables hold to this age')
     header['MASS_LO'] = (LOWEST_MASS, '[Msun] lowest initial mass')
     header['MASS_HI'] = (HIGHEST_MASS, '[Msun] highest initial mass')
-    for name in HEADER_SETTINGS:
-        header['HIERARCH BSE ' + name] = (SETTINGS[name], 'setting of COSMIC')
-    header['COMMENT'] = ('Every setting not named is as in COSMIC 4.3.3 and acts on binaries only, '
-                         'or not at all.')
+    for name, value in SETTINGS.items():
+        scalar = isinstance(value, (int, float))
+        header['HIERARCH BSE ' + name] = value if scalar else str(np.ravel(value).tolist())
+    header['COMMENT'] = f'BSE: settings of COSMIC. Steps modified (Msun, Msun, factor): {STEP_MODIFIERS}'
     for name in ('COARSE_STEP', 'FINE_STEP', 'SMALLEST_STEP', 'SMALLEST_MASSIVE_STEP', 'MASSIVE',
-                 'SHORTEST_PHASE'):
+                 'MASSIVE_TOLERANCE', 'SHORTEST_PHASE'):
         header['HIERARCH GRID ' + name] = (globals()[name], 'see make_stellar_tracks.py')
     for name, value in TOLERANCE.items():
         header['HIERARCH GRID TOLERANCE ' + name] = (value, 'see make_stellar_tracks.py')
     return fits.PrimaryHDU(header=header)
 
 
-def table_hdus(number, metallicity, tracks, jump, nodes):
-    """Two binary tables of one metallicity: its stars and their phases."""
-    n_phases = np.array([len(t.ends) for t in tracks])
-    stars = fits.BinTableHDU.from_columns([
-        fits.Column('initial_mass', 'D', unit='solMass', array=[t.mass for t in tracks]),
-        fits.Column('jump', 'L', array=jump),
-        fits.Column('n_phases', 'I', array=n_phases),
-        fits.Column('first_phase', 'J', array=np.cumsum(n_phases) - n_phases),
-        fits.Column('remnant_kind', 'I',
-                    array=[t.kinds[-1] if t.complete else -1 for t in tracks]),
-        fits.Column('remnant_mass', 'D', unit='solMass', array=[t.remnant_mass for t in tracks]),
-    ], name=f'STARS{number}')
-    kinds = np.concatenate([t.kinds[:len(t.ends)] for t in tracks])
-    values = np.concatenate([[t.at(k, nodes[kind]) for k, kind in enumerate(t.kinds[:len(t.ends)])]
-                             for t in tracks])
-    form = f'{nodes.shape[1]}I'
-
-    def packed(name, i, scale, **keywords):
-        whole = np.rint(values[:, :, i] / scale).astype(np.int16)
-        return fits.Column(name, form, array=whole, **keywords)
-
-    phases = fits.BinTableHDU.from_columns([
-        fits.Column('kind', 'I', array=kinds),
-        fits.Column('end', 'D', unit='Myr', array=np.concatenate([t.ends for t in tracks])),
-        packed('mass_fraction', 0, MASS_SCALE),
-        packed('log_luminosity', 1, LOG_L_SCALE, unit='dex(solLum)'),
-        packed('log_radius', 2, LOG_R_SCALE, unit='dex(solRad)'),
-    ], name=f'PHASES{number}')
-    # Scales are written after the integers, so that astropy does not apply them to the input.
-    for name, scale in (('mass_fraction', MASS_SCALE), ('log_luminosity', LOG_L_SCALE),
-                        ('log_radius', LOG_R_SCALE)):
-        column = phases.columns.names.index(name) + 1
-        phases.header[f'TSCAL{column}'] = scale
-        phases.header[f'TZERO{column}'] = 0.0
-    for hdu in (stars, phases):
-        hdu.header['Z'] = (metallicity, 'mass fraction of metals')
-    return [stars, phases]
+def sampled(track, nodes):
+    """Mass fraction, log luminosity, log radius of each phase at its nodes: (phases, 3, nodes)."""
+    scale = np.array([MASS_SCALE, LOG_L_SCALE, LOG_R_SCALE])
+    values = np.array([track.at(k, nodes[track.kinds[k]]).T for k in range(len(track.ends))])
+    return np.rint(values / scale[:, None]).astype(np.int16)
 
 
 def make_table(metallicities, path):
     """Make and write the table."""
-    grids = [mass_grid(z) for z in metallicities]
-    nodes = all_nodes(grids)
-    kinds = np.arange(FIRST_REMNANT)
-    hdus = [primary_hdu('stellar tracks'), fits.BinTableHDU.from_columns([
-        fits.Column('kind', 'I', array=kinds),
-        fits.Column('fraction', f'{N_NODES}D', array=nodes)], name='NODES')]
-    for number, (z, (tracks, jump)) in enumerate(zip(metallicities, grids)):
-        hdus += table_hdus(number, z, tracks, jump, nodes)
-    write_atomically(hdus, path)
+    nodes = all_nodes()
+    tracks, jumps, n_stars = [], [], []
+    values = []
+    for z in metallicities:
+        new, jump = mass_grid(z)
+        values += [sampled(t, nodes) for t in new]
+        for track in new:
+            del track.steps     # else all steps of all stars are kept in memory
+        tracks += new
+        jumps.append(jump)
+        n_stars.append(len(new))
+    metals = fits.BinTableHDU.from_columns([
+        fits.Column('metallicity', 'D', array=metallicities),
+        fits.Column('n_stars', 'J', array=n_stars)], name='METALLICITIES')
+    kinds = fits.BinTableHDU.from_columns([
+        fits.Column('kind', 'B', array=np.arange(FIRST_REMNANT)),
+        fits.Column('fraction', f'{nodes.shape[1]}D', array=nodes)], name='NODES')
+    stars = fits.BinTableHDU.from_columns([
+        fits.Column('initial_mass', 'D', unit='solMass', array=[t.mass for t in tracks]),
+        fits.Column('jump', 'L', array=np.concatenate(jumps)),
+        fits.Column('n_phases', 'B', array=[len(t.ends) for t in tracks]),
+        fits.Column('remnant_kind', 'I', array=[t.kinds[-1] if t.complete else -1 for t in tracks]),
+        fits.Column('remnant_mass', 'E', unit='solMass', array=[t.remnant_mass for t in tracks]),
+    ], name='STARS')
+    phases = fits.BinTableHDU.from_columns([
+        fits.Column('kind', 'B', array=np.concatenate([t.kinds[:len(t.ends)] for t in tracks])),
+        fits.Column('duration', 'E', unit='Myr',
+                    array=np.concatenate([np.diff(t.ends, prepend=0.0) for t in tracks])),
+    ], name='PHASES')
+    # (quantity, phase, node): neighbours along a row are alike, and Rice's code is made for that
+    image = fits.CompImageHDU(np.concatenate(values).transpose(1, 0, 2), name='VALUES',
+                              compression_type='RICE_1', tile_shape=(1, 64, nodes.shape[1]))
+    for plane, (name, scale) in enumerate([('mass / initial mass', MASS_SCALE),
+                                           ('log10(luminosity/Lsun)', LOG_L_SCALE),
+                                           ('log10(radius/Rsun)', LOG_R_SCALE)], start=1):
+        image.header[f'PLANE{plane}'] = name
+        image.header[f'SCALE{plane}'] = (scale, 'times the integer')
+    write_atomically([primary_hdu('stellar tracks'), metals, kinds, stars, phases, image], path)
+
+
+# ---------------------------------------------------------------------------- reference
+def final_states(mass, metallicity, age):
+    """Mass, luminosity, radius and kind at an age: (n, 4), one run of COSMIC to that age each."""
+    rows = [steps[-1] for steps in evolve(mass, metallicity, age, every_step=False)]
+    rows = np.array(rows)
+    assert np.allclose(rows[:, 0], age)
+    return rows[:, [2, 3, 4, 1]]
+
+
+def kroupa_number(mass):
+    """Relative number of stars per Msun, Kroupa (2001, eq. 2)."""
+    return np.where(mass < 0.5, mass**-1.3, 0.5 * mass**-2.3)
+
+
+def masses_at(age, metallicity, tracks):
+    """Initial masses [Msun] of stars that are at this age in every part of every later phase.
+
+    From the ages at which stars pass a fraction of a phase, inverted for the mass: roughly with the
+    `tracks`, then with new ones between the masses so found. A sum over these masses sees the short
+    bright phases that a grid even in mass would miss.
+    """
+    complete = [t for t in tracks if t.complete]
+    log_mass = np.log([t.mass for t in complete])
+    turn_off, dying = (np.exp(np.interp(-np.log(age), -np.log([f(t) for t in complete]), log_mass))
+                       for f in (end_of_main_sequence, lambda t: t.ends[-1]))
+    tracks = make_tracks(np.linspace(0.998 * turn_off, 1.002 * dying, 60), metallicity)
+    edge = np.geomspace(1e-5, 0.5, 90)     # the tip of a giant branch is steep
+    fraction = np.unique(np.concatenate([edge, 1.0 - edge, np.linspace(0.0, 1.0, 60)]))
+    found = []
+    for kind in range(2, FIRST_REMNANT):
+        passing = []
+        for track in tracks:
+            if track.complete and kind in track.kinds:
+                k = track.kinds.index(kind)
+                begin = track.ends[k - 1]
+                passing.append((track.mass, begin + fraction * (track.ends[k] - begin)))
+        if len(passing) > 1:
+            mass = np.log([m for m, _ in passing])
+            ages = np.log([t for _, t in passing])
+            for i in range(len(fraction)):
+                if ages[-1, i] < np.log(age) < ages[0, i]:
+                    found.append(np.exp(np.interp(-np.log(age), -ages[:, i], mass)))
+    return np.array(found)
+
+
+def population(metallicity, age, tracks):
+    """Mass [Msun] and luminosity [Lsun] per star of a Kroupa population, integrated with COSMIC."""
+    low, high = POPULATION_MASSES
+    mass = np.unique(np.concatenate([np.geomspace(low, high, 1500), [0.5],
+                                     masses_at(age, metallicity, tracks)]))
+    state = final_states(mass, metallicity, age)
+    number = kroupa_number(mass)
+    stars = np.trapezoid(number, mass)
+    return [np.trapezoid(number * state[:, i], mass) / stars for i in (0, 1)]
+
+
+def end_of_main_sequence(track):
+    """Age [Myr] at which types 0 and 1 are over."""
+    return track.ends[0]
+
+
+def random_stars(rng):
+    """Random stars, one row each: sample, initial mass, metallicity, age, and what became of them."""
+    sample = np.repeat(list(N_REFERENCE), list(N_REFERENCE.values()))
+    n = len(sample)
+    evolved = np.char.startswith(sample, 'evolved')
+    # Light enough to be near its end at 15 Gyr, if it is to be evolved
+    lowest = np.where(evolved, 0.95, LOWEST_MASS)
+    mass = lowest * (HIGHEST_MASS / lowest)**rng.uniform(size=n)
+    z = METALLICITIES[0] * (METALLICITIES[-1] / METALLICITIES[0])**rng.uniform(size=N_METALLICITIES)
+    z = np.where(np.char.endswith(sample, 'on_grid'), rng.choice(REFERENCE_ON_GRID, size=n),
+                 rng.choice(z, size=n))
+    tracks = make_tracks(mass, z)
+    begin = np.array([end_of_main_sequence(t) for t in tracks])
+    end = np.array([t.ends[-1] for t in tracks])
+    age = np.where(evolved, begin + rng.uniform(size=n) * (end - begin),
+                   AGE_LIMIT**rng.uniform(size=n))
+    keep = np.flatnonzero(age <= AGE_LIMIT)
+    state = final_states(mass[keep], z[keep], age[keep])
+    return [(sample[i], mass[i], z[i], age[i], *x[:3], int(x[3]), begin[i],
+             end[i] if tracks[i].complete else np.inf, tracks[i].remnant_mass)
+            for i, x in zip(keep, state)]
+
+
+def make_reference(path):
+    """Random stars that are on no grid, and integrals over a population."""
+    rows = random_stars(np.random.default_rng(SEED))
+    names = ('sample', 'initial_mass', 'metallicity', 'age', 'mass', 'luminosity', 'radius', 'kind',
+             'main_sequence_end', 'remnant_time', 'remnant_mass')
+    forms = ('16A', 'D', 'D', 'D', 'D', 'D', 'D', 'I', 'D', 'D', 'D')
+    units = (None, 'solMass', None, 'Myr', 'solMass', 'solLum', 'solRad', None, 'Myr', 'Myr', 'solMass')
+    stars = fits.BinTableHDU.from_columns(
+        [fits.Column(n, f, unit=u, array=list(a))
+         for n, f, u, a in zip(names, forms, units, zip(*rows))], name='STARS')
+    stars.header['SEED'] = (SEED, 'of numpy.random.default_rng')
+    totals = []
+    for z in POPULATION_METALLICITIES:
+        tracks = make_tracks(np.geomspace(0.7, 20.0, 100), z)
+        totals += [(z, age, *population(z, age, tracks)) for age in POPULATION_AGES]
+    names = ('metallicity', 'age', 'mass', 'luminosity')
+    units = (None, 'Myr', 'solMass', 'solLum')
+    totals = fits.BinTableHDU.from_columns(
+        [fits.Column(n, 'D', unit=u, array=list(a)) for n, u, a in zip(names, units, zip(*totals))],
+        name='POPULATION')
+    totals.header['MASS_LO'] = (POPULATION_MASSES[0], '[Msun] of the Kroupa (2001) mass function')
+    totals.header['MASS_HI'] = (POPULATION_MASSES[1], '[Msun]')
+    write_atomically([primary_hdu('reference stars'), stars, totals], path)
 
 
 def main():
     """Run one of the two tasks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('task', choices=['table'])
-    parser.add_argument('--metallicity', type=float, nargs='*', default=METALLICITIES)
+    parser.add_argument('task', choices=['table', 'reference'])
+    parser.add_argument('--metallicity', type=float, nargs='*', default=METALLICITIES,
+                        help='make a table of these only')
     arguments = parser.parse_args()
-    make_table(tuple(arguments.metallicity), TABLE)
+    found = importlib.metadata.version('cosmic-popsynth')
+    if found != VERSION:
+        parser.error(f'COSMIC must be {VERSION}, found {found}')
+    if arguments.task == 'table':
+        make_table(tuple(arguments.metallicity), TABLE)
+    else:
+        make_reference(REFERENCE)
 
 
 if __name__ == '__main__':

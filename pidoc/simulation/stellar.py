@@ -13,7 +13,8 @@ only ever averaged with the tip of another's. Across the few narrow gaps where n
 sequence, or where something jumps, the nearer star is taken whole.
 
 Between two metallicities of the table the same is done once, in the constructor, linearly in log Z, at
-every initial mass where the two agree in sequence; elsewhere the nearer metallicity (in log Z) is taken.
+the initial masses of both, for the phases that both sequences begin with; from where they part, the
+phases are those of the nearer metallicity (in log Z).
 
 Numbers are plain floats here: Msun, Myr, Lsun, Rsun.
 """
@@ -36,7 +37,7 @@ main sequence, Hertzsprung gap and giant branch, 10, 11, 12 helium, carbon-oxyge
 dwarf, 13 neutron star, 14 black hole, 15 no remnant.
 """
 
-TABLE = 'stellar_tracks.fits.gz'
+TABLE = 'stellar_tracks.fits'
 FIRST_REMNANT = 10
 WD_COOLING_BREAK = 9000.0    # Myr, Hurley & Shara (2003), below their eq. 1
 DARK = 1e-10                 # Lsun and, of what left no remnant, Rsun: the floor that SSE uses
@@ -107,19 +108,27 @@ def remnant_luminosity_and_radius(mass, kind, age, metallicity):
 
 
 # ---------------------------------------------------------------------------- kernels
-@njit(cache=True)
-def _place(log_mass, grid, first_bin, bins_per_log):
-    """Index of the grid mass at or below, and the fraction of the way to the next."""
-    i = first_bin[min(max(int((log_mass - grid[0]) * bins_per_log), 0), len(first_bin) - 1)]
-    while i < len(grid) - 2 and grid[i + 1] <= log_mass:
-        i += 1
-    return i, min(1.0, max(0.0, (log_mass - grid[i]) / (grid[i + 1] - grid[i])))
+_Table = namedtuple('_Table', 'log_mass first_bin bins_per_log jump n_phases log_end kinds row nodes '
+                              'values remnant_mass')
+_Table.__doc__ = """Tracks of one metallicity as arrays, for stars i, phases k and remnants.
+
+log_mass[i]: logarithms of the initial masses, with first_bin and bins_per_log to find one quickly;
+jump[i]: no interpolation between i and i + 1; n_phases[i]; log_end[i, k]: logarithm of the age at the end of
+a phase, inf past the last; kinds[i, k]: types, that of the remnant after the last phase, -1 for none;
+row[i, k]: where in values; nodes[kind, n]: fractions of a phase; values[row, n, quantity]: mass / initial
+mass, ln luminosity, ln radius; remnant_mass[i].
+"""
 
 
+# The small functions take single arrays: handing on a whole table costs more than what they do.
 @njit(cache=True)
 def _neighbours(log_mass, grid, first_bin, bins_per_log, jump):
-    """Two grid masses and the weight of the second; the nearer one twice across a jump."""
-    i, w = _place(log_mass, grid, first_bin, bins_per_log)
+    """Two masses of the grid and the weight of the second; the nearer one twice across a jump."""
+    bin_ = int((log_mass - grid[0]) * bins_per_log)
+    i = first_bin[min(max(bin_, 0), len(first_bin) - 1)]
+    while i < len(grid) - 2 and grid[i + 1] <= log_mass:
+        i += 1
+    w = min(1.0, max(0.0, (log_mass - grid[i]) / (grid[i + 1] - grid[i])))
     if jump[i]:
         i = i if w < 0.5 else i + 1
         return i, i, 0.0
@@ -127,19 +136,23 @@ def _neighbours(log_mass, grid, first_bin, bins_per_log, jump):
 
 
 @njit(cache=True)
+def _log_end(i, j, w, k, log_end):
+    """Logarithm of the age at which phase k ends."""
+    return (1.0 - w) * log_end[i, k] + w * log_end[j, k]
+
+
+@njit(cache=True)
 def _phase(age, i, j, w, n_phases, log_end):
     """Number of the phase at an age, and its first and last age (the last inf for a remnant)."""
-    begin = 0.0
-    n = min(n_phases[i], n_phases[j])
     if age <= 0.0:
-        return 0, 0.0, np.exp((1.0 - w) * log_end[i, 0] + w * log_end[j, 0])
+        return 0, 0.0, np.exp(_log_end(i, j, w, 0, log_end))
+    n = min(n_phases[i], n_phases[j])
     log_age = np.log(age)
     log_begin = -np.inf
     for k in range(n):
-        log_finish = (1.0 - w) * log_end[i, k] + w * log_end[j, k]
+        log_finish = _log_end(i, j, w, k, log_end)
         if log_age < log_finish:
-            if k > 0:
-                begin = np.exp(log_begin)
+            begin = np.exp(log_begin) if k > 0 else 0.0
             return k, begin, np.exp(log_finish)
         log_begin = log_finish
     return n, np.exp(log_begin), np.inf
@@ -159,10 +172,10 @@ def _node(fraction, nodes):
 
 
 @njit(cache=True)
-def _sample(values, a, b, low, x, w, column):
+def _sample(values, a, b, low, x, w, quantity):
     """Bilinear: between two nodes of a phase, and between the two stars."""
-    first = values[a, low, column] * (1.0 - x) + values[a, low + 1, column] * x
-    second = values[b, low, column] * (1.0 - x) + values[b, low + 1, column] * x
+    first = values[a, low, quantity] * (1.0 - x) + values[a, low + 1, quantity] * x
+    second = values[b, low, quantity] * (1.0 - x) + values[b, low + 1, quantity] * x
     return first * (1.0 - w) + second * w
 
 
@@ -202,78 +215,170 @@ def _masses(initial_mass, age, table, mass, kind):
 
 @njit(cache=True)
 def _remnant_times(initial_mass, table, time):
-    grid, first_bin, bins_per_log, jump, n_phases, log_end, kinds = table[:7]
     for s in range(len(initial_mass)):
-        i, j, w = _neighbours(np.log(initial_mass[s]), grid, first_bin, bins_per_log, jump)
-        n = n_phases[i]
-        if n_phases[j] != n or kinds[i, n] < FIRST_REMNANT:
+        i, j, w = _neighbours(np.log(initial_mass[s]), table.log_mass, table.first_bin,
+                              table.bins_per_log, table.jump)
+        n = table.n_phases[i]
+        if table.n_phases[j] != n or table.kinds[i, n] < FIRST_REMNANT:
             time[s] = np.inf
         else:
-            time[s] = np.exp((1.0 - w) * log_end[i, n - 1] + w * log_end[j, n - 1])
+            time[s] = np.exp(_log_end(i, j, w, n - 1, table.log_end))
+
+
+@njit(cache=True)
+def _loss_start(i, j, w, tolerance, table):
+    """Age at which the mass has fallen by a fraction `tolerance`; inf if it never does."""
+    begin = 0.0
+    for k in range(min(table.n_phases[i], table.n_phases[j])):
+        end = np.exp(_log_end(i, j, w, k, table.log_end))
+        nodes = table.nodes[table.kinds[i, k]]
+        before = 1.0
+        for n in range(len(nodes)):
+            mass = ((1.0 - w) * table.values[table.row[i, k], n, 0]
+                    + w * table.values[table.row[j, k], n, 0])
+            if mass < 1.0 - tolerance:
+                fraction = 0.0
+                if n > 0:
+                    x = (before - 1.0 + tolerance) / (before - mass)
+                    fraction = nodes[n - 1] + x * (nodes[n] - nodes[n - 1])
+                return begin + fraction * (end - begin)
+            before = mass
+        begin = end
+    if table.kinds[i, table.n_phases[i]] >= FIRST_REMNANT:
+        return begin
+    return np.inf
 
 
 @njit(cache=True)
 def _loss_starts(initial_mass, tolerance, table, time):
-    (grid, first_bin, bins_per_log, jump, n_phases, log_end, kinds, row, nodes, values,
-     remnant_mass) = table
     for s in range(len(initial_mass)):
-        i, j, w = _neighbours(np.log(initial_mass[s]), grid, first_bin, bins_per_log, jump)
-        time[s] = np.inf
-        begin = 0.0
-        for k in range(min(n_phases[i], n_phases[j])):
-            end = np.exp((1.0 - w) * log_end[i, k] + w * log_end[j, k])
-            where = nodes[kinds[i, k]]
-            before = 1.0
-            for low in range(len(where)):
-                here = (values[row[i, k], low, 0] * (1.0 - w) + values[row[j, k], low, 0] * w)
-                if here < 1.0 - tolerance:
-                    x = 0.0
-                    if low > 0:
-                        x = (before - 1.0 + tolerance) / (before - here)
-                        x = where[low - 1] + x * (where[low] - where[low - 1])
-                    time[s] = begin + x * (end - begin)
-                    break
-                before = here
-            if time[s] < np.inf:
-                break
-            begin = end
-        if time[s] == np.inf and kinds[i, n_phases[i]] >= FIRST_REMNANT:
-            time[s] = begin
+        i, j, w = _neighbours(np.log(initial_mass[s]), table.log_mass, table.first_bin,
+                              table.bins_per_log, table.jump)
+        time[s] = _loss_start(i, j, w, tolerance, table)
 
 
 # ---------------------------------------------------------------------------- the table
-class _Tracks:
-    """Tracks of one metallicity as the kernels want them, padded to rectangles."""
+def _table(mass, jump, n_phases, log_end, kinds, row, nodes, values, remnant_mass):
+    """A `_Table` of these arrays, with an index by mass."""
+    log_mass = np.log(mass)
+    n_bins = 4 * len(mass)
+    bins_per_log = float(n_bins / (log_mass[-1] - log_mass[0]))
+    edges = log_mass[0] + np.arange(n_bins) / bins_per_log
+    first_bin = np.clip(np.searchsorted(log_mass, edges, side='right') - 1, 0, len(mass) - 2)
+    return _Table(log_mass, first_bin, bins_per_log, jump, n_phases, log_end, kinds, row, nodes,
+                  values, remnant_mass)
 
-    def __init__(self, mass, jump, n_phases, log_end, kinds, row, nodes, values, remnant_mass):
-        grid = np.log(mass)
-        n_bins = 4 * len(grid)
-        bins_per_log = n_bins / (grid[-1] - grid[0])
-        edges = grid[0] + np.arange(n_bins) / bins_per_log
-        first_bin = np.clip(np.searchsorted(grid, edges, side='right') - 1, 0, len(grid) - 2)
-        self.mass = mass
-        self.arrays = (grid, first_bin, float(bins_per_log), jump, n_phases, log_end, kinds, row,
-                       nodes, values, remnant_mass)
 
-    @classmethod
-    def from_hdus(cls, hdus, number):
-        """Tracks of the metallicity with this number in the table."""
-        stars, phases = hdus[f'STARS{number}'].data, hdus[f'PHASES{number}'].data
-        n_phases = stars['n_phases'].astype(np.int64)
-        longest = n_phases.max()
-        column = np.arange(longest + 1)
-        row = stars['first_phase'].astype(np.int64)[:, None] + column
-        present = column < n_phases[:, None]
-        row = np.where(present, row, 0)
-        kinds = np.where(present, phases['kind'].astype(np.int64)[row], -1)
-        kinds[np.arange(len(kinds)), n_phases] = stars['remnant_kind']
-        log_end = np.where(present, np.log(phases['end'].astype(float))[row], np.inf)
-        values = np.stack([phases['mass_fraction'],
-                           phases['log_luminosity'] * np.log(10.0),
-                           phases['log_radius'] * np.log(10.0)], axis=-1).astype(np.float32)
-        return cls(stars['initial_mass'].astype(float), stars['jump'].astype(bool), n_phases, log_end,
-                   kinds, row, hdus['NODES'].data['fraction'].astype(float), values,
-                   stars['remnant_mass'].astype(float))
+def _read(hdus, number):
+    """Tracks of the metallicity with this number in the file."""
+    n_stars = hdus['METALLICITIES'].data['n_stars']
+    first = np.sum(n_stars[:number])
+    stars = hdus['STARS'].data
+    first_phase = np.sum(stars['n_phases'][:first], dtype=np.int64)
+    stars = stars[first:first + n_stars[number]]
+    n_phases = stars['n_phases'].astype(np.int64)
+    here = slice(first_phase, first_phase + n_phases.sum())
+    column = np.arange(n_phases.max() + 1)
+    present = column < n_phases[:, None]
+    row = np.where(present, (np.cumsum(n_phases) - n_phases)[:, None] + column, 0)
+    phases = hdus['PHASES'].data[here]
+    kinds = np.where(present, phases['kind'].astype(np.int64)[row], -1)
+    kinds[np.arange(len(kinds)), n_phases] = stars['remnant_kind']
+    duration = phases['duration'].astype(float)[row]
+    log_end = np.where(present, np.log(np.cumsum(duration, axis=1)), np.inf)
+    image = hdus['VALUES']
+    scale = np.array([image.header[f'SCALE{plane}'] for plane in (1, 2, 3)])
+    scale[1:] *= np.log(10.0)
+    values = np.ascontiguousarray(np.moveaxis(image.section[:, here], 0, -1) * scale)
+    return _table(stars['initial_mass'].astype(float), stars['jump'].astype(bool), n_phases, log_end,
+                  kinds, row, hdus['NODES'].data['fraction'].astype(float),
+                  values.astype(np.float32), stars['remnant_mass'].astype(float))
+
+
+def _interval(log_mass, table):
+    """Index of the interval of a table that holds each mass."""
+    i = np.searchsorted(table.log_mass, log_mass, side='right') - 1
+    return np.clip(i, 0, len(table.log_mass) - 2)
+
+
+_Stars = namedtuple('_Stars', 'number log_end kinds values remnant_mass')
+
+
+def _at(log_mass, table, width):
+    """Stars of other initial masses, interpolated in phase as the kernels do, padded to `width` phases."""
+    i = _interval(log_mass, table)
+    step = table.log_mass[i + 1] - table.log_mass[i]
+    w = np.clip((log_mass - table.log_mass[i]) / step, 0.0, 1.0)
+    whole = table.jump[i] | (w == 0.0) | (w == 1.0)
+    nearer = np.where(w < 0.5, i, i + 1)
+    i, j = np.where(whole, nearer, i), np.where(whole, nearer, i + 1)
+    w = np.where(whole, 0.0, w)
+    number = np.minimum(table.n_phases[i], table.n_phases[j])
+    missing = np.arange(table.log_end.shape[1]) >= number[:, None]
+    log_end = np.where(missing, np.inf, _blend(table.log_end[i], table.log_end[j], w[:, None]))
+    kinds = np.where(missing, -1, table.kinds[i])
+    star = np.arange(len(number))
+    # Beside a star that is not followed to its end, no remnant is known.
+    known = table.n_phases[i] == table.n_phases[j]
+    kinds[star, number] = np.where(known, table.kinds[i, number], -1)
+    values = _blend(table.values[table.row[i]], table.values[table.row[j]], w[:, None, None, None])
+    remnant_mass = _blend(table.remnant_mass[i], table.remnant_mass[j], w)
+    more = (0, width + 1 - log_end.shape[1])
+    return _Stars(number, np.pad(log_end, ((0, 0), more), constant_values=np.inf),
+                  np.pad(kinds, ((0, 0), more), constant_values=-1),
+                  np.pad(values, ((0, 0), more, (0, 0), (0, 0))), remnant_mass)
+
+
+def _blend(first, second, weight):
+    """Linear interpolation; `weight` is that of `second`, and 0 leaves infinities alone."""
+    with np.errstate(invalid='ignore'):
+        return np.where(weight == 0.0, first, first * (1.0 - weight) + second * weight)
+
+
+def _family(kinds):
+    """Types, but one number for the main sequence, one for white dwarfs, one for collapsed stars."""
+    families = np.array([-1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 10, 13, 13, 15])
+    return families[np.asarray(kinds) + 1]
+
+
+def _between(first, second, weight, heaviest_ns):
+    """Tracks between two metallicities, `weight` that of the second.
+
+    At every initial mass of either table: the phases that both sequences of types begin with are
+    interpolated; from where they part, the nearer metallicity's phases follow, in the same ratios to the
+    age at which they begin. The remnant's mass is interpolated between two white dwarfs, and between two
+    neutron stars or black holes, which `heaviest_ns` [Msun] tells apart.
+    """
+    log_mass = np.union1d(first.log_mass, second.log_mass)
+    width = max(first.log_end.shape[1], second.log_end.shape[1]) - 1
+    one, two = _at(log_mass, first, width), _at(log_mass, second, width)
+    near = one if weight < 0.5 else two
+    same = np.logical_and.accumulate(_family(one.kinds) == _family(two.kinds), axis=1)
+    common = same & (near.kinds >= 0) & (near.kinds < FIRST_REMNANT)
+    log_end = _blend(one.log_end, two.log_end, weight)
+    star = np.arange(len(log_mass))
+    last = np.sum(common, axis=1) - 1
+    shift = log_end[star, last] - near.log_end[star, last]
+    log_end = np.where(common, log_end, near.log_end + shift[:, None])
+    values = np.where(common[:, :, None, None], _blend(one.values, two.values, weight), near.values)
+    # What follows goes on from the mass that was left.
+    left = values[star, last, -1, 0] / near.values[star, last, -1, 0]
+    values[..., 0] *= np.where(common, 1.0, left[:, None])[:, :, None]
+    remnant = [_family(x.kinds[star, x.number]) for x in (one, two)]
+    alike = (remnant[0] == remnant[1]) & (remnant[0] >= FIRST_REMNANT)
+    remnant_mass = np.where(alike, _blend(one.remnant_mass, two.remnant_mass, weight),
+                            near.remnant_mass)
+    last_mass = np.exp(log_mass) * values[star, near.number - 1, -1, 0]
+    remnant_mass = np.minimum(remnant_mass, last_mass)
+    kinds = near.kinds.copy()
+    collapsed = alike & (remnant[0] == _family(13))
+    kinds[collapsed, near.number[collapsed]] = np.where(remnant_mass[collapsed] > heaviest_ns, 14, 13)
+    middle = 0.5 * (log_mass[:-1] + log_mass[1:])
+    differ = np.any(kinds[:-1] != kinds[1:], axis=1) & (near.number[:-1] > 1)
+    jump = differ | first.jump[_interval(middle, first)] | second.jump[_interval(middle, second)]
+    row = star[:, None] * (width + 1) + np.arange(width + 1)
+    return _table(np.exp(log_mass), np.append(jump, False), near.number, log_end, kinds, row,
+                  first.nodes, values.astype(np.float32).reshape(-1, *values.shape[2:]), remnant_mass)
 
 
 class StellarEvolution:
@@ -314,7 +419,7 @@ class StellarEvolution:
     def __init__(self, metallicity):
         metallicity = float(metallicity)
         with as_file(files('pidoc') / 'data' / TABLE) as path, fits.open(path) as hdus:
-            table_z = np.array([hdu.header['Z'] for hdu in hdus if hdu.name.startswith('STARS')])
+            table_z = hdus['METALLICITIES'].data['metallicity']
             if not table_z[0] <= metallicity <= table_z[-1]:
                 raise ValueError(f'metallicity must be between {table_z[0]:g} and {table_z[-1]:g}, '
                                  f'received {metallicity:g}')
@@ -322,8 +427,13 @@ class StellarEvolution:
             self.metallicity = metallicity
             self.age_limit = float(header['AGE_MAX'])
             self.mass_limits = (float(header['MASS_LO']), float(header['MASS_HI']))
-            number = int(np.argmin(np.abs(np.log(table_z / metallicity))))
-            self._table = _Tracks.from_hdus(hdus, number).arrays
+            upper = int(np.searchsorted(table_z, metallicity))
+            self._table = _read(hdus, upper)
+            if table_z[upper] != metallicity:
+                weight = (np.log(metallicity / table_z[upper - 1])
+                          / np.log(table_z[upper] / table_z[upper - 1]))
+                self._table = _between(_read(hdus, upper - 1), self._table, weight,
+                                       heaviest_ns=header['BSE mxns'])
 
     def __repr__(self):
         return f'{type(self).__name__}({self.metallicity:g})'
@@ -411,13 +521,15 @@ class StellarEvolution:
         initial_mass : array-like of float
             Mass on the zero-age main sequence [Msun].
         tolerance : float, optional
-            Fraction of the initial mass.
+            Fraction of the initial mass, above 0 and below 1.
 
         Returns
         -------
         array of float
             Age [Myr]; inf for a star that keeps its mass beyond the end of the table.
         """
+        if not 0.0 < tolerance < 1.0:
+            raise ValueError(f'tolerance must be between 0 and 1, received {tolerance:g}')
         mass = self._check_mass(initial_mass)
         time = np.empty(mass.size)
         _loss_starts(mass.ravel(), float(tolerance), self._table, time)
