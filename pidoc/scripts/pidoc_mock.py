@@ -97,6 +97,19 @@ def _parser():
     what.add_argument('--centre', metavar='"RA DEC"', help='where the cluster is on the sky (default: 0 0)')
     what.add_argument('--seed', metavar='SEED', type=int, default=0,
                       help='of the first observation; the next one has the next seed (default: 0)')
+    others = parser.add_argument_group('snapshots of other codes (see pidoc.foreign)')
+    others.add_argument('--format', metavar='NAME',
+                        help='nbody6, nbody6++, petar, cmc, amuse or table; as a rule found from the file')
+    others.add_argument('--at', metavar='WHICH', type=_which,
+                        help='of a file with many: the number of a snapshot, from 0 or negative from the '
+                             'end, or a time with its unit, like 500Myr')
+    others.add_argument('--age', metavar='TIME', type=_quantity(u.Gyr),
+                        help='of the stars, if not in the file [Gyr]')
+    others.add_argument('--evolve-stars', metavar='Z', type=float,
+                        help='of a file without luminosities: work them out from the initial masses, for '
+                             'this metallicity')
+    others.add_argument('--masses-are-initial', action='store_true',
+                        help='for --evolve-stars: the masses in the file are those at birth')
     how = parser.add_argument_group('how')
     how.add_argument('--field-of-view', metavar='ANGLE', type=_quantity(u.arcsec), default=40 * u.arcsec,
                      help='side of the field [arcsec] (default: 40)')
@@ -149,6 +162,17 @@ def _quantity(unit):
     return convert
 
 
+def _which(text):
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return u.Quantity(text).to(u.Myr)
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(f'must be a number or a time, received {text!r}') from None
+
+
 def _numbers(count):
     def convert(text):
         try:
@@ -186,6 +210,13 @@ def _conditions(options):
     return Conditions(**given) if given else None
 
 
+def _reader_options(options):
+    """What is passed on to `Snapshot.read`, if it was given."""
+    given = {'format': options.format, 'at': options.at, 'age': options.age,
+             'metallicity': options.evolve_stars, 'initial': 'mass' if options.masses_are_initial else None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _observe_all(options):
     from pidoc.mock import observe
 
@@ -206,16 +237,16 @@ def _observe_all(options):
     taken = [path for path in paths if path.exists()]
     if taken and not options.overwrite:
         raise OSError(f'{taken[0]} exists: say --overwrite to replace it')
-    if not options.quiet:
-        print('age [Gyr]   d [kpc]  mass [Msun]  light [Lsun]     M/L  file')
     snapshot, last = None, None
     for number, ((name, distance, seeing), path) in enumerate(zip(jobs, paths, strict=True)):
         if name != last:
-            snapshot, last = Snapshot.read(name), name
+            snapshot, last = Snapshot.read(name, **_reader_options(options)), name
         mock = observe(snapshot, distance=distance, seeing=seeing, seed=options.seed + number, **same)
         path.parent.mkdir(parents=True, exist_ok=True)
         mock.write(path, overwrite=options.overwrite, dtype=options.dtype)
         if not options.quiet:
+            if number == 0:
+                print('age [Gyr]   d [kpc]  mass [Msun]  light [Lsun]     M/L  file')
             light = mock.luminosity.value
             ratio = f'{mock.total_mass.value / light:6.3f}' if light > 0 else f'{"-":>6}'
             print(f'{mock.age.value:9.3f}  {mock.distance.value:8.2f}  {mock.total_mass.value:11.1f}  '

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.table import QTable
 
 import pidoc
 from pidoc import ClusterModel, Snapshot
 from pidoc.mock import Conditions, Mock, observe
+from pidoc.scripts import pidoc_mock
 from pidoc.scripts.pidoc_mock import main
 
 
@@ -127,6 +129,30 @@ def test_errors_are_one_line(tmp_path, snapshot, capsys, args, message):
     assert errors.startswith('pidoc-mock: ') and errors.count('\n') == 1
     assert re.search(message, errors)
     assert [path.name for path in tmp_path.iterdir()] == ['one.fits']
+
+
+def test_snapshots_of_other_codes(tmp_path, capsys):
+    """A table without luminosities: they come from the masses, an age and a metallicity."""
+    rng = np.random.default_rng(0)
+    table = QTable(dict(zip('xyz', rng.normal(0, 0.3, (3, 50)) * u.pc)) | {'mass': np.full(50, 0.7) * u.Msun})
+    table.write(tmp_path / 'others.ecsv')
+    args = [str(tmp_path / 'others.ecsv'), '--distance', '10', '--quiet', '-o', str(tmp_path)]
+    assert main([*args, '--age', '12']) == 2
+    assert 'no luminosity received' in capsys.readouterr().err
+    assert main([*args, '--format', 'table', '--age', '12', '--evolve-stars', '0.001',
+                 '--masses-are-initial']) == 0
+    found = Mock.read(tmp_path / 'others.ecsv-10kpc-1.fits')
+    one = Snapshot.read(tmp_path / 'others.ecsv', age=12 * u.Gyr, metallicity=0.001, initial='mass')
+    expected = observe(one, distance=10 * u.kpc)
+    np.testing.assert_allclose(found.light.data, expected.light.data, rtol=1e-6)
+    assert found.age == 12 * u.Gyr and expected.luminosity.value > 1.0
+    with pytest.raises(SystemExit):
+        main([*args, '--at', 'noon'])
+    assert "argument --at: must be a number or a time, received 'noon'" in capsys.readouterr().err
+    # the reader is told which one
+    for which, value in (('-1', -1), ('500Myr', 500 * u.Myr)):
+        options = pidoc_mock._parser().parse_args([*args, '--at', which])
+        assert pidoc_mock._reader_options(options) == {'at': value}
 
 
 def test_files_that_are_no_snapshots(tmp_path, capsys):
