@@ -82,7 +82,7 @@ def show(rows, formats):
     """Print rows (dicts or table rows): one column an entry of formats."""
     print('  '.join(f'{name:>{width}}' for name, (width, _) in formats.items()))
     for row in rows:
-        cells = (f'{row[name]:>{width}{spec}}' for name, (width, spec) in formats.items())
+        cells = (format(row[name], spec).rjust(width) for name, (width, spec) in formats.items())
         print('  '.join(cells), flush=True)
 
 
@@ -498,7 +498,7 @@ def cmc(args):
         own = table[table['run'] == name]
         if len(own):
             report_cmc(name, own)
-    show(runs, {'run': (12, 's'), 'seed': (4, 'd'), 'collapse': (8, '.0f'), 'smallest': (8, '.0f'),
+    show(runs, {'run': (12, ''), 'seed': (4, 'd'), 'collapse': (8, '.0f'), 'smallest': (8, '.0f'),
                 'virial_min': (10, '.4f'), 'virial_max': (10, '.4f'), 'energy_error': (12, '.1e'),
                 'cpu': (5, '.0f')})
     draw_cmc(table)
@@ -666,7 +666,7 @@ def dissolution(args):
             for part in (1.0, 0.5, 0.25, 0.1):
                 row[f'slope_{part:g}'] = np.interp(part, own['mass'][::-1], own['slope'][::-1])
             results.append(row)
-    show(results, {'n': (6, 'd'), 'distance': (8, '.1f'), 'escape': (8, 's'), 'age': (7, '.0f'),
+    show(results, {'n': (6, 'd'), 'distance': (8, '.1f'), 'escape': (8, ''), 'age': (7, '.0f'),
                    'expected': (8, '.0f'), 'excess': (7, '+.0f'), 'slope_1': (7, '.2f'),
                    'slope_0.5': (9, '.2f'), 'slope_0.25': (10, '.2f'), 'slope_0.1': (9, '.2f')})
     at_home = [row for row in results if row['distance'] == 8.5 and row['escape'] == 'delayed']
@@ -686,12 +686,12 @@ def draw_dissolution(table, results):
         label = f'{row["n"]}, {row["distance"]:g} kpc{extra}'
         axes[0].plot(own['age'] / row['expected'], own['mass'], color=COLOURS[k], ls=DASHES[k], label=label)
         axes[1].plot(own['mass'][:-1], own['slope'][:-1], color=COLOURS[k], ls=DASHES[k], lw=1)
-    axes[0].axvline(1.0, color='k', lw=1)
+    axes[0].axvline(1.0, color='k', lw=1, ymax=0.4)
     axes[0].axhline(0.05, color='k', lw=1)
     axes[0].set(xlabel='age [Baumgardt & Makino, eq. 7]', xlim=(0, None))
     axes[0].set(ylabel='mass [initial]', ylim=(0, 1))
     axes[1].set(xlabel='mass [initial]', ylabel='slope of dN/dm, 0.1-0.5 $M_\\odot$', xlim=(1, 0))
-    axes[0].legend(title='stars, distance')
+    axes[0].legend(title='stars, distance', fontsize=7)
     save_figure(fig, 'dissolution')
 
 
@@ -699,6 +699,8 @@ def draw_dissolution(table, results):
 
 SEGREGATION_AGES = (4.0, 8.0, 12.0)
 SEGREGATION_EDGES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+#: Parts of the cluster, and how the figure calls them.
+REGIONS = {'all': 'all', 'half': '$r < r_{50}$', 'tenth': '$r < r_{10}$'}
 SHELL_EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
@@ -707,9 +709,10 @@ def segregation_rows(snapshot, age):
     stars = snapshot.stars
     kind, mass, radius = np.asarray(stars['kind']), stars['mass'].value, stars['radius'].value
     square = (stars['v_r'].value ** 2 + stars['v_t'].value ** 2) / 3.0
-    inside = radius < snapshot.half_mass_radius.to_value(u.pc)
+    r_10, r_50 = snapshot.lagrangian_radii([0.1, 0.5]).to_value(u.pc)
     rows = []
-    for region, chosen in (('all', kind < 2), ('half', (kind < 2) & inside)):
+    for region, edge in zip(REGIONS, (np.inf, r_50, r_10)):
+        chosen = (kind < 2) & (radius < edge)
         for low, high in zip(SEGREGATION_EDGES[:-1], SEGREGATION_EDGES[1:]):
             own = chosen & (mass >= low) & (mass < high)
             rows.append({'age': age, 'what': 'sigma ' + region, 'x': np.mean(mass[own]),
@@ -738,8 +741,8 @@ def segregation(args):
             sim.advance_to(1e3 * age)
             rows += segregation_rows(sim.snapshot(), age)
         store('segregation', rounded(rows), title='MW15: sigma (1-D, km/s) of main-sequence stars against '
-              'mass, all and inside the half-mass radius; M/L_V of shells against median radius; half-mass '
-              'radii x of kinds of stars, y in units of that of all; age Gyr')
+              'mass, all and inside the radius of half or a tenth of the mass; M/L_V of shells against '
+              'median radius; half-mass radii x of kinds of stars, y in units of that of all; age Gyr')
     table = stored('segregation')
     for age in SEGREGATION_AGES:
         report_segregation(table[table['age'] == age], age)
@@ -748,11 +751,11 @@ def segregation(args):
 
 def report_segregation(now, age):
     """Print the degree of equipartition, the profile of M/L and half-mass radii at one age."""
-    for region in ('all', 'half'):
+    for region in REGIONS:
         own = now[now['what'] == 'sigma ' + region]
-        eta, eta_error, m_eq, m_eq_error = equipartition(own)
-        print(f'{age:4.0f} Gyr, {region:4s}: eta {eta:.3f} +- {eta_error:.3f}, m_eq {m_eq:.2f} +- '
-              f'{m_eq_error:.2f} Msun, sigma {own["y"][0]:.2f} ({own["x"][0]:.2f} Msun) to '
+        eta, eta_error, inverse, inverse_error = equipartition(own)
+        print(f'{age:4.0f} Gyr, {region:5s}: eta {eta:.3f} +- {eta_error:.3f}, 1 / m_eq {inverse:.2f} +- '
+              f'{inverse_error:.2f} / Msun, sigma {own["y"][0]:.2f} ({own["x"][0]:.2f} Msun) to '
               f'{own["y"][-1]:.2f} km/s ({own["x"][-1]:.2f} Msun)')
     shells = now[now['what'] == 'm_to_l']
     print('  M/L_V from centre to edge: '
@@ -767,10 +770,10 @@ def draw_segregation(table):
     for k, age in enumerate(SEGREGATION_AGES):
         now = table[table['age'] == age]
         style = {'color': COLOURS[k], 'marker': 'os^'[k], 'ms': 4}
-        for region, dash, face in (('all', '-', COLOURS[k]), ('half', ':', 'w')):
+        for region, dash, face in (('half', '-', COLOURS[k]), ('tenth', ':', 'w')):
             own = now[now['what'] == 'sigma ' + region]
             left.errorbar(own['x'], own['y'], own['y_error'], ls=dash, mfc=face, **style,
-                          label=f'{age:g} Gyr' + ('' if region == 'all' else ', $r < r_h$'))
+                          label=f'{age:g} Gyr, {REGIONS[region]}')
         own = now[now['what'] == 'm_to_l']
         right.errorbar(own['x'], own['y'], own['y_error'], ls=DASHES[k], **style, label=f'{age:g} Gyr')
     left.set(xscale='log', xlabel='stellar mass [$M_\\odot$]', ylabel='$\\sigma$ (1-D) [km/s]')
@@ -783,13 +786,15 @@ def draw_segregation(table):
 
 
 def equipartition(own):
-    """sigma ~ m^-eta (Trenti & van der Marel 2013) and exp(-m / (2 m_eq)) (Bianchini+ 2016), with errors."""
+    """Degree of equipartition: eta and 1 / m_eq, each followed by its error.
+
+    sigma ~ m^-eta (Trenti & van der Marel 2013), sigma ~ exp(-m / (2 m_eq)) (Bianchini+ 2016).
+    """
     log, error = np.log(own['y']), own['y_error'] / own['y']
     power, cov = curve_fit(lambda x, a, b: a - b * x, np.log(own['x']), log, sigma=error, absolute_sigma=True)
     exponential, cov_e = curve_fit(lambda x, a, b: a - 0.5 * b * x, np.asarray(own['x']), log, sigma=error,
                                    absolute_sigma=True)
-    m_eq = 1.0 / exponential[1]
-    return power[1], np.sqrt(cov[1, 1]), m_eq, m_eq ** 2 * np.sqrt(cov_e[1, 1])
+    return power[1], np.sqrt(cov[1, 1]), exponential[1], np.sqrt(cov_e[1, 1])
 
 
 # ---------------------------------------------------------------- (g) the ledgers of four models
