@@ -10,7 +10,7 @@ author = 'The pidoc developers'
 project_copyright = '2026, the pidoc developers'
 version = release = pidoc.__version__
 
-extensions = ['sphinx_automodapi.automodapi', 'numpydoc']
+extensions = ['sphinx_automodapi.automodapi', 'numpydoc', 'pytest_doctestplus.sphinx.doctestplus']
 exclude_patterns = ['_build']
 default_role = 'obj'
 automodapi_toctreedirnm = 'api'

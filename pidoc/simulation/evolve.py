@@ -138,11 +138,11 @@ def simulate(model, *, ages, numerics=None, threads=1):
     >>> from astropy import units as u
     >>> from pidoc import ClusterModel
     >>> from pidoc.simulation import simulate
-    >>> model = ClusterModel(n_stars=1000, seed=3)
+    >>> model = ClusterModel(n_stars=1000, imf='equal', galaxy=None, stellar_evolution=False)
     >>> for snapshot in simulate(model, ages=[0, 20] * u.Myr):
-    ...     print(f'{snapshot.age.to(u.Myr):.0f}: {snapshot.total_mass:.0e}')
-    0 Myr: 6e+02 solMass
-    20 Myr: 5e+02 solMass
+    ...     print(f'{snapshot.age.to(u.Myr):.0f}: {snapshot.n_stars} stars, {snapshot.total_mass:.0f}')
+    0 Myr: 1000 stars, 1000 solMass
+    20 Myr: 1000 stars, 1000 solMass
     """
     ages = check_ages(ages)
     simulation = Simulation(model, numerics=numerics, threads=threads)

@@ -100,7 +100,7 @@ def remnant_luminosity_and_radius(mass, kind, age, metallicity):
     --------
     >>> luminosity, radius = remnant_luminosity_and_radius(0.6, 11, 1000.0, 0.02)
     >>> print(f'{luminosity:.2e} {radius:.4f}')
-    4.11e-04 0.0127
+    4.12e-04 0.0128
     """
     if kind < FIRST_REMNANT or kind > 15:
         raise ValueError(f'kind must be that of a remnant, 10 to 15, received {kind}')
