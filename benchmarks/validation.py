@@ -779,9 +779,10 @@ def draw_segregation(table):
     left.set(xscale='log', xlabel='stellar mass [$M_\\odot$]', ylabel='$\\sigma$ (1-D) [km/s]')
     left.set_xticks([0.1, 0.2, 0.4, 0.8], ['0.1', '0.2', '0.4', '0.8'])
     left.minorticks_off()
+    left.set_ylim(top=1.25 * left.get_ylim()[1])
     left.legend(ncol=2)
     right.set(xscale='log', xlabel='radius (3-D) [pc]', ylabel='M/L$_V$ of a shell [solar]', ylim=(0, None))
-    right.legend()
+    right.legend(loc='upper left')
     save_figure(fig, 'segregation')
 
 
