@@ -5,9 +5,9 @@
     python benchmarks/validation.py collapse --cmc-file FILE  # core collapse of equal masses (11 min)
     python benchmarks/validation.py two-mass                  # mass segregation of 1024 stars (4 min)
     python benchmarks/validation.py adiabatic                 # slow mass loss without relaxation (1 min)
-    python benchmarks/validation.py dissolution               # life times in a tidal field (3 min)
+    python benchmarks/validation.py dissolution               # life times in a tidal field (2 min)
     python benchmarks/validation.py segregation               # equipartition and M/L in MW15 (2 min)
-    python benchmarks/validation.py cmc                       # CMC's cluster of 50,000 stars (12 min)
+    python benchmarks/validation.py cmc                       # CMC's cluster of 50,000 stars (10 min)
     python benchmarks/validation.py models                    # the ledgers of four models (9 min)
 
 Each command runs its simulations (times are those of one core), stores what came out in
