@@ -13,7 +13,7 @@ How the table is laid out is told in pidoc/data/README.rst; why it is so, below.
 * A star's life is cut into phases, one for each stellar type in turn.  Within a phase the mass, the
   luminosity and the radius are stored at fixed fractions of the phase's duration.
 * The fractions differ from type to type.  They are found from the tracks themselves: a node is added
-  where linear interpolation between the nodes so far errs most, weighted by time.
+  where linear interpolation between the nodes so far errs most, weighted by time and light.
 * The grid of initial masses starts even in the logarithm and is then halved wherever its two ends
   disagree about the sequence of types, or where the star in the middle of an interval is not what
   interpolation in phase says it is.  Halving stops at `SMALLEST_STEP`; such an interval, too narrow
@@ -251,24 +251,39 @@ def mass_grid(metallicity, log=print):
 
 
 # ---------------------------------------------------------------------------- nodes within a phase
+def fine_fractions():
+    """Fractions of a phase, crowded towards the ends where giants brighten and winds bite."""
+    step = np.geomspace(1e-4, 0.05, 120)
+    return np.unique(np.concatenate([[0.0, 1.0], np.linspace(0.0, 1.0, 401), step, 1.0 - step]))
+
+
+def time_and_light(log_luminosity, width):
+    """Weights of steps `width` in the fraction of a phase: half by time, half by light emitted.
+
+    By time alone the tip of a giant branch, where a star is shortly but shines most, would be drawn by
+    a chord.
+    """
+    light = 10.0**log_luminosity
+    return 0.5 + 0.5 * light / np.sum(light * width, axis=-1, keepdims=True)
+
+
 def choose_nodes(samples, n_nodes):
-    """Fractions of a phase at which to store it: greedy, where the time-weighted error is largest.
+    """Fractions of a phase at which to store it: greedy, where the weighted error is largest.
 
     `samples` is a list of (fraction, values) of one stellar type.
     """
-    # A fine common grid, crowded towards the ends where giants brighten and winds bite.
-    step = np.geomspace(1e-4, 0.05, 120)
-    fine = np.unique(np.concatenate([[0.0, 1.0], np.linspace(0.0, 1.0, 401), step, 1.0 - step]))
+    fine = fine_fractions()
     scale = np.array([0.3, 1.0, 1.0])   # an error of 0.01 in log L weighs like one of 3 % in mass
     values = np.stack([np.stack([np.interp(fine, x, y[:, i]) for i in range(3)], axis=-1)
                        for x, y in samples]) / scale          # (track, fine, 3)
     width = np.gradient(fine)
+    weight = time_and_light(values[:, :, 1], width)
     nodes = [0, len(fine) - 1]
     while len(nodes) < n_nodes:
         error = np.zeros(len(fine))
         for i in range(3):
-            for track in values[:, :, i]:
-                error += np.abs(np.interp(fine, fine[nodes], track[nodes]) - track)
+            for track, w in zip(values[:, :, i], weight):
+                error += w * np.abs(np.interp(fine, fine[nodes], track[nodes]) - track)
         best, where = -1.0, None
         for a, b in zip(nodes[:-1], nodes[1:]):
             if b - a < 2:
@@ -329,10 +344,27 @@ def primary_hdu(what):
     return fits.PrimaryHDU(header=header)
 
 
+def fitted(values, fine, nodes):
+    """Values at nodes whose interpolation is closest to `values`, log luminosities at `fine`.
+
+    A chord of a giant branch lies above it. So the least squares, weighted by time and light; the ends
+    are kept.
+    """
+    hats = np.stack([np.interp(fine, nodes, unit) for unit in np.eye(len(nodes))], axis=-1)
+    width = np.gradient(fine)
+    root = np.sqrt(width * time_and_light(values, width))
+    ends = values[0] * hats[:, 0] + values[-1] * hats[:, -1]
+    inner, *_ = np.linalg.lstsq(hats[:, 1:-1] * root[:, None], (values - ends) * root, rcond=None)
+    return np.concatenate([values[:1], inner, values[-1:]])
+
+
 def sampled(track, nodes):
     """Mass fraction, log luminosity, log radius of each phase at its nodes: (phases, 3, nodes)."""
+    fine = fine_fractions()
     scale = np.array([MASS_SCALE, LOG_L_SCALE, LOG_R_SCALE])
     values = np.array([track.at(k, nodes[track.kinds[k]]).T for k in range(len(track.ends))])
+    for k in range(len(track.ends)):
+        values[k, 1] = fitted(track.at(k, fine)[:, 1], fine, nodes[track.kinds[k]])
     return np.rint(values / scale[:, None]).astype(np.int16)
 
 
@@ -403,10 +435,16 @@ def masses_at(age, metallicity, tracks):
     log_mass = np.log([t.mass for t in complete])
     turn_off, dying = (np.exp(np.interp(-np.log(age), -np.log([f(t) for t in complete]), log_mass))
                        for f in (end_of_main_sequence, lambda t: t.ends[-1]))
-    tracks = make_tracks(np.linspace(0.998 * turn_off, 1.002 * dying, 60), metallicity)
+    tracks = make_tracks(np.linspace(0.998 * turn_off, 1.03 * dying, 80), metallicity)
     edge = np.geomspace(1e-5, 0.5, 90)     # the tip of a giant branch is steep
     fraction = np.unique(np.concatenate([edge, 1.0 - edge, np.linspace(0.0, 1.0, 60)]))
     found = []
+    # White dwarfs are bright when they are young.
+    dead = [t for t in tracks if t.complete]
+    for delay in np.append(0.0, np.geomspace(1e-3, 1000.0, 80)):
+        ages = np.log([t.ends[-1] + delay for t in dead])
+        if ages[-1] < np.log(age) < ages[0]:
+            found.append(np.exp(np.interp(-np.log(age), -ages, np.log([t.mass for t in dead]))))
     for kind in range(2, FIRST_REMNANT):
         passing = []
         for track in tracks:

@@ -1,0 +1,373 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Stellar evolution against published formulae, stored runs of COSMIC, and COSMIC itself."""
+
+import importlib.util
+import time
+import warnings
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from pidoc.simulation.stellar import remnant_luminosity_and_radius, StellarEvolution
+
+NEUTRON_STAR = 13
+MAKER = Path(__file__).parents[2] / 'tools' / 'make_stellar_tracks.py'
+
+
+@pytest.fixture(scope='module')
+def solar():
+    return StellarEvolution(0.02)
+
+
+@pytest.fixture(scope='module')
+def poor():
+    return StellarEvolution(0.001)
+
+
+def first_age(stars, mass, condition, low, high):
+    """Age [Myr] between `low` and `high` at which condition(kind) becomes true, by halving."""
+    assert not condition(stars.state(mass, low).kind)
+    assert condition(stars.state(mass, high).kind)
+    while high - low > 1e-7 * high:
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if condition(stars.state(mass, middle).kind) else (middle, high)
+    return high
+
+
+# -- published formulae ---------------------------------------------------------------------------
+def tout_luminosity(m):
+    """Zero-age luminosity [Lsun] at Z = 0.02, Tout et al. (1996, MNRAS 281, 257), eq. 1, table 1."""
+    return ((0.3970417 * m**5.5 + 8.527626 * m**11)
+            / (0.00025546 + m**3 + 5.432889 * m**5 + 5.563579 * m**7 + 0.7886606 * m**8
+               + 0.00586685 * m**9.5))
+
+
+def tout_radius(m):
+    """Zero-age radius [Rsun] at Z = 0.02, Tout et al. (1996), eq. 2, table 2."""
+    return ((1.715359 * m**2.5 + 6.597788 * m**6.5 + 10.08855 * m**11 + 1.012495 * m**19
+             + 0.07490166 * m**19.5)
+            / (0.01077422 + 3.082234 * m**2 + 17.84778 * m**8.5 + m**18.5 + 0.00022582 * m**19.5))
+
+
+def test_zero_age_main_sequence_is_that_of_tout(solar):
+    mass = np.geomspace(0.2, 99.0, 60)
+    state = solar.state(mass, 0.0)
+    np.testing.assert_array_equal(state.mass, mass)
+    np.testing.assert_allclose(state.luminosity, tout_luminosity(mass), rtol=0.008)
+    np.testing.assert_allclose(state.radius, tout_radius(mass), rtol=0.008)
+
+
+@pytest.mark.parametrize('mass', [0.95, 1.0, 1.3, 1.9, 3.1, 4.6])
+def test_main_sequence_lifetime_is_that_of_hurley(solar, mass):
+    # Hurley, Pols & Tout (2000), eq. 4, 5 and 7, with a_1 to a_10 of their appendix at Z = 0.02, where
+    # zeta = 0 and x = 0.95; below 5 Msun winds are too weak to change it.
+    giant = ((1593.890 + 2706.708 * mass**4 + 146.6143 * mass**5.5 + mass**7)
+             / (0.04141960 * mass**2 + 0.3426349 * mass**7))
+    hook = 0.0
+    if mass > 1.0185:
+        hook = giant * (1.0 - 0.01 * max(19.49814 / mass**4.903830,
+                                         0.05212154 + 1.312179 / mass**0.8073972))
+    expected = max(hook, 0.95 * giant)
+    found = first_age(solar, mass, lambda kind: kind > 1, 10.0, 14999.0)
+    assert found == pytest.approx(expected, rel=0.003)
+
+
+@pytest.mark.parametrize(('mass', 'remnant'), [(1.0, 0.58), (2.0, 0.76), (5.0, 1.17)])
+def test_white_dwarfs_have_the_mass_of_their_cores(poor, mass, remnant):
+    # COSMIC's default would make them 0.46, 0.62 and 0.88.
+    assert poor.mass(mass, 14000.0)[0] == pytest.approx(remnant, abs=0.006)
+
+
+def test_chandrasekhar_bounds_white_dwarfs(poor, solar):
+    mass = np.geomspace(0.95, 20.0, 3000)
+    for stars in (poor, solar):
+        final, kind = stars.mass(mass, 15000.0)
+        dwarf = (kind >= 10) & (kind <= 12)
+        assert np.all(final[dwarf] < 1.44)
+        assert np.all(final[kind == NEUTRON_STAR] > 1.2)
+        assert np.all(final[kind == NEUTRON_STAR] <= 3.0 + 1e-6)
+
+
+def test_sirius_b_cools_as_hurley_and_shara():
+    # Hurley & Shara (2003): between 0.1 Myr and 9 Gyr L falls as t^-1.18, afterwards as t^-6.48.
+    young, middle, break_, old = (remnant_luminosity_and_radius(0.6, 11, t, 0.02)[0]
+                                  for t in (99.9, 999.9, 8999.9, 11999.9))
+    assert np.log10(young / middle) == pytest.approx(1.18, abs=1e-6)
+    assert np.log(break_ / old) / np.log(12000 / 9000) == pytest.approx(6.48, rel=1e-3)
+    # The law was made to meet Mestel's, Hurley, Pols & Tout (2000) eq. 90, when a white dwarf is young
+    mestel = 635 * 0.6 * 0.02**0.4 / (16 * 1.0)**1.4
+    first = remnant_luminosity_and_radius(0.6, 11, 0.9, 0.02)[0]
+    assert 0.5 < first / mestel < 2.0
+
+
+def test_radii_of_remnants():
+    # 0.6 Msun: Earth-like; a black hole's Schwarzschild radius is 2.95 km per Msun; 10 km
+    assert remnant_luminosity_and_radius(0.6, 11, 1.0, 0.02)[1] == pytest.approx(0.0128, rel=0.01)
+    assert remnant_luminosity_and_radius(10.0, 14, 1.0, 0.02)[1] * 695700 == pytest.approx(29.5,
+                                                                                          rel=0.01)
+    assert remnant_luminosity_and_radius(1.4, 13, 1.0, 0.02)[1] * 695700 == pytest.approx(10, rel=0.03)
+    assert remnant_luminosity_and_radius(0.0, 15, 1.0, 0.02) == (1e-10, 1e-10)
+    # towards the Chandrasekhar mass a white dwarf shrinks to a neutron star's size
+    assert remnant_luminosity_and_radius(1.4399999, 11, 1.0, 0.02)[1] < 2e-5
+
+
+# -- what must hold for any star ------------------------------------------------------------------
+@pytest.mark.parametrize('metallicity', [0.0001, 0.00012, 0.001, 0.0065, 0.02, 0.03])
+def test_mass_never_grows_and_nothing_is_out_of_range(metallicity):
+    stars = StellarEvolution(metallicity)
+    mass = np.geomspace(0.08, 150.0, 500)
+    age = np.concatenate([[0.0], np.geomspace(0.1, 15000.0, 2000)])
+    state = stars.state(mass[:, None], age)
+    assert state.mass.shape == (500, 2001)
+    relative = state.mass / mass[:, None]
+    assert np.all(np.diff(relative, axis=1) <= 1e-4)
+    assert np.all((relative >= 0) & (relative <= 1))
+    assert np.all(state.luminosity > 0) and np.all(state.luminosity < 1e7)
+    assert np.all(state.radius > 0) and np.all(state.radius < 5000)
+    # types only go up, and nothing comes after a remnant
+    kind = state.kind.astype(int)
+    assert np.all(np.diff(kind, axis=1) >= 0)
+    assert set(np.unique(kind)) <= set(range(16))
+
+
+def test_mass_agrees_with_state(poor):
+    rng = np.random.default_rng(3)
+    mass, age = rng.uniform(0.1, 100, 3000), 15000 * rng.uniform(size=3000)**6
+    state = poor.state(mass, age)
+    only, kind = poor.mass(mass, age)
+    np.testing.assert_array_equal(only, state.mass)
+    np.testing.assert_array_equal(kind, state.kind)
+
+
+def test_arguments_broadcast_and_scalars_stay_scalars(poor):
+    state = poor.state([[1.0], [2.0]], [0.0, 10.0, 14000.0])
+    assert state.kind.shape == (2, 3)
+    assert state.mass[1, 2] == poor.mass(2.0, 14000.0)[0]
+    assert isinstance(poor.state(1.0, 1.0).mass, float)
+    assert poor.state(np.array([]), 1.0).mass.shape == (0,)
+    # views and integers
+    np.testing.assert_array_equal(poor.mass(np.arange(1, 9)[::2], 5)[0], poor.mass([1, 3, 5, 7], 5.0)[0])
+
+
+def test_remnant_time_is_when_the_type_changes(poor):
+    mass = np.array([0.9, 1.0, 2.0, 5.0, 12.0, 40.0, 120.0])
+    when = poor.remnant_time(mass)
+    assert np.all(poor.state(mass, when * (1 - 1e-9)).kind < 10)
+    assert np.all(poor.state(mass, when * (1 + 1e-9)).kind >= 10)
+    assert np.all(np.diff(when) < 0)
+    assert poor.remnant_time(0.3) == np.inf
+
+
+@pytest.mark.parametrize('tolerance', [1e-4, 1e-3])
+def test_mass_loss_start_is_when_the_mass_changes(poor, tolerance):
+    mass = np.geomspace(0.6, 140.0, 400)
+    start = poor.mass_loss_start(mass, tolerance=tolerance)
+    seen = start * (1 + 1e-9) < 15000.0
+    mass, start = mass[seen], start[seen]
+    assert seen.sum() > 350
+    before = poor.mass(mass, start * (1 - 1e-9))[0] / mass
+    after = poor.mass(mass, start * (1 + 1e-6) + 1e-6)[0] / mass
+    assert np.all(before >= 1 - 1.0001 * tolerance)
+    assert np.all(after < 1 - 0.99 * tolerance)
+    assert poor.mass_loss_start(0.1) == np.inf
+
+
+def test_giants_of_one_cluster_form_a_branch(poor):
+    # Interpolating in age across neighbours would mix giants with dwarfs and white dwarfs. In phase,
+    # the giants of 12 Gyr are between 4 and 3000 Lsun, and L grows with mass along the branch.
+    mass = np.linspace(0.8, 0.9, 20001)
+    state = poor.state(mass, 12000.0)
+    branch = state.kind == 3
+    assert branch.sum() > 500
+    assert np.all(np.diff(state.luminosity[branch]) > 0)
+    assert 2000 < state.luminosity[branch].max() < 3500
+
+
+# -- errors ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize('metallicity', [0.00009, 0.031, -1.0, np.nan])
+def test_metallicity_outside_the_table(metallicity):
+    with pytest.raises(ValueError, match='metallicity must be between 0.0001 and 0.03, received'):
+        StellarEvolution(metallicity)
+
+
+@pytest.mark.parametrize('mass', [0.079, 150.1, np.nan, -1.0])
+@pytest.mark.parametrize('call', ['mass', 'state', 'remnant_time', 'mass_loss_start'])
+def test_mass_outside_the_table(poor, call, mass):
+    arguments = ([1.0, mass], 100.0) if call in ('mass', 'state') else ([1.0, mass],)
+    with pytest.raises(ValueError, match=f'initial_mass must be between 0.08 and 150 Msun, received '
+                                         f'{mass:g}'):
+        getattr(poor, call)(*arguments)
+
+
+@pytest.mark.parametrize('age', [-1e-9, 15001.0, np.nan])
+@pytest.mark.parametrize('call', ['mass', 'state'])
+def test_age_outside_the_table(poor, call, age):
+    with pytest.raises(ValueError, match=f'age must be between 0 and 15000 Myr, received {age:g}'):
+        getattr(poor, call)([1.0, 2.0], [0.0, age])
+
+
+@pytest.mark.parametrize('kind', [9, 16])
+def test_remnants_only(kind):
+    with pytest.raises(ValueError, match='kind must be that of a remnant, 10 to 15, received'):
+        remnant_luminosity_and_radius(1.0, kind, 1.0, 0.02)
+
+
+@pytest.mark.parametrize('tolerance', [0.0, 1.0])
+def test_tolerance_is_a_fraction(poor, tolerance):
+    with pytest.raises(ValueError, match='tolerance must be between 0 and 1, received'):
+        poor.mass_loss_start(1.0, tolerance=tolerance)
+
+
+# -- COSMIC ---------------------------------------------------------------------------------------
+def reference():
+    with fits.open(files('pidoc') / 'tests' / 'data' / 'stellar_reference.fits') as hdus:
+        return hdus['STARS'].data.copy(), hdus['POPULATION'].data.copy()
+
+
+@pytest.fixture(scope='module')
+def compared():
+    """Stored stars and what the table says of them: a dict of arrays."""
+    stars, _ = reference()
+    found = {name: np.empty(len(stars)) for name in
+             ('mass', 'luminosity', 'radius', 'kind', 'remnant_time', 'remnant_mass', 'lifetime')}
+    for z in np.unique(stars['metallicity']):
+        here = np.flatnonzero(stars['metallicity'] == z)
+        model = StellarEvolution(z)
+        mass = stars['initial_mass'][here]
+        state = model.state(mass, stars['age'][here])
+        for name, values in state._asdict().items():
+            found[name][here] = values
+        found['remnant_time'][here] = model.remnant_time(mass)
+        found['remnant_mass'][here] = model.mass(mass, model.age_limit)[0]
+    return stars, found
+
+
+SAMPLES = ['any', 'any_on_grid', 'evolved', 'evolved_on_grid']
+
+
+def errors(compared, sample):
+    stars, found = compared
+    here = stars['sample'] == sample
+    assert here.sum() > 400
+    return {
+        'mass': np.abs(found['mass'] / np.maximum(stars['mass'], 1e-3) - 1)[here],
+        'luminosity': np.abs(np.log10(found['luminosity'] / stars['luminosity']))[here],
+        'radius': np.abs(np.log10(found['radius'] / stars['radius']))[here],
+        'kind': (found['kind'] != stars['kind'])[here],
+    }
+
+
+@pytest.mark.parametrize('sample', SAMPLES)
+def test_random_stars_are_as_in_cosmic(compared, sample):
+    error = errors(compared, sample)
+    assert np.median(error['mass']) < 1e-3
+    assert np.median(error['luminosity']) < 0.005
+    assert np.median(error['radius']) < 0.005
+    # Past the main sequence a phase may be shorter than the error of its beginning
+    assert np.mean(error['kind']) < (0.01 if sample.startswith('any') else 0.02)
+
+
+def test_white_dwarf_masses_are_as_in_cosmic(compared):
+    stars, found = compared
+    dead = np.isfinite(stars['remnant_time']) & (stars['remnant_time'] < 15000)
+    dwarf = dead & (stars['remnant_mass'] < 1.4) & (stars['initial_mass'] < 5.5)
+    error = np.abs(found['remnant_mass'] - stars['remnant_mass'])
+    on_grid = np.char.endswith(stars['sample'], 'on_grid')
+    assert np.quantile(error[dwarf & on_grid], 0.99) < 0.002
+    assert np.quantile(error[dwarf & ~on_grid], 0.99) < 0.005
+
+
+def test_main_sequence_lifetimes_are_as_in_cosmic(compared):
+    stars, _ = compared
+    for z in np.unique(stars['metallicity']):
+        here = (stars['metallicity'] == z) & (stars['main_sequence_end'] < 14900)
+        mass, end = stars['initial_mass'][here], stars['main_sequence_end'][here]
+        model = StellarEvolution(z)
+        assert np.mean(model.mass(mass, end * 0.997)[1] <= 1) > 0.99
+        assert np.mean(model.mass(mass, end * 1.003)[1] >= 2) > 0.99
+
+
+def integral(y, x):
+    """Trapezoidal rule; numpy's own changed its name."""
+    return np.sum(0.5 * (y[1:] + y[:-1]) * np.diff(x))
+
+
+def test_populations_are_as_bright_and_heavy_as_in_cosmic():
+    _, population = reference()
+    assert len(population) == 15
+    grid = np.geomspace(0.1, 50.0, 20001)
+    for z in np.unique(population['metallicity']):
+        model = StellarEvolution(z)
+        for row in population[population['metallicity'] == z]:
+            # The brightest giants live for a ten-thousandth of their age: crowd masses about the dying
+            dying = np.interp(-row['age'], -model.remnant_time(grid), grid)
+            mass = np.union1d(grid, np.linspace(0.9 * dying, 1.001 * dying, 300001))
+            number = np.where(mass < 0.5, mass**-1.3, 0.5 * mass**-2.3)    # Kroupa (2001), eq. 2
+            stars = integral(number, mass)
+            state = model.state(mass, row['age'])
+            assert integral(number * state.mass, mass) / stars == pytest.approx(
+                row['mass'], rel=1e-3)
+            assert integral(number * state.luminosity, mass) / stars == pytest.approx(
+                row['luminosity'], rel=0.02)
+
+
+def maker():
+    """The script that made the table, as a module; skips the test where it or COSMIC is missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        pytest.importorskip('cosmic.evolve')
+    if not MAKER.exists():
+        pytest.skip('tools/ is not part of the installed package')
+    spec = importlib.util.spec_from_file_location('make_stellar_tracks', MAKER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('metallicity', [0.001, 0.00061, 0.0152])
+def test_new_stars_are_as_in_cosmic_now(metallicity):
+    cosmic = maker()
+    rng = np.random.default_rng(11)
+    mass = np.exp(rng.uniform(np.log(0.1), np.log(100.0), 400))
+    age = np.exp(rng.uniform(np.log(3.0), np.log(15000.0), 400))
+    state = StellarEvolution(metallicity).state(mass, age)
+    true = cosmic.final_states(mass, metallicity, age)
+    assert np.mean(state.kind == true[:, 3]) >= 0.985
+    assert np.median(np.abs(state.mass / np.maximum(true[:, 0], 1e-3) - 1)) < 1e-3
+    assert np.median(np.abs(np.log10(state.luminosity / true[:, 1]))) < 0.005
+    assert np.median(np.abs(np.log10(state.radius / true[:, 2]))) < 0.005
+
+
+@pytest.mark.slow
+def test_the_table_is_what_the_script_makes():
+    cosmic = maker()
+    tracks = cosmic.make_tracks([1.0, 7.0, 30.0], 0.001)
+    stars = StellarEvolution(0.001)
+    for track in tracks:
+        assert stars.remnant_time(track.mass) == pytest.approx(track.ends[-1], rel=1e-3)
+        assert stars.mass(track.mass, 15000.0)[0] == pytest.approx(track.remnant_mass, rel=0.01)
+
+
+# -- speed ----------------------------------------------------------------------------------------
+def best_time(function, repeats=7):
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@pytest.mark.slow
+def test_speed(poor):
+    mass = np.random.default_rng(0).uniform(0.1, 10.0, 100000)
+    poor.state(mass, 5000.0), poor.mass(mass, 5000.0)    # compiled, or read from the cache
+    per_star = best_time(lambda: poor.state(mass, 5000.0)) / len(mass)
+    assert per_star < 300e-9
+    assert best_time(lambda: poor.mass(mass, 5000.0)) / len(mass) < per_star
+    assert best_time(lambda: StellarEvolution(0.001)) < 0.3
+    assert best_time(lambda: StellarEvolution(0.00093)) < 0.3
