@@ -162,7 +162,7 @@ def test_king_refuses_other_w0(w0):
 
 
 def test_velocities_are_isotropic(plummer):
-    for radius, v_r, v_t in (plummer, initial.king(N, rng(4), w0=5.0)):
+    for _, v_r, v_t in (plummer, initial.king(N, rng(4), w0=5.0)):
         cosine = v_r / np.hypot(v_r, v_t)
         assert ks_1samp(cosine, lambda mu: 0.5 * (mu + 1.0)).pvalue > P_VALUE
         assert np.all(v_t >= 0.0)

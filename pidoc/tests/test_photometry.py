@@ -44,7 +44,7 @@ def test_bolometric_correction_is_best_near_seven_thousand_kelvin():
     assert bolometric_correction(3e5 * u.K) < correction[-1] * u.mag
 
 
-@pytest.mark.skipif(not KURUCZ.exists(), reason='shared/data/tables/Kurucz.dat is not there')
+@pytest.mark.skipif(not KURUCZ.exists(), reason='the original table Kurucz.dat is not there')
 def test_bolometric_correction_against_model_atmospheres():
     """Kurucz (1992), solar composition, dwarfs and giants of 4500 to 20,000 K."""
     metallicity, temperature, gravity, expected = np.loadtxt(KURUCZ, usecols=(0, 1, 2, 3)).T
@@ -146,7 +146,7 @@ def test_every_band_is_named():
 # -- model atmospheres ----------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not KURUCZ.exists(), reason='shared/data/tables/Kurucz.dat is not there')
+@pytest.mark.skipif(not KURUCZ.exists(), reason='the original table Kurucz.dat is not there')
 def test_the_nodes_are_the_table():
     rows = np.loadtxt(KURUCZ)[::37]
     for iron, heat, gravity, correction, _, colour, *_ in rows:

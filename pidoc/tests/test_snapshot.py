@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Snapshots: coordinates, sums over stars against Plummer's model, files that come back."""
 
-import gzip
 import os
 
 import numpy as np
