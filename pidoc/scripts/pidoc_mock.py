@@ -2,7 +2,6 @@
 """``pidoc-mock``: mock observations of snapshots from the command line."""
 
 import argparse
-import logging
 import math
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from astropy import units as u
 
 from pidoc import __version__, Snapshot
 from pidoc.photometry import BANDS, CORRECTIONS
+from pidoc.scripts.command import HelpFormatter, Parser, run_command
 
 __all__ = ['main']
 
@@ -25,23 +25,9 @@ examples:
   pidoc-mock run/snapshots/*.fits --distance 10 25 50 --seeing 0.5 1.5 -o mocks --random --seed 1
   pidoc-mock m13.fits --distance 7.1 --centre "250.42 36.46" --sky 21 --zero-point 25 --exposure 60
 """
-_INTERRUPTED = 130
-_BAD = 2
 
 _RADEC = ('--centre must be the RA and Dec of the cluster, like "250.42 36.46" (degrees) or '
           '"16h41m41s +36d27m35s", received {!r}')
-
-
-class _Parser(argparse.ArgumentParser):
-    """Errors on one line."""
-
-    def error(self, message):
-        self.exit(_BAD, f'{self.prog}: {" ".join(message.split())}\n')
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog):
-        super().__init__(prog, max_help_position=30)
 
 
 def main(args=None):
@@ -59,23 +45,12 @@ def main(args=None):
     """
     parser = _parser()
     options = parser.parse_args(args)
-    logging.basicConfig(format=f'{parser.prog}: %(message)s')
-    try:
-        _observe_all(options)
-        return 0
-    except KeyboardInterrupt:
-        print(f'\n{parser.prog}: interrupted; the files that are there are complete', file=sys.stderr)
-        return _INTERRUPTED
-    except Exception as error:
-        if options.debug:
-            raise
-        kind = '' if isinstance(error, (ValueError, TypeError, OSError)) else f'{type(error).__name__}: '
-        print(f'{parser.prog}: {kind}{" ".join(str(error).split())}', file=sys.stderr)
-        return _BAD
+    return run_command(parser, options, _observe_all,
+                       interrupted='the files that are there are complete')
 
 
 def _parser():
-    parser = _Parser(prog='pidoc-mock', epilog=_EPILOG, formatter_class=_HelpFormatter,
+    parser = Parser(prog='pidoc-mock', epilog=_EPILOG, formatter_class=HelpFormatter,
                      description='Make mock observations of snapshots of star clusters: FITS images of their '
                                  'light, with the map of their mass.')
     parser.add_argument('--version', action='version', version=f'pidoc {__version__}')

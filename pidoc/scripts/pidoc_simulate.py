@@ -2,7 +2,6 @@
 """``pidoc-simulate``: simulate clusters from the command line."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from astropy import units as u
 
 from pidoc import __version__, ClusterModel
 from pidoc.model_table import FIELD_UNITS, field_value, read_models
+from pidoc.scripts.command import HelpFormatter, Parser, run_command
 
 __all__ = ['main']
 
@@ -45,15 +45,6 @@ examples:
   pidoc-simulate --n-stars 20000 --half-mass-radius 2.5 --king-w0 6 --seed 7 -o king
   pidoc-simulate --table models.ecsv -o runs --jobs 8
 """
-_INTERRUPTED = 130
-_BAD = 2
-
-
-class _Parser(argparse.ArgumentParser):
-    """Errors on one line."""
-
-    def error(self, message):
-        self.exit(_BAD, f'{self.prog}: {" ".join(message.split())}\n')
 
 
 def main(args=None):
@@ -72,25 +63,18 @@ def main(args=None):
     """
     parser = _parser()
     options = parser.parse_args(args)
-    logging.basicConfig(format=f'{parser.prog}: %(message)s')
-    try:
-        ages = _ages(options.end, options.snapshots)
-        models, many = _models(options)
-        return (_simulate_many if many else _simulate_one)(models, ages, options)
-    except KeyboardInterrupt:
-        print(f'\n{parser.prog}: interrupted; the same command goes on from the last checkpoint',
-              file=sys.stderr)
-        return _INTERRUPTED
-    except Exception as error:
-        if options.debug:
-            raise
-        kind = '' if isinstance(error, (ValueError, TypeError, OSError)) else f'{type(error).__name__}: '
-        print(f'{parser.prog}: {kind}{" ".join(str(error).split())}', file=sys.stderr)
-        return _BAD
+    return run_command(parser, options, _simulate,
+                       interrupted='the same command goes on from the last checkpoint')
+
+
+def _simulate(options):
+    ages = _ages(options.end, options.snapshots)
+    models, many = _models(options)
+    return (_simulate_many if many else _simulate_one)(models, ages, options)
 
 
 def _parser():
-    parser = _Parser(prog='pidoc-simulate', epilog=_EPILOG, formatter_class=_HelpFormatter,
+    parser = Parser(prog='pidoc-simulate', epilog=_EPILOG, formatter_class=HelpFormatter,
                      description='Simulate star clusters, star by star, with the Monte Carlo method, and '
                                  'keep snapshots of them.')
     parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
@@ -128,11 +112,6 @@ def _parser():
     how.add_argument('--quiet', action='store_true', help='no progress bar, no summary')
     how.add_argument('--debug', action='store_true', help='show where an error came from')
     return parser
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog):
-        super().__init__(prog, max_help_position=30)
 
 
 def _field_type(field):

@@ -30,6 +30,7 @@ ORDER = (
     'simulation.evolve',
     'simulation.run',
     'simulation',
+    'scripts.command',
     'scripts.pidoc_simulate',
     'scripts.pidoc_mock',
     'scripts',

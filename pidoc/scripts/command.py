@@ -1,0 +1,58 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""What all commands do alike: errors on one line, and the status they end with."""
+
+import argparse
+import logging
+import sys
+
+__all__ = ['BAD', 'INTERRUPTED', 'HelpFormatter', 'Parser', 'run_command']
+
+BAD = 2
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that tells of an error on one line."""
+
+    def error(self, message):
+        self.exit(BAD, f'{self.prog}: {" ".join(message.split())}\n')
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Long options beside their help, and the epilogue as it is written."""
+
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=30)
+
+
+def run_command(parser, options, work, *, interrupted):
+    """Do the work of a command.
+
+    Parameters
+    ----------
+    parser : `Parser`
+        Its name begins every message.
+    options : `argparse.Namespace`
+        What the work gets; with ``options.debug`` errors are not caught.
+    work : callable
+        Returns the status, or None for 0.
+    interrupted : str
+        What to say after Ctrl-C.
+
+    Returns
+    -------
+    int
+        The status of the work; `BAD` for an error, told on one line of the standard error; `INTERRUPTED`.
+    """
+    logging.basicConfig(format=f'{parser.prog}: %(message)s')
+    try:
+        return work(options) or 0
+    except KeyboardInterrupt:
+        print(f'\n{parser.prog}: interrupted; {interrupted}', file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if options.debug:
+            raise
+        kind = '' if isinstance(error, (ValueError, TypeError, OSError)) else f'{type(error).__name__}: '
+        print(f'{parser.prog}: {kind}{" ".join(str(error).split())}', file=sys.stderr)
+        return BAD
