@@ -311,7 +311,7 @@ def test_populations_are_as_bright_and_heavy_as_in_cosmic():
             assert integral(number * state.mass, mass) / stars == pytest.approx(
                 row['mass'], rel=1e-3)
             assert integral(number * state.luminosity, mass) / stars == pytest.approx(
-                row['luminosity'], rel=0.02)
+                row['luminosity'], rel=0.01)
 
 
 def maker():
