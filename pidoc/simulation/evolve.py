@@ -212,7 +212,7 @@ class Simulation:
         self.numerics = numerics or Numerics()
         self.threads = _check_threads(threads)
         self._tide = TidalField(model)
-        self._evolution = StellarEvolution(model.metallicity) if model.stellar_evolution else None
+        self._tracks = StellarEvolution(model.metallicity)
         self.age = 0.0
         self.steps = 0
         self._escapers = []
@@ -229,8 +229,7 @@ class Simulation:
         self.units = HenonUnits(mass, HenonUnits(mass, 1.0).energy / (4.0 * kinetic))
         self.initial_mass = initial.mass.copy()
         self.mass = initial.mass.copy()
-        evolution = self._evolution or StellarEvolution(self.model.metallicity)
-        self.kind = evolution.mass(self.initial_mass, 0.0)[1]
+        self.kind = self._tracks.mass(self.initial_mass, 0.0)[1]
         self._find_evolution_times()
         self._above_since = np.full(n, np.inf)
         self._stars = Stars(initial.mass / mass, np.full(n, -1, dtype=np.int64), np.zeros(n))
@@ -243,9 +242,9 @@ class Simulation:
         self.ledger = Ledger(self._shells.m.sum(), self._energy)
 
     def _find_evolution_times(self):
-        if self._evolution is not None:
-            self._starts = self._evolution.mass_loss_start(self.initial_mass)
-            self._ends = self._evolution.remnant_time(self.initial_mass)
+        if self.model.stellar_evolution:
+            self._starts = self._tracks.mass_loss_start(self.initial_mass)
+            self._ends = self._tracks.remnant_time(self.initial_mass)
 
     def _refresh(self):
         """Potential and energy after a change of the shells."""
@@ -359,7 +358,7 @@ class Simulation:
     def _step(self, until):
         dt = min(self.numerics.relaxation_step * self.relaxation_time, until - self.age)
         kicked = np.empty(0, dtype=np.int64)
-        if self._evolution is not None:
+        if self.model.stellar_evolution:
             dt, kicked = self._evolve_stars(dt)
         last = dt >= until - self.age
         if kicked.size:
@@ -399,7 +398,7 @@ class Simulation:
             active = present[(self._starts[present] <= later) & (self._ends[present] > self.age)]
             if active.size == 0:
                 return dt, active
-            mass, kind = self._evolution.mass(self.initial_mass[active], later)
+            mass, kind = self._tracks.mass(self.initial_mass[active], later)
             lost = np.sum(self.mass[active] - mass)
             if lost <= allowed or dt <= MIN_MASS_LOSS_STEP:
                 break
@@ -587,8 +586,8 @@ class Simulation:
 
     def _light(self, ident):
         """Luminosities and radii; stars that do not evolve shine as on the zero-age main sequence."""
-        evolution = self._evolution or StellarEvolution(self.model.metallicity)
-        state = evolution.state(self.initial_mass[ident], self.age if self._evolution else 0.0)
+        state = self._tracks.state(self.initial_mass[ident],
+                                   self.age if self.model.stellar_evolution else 0.0)
         return state.luminosity, state.radius
 
     # ------------------------------------------------------------ checkpoints
@@ -655,7 +654,7 @@ class Simulation:
         self.numerics = Numerics(**meta['numerics'])
         self.threads = _check_threads(threads)
         self._tide = TidalField(model)
-        self._evolution = StellarEvolution(model.metallicity) if model.stellar_evolution else None
+        self._tracks = StellarEvolution(model.metallicity)
         self.age = float.fromhex(meta['age'])
         self.steps = meta['steps']
         self.units = HenonUnits(*map(float, data['units']))
