@@ -174,7 +174,7 @@ def _local_density(r, k, n):
     if hi > n - 1:
         hi = n - 1
     if lo < 0:
-        return (hi - 0.0) / _volume(r[hi])
+        return hi / _volume(r[hi])
     return (hi - lo - 1.0) / (_volume(r[hi]) - _volume(r[lo]))
 
 
