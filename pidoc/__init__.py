@@ -15,6 +15,7 @@ The modules, each of which imports only from those above it:
 ``foreign``             snapshots that other codes have written
 ``simulation.initial``  positions, velocities and masses at the start
 ``simulation.tides``    tidal radius on a galactic orbit
+``simulation.grid``     many cluster models that cover a space of initial conditions
 ``simulation.kernels``  potential, relaxation, orbit sampling: arrays in, arrays out
 ``simulation.ledger``   the energy ledger
 ``simulation.evolve``   the time loop

@@ -25,6 +25,7 @@ ORDER = (
     'foreign',
     'simulation.initial',
     'simulation.tides',
+    'simulation.grid',
     'simulation.kernels',
     'simulation.ledger',
     'simulation.evolve',
