@@ -20,6 +20,8 @@ ORDER = (
     'photometry',
     'snapshot',
     'mock',
+    'profiles',
+    'evaluation',
     'plotting',
     'simulation.stellar',
     'foreign',
