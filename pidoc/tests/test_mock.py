@@ -316,10 +316,10 @@ def test_spherical_snapshots_draw_their_directions():
     assert np.any(drawn[0].mass.data != drawn[2].mass.data)
     assert drawn[0].light.meta['VIEWX'] is None
     prepared = mock._prepare(snapshot)
-    x, y = prepared.project((0, 0, 1), np.random.SeedSequence(3))
+    x, y = prepared.project(snapshot, (0, 0, 1), np.random.SeedSequence(3))
     # the components of a binary stay together; isotropic: <x^2 + y^2> = 2/3 r^2
     np.testing.assert_array_equal(x[0:100:2], x[1:100:2])
-    assert np.mean((x**2 + y**2) / prepared.radius**2) == pytest.approx(2 / 3, abs=0.06)
+    assert np.mean((x**2 + y**2) / snapshot._radius**2) == pytest.approx(2 / 3, abs=0.06)
 
 
 # -- bands ----------------------------------------------------------------------------------------
@@ -672,3 +672,65 @@ def test_the_whole_range_of_distances_on_a_real_size():
         scale = max(0.25, side / 400) * u.arcsec
         seen = observe(snapshot, distance=distance * u.kpc, field_of_view=side * u.arcsec, pixel_scale=scale)
         assert seen.total_mass.value == pytest.approx(snapshot.total_mass.value, rel=1e-6)
+
+
+# -- the sharp image, given luminosities, and the light without what an observation suffers from
+
+
+def test_the_sharp_image_becomes_the_smoothed_one(tmp_path):
+    snapshot = spherical(pairs=50)
+    same = {'distance': 20 * u.kpc, 'seed': 3}
+    kept, plain = observe(snapshot, keep_sharp=True, **same), observe(snapshot, **same)
+    peak = plain.light.data.max()
+    np.testing.assert_allclose(kept.light.data, plain.light.data, rtol=1e-6, atol=1e-12 * peak)
+    np.testing.assert_array_equal(kept.mass.data, plain.mass.data)
+    assert plain.sharp is None
+    # what it is: the image that is not smoothed
+    unsmoothed = observe(snapshot, smoothing=0, **same).light
+    np.testing.assert_allclose(kept.sharp.data, unsmoothed.data, atol=1e-12 * unsmoothed.data.max())
+    assert kept.sharp.unit == mock.APPARENT_FLUX
+    kept.write(tmp_path / 'kept.fits')
+    again = Mock.read(tmp_path / 'kept.fits')
+    np.testing.assert_array_equal(again.sharp.data, kept.sharp.data.astype(np.float32))
+    plain.write(tmp_path / 'plain.fits')
+    assert Mock.read(tmp_path / 'plain.fits').sharp is None
+
+
+def test_noise_is_in_the_sharp_image_and_bad_pixels_are_holes():
+    conditions = Conditions(sky=21 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=60 * u.s,
+                            bad_pixels=0.1)
+    # so far away that the sky makes the noise
+    same = {'snapshot': spherical(pairs=50), 'distance': 5 * u.Mpc, 'keep_sharp': True}
+    noisy = observe(conditions=conditions, **same)
+    np.testing.assert_array_equal(np.isnan(noisy.sharp.data), noisy.light.mask)
+    # of independent noise a Gaussian of 4 pixels leaves 1 / (2 sqrt(pi) 4)
+    quiet = observe(conditions=Conditions(), **same)
+    sharp = np.nanstd(noisy.sharp.data - quiet.sharp.data)
+    smooth = np.std(noisy.light.data - quiet.light.data)
+    assert smooth / sharp == pytest.approx(1 / (2 * np.sqrt(np.pi) * 4) / np.sqrt(0.9), rel=0.25)
+
+
+def test_given_luminosities_replace_those_of_the_columns():
+    snapshot = spherical(pairs=20)
+    own = snapshot.stars['v_luminosity']
+    plain, same, double = (observe(snapshot, distance=20 * u.kpc, luminosities=light).light.data
+                           for light in (None, own, 2 * own))
+    np.testing.assert_allclose(same, plain, rtol=1e-12)
+    np.testing.assert_allclose(double, 2 * plain, rtol=1e-12)
+    with pytest.raises(ValueError, match=r'one of each of 500 stars, received the shape \(3,\)'):
+        observe(snapshot, distance=20 * u.kpc, luminosities=[1, 2, 3] * u.Lsun)
+    with pytest.raises(TypeError, match='luminosities must be an astropy Quantity'):
+        observe(snapshot, distance=20 * u.kpc, luminosities=np.ones(40))
+
+
+@pytest.mark.parametrize('smoothing', [0.0, 4.0])
+def test_the_true_light_is_that_without_conditions(smoothing):
+    snapshot = spherical(pairs=50)
+    same = {'distance': 5 * u.kpc, 'smoothing': smoothing, 'shift': [3, -2] * u.arcsec}
+    clean = observe(snapshot, **same)
+    assert 'LUMTRUE' not in clean.light.meta
+    conditions = Conditions(extinction=0.7 * u.mag, sky=20 * u.mag / u.arcsec**2, zero_point=24 * u.mag,
+                            exposure=9 * u.s, field_stars=80 / u.arcmin**2)
+    noisy = observe(snapshot, conditions=conditions, **same)
+    assert noisy.light.meta['LUMTRUE'] == pytest.approx(clean.luminosity.value, rel=1e-9)
+    assert noisy.luminosity.value != pytest.approx(clean.luminosity.value, rel=1e-2)
