@@ -10,6 +10,7 @@ The modules, each of which imports only from those above it:
 ``photometry``          bolometric corrections, luminosities in a band, apparent flux
 ``snapshot``            `Snapshot`: the stars of a cluster at one age
 ``mock``                `observe` a snapshot: images of its light and of its mass
+``catalogs``            what is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper
 ``profiles``            profiles of mass and M/L about a centre on the sky
 ``evaluation``          scores of what a model says against the truth, the paper's beside them
 ``plotting``            figures

@@ -20,6 +20,7 @@ ORDER = (
     'photometry',
     'snapshot',
     'mock',
+    'catalogs',
     'profiles',
     'evaluation',
     'plotting',

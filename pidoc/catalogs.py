@@ -1,0 +1,663 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Catalogues of globular clusters: Harris, VandenBerg et al., Baumgardt & Hilker, and the paper's Table 3.
+
+==========================  =========================================================================
+`harris`                    Harris (1996, 2010 edition): positions, distances, light, structure
+`harris1997`                the edition of May 1997, which is what VizieR VII/202 holds
+`vandenberg`                VandenBerg et al. (2013): ages
+`baumgardt`                 Baumgardt & Hilker: masses, mass-to-light ratios, radii
+`paper_table`               Chardin & Bianchini (2021), Table 3
+`clusters`, `cluster`       the first, third and fourth in one table, found by any name
+==========================  =========================================================================
+
+All but `harris1997` come with the package. A value that the source leaves blank is masked.
+"""
+
+import difflib
+import re
+import unicodedata
+from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import Latitude, Longitude, SkyCoord
+from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
+
+from pidoc.units import SOLAR_MV, to_value
+
+__all__ = ['EXTINCTION_RATIO', 'baumgardt', 'cluster', 'clusters', 'harris', 'harris1997', 'paper_selection',
+           'paper_table', 'read_baumgardt', 'read_harris', 'read_harris1997', 'read_vandenberg', 'vandenberg']
+
+EXTINCTION_RATIO = 3.1
+"""A_V / E(B-V): what Harris's distances are made with, his (m-M)V being not corrected for extinction."""
+
+_HARRIS_1997 = 'VII/202'
+_ARCSEC = u.mag / u.arcsec**2
+_KMS = u.km / u.s
+
+# Harris: for each part (column, first character, end, unit or type), positions in characters from 0.
+_PARTS = (
+    (('other_name', 12, 23, str), ('ra', 25, 36, 'hms'), ('dec', 38, 49, 'dms'), ('l', 52, 58, u.deg),
+     ('b', 60, 66, u.deg), ('distance', 68, 73, u.kpc), ('galactocentric_distance', 74, 79, u.kpc),
+     ('x', 80, 85, u.kpc), ('y', 86, 91, u.kpc), ('z', 92, 97, u.kpc)),
+    (('fe_h', 13, 18, u.one), ('fe_h_weight', 19, 21, u.one), ('reddening', 24, 28, u.mag),
+     ('v_hb', 29, 34, u.mag), ('distance_modulus', 35, 40, u.mag), ('v_total', 41, 46, u.mag),
+     ('m_v', 47, 53, u.mag), ('u_b', 55, 60, u.mag), ('b_v', 62, 66, u.mag), ('v_r', 68, 72, u.mag),
+     ('v_i', 74, 78, u.mag), ('spectral_type', 80, 84, str), ('ellipticity', 86, 90, u.one)),
+    (('radial_velocity', 13, 19, _KMS), ('radial_velocity_error', 21, 25, _KMS), ('v_lsr', 27, 33, _KMS),
+     ('velocity_dispersion', 37, 41, _KMS), ('velocity_dispersion_error', 44, 47, _KMS),
+     ('concentration', 50, 54, u.one), ('core_collapsed', 56, 58, str), ('core_radius', 60, 64, u.arcmin),
+     ('half_light_radius', 66, 70, u.arcmin), ('central_surface_brightness', 73, 78, _ARCSEC),
+     ('log_central_density', 80, 85, u.one), ('log_core_relaxation_time', 88, 92, u.one),
+     ('log_half_mass_relaxation_time', 93, 98, u.one)),
+)
+_NAME = slice(1, 10)
+# Where Harris could not tell a relaxation time, some of his entries are 0.00.
+_ZERO_IS_BLANK = ('log_core_relaxation_time', 'log_half_mass_relaxation_time')
+
+_DESCRIPTIONS = {
+    'fe_h': '[Fe/H]', 'fe_h_weight': 'number of independent measurements', 'reddening': 'E(B-V)',
+    'galactocentric_distance': 'the Sun being at 8.0 kpc', 'v_hb': 'V of the horizontal branch',
+    'distance_modulus': 'apparent, (m-M)V', 'v_total': 'integrated V', 'm_v': 'absolute integrated V',
+    'u_b': 'integrated, reddened', 'b_v': 'integrated, reddened', 'v_r': 'integrated, reddened',
+    'v_i': 'integrated, reddened', 'ellipticity': '1 - b/a', 'concentration': 'log(r_t / r_c)',
+    'core_collapsed': 'c: yes; c:: perhaps', 'central_surface_brightness': 'in V',
+    'log_central_density': 'of Lsun/pc3', 'log_core_relaxation_time': 'of years',
+    'log_half_mass_relaxation_time': 'of years',
+}
+
+# Baumgardt & Hilker: (column, first character, end, unit).
+_BAUMGARDT = (
+    ('ra', 14, 23, u.deg), ('dec', 25, 34, u.deg), ('distance', 36, 42, u.kpc),
+    ('galactocentric_distance', 45, 51, u.kpc), ('mass', 54, 62, u.Msun), ('mass_error', 65, 73, u.Msun),
+    ('v_total', 76, 81, u.mag), ('v_total_error', 84, 88, u.mag), ('mass_to_light', 90, 95, u.Msun / u.Lsun),
+    ('mass_to_light_error', 98, 102, u.Msun / u.Lsun), ('core_radius', 104, 109, u.pc),
+    ('half_light_radius', 112, 117, u.pc), ('half_mass_radius', 121, 126, u.pc),
+    ('tidal_radius', 129, 135, u.pc),
+    ('log_core_density', 138, 143, u.one), ('log_half_mass_density', 146, 151, u.one),
+    ('log_core_surface_density', 155, 159, u.one), ('log_half_mass_surface_density', 162, 167, u.one),
+    ('log_relaxation_time', 170, 175, u.one), ('mass_function_slope', 177, 182, u.one),
+    ('remnant_fraction', 185, 189, u.one), ('velocity_dispersion', 192, 196, _KMS),
+    ('escape_velocity', 199, 203, _KMS), ('anisotropy_core', 206, 211, u.one),
+    ('anisotropy_half_mass', 213, 218, u.one))
+
+# What the columns of VizieR are called, letters and digits alone.
+_VIZIER = {
+    'glon': ('l', u.deg), 'glat': ('b', u.deg), 'rsun': ('distance', u.kpc),
+    'rgc': ('galactocentric_distance', u.kpc), 'x': ('x', u.kpc), 'y': ('y', u.kpc), 'z': ('z', u.kpc),
+    'feh': ('fe_h', u.one), 'ebv': ('reddening', u.mag), 'vhb': ('v_hb', u.mag),
+    'mmv': ('distance_modulus', u.mag), 'vt': ('v_total', u.mag), 'mvt': ('m_v', u.mag),
+    'ubt': ('u_b', u.mag), 'bvt': ('b_v', u.mag), 'vrt': ('v_r', u.mag), 'vit': ('v_i', u.mag),
+    'vr': ('radial_velocity', _KMS), 'evr': ('radial_velocity_error', _KMS), 'vlsr': ('v_lsr', _KMS),
+    'c': ('concentration', u.one), 'rc': ('core_radius', u.arcmin), 'rh': ('half_light_radius', u.arcmin),
+    'muv': ('central_surface_brightness', _ARCSEC), 'logrhoc': ('log_central_density', u.one),
+    'logtc': ('log_core_relaxation_time', u.one), 'logth': ('log_half_mass_relaxation_time', u.one)}
+
+
+# -- the tables -----------------------------------------------------------------------------------
+
+
+def harris():
+    """Harris's catalogue of 157 globular clusters of the Milky Way, edition of December 2010.
+
+    Harris (1996, AJ 112, 1487), 2010 edition. Please cite it as "Harris 1996 (2010 edition)".
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row a cluster: ``name``, ``other_name``, ``position`` (`~astropy.coordinates.SkyCoord`),
+        ``distance``, ``reddening`` E(B-V), ``m_v``, ``core_radius`` and ``half_light_radius`` [arcmin]
+        and others, each with its unit. Blank values are masked.
+
+    Examples
+    --------
+    >>> from pidoc.catalogs import harris
+    >>> table = harris()
+    >>> len(table), int(table['half_light_radius'].mask.sum())
+    (157, 5)
+    """
+    return _packaged('harris2010.ecsv')
+
+
+def vandenberg():
+    """Ages of 55 globular clusters: VandenBerg, Brogaard, Leaman & Casagrande (2013, ApJ 775, 134), table 2.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        ``name``, ``other_name``, ``fe_h``, ``age``, ``age_error`` [Gyr], ``method`` (V, H or A: how it was
+        found), ``youngest`` and ``oldest`` (the range they give; masked where they give none).
+    """
+    return _packaged('vandenberg2013.ecsv')
+
+
+def baumgardt():
+    """Masses, mass-to-light ratios and radii of 154 globular clusters: Baumgardt & Hilker, version of 2019.
+
+    Baumgardt & Hilker (2018, MNRAS 478, 1520); Baumgardt, Hilker, Sollima & Bellini (2019, MNRAS 482, 5138).
+    From N-body models fitted to velocities, surface densities and mass functions.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        ``name``, ``position``, ``distance``, ``mass``, ``mass_to_light`` (in V) with errors, ``core_radius``,
+        ``half_light_radius`` (both projected), ``half_mass_radius`` and ``tidal_radius`` [pc] and others.
+        Where no error is given the mass rests on an assumed M/L.
+    """
+    return _packaged('baumgardt2019.ecsv')
+
+
+def paper_table():
+    """Table 3 of Chardin & Bianchini (2021): the 17 clusters that pi-DOC was tried on, and what it found.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        ``name``; ``field_luminosity``, the luminosity in the field of 40" x 40"; ``distance``,
+        ``core_radius``, ``half_light_radius``, ``age`` (masked where they had none), ``fe_h``,
+        ``mass_to_light`` with its error, from the literature; ``pidoc_distance``, ``pidoc_age``,
+        ``pidoc_mass_to_light``, ``pidoc_log_mass`` (log10 of Msun in the field), predicted.
+
+    Notes
+    -----
+    Its age of NGC 7006 is not in VandenBerg et al. (2013), which it refers to.
+    """
+    return _packaged('chardin2021_table3.ecsv')
+
+
+@lru_cache(maxsize=8)
+def _stored(filename):
+    with as_file(files('pidoc') / 'data' / filename) as path:
+        table = QTable.read(path, format='ascii.ecsv')
+    for name in table.colnames:
+        if table[name].dtype.kind == 'U' and hasattr(table[name], 'filled'):
+            # a text that is blank is a blank text
+            table[name] = table[name].filled('')
+    return _with_position(table)
+
+
+def _packaged(filename):
+    return _stored(filename).copy()
+
+
+def _with_position(table):
+    """The table with ``ra`` and ``dec`` [deg, ICRS] put together to ``position``."""
+    if 'ra' in table.colnames:
+        index = table.colnames.index('ra')
+        position = SkyCoord(table['ra'], table['dec'])
+        table.remove_columns(['ra', 'dec'])
+        table.add_column(position, index=index, name='position')
+    return table
+
+
+# -- parsers of the files as they are published -----------------------------------------------------
+
+
+def read_harris(filename):
+    """Read Harris's file as he publishes it (``mwgc.dat``), edition 2010.
+
+    Fields are cut out by their place in the line: rows are ragged, and blanks are missing values.
+
+    Parameters
+    ----------
+    filename : path-like
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        As of `harris`.
+
+    Raises
+    ------
+    ValueError
+        If the three parts are not there, differ in their clusters, or a field does not hold what it should.
+    """
+    return _with_position(QTable(_harris_columns(Path(filename))))
+
+
+def _harris_columns(path):
+    """The table with ra and dec in degrees, as it is packaged."""
+    parts = _harris_parts(path)
+    table = Table({'name': [line[_NAME].strip() for line in parts[0]]})
+    for fields, lines in zip(_PARTS, parts, strict=True):
+        for name, start, end, kind in fields:
+            texts = [line[start:end].strip() for line in lines]
+            table[name] = _column(texts, kind, name, table['name'], path)
+            if name in _ZERO_IS_BLANK:
+                table[name].mask |= table[name] == 0.0
+            if name in _DESCRIPTIONS:
+                table[name].description = _DESCRIPTIONS[name]
+    table.meta = {'edition': 'December 2010',
+                  'reference': 'Harris 1996, AJ 112, 1487 (2010 edition), '
+                               'http://physwww.mcmaster.ca/~harris/Databases.html'}
+    return table
+
+
+def _harris_parts(path):
+    """The rows of the three parts: those that begin with a name, after a line of column heads."""
+    parts, rows = [], None
+    for line in path.read_text(encoding='latin-1').expandtabs().splitlines():
+        if re.match(r'\s+ID\s{2,}', line):
+            rows = []
+            parts.append(rows)
+        elif line.startswith('___'):
+            rows = None
+        elif rows is not None and line.strip():
+            # padded, so that a line that ends early has blank fields
+            rows.append(line.ljust(110))
+    names = [[line[_NAME].strip() for line in rows] for rows in parts]
+    if len(parts) != 3 or not names[0]:
+        raise ValueError(f"{path} is not Harris's catalogue: it must have three parts, received {len(parts)}")
+    for number, other in enumerate(names[1:], start=2):
+        if other != names[0]:
+            wrong = sorted(set(other) ^ set(names[0])) or ['their order']
+            raise ValueError(f'{path}: part {number} must have the clusters of part 1, differs in {wrong[0]}')
+    return parts
+
+
+def _column(texts, kind, name, clusters, path):
+    """A column of one field: blank means masked."""
+    if kind is str:
+        return texts
+    values = np.zeros(len(texts))
+    for row, text in enumerate(texts):
+        if not text:
+            continue
+        try:
+            if isinstance(kind, str):
+                values[row] = _sexagesimal(text) * (15.0 if kind == 'hms' else 1.0)
+            else:
+                values[row] = float(text)
+        except ValueError:
+            raise ValueError(f'{path}: {name} of {clusters[row]} must be a number, '
+                             f'received {text!r}') from None
+    unit = u.deg if isinstance(kind, str) else kind
+    blank = [not text or values[row] != values[row] for row, text in enumerate(texts)]
+    if name in ('ra', 'dec') and any(blank):
+        raise ValueError(f'{path}: {clusters[blank.index(True)]} must have a position, received none')
+    if name in ('ra', 'dec'):
+        return Column(values, unit=unit)
+    return MaskedColumn(np.where(blank, 0.0, values), mask=blank, unit=None if unit == u.one else unit)
+
+
+def _sexagesimal(text):
+    """Whole units of '-26 34 57.4'; the sign also counts for -00."""
+    first, *rest = text.split()
+    value = sum(float(part) / 60.0**power for power, part in enumerate([first.lstrip('+-'), *rest]))
+    if len(rest) != 2 or any(not 0.0 <= float(part) < 60.0 for part in rest):
+        raise ValueError(text)
+    return -value if first.startswith('-') else value
+
+
+def read_baumgardt(filename):
+    """Read the combined table of Baumgardt & Hilker as they publish it (2019).
+
+    Rows are ragged where errors are missing; fields are cut out by their place in the line.
+
+    Parameters
+    ----------
+    filename : path-like
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        As of `baumgardt`.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or a field does not hold what it should.
+    """
+    return _with_position(QTable(_baumgardt_columns(Path(filename))))
+
+
+def _baumgardt_columns(path):
+    lines = [line.ljust(220) for line in path.read_text(encoding='latin-1').splitlines() if line.strip()]
+    if len(lines) < 3 or lines[0].split()[:3] != ['Cluster', 'RA', 'DEC']:
+        raise ValueError(f'{path} is not the table of Baumgardt & Hilker: its first line must begin with '
+                         f'Cluster RA DEC, received {lines[0].strip()[:40] if lines else "nothing"!r}')
+    lines = lines[2:]
+    table = Table({'name': [line[:13].strip() for line in lines]})
+    for name, start, end, unit in _BAUMGARDT:
+        texts = [line[start:end].strip() for line in lines]
+        # a number that is not inside its field would be cut in two
+        for row, line in enumerate(lines):
+            if line[start - 1] != ' ' or line[end:end + 1].strip():
+                raise ValueError(f'{path}: {name} of {table["name"][row]} must stand in characters '
+                                 f'{start + 1} to {end}, received {line[start - 1:end + 1]!r}')
+        table[name] = _column(texts, unit, name, table['name'], path)
+    table.meta = {'edition': '2019',
+                  'reference': 'Baumgardt & Hilker 2018, MNRAS 478, 1520; Baumgardt, Hilker, Sollima & '
+                               'Bellini 2019, MNRAS 482, 5138'}
+    return table
+
+
+def read_vandenberg(filename):
+    """Read table 2 of VandenBerg et al. (2013) from comma-separated values, without a head.
+
+    Parameters
+    ----------
+    filename : path-like
+        NGC number, other name, [Fe/H], age, its error, method, figure, range of ages, and five that are
+        not kept.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        As of `vandenberg`.
+
+    Raises
+    ------
+    ValueError
+        If a row has another number of fields, or a field does not hold what it should.
+    """
+    return QTable(_vandenberg_columns(Path(filename)))
+
+
+def _vandenberg_columns(path):
+    rows = [line.split(',') for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+    for row in rows:
+        if len(row) != 13:
+            raise ValueError(f'{path}: a row must have 13 fields, received {len(row)}: {",".join(row)[:40]}')
+    names = [f'NGC {row[0]}' if row[0] else _spaced(row[1]) for row in rows]
+    table = Table({'name': names, 'other_name': [_spaced(row[1]) if row[0] else '' for row in rows]})
+    ranges = [row[7].split('--') if row[7] else ['', ''] for row in rows]
+    for name, texts, unit in (
+            ('fe_h', [row[2] for row in rows], u.one), ('age', [row[3] for row in rows], u.Gyr),
+            ('age_error', [row[4] for row in rows], u.Gyr), ('youngest', [ages[0] for ages in ranges], u.Gyr),
+            ('oldest', [ages[-1] for ages in ranges], u.Gyr)):
+        table[name] = _column(texts, unit, name, names, path)
+    table.add_column([row[5] for row in rows], index=5, name='method')
+    table.meta = {'reference': 'VandenBerg, Brogaard, Leaman & Casagrande 2013, ApJ 775, 134, table 2'}
+    return table
+
+
+def _spaced(name):
+    """'M53' as 'M 53', 'Pal12' as 'Pal 12'; '47Tuc' as '47 Tuc'."""
+    return re.sub(r'^([A-Za-z]+)(\d+)$|^(\d+)([A-Za-z]+)$',
+                  lambda match: ' '.join(part for part in match.groups() if part), name)
+
+
+# -- the edition of 1997, from VizieR ---------------------------------------------------------------
+
+
+def harris1997(*, cache=True):
+    """Harris's catalogue, edition of May 1997, fetched from VizieR (VII/202) through astroquery.
+
+    VizieR has no later edition. Use `harris` unless you need this one.
+
+    Parameters
+    ----------
+    cache : bool, optional
+        Whether astroquery may answer from its cache, which holds replies for a week.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        147 rows with the columns of `harris` as far as that edition has them; ``meta['edition']`` is
+        'May 1997 (VizieR VII/202)'.
+
+    Raises
+    ------
+    ConnectionError
+        If VizieR does not answer.
+    ValueError
+        If it answers with something else.
+    """
+    import requests
+    from astroquery import cache_conf
+    from astroquery.exceptions import TableParseError
+    from astroquery.vizier import Vizier
+
+    # on an instance, because the defaults leave out columns and stop after 50 rows
+    vizier = Vizier(columns=['**'], row_limit=-1)
+    try:
+        with cache_conf.set_temp('cache_active', cache and cache_conf.cache_active):
+            tables = vizier.get_catalogs(_HARRIS_1997)
+    except (requests.RequestException, TimeoutError) as error:
+        raise ConnectionError(f'VizieR does not answer: {error}') from error
+    except TableParseError as error:
+        raise ValueError(f'VizieR must answer with a VOTable, received something else: {error}') from error
+    # None for what is no table at all, as a page of HTML
+    if not tables:
+        raise ValueError(f'VizieR must answer with the table {_HARRIS_1997}, received no table')
+    return _with_position(QTable(_harris1997_columns(tables[0], 'VizieR')))
+
+
+def read_harris1997(filename):
+    """Read the edition of 1997 from a file that VizieR has sent.
+
+    Parameters
+    ----------
+    filename : path-like
+        A VOTable if it ends in .xml or .vot, else tab-separated values.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        As of `harris1997`.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    path = Path(filename)
+    if path.suffix in ('.xml', '.vot'):
+        table = Table.read(path, format='votable')
+    else:
+        lines = [line for line in path.read_text(encoding='utf-8').splitlines()
+                 if line.strip() and not line.startswith('#')]
+        # under the names: units, and a line of dashes
+        rows = [line.split('\t') for line in (lines[:1] + lines[3:])]
+        for number, row in enumerate(rows):
+            if len(row) != len(rows[0]):
+                raise ValueError(f'{path}: row {number} must have {len(rows[0])} fields, received {len(row)}')
+        table = Table({name: values for name, *values in zip(*rows, strict=True)})
+    return _with_position(QTable(_harris1997_columns(table, path)))
+
+
+def _harris1997_columns(source, where):
+    keys = {re.sub(r'[^a-z0-9]', '', name.lower()): name for name in source.colnames}
+    missing = [name for name in ('ID', 'RAJ2000', 'DEJ2000', 'Rsun', 'MVt') if name.lower() not in keys]
+    if missing:
+        raise ValueError(f'{where} must have the columns of {_HARRIS_1997}, {", ".join(missing)} not found')
+
+    def texts(key):
+        column = source[keys[key]]
+        mask = np.ma.getmaskarray(column)
+        return ['' if hidden or str(value) == 'nan' else str(value).strip()
+                for value, hidden in zip(column, mask, strict=True)]
+
+    names = texts('id')
+    table = Table({'name': names, 'other_name': texts('name') if 'name' in keys else [''] * len(names)})
+    for name, key, kind in (('ra', 'raj2000', 'hms'), ('dec', 'dej2000', 'dms')):
+        table[name] = _column(texts(key), kind, name, names, where)
+    for key, (name, unit) in _VIZIER.items():
+        if key in keys:
+            table[name] = _column(texts(key), unit, name, names, where)
+    table.meta = {'edition': 'May 1997 (VizieR VII/202)',
+                  'reference': 'Harris 1996, AJ 112, 1487 (1997 edition)'}
+    return table
+
+
+# -- one table, found by name -----------------------------------------------------------------------
+
+
+# Names that are in none of the tables, or written in another way there.
+_ALIASES = {
+    'NGC 104': ('47 Tucanae',), 'NGC 5139': ('Omega Centauri',), 'Pal 14': ('Arp 1',), 'Pal 4': ('UGC 6268',),
+    'NGC 6205': ('Hercules Cluster',), 'Crater': ('Laevens 1',),
+    '1636-283': ('ESO 452-SC11', 'ESO 452-11'), 'ESO-SC06': ('ESO 280-SC06', 'ESO 280-06'),
+    '2MS-GC01': ('2MASS-GC01',), '2MS-GC02': ('2MASS-GC02',), 'GLIMPSE01': ('GLIMPSE-C01',),
+    'GLIMPSE02': ('GLIMPSE-C02',), 'Lynga 7': ('BH 184',), 'Djorg 2': ('ESO 456-SC38',),
+}
+# Words of which each is said in several ways.
+_WORDS = {
+    'palomar': 'pal', 'messier': 'm', 'terzan': 'ter', 'djorgovski': 'djor', 'djorg': 'djor',
+    'ruprecht': 'rup', 'koposov': 'ko', 'kop': 'ko', 'arpmadore': 'am', 'tonantzintla': 'ton',
+    'lil': 'liller', 'whi': 'whiting', 'eri': 'eridanus', 'pyx': 'pyxis', 'hauteprovence': 'hp',
+}
+
+
+def _key(name):
+    """A name without what people write in different ways: case, blanks, accents, leading zeros."""
+    plain = unicodedata.normalize('NFKD', name.strip().lower().replace('ω', 'omega'))
+    plain = re.sub(r'[^a-z0-9]', '', plain.encode('ascii', 'ignore').decode())
+    match = re.fullmatch(r'([a-z]+)0*(\d.*)', plain)
+    if match:
+        plain = _WORDS.get(match[1], match[1]) + match[2]
+    return plain
+
+
+@lru_cache(maxsize=1)
+def _index():
+    """The table of all clusters, and key of a name -> row."""
+    base, ages, models = harris(), vandenberg(), baumgardt()
+    names = list(base['name'])
+    rows = {}
+    for row, (name, other) in enumerate(zip(base['name'], base['other_name'], strict=True)):
+        for word in (name, other, *_ALIASES.get(name, ())):
+            if word:
+                rows[_key(word)] = row
+    where = []
+    for name in models['name']:
+        row = rows.get(_key(name))
+        if row is None:
+            row = len(names)
+            names.append(str(name))
+            for word in (name, *_ALIASES.get(name, ())):
+                rows[_key(word)] = row
+        where.append(row)
+    number = len(names)
+    table = QTable({'name': names})
+    table['other_name'] = [*base['other_name'], *[''] * (number - len(base))]
+    last = [where.index(row) for row in range(len(base), number)]
+    ra, dec = (np.concatenate([getattr(base['position'], axis).deg,
+                               getattr(models['position'][last], axis).deg]) for axis in ('ra', 'dec'))
+    table['position'] = SkyCoord(Longitude(ra, u.deg), Latitude(dec, u.deg))
+    first = np.arange(len(base))
+    for name in ('distance', 'distance_modulus', 'reddening', 'fe_h', 'v_total', 'm_v', 'concentration',
+                 'core_radius', 'half_light_radius'):
+        table[name] = _spread(base[name], first, number)
+    table['luminosity'] = 10.0 ** (0.4 * (SOLAR_MV - table['m_v'].to_value(u.mag))) * u.Lsun
+    aged = [rows[_key(name)] for name in ages['name']]
+    for name in ('age', 'age_error'):
+        table[name] = _spread(ages[name], aged, number)
+    for name in ('mass', 'mass_error', 'mass_to_light', 'mass_to_light_error', 'half_mass_radius', 'distance',
+                 'core_radius', 'half_light_radius'):
+        new = f'model_{name}' if name in table.colnames else name
+        table[new] = _spread(models[name], where, number)
+    table.meta = {'sources': {
+        'age': ages.meta['reference'],
+        'mass, mass_to_light, half_mass_radius, model_': models.meta['reference'],
+        'the others': base.meta['reference']}}
+    return table, rows
+
+
+def _spread(column, rows, number):
+    """A column put into given rows of a longer one; masked elsewhere."""
+    unit = getattr(column, 'unit', None) or u.one
+    values, mask = np.zeros(number), np.ones(number, dtype=bool)
+    hidden = getattr(column, 'mask', False)
+    plain = column.filled(0.0) if hasattr(column, 'filled') else column
+    values[rows] = np.asarray(getattr(plain, 'unmasked', plain), dtype=float)
+    mask[rows] = hidden
+    return Masked(values, mask=mask) * unit
+
+
+def clusters():
+    """All clusters of Harris (2010) with ages and masses from the other catalogues; and those he lacks.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        ``name``, ``other_name``, ``position``, ``distance``, ``reddening``, ``fe_h``, ``v_total``, ``m_v``,
+        ``core_radius``, ``half_light_radius`` [arcmin] and others from Harris (2010); ``luminosity`` in V,
+        from ``m_v``; ``age`` from VandenBerg et al. (2013); ``mass``, ``mass_to_light``, ``half_mass_radius``
+        and ``model_distance``, ``model_core_radius``, ``model_half_light_radius`` [pc] from Baumgardt &
+        Hilker. Masked where a catalogue has no value.
+    """
+    return _index()[0].copy()
+
+
+def cluster(name):
+    """The row of `clusters` of a cluster, by any of its names.
+
+    Parameters
+    ----------
+    name : str
+        As NGC 5466, ngc5466, M 53, Messier 53, Pal 11, Palomar 11, omega Cen ...
+
+    Returns
+    -------
+    `~astropy.table.Row`
+
+    Raises
+    ------
+    TypeError
+        If ``name`` is no text.
+    ValueError
+        If no cluster is called so.
+
+    Examples
+    --------
+    >>> from pidoc.catalogs import cluster
+    >>> row = cluster('M 53')
+    >>> print(row['name'], row['distance'], row['age'])
+    NGC 5024 17.9 kpc 12.25 Gyr
+    """
+    if not isinstance(name, str):
+        raise TypeError(f'name must be a text, received {name!r}')
+    table, rows = _index()
+    row = rows.get(_key(name))
+    if row is None:
+        near = difflib.get_close_matches(_key(name), rows, n=3, cutoff=0.7)
+        near = list(dict.fromkeys(table['name'][rows[key]] for key in near))
+        hint = f': did you mean {" or ".join(near)}' if near else ''
+        raise ValueError('name must be that of a globular cluster in the catalogues, '
+                         f'received {name!r}{hint}')
+    return table.copy()[row]
+
+
+def paper_selection(*, luminosity=1e5 * u.Lsun, nearest=10 * u.kpc, farthest=100 * u.kpc,
+                    declination=-30 * u.deg):
+    """Clusters by the rule of Chardin & Bianchini (2021, section 5), applied to Harris (2010).
+
+    Parameters
+    ----------
+    luminosity : `~astropy.units.Quantity`, optional
+        Clusters are less luminous in V than this; the Sun's M_V is `pidoc.units.SOLAR_MV`.
+    nearest, farthest : `~astropy.units.Quantity`, optional
+        Limits of the distance, which themselves are in.
+    declination : `~astropy.units.Quantity`, optional
+        Clusters are north of this.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        Those rows of `clusters`.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If a limit has another unit, is not finite, or excludes everything.
+
+    Notes
+    -----
+    The rule does not give the 17 clusters of the paper's Table 3: see the page Catalogues.
+    """
+    light = to_value(luminosity, u.Lsun, 'luminosity', positive=True)
+    near = to_value(nearest, u.kpc, 'nearest', non_negative=True)
+    far = to_value(farthest, u.kpc, 'farthest', positive=True)
+    south = to_value(declination, u.deg, 'declination')
+    if near > far:
+        raise ValueError(f'nearest must not be larger than farthest, received {nearest} and {farthest}')
+    table = clusters()
+    distance = table['distance'].filled(-1 * u.kpc).to_value(u.kpc)
+    bright = table['luminosity'].filled(np.inf * u.Lsun).to_value(u.Lsun)
+    chosen = (bright < light) & (distance >= near) & (distance <= far) & (table['position'].dec.deg > south)
+    return table[chosen]

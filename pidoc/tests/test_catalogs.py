@@ -1,0 +1,509 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Catalogues: known rows, the files as they are published, names, the paper's selection."""
+
+import http.server
+import io
+import os
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import Galactic, SkyCoord
+from astropy.io.votable.tree import Field, Resource, TableElement, VOTableFile
+from astropy.table import QTable
+
+import pidoc
+from pidoc import catalogs
+
+
+def shared(name):
+    """A file of the catalogues that are not part of the package, or a skip."""
+    beside = Path(pidoc.__file__).resolve().parents[2] / 'shared' / 'data'
+    path = Path(os.environ.get('PIDOC_SHARED_DATA', beside)) / 'catalogs' / name
+    if not path.exists():
+        pytest.skip(f'{name} is not here: it is not part of the package')
+    return path
+
+
+def blank(value):
+    """Whether a value of a table is masked."""
+    return bool(getattr(value, 'mask', False))
+
+
+def assert_same(first, second):
+    assert first.colnames == second.colnames
+    for name in first.colnames:
+        if name == 'position':
+            assert first[name].separation(second[name]).max() < 0.01 * u.arcsec
+            continue
+        a, b = first[name], second[name]
+        np.testing.assert_array_equal(np.asarray(getattr(a, 'mask', False) | np.zeros(len(a), bool)),
+                                      np.asarray(getattr(b, 'mask', False) | np.zeros(len(b), bool)), name)
+        if getattr(a, 'unit', None) is not None:
+            assert a.unit == b.unit, name
+            a, b = a.value, b.value
+        hidden = getattr(a, 'mask', np.zeros(len(a), bool))
+        assert np.all(np.asarray(a)[~hidden] == np.asarray(b)[~hidden]), name
+
+
+class TestHarris:
+    def test_rows_are_what_the_file_says(self):
+        table = catalogs.harris()
+        assert len(table) == len(set(table['name'])) == 157
+        rows = {row['name']: row for row in table}
+        row = rows['NGC 5466']
+        assert row['position'].separation(SkyCoord('14h05m27.29s +28d32m04.0s')) < 0.01 * u.arcsec
+        assert row['distance'] == 16.0 * u.kpc
+        assert row['reddening'] == 0.0 * u.mag and not blank(row['reddening'])
+        assert row['fe_h'] == -1.98
+        assert row['core_radius'] == 1.43 * u.arcmin
+        assert row['half_light_radius'] == 2.30 * u.arcmin
+        assert row['concentration'] == 1.04
+        assert row['velocity_dispersion'] == 1.7 * u.km / u.s
+        assert blank(row['u_b'])
+        assert row['b_v'] == 0.67 * u.mag
+
+    def test_blanks_do_not_shift_what_follows(self):
+        rows = {row['name']: row for row in catalogs.harris()}
+        # no dispersion: v_LSR and c are six blanks apart
+        assert rows['Whiting 1']['concentration'] == 0.55
+        assert blank(rows['Whiting 1']['velocity_dispersion'])
+        # only the very end of the line is there
+        assert rows['Ko 2']['log_half_mass_relaxation_time'] == 7.70
+        assert blank(rows['Ko 2']['log_core_relaxation_time'])
+        assert blank(rows['Ko 2']['radial_velocity'])
+        # the line ends after the velocities
+        assert rows['Pyxis']['v_lsr'] == 20.7 * u.km / u.s
+        assert blank(rows['Pyxis']['half_light_radius'])
+        # [Fe/H] is blank, its weight is not
+        assert blank(rows['Ko 2']['fe_h'])
+        assert rows['Ko 2']['fe_h_weight'] == 0
+        assert rows['Ko 2']['reddening'] == 0.08 * u.mag
+        # a blank radius in the middle; a relaxation time of 0.00 is none
+        assert blank(rows['Liller 1']['half_light_radius'])
+        assert rows['Liller 1']['central_surface_brightness'] == 24.00 * u.mag / u.arcsec**2
+        assert blank(rows['Liller 1']['log_half_mass_relaxation_time'])
+
+    def test_negative_zero_degrees(self):
+        rows = {row['name']: row for row in catalogs.harris()}
+        assert rows['Pal 5']['position'].dec.deg == pytest.approx(-(6 / 60 + 41.8 / 3600), abs=1e-5)
+
+    def test_columns_belong_together(self):
+        """Independent relations between columns hold in every row, so none is shifted."""
+        table = catalogs.harris()
+        galactic = table['position'].transform_to(Galactic())
+        place = SkyCoord(l=table['l'], b=table['b'], frame='galactic')
+        # Galactic coordinates have two decimals; two entries of the source are older than the positions
+        apart = galactic.separation(place).arcmin
+        assert table['name'][apart > 1.2].tolist() == ['Whiting 1', 'Pal 15']
+        assert apart.max() < 14.0
+        # M_V,t = V_t - (m-M)V
+        difference = (table['v_total'] - table['distance_modulus'] - table['m_v']).value
+        assert np.nanmax(np.abs(difference.filled(0.0))) < 0.016
+        # |Z| = R sin b
+        height = table['distance'] * np.sin(table['b'])
+        assert np.abs((height - table['z']).value).max() < 0.11
+        # a core is not larger than the half-light radius by much, c is log(r_t / r_c) between 0.5 and 3
+        assert 0.5 <= table['concentration'].min() and table['concentration'].max() < 3.0
+
+    def test_extinction_ratio_is_that_of_the_distances(self):
+        table = catalogs.harris()
+        modulus = table['distance_modulus'] - catalogs.EXTINCTION_RATIO * table['reddening']
+        distance = 10.0 ** (0.2 * modulus.value - 2.0)
+        ratio = distance / table['distance'].value
+        assert np.abs(ratio - 1.0).max() < 0.02
+
+    def test_a_copy_is_given(self):
+        catalogs.harris()['distance'][:] = 0.0 * u.kpc
+        assert catalogs.harris()['distance'].min() > 2.0 * u.kpc
+
+    def test_reading_the_published_file_gives_the_packaged_table(self):
+        assert_same(catalogs.read_harris(shared('mwgc_harris2010.dat')), catalogs.harris())
+
+
+HEAD = ('   ID        Name           RA   DEC         L       B     R_Sun  R_gc    X     Y     Z\n\n'
+        ' NGC 104    47 Tuc       00 24 05.67  -72 04 52.6   305.89  -44.89    4.5   7.4   1.9  -2.6  -3.1\n'
+        '________\n')
+MIDDLE = ('   ID       [Fe/H] wt  E(B-V) V_HB (m-M)V V_t   M_V,t   U-B   B-V   V-R   V-I  spt   ellip\n\n'
+          ' NGC 104     -0.72 10   0.04 14.06 13.37  3.95  -9.42   0.37  0.88  0.53  1.14  G4    0.09\n'
+          '________\n')
+END = ('    ID         v_r   +/-    v_LSR    sig_v  +/-    c        r_c   r_h    mu_V   rho_0 lg(tc) '
+       'lg(th)\n\n'
+       ' NGC 104      -18.0   0.1   -26.7    11.0   0.3   2.07      0.36  3.17   14.38   4.88   7.84  9.55\n'
+       '________\n')
+
+
+class TestHarrisFile:
+    def write(self, tmp_path, text):
+        path = tmp_path / 'mwgc.dat'
+        path.write_text(text)
+        return path
+
+    def test_one_row(self, tmp_path):
+        table = catalogs.read_harris(self.write(tmp_path, HEAD + MIDDLE + END))
+        assert table['other_name'].tolist() == ['47 Tuc']
+        assert table['half_light_radius'][0] == 3.17 * u.arcmin
+        assert table.meta['edition'] == 'December 2010'
+
+    def test_a_part_is_missing(self, tmp_path):
+        with pytest.raises(ValueError, match='must have three parts, received 2'):
+            catalogs.read_harris(self.write(tmp_path, HEAD + MIDDLE))
+
+    def test_something_else(self, tmp_path):
+        with pytest.raises(ValueError, match="is not Harris's catalogue"):
+            catalogs.read_harris(self.write(tmp_path, 'hello\n'))
+
+    def test_parts_differ(self, tmp_path):
+        with pytest.raises(ValueError, match='part 3 must have the clusters of part 1, differs in NGC 10'):
+            catalogs.read_harris(self.write(tmp_path, HEAD + MIDDLE + END.replace('NGC 104', 'NGC 107')))
+
+    def test_a_shifted_row(self, tmp_path):
+        shifted = MIDDLE.replace('     -0.72 10', '   -0.72 10  ')
+        with pytest.raises(ValueError, match="fe_h of NGC 104 must be a number, received '.72 1'"):
+            catalogs.read_harris(self.write(tmp_path, HEAD + shifted + END))
+
+    def test_a_bad_angle(self, tmp_path):
+        with pytest.raises(ValueError, match="ra of NGC 104 must be a number, received '00 74 05.67'"):
+            catalogs.read_harris(self.write(tmp_path, HEAD.replace('00 24', '00 74') + MIDDLE + END))
+
+    def test_no_position(self, tmp_path):
+        head = HEAD.replace('00 24 05.67', ' ' * 11)
+        with pytest.raises(ValueError, match='NGC 104 must have a position, received none'):
+            catalogs.read_harris(self.write(tmp_path, head + MIDDLE + END))
+
+
+class TestBaumgardt:
+    def test_rows(self):
+        table = catalogs.baumgardt()
+        assert len(table) == 154
+        rows = {row['name']: row for row in table}
+        row = rows['NGC 5053']
+        assert row['mass'] == 5.65e4 * u.Msun and row['mass_error'] == 1.33e4 * u.Msun
+        assert row['mass_to_light'] == 1.66 * u.Msun / u.Lsun
+        assert row['half_light_radius'] == 13.41 * u.pc and row['half_mass_radius'] == 19.01 * u.pc
+        # errors that are blank
+        row = rows['Ter 2']
+        assert row['mass'] == 3.32e4 * u.Msun and blank(row['mass_error'])
+        assert row['v_total'] == 14.3 * u.mag
+        assert row['mass_to_light'] == 1.8 * u.Msun / u.Lsun and blank(row['mass_to_light_error'])
+        assert row['core_radius'] == 0.08 * u.pc and row['anisotropy_half_mass'] == -0.11
+        # and the one value that is nan
+        assert blank(rows['NGC 2419']['log_half_mass_surface_density'])
+
+    def test_radii_are_in_order(self):
+        table = catalogs.baumgardt()
+        light, mass, edge = (table[f'{name}_radius'].value for name in ('half_light', 'half_mass', 'tidal'))
+        # omega Centauri's 3.50 pc is a slip of the source
+        assert table['name'][~(light < mass)].tolist() == ['NGC 5139']
+        assert np.all(mass < edge)
+
+    def test_the_published_file_gives_the_packaged_table(self):
+        path = shared('baumgardt_2019_combined_table.txt')
+        assert_same(catalogs.read_baumgardt(path), catalogs.baumgardt())
+
+    def test_beside_the_paper_of_2018(self):
+        """Masses of VizieR's table of Baumgardt & Hilker (2018) agree: a shifted row would not."""
+        lines = [line.split('\t') for line in shared('bh2018_mass.tsv').read_text().splitlines()
+                 if line and not line.startswith('#')]
+        head = lines[0]
+        found = []
+        for line in lines[3:]:
+            row = catalogs.cluster(line[head.index('Cluster')])
+            found.append(row['mass'].to_value(u.Msun) / float(line[head.index('Mass')]))
+        # not the same models; half agree to 15 per cent
+        assert len(found) > 100
+        assert np.median(np.abs(np.log(found))) < 0.15
+
+    @pytest.mark.parametrize(('text', 'message'), [
+        ('', "must begin with Cluster RA DEC, received 'nothing'"),
+        (' Cluster RA DEC\n units\n', 'is not the table of Baumgardt'),
+        (' Cluster RA DEC\n units\nNGC 104          6.02363  -72.08128    4.43\n',
+         'ra of NGC 104 must stand in characters 15 to 23')])
+    def test_something_else(self, tmp_path, text, message):
+        path = tmp_path / 'table.txt'
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            catalogs.read_baumgardt(path)
+
+
+class TestVandenberg:
+    def test_rows(self):
+        table = catalogs.vandenberg()
+        assert len(table) == 55
+        rows = {row['name']: row for row in table}
+        row = rows['NGC 5466']
+        assert row['age'] == 12.5 * u.Gyr and row['age_error'] == 0.25 * u.Gyr and row['method'] == 'V'
+        assert row['youngest'] == 12.25 * u.Gyr and row['oldest'] == 12.5 * u.Gyr
+        assert rows['NGC 4590']['youngest'] == rows['NGC 4590']['oldest'] == 12.0 * u.Gyr
+        assert blank(rows['NGC 288']['youngest']) and rows['NGC 288']['age'] == 11.5 * u.Gyr
+        assert rows['NGC 5024']['other_name'] == 'M 53'
+        assert rows['Pal 12']['age'] == 9.0 * u.Gyr
+
+    def test_the_published_file_gives_the_packaged_table(self):
+        assert_same(catalogs.read_vandenberg(shared('vandenberg_2013_table2.csv')), catalogs.vandenberg())
+
+    def test_ragged_rows_are_refused(self, tmp_path):
+        path = tmp_path / 'table.csv'
+        path.write_text('104,47Tuc,-0.76,11.75\n')
+        with pytest.raises(ValueError, match='a row must have 13 fields, received 4: 104'):
+            catalogs.read_vandenberg(path)
+
+    def test_the_ages_belong_to_the_clusters(self):
+        """M_V and the Galactocentric distance of that paper, not kept, are Harris's (2010)."""
+        for line in shared('vandenberg_2013_table2.csv').read_text().splitlines():
+            fields = line.split(',')
+            row = catalogs.cluster(f'NGC {fields[0]}' if fields[0] else fields[1])
+            assert float(row['m_v'].value) == pytest.approx(float(fields[10]), abs=0.09)
+
+
+# -- the edition of 1997 ----------------------------------------------------------------------------
+
+OLD = (('ID', 'Name', 'RAJ2000', 'DEJ2000', 'Rsun', 'E(B-V)', '(m-M)V', 'MVt', '[Fe/H]', 'c', 'Rc', 'Rh'),
+       ('NGC 104', '47 Tuc', '00 24 05.2', '-72 04 51', 4.3, 0.05, 13.32, -9.37, -0.76, 2.04, 0.37, 2.79),
+       ('Pal 1', '', '03 33 23.0', '+79 34 50', 9.7, 0.15, 15.40, -1.88, -0.80, 1.50, 0.32, 0.48),
+       ('Made up', '', '05 00 00.0', '-00 30 00', 20.0, 0.1, np.nan, -5.0, np.nan, np.nan, np.nan, np.nan))
+
+
+def votable(rows=OLD):
+    """What VizieR sends: names with brackets, other identifiers, nan for what is missing."""
+    tree = VOTableFile()
+    resource = Resource(name='VII/202')
+    tree.resources.append(resource)
+    table = TableElement(tree, name='VII/202/catalog', ID='VII_202_catalog')
+    resource.tables.append(table)
+    for name, value in zip(rows[0], rows[1], strict=True):
+        kind = {'datatype': 'char', 'arraysize': '*'} if isinstance(value, str) else {'datatype': 'float'}
+        table.fields.append(Field(tree, name=name, ID=re.sub(r'\W', '_', name), **kind))
+    table.create_arrays(len(rows) - 1)
+    for row, values in enumerate(rows[1:]):
+        table.array[row] = tuple(values)
+    stream = io.BytesIO()
+    tree.to_xml(stream)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def vizier(monkeypatch, tmp_path):
+    """A server in VizieR's place: it answers with its attribute ``body``; ``asked`` are the requests."""
+    from astroquery.vizier import VizierClass
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.server.asked.append(self.rfile.read(int(self.headers['Content-Length'])).decode())
+            self.send_response(200)
+            self.send_header('Content-Length', str(len(self.server.body)))
+            self.end_headers()
+            self.wfile.write(self.server.body)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server.asked, server.body = [], votable()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setattr(VizierClass, '_server_to_url',
+                        lambda self, return_type='votable': f'http://127.0.0.1:{server.server_port}/{return_type}')
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.filterwarnings('default')
+class Test1997:
+    def test_what_is_asked_and_read(self, vizier):
+        table = catalogs.harris1997(cache=False)
+        assert '-source=VII/202' in vizier.asked[0]
+        # all rows and all columns: the defaults stop at 50 and leave out Rh
+        assert '-out.max=unlimited' in vizier.asked[0]
+        assert '-out.all' in vizier.asked[0]
+        assert table.meta['edition'] == 'May 1997 (VizieR VII/202)'
+        assert len(table) == 3
+        assert table['position'][0].separation(SkyCoord('00h24m05.2s -72d04m51s')) < 0.01 * u.arcsec
+        assert table['position'][2].dec.deg == pytest.approx(-0.5)
+        assert float(table['distance'][0].to_value(u.kpc)) == pytest.approx(4.3)
+        assert float(table['fe_h'][1]) == pytest.approx(-0.80)
+        assert float(table['half_light_radius'][1].to_value(u.arcmin)) == pytest.approx(0.48)
+        assert blank(table['half_light_radius'][2]) and blank(table['fe_h'][2])
+
+    def test_no_table(self, vizier):
+        vizier.body = b'<?xml version="1.0"?><VOTABLE version="1.4"></VOTABLE>'
+        with pytest.raises(ValueError, match='VizieR must answer with'):
+            catalogs.harris1997(cache=False)
+
+    def test_a_page_of_html(self, vizier):
+        vizier.body = b'<html>down for maintenance</html>'
+        with pytest.raises(ValueError, match='VizieR must answer with the table VII/202, received no table'):
+            catalogs.harris1997(cache=False)
+
+    def test_damaged(self, vizier):
+        vizier.body = vizier.body[:len(vizier.body) // 2]
+        with pytest.raises(ValueError, match='VizieR must answer with'):
+            catalogs.harris1997(cache=False)
+
+    def test_another_table(self, vizier):
+        vizier.body = votable([row[:3] for row in OLD])
+        with pytest.raises(ValueError, match='must have the columns of VII/202, DEJ2000, Rsun, MVt not'):
+            catalogs.harris1997(cache=False)
+
+    def test_nobody_answers(self, vizier, monkeypatch):
+        from astroquery.vizier import VizierClass
+        # a port that nobody listens to
+        monkeypatch.setattr(VizierClass, '_server_to_url', lambda self, return_type='': 'http://127.0.0.1:9/')
+        with pytest.raises(ConnectionError, match='VizieR does not answer'):
+            catalogs.harris1997(cache=False)
+
+    def test_from_a_file(self, tmp_path):
+        path = tmp_path / 'reply.xml'
+        path.write_bytes(votable())
+        assert catalogs.read_harris1997(path)['name'].tolist() == ['NGC 104', 'Pal 1', 'Made up']
+
+    def test_the_recorded_reply(self):
+        table = catalogs.read_harris1997(shared('harris_vii202_catalog.tsv'))
+        assert len(table) == 147
+        rows = {row['name']: row for row in table}
+        # the 1997 edition, not that of 2010: 17.0 against 16.0 kpc and so on
+        assert rows['NGC 288']['distance'] == 8.1 * u.kpc
+        assert catalogs.cluster('NGC 288')['distance'] == 8.9 * u.kpc
+        assert blank(rows['Pal 1']['u_b']) and rows['Pal 1']['b_v'] == 0.96 * u.mag
+        difference = (table['v_total'] - table['distance_modulus'] - table['m_v']).value
+        assert np.abs(difference.filled(0.0)).max() < 0.02
+
+    def test_ragged_rows_are_refused(self, tmp_path):
+        path = tmp_path / 'reply.tsv'
+        path.write_text('#\nID\tRAJ2000\n\t "h:m:s"\n---\t---\nNGC 104\n')
+        with pytest.raises(ValueError, match='row 1 must have 2 fields, received 1'):
+            catalogs.read_harris1997(path)
+
+    @pytest.mark.remote_data
+    def test_the_live_service(self):
+        table = catalogs.harris1997(cache=False)
+        assert len(table) == 147
+        assert table['half_light_radius'].mask.sum() > 0
+
+
+# -- one table ----------------------------------------------------------------------------------------
+
+
+class TestCluster:
+    @pytest.mark.parametrize(('names', 'expected'), [
+        (('NGC 5466', 'ngc5466', 'NGC_5466', ' NGC  5466 ', 'NGC 05466'), 'NGC 5466'),
+        (('M 53', 'M53', 'Messier 53', 'm 053', 'NGC 5024'), 'NGC 5024'),
+        (('Pal 11', 'Palomar 11', 'PAL11'), 'Pal 11'),
+        (('omega Cen', 'ω Cen', 'Omega Centauri'), 'NGC 5139'),
+        (('47 Tuc', '47 Tucanae'), 'NGC 104'),
+        (('Ter 2', 'Terzan 2', 'HP 3'), 'Terzan 2'),
+        (('Djorg 1', 'Djor 1', 'Djorgovski 1'), 'Djorg 1'),
+        (('ESO 452-SC11', 'ESO452-SC11', '1636-283'), '1636-283'),
+        (('ESO280-SC06', 'ESO 280-SC06', 'ESO-SC06'), 'ESO-SC06'),
+        (('2MASS-GC01', '2MS-GC01'), '2MS-GC01'),
+        (('IC 1276', 'Pal 7'), 'IC 1276'),
+        (('Koposov 1', 'Ko 1'), 'Ko 1'),
+        (('Rup 106', 'Ruprecht 106'), 'Rup 106'),
+        (('Lyngå 7', 'BH184', 'BH 184'), 'Lynga 7'),
+        (('Crater', 'Laevens 1'), 'Crater')])
+    def test_names(self, names, expected):
+        assert {str(catalogs.cluster(name)['name']) for name in names} == {expected}
+
+    def test_every_name_leads_to_its_own_cluster(self):
+        for table in (catalogs.harris(), catalogs.baumgardt()):
+            for row in table:
+                found = catalogs.cluster(row['name'])
+                # Terzan 1 of Harris is 42" off, the others are at most 7"
+                assert found['position'].separation(row['position']) < 45 * u.arcsec
+        for row in catalogs.harris():
+            if row['other_name']:
+                assert catalogs.cluster(row['other_name'])['name'] == row['name']
+
+    def test_catalogues_meet(self):
+        row = catalogs.cluster('NGC 5053')
+        assert row['distance'] == 17.4 * u.kpc and row['model_distance'] == 17.2 * u.kpc
+        assert row['age'] == 12.25 * u.Gyr
+        assert row['mass_to_light'] == 1.66 * u.Msun / u.Lsun
+        assert row['half_light_radius'] == 2.61 * u.arcmin and row['model_half_light_radius'] == 13.41 * u.pc
+
+    def test_luminosity(self):
+        # M_V = -6.98: 10^(0.4 (4.83 + 6.98))
+        light = catalogs.cluster('NGC 5466')['luminosity'].to_value(u.Lsun)
+        assert float(light) == pytest.approx(52966.3, rel=1e-5)
+
+    def test_what_harris_lacks(self):
+        table = catalogs.clusters()
+        assert isinstance(table, QTable)
+        assert len(table) == 159
+        assert table['name'][157:].tolist() == ['Crater', 'FSR 1716']
+        row = catalogs.cluster('Crater')
+        assert blank(row['distance']) and blank(row['luminosity']) and row['model_distance'] == 145 * u.kpc
+        assert row['position'].ra.deg == pytest.approx(174.0675)
+        assert (~table['age'].mask).sum() == 55
+        assert (~table['mass'].mask).sum() == 154
+
+    def test_unknown_names(self):
+        with pytest.raises(ValueError, match="received 'NGC 5467': did you mean .*NGC 5466"):
+            catalogs.cluster('NGC 5467')
+        with pytest.raises(ValueError, match="received 'the Moon'$"):
+            catalogs.cluster('the Moon')
+        with pytest.raises(TypeError, match='name must be a text, received 5466'):
+            catalogs.cluster(5466)
+
+
+class TestPaper:
+    def test_table_3(self):
+        table = catalogs.paper_table()
+        assert len(table) == 17
+        assert table['name'][0] == 'NGC 5053' and table['name'][-1] == 'NGC 6229'
+        # sorted by the luminosity in the field, as printed
+        assert np.all(np.diff(table['field_luminosity'].value) > 0)
+        # M/L times the luminosity in the field is the mass in the field, so no row of it is shifted
+        mass = np.log10(table['pidoc_mass_to_light'].value * table['field_luminosity'].value)
+        off = np.abs(mass - table['pidoc_log_mass'])
+        # those whose printed distance changes the luminosity by more than rounding
+        assert np.sum(off < 0.02) >= 15
+
+    def test_its_literature_is_in_the_catalogues(self):
+        for row in catalogs.paper_table():
+            found = catalogs.cluster(row['name'])
+            for name in ('distance', 'core_radius', 'half_light_radius'):
+                assert found[name] == row[name]
+            assert found['fe_h'] == row['fe_h']
+            if row['name'] == 'NGC 7006':
+                assert not blank(row['age']) and blank(found['age'])
+            else:
+                assert blank(row['age']) == blank(found['age'])
+                assert blank(row['age']) or found['age'] == row['age']
+
+    def test_what_the_rule_selects(self):
+        rule = set(catalogs.paper_selection()['name'])
+        paper = set(catalogs.paper_table()['name'])
+        assert len(rule) == 25
+        assert rule & paper == {'NGC 4147', 'NGC 4590', 'NGC 5053', 'NGC 5466', 'NGC 6981', 'NGC 7492',
+                                'Pal 11'}
+        rows = {name: catalogs.cluster(name) for name in paper - rule}
+        near = {name for name, row in rows.items() if row['distance'] < 10 * u.kpc}
+        bright = {name for name, row in rows.items() if row['luminosity'] >= 1e5 * u.Lsun}
+        assert near == {'NGC 6638', 'NGC 7099'}
+        assert bright | near == set(rows) and not bright & near
+        # the brightest of them, and one that misses by rounding
+        assert max(bright, key=lambda name: rows[name]['luminosity']) == 'NGC 5024'
+        assert float(rows['NGC 7006']['luminosity'].to_value(u.Lsun)) == pytest.approx(1e5, rel=1e-9)
+
+    def test_limits(self):
+        every = catalogs.paper_selection(luminosity=1e9 * u.Lsun, nearest=0 * u.kpc, farthest=1 * u.Mpc,
+                                         declination=-90 * u.deg)
+        # Harris has no luminosity of one
+        assert set(catalogs.harris()['name']) - set(every['name']) == {'GLIMPSE02'}
+        assert len(catalogs.paper_selection(declination=0 * u.deg)) == sum(
+            catalogs.paper_selection()['position'].dec.deg > 0)
+
+    @pytest.mark.parametrize(('options', 'error', 'message'), [
+        ({'luminosity': 0 * u.Lsun}, ValueError, 'luminosity must be positive, received 0'),
+        ({'luminosity': 1e5}, TypeError, 'luminosity must be an astropy Quantity in solLum'),
+        ({'nearest': 50 * u.kpc, 'farthest': 20 * u.kpc}, ValueError, 'nearest must not be larger than far'),
+        ({'declination': 3 * u.kpc}, u.UnitConversionError, 'declination must have a unit that converts')])
+    def test_bad_limits(self, options, error, message):
+        with pytest.raises(error, match=message):
+            catalogs.paper_selection(**options)
