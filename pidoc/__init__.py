@@ -11,8 +11,18 @@ The modules, each of which imports only from those above it:
 ``snapshot``            `Snapshot`: the stars of a cluster at one age
 ``mock``                `observe` a snapshot: images of its light and of its mass
 ``catalogs``            what is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper
+``image_units``         calibration: from what pixels hold to apparent V flux
+``image_input``         images as they come: files, CCDData, arrays
+``image_sky``           centre, background, seeing
+``image_grid``          the grid of the networks, and how light gets there
+``image``               `prepare` any image of a cluster
+``networks``            the two networks of the paper
+``losses``              the perceptual loss
 ``profiles``            profiles of mass and M/L about a centre on the sky
-``evaluation``          scores of what a model says against the truth, the paper's beside them
+``domain``              is an image inside the training domain, and if not, in what?
+``scores``              Eqs. 1, 2 and 4 and Table 2: predicted against true, streamed
+``baselines``           null predictors, and the shot-noise floor
+``evaluation``          `evaluate` a model: all scores in one `Report`, the paper's beside them
 ``plotting``            figures
 ``simulation.stellar``  mass, luminosity, radius and type of a star at an age
 ``foreign``             snapshots that other codes have written
@@ -23,6 +33,8 @@ The modules, each of which imports only from those above it:
 ``simulation.ledger``   the energy ledger
 ``simulation.evolve``   the time loop
 ``simulation.run``      folders, checkpoints, many models
+``recipe``              `Recipe`: what a training set is made of
+``training_set``        `TrainingSet`: many mock observations on disk
 ``scripts``             one thin ``main`` per command
 ======================  ==========================================================================
 

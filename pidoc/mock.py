@@ -9,6 +9,7 @@ pixel, not per area on the sky. Chardin & Bianchini (2021) train on its logarith
 import math
 import warnings
 import weakref
+from collections import namedtuple
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral, Real
@@ -29,7 +30,8 @@ from pidoc.photometry import apparent_flux, band_luminosity, BANDS
 from pidoc.snapshot import Snapshot, write_hdus
 from pidoc.units import to_value
 
-__all__ = ['APPARENT_FLUX', 'Conditions', 'MASS_PER_PIXEL', 'Mock', 'observe']
+__all__ = ['APPARENT_FLUX', 'Conditions', 'MASS_PER_PIXEL', 'Mock', 'mock_header', 'observe',
+           'star_light']
 
 APPARENT_FLUX = u.Lsun / u.kpc**2
 """Unit of the light map: F = L / (4 pi d^2), per pixel."""
@@ -565,6 +567,61 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, field_of_view=40.0 * u
                 sharp=CCDData(sharp, unit=APPARENT_FLUX, wcs=wcs) if keep_sharp else None)
 
 
+def star_light(snapshot, *, band='V', correction='reed1998', metallicity=None):
+    """Luminosities of the stars of a snapshot in a band, worked out once.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    band, correction, metallicity
+        As for `observe`.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+        In Lsun of the band, a new array each time.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the snapshot lacks what is needed.
+    """
+    return _prepare(snapshot).light(snapshot, band, correction, metallicity).copy() * u.Lsun
+
+
+def mock_header(n_pixels, pixel_scale, *, shift, simulation, age, distance, seeing, band, correction,
+                smoothing, oversampling, rotation, view, seed, conditions=None):
+    """Header and world coordinates of a mock with the default PSF whose maps were kept without them.
+
+    Parameters
+    ----------
+    n_pixels, pixel_scale : int, float
+        To a side of the field; arcsec.
+    shift, simulation, age, distance, seeing, band, correction, smoothing, oversampling, rotation, seed
+        What `observe` was told, as plain numbers in arcsec, Gyr, kpc and degrees.
+    view : array-like of 3
+        Direction of the observer, NaN where it was drawn.
+    conditions : Conditions, optional
+
+    Returns
+    -------
+    meta : dict
+        As ``light.meta`` of a `Mock`.
+    wcs : `~astropy.wcs.WCS`
+    """
+    frame = _Frame(n_pixels, n_pixels, pixel_scale, oversampling, 0, 0)
+    drawn = any(math.isnan(value) for value in view)
+    header = {
+        'SIMUL': simulation, 'AGE': float(age), 'DISTANCE': float(distance), 'BAND': band,
+        'BCORR': correction, 'SMOOTH': float(smoothing), 'SHIFTX': float(shift[0]), 'SHIFTY': float(shift[1]),
+        'SHIFTBY': 'given', 'ROTANGLE': float(rotation), 'ROTBY': 'given',
+        'VIEWBY': 'random' if drawn else 'given', 'MOCKSEED': seed}
+    if not drawn:
+        header.update(zip(('VIEWX', 'VIEWY', 'VIEWZ'), _direction(view, None)[0]))
+    kernel = _Named('Moffat', float(seeing))
+    return _meta(header, frame, kernel, conditions), _wcs(frame, None, shift)
+
+
 def _given_light(luminosities, number):
     value = to_value(luminosities, u.Lsun, 'luminosities', non_negative=True)
     if np.shape(value) != (number,):
@@ -1000,6 +1057,10 @@ def _transfer(values, side, shape, smoothing):
 
 
 # -- point spread functions -----------------------------------------------------------------------
+
+
+_Named = namedtuple('_Named', 'name fwhm')
+"""What a header tells of a PSF."""
 
 
 class _Kernel:
