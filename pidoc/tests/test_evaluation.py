@@ -1,0 +1,299 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Evaluation: errors that were put in come out, of every mode, in every table and in the files."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import QTable
+
+from pidoc.evaluation import evaluate
+from pidoc.scores import AGE_EDGES, coverage, TOTAL_MASS_EDGES
+from pidoc.tests.evaluation_helpers import a_set, DISTANCES, Oracle, plummer_snapshot
+
+FEW = {'minimum_pixels': 20, 'minimum_maps': 1}
+
+
+@pytest.fixture(scope='module')
+def maps():
+    return a_set(24)
+
+
+@pytest.fixture(scope='module')
+def training():
+    return a_set(16, split='train', ages=(1.0, 5.0, 9.0, 13.0), seed=100)
+
+
+@pytest.fixture(scope='module')
+def report(maps, training):
+    """Masses a tenth too large, ages 0.3 Gyr too old, distances a tenth too far."""
+    return evaluate(Oracle(maps, factor=1.1, older=0.3, further=1.1), maps, modes=('image', 'distance'),
+                    training=training, snapshots=[plummer_snapshot()], name='tenth', **FEW)
+
+
+def test_what_was_put_in_comes_out(report):
+    for column in ('image', 'distance'):
+        for name in ('pixel', 'pixel_above', 'total_mass', 'mass_to_light'):
+            assert report.score(f'{name}.bins', column) == pytest.approx(100 * 0.1 / 1.1, rel=1e-4)
+            assert report.score(f'{name}.bins_true', column) == pytest.approx(10, rel=1e-4)
+            assert report.score(f'{name}.minimum', column) == pytest.approx(100 * 0.1 / 1.1, rel=1e-4)
+        for name in ('pixel', 'total_mass', 'total_mass_own', 'mass_to_light_own'):
+            assert report.score(f'{name}.sample', column) == pytest.approx(100 * 0.1 / 1.1, rel=1e-4)
+        assert report.score('age.bins', column) == pytest.approx(0.3)
+        assert report.score('distance.mean', column) == pytest.approx(0.1 * np.mean(DISTANCES))
+        assert 0 < report.score('time', column) < 1000
+        assert report.score('age.r_squared', column) == pytest.approx(
+            1 - 24 * 0.09 / np.sum((np.repeat([1, 5, 11], 8) - 17 / 3) ** 2))
+
+
+def test_the_papers_numbers_stand_beside(report):
+    assert report.score('pixel.bins', 'paper') == 27.4
+    assert np.isnan(report.score('pixel.sample', 'paper'))
+    assert report.tables['scores'].colnames == [
+        'score', 'text', 'unit', 'section', 'paper', 'image', 'distance', 'constant_ml',
+        'constant_ml_distance', 'mean_profile', 'floor']
+    with pytest.raises(KeyError, match="no score 'beauty' of 'image'"):
+        report.score('beauty', 'image')
+    with pytest.raises(KeyError, match="no score 'pixel.bins' of 'text'"):
+        report.score('pixel.bins', 'text')
+
+
+def test_nulls_are_worse_than_an_oracle(report, maps, training):
+    for null in ('constant_ml', 'constant_ml_distance', 'mean_profile'):
+        assert report.score('pixel.bins', null) > 20
+        # every training age is one of 1, 5, 9, 13, the median 7
+        assert report.score('age.sample', null) == pytest.approx(np.mean(np.abs(7 - np.array([1, 5, 11]))))
+    assert report.score('distance.mean', 'constant_ml_distance') == pytest.approx((30 + 15 + 15 + 35) / 4)
+    assert np.isnan(report.score('distance.mean', 'constant_ml'))
+    assert np.isnan(report.score('time', 'constant_ml'))
+    ratio = np.exp(np.mean(np.log((training.table['mass'] / training.table['luminosity']).value)))
+    found = ratio * maps.table['luminosity'].value
+    expected = np.mean(np.abs(found - maps.table['mass'].value) / found)
+    assert report.score('total_mass.sample', 'constant_ml') == pytest.approx(100 * expected, rel=1e-4)
+
+
+def test_the_floor_stands_beside(report):
+    assert 2 < report.score('pixel_above.bins', 'floor') < 15
+    assert report.score('total_mass.sample', 'floor') < 3
+    assert np.isnan(report.score('age.bins', 'floor'))
+
+
+def test_coverage_of_everything(report, maps):
+    table = report.tables['coverage']
+    names = ('log_mass', 'log_total_mass', 'log_mass_to_light', 'age', 'log_distance')
+    assert len(table) == 2 * len(names) * 5
+    # ln 1.1 = 0.0953 is inside 0.1, 0.3 Gyr is not
+    for row in table:
+        inside = 0 if row['quantity'] == 'age' else 100
+        assert row['share_68'].value == inside
+        if row['quantity'] == 'log_mass':
+            assert np.isnan(row['share_95'])
+        else:
+            assert row['share_95'].value == inside and row['n'] == (24 if row['group'] == 'all' else 6)
+    found = maps._mass * 1.1
+    counted = table['n'][(table['quantity'] == 'log_mass') & (table['group'] == 'all')]
+    assert list(counted) == [np.count_nonzero((found >= 0.01) & (found <= 10))] * 2
+
+
+def test_coverage_by_distance_is_that_of_the_function(maps):
+    class Noisy(Oracle):
+        def estimate(self, light, **options):
+            guess = super().estimate(light, **options)
+            rng = np.random.default_rng(1)
+            interval = guess.scalars['age']
+            interval.value[:] += rng.normal(0, 0.1, len(light))
+            return guess
+
+    report = evaluate(Noisy(maps), maps, **FEW)
+    row = report.maps['image']
+    expected = coverage(row['age'].value, row['age_half_68'], row['age_half_95'], row['true_age'].value,
+                        distance=row['true_distance'].value)
+    table = report.tables['coverage']
+    found = table[table['quantity'] == 'age']
+    assert 30 < found['share_68'][0].value < 95
+    np.testing.assert_array_equal(found['share_68'].value, expected['share_68'].value)
+    assert list(found['group']) == ['all', '15 kpc', '30 kpc', '60 kpc', '80 kpc']
+
+
+def test_table_2_of_the_report(report):
+    table = report.tables['distances']
+    assert list(table['mode']) == ['image'] * 4 + ['distance'] * 4
+    np.testing.assert_allclose(table['mean'][:4].to_value(u.kpc), 1.1 * np.array(DISTANCES))
+    error = table['mean_absolute_error'].to_value(u.kpc)
+    np.testing.assert_allclose(error[4:], 0.1 * np.array(DISTANCES))
+    np.testing.assert_allclose(table['paper_mean_absolute_error'][:4].to_value(u.kpc), [5.6, 7.4, 6.5, 6.0])
+
+
+def test_bias_and_groups(report):
+    bias = report.tables['bias']
+    for row in bias[bias['mode'] == 'image']:
+        known = {'age': [0.3] * 3, 'distance': [4.625, 1.5, 8.0]}
+        expected = known.get(row['quantity'], [np.log10(1.1)] * 3)
+        found = [row['all'], row['lowest_tenth'], row['highest_tenth']]
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    groups = report.tables['groups']
+    image = groups[groups['mode'] == 'image']
+    # one simulation and one number of stars: no groups of those
+    assert list(image['group']) == ['15 kpc', '30 kpc', '60 kpc', '80 kpc', '1-4 Gyr', '4-8 Gyr', '8-12 Gyr']
+    np.testing.assert_allclose(image['mass_error'].to_value(u.percent), 100 * 0.1 / 1.1, rtol=1e-4)
+    np.testing.assert_allclose(image['age_bias'].to_value(u.Gyr), 0.3)
+    np.testing.assert_allclose(image['distance_error'][:4].to_value(u.kpc), 0.1 * np.array(DISTANCES))
+
+
+def test_errors_by_number_of_stars(maps):
+    both = a_set(8)
+    both.table['n_stars'][4:] = 9000
+    both.table['simulation'] = ['one'] * 4 + ['two'] * 4
+    both.table['age'][0] = 0.01 * u.Gyr
+    groups = evaluate(Oracle(both, factor=2), both, **FEW).tables['groups']
+    names = list(groups['group'][groups['by'] == 'n_stars'])
+    assert names == ['4000 stars', '9000 stars']
+    assert list(groups['group'][groups['by'] == 'simulation']) == ['one', 'two']
+    assert '0-0.1 Gyr' in list(groups['group'])
+    np.testing.assert_allclose(groups['mass_error'].value, 50, rtol=1e-4)
+
+
+def test_the_bins_are_the_papers_where_they_fit(report, maps):
+    low = report.tables['age_image']
+    np.testing.assert_allclose(low['low'], AGE_EDGES[:-1])
+    heavy = a_set(4)
+    heavy.table['mass'] *= 1000
+    table = evaluate(Oracle(heavy), heavy, **FEW).tables['total_mass_image']
+    assert len(table) == 19 and table['low'][0] > 4 and table['high'][-1] > 5
+    young = a_set(4, n_stars=20000)
+    table = evaluate(Oracle(young), young, **FEW).tables['total_mass_image']
+    np.testing.assert_allclose(table['high'], TOTAL_MASS_EDGES[1:])
+
+
+def test_the_distance_that_is_given(maps):
+    oracle = Oracle(maps)
+    evaluate(oracle, maps, modes=('image', 'distance'), distance_error=0.05, **FEW)
+    (_, no_distance, no_error), (_, distance, error) = oracle.calls
+    assert no_distance is None and no_error is None
+    ratio = distance / maps.table['distance'].value
+    assert 0.02 < np.std(np.log(ratio)) < 0.09
+    np.testing.assert_allclose(error, 0.05 * distance)
+    evaluate(oracle, maps, modes=('distance',), distance_error=0, **FEW)
+    np.testing.assert_array_equal(oracle.calls[-1][1], maps.table['distance'].value)
+
+
+def test_the_seed_decides(maps):
+    given = []
+    for seed in (1, 1, 2):
+        oracle = Oracle(maps)
+        evaluate(oracle, maps, modes=('distance',), seed=seed, **FEW)
+        given.append(oracle.calls[0][1])
+    assert np.all(given[0] == given[1]) and np.all(given[0] != given[2])
+
+
+def test_maps_are_streamed(maps, monkeypatch):
+    """In pieces, to the same result."""
+    from pidoc import evaluation
+
+    whole = evaluate(Oracle(maps, factor=1.1), maps, **FEW)
+    monkeypatch.setattr(evaluation, '_BATCH', 7)
+    maps.asked.clear()
+    pieces = evaluate(Oracle(maps, factor=1.1), maps, **FEW)
+    assert maps.asked == [7, 7, 7, 3]
+    for name in ('pixel.bins', 'pixel.r_squared', 'total_mass.bins', 'age.bins'):
+        assert pieces.score(name, 'image') == pytest.approx(whole.score(name, 'image'))
+
+
+def test_an_estimator_without_distances_or_widths(maps):
+    from pidoc.baselines import Guess
+
+    class MassOnly(Oracle):
+        def estimate(self, light, **options):
+            return Guess(super().estimate(light, **options).mass)
+
+    report = evaluate(MassOnly(maps, factor=1.1), maps, **FEW)
+    assert 'coverage' not in report.tables and 'distances' not in report.tables
+    assert np.isnan(report.score('age.bins', 'image'))
+    assert report.score('total_mass.sample', 'image') == pytest.approx(100 * 0.1 / 1.1, rel=1e-4)
+    groups = report.tables['groups']
+    assert np.all(np.isnan(groups['age_error'])) and np.all(np.isnan(groups['mass_to_light_error']))
+    assert 'Table 2' not in report.to_rst()
+
+
+def test_one_row_a_map(report, maps):
+    table = report.maps['image']
+    assert len(table) == 24
+    np.testing.assert_allclose(table['total_mass'].to_value(u.Msun), 1.1 * maps.table['mass'].value,
+                               rtol=1e-5)
+    np.testing.assert_allclose(table['age'].to_value(u.Gyr), maps.table['age'].value + 0.3)
+    assert table['true_mass_to_light'].unit == u.Msun / u.Lsun and table['true_luminosity'].unit == u.Lsun
+    assert table['distance'].unit == u.kpc and table['mass_to_light_own'].unit == u.Msun / u.Lsun
+
+
+# -- written --------------------------------------------------------------------------------------
+
+
+def test_what_is_written_reads_back(report, tmp_path):
+    report.write(tmp_path / 'new' / 'folder', figures=[('fig5.png', 'Pixels.')])
+    folder = tmp_path / 'new' / 'folder'
+    names = {path.name for path in folder.iterdir()}
+    assert names == {'report.rst', *(f'{name}.ecsv' for name in report.tables), 'maps_image.ecsv',
+                     'maps_distance.ecsv'}
+    scores = QTable.read(folder / 'scores.ecsv')
+    np.testing.assert_array_equal(scores['image'], report.tables['scores']['image'])
+    assert scores.meta['model'] == 'tenth' and scores.meta['minimum_pixels'] == 20
+    bins = QTable.read(folder / 'pixels_by_predicted_image.ecsv')
+    expected = report.tables['pixels_by_predicted_image']['error']
+    np.testing.assert_allclose(bins['error'].to_value('%'), expected.to_value('%'))
+    assert QTable.read(folder / 'maps_image.ecsv')['age'].unit == u.Gyr
+    with pytest.raises(OSError, match=r'report.rst exists: say overwrite=True to replace it'):
+        report.write(folder)
+    (folder / 'report.rst').write_text('old')
+    report.write(folder, overwrite=True)
+    assert 'Scores of tenth' in (folder / 'report.rst').read_text()
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_the_page_is_sound_rst(report):
+    pytest.importorskip('docutils')
+    from docutils.core import publish_doctree
+
+    text = report.to_rst(figures=[('fig5.png', 'Pixels.')])
+    tree = publish_doctree(text, settings_overrides={'halt_level': 2, 'report_level': 2})
+    assert str(tree).count('<table') == 5 and '<figure' in str(tree)
+
+
+def test_the_page_says_the_numbers(report):
+    lines = report.to_rst().splitlines()
+    (line,) = [line for line in lines if line.startswith('pixel mass, all bins, Eq. 2 [%]')]
+    # paper, image, distance, three nulls, the floor
+    assert line.split()[7:10] == ['27.4', '9.09', '9.09'] and len(line.split()) == 7 + 7
+    assert 'tenth' in lines[0] and '24 maps' in lines[3]
+    (line,) = [line for line in lines if line.startswith('pixel mass, mean over pixels, Eq. 2')]
+    assert line.split()[8] == '-'
+
+
+# -- what cannot be -------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_evaluated(maps):
+    with pytest.raises(ValueError, match=r"must be some of 'image' and 'distance', received \('colour',\)"):
+        evaluate(Oracle(maps), maps, modes=('colour',))
+    with pytest.raises(ValueError, match=r"modes must be some of 'image' and 'distance', received \(\)"):
+        evaluate(Oracle(maps), maps, modes=())
+    with pytest.raises(ValueError, match='an evaluation needs at least one map, received none'):
+        evaluate(Oracle(maps), maps.take(slice(0, 0)))
+    with pytest.raises(ValueError, match='distance_error must not be negative, received -0.1'):
+        evaluate(Oracle(maps), maps, distance_error=-0.1)
+
+
+def test_a_silly_estimator(maps):
+    class Silly(Oracle):
+        def estimate(self, light, **options):
+            guess = super().estimate(light, **options)
+            return type(guess)(self.change(guess.mass), guess.scalars, guess.log_mass_error)
+
+    silly = Silly(maps)
+    silly.change = lambda mass: mass[:, ::2]
+    with pytest.raises(ValueError, match=r'mass maps of the shape \(24, 160, 160\), received \(24, 80'):
+        evaluate(silly, maps)
+    silly.change = lambda mass: mass * np.nan
+    with pytest.raises(ValueError, match='predicted must be finite, received 614400 values that are not'):
+        evaluate(silly, maps)
+    silly.change = lambda mass: -mass
+    with pytest.raises(ValueError, match='values must not be negative, received -'):
+        evaluate(silly, maps)
