@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import logging
 import math
 import re
 import tomllib
@@ -22,6 +23,8 @@ from pidoc.model_table import field_value
 from pidoc.photometry import BANDS, CORRECTIONS
 
 __all__ = ['Foreign', 'Maps', 'Part', 'Recipe', 'RecipeError', 'Values']
+
+log = logging.getLogger(__name__)
 
 SPLITS = ('train', 'validation', 'test')
 """What the maps of a set are for."""
@@ -527,13 +530,40 @@ class Recipe:
                                   f'{twice[0]!r} twice')
 
     @classmethod
-    def read(cls, source):
-        """Read a recipe, and check all of it.
+    def text(cls, source):
+        """The text of a recipe, comments included.
+
+        Parameters
+        ----------
+        source : path-like
+            As for `read`.
+
+        Returns
+        -------
+        str
+        """
+        return cls._path(source).read_text(encoding='utf-8')
+
+    @classmethod
+    def _path(cls, source):
+        path = Path(source)
+        if path.suffix == '.toml' or path.exists():
+            return path
+        if str(source) not in cls.shipped():
+            raise RecipeError(f'recipe must be a file that ends in .toml or one of '
+                              f'{", ".join(cls.shipped())}, received {str(source)!r}')
+        return _shipped_folder() / f'{source}.toml'
+
+    @classmethod
+    def read(cls, source, *, check=True):
+        """Read a recipe.
 
         Parameters
         ----------
         source : path-like
             A file that ends in .toml, or the name of one that is shipped: see `shipped`.
+        check : bool, optional
+            Also draw its grid of models, and see whether its parts find their simulations.
 
         Returns
         -------
@@ -546,18 +576,15 @@ class Recipe:
         RecipeError
             If it is no TOML, or says something impossible.
         """
-        path = Path(source)
-        if not (path.suffix == '.toml' or path.exists()):
-            if str(source) not in cls.shipped():
-                raise RecipeError(f'recipe must be a file that ends in .toml or one of '
-                                  f'{", ".join(cls.shipped())}, received {str(source)!r}')
-            path = _shipped_folder() / f'{source}.toml'
         try:
-            content = tomllib.loads(path.read_text(encoding='utf-8'))
+            content = tomllib.loads(cls.text(source))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f'{path} is no TOML: {error}') from error
-        recipe = cls(content, source=str(path))
-        recipe.simulations_of_parts()
+            raise RecipeError(f'{source} is no TOML: {error}') from error
+        recipe = cls(content, source=str(source))
+        if check:
+            for test, other in recipe.shared_stars():
+                log.warning('recipe %s: %s of the test set has the same stars as %s, number, masses and '
+                            'seed: another seed makes a fairer test', recipe.name, test, other)
         return recipe
 
     @staticmethod
@@ -629,6 +656,26 @@ class Recipe:
             taken[part.name] = sorted(set(found))
         self._check_disjoint(taken)
         return taken
+
+    def shared_stars(self):
+        """Pairs of models, one in test and one not, that begin with the very same stars.
+
+        Models of one seed, number of stars and mass function may differ in where their stars are, but at each
+        age the few giants that make the light are the same.
+
+        Returns
+        -------
+        list of tuple of str
+            Name of a model in test, and of one in train or validation.
+        """
+        taken = self.simulations_of_parts()
+        sides = {False: set(), True: set()}
+        for part in self.parts:
+            sides['test' in part.splits] |= {name for name in taken[part.name] if name in self.models}
+        stars = {name: (model.seed, model.n_stars, model.imf, *model.mass_limits.value)
+                 for name, (model, _) in self.models.items()}
+        return [(test, other) for test in sorted(sides[True]) for other in sorted(sides[False])
+                if stars[test] == stars[other]]
 
     def _fitting(self, part, pattern, others):
         for group in self._groups:

@@ -1,0 +1,142 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""``pidoc-trainingset``: training sets from the command line."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pidoc import __version__
+from pidoc.scripts.command import HelpFormatter, Parser, run_command
+
+__all__ = ['main']
+
+_EPILOG = """\
+A recipe is a small TOML file, or the name of one that comes with pidoc: --list tells them, --show prints one
+to start from. A build that was stopped goes on when the same command is given again.
+
+examples:
+  pidoc-trainingset --list
+  pidoc-trainingset table1 --simulations runs --simulate -o sets/table1
+  pidoc-trainingset --show default > mine.toml
+  pidoc-trainingset mine.toml --simulations runs -o sets/mine --jobs 8
+  pidoc-trainingset --check -o sets/mine
+"""
+
+
+def main(args=None):
+    """Make the maps of a recipe; the command ``pidoc-trainingset``.
+
+    Parameters
+    ----------
+    args : list of str, optional
+        Arguments, without the name of the command; by default those of the process.
+
+    Returns
+    -------
+    int
+        0 if all went well, 2 for an error (told on one line of the standard error), 130 if interrupted.
+    """
+    parser = _parser()
+    options = parser.parse_args(args)
+    return run_command(parser, options, _work, interrupted='the same command goes on where it stopped')
+
+
+def _parser():
+    parser = Parser(prog='pidoc-trainingset', epilog=_EPILOG, formatter_class=HelpFormatter,
+                    description='Make many mock observations of simulated clusters, for networks to learn '
+                                'from: FITS files with cubes of maps, and a table of how each was made.')
+    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
+    parser.add_argument('recipe', nargs='?', metavar='RECIPE',
+                        help='a TOML file, or the name of a recipe that comes with pidoc')
+    what = parser.add_argument_group('what to do')
+    what.add_argument('-o', '--output', metavar='FOLDER', type=Path, help='folder of the set')
+    what.add_argument('--simulations', metavar='FOLDER', type=Path, help='folder of the folders of the runs')
+    what.add_argument('--simulate', action='store_true',
+                      help='run the simulations of the recipe that are not there yet first')
+    what.add_argument('--check', action='store_true',
+                      help='compare all files of the set with their checksums; without RECIPE, only this')
+    what.add_argument('--list', action='store_true', help='tell the recipes that come with pidoc')
+    what.add_argument('--show', action='store_true', help='print the recipe')
+    how = parser.add_argument_group('how')
+    how.add_argument('--jobs', metavar='N', type=_whole, default=2,
+                     help='how many processes work at the same time (default: 2)')
+    how.add_argument('--scheduler', metavar='ADDRESS',
+                     help='let the workers of this dask scheduler (tcp://...) do the work')
+    how.add_argument('--quiet', action='store_true', help='no progress bar, no summary')
+    how.add_argument('--debug', action='store_true', help='show where an error came from')
+    return parser
+
+
+def _whole(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number above 0, received {text!r}')
+    return int(text)
+
+
+def _work(options):
+    if options.list:
+        _list()
+    elif options.recipe is None and not options.check:
+        raise ValueError('a RECIPE must be given: --list tells those that come with pidoc')
+    elif options.show:
+        _show(options.recipe)
+    elif options.output is None:
+        raise ValueError('the folder of the set must be given: -o FOLDER')
+    elif options.recipe is None:
+        _check(options)
+    else:
+        _build(options)
+
+
+def _list():
+    from pidoc.recipe import Recipe
+
+    for name in Recipe.shipped():
+        print(f'{name:12}  {Recipe.read(name, check=False).description}')
+
+
+def _show(name):
+    from pidoc.recipe import Recipe
+
+    print(Recipe.text(name), end='')
+
+
+def _build(options):
+    from pidoc.recipe import Recipe
+    from pidoc.training_set import simulate, TrainingSet
+
+    if options.simulations is None:
+        raise ValueError('the folder of the simulations must be given: --simulations FOLDER')
+    recipe = Recipe.read(options.recipe)
+    how = {'jobs': options.jobs, 'scheduler': options.scheduler, 'progress': not options.quiet}
+    if options.simulate:
+        simulate(recipe, options.simulations, **how)
+    made = TrainingSet.build(recipe, options.output, simulations=options.simulations, **how)
+    if options.check:
+        made = TrainingSet.read(options.output, check=True)
+    _tell(made, options)
+
+
+def _check(options):
+    from pidoc.training_set import TrainingSet
+
+    _tell(TrainingSet.read(options.output, check=True), options)
+
+
+def _tell(made, options):
+    if options.quiet:
+        return
+    print('split       part               maps  simulations   age [Gyr]     d [kpc]')
+    for part in made.recipe.parts:
+        for split in part.splits:
+            rows = made.table[(made.table['part'] == part.name) & (made.table['split'] == split)]
+            age, distance = rows['age'].value, rows['distance'].value
+            print(f'{split:10}  {part.name:15}  {len(rows):6d}  {len(set(rows["simulation"])):11d}  '
+                  f'{age.min():5.2f}-{age.max():<6.2f} {distance.min():4.0f}-{distance.max():.0f}')
+    size = sum(path.stat().st_size for path in options.output.glob('*.fits'))
+    print(f'\n{len(made)} maps, {size / 1e9:.2f} GB in {options.output}'
+          + (', as they were written' if options.check else ''))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
