@@ -87,7 +87,8 @@ class _ConstantMassToLight:
                    'log_mass_to_light': Interval(np.full(number, math.log(self.ratio)))}
         if not self.told:
             scalars['log_distance'] = Interval(np.log(far))
-        return Guess(light * (self.ratio * 4.0 * math.pi * far[:, None, None] ** 2), scalars)
+        # noise may have left pixels below zero
+        return Guess(np.maximum(light, 0.0) * (self.ratio * 4.0 * math.pi * far[:, None, None] ** 2), scalars)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class _MeanProfile:
         for i, image in enumerate(np.asarray(light, dtype=float)):
             separation, half = _light_frame(image)
             mass[i] = np.interp(separation / half, self.place, self.shape)
-            mass[i] *= total[i] * image.sum() / mass[i].sum()
+            mass[i] *= total[i] * np.maximum(image, 0.0).sum() / mass[i].sum()
         return Guess(mass, {'age': Interval(np.full(number, self.age)),
                             'log_mass_to_light': Interval(np.full(number, math.log(self.ratio)))})
 

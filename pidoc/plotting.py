@@ -1,16 +1,23 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Figures, drawn from tables and other nouns: nothing is computed or read here."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from astropy import units as u
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-__all__ = ['plot_run']
+__all__ = ['plot_comparison', 'plot_distances', 'plot_history', 'plot_maps', 'plot_profiles', 'plot_run']
 
 # Okabe & Ito (2008): told apart by colour-blind readers; the dashes tell them apart in print.
 BLACK, BLUE, VERMILION = '#000000', '#0072B2', '#D55E00'
+_COLOURS = (BLUE, VERMILION, '#009E73', BLACK, '#CC79A7', '#56B4E9', '#E69F00', 'grey')
 _DASHED, _DASH_DOT, _DOTTED = (0, (5, 1.5)), (0, (6, 1.5, 1.2, 1.5)), (0, (1, 1.3))
+_DASHES = ('-', _DASHED, _DASH_DOT, _DOTTED, (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)),
+           (0, (9, 1, 1, 1)))
+_DECADES = 3.5             # that a map shows below its brightest pixel
 #: column of the log, label, colour, dashes, width of the line; one label for a family of radii
 _RADII = (
     ('tidal_radius', 'tidal', 'grey', _DOTTED, 1.5),
@@ -130,3 +137,322 @@ def _set_log_y(axis):
     axis.yaxis.set_major_locator(LogLocator(subs=steps))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
     axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+# -- training -------------------------------------------------------------------------------------
+
+
+def plot_history(history, *, loss='loss', r_squared='r_squared'):
+    """Loss and coefficient of determination against the epoch (Chardin & Bianchini 2021, Fig. 3).
+
+    Parameters
+    ----------
+    history : dict
+        Name -> values, one an epoch, as in ``keras.callbacks.History.history``; a name that begins with
+        ``val_`` is that of the validation set. Or title -> such a dict, for networks side by side.
+    loss, r_squared : str, optional
+        Names of the two. What is not there is not drawn.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+
+    Raises
+    ------
+    ValueError
+        If there is no loss, or a history has lists of unlike lengths.
+
+    Examples
+    --------
+    >>> from pidoc.plotting import plot_history
+    >>> figure = plot_history({'loss': [2.0, 1.0, 0.5], 'val_loss': [2.1, 1.2, 0.9]})
+    >>> [axis.get_xlabel() for axis in figure.axes]
+    ['epoch']
+    """
+    columns = history if history and all(isinstance(v, Mapping) for v in history.values()) else {'': history}
+    for each in columns.values():
+        _check_history(each, loss)
+    both = any(name in each for each in columns.values() for name in (r_squared, f'val_{r_squared}'))
+    figure = Figure(figsize=(4.6 * len(columns) + 0.4, 5.6 if both else 3.6), layout='constrained')
+    axes = figure.subplots(1 + both, len(columns), sharex='col', squeeze=False)
+    for column, (title, each) in zip(axes.T, columns.items(), strict=True):
+        column[0].set_title(title)
+        _draw_epochs(column[0], each, loss)
+        column[0].set_ylabel('loss')
+        if all(np.all(np.asarray(each[name]) > 0.0) for name in (loss, f'val_{loss}') if name in each):
+            column[0].set_yscale('log')
+        column[0].legend(frameon=False)
+        if both:
+            _draw_epochs(column[1], each, r_squared)
+            column[1].set_ylabel(r'$R^2$')
+            column[1].set_ylim(0.0, 1.02)
+            for level in (0.7, 0.8, 0.9):
+                column[1].axhline(level, color='grey', lw=0.8, ls=_DOTTED)
+        column[-1].set_xlabel('epoch')
+    return figure
+
+
+def _check_history(history, loss):
+    if loss not in history:
+        received = ', '.join(map(repr, history)) or 'nothing'
+        raise ValueError(f'a history must have {loss!r}, received {received}')
+    lengths = {len(values) for values in history.values()}
+    if len(lengths) > 1 or lengths == {0}:
+        raise ValueError('a history must have a value for each epoch under every name, received '
+                         f'{min(lengths)} to {max(lengths)}')
+
+
+def _draw_epochs(axis, history, name):
+    for key, colour, dashes, label in ((name, VERMILION, '-', 'training'),
+                                       (f'val_{name}', BLUE, _DASHED, 'validation')):
+        if key in history:
+            _line(axis, np.arange(1, len(history[key]) + 1), np.asarray(history[key], dtype=float), colour,
+                  dashes, label, width=1.6)
+            if len(history[key]) == 1:
+                axis.lines[-1].set_marker('o')
+
+
+# -- maps -----------------------------------------------------------------------------------------
+
+
+def plot_maps(light, true_mass, predicted_mass, *, true_age=None, predicted_age=None, true_distance=None,
+              predicted_distance=None, pixel_scale=0.25 * u.arcsec):
+    """Light, true and predicted mass of some clusters (Chardin & Bianchini 2021, Fig. 4).
+
+    Both rows of masses have one scale. The colours tell brightness alone too.
+
+    Parameters
+    ----------
+    light, true_mass, predicted_mass : `~astropy.units.Quantity`, shape (n, ny, nx)
+    true_age, predicted_age, true_distance, predicted_distance : `~astropy.units.Quantity`, optional
+        Shape (n,); written on the masses.
+    pixel_scale : `~astropy.units.Quantity`, optional
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+
+    Raises
+    ------
+    ValueError
+        If the maps differ in shape, or there are none, or one of them has no positive pixel.
+    """
+    maps = [np.asarray(each.to_value(each.unit), dtype=float) for each in (light, true_mass, predicted_mass)]
+    if maps[0].ndim != 3 or not len(maps[0]) or len({each.shape for each in maps}) > 1:
+        raise ValueError('maps must be three arrays of the same shape (n, ny, nx), received '
+                         f'{", ".join(str(each.shape) for each in maps)}')
+    maps[2] *= predicted_mass.unit.to(true_mass.unit)
+    number, ny, nx = maps[0].shape
+    figure = Figure(figsize=(2.3 * number + 1.6, 6.6), layout='compressed')
+    axes = figure.subplots(3, number, sharex=True, sharey=True, squeeze=False)
+    scale = pixel_scale.to_value(u.arcsec)
+    extent = (-0.5 * nx * scale, 0.5 * nx * scale, -0.5 * ny * scale, 0.5 * ny * scale)
+    mass_norm = _map_norm(maps[1])
+    for row, norm, colours in ((0, _map_norm(maps[0]), 'cividis'), (1, mass_norm, 'viridis'),
+                               (2, mass_norm, 'viridis')):
+        for axis, values in zip(axes[row], maps[row], strict=True):
+            image = axis.imshow(np.maximum(values, norm.vmin), origin='lower', extent=extent, norm=norm,
+                                cmap=colours, interpolation='nearest')
+        if row != 1:
+            unit = light.unit if row == 0 else true_mass.unit
+            label = f'{"light" if row == 0 else "mass"} per pixel [{unit.to_string("latex_inline")}]'
+            figure.colorbar(image, ax=axes[0] if row == 0 else axes[1:], label=label, fraction=0.03)
+    for row, name, age, distance in ((1, 'true', true_age, true_distance),
+                                     (2, 'predicted', predicted_age, predicted_distance)):
+        axes[row, 0].set_ylabel(f'{name} mass\ny [arcsec]')
+        for i, axis in enumerate(axes[row]):
+            axis.text(0.04, 0.95, _what(age, distance, i), transform=axis.transAxes, color='white', va='top',
+                      fontsize='small', bbox={'facecolor': 'black', 'alpha': 0.5, 'lw': 0, 'pad': 1.5})
+    axes[0, 0].set_ylabel('light\ny [arcsec]')
+    for axis in axes[-1]:
+        axis.set_xlabel('x [arcsec]')
+    return figure
+
+
+def _map_norm(values):
+    top = values.max()
+    if not top > 0.0:
+        raise ValueError(f'maps must have positive pixels, received a maximum of {top}')
+    return LogNorm(max(top * 10.0**-_DECADES, values[values > 0.0].min()), top)
+
+
+def _what(age, distance, i):
+    lines = [] if age is None else [f'{age[i].to_value(u.Gyr):.2f} Gyr']
+    return '\n'.join(lines + ([] if distance is None else [f'{distance[i].to_value(u.kpc):.1f} kpc']))
+
+
+# -- predicted against true -----------------------------------------------------------------------
+
+
+def plot_comparison(*comparisons, minimum_count=1):
+    """Predicted against true values: 2D histograms and residuals (Chardin & Bianchini 2021, Figs. 5, 6, 8).
+
+    Below: mean and standard deviation of predicted - true in bins of the true value (the learning error); at
+    the side: in bins of the predicted one (the recovery uncertainty). Residuals of masses are in dex.
+
+    Parameters
+    ----------
+    *comparisons : `~pidoc.scores.Comparison`
+        One a panel, side by side.
+    minimum_count : int, optional
+        Bins with fewer values have no residual drawn.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one has no value in its bins.
+    """
+    if not comparisons:
+        raise ValueError('plot_comparison needs at least one comparison, received none')
+    figure = Figure(figsize=(6.2 * len(comparisons), 5.6), layout='constrained')
+    grid = figure.add_gridspec(2, 2 * len(comparisons), height_ratios=(4, 1),
+                               width_ratios=(1, 4) * len(comparisons))
+    for i, comparison in enumerate(comparisons):
+        if not comparison.counts.any():
+            raise ValueError('a comparison must have values in its bins, received none of '
+                             f'{comparison.label!r}')
+        main = figure.add_subplot(grid[0, 2 * i + 1])
+        side = figure.add_subplot(grid[0, 2 * i], sharey=main)
+        below = figure.add_subplot(grid[1, 2 * i + 1], sharex=main)
+        _draw_histogram(figure, main, comparison)
+        _draw_residuals(side, below, comparison, minimum_count)
+        label, unit = comparison.label, 'dex' if comparison.log else comparison.unit
+        side.set_ylabel(f'predicted {_axis_label(comparison)}')
+        below.set_xlabel(f'true {_axis_label(comparison)}')
+        side.set_xlabel(f'residual [{unit}]')
+        below.set_ylabel(f'residual [{unit}]')
+        main.set_title(label)
+    return figure
+
+
+def _axis_label(comparison):
+    return f'log10 [{comparison.unit}]' if comparison.log else f'[{comparison.unit}]'
+
+
+def _draw_histogram(figure, axis, comparison):
+    edges = comparison.fine_edges
+    counts = np.ma.masked_equal(comparison.counts.T, 0)
+    image = axis.pcolormesh(edges, edges, counts, norm=LogNorm(1, max(2, counts.max())), cmap='cividis',
+                            rasterized=True)
+    figure.colorbar(image, ax=axis, label='number', pad=0.01)
+    axis.plot(edges[[0, -1]], edges[[0, -1]], color=VERMILION, lw=1.2)
+    axis.tick_params(labelbottom=False, labelleft=False)
+    axis.set_xlim(edges[0], edges[-1])
+    axis.set_ylim(edges[0], edges[-1])
+
+
+def _draw_residuals(side, below, comparison, minimum_count):
+    for axis, by in ((side, 'predicted'), (below, 'true')):
+        table = comparison.bins(by=by)
+        shown = table['n'] >= max(minimum_count, 1)
+        place, mean = comparison.centres[shown], np.asarray(table['residual'])[shown]
+        spread = np.asarray(table['standard_deviation'])[shown]
+        if by == 'predicted':
+            axis.fill_betweenx(place, mean - spread, mean + spread, color=BLUE, alpha=0.25, lw=0)
+            axis.plot(mean, place, color=BLUE, marker='.', ms=3)
+            axis.axvline(0.0, color=BLACK, lw=0.8, ls=_DOTTED)
+            axis.xaxis.set_major_locator(MaxNLocator(2, symmetric=True))
+        else:
+            axis.fill_between(place, mean - spread, mean + spread, color=BLUE, alpha=0.25, lw=0)
+            axis.plot(place, mean, color=BLUE, marker='.', ms=3)
+            axis.axhline(0.0, color=BLACK, lw=0.8, ls=_DOTTED)
+
+
+# -- profiles -------------------------------------------------------------------------------------
+
+
+def plot_profiles(true_mass, predicted_mass, true_ratio, predicted_ratio, *, labels=None):
+    """Profiles of mass and M/L, true and predicted, and their ratio (Chardin & Bianchini 2021, Fig. 7).
+
+    Parameters
+    ----------
+    true_mass, predicted_mass : sequence of `~astropy.table.QTable`
+        From `pidoc.profiles.mass_profile`, one a cluster.
+    true_ratio, predicted_ratio : sequence of `~astropy.table.QTable`
+        From `pidoc.profiles.mass_to_light_profile`.
+    labels : sequence of str, optional
+        Of the clusters.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+
+    Raises
+    ------
+    ValueError
+        If the sequences differ in length, or there are no clusters or more than eight.
+    """
+    number = len(true_mass)
+    labels = [None] * number if labels is None else labels
+    others = {len(each) for each in (predicted_mass, true_ratio, predicted_ratio, labels)}
+    if not 1 <= number <= len(_COLOURS) or others != {number}:
+        raise ValueError('profiles must be of the same 1 to 8 clusters, received '
+                         f'{number}, {len(predicted_mass)}, {len(true_ratio)} and {len(predicted_ratio)}')
+    figure = Figure(figsize=(9.6, 5.8), layout='constrained')
+    axes = figure.subplots(2, 2, sharex=True, height_ratios=(3, 1))
+    for column, name, unit, pairs in (
+            (axes[:, 0], 'mass', u.Msun, zip(true_mass, predicted_mass, strict=True)),
+            (axes[:, 1], 'mass_to_light', u.Msun / u.Lsun, zip(true_ratio, predicted_ratio, strict=True))):
+        for (true, predicted), colour, label in zip(pairs, _COLOURS[:number], labels, strict=True):
+            place = true['separation'].to_value(u.arcsec)
+            t, p = (each[name].to_value(unit) for each in (true, predicted))
+            column[0].plot(place, t, color=colour, label=label)
+            column[0].plot(place, p, color=colour, ls=_DASHED)
+            share = np.divide(p, t, out=np.full(t.shape, np.nan), where=t > 0.0)
+            column[1].plot(place, share, color=colour)
+        _set_log_y(column[0])
+        column[1].axhline(1.0, color=BLACK, lw=0.8, ls=_DOTTED)
+        column[1].set_ylabel('predicted / true')
+        column[1].set_xlabel('separation [arcsec]')
+    axes[0, 0].set_ylabel(r'mass per pixel [M$_\odot$]')
+    axes[0, 1].set_ylabel(r'$M/L_V$ [M$_\odot$/L$_\odot$]')
+    axes[0, 0].plot([], [], color=BLACK, label='true')
+    axes[0, 0].plot([], [], color=BLACK, ls=_DASHED, label='predicted')
+    axes[0, 0].legend(frameon=False, fontsize='small')
+    return figure
+
+
+# -- distances ------------------------------------------------------------------------------------
+
+
+def plot_distances(predicted, true, *, n_bins=60):
+    """Distribution of the predicted distances at each true one (Chardin & Bianchini 2021, Fig. 9).
+
+    Parameters
+    ----------
+    predicted, true : `~astropy.units.Quantity`, shape (n,)
+    n_bins : int, optional
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there are more than eight different true distances (draw `plot_comparison`
+        then).
+    """
+    predicted, true = predicted.to_value(u.kpc), true.to_value(u.kpc)
+    if predicted.shape != true.shape or predicted.ndim != 1 or not predicted.size:
+        raise ValueError('predicted and true distances must be two lists of the same length, received the '
+                         f'shapes {predicted.shape} and {true.shape}')
+    different = np.unique(true)
+    if different.size > len(_COLOURS):
+        raise ValueError(f'there must be at most 8 different true distances, received {different.size}')
+    figure = Figure(figsize=(6.4, 4.2), layout='constrained')
+    axis = figure.subplots()
+    edges = np.linspace(0.0, 1.05 * max(predicted.max(), true.max()), n_bins + 1)
+    for distance, colour, dashes in zip(different, _COLOURS, _DASHES, strict=False):
+        density, _ = np.histogram(predicted[true == distance], edges, density=True)
+        axis.stairs(density, edges, color=colour, ls=dashes, lw=1.6, label=f'{distance:g} kpc')
+        axis.axvline(distance, color=colour, lw=1.0, ls=dashes)
+    axis.set_xlim(edges[0], edges[-1])
+    axis.set_xlabel('predicted distance [kpc]')
+    axis.set_ylabel('probability density [1/kpc]')
+    axis.legend(frameon=False, title='true distance')
+    return figure

@@ -35,6 +35,8 @@ class StandIn:
             'distance': u.Quantity([mock.distance for mock in mocks]),
             'mass': self._mass.sum(axis=(1, 2), dtype=float) * u.Msun,
             'luminosity': u.Quantity([mock.luminosity for mock in mocks]),
+            'shift_x': [mock.light.meta['SHIFTX'] for mock in mocks] * u.arcsec,
+            'shift_y': [mock.light.meta['SHIFTY'] for mock in mocks] * u.arcsec,
             'n_stars': np.full(len(mocks), n_stars)})
         self.pixel_scale = 0.25 * u.arcsec
         self.asked = []
@@ -42,15 +44,14 @@ class StandIn:
     def __len__(self):
         return len(self.table)
 
-    def take(self, rows):
-        """Of these rows."""
+    def __getitem__(self, rows):
         new = object.__new__(StandIn)
         new._light, new._mass, new.table = self._light[rows], self._mass[rows], self.table[rows]
         new.pixel_scale, new.asked = self.pixel_scale, []
         return new
 
     def split(self, name):
-        return self.take(np.flatnonzero(self.table['split'] == name))
+        return self[np.flatnonzero(self.table['split'] == name)]
 
     def light(self, rows):
         self.asked.append(np.size(rows))

@@ -54,7 +54,7 @@ def test_a_mean_profile(training):
     np.testing.assert_allclose(*totals, rtol=1e-5)
     snapshot = plummer_snapshot(20000, ratio=1.5)
     mock = observe(snapshot, distance=60 * u.kpc)
-    alike = training.take(np.flatnonzero(training.table['distance'] == 60 * u.kpc))
+    alike = training[np.flatnonzero(training.table['distance'] == 60 * u.kpc)]
     (profile,) = fit_nulls(alike)['mean_profile'].estimate(mock.light.data[np.newaxis], distance=[60]).mass
     expected = expected_mass_map(snapshot, distance=60 * u.kpc).value
     inner = expected > 0.02 * expected.max()
@@ -78,8 +78,8 @@ def test_a_mean_profile_goes_with_the_light(training):
 
 def test_the_training_part_needs_maps(training):
     with pytest.raises(ValueError, match='need at least one map of the training part, received none'):
-        fit_nulls(training.take(slice(0, 0)))
-    dark = training.take(slice(0, 2))
+        fit_nulls(training[0:0])
+    dark = training[0:2]
     dark._light = dark._light * 0
     with pytest.raises(ValueError, match='map must be finite, with light in it, received the sum 0.0'):
         fit_nulls(dark)

@@ -276,7 +276,7 @@ def test_what_cannot_be_evaluated(maps):
     with pytest.raises(ValueError, match=r"modes must be some of 'image' and 'distance', received \(\)"):
         evaluate(Oracle(maps), maps, modes=())
     with pytest.raises(ValueError, match='an evaluation needs at least one map, received none'):
-        evaluate(Oracle(maps), maps.take(slice(0, 0)))
+        evaluate(Oracle(maps), maps[0:0])
     with pytest.raises(ValueError, match='distance_error must not be negative, received -0.1'):
         evaluate(Oracle(maps), maps, distance_error=-0.1)
 

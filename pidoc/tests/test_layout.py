@@ -49,6 +49,7 @@ ORDER = (
     'scripts.command',
     'scripts.pidoc_simulate',
     'scripts.pidoc_mock',
+    'scripts.pidoc_evaluate',
     'scripts.pidoc_trainingset',
     'scripts',
 )

@@ -1,0 +1,255 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""``pidoc-evaluate``: scores of a model on a set of mock observations, from the command line."""
+
+import argparse
+import logging
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from pidoc import __version__, Snapshot
+from pidoc.scripts.command import HelpFormatter, Parser, run_command
+
+__all__ = ['main']
+
+log = logging.getLogger(__name__)
+
+_EPILOG = """\
+In FOLDER: report.rst, to be read; each of its tables as .ecsv; a row for each map in maps_<mode>.ecsv;
+figures.
+Beside the scores of the model stand the paper's, those of null predictors fitted on the training part of the
+set, and with --snapshots the shot-noise floor.
+
+examples:
+  pidoc-evaluate models/mine sets/table1 -o scores
+  pidoc-evaluate models/mine sets/table1 --mode both --snapshots runs/MW15/snapshots/*00.fits -o scores
+"""
+_MAIN = ('pixel.bins', 'pixel_above.bins', 'total_mass.bins', 'mass_to_light.bins',
+         'mass_to_light_own.sample', 'age.bins', 'distance.mean', 'time')
+_EXAMPLES = 4
+
+
+def main(args=None):
+    """Evaluate a model; the command ``pidoc-evaluate``.
+
+    Parameters
+    ----------
+    args : list of str, optional
+        Arguments, without the name of the command; by default those of the process.
+
+    Returns
+    -------
+    int
+        0 if all went well, 2 for an error (told on one line of the standard error), 130 if interrupted.
+    """
+    parser = _parser()
+    options = parser.parse_args(args)
+    return run_command(parser, options, _evaluate, interrupted='nothing was written')
+
+
+def _parser():
+    parser = Parser(prog='pidoc-evaluate', epilog=_EPILOG, formatter_class=HelpFormatter,
+                    description='Score a model on mock observations that it was not trained on.')
+    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
+    parser.add_argument('model', metavar='MODEL', type=Path, help='folder of the model')
+    parser.add_argument('set', metavar='SET', type=Path, help='folder of the training set')
+    parser.add_argument('-o', '--output', metavar='FOLDER', type=Path, required=True,
+                        help='where the report goes')
+    parser.add_argument('--split', default='test', help='part of the set (default: test)')
+    parser.add_argument('--mode', choices=('image', 'distance', 'both'), default='image',
+                        help='from the image only, with the distance given, or both (default: image)')
+    parser.add_argument('--maps', metavar='N', type=_count, help='only N maps, evenly through the part')
+    parser.add_argument('--distance-error', metavar='FRACTION', type=_fraction, default=0.02,
+                        help='relative error of the distances that are given (default: 0.02)')
+    parser.add_argument('--snapshots', metavar='FILE', nargs='+', type=Path,
+                        help='snapshots of the simulations of this part, some dozens, for the floor')
+    parser.add_argument('--seed', type=int, default=0, help='of the given distances (default: 0)')
+    parser.add_argument('--no-nulls', action='store_true', help='without null predictors')
+    parser.add_argument('--no-figures', action='store_true', help='tables only')
+    parser.add_argument('--overwrite', action='store_true', help='replace a report that is there')
+    parser.add_argument('--quiet', action='store_true', help='print nothing')
+    parser.add_argument('--debug', action='store_true', help='show where an error came from')
+    return parser
+
+
+def _count(text):
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number, at least 1, received {text!r}')
+    return value
+
+
+def _fraction(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < 1.0:
+        raise argparse.ArgumentTypeError(f'must be at least 0 and below 1, received {text!r}')
+    return value
+
+
+def _evaluate(options):
+    # heavy: the help must not wait for them
+    from pidoc.estimator import Estimator
+    from pidoc.evaluation import evaluate
+    from pidoc.training_set import TrainingSet
+
+    page = options.output / 'report.rst'
+    if page.exists() and not options.overwrite:
+        raise OSError(f'{page} exists: say --overwrite to replace it')
+    everything = TrainingSet.read(options.set)
+    maps = _some(everything.split(options.split), options.maps)
+    training = None if options.no_nulls else _training(everything, options)
+    estimator = Estimator.load(options.model)
+    modes = ('image', 'distance') if options.mode == 'both' else (options.mode,)
+    snapshots = None if options.snapshots is None else map(Snapshot.read, options.snapshots)
+    report = evaluate(estimator, maps, modes=modes, training=training, snapshots=snapshots,
+                      distance_error=options.distance_error, seed=options.seed, name=options.model.name,
+                      progress=False if options.quiet else None)
+    options.output.mkdir(parents=True, exist_ok=True)
+    figures = [] if options.no_figures else _figures(report, estimator, maps, modes, options)
+    report.write(options.output, overwrite=options.overwrite, figures=figures)
+    if not options.quiet:
+        _print_main(report, page)
+
+
+def _some(maps, number):
+    if number is None or number >= len(maps):
+        return maps
+    return maps[np.unique(np.round(np.linspace(0, len(maps) - 1, number)).astype(int))]
+
+
+def _training(everything, options):
+    """The training part; None, and a word about it, if there is none or if it is what is scored."""
+    if options.split == 'train' or 'train' not in set(everything.table['split']):
+        log.warning('no null predictors: the set has no training part besides what is scored')
+        return None
+    return everything.split('train')
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def _figures(report, estimator, maps, modes, options):
+    """Write all figures; returns names and captions."""
+    from pidoc.plotting import plot_comparison
+
+    made = []
+    for mode in modes:
+        said = 'the image only' if mode == 'image' else 'a given distance'
+        found = report.comparisons[mode]
+        panels = [('pixels', ('pixel',), 'True against predicted mass of all pixels, as Fig. 5'),
+                  ('totals', ('total_mass', 'mass_to_light'),
+                   'True against predicted mass in the field and M/L, as Fig. 6'),
+                  ('ages', ('age',), 'True against predicted age, as Fig. 8')]
+        for name, keys, caption in panels:
+            chosen = [found[key] for key in keys if key in found and found[key].counts.any()]
+            if chosen:
+                drawn = plot_comparison(*chosen, minimum_count=5)
+                made.append(_save(drawn, name, mode, said, caption, options))
+        if 'distance' in found:
+            made.append(_save(*_distances(report, mode, found['distance']), mode, said,
+                              'Predicted distances, as Fig. 9', options))
+        made += _examples(estimator, maps, mode, said, options)
+    return made
+
+
+def _save(figure, name, mode, said, caption, options):
+    path = options.output / f'{name}_{mode}.png'
+    temporary = path.with_name(f'.{path.name}')
+    figure.savefig(temporary, format='png', dpi=120)
+    temporary.replace(path)
+    return path.name, f'{caption}; from {said}.'
+
+
+def _distances(report, mode, comparison):
+    from pidoc.plotting import plot_comparison, plot_distances
+
+    table = report.maps[mode]
+    if np.unique(table['true_distance'].value).size <= 8:
+        return plot_distances(table['distance'], table['true_distance']), 'distances'
+    return plot_comparison(comparison, minimum_count=5), 'distances'
+
+
+def _examples(estimator, maps, mode, said, options):
+    """Maps and profiles of some clusters, as Figs. 4 and 7."""
+    from astropy import units as u
+
+    from pidoc.mock import APPARENT_FLUX, MASS_PER_PIXEL
+    from pidoc.plotting import plot_maps, plot_profiles
+    from pidoc.profiles import mass_profile, mass_to_light_profile
+
+    rows = _example_rows(maps.table)
+    light, mass, table = maps.light(rows), maps.mass(rows) * MASS_PER_PIXEL, maps.table[rows]
+    given = {}
+    if mode == 'distance':
+        distance = table['distance'].to_value(u.kpc)
+        given = {'distance': distance, 'distance_error': options.distance_error * distance}
+    estimates = estimator.estimate(light, **given)
+    found, light = np.asarray(estimates.mass) * MASS_PER_PIXEL, light * APPARENT_FLUX
+    told = {'true_age': table['age'], 'true_distance': table['distance']}
+    if 'age' in estimates.scalars:
+        told['predicted_age'] = estimates.scalars['age'].value * u.Gyr
+    if 'log_distance' in estimates.scalars:
+        told['predicted_distance'] = np.exp(estimates.scalars['log_distance'].value) * u.kpc
+    scale = maps.pixel_scale
+    drawn = plot_maps(light, mass, found, pixel_scale=scale, **told)
+    made = [_save(drawn, 'examples', mode, said, 'Light, true mass and predicted mass, as Fig. 4', options)]
+
+    profiles = [[], [], [], []]
+    for i, row in enumerate(table):
+        same = {'pixel_scale': scale, 'centre': _centre(row, scale, light.shape[1:])}
+        for j, each in enumerate((mass[i], found[i])):
+            profiles[j].append(mass_profile(each, **same))
+            profiles[2 + j].append(mass_to_light_profile(each, light[i], distance=row['distance'], **same))
+    labels = [f'{age:.1f} Gyr, {distance:.0f} kpc' for age, distance in
+              zip(table['age'].to_value(u.Gyr), table['distance'].to_value(u.kpc), strict=True)]
+    caption = 'Profiles of mass and M/L of the same clusters, true (solid) and predicted (dashed), as Fig. 7'
+    drawn = plot_profiles(*profiles, labels=labels)
+    return [*made, _save(drawn, 'profiles', mode, said, caption, options)]
+
+
+def _example_rows(table):
+    """One map at each of up to four distances, ages through the range."""
+    distance, age = (np.asarray(table[name].value) for name in ('distance', 'age'))
+    different = np.unique(distance)
+    chosen = different[np.unique(np.round(np.linspace(0, different.size - 1, _EXAMPLES)).astype(int))]
+    ages = np.quantile(age, np.linspace(0.2, 0.95, chosen.size))
+    rows = []
+    for far, wanted in zip(chosen, ages, strict=True):
+        here = np.flatnonzero(distance == far)
+        rows.append(int(here[np.abs(age[here] - wanted).argmin()]))
+    return np.array(rows)
+
+
+def _centre(row, scale, shape):
+    """Of the cluster, in pixels; where the set tells of no shift, the middle."""
+    from astropy import units as u
+
+    middle = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    if 'shift_x' not in row.colnames:
+        return middle
+    step = scale.to_value(u.arcsec)
+    return tuple(place + row[name].to_value(u.arcsec) / step
+                 for place, name in zip(middle, ('shift_x', 'shift_y'), strict=True))
+
+
+def _print_main(report, page):
+    table = report.tables['scores']
+    columns = table.colnames[4:]
+    print(f'{report.meta["maps"]} maps'.ljust(56) + ''.join(f'{name:>22}' for name in columns))
+    for row in table[np.isin(table['score'], _MAIN)]:
+        if np.isfinite([row[name] for name in columns[1:]]).any():
+            numbers = [f'{row[name]:.3g}' if np.isfinite(row[name]) else '-' for name in columns]
+            print(f'{row["text"]} [{row["unit"]}]'.ljust(56) + ''.join(f'{text:>22}' for text in numbers))
+    print(f'the rest is in {page}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

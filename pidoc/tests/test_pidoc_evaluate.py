@@ -1,0 +1,165 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The command ``pidoc-evaluate``: what is typed, what is written."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import QTable, vstack
+
+from pidoc.evaluation import evaluate
+from pidoc.scripts.pidoc_evaluate import main
+from pidoc.tests.evaluation_helpers import a_set, Oracle, plummer_snapshot, StandIn
+
+
+@pytest.fixture(scope='module')
+def everything():
+    """A test part and a training part in one set."""
+    test, train = a_set(12), a_set(8, split='train', seed=100)
+    both = object.__new__(StandIn)
+    both._light, both._mass = (np.concatenate([getattr(part, name) for part in (test, train)])
+                               for name in ('_light', '_mass'))
+    both.table, both.pixel_scale, both.asked = vstack([test.table, train.table]), test.pixel_scale, []
+    return both
+
+
+@pytest.fixture(autouse=True)
+def stand_ins(monkeypatch, everything):
+    """What the two folders hold, in place of files."""
+    found = {'folders': []}
+
+    class Estimator:
+        @classmethod
+        def load(cls, folder):
+            found['folders'].append(folder)
+            found['oracle'] = Oracle(everything, factor=1.1, older=0.3)
+            return found['oracle']
+
+    class TrainingSet:
+        @classmethod
+        def read(cls, folder):
+            found['folders'].append(folder)
+            return found.get('set', everything)
+
+    for name, noun in (('estimator', Estimator), ('training_set', TrainingSet)):
+        module = ModuleType(f'pidoc.{name}')
+        setattr(module, noun.__name__, noun)
+        monkeypatch.setitem(sys.modules, f'pidoc.{name}', module)
+    return found
+
+
+def test_what_is_written_is_what_evaluate_says(tmp_path, everything, stand_ins, capsys):
+    assert main(['models/tenth', 'sets/table1', '-o', str(tmp_path / 'new'), '--mode', 'both',
+                 '--no-figures']) == 0
+    assert stand_ins['folders'] == [Path('sets/table1'), Path('models/tenth')]
+    output, errors = capsys.readouterr()
+    assert errors == ''
+    expected = evaluate(Oracle(everything, factor=1.1, older=0.3), everything.split('test'),
+                        modes=('image', 'distance'), training=everything.split('train'))
+    scores = QTable.read(tmp_path / 'new' / 'scores.ecsv')
+    for name in scores.colnames[4:]:
+        same = scores['score'] != 'time'
+        np.testing.assert_allclose(scores[name][same], expected.tables['scores'][name][same], rtol=1e-12)
+    assert 'floor' not in scores.colnames and 'constant_ml' in scores.colnames
+    lines = output.splitlines()
+    assert lines[0].split()[:4] == ['12', 'maps', 'paper', 'image']
+    assert lines[1].split()[-6:-3] == ['27.4', '9.09', '9.09']
+    assert lines[-1] == f'the rest is in {tmp_path / "new" / "report.rst"}'
+    assert 'Scores of tenth' in (tmp_path / 'new' / 'report.rst').read_text()
+    assert not list((tmp_path / 'new').glob('*.png'))
+
+
+def test_figures(tmp_path):
+    mode = 'distance'
+    assert main(['m', 's', '-o', str(tmp_path), '--mode', mode, '--no-nulls', '--quiet']) == 0
+    text = (tmp_path / 'report.rst').read_text()
+    names = {path.name for path in tmp_path.glob('*.png')}
+    assert names == {f'{name}_{mode}.png' for name in ('pixels', 'totals', 'ages', 'distances', 'examples',
+                                                       'profiles')}
+    for name in names:
+        assert f'.. figure:: {name}' in text
+        assert (tmp_path / name).read_bytes()[:4] == b'\x89PNG'
+    assert 'constant_ml' not in QTable.read(tmp_path / 'scores.ecsv').colnames
+    assert not list(tmp_path.glob('.*'))
+
+
+def test_few_maps(tmp_path, stand_ins):
+    assert main(['m', 's', '-o', str(tmp_path), '--maps', '5', '--no-figures', '--quiet']) == 0
+    assert len(QTable.read(tmp_path / 'maps_image.ecsv')) == 5
+    assert stand_ins['oracle'].calls[0][0] == 5
+    again = ['m', 's', '-o', str(tmp_path), '--maps', '99', '--no-figures', '--quiet', '--overwrite']
+    assert main(again) == 0
+    assert len(QTable.read(tmp_path / 'maps_image.ecsv')) == 12
+
+
+def test_the_error_of_the_distance_and_the_seed(tmp_path, stand_ins):
+    for seed in ('3', '4'):
+        assert main(['m', 's', '-o', str(tmp_path / seed), '--mode', 'distance', '--distance-error', '0.1',
+                     '--seed', seed, '--no-figures', '--quiet']) == 0
+        _, distance, error = stand_ins['oracle'].calls[0]
+        np.testing.assert_allclose(error, 0.1 * distance)
+        stand_ins[seed] = distance
+    assert np.all(stand_ins['3'] != stand_ins['4'])
+
+
+def test_the_floor(tmp_path):
+    for i in range(2):
+        plummer_snapshot(2000, seed=i).write(tmp_path / f'{i}.fits')
+    assert main(['m', 's', '-o', str(tmp_path / 'out'), '--no-figures', '--quiet', '--snapshots',
+                 *(str(tmp_path / f'{i}.fits') for i in range(2))]) == 0
+    table = QTable.read(tmp_path / 'out' / 'scores.ecsv')
+    assert 0 < table['floor'][table['score'] == 'pixel.sample'][0] < 60
+
+
+def test_distances_of_all_kinds(tmp_path, everything, stand_ins):
+    """More than eight: a histogram in place of curves."""
+    many = everything[:]
+    many.table = QTable(everything.table, copy=True)
+    many.table['distance'] = np.linspace(10, 90, len(many)) * u.kpc
+    stand_ins['set'] = many
+    assert main(['m', 's', '-o', str(tmp_path), '--no-nulls', '--quiet']) == 0
+    assert len(list(tmp_path.glob('*_image.png'))) == 6
+    assert (tmp_path / 'distances_image.png').exists()
+
+
+def test_no_training_part(tmp_path, everything, stand_ins, caplog):
+    stand_ins['set'] = everything.split('test')
+    with caplog.at_level(logging.WARNING):
+        assert main(['m', 's', '-o', str(tmp_path), '--no-figures', '--quiet']) == 0
+    assert 'no null predictors: the set has no training part besides what is scored' in caplog.text
+    assert 'constant_ml' not in QTable.read(tmp_path / 'scores.ecsv').colnames
+
+
+def test_nothing_is_replaced(tmp_path, stand_ins, capsys):
+    (tmp_path / 'report.rst').write_text('old')
+    assert main(['m', 's', '-o', str(tmp_path)]) == 2
+    assert 'report.rst exists: say --overwrite to replace it' in capsys.readouterr().err
+    # found out before anything was read
+    assert stand_ins['folders'] == [] and (tmp_path / 'report.rst').read_text() == 'old'
+
+
+@pytest.mark.parametrize(('arguments', 'text'), [
+    (['--maps', '0'], "--maps: must be a whole number, at least 1, received '0'"),
+    (['--maps', 'x'], "--maps: must be a whole number, at least 1, received 'x'"),
+    (['--distance-error', '1'], "--distance-error: must be at least 0 and below 1, received '1'"),
+    (['--distance-error', 'x'], "--distance-error: must be at least 0 and below 1, received 'x'"),
+    (['--mode', 'colour'], "invalid choice: 'colour'")])
+def test_impossible_arguments(arguments, text, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(['m', 's', '-o', 'x', *arguments])
+    assert error.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_help_is_light():
+    code = ('import sys\nfrom pidoc.scripts.pidoc_evaluate import main\n'
+            'try:\n    main(["--help"])\nexcept SystemExit:\n    pass\n'
+            'heavy = "matplotlib", "scipy", "keras", "tensorflow"\n'
+            'print([name for name in heavy if name in sys.modules])')
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert 'MODEL' in result.stdout and result.stdout.splitlines()[-1] == '[]'
