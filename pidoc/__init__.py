@@ -16,14 +16,20 @@ The modules, each of which imports only from those above it:
 ``image_sky``           centre, background, seeing
 ``image_grid``          the grid of the networks, and how light gets there
 ``image``               `prepare` any image of a cluster
-``networks``            the two networks of the paper
-``losses``              the perceptual loss
+``networks``            the two networks of the paper, and ours
+``losses``              the perceptual loss, and the likelihood
 ``profiles``            profiles of mass and M/L about a centre on the sky
 ``domain``              is an image inside the training domain, and if not, in what?
+``scaling``             maps, masses, ages and distances as numbers for networks, and back
+``estimator``           `Estimator`: trained networks, arrays in, calibrated arrays out
+``training``            `train`: from a training set to a model folder
 ``scores``              Eqs. 1, 2 and 4 and Table 2: predicted against true, streamed
 ``baselines``           null predictors, and the shot-noise floor
 ``evaluation``          `evaluate` a model: all scores in one `Report`, the paper's beside them
 ``plotting``            figures
+``prediction_plot``     the picture of a prediction
+``prediction``          `Prediction`: what a model says of one image, and its FITS file
+``mapper``              `MassMapper`: from images to predictions
 ``simulation.stellar``  mass, luminosity, radius and type of a star at an age
 ``foreign``             snapshots that other codes have written
 ``simulation.initial``  positions, velocities and masses at the start
@@ -45,9 +51,10 @@ from importlib import import_module
 
 __version__ = '0.1.dev0'
 
-_HOME = {'ClusterModel': 'pidoc.cluster_model', 'Snapshot': 'pidoc.snapshot'}
+_HOME = {'ClusterModel': 'pidoc.cluster_model', 'MassMapper': 'pidoc.mapper',
+         'Prediction': 'pidoc.prediction', 'Snapshot': 'pidoc.snapshot'}
 
-__all__ = ['ClusterModel', 'Snapshot', '__version__']
+__all__ = ['ClusterModel', 'MassMapper', 'Prediction', 'Snapshot', '__version__']
 
 
 def __getattr__(name):

@@ -1,0 +1,271 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""From maps, masses, ages and distances to the numbers that a network sees, and back.
+
+Fluxes and masses span many decades and may be zero, or negative where there is noise. They are compressed by
+y = arcsinh(x / 2 s), which is ln(x / s) for x well above s and linear below (Lupton, Gunn & Szalay 1999).
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+__all__ = ['SCALARS', 'Scaling', 'block_mean', 'soft_exp', 'soft_log']
+
+SCALARS = ('log_total_mass', 'log_mass_to_light', 'root_age', 'log_distance')
+"""What a network says of a whole map: ln of the mass in the field [Msun], ln of M/L_V in the field, square root
+of the age [Gyr], ln of the distance [kpc]."""
+
+
+def soft_log(values, floor):
+    """Logarithm that is linear around zero: arcsinh(x / 2 s) (Lupton, Gunn & Szalay 1999).
+
+    Parameters
+    ----------
+    values : float or ndarray
+        Any finite numbers.
+    floor : float
+        s, positive: ln(x / s) is met within 1 % of a unit above 10 s.
+
+    Returns
+    -------
+    float or ndarray
+
+    Examples
+    --------
+    >>> from pidoc.scaling import soft_log
+    >>> print(f'{soft_log(1.0, 1e-3):.4f} {soft_log(0.0, 1e-3):.1f}')
+    6.9078 0.0
+    """
+    return np.arcsinh(np.asarray(values) / (2.0 * floor))
+
+
+def soft_exp(values, floor):
+    """The inverse of `soft_log`: 2 s sinh(y)."""
+    return 2.0 * floor * np.sinh(values)
+
+
+def block_mean(maps, block):
+    """Means of blocks of pixels.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (..., ny, nx)
+        Both sides multiples of ``block``.
+    block : int
+        Pixels to a side of a block.
+
+    Returns
+    -------
+    ndarray, shape (..., ny / block, nx / block)
+
+    Raises
+    ------
+    ValueError
+        If a side is not a multiple of ``block``.
+    """
+    maps = np.asarray(maps)
+    if maps.ndim < 2 or maps.shape[-1] % block or maps.shape[-2] % block:
+        raise ValueError(f'the sides of a map must be multiples of {block} pixels, received the shape '
+                         f'{maps.shape}')
+    *rest, height, width = maps.shape
+    return maps.reshape(*rest, height // block, block, width // block, block).mean(axis=(-3, -1))
+
+
+def _enlarged(maps, block):
+    """Block means as pixels, by cubic splines through the middles of the blocks."""
+    from scipy.ndimage import affine_transform
+
+    if block == 1:
+        return maps
+    height, width = maps.shape[-2:]
+    # odd reflection goes on with the slope that a map has at its border
+    wide = np.pad(maps, ((0, 0), (3, 3), (3, 3)), mode='reflect', reflect_type='odd')
+    offset = 3.0 + 0.5 / block - 0.5
+    out = np.empty((len(maps), height * block, width * block), dtype=np.float32)
+    for k, one in enumerate(wide):
+        affine_transform(one, (1.0 / block, 1.0 / block), offset=offset, output=out[k],
+                         output_shape=out.shape[1:], order=3, mode='mirror')
+    return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """How maps and scalars are compressed, standardised and reduced to blocks, saved with a model.
+
+    Parameters
+    ----------
+    block : int
+        The network works on means of ``block`` x ``block`` pixels; the smoothing of the maps, a Gaussian with a
+        standard deviation of 4 pixels, leaves nothing finer to see.
+    flux_floor : float
+        s of the fluxes [Lsun / kpc^2].
+    mass_floor : float
+        s of the masses per pixel [Msun].
+    flux, mass : tuple of float
+        Mean and standard deviation of the compressed pixels.
+    scalars : tuple of tuple of float
+        Mean and standard deviation of each of `SCALARS`.
+    """
+
+    block: int = 4
+    flux_floor: float = 1e-8
+    mass_floor: float = 1e-3
+    flux: tuple = (6.0, 2.2)
+    mass: tuple = (5.0, 1.5)
+    scalars: tuple = ((8.0, 1.0), (0.0, 0.6), (2.5, 0.9), (3.5, 0.8))
+
+    def __post_init__(self):
+        if isinstance(self.block, bool) or int(self.block) != self.block or self.block < 1:
+            raise ValueError(f'block must be a whole number above 0, received {self.block!r}')
+        for name in ('flux_floor', 'mass_floor'):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0.0):
+                raise ValueError(f'{name} must be positive, received {value!r}')
+        pairs = (self.flux, self.mass, *self.scalars)
+        if len(self.scalars) != len(SCALARS):
+            raise ValueError(f'scalars must be {len(SCALARS)} pairs, received {len(self.scalars)}')
+        for mean, sd in pairs:
+            if not (math.isfinite(mean) and math.isfinite(sd) and sd > 0.0):
+                raise ValueError('a mean must be finite and a standard deviation positive, received '
+                                 f'{mean!r} and {sd!r}')
+        object.__setattr__(self, 'scalars', tuple((float(a), float(b)) for a, b in self.scalars))
+        object.__setattr__(self, 'flux', tuple(map(float, self.flux)))
+        object.__setattr__(self, 'mass', tuple(map(float, self.mass)))
+
+    @classmethod
+    def fit(cls, light, mass, scalars, **options):
+        """The scaling under which training data have mean 0 and standard deviation 1.
+
+        Parameters
+        ----------
+        light, mass : ndarray, shape (n, ny, nx)
+            Maps in blocks already or not: the means differ by little.
+        scalars : ndarray, shape (n, 4)
+            As in `SCALARS`.
+        **options
+            ``block``, ``flux_floor``, ``mass_floor``.
+
+        Returns
+        -------
+        `Scaling`
+        """
+        plain = cls(**options)
+        return cls(**{**asdict(plain), 'flux': _moments(soft_log(light, plain.flux_floor)),
+                      'mass': _moments(soft_log(mass, plain.mass_floor)),
+                      'scalars': tuple(_moments(column) for column in np.asarray(scalars).T)})
+
+    # -- in
+
+    def image(self, light):
+        """What the network sees of light maps.
+
+        Parameters
+        ----------
+        light : ndarray, shape (n, ny, nx)
+            Apparent flux per pixel [Lsun / kpc^2].
+
+        Returns
+        -------
+        ndarray of float32, shape (n, ny / block, nx / block, 1)
+
+        Raises
+        ------
+        ValueError
+            If a pixel is not finite, or a side is no multiple of ``block``.
+        """
+        return self.image_of_blocks(block_mean(light, self.block))
+
+    def image_of_blocks(self, light):
+        """`image` of maps that are in blocks already."""
+        if not np.all(np.isfinite(light)):
+            raise ValueError('the pixels of a light map must be finite, received '
+                             f'{np.count_nonzero(~np.isfinite(light))} that are not')
+        mean, sd = self.flux
+        return ((soft_log(light, self.flux_floor) - mean) / sd).astype(np.float32)[..., np.newaxis]
+
+    def mass_of_blocks(self, mass):
+        """What the network learns to say of mass maps in blocks, shape (n, ny, nx), [Msun per pixel]."""
+        mean, sd = self.mass
+        return ((soft_log(mass, self.mass_floor) - mean) / sd).astype(np.float32)[..., np.newaxis]
+
+    def standardised(self, scalars):
+        """`SCALARS`, shape (n, 4), with mean 0 and standard deviation 1."""
+        mean, sd = np.array(self.scalars).T
+        return ((np.asarray(scalars) - mean) / sd).astype(np.float32)
+
+    def known_distance(self, distance, error):
+        """What the network is told of the distance.
+
+        Parameters
+        ----------
+        distance : ndarray, shape (n,)
+            [kpc], NaN where it is unknown.
+        error : ndarray, shape (n,)
+            Its relative standard deviation.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 3)
+            1 if it is known; ln of the distance, standardised; ln of the relative error over 3 %. Else zeros.
+        """
+        distance, error = np.asarray(distance, dtype=float), np.asarray(error, dtype=float)
+        known = np.isfinite(distance)
+        mean, sd = self.scalars[SCALARS.index('log_distance')]
+        told = np.zeros((distance.size, 3), dtype=np.float32)
+        told[known, 0] = 1.0
+        told[known, 1] = (np.log(distance[known]) - mean) / sd
+        told[known, 2] = np.log(error[known] / 0.03)
+        return told
+
+    # -- out
+
+    def masses(self, output):
+        """Mass maps from what the network says.
+
+        Parameters
+        ----------
+        output : ndarray, shape (n, ny, nx, 2)
+            Mean and ln of the standard deviation, of standardised compressed masses of blocks.
+
+        Returns
+        -------
+        mean, error : ndarray of float32, shape (n, ny block, nx block)
+            Compressed mass per pixel, arcsinh(M / 2 s), and its standard deviation.
+        """
+        mean, sd = self.mass
+        value = _enlarged(mean + sd * output[..., 0], self.block)
+        error = sd * np.exp(_enlarged(output[..., 1], self.block))
+        return value, error
+
+    def unstandardised(self, output):
+        """Means and standard deviations of `SCALARS` from what the network says, shape (n, 8)."""
+        mean, sd = np.array(self.scalars).T
+        number = len(SCALARS)
+        return mean + sd * output[:, :number], sd * np.exp(output[:, number:])
+
+    # -- files
+
+    def to_dict(self):
+        """For a JSON file."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values):
+        """The inverse of `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing or unknown.
+        """
+        fields = set(cls.__dataclass_fields__)
+        if set(values) != fields:
+            raise ValueError(f'a scaling must have the fields {", ".join(sorted(fields))}, received '
+                             f'{", ".join(sorted(values))}')
+        return cls(**values)
+
+
+def _moments(values):
+    return float(np.mean(values)), float(np.std(values))

@@ -1,0 +1,232 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Training: what follows from the seed, going on after an interruption, calibration, the command."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import QTable
+
+keras = pytest.importorskip('keras')
+
+from pidoc import training
+from pidoc.domain import Domain
+from pidoc.estimator import Estimator
+from pidoc.scaling import Scaling
+from pidoc.scripts.pidoc_train import _DEFAULTS, main
+from pidoc.training import Settings, train, TrainingError
+
+SIDE = 32
+SMALL = Settings(epochs=3, batch_size=16, widths=(4, 8), block=4, learning_rate=3e-3)
+
+
+class Recipe:
+    digest = 'of the test'
+
+    def to_dict(self):
+        return {'name': 'test'}
+
+
+class Maps:
+    """A training set in memory: blobs of light whose mass is light times 4 pi d^2 times an M/L that age sets."""
+
+    recipe, pixel_scale = Recipe(), 0.25 * u.arcsec
+
+    def __init__(self, table, light, mass):
+        self.table, self._light, self._mass = table, light, mass
+
+    @classmethod
+    def make(cls, number, seed):
+        rng = np.random.default_rng(seed)
+        age, distance = rng.uniform(1.0, 13.0, number), np.exp(rng.uniform(np.log(8), np.log(100), number))
+        y, x = np.indices((SIDE, SIDE)) - 0.5 * (SIDE - 1)
+        width = 60.0 / distance + 4.0
+        shape = np.exp(-0.5 * (x**2 + y**2) / width[:, np.newaxis, np.newaxis] ** 2)
+        shape /= shape.sum(axis=(1, 2), keepdims=True)
+        luminosity = 5000.0 * np.exp(rng.normal(0.0, 0.3, number))
+        mass = luminosity * 0.2 * age
+        flux = luminosity / (4 * np.pi * distance**2)
+        split = np.where(np.arange(number) < 0.7 * number, 'train', 'validation')
+        table = QTable({'split': split, 'age': age * u.Gyr, 'distance': distance * u.kpc, 'mass': mass * u.Msun,
+                        'luminosity': luminosity * u.Lsun, 'seeing': rng.uniform(0.5, 1.5, number) * u.arcsec})
+        scale = np.ones((SIDE, SIDE))
+        return cls(table, flux[:, np.newaxis, np.newaxis] * shape * scale,
+                   mass[:, np.newaxis, np.newaxis] * shape)
+
+    def __len__(self):
+        return len(self.table)
+
+    def split(self, name):
+        rows = np.flatnonzero(self.table['split'] == name)
+        return Maps(self.table[rows], self._light[rows], self._mass[rows])
+
+    def light(self, rows=slice(None)):
+        return self._light[rows].astype(np.float32)
+
+    def mass(self, rows=slice(None)):
+        return self._mass[rows].astype(np.float32)
+
+
+@pytest.fixture(scope='module')
+def maps():
+    return Maps.make(420, 1)
+
+
+@pytest.fixture(scope='module')
+def trained(maps, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('model')
+    return folder, train(maps, folder, settings=SMALL, name='small', progress=False)
+
+
+def test_training_lowers_the_loss_and_writes_a_model(trained, maps):
+    folder, estimator = trained
+    (history,) = estimator.about['history']
+    assert len(history['loss']) == len(history['val_loss']) == 3
+    assert history['val_loss'][-1] < history['val_loss'][0]
+    assert {'val_mass__square_error', 'val_scalars__square_error'} <= set(history)
+    read = Estimator.load(folder)
+    assert read.about['name'] == 'small' and read.about['n_train'] == 294
+    light = maps.split('validation').light(slice(0, 4))
+    np.testing.assert_allclose(read.estimate(light).scalars['age'].value,
+                               estimator.estimate(light).scalars['age'].value, rtol=0.02)
+    Domain.from_dict(read.about['domain'])
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(trained, maps, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    def die(self, epoch, logs=None):
+        if epoch == 1:
+            raise Killed
+
+    # in the middle of the second epoch, after the state of the first was written
+    monkeypatch.setattr(training._Bar, 'on_epoch_begin', die)
+    with pytest.raises(Killed):
+        train(maps, tmp_path, settings=SMALL, name='small', progress=False)
+    assert not (tmp_path / 'model.json').exists()
+    monkeypatch.undo()
+    estimator = train(maps, tmp_path, settings=SMALL, name='small', progress=False)
+    folder, whole = trained
+    for one, two in zip(estimator.networks[0].get_weights(), whole.networks[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert (tmp_path / 'model.json').read_bytes() == (folder / 'model.json').read_bytes()
+
+
+def test_a_complete_training_is_not_done_again(trained, maps, monkeypatch):
+    folder, _ = trained
+    monkeypatch.setattr(keras.Model, 'fit', None)
+    train(maps, folder, settings=SMALL, name='small', progress=False)
+
+
+def test_another_training_does_not_go_on_in_the_folder(trained, maps):
+    folder, _ = trained
+    with pytest.raises(TrainingError, match='is of another training'):
+        train(maps, folder, settings=Settings(epochs=4, batch_size=16, widths=(4, 8)), progress=False)
+
+
+def test_damaged_states_are_refused(maps, tmp_path):
+    train(maps, tmp_path, settings=SMALL, progress=False)
+    state, best = tmp_path / 'work' / 'state-0.npz', tmp_path / 'work' / 'best-0.npz'
+    content = best.read_bytes()
+    best.write_bytes(content + b' ')
+    with pytest.raises(TrainingError, match='best-0.npz does not go with state-0.npz'):
+        train(maps, tmp_path, settings=SMALL, progress=False)
+    best.write_bytes(content)
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match='state-0.npz is damaged'):
+        train(maps, tmp_path, settings=SMALL, progress=False)
+
+
+def test_cached_maps_must_be_as_many(maps, tmp_path):
+    (tmp_path / 'work').mkdir()
+    np.save(tmp_path / 'work' / 'train-light.npy', np.zeros((3, 8, 8), np.float32))
+    with pytest.raises(TrainingError, match='must hold 294 maps, received 3'):
+        train(maps, tmp_path, settings=SMALL, progress=False)
+
+
+def test_members_differ_and_patience_ends_a_training(maps, tmp_path, monkeypatch):
+    settings = Settings(members=2, epochs=6, batch_size=64, widths=(4, 4), patience=1, learning_rate=0.2)
+    monkeypatch.setattr(training, '_domain', lambda *_: Domain({}, {}, {}))
+    estimator = train(maps, tmp_path, settings=settings, progress=False)
+    one, two = (network.get_weights()[0] for network in estimator.networks)
+    assert np.abs(one - two).max() > 0.01
+    for history in estimator.about['history']:
+        losses = history['val_loss']
+        assert len(losses) == 6 or losses[-1] > min(losses)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(maps, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, '_square_error', lambda true, output: keras.ops.mean(output) * np.nan)
+    monkeypatch.setattr(training.GaussianNLL, 'call',
+                        lambda self, true, output: keras.ops.mean(output, axis=-1) * np.nan)
+    with pytest.raises(TrainingError, match='the validation loss of epoch 1 must be finite, received nan'):
+        train(maps, tmp_path, settings=SMALL, progress=False)
+
+
+def test_too_few_maps_for_a_batch(maps, tmp_path):
+    settings = Settings(epochs=1, batch_size=1000, widths=(4, 8))
+    with pytest.raises(ValueError, match='must hold a batch of 1000 maps, received 294'):
+        train(maps, tmp_path, settings=settings, progress=False)
+
+
+@pytest.mark.parametrize('values, message', [
+    ({'epochs': 0}, 'epochs must be a whole number above 0, received 0'),
+    ({'members': 1.5}, 'members must be a whole number above 0, received 1.5'),
+    ({'learning_rate': 0.0}, 'learning_rate must be between 0 and 1, received 0.0'),
+    ({'beta': 2.0}, 'beta must be between 0 and 1, received 2.0'),
+])
+def test_settings_are_checked(values, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**values)
+
+
+def test_distances_are_told_to_a_share_of_the_maps_with_the_errors_stated():
+    rng, scaling = np.random.default_rng(0), Scaling()
+    distance = np.full(20000, 30.0)
+    told = training._told(rng, distance, scaling, 0.5)
+    known = told[:, 0] == 1.0
+    assert known.mean() == pytest.approx(0.5, abs=0.02)
+    assert np.all(told[~known] == 0.0)
+    mean, sd = scaling.scalars[3]
+    error = 0.03 * np.exp(told[known, 2])
+    pulls = (mean + sd * told[known, 1] - np.log(30.0)) / error
+    # ln(1 + e x) is a little less than e x
+    assert pulls.std() == pytest.approx(1.0, abs=0.03)
+    assert error.min() > 0.0049 and error.max() < 0.201
+
+
+def test_maps_are_turned_together():
+    rng = np.random.default_rng(3)
+    maps = rng.normal(size=(4, 8, 8, 1)).astype(np.float32)
+    seen = set()
+    for _ in range(60):
+        one, two = training._turn(rng, maps, 2.0 * maps)
+        np.testing.assert_array_equal(two, 2.0 * one)
+        np.testing.assert_allclose(np.sort(one.ravel()), np.sort(maps.ravel()))
+        seen.add(one[0].tobytes())
+    assert len(seen) == 8
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+def test_the_command_trains(maps, tmp_path, monkeypatch, capsys):
+    from pidoc.training_set import TrainingSet
+
+    monkeypatch.setattr(TrainingSet, 'read', lambda folder: maps)
+    code = main(['a-set', '-o', str(tmp_path), '--epochs', '1', '--widths', '4,8', '--name', 'mine', '--log'])
+    assert code == 0
+    out = capsys.readouterr().out
+    assert 'network 1: 1 epochs, validation loss' in out and '294 to train, 126 to validate' in out
+    assert json.loads((tmp_path / 'model.json').read_text())['about']['name'] == 'mine'
+
+
+def test_the_command_says_what_is_wrong_on_one_line(tmp_path, capsys):
+    assert main([str(tmp_path / 'nothing'), '-o', str(tmp_path / 'model')]) == 2
+    assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_the_defaults_of_the_command_are_those_of_the_settings():
+    assert all(getattr(Settings(), field) == value for field, value in _DEFAULTS.items())
