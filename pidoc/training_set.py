@@ -913,6 +913,9 @@ def _read_table(path, name):
             with open(path, 'rb') as stream, fits.open(stream, memmap=False, checksum=True) as hdus:
                 table = QTable.read(hdus[name], mask_invalid=False)
                 table.convert_bytestring_to_unicode()
+                for column in table.colnames:
+                    # FITS has the other byte order, which not everything takes
+                    table[column] = table[column].astype(table[column].dtype.newbyteorder('='))
                 # its own values: those in meta are not None where a card has none
                 table.meta = {'header': hdus[name].header.copy()}
                 return table
