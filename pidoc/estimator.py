@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pidoc.scaling import SCALARS, Scaling, block_mean, soft_exp
+from pidoc.scaling import block_mean, SCALARS, Scaling, soft_exp
 
 __all__ = ['Calibration', 'Estimates', 'Estimator', 'Interval', 'ModelFolderError']
 
@@ -53,8 +53,8 @@ class Estimates:
     log_mass_error : ndarray of float32, shape (n, ny, nx)
         Half-width of the 68 % interval of its natural logarithm.
     scalars : dict
-        Of `Interval`: ``log_total_mass`` (ln of the mass in the field [Msun]), ``log_mass_to_light`` (ln of M/L_V in the
-        field), ``age`` [Gyr], ``log_distance`` (ln kpc).
+        Of `Interval`: ``log_total_mass`` (ln of the mass in the field [Msun]), ``log_mass_to_light`` (ln of
+        M/L_V in the field), ``age`` [Gyr], ``log_distance`` (ln kpc).
     """
 
     mass: np.ndarray
@@ -180,8 +180,8 @@ class Estimator:
         Raises
         ------
         ValueError
-            If the shape is another than `map_shape`, a pixel is not finite, no light is in a map, or a distance or its
-            error is not positive.
+            If the shape is another than `map_shape`, a pixel is not finite, no light is in a map, or a
+            distance or its error is not positive.
         """
         light = self._checked(light)
         distance, error = _distances(distance, distance_error, len(light))
@@ -457,7 +457,8 @@ def _distances(distance, error, number):
 def _combined(estimate, distance, error, given):
     """The given distance where there is one: the network's own adds nothing to it."""
     value = np.where(given, np.log(np.where(given, distance, 1.0)), estimate.value)
-    return Interval(value, np.where(given, error, estimate.half_68), np.where(given, 2.0 * error, estimate.half_95))
+    return Interval(value, np.where(given, error, estimate.half_68),
+                    np.where(given, 2.0 * error, estimate.half_95))
 
 
 def _mixture(means, log_sds):

@@ -221,8 +221,8 @@ def _name_of_file(path):
 class GaussianNLL(keras.losses.Loss):
     """Negative log likelihood of a normal distribution whose mean and width are both predicted.
 
-    -ln p = ln s + (y - m)^2 / 2 s^2 (Nix & Weigend 1994), each term times s^(2 beta), which is held constant in
-    the gradient, so that what is hard to predict is learned too (Seitzer+ 2022, Eq. 4).
+    -ln p = ln s + (y - m)^2 / 2 s^2 (Nix & Weigend 1994), each term times s^(2 beta), which is held constant
+    in the gradient, so that what is hard to predict is learned too (Seitzer+ 2022, Eq. 4).
 
     Parameters
     ----------

@@ -213,10 +213,11 @@ def _smallest_side():
 def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, seed=None):
     """One network for the mass map, the mass and M/L in the field, age and distance, each with its width.
 
-    An encoder-decoder as in U-net (Ronneberger, Fischer & Brox 2015) with residual convolutions (He+ 2016) and
-    without normalisation, so that the level of the flux, which tells the distance, is never divided out. It works on
-    means of blocks of pixels. The averages of all scales and the coarsest map lead to the scalars, which in turn
-    inform the decoder. What is known of the distance goes in beside the image; where nothing is, zeros do.
+    An encoder-decoder as in U-net (Ronneberger, Fischer & Brox 2015) with residual convolutions (He+ 2016)
+    and without normalisation, so that the level of the flux, which tells the distance, is never divided out.
+    It works on means of blocks of pixels. The averages of all scales and the coarsest map lead to the
+    scalars, which in turn inform the decoder. What is known of the distance goes in beside the image; where
+    nothing is, zeros do.
 
     Parameters
     ----------

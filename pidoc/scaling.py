@@ -14,8 +14,8 @@ import numpy as np
 __all__ = ['SCALARS', 'Scaling', 'block_mean', 'soft_exp', 'soft_log']
 
 SCALARS = ('log_total_mass', 'log_mass_to_light', 'root_age', 'log_distance')
-"""What a network says of a whole map: ln of the mass in the field [Msun], ln of M/L_V in the field, square root
-of the age [Gyr], ln of the distance [kpc]."""
+"""What a network says of a whole map: ln of the mass in the field [Msun], ln of M/L_V in the field, square
+root of the age [Gyr], ln of the distance [kpc]."""
 
 
 def soft_log(values, floor):
@@ -97,8 +97,8 @@ class Scaling:
     Parameters
     ----------
     block : int
-        The network works on means of ``block`` x ``block`` pixels; the smoothing of the maps, a Gaussian with a
-        standard deviation of 4 pixels, leaves nothing finer to see.
+        The network works on means of ``block`` x ``block`` pixels; the smoothing of the maps, a Gaussian with
+        a standard deviation of 4 pixels, leaves nothing finer to see.
     flux_floor : float
         s of the fluxes [Lsun / kpc^2].
     mass_floor : float

@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Training: from a training set to a model folder, `train`.
 
-Everything that is random follows from the seed, the member, the epoch and the batch, so that a training that was
-stopped goes on from its last epoch to the same result.
+Everything that is random follows from the seed, the member, the epoch and the batch, so that a training that
+was stopped goes on from its last epoch to the same result.
 """
 
 import hashlib
@@ -22,8 +22,7 @@ from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.domain import Domain, features
-from pidoc.estimator import (age_from_root, Calibration, Estimator, QUANTITIES, read_weights,
-                             write_weights)
+from pidoc.estimator import age_from_root, Calibration, Estimator, QUANTITIES, read_weights, write_weights
 from pidoc.losses import GaussianNLL
 from pidoc.networks import cluster_network
 from pidoc.scaling import block_mean, SCALARS, Scaling
@@ -54,7 +53,8 @@ class Settings:
     batch_size : int
         Maps in a step.
     learning_rate : float
-        Largest one: it rises in the first 200 steps and then falls as half a cosine wave (Loshchilov & Hutter 2017).
+        Largest one: it rises in the first 200 steps and then falls as half a cosine wave (Loshchilov &
+        Hutter 2017).
     weight_decay : float
         Of AdamW.
     beta : float
@@ -275,8 +275,8 @@ def _check_same(work, identity):
     if not path.exists():
         _write_text(path, text)
     elif path.read_text() != text:
-        raise TrainingError(f'{work} is of another training (its training set or settings differ): remove it, '
-                            'or choose another folder')
+        raise TrainingError(f'{work} is of another training (its training set or settings differ): remove '
+                            'it, or choose another folder')
 
 
 def _write_text(path, text):

@@ -11,8 +11,8 @@ from pidoc.scripts.command import HelpFormatter, Parser, run_command
 __all__ = ['main']
 
 _EPILOG = """\
-The model folder then serves pidoc-predict --model FOLDER and pidoc-evaluate. A training that was stopped goes on
-from its last epoch when the same command is given again.
+The model folder then serves pidoc-predict --model FOLDER and pidoc-evaluate. A training that was stopped goes
+on from its last epoch when the same command is given again.
 
 examples:
   pidoc-trainingset paper-range --simulate --simulations runs -o sets/paper-range
@@ -90,8 +90,9 @@ def _train(options):
         for number, history in enumerate(estimator.about['history'], start=1):
             losses = history['val_loss']
             print(f'network {number}: {len(losses)} epochs, validation loss {min(losses):.4f}')
+        about = estimator.about
         print(f'model      {options.output}\n'
-              f'maps       {estimator.about["n_train"]} to train, {estimator.about["n_validation"]} to validate')
+              f'maps       {about["n_train"]} to train, {about["n_validation"]} to validate')
         print(f'settings   {dataclasses.asdict(settings)}')
     return 0
 

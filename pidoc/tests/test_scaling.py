@@ -45,7 +45,8 @@ def test_fitted_scaling_standardises(maps):
     scaling = Scaling.fit(light, mass, scalars, block=1)
     for numbers in (scaling.image(light), scaling.mass_of_blocks(mass)):
         assert numbers.shape == (50, 16, 16, 1) and numbers.dtype == np.float32
-        assert numbers.mean() == pytest.approx(0.0, abs=1e-5) and numbers.std() == pytest.approx(1.0, abs=1e-5)
+        assert numbers.mean() == pytest.approx(0.0, abs=1e-5)
+        assert numbers.std() == pytest.approx(1.0, abs=1e-5)
     numbers = scaling.standardised(scalars)
     np.testing.assert_allclose(numbers.mean(axis=0), 0.0, atol=1e-6)
     np.testing.assert_allclose(numbers.std(axis=0), 1.0, atol=1e-6)

@@ -3,12 +3,11 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from astropy import units as u
 from astropy.table import QTable
-
-keras = pytest.importorskip('keras')
 
 from pidoc import training
 from pidoc.domain import Domain
@@ -29,7 +28,7 @@ class Recipe:
 
 
 class Maps:
-    """A training set in memory: blobs of light whose mass is light times 4 pi d^2 times an M/L that age sets."""
+    """A training set in memory: blobs whose mass is their luminosity times an M/L that the age sets."""
 
     recipe, pixel_scale = Recipe(), 0.25 * u.arcsec
 
@@ -48,11 +47,10 @@ class Maps:
         mass = luminosity * 0.2 * age
         flux = luminosity / (4 * np.pi * distance**2)
         split = np.where(np.arange(number) < 0.7 * number, 'train', 'validation')
-        table = QTable({'split': split, 'age': age * u.Gyr, 'distance': distance * u.kpc, 'mass': mass * u.Msun,
-                        'luminosity': luminosity * u.Lsun, 'seeing': rng.uniform(0.5, 1.5, number) * u.arcsec})
-        scale = np.ones((SIDE, SIDE))
-        return cls(table, flux[:, np.newaxis, np.newaxis] * shape * scale,
-                   mass[:, np.newaxis, np.newaxis] * shape)
+        table = QTable({'split': split, 'age': age * u.Gyr, 'distance': distance * u.kpc,
+                        'mass': mass * u.Msun, 'luminosity': luminosity * u.Lsun,
+                        'seeing': rng.uniform(0.5, 1.5, number) * u.arcsec})
+        return cls(table, flux[:, np.newaxis, np.newaxis] * shape, mass[:, np.newaxis, np.newaxis] * shape)
 
     def __len__(self):
         return len(self.table)
