@@ -2,6 +2,8 @@
 """``pidoc-simulate``: simulate clusters from the command line."""
 
 import argparse
+import math
+import re
 import sys
 from pathlib import Path
 
@@ -42,6 +44,7 @@ A run that was stopped goes on when the same command is given again. One that is
 examples:
   pidoc-simulate MW15 -o mw15 --end 14 --snapshots 141
   pidoc-simulate MW15-R1.6 MW15 MW15-R4 -o runs --jobs 2
+  pidoc-simulate MW15 -o mw15 --ages "1,3,10,30,100:14000:50 Myr"
   pidoc-simulate --n-stars 20000 --half-mass-radius 2.5 --king-w0 6 --seed 7 -o king
   pidoc-simulate --table models.ecsv -o runs --jobs 8
 """
@@ -68,7 +71,7 @@ def main(args=None):
 
 
 def _simulate(options):
-    ages = _ages(options.end, options.snapshots)
+    ages = _ages(options.end, options.snapshots, options.ages)
     models, many = _models(options)
     return (_simulate_many if many else _simulate_one)(models, ages, options)
 
@@ -94,11 +97,15 @@ def _parser():
     how = parser.add_argument_group('how')
     how.add_argument('-o', '--output', metavar='FOLDER', required=True,
                      help='folder of the run; of many models, the folder of their folders')
-    how.add_argument('--end', metavar='TIME', type=_time, default=14.0 * u.Gyr,
+    how.add_argument('--end', metavar='TIME', type=_time,
                      help='age at the end [Gyr], up to 15 (default: 14)')
-    how.add_argument('--snapshots', metavar='N', type=_whole, default=141,
+    how.add_argument('--snapshots', metavar='N', type=_whole,
                      help='number of snapshots, equally spaced: the first at age 0, the last at the end '
                           '(default: 141, one every 0.1 Gyr of 14)')
+    how.add_argument('--ages', metavar='LIST', type=_list_of_ages,
+                     help='instead: ages of the snapshots [Gyr], with commas, and first:last:step for many '
+                          'that are equally spaced; a unit at the end is that of all, like '
+                          '"1,3,10,30,100:14000:50 Myr"')
     how.add_argument('--dtype', choices=('float32', 'float64'), default='float32',
                      help='precision of the snapshots in the files (default: float32)')
     how.add_argument('--threads', metavar='N', type=_whole, default=1,
@@ -146,9 +153,37 @@ def _whole(text):
     return int(text)
 
 
-def _ages(end, number):
-    """Ages of the snapshots, from 0 to the end."""
-    end = end.to_value(u.Myr)
+def _list_of_ages(text):
+    rule = (f'must be ages with commas, first:last:step among them, perhaps with a unit at the end, '
+            f'received {text!r}')
+    match = re.fullmatch(r'([-+.,:0-9eE\s]+?)\s*([A-Za-z]*)', text)
+    if match is None:
+        raise argparse.ArgumentTypeError(rule)
+    ages = []
+    try:
+        unit = u.Unit(match[2] or 'Gyr')
+        for item in match[1].split(','):
+            numbers = [float(number) for number in item.split(':')]
+            if len(numbers) == 1:
+                ages += numbers
+                continue
+            first, last, step = numbers
+            # the last one too, if rounding alone puts it out of reach
+            ages += [first + k * step for k in range(math.floor((last - first) / step + 1e-9) + 1)]
+        return (ages * unit).to(u.Myr)
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(rule) from None
+
+
+def _ages(end, number, ages):
+    """Ages of the snapshots: those that are given, or from 0 to the end."""
+    if ages is not None:
+        if end is not None or number is not None:
+            raise ValueError('--ages says all about the snapshots: give neither --end nor --snapshots')
+        # more is checked where they are used
+        return ages
+    end = (14.0 * u.Gyr if end is None else end).to_value(u.Myr)
+    number = 141 if number is None else number
     if not 0.0 < end <= 15000.0:
         raise ValueError(f'--end must be above 0 and at most 15 Gyr, received {end / 1000.0:g} Gyr')
     if number < 2:

@@ -25,7 +25,7 @@ def parsed(*args):
     """Models, ages and options that a command line stands for."""
     options = pidoc_simulate._parser().parse_args([*args, '-o', 'x'])
     models, many = pidoc_simulate._models(options)
-    return models, many, pidoc_simulate._ages(options.end, options.snapshots), options
+    return models, many, pidoc_simulate._ages(options.end, options.snapshots, options.ages), options
 
 
 def test_a_run_and_its_summary(tmp_path, capsys):
@@ -54,6 +54,19 @@ def test_a_run_and_its_summary(tmp_path, capsys):
     assert 'holds another run: seed is 3 there, 4 here' in errors
     assert main([*SMALL, '-o', str(folder), '--seed', '4', '--overwrite', '--quiet']) == 0
     assert read_log(folder).meta['SIMSEED'] == 4
+
+
+@pytest.mark.parametrize(('text', 'expected'), [
+    ('12', [12000.0]), ('0,0.01, 1e1', [0.0, 10.0, 10000.0]), ('3,10Myr', [3.0, 10.0]),
+    ('1,2.5,10:40:10 Myr', [1.0, 2.5, 10.0, 20.0, 30.0, 40.0]), ('0:1:0.4', [0.0, 400.0, 800.0])])
+def test_ages_that_are_listed(text, expected):
+    np.testing.assert_allclose(parsed('--ages', text)[2].to_value(u.Myr), expected, rtol=1e-15)
+
+
+def test_a_long_list_of_ages_is_exact():
+    ages = parsed('--ages', '65,80,100:14000:50 Myr')[2].to_value(u.Myr)
+    np.testing.assert_array_equal(ages, [65, 80, *range(100, 14001, 50)])
+    assert len(parsed()[2]) == 141
 
 
 def test_many_from_a_table(tmp_path, capsys):
@@ -132,6 +145,13 @@ def test_every_field_has_an_option():
     (['--end', 'soon'], "argument --end: must be a time .Gyr., received 'soon'"),
     (['--end', '3 pc'], "argument --end: must be a time .Gyr., received '3 pc'"),
     (['--snapshots', '1'], '--snapshots must be at least 2'),
+    (['--ages', '1,x'], "argument --ages: must be ages with commas, .* received '1,x'"),
+    (['--ages', '1:2'], "argument --ages: must be ages with commas, .* received '1:2'"),
+    (['--ages', '1:2:0'], "argument --ages: must be ages with commas, .* received '1:2:0'"),
+    (['--ages', '1 pc'], "argument --ages: must be ages with commas, .* received '1 pc'"),
+    (['--ages', '3,2'], 'ages must increase, received 3000 Myr before 2000 Myr'),
+    (['--ages', '1,2', '--end', '3'], '--ages says all about the snapshots: give neither --end'),
+    (['--ages', '1,2', '--snapshots', '3'], '--ages says all about the snapshots'),
     (['--snapshots', '2.5'], "argument --snapshots: must be a whole number above 0, received '2.5'"),
     (['--jobs', '0'], "argument --jobs: must be a whole number above 0, received '0'"),
     (['--isolated', '--perigalacticon', '3'], '--isolated and an orbit or a galaxy contradict'),

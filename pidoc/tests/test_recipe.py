@@ -149,18 +149,20 @@ def test_table1_is_that_of_the_paper():
         'MW15-R1.6': 5781, 'MW15-R4': 1462, 'MW15': 2043}
     assert {(values[0], values[-1]) for values in ages.values()} == {(0.0, 14000.0)}
     for name, (model, _) in recipe.models.items():
-        assert model == ClusterModel.named(name)
+        assert model.replace(seed=0) == ClusterModel.named(name)
+    assert not recipe.shared_stars()
 
 
 def test_paper_range():
     recipe = Recipe.read('paper-range')
     taken = recipe.simulations_of_parts()
-    assert [len(taken[name]) for name in ('train', 'validation', 'test')] == [10, 2, 1]
+    assert [len(taken[name]) for name in ('train', 'validation', 'test')] == [8, 2, 1]
     assert [part.number for part in recipe.parts] == [15000, 3000, None]
     assert [part.light_jitter for part in recipe.parts] == [0.01, 0.0, 0.0]
     assert recipe.parts[0].distance == Values(low=8.0, high=120.0, log=True)
     assert recipe.parts[0].seeing == Values(low=0.4, high=1.8)
     assert recipe.maps.sharp
+    assert not recipe.shared_stars()
 
 
 def test_default():
@@ -203,12 +205,17 @@ def test_a_file_is_read(tmp_path):
     assert repr(Recipe.read(path)) == '<Recipe table1: 3 parts>'
 
 
-def test_the_same_stars_in_train_and_test_are_told(caplog):
-    recipe = Recipe.read('table1')
-    assert recipe.shared_stars() == [('MW15', 'MW15-R1.6'), ('MW15', 'MW15-R4')]
+def test_the_same_stars_in_train_and_test_are_told(caplog, tmp_path):
+    """A size is no other cluster, to whom looks at the light of giants; a seed is."""
+    path = tmp_path / 'same.toml'
+    path.write_text(Recipe.text('table1').replace('half_mass_radius = 4.0, seed = 2', 'half_mass_radius = 4.0'),
+                    encoding='utf-8')
     with caplog.at_level(logging.WARNING):
-        Recipe.read('table1')
+        assert Recipe.read(path).shared_stars() == [('MW15', 'MW15-R4')]
     assert 'MW15 of the test set has the same stars as MW15-R4' in caplog.text
+    caplog.clear()
+    Recipe.read('table1')
+    assert caplog.text == ''
 
 
 # -- what is not accepted -------------------------------------------------------------------------
