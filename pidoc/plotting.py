@@ -356,6 +356,7 @@ def _draw_residuals(side, below, comparison, minimum_count):
             axis.plot(mean, place, color=BLUE, marker='.', ms=3)
             axis.axvline(0.0, color=BLACK, lw=0.8, ls=_DOTTED)
             axis.xaxis.set_major_locator(MaxNLocator(2, symmetric=True))
+            axis.tick_params(axis='x', labelsize='small')
         else:
             axis.fill_between(place, mean - spread, mean + spread, color=BLUE, alpha=0.25, lw=0)
             axis.plot(place, mean, color=BLUE, marker='.', ms=3)

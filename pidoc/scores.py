@@ -24,6 +24,7 @@ AGE_EDGES = np.linspace(0.0, 14.0, 20)
 
 _ABOVE = -1.0              # log10 of Msun per pixel: the paper's limit of "low mass bins"
 _GROUPS = 12               # different values that still are groups of their own
+_PIECE = 1 << 16           # values gathered at a time
 
 
 # -- functions of predicted and true --------------------------------------------------------------
@@ -250,7 +251,8 @@ class Comparison:
         if self.edges.ndim != 1 or self.edges.size < 2 or not np.all(np.diff(self.edges) > 0.0):
             raise ValueError(f'edges must be at least two numbers that increase, received {edges!r}')
         self.log, self.label, self.unit = bool(log), label, unit
-        number = self.edges.size - 1
+        number, self._cells = self.edges.size - 1, cells
+        self._middles = 10.0**self.centres if self.log else self.centres
         self.fine_edges = np.interp(np.arange(cells * number + 1) / cells, np.arange(number + 1), self.edges)
         self.counts = np.zeros((self.fine_edges.size - 1,) * 2, dtype=np.int64)
         """2D histogram, [true, predicted]."""
@@ -283,46 +285,53 @@ class Comparison:
         p, t = _pair(predicted, true)
         if self.log and (p.min() < 0.0 or t.min() < 0.0):
             raise ValueError(f'values must not be negative, received {min(p.min(), t.min())}')
+        if half is not None:
+            half = np.ravel(np.asarray(half, dtype=float))
+            if half.shape != p.shape or not np.all(half >= 0.0):
+                bad = np.count_nonzero(~(half >= 0.0))
+                raise ValueError(f'half must be {p.size} numbers that are not negative, received '
+                                 f'{half.size}, {bad} of them NaN or negative')
+        # in pieces that stay in the cache
+        for start in range(0, p.size, _PIECE):
+            piece = slice(start, start + _PIECE)
+            self._gather(p[piece], t[piece], None if half is None else half[piece])
+
+    def _gather(self, p, t, half):
         self.n += p.size
         with np.errstate(divide='ignore'):
             x, y = (np.log10(p), np.log10(t)) if self.log else (p, t)
+        fine, fine_true = place_in(self.fine_edges, x), place_in(self.fine_edges, y)
+        self._gather_histogram(fine, fine_true)
+        # floor division leaves -1 what it is
+        place, place_true = fine // self._cells, fine_true // self._cells
         both = np.isfinite(x) & np.isfinite(y)
         self._gather_moments(x[both], y[both])
-        place, place_true = place_in(self.edges, x), place_in(self.edges, y)
-        self._gather_histogram(x, y)
-        inside = both & (place_true >= 0)
-        self._count(self._by_true, place_true[inside], n=1.0, residual=(x - y)[inside],
-                    square=(x - y)[inside] ** 2)
-        inside = place >= 0
-        covered = None if half is None else self._covered(x, y, half)[inside]
-        self._gather_errors(p[inside], t[inside], x[inside], y[inside], place[inside], covered)
-
-    def _covered(self, x, y, half):
-        half = np.ravel(np.asarray(half, dtype=float))
-        if half.shape != x.shape or not np.all(half >= 0.0):
-            raise ValueError(f'half must be {x.size} numbers that are not negative, received {half.size}, '
-                             f'{np.count_nonzero(~(half >= 0.0))} of them NaN or negative')
-        width = half / math.log(10.0) if self.log else half
         with np.errstate(invalid='ignore'):
-            return np.abs(x - y) <= width
+            residual = x - y
+        inside = both & (place_true >= 0)
+        self._count(self._by_true, place_true[inside], n=1.0, residual=residual[inside],
+                    square=residual[inside] ** 2)
+        inside = place >= 0
+        place = place[inside]
+        if half is not None:
+            width = half / math.log(10.0) if self.log else half
+            self._count(self._sums, place, covered=np.abs(residual[inside]) <= width[inside])
+        self._gather_errors(p[inside], t[inside], residual[inside], place)
 
-    def _gather_errors(self, p, t, x, y, place, covered):
-        centre = self.centres[place]
-        if covered is not None:
-            self._count(self._sums, place, covered=covered)
+    def _gather_errors(self, p, t, residual, place):
+        centre = self._middles[place]
         if not self.log:
             off = np.abs(p - t)
             self._count(self._sums, place, n=1.0, error=off, n_true=1.0, error_true=off,
-                        error_released=np.abs(centre - t), residual=p - t, square=off**2)
+                        error_released=np.abs(centre - t), residual=residual, square=off**2)
             return
         off = np.abs(p - t)
         self._count(self._sums, place, n=1.0, error=100.0 * off / p)
         some = t > 0.0
         if not some.all():
-            p, t, x, y, place, centre, off = (each[some] for each in (p, t, x, y, place, centre, off))
-        residual = x - y
+            t, residual, place, centre, off = (each[some] for each in (t, residual, place, centre, off))
         self._count(self._sums, place, n_true=1.0, error_true=100.0 * off / t,
-                    error_released=100.0 * np.abs(10.0**centre - t) / t, residual=residual,
+                    error_released=100.0 * np.abs(centre - t) / t, residual=residual,
                     square=residual**2)
 
     @staticmethod
@@ -331,9 +340,8 @@ class Comparison:
             weights = None if np.ndim(value) == 0 else value
             sums[name] += np.bincount(place, weights=weights, minlength=sums[name].size)
 
-    def _gather_histogram(self, x, y):
+    def _gather_histogram(self, column, row):
         size = self.counts.shape[0]
-        column, row = place_in(self.fine_edges, x), place_in(self.fine_edges, y)
         inside = (column >= 0) & (row >= 0)
         cell = row[inside] * size + column[inside]
         self.counts += np.bincount(cell, minlength=size * size).reshape(size, size)
@@ -543,7 +551,7 @@ def paper_numbers():
     --------
     >>> from pidoc.scores import paper_numbers
     >>> table = paper_numbers()
-    >>> table['value'][table['score'] == 'pixel.bins'][0]
+    >>> print(table['value'][table['score'] == 'pixel.bins'][0])
     27.4
     """
     rows = [row for row in SCORES if row[3] is not None]

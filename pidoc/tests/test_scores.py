@@ -137,6 +137,19 @@ def test_each_bin_by_plain_numpy():
     assert table['n'].sum() == comparison.scores()['n'] < comparison.n == true.size
 
 
+def test_pieces_make_no_difference(monkeypatch):
+    predicted, true = masses(5000)
+    half = np.full(5000, 0.2)
+    whole, pieces = (Comparison(PIXEL_EDGES, log=True) for _ in range(2))
+    whole.add(predicted, true, half)
+    monkeypatch.setattr('pidoc.scores._PIECE', 300)
+    pieces.add(predicted, true, half)
+    for name in whole.bins().colnames:
+        np.testing.assert_allclose(np.asarray(pieces.bins()[name]), np.asarray(whole.bins()[name]), rtol=1e-9)
+    np.testing.assert_array_equal(pieces.counts, whole.counts)
+    assert pieces.n == 5000 and pieces.r_squared() == pytest.approx(whole.r_squared())
+
+
 def test_a_known_scatter():
     """ln p - ln t normal with sd s, t log-even: <|p - t| / p> = <|1 - exp(s x)|>, by quadrature."""
     predicted, true = masses(400000, width=0.3)
