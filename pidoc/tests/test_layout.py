@@ -222,7 +222,8 @@ def test_import_pidoc_is_light():
 
 
 def test_the_public_names_are_light():
-    assert loaded_by('from pidoc import *') == []
+    # scipy comes with astropy.nddata, which images are made of
+    assert set(loaded_by('from pidoc import *')) <= {'scipy'}
 
 
 def test_the_light_test_can_fail():
