@@ -6,6 +6,8 @@ import math
 import os
 import shlex
 import sys
+import tempfile
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,11 +148,7 @@ def _predict_all(options):
     paths = _paths(images, options.output)
     _check_free(options, paths)
     told = _told(options)
-    # what keras says of the machine is of no interest here
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    from pidoc.mapper import MassMapper
-
-    mapper = MassMapper.from_pretrained(options.model)
+    mapper = _load(options)
     rows, failed = [], 0
     for image, path in zip(images, paths, strict=True):
         try:
@@ -169,6 +167,42 @@ def _predict_all(options):
     if options.table and rows:
         _write_table(rows, options.table)
     return BAD if failed else 0
+
+
+def _load(options):
+    """The model."""
+    if options.debug:
+        from pidoc.mapper import MassMapper
+
+        return MassMapper.from_pretrained(options.model)
+    with _hushed():
+        from pidoc.mapper import MassMapper
+
+        return MassMapper.from_pretrained(options.model)
+
+
+@contextmanager
+def _hushed():
+    """Keep what libraries write to the standard error, at the level of the system; show it after an error.
+
+    TensorFlow tells of the machine's instructions before it can be asked not to.
+    """
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except Exception as error:
+            said.seek(0)
+            # an error of ours says all there is to say
+            if not isinstance(error, (ValueError, OSError)):
+                os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _told(options):
