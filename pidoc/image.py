@@ -10,6 +10,7 @@ import logging
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
@@ -22,7 +23,7 @@ from pidoc import __version__
 from pidoc.image_grid import GAUSSIAN_END, Grid, Layer, pixel_areas, Plane
 from pidoc.image_input import opened
 from pidoc.image_sky import background_in_annulus, find_centre, measure_seeing
-from pidoc.image_units import calibrate, v_from_g_r
+from pidoc.image_units import calibrate, pixel_unit, v_from_g_r
 from pidoc.mock import APPARENT_FLUX
 from pidoc.photometry import apparent_magnitude, BANDS
 from pidoc.units import to_value
@@ -131,6 +132,10 @@ def prepare(image, *, hdu=None, unit=None, zero_point=None, exposure=None, band=
     low, high = _range(seeing_range)
     if not (isinstance(min_coverage, Real) and 0.0 <= min_coverage <= 1.0):
         raise ValueError(f'min_coverage must be from 0 to 1, received {min_coverage!r}')
+    if isinstance(background, Mapping):
+        background = {name: _background_of(its) for name, its in background.items()}
+    else:
+        background = _background_of(background)
     options = {
         'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
         'mask': mask, 'weight': weight, 'zero_point': zero_point, 'exposure': exposure, 'colour': colour,
@@ -185,7 +190,8 @@ def _measured(image, grid, center, options):
     if bad.all():
         raise ValueError(f'{source} has no good pixel where the cluster is')
     here = found.middle[0] - around[2], found.middle[1] - around[0]
-    level, sky = _background(options['background'], pixels, bad, here, grid, found.scale)
+    level, sky = _background(options['background'], pixels, bad, here, grid, found.scale,
+                             calibration.meta['IMGUNIT'])
     if found.ours and sky['BKGFROM'] == 'none':
         # a map of ours has its background behind it
         sky = {}
@@ -241,7 +247,7 @@ class _Found:
         sides = places[0].separation(places[1:]).arcsec
         turn = (places[0].position_angle(places[2]) - places[0].position_angle(places[1])).rad
         self.scale = math.sqrt(sides[0] * sides[1] * abs(math.sin(turn)))
-        if not self.scale > 0.0:
+        if not (self.scale > 0.0 and abs(math.sin(turn)) > 1e-6):
             raise ValueError(f'the world coordinates of {self.source} make pixels without an area')
         if told is not None and abs(told / self.scale - 1.0) > 0.02:
             raise ValueError(f'pixel_scale must be that of the world coordinates, {self.scale:.4g} arcsec, '
@@ -331,8 +337,8 @@ class _Found:
         background = options['background']
         if isinstance(background, str):
             wish = max(wish, _OUTERMOST)
-        elif background is not None and np.ndim(background) > 0:
-            wish = max(wish, float(np.max(to_value(u.Quantity(background), u.arcsec, 'background'))))
+        elif isinstance(background, tuple):
+            wish = max(wish, background[1])
         wish = max(need, min(wish, 0.5 * _LARGEST * self.scale))
         return self._box(need), self._box(wish)
 
@@ -383,35 +389,57 @@ def _cards(header):
             if value is not None and keyword != 'FLAGS' and not _PLUMBING.match(keyword)}
 
 
-def _background(told, pixels, bad, here, grid, scale):
+def _background_of(told):
+    """What ``background`` asks for: None, 'annulus', two radii [arcsec], or a level (number or Quantity)."""
+    if told is None or (isinstance(told, str) and told == 'annulus'):
+        return told
+    if isinstance(told, str):
+        raise ValueError(f"background must be None, 'annulus', two radii or a level, received {told!r}")
+    if isinstance(told, Real) or (isinstance(told, u.Quantity) and told.isscalar):
+        if not np.isfinite(told):
+            raise ValueError(f'background must be finite, received {told}')
+        return told
+    try:
+        radii = u.Quantity(told)
+    except TypeError:
+        raise TypeError("background must be None, 'annulus', two radii or a level, received "
+                        f"{told!r}") from None
+    radii = to_value(radii, u.arcsec, 'background', non_negative=True)
+    if radii.shape != (2,) or radii[0] >= radii[1]:
+        raise ValueError(f'the radii of the background must be two, the smaller one first, received {told}')
+    return tuple(radii.tolist())
+
+
+def _background(told, pixels, bad, here, grid, scale, unit):
     """Level [unit of the pixels], and cards about it."""
     ny, nx = pixels.shape
     fits_in = min(here[0], here[1], nx - 1 - here[0], ny - 1 - here[1]) * scale
     if told is None:
         return 0.0, _around(pixels, bad, here, grid, scale, fits_in)
-    if isinstance(told, str):
-        if told != 'annulus':
-            raise ValueError(f"background must be None, 'annulus', two radii or a level, received {told!r}")
+    if isinstance(told, tuple):
+        inner, outer = told
+    elif isinstance(told, str):
         outer = min(fits_in, _OUTERMOST)
         inner = max(_ANNULUS * outer, grid.reach)
         if outer < 1.1 * grid.reach:
-            raise ValueError(f'the annulus of the background must lie outside the field, {grid.reach:.1f} '
-                             'arcsec from the centre, '
-                             f'but the image only reaches {fits_in:.1f} arcsec: give two radii, or a level')
-    elif isinstance(told, (Real, np.ndarray)) and np.ndim(told) == 0 and not isinstance(told, bool):
-        level = float(getattr(told, 'value', told))
-        if not math.isfinite(level):
-            raise ValueError(f'background must be finite, received {told}')
-        return level, {'BKGFROM': 'given', 'BKGLEVEL': level}
+            raise ValueError('the annulus of the background must lie outside the field, '
+                             f'{grid.reach:.1f} arcsec from the centre, but the image only reaches '
+                             f'{fits_in:.1f} arcsec: give two radii, or a level')
     else:
-        radii = to_value(u.Quantity(told), u.arcsec, 'background', non_negative=True)
-        if np.shape(radii) != (2,) or radii[0] >= radii[1]:
-            raise ValueError('the radii of the background must be two, the smaller one first, received '
-                             f'{told}')
-        inner, outer = radii.tolist()
+        level = float(getattr(told, 'value', told))
+        if isinstance(told, u.Quantity) and not _same_unit(told.unit, unit):
+            raise ValueError(f"the level of the background must be in the unit of the image, '{unit}', "
+                             f"received {told}")
+        return level, {'BKGFROM': 'given', 'BKGLEVEL': level}
     level, error = background_in_annulus(pixels, bad, here, inner / scale, outer / scale)
     return level, {'BKGFROM': 'annulus', 'BKGLEVEL': level, 'BKGERROR': error, 'BKGINNER': inner,
                    'BKGOUTER': outer}
+
+
+def _same_unit(told, its):
+    if its == 'no unit':
+        return told in (u.adu, u.ct, u.electron, u.DN, u.one)
+    return replace(pixel_unit(told), name='') == replace(pixel_unit(its), name='')
 
 
 def _around(pixels, bad, here, grid, scale, fits_in):

@@ -20,8 +20,9 @@ from pidoc.image_units import linear_counts
 
 __all__ = ['Source', 'opened']
 
-_UNCERTAINTIES = {'StdDevUncertainty': StdDevUncertainty, 'VarianceUncertainty': VarianceUncertainty,
-                  'InverseVariance': InverseVariance}
+_UNCERTAINTIES = {kind.__name__: kind for kind in (StdDevUncertainty, VarianceUncertainty, InverseVariance)}
+# names that they have in files
+_TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UNCERTAINTIES.values()}
 # extensions that go with an image
 _BESIDE = {'MASK', 'DQ', 'BPM', 'UNCERT', 'ERR', 'ERROR', 'VAR', 'VARIANCE', 'IVAR', 'WHT', 'WEIGHT', 'MASS',
            'EXP', 'CTX', 'CON', 'SAMP', 'TIME', 'PSF', 'SHARP', 'TRUTH'}
@@ -184,7 +185,7 @@ def _add_weight(stack, source, weight, hdu):
         raise ValueError(f'{other} is of Pan-STARRS1, whose weights are variances: give '
                          'weight=VarianceUncertainty(...) of its '
                          'pixels')
-    kind = _UNCERTAINTIES.get(str(other.header.get('UTYPE', '')).strip(), kind)
+    kind = _TYPES.get(str(other.header.get('UTYPE', '')).strip(), kind)
     source.set_uncertainty(other, kind)
 
 
@@ -289,10 +290,10 @@ def _of_hdus(hdus, name, hdu, unit):
     uncertainty = None
     if 'UNCERT' in beside:
         told = str(beside['UNCERT'].header.get('UTYPE', 'StdDevUncertainty')).strip()
-        if told not in _UNCERTAINTIES:
+        if told not in _TYPES:
             raise ValueError('the extension UNCERT must be of one of the kinds '
                              f'{", ".join(_UNCERTAINTIES)}, received {told}')
-        uncertainty = beside['UNCERT'], _UNCERTAINTIES[told]
+        uncertainty = beside['UNCERT'], _TYPES[told]
     source = Source(name, _Section(chosen), header, part=part, unit=unit, mask=beside.get('MASK'),
                     uncertainty=uncertainty)
     source.wcs = _wcs(hdus, chosen, source)

@@ -291,6 +291,9 @@ def _zero_point(header, pixels, zero_point, exposure):
     """Zero point, system and where it is from; what the header has; flags."""
     try:
         found = header_zero_points(header, per_second=pixels.per_second)
+        if 'PHOTFLAM' in found and pixels.name == 'no unit':
+            raise ValueError('PHOTFLAM needs BUNIT, whether the pixels are per second: give unit or '
+                             'zero_point')
     except ValueError:
         # what the header lacks does not matter where the zero point is given
         if zero_point is None:
@@ -312,8 +315,6 @@ def _zero_point(header, pixels, zero_point, exposure):
                                  f'{keyword} '
                                  f'({value:.3f} mag): give zero_point')
         return *found[first], first, {}, ()
-    if first == 'PHOTFLAM' and pixels.name == 'no unit':
-        found, first = {}, None
     value, system = _magnitude(zero_point)
     if exposure is not None:
         if pixels.per_second:

@@ -1,0 +1,237 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Images as they come: which HDU, which pixels, what is bad, and every bad file."""
+
+import gzip
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.io import fits
+from astropy.nddata import (
+    CCDData,
+    InverseVariance,
+    NDData,
+    StdDevUncertainty,
+    UnknownUncertainty,
+    VarianceUncertainty,
+)
+from astropy.wcs import WCS
+
+from pidoc.image_input import opened
+from pidoc.tests.image_helpers import shared, tan_wcs
+
+PIXELS = np.arange(12.0).reshape(3, 4)
+ALL = (0, 3, 0, 4)
+
+
+def hdus(*names, shape=(3, 4)):
+    """An empty primary HDU and images."""
+    return fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(np.full(shape, i, dtype=float), name=name)
+                                              for i, name in enumerate(names, 1))])
+
+
+def first(image, **how):
+    """Number in the first pixel."""
+    with opened(image, **how) as source:
+        return source.read(ALL)[0][0, 0]
+
+
+class TestWhichHdu:
+    def test_the_only_one(self, tmp_path):
+        path = tmp_path / 'a.fits'
+        hdus('N15').writeto(path)
+        with opened(path) as source:
+            assert (source.name, source.part, source.shape) == ('a.fits', '1 N15', (3, 4))
+            assert str(source) == 'a.fits[1 N15]'
+
+    def test_companions_do_not_count(self):
+        assert first(hdus('MASS', 'IMAGE', 'WHT', 'DQ')) == 2.0
+        assert first(hdus('ERR', 'SCI', 'OTHER')) == 2.0
+        # if there is nothing else
+        assert first(hdus('WHT')) == 1.0
+
+    @pytest.mark.parametrize(('hdu', 'number'), [(2, 2), ('B', 2), (('B', 1), 2), (-1, 3), ('b', 2)])
+    def test_chosen(self, hdu, number):
+        assert first(hdus('A', 'B', 'C'), hdu=hdu) == number
+
+    @pytest.mark.parametrize('hdu', [7, 'D', 0, ('A', 4)])
+    def test_no_such(self, hdu):
+        with pytest.raises(ValueError, match='hdu must be one of the images of HDUList: 1 A, 2 B; received'):
+            first(hdus('A', 'B'), hdu=hdu)
+
+    def test_several(self):
+        with pytest.raises(ValueError, match='HDUList has several images, 1 A, 2 B: choose one with hdu'):
+            first(hdus('A', 'B'))
+
+    def test_tables_are_no_images(self):
+        table = fits.BinTableHDU.from_columns([fits.Column('a', 'E', array=np.zeros(3))])
+        with pytest.raises(ValueError, match='HDUList has no image'):
+            first(fits.HDUList([fits.PrimaryHDU(), table]))
+
+    def test_cubes_are_refused(self):
+        with pytest.raises(ValueError,
+                           match=r'an image must have two dimensions, received the shape \(2, 3, 4\)'):
+            first(fits.PrimaryHDU(np.zeros((2, 3, 4))))
+        with pytest.raises(ValueError, match=r'two dimensions, received the shape \(4,\) of array'):
+            first(np.zeros(4))
+
+    def test_cards_of_the_primary_header(self):
+        both = hdus('A')
+        both[0].header.update({'FILTER': 'V', 'EXPTIME': 5.0})
+        both[1].header['EXPTIME'] = 6.0
+        both[0].header['HISTORY'] = 'one'
+        both[0].header['HISTORY'] = 'two'
+        with opened(both) as source:
+            assert (source.header['FILTER'], source.header['EXPTIME']) == ('V', 6.0)
+            assert 'one two' in source.header['HISTORY']
+
+
+class TestKindsOfImages:
+    def test_array_quantity_nddata(self):
+        assert first(PIXELS + 5) == 5.0
+        with opened((PIXELS + 5) * u.Jy) as source:
+            assert source.unit == u.Jy
+        with opened(NDData(PIXELS + 5, meta={'FILTER': 'V'}), unit='adu') as source:
+            assert (source.unit, source.header, source.wcs) == ('adu', {'FILTER': 'V'}, None)
+
+    def test_coordinates(self):
+        wcs = tan_wcs((3, 4), 0.5)
+        with opened(CCDData(PIXELS, unit='adu', wcs=wcs)) as source:
+            assert source.wcs.has_celestial
+        with opened(fits.PrimaryHDU(PIXELS, wcs.to_header())) as source:
+            assert source.wcs.has_celestial
+        linear = WCS(naxis=2)
+        with opened(CCDData(PIXELS, unit='adu', wcs=linear)) as source:
+            assert source.wcs is None
+        with opened(fits.PrimaryHDU(PIXELS)) as source:
+            assert source.wcs is None
+
+    def test_parts(self, tmp_path):
+        path = tmp_path / 'a.fits'
+        fits.PrimaryHDU(PIXELS.astype('>i2')).writeto(path)
+        with opened(path) as source:
+            values, bad, deviation = source.read((1, 3, 2, 4))
+        np.testing.assert_array_equal(values, [[6, 7], [10, 11]])
+        assert values.dtype == np.float64 and values.dtype.isnative
+        assert not bad.any()
+        assert deviation is None
+
+    @pytest.mark.parametrize(('image', 'how', 'error', 'rule'), [
+        (3.0, {}, TypeError, 'an image must be a path, HDU, CCDData, Quantity or array, received float'),
+        (PIXELS * u.Jy, {'unit': 'adu'}, ValueError, "unit must be left out where the image has one, 'Jy', "
+                                                     "received 'adu'"),
+        (CCDData(PIXELS, unit='adu'), {'unit': 'Jy'}, ValueError, 'unit must be left out'),
+        (PIXELS, {'hdu': 1}, ValueError, 'hdu is for FITS files, received hdu=1 with ndarray'),
+        (CCDData(PIXELS, unit='adu', uncertainty=UnknownUncertainty(PIXELS)), {}, TypeError,
+         'the uncertainty of the image must be of one of the kinds StdDevUncertainty, .* received '
+         'UnknownUncertainty')])
+    def test_refused(self, image, how, error, rule):
+        with pytest.raises(error, match=rule):
+            first(image, **how)
+
+
+class TestMasksAndWeights:
+    def test_all_masks_count(self):
+        image = CCDData(PIXELS.copy(), unit='adu', mask=PIXELS == 1)
+        image.data[0, 2] = np.nan
+        with opened(image, mask=(PIXELS == 3).astype(int) * 8) as source:
+            bad = source.read(ALL)[1]
+        np.testing.assert_array_equal(np.flatnonzero(bad), [1, 2, 3])
+
+    def test_extensions(self):
+        extra = hdus('A')
+        extra.append(fits.ImageHDU((PIXELS == 5).astype(np.uint8), name='MASK'))
+        extra.append(fits.ImageHDU(PIXELS + 4, name='UNCERT'))
+        extra['UNCERT'].header['UTYPE'] = 'VarianceUncertainty'
+        with opened(extra) as source:
+            _, bad, deviation = source.read(ALL)
+        np.testing.assert_array_equal(np.flatnonzero(bad), [5])
+        np.testing.assert_allclose(deviation, np.sqrt(PIXELS + 4))
+        extra['UNCERT'].header['UTYPE'] = 'guess'
+        with pytest.raises(ValueError, match='the extension UNCERT must be of one of the kinds .*, '
+                                             'received guess'):
+            first(extra)
+
+    def test_of_another_shape_are_others(self):
+        extra = hdus('A')
+        extra.append(fits.ImageHDU(np.ones((2, 2)), name='MASK'))
+        with opened(extra) as source:
+            assert not source.read(ALL)[1].any()
+
+    @pytest.mark.parametrize(('weight', 'kind'), [
+        (0.25 * np.ones((3, 4)), 'inverse variance'), (InverseVariance(0.25 * np.ones((3, 4))), ''),
+        (VarianceUncertainty(4 * np.ones((3, 4))), ''), (StdDevUncertainty(2 * np.ones((3, 4))), '')])
+    def test_weights(self, weight, kind):
+        with opened(PIXELS, weight=weight) as source:
+            np.testing.assert_allclose(source.read(ALL)[2], 2.0, err_msg=kind)
+
+    def test_files_beside(self, tmp_path):
+        hdus('A', 'B').writeto(tmp_path / 'image.fits')
+        hdus('A', 'B').writeto(tmp_path / 'weight.fits')
+        with opened(tmp_path / 'image.fits', hdu='B', weight=tmp_path / 'weight.fits') as source:
+            # of several, that in the same place: inverse variance 2
+            np.testing.assert_allclose(source.read(ALL)[2], 2**-0.5)
+
+    @pytest.mark.parametrize(('how', 'error', 'rule'), [
+        ({'mask': np.zeros((2, 2), dtype=bool)}, ValueError,
+         r'mask must have the shape of the image, \(3, 4\), received'),
+        ({'weight': np.zeros((2, 2))}, ValueError,
+         r'weight must have the shape of the image, \(3, 4\), received \(2, 2\)'),
+        ({'weight': -PIXELS}, ValueError, 'weights and uncertainties must not be negative, received -11'),
+        ({'weight': UnknownUncertainty(PIXELS)}, TypeError, 'weight must be of one of the kinds '
+                                                            'StdDevUncertainty'),
+        ({'weight': fits.PrimaryHDU(PIXELS, fits.Header([('HIERARCH FPA.ZP', 25.0)]))}, ValueError,
+         'is of Pan-STARRS1, whose weights are variances')])
+    def test_refused(self, how, error, rule):
+        with pytest.raises(error, match=rule), opened(PIXELS, **how) as source:
+            source.read(ALL)
+
+
+class TestBadFiles:
+    @pytest.fixture
+    def path(self, tmp_path):
+        path = tmp_path / 'a.fits'
+        fits.PrimaryHDU(np.zeros((300, 300), dtype=np.float32)).writeto(path)
+        return path
+
+    def test_none(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match='none.fits'):
+            first(tmp_path / 'none.fits')
+        with pytest.raises(IsADirectoryError):
+            first(tmp_path)
+
+    @pytest.mark.parametrize('content', [b'', b'<!DOCTYPE html><title>503 Unavailable</title>', b'SIMPLE  ='])
+    def test_not_fits(self, tmp_path, content):
+        path = tmp_path / 'a.fits'
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match='a.fits is no FITS file, or damaged'):
+            first(path)
+
+    @pytest.mark.parametrize('size', [2880, 100_000, 3000])
+    def test_cut_short(self, path, size):
+        with open(path, 'r+b') as file:
+            file.truncate(size)
+        with pytest.raises(ValueError, match='a.fits is damaged or cut short'):
+            first(path)
+
+    def test_compressed_and_cut_short(self, path):
+        content = gzip.compress(path.read_bytes()[:50_000] + np.random.default_rng(0).bytes(300_000))
+        short = path.with_name('b.fits.gz')
+        short.write_bytes(content[:20_000])
+        with pytest.raises(ValueError, match='b.fits.gz is no FITS file, or damaged|b.fits.gz.* damaged or '
+                                             'cut short'):
+            first(short)
+
+    def test_real_ones(self):
+        with opened(shared('images/m13_rice.fits')) as rice, opened(shared('images/m13.fits')) as plain:
+            box = (100, 140, 50, 80)
+            np.testing.assert_array_equal(rice.read(box)[0], plain.read(box)[0])
+        folder = 'images/decam_pal13'
+        with opened(shared(f'{folder}/c4d_170916_045042_ooi_r_ls9.N15.fits')) as source:
+            assert source.header['FILTER'].startswith('r DECam')
+            assert source.header['EXTNAME'] == 'N15'
+            # the polynomials of TPV, by hand
+            np.testing.assert_allclose(source.wcs.pixel_to_world_values(50, 49.5),
+                                       (346.68399444, 12.79099069), atol=1e-7)
+        with pytest.raises(ValueError, match='survey-ccds-1.fits.gz has no image'):
+            first(shared(f'{folder}/survey-ccds-1.fits.gz'))

@@ -1,0 +1,130 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Centre, background and seeing of images whose truth is known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pidoc.image_sky import background_in_annulus, find_centre, measure_seeing
+from pidoc.tests.image_helpers import paint, stars, tan_wcs
+
+pytest.importorskip('photutils')
+
+
+def field(at=(0.0, 0.0), *, number=3000, shape=(200, 220), level=100.0, noise=3.0, seed=1, radius=8.0):
+    """A cluster of stars on 0.5 arcsec pixels, its centre off the middle by pixels."""
+    wcs = tan_wcs(shape, 0.5, offset=at)
+    counts = paint(stars(number, seed=seed, radius=radius), wcs, shape)
+    return counts + np.random.default_rng(seed).normal(level, noise, shape)
+
+
+def nothing_bad(pixels):
+    return np.zeros(pixels.shape, dtype=bool)
+
+
+class TestCentre:
+    @pytest.mark.parametrize('at', [(0.0, 0.0), (40.0, -25.0), (-60.0, 30.0)])
+    def test_found_wherever_it_is(self, at):
+        pixels = field(at)
+        x, y = find_centre(pixels, nothing_bad(pixels), least=40)
+        assert math.hypot(x - 109.5 - at[0], y - 99.5 - at[1]) < 4.0
+
+    def test_moves_with_the_image(self):
+        pixels = field()
+        bad = nothing_bad(pixels)
+        x, y = find_centre(pixels, bad, least=40)
+        turned = find_centre(pixels[::-1, ::-1], bad, least=40)
+        assert turned == pytest.approx((219 - x, 199 - y), abs=0.3)
+        brighter = find_centre(7.0 * pixels + 500.0, bad, least=40)
+        assert brighter == pytest.approx((x, y), abs=1e-6)
+
+    def test_a_bright_star_and_bad_pixels_do_not_decide(self):
+        pixels = field()
+        bad = nothing_bad(pixels)
+        x, y = find_centre(pixels, bad, least=40)
+        pixels[20:24, 30:34] += 1e6
+        assert find_centre(pixels, bad, least=40) == pytest.approx((x, y), abs=1.0)
+        pixels[20:60, 30:60] = np.nan
+        bad = np.isnan(pixels)
+        assert find_centre(pixels, bad, least=40) == pytest.approx((x, y), abs=1.5)
+
+    @pytest.mark.parametrize('pixels', [np.ones((30, 30)), np.full((30, 30), np.nan)])
+    def test_nothing_there(self, pixels):
+        with pytest.raises(ValueError, match='no centre can be found where pixels are all bad, or all the '
+                                             'same'):
+            find_centre(pixels, np.isnan(pixels), least=10)
+
+
+class TestBackground:
+    def test_level_and_error(self):
+        levels = []
+        for seed in range(20):
+            pixels = np.random.default_rng(seed).normal(50.0, 4.0, (100, 100))
+            level, error = background_in_annulus(pixels, nothing_bad(pixels), (49.5, 49.5), 30, 45)
+            levels.append(level)
+        number = np.pi * (45**2 - 30**2)
+        assert error == pytest.approx(4.0 / math.sqrt(number), rel=0.1)
+        # SExtractor's 2.5 medians less 1.5 means scatters more than a mean
+        assert np.mean(levels) == pytest.approx(50.0, abs=4 * error)
+        assert np.std(levels) < 4 * error
+
+    def test_stars_are_clipped(self):
+        pixels = field(number=300, radius=30.0)
+        level, _ = background_in_annulus(pixels, nothing_bad(pixels), (109.5, 99.5), 70, 95)
+        assert level == pytest.approx(100.0, abs=1.0)
+
+    def test_bad_pixels_do_not_count(self):
+        pixels = np.full((100, 100), 50.0) + np.random.default_rng(0).normal(0, 1, (100, 100))
+        bad = nothing_bad(pixels)
+        pixels[:60], bad[:60] = 60.0, True
+        assert background_in_annulus(pixels, bad, (49.5, 49.5), 30, 45)[0] == pytest.approx(50.0, abs=0.3)
+
+    def test_outside_of_the_image(self):
+        with pytest.raises(ValueError, match='must have at least 50 good pixels, received 0'):
+            background_in_annulus(np.ones((20, 20)), np.zeros((20, 20), dtype=bool), (9.5, 9.5), 30, 45)
+
+
+class TestSeeing:
+    def image(self, fwhm, *, number=40, noise=1.0, seed=2):
+        """Moffat functions with beta = 2.5, each at a place of its own between the pixels."""
+        rng = np.random.default_rng(seed)
+        shape = (260, 260)
+        pixels = rng.normal(30.0, noise, shape)
+        y, x = np.indices(shape, dtype=float)
+        core = 0.5 * fwhm / math.sqrt(2 ** 0.4 - 1)
+        fine = (np.arange(5) + 0.5) / 5 - 0.5
+        for place in rng.uniform(15, 245, (number, 2)):
+            at = slice(max(0, int(place[1]) - 25), int(place[1]) + 26), slice(max(0, int(place[0]) - 25),
+                                                                              int(place[0]) + 26)
+            for dy in fine:
+                for dx in fine:
+                    square = ((x[at] + dx - place[0])**2 + (y[at] + dy - place[1])**2) / core**2
+                    pixels[at] += 2000 / 25 * (1 + square)**-2.5
+        return pixels
+
+    @pytest.mark.parametrize('fwhm', [1.8, 3.2, 5.5])
+    def test_of_moffat_functions(self, fwhm):
+        pixels = self.image(fwhm)
+        measured, scatter, number = measure_seeing(pixels, nothing_bad(pixels), expected=4.0)
+        assert measured == pytest.approx(fwhm, rel=0.03)
+        assert scatter < 0.05 * fwhm
+        assert number >= 5
+
+    def test_no_stars(self):
+        pixels = np.random.default_rng(0).normal(0, 1, (80, 80))
+        fwhm, scatter, number = measure_seeing(pixels, nothing_bad(pixels))
+        assert math.isnan(fwhm) and math.isnan(scatter)
+        assert number < 3
+        bad = np.ones((80, 80), dtype=bool)
+        assert measure_seeing(pixels, bad)[2] == 0
+        flat = np.zeros((80, 80))
+        assert math.isnan(measure_seeing(flat, nothing_bad(flat))[0])
+
+    def test_galaxies_are_no_stars(self):
+        """Wide and flat things do not fit."""
+        y, x = np.indices((200, 200), dtype=float)
+        pixels = np.random.default_rng(0).normal(0, 1, (200, 200))
+        for at in (40, 100, 160):
+            pixels[(np.abs(x - at) < 8) & (np.abs(y - at) < 2)] += 500.0
+        assert math.isnan(measure_seeing(pixels, nothing_bad(pixels), expected=3.0)[0])
