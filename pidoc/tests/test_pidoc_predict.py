@@ -22,8 +22,18 @@ from pidoc.tests.stand_in import StandIn
 from pidoc.tests.test_prediction import same
 
 
+@pytest.fixture(scope='module')
+def domain():
+    """Of maps like that of the example, for a file."""
+    light = Mock.read(EXAMPLE).light.data
+    rng = np.random.default_rng(0)
+    many = np.array([light * factor + rng.uniform(-1e-6, 1e-6) for factor in rng.uniform(0.2, 5, 80)])
+    measured = features(many, distance=rng.uniform(10, 40, 80), seeing=rng.uniform(0.5, 1.5, 80))
+    return Domain.fit(measured, measured).to_dict()
+
+
 @pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
+def models(tmp_path, monkeypatch, domain):
     """Two models of stand-ins: one knows maps like that of the example, the other does not say."""
     estimator = types.ModuleType('pidoc.estimator')
     estimator.Estimator = StandIn
@@ -31,12 +41,7 @@ def models(tmp_path, monkeypatch):
     monkeypatch.setattr(module, '_MODELS', tmp_path / 'models')
     monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', '3')
     monkeypatch.chdir(tmp_path)
-    light = Mock.read(EXAMPLE).light.data
-    rng = np.random.default_rng(0)
-    many = np.array([light * factor + rng.uniform(-1e-6, 1e-6) for factor in rng.uniform(0.2, 5, 80)])
-    measured = features(many, distance=rng.uniform(10, 40, 80), seeing=rng.uniform(0.5, 1.5, 80))
-    domain = Domain.fit(measured, measured)
-    StandIn().save(tmp_path / 'models' / 'default', {'name': 'default', 'domain': domain.to_dict()})
+    StandIn().save(tmp_path / 'models' / 'default', {'name': 'default', 'domain': domain})
     StandIn().save(tmp_path / 'models' / 'other', {'name': 'other'})
 
 
@@ -88,12 +93,19 @@ def test_why_it_is_outside(capsys):
     assert 'OUTSIDE' in output and 'distance: distance that was given is 500 kpc, above' in output
 
 
-def test_plot_and_table(tmp_path, capsys):
+def test_plot(tmp_path):
+    (tmp_path / 'example-pidoc.png').write_text('mine')
+    assert main(['--example', '--plot', '--quiet']) == 2
+    assert (tmp_path / 'example-pidoc.png').read_text() == 'mine'
+    assert main(['--example', '--plot', '--quiet', '--overwrite']) == 0
+    assert (tmp_path / 'example-pidoc.png').stat().st_size > 20_000
+    assert not list(tmp_path.rglob('.*'))
+
+
+def test_table(tmp_path, capsys):
     Mock.read(EXAMPLE).write('b.fits.gz')
-    assert main([str(EXAMPLE), 'b.fits.gz', '--plot', '--table', 'deep/all.ecsv', '--distance', '20']) == 0
-    assert sorted(path.name for path in tmp_path.glob('*pidoc*')) == [
-        'b-pidoc.fits', 'b-pidoc.png', 'example-pidoc.fits', 'example-pidoc.png']
-    assert (tmp_path / 'b-pidoc.png').stat().st_size > 20_000
+    assert main([str(EXAMPLE), 'b.fits.gz', '--table', 'deep/all.ecsv', '--distance', '20']) == 0
+    assert sorted(path.name for path in tmp_path.glob('*pidoc*')) == ['b-pidoc.fits', 'example-pidoc.fits']
     table = QTable.read('deep/all.ecsv')
     assert list(table['name']) == ['example.fits', 'b.fits.gz']
     assert table['total_mass'][0] == table['total_mass'][1] and table['total_mass'].unit == u.Msun
@@ -139,7 +151,8 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
     assert not (tmp_path / 'x').exists() and (tmp_path / 'all.csv').read_text() == 'mine'
     assert main(['--example', '--quiet', '--overwrite']) == 0
     assert (tmp_path / 'example-pidoc.fits').read_bytes() != before      # the command is in it
-    assert main(['--example', '--quiet', '--plot', '--table', 'all.csv', '--overwrite']) == 0
+    assert main(['--example', '--quiet', '--table', 'all.csv', '--overwrite']) == 0
+    assert (tmp_path / 'all.csv').read_text().startswith('name,total_mass')
 
 
 @pytest.mark.parametrize(('args', 'message'), [
@@ -216,3 +229,19 @@ def test_the_file_is_for_everyone(tmp_path):
         assert hdus[0].header['BUNIT'] == 'solMass' and hdus[0].data.shape == (160, 160)
         # the truth of the mock stays beside the light, and is not taken for the result
         assert hdus['LIGHT'].header['AGE'] == 11 and hdus[0].header['AGE'] == 9
+
+
+def test_libraries_are_kept_quiet(capfd):
+    with pidoc_predict._hushed():
+        subprocess.run([sys.executable, '-c', 'import sys; sys.stderr.write("oneDNN is on")'], check=True)
+    assert capfd.readouterr() == ('', '')
+    # but not when they fail
+    with pytest.raises(ImportError, match='no keras'):
+        fail_to_load()
+    assert capfd.readouterr().err == 'cannot open x.so'
+
+
+def fail_to_load():
+    with pidoc_predict._hushed():
+        subprocess.run([sys.executable, '-c', 'import sys; sys.stderr.write("cannot open x.so")'], check=True)
+        raise ImportError('no keras')
