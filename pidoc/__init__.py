@@ -22,6 +22,7 @@ The modules, each of which imports only from those above it:
 ``domain``              is an image inside the training domain, and if not, in what?
 ``scaling``             maps, masses, ages and distances as numbers for networks, and back
 ``estimator``           `Estimator`: trained networks, arrays in, calibrated arrays out
+``model_card``          what a model was trained on, its scores, its limits
 ``training``            `train`: from a training set to a model folder
 ``scores``              Eqs. 1, 2 and 4 and Table 2: predicted against true, streamed
 ``baselines``           null predictors, and the shot-noise floor

@@ -24,6 +24,7 @@ from pidoc import __version__
 from pidoc.domain import Domain, features
 from pidoc.estimator import age_from_root, Calibration, Estimator, QUANTITIES, read_weights, write_weights
 from pidoc.losses import GaussianNLL
+from pidoc.model_card import write_model_card
 from pidoc.networks import cluster_network
 from pidoc.scaling import block_mean, SCALARS, Scaling
 
@@ -262,6 +263,7 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
              'domain': _domain(training_set, progress).to_dict()}
     estimator = estimator.replace(about=about)
     estimator.save(folder, overwrite=True)
+    write_model_card(folder)
     return estimator
 
 

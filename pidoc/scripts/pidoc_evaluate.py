@@ -66,6 +66,8 @@ def _parser():
     parser.add_argument('--snapshots', metavar='FILE', nargs='+', type=Path,
                         help='snapshots of the simulations of this part, some dozens, for the floor')
     parser.add_argument('--seed', type=int, default=0, help='of the given distances (default: 0)')
+    parser.add_argument('--card', action='store_true',
+                        help='put the main scores into the model folder and its card')
     parser.add_argument('--no-nulls', action='store_true', help='without null predictors')
     parser.add_argument('--no-figures', action='store_true', help='tables only')
     parser.add_argument('--overwrite', action='store_true', help='replace a report that is there')
@@ -98,6 +100,7 @@ def _evaluate(options):
     # heavy: the help must not wait for them
     from pidoc.estimator import Estimator
     from pidoc.evaluation import evaluate
+    from pidoc.model_card import add_scores
     from pidoc.training_set import TrainingSet
 
     page = options.output / 'report.rst'
@@ -115,6 +118,8 @@ def _evaluate(options):
     options.output.mkdir(parents=True, exist_ok=True)
     figures = [] if options.no_figures else _figures(report, estimator, maps, modes, options)
     report.write(options.output, overwrite=options.overwrite, figures=figures)
+    if options.card:
+        add_scores(options.model, report, split=options.split)
     if not options.quiet:
         _print_main(report, page)
 

@@ -32,6 +32,7 @@ ORDER = (
     'domain',
     'scaling',
     'estimator',
+    'model_card',
     'training',
     'scores',
     'baselines',
