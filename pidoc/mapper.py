@@ -96,6 +96,10 @@ class MassMapper:
         elif not folder.is_dir():
             names = ', '.join(pretrained_models()) or '(none is packaged)'
             raise ValueError(f'a model must be one of {names}, or a folder, received {os.fspath(model)!r}')
+        return cls._from_folder(folder)
+
+    @classmethod
+    def _from_folder(cls, folder):
         # keras is loaded here and not before
         from pidoc.estimator import Estimator
 
@@ -105,6 +109,49 @@ class MassMapper:
         domain = Domain.from_dict(about['domain']) if about.get('domain') else None
         return cls(estimator, domain=domain, name=str(about.get('name') or folder.resolve().name),
                    sha256=_one_checksum(card.get('sha256') or {}))
+
+    @classmethod
+    def fit(cls, training_set, folder, **options):
+        """Train a model and load it: `pidoc.training.train`, which tells more.
+
+        Parameters
+        ----------
+        training_set : `~pidoc.training_set.TrainingSet`
+        folder : path-like
+            Of the model. A training that was stopped there goes on.
+        **options
+            Passed on to `pidoc.training.train`.
+
+        Returns
+        -------
+        MassMapper
+        """
+        from pidoc.training import train
+
+        train(training_set, folder, **options)
+        return cls._from_folder(Path(folder))
+
+    def save(self, folder, *, overwrite=False):
+        """Write the model into a folder, which `from_pretrained` reads.
+
+        Parameters
+        ----------
+        folder : path-like
+            Made if need be.
+        overwrite : bool, optional
+            Replace a model that is there.
+
+        Raises
+        ------
+        FileExistsError
+            If there is one and ``overwrite`` is False.
+        """
+        from pidoc.model_card import write_model_card
+
+        domain = None if self.domain is None else self.domain.to_dict()
+        about = {**self.estimator.about, 'name': self.name, 'domain': domain}
+        self.estimator.replace(about=about).save(folder, overwrite=overwrite)
+        write_model_card(folder)
 
     # -- predictions
 

@@ -375,6 +375,42 @@ def test_damaged_weights(models):
         MassMapper.from_pretrained()
 
 
+def test_fit_trains_and_loads(models, tmp_path, monkeypatch):
+    asked = []
+
+    def train(training_set, folder, **options):
+        asked.append((training_set, options))
+        StandIn().save(folder, {'name': 'mine'})
+
+    training = types.ModuleType('pidoc.training')
+    training.train = train
+    monkeypatch.setitem(sys.modules, 'pidoc.training', training)
+    # a folder of the name of a packaged model is still the folder
+    monkeypatch.chdir(tmp_path)
+    mapper = MassMapper.fit('a training set', 'default', progress=False)
+    assert asked == [('a training set', {'progress': False})] and mapper.name == 'mine'
+
+
+def test_save(tmp_path, domain, mock):
+    pytest.importorskip('tensorflow')
+    from pidoc.estimator import Estimator
+    from pidoc.networks import cluster_network
+    from pidoc.scaling import Scaling
+
+    config = {'shape': [40, 40, 1], 'widths': [4, 8], 'dense': 16}
+    estimator = Estimator([cluster_network(**config, seed=1)], Scaling(), config=config)
+    mapper = MassMapper(estimator, domain=domain, name='mine')
+    mapper.save(tmp_path / 'mine')
+    again = MassMapper.from_pretrained(tmp_path / 'mine')
+    one, other = (m.predict(mock, distance=20 * u.kpc) for m in (mapper, again))
+    np.testing.assert_array_equal(one.mass.data, other.mass.data)
+    assert (one.age, one.flags, one.reasons) == (other.age, other.flags, other.reasons)
+    assert again.name == 'mine' and len(again.sha256) == 64
+    with pytest.raises(FileExistsError, match='holds a model already'):
+        mapper.save(tmp_path / 'mine')
+    mapper.save(tmp_path / 'mine', overwrite=True)
+
+
 def test_the_checksum_of_several_weights(models):
     path = models / 'default' / 'model.json'
     card = json.loads(path.read_text())
