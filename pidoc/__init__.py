@@ -11,6 +11,9 @@ The modules, each of which imports only from those above it:
 ``snapshot``            `Snapshot`: the stars of a cluster at one age
 ``mock``                `observe` a snapshot: images of its light and of its mass
 ``catalogs``            what is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper
+``ps1``                 files of Pan-STARRS1, read and written
+``ps1_map``             from its stacks in g and r to a map of the V light
+``retrieval``           `fetch` the stacks of a cluster from its archive
 ``image_units``         calibration: from what pixels hold to apparent V flux
 ``image_input``         images as they come: files, CCDData, arrays
 ``image_sky``           centre, background, seeing

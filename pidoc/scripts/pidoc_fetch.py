@@ -1,0 +1,183 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""``pidoc-fetch``: V maps of clusters from Pan-STARRS1 from the command line."""
+
+import argparse
+import logging
+import math
+import re
+import sys
+from pathlib import Path
+
+from astropy import units as u
+
+from pidoc import __version__
+from pidoc.scripts.command import BAD, HelpFormatter, Parser, run_command
+
+__all__ = ['main']
+
+_EPILOG = """\
+A cluster is a name, like "NGC 5466", M53 or "Palomar 11", or the RA and Dec of the middle of the map, like
+"211.3637 28.5344" (degrees) or "14h05m27.3s +28d32m04s".
+
+The map is in apparent flux per pixel [Lsun/kpc2], 40 x 40 arcsec on 160 x 160 pixels, freed from extinction
+and smoothed as the networks want it. What the survey sends is kept in astropy's cache: --offline uses nothing
+else.
+
+examples:
+  pidoc-fetch "NGC 5466"
+  pidoc-fetch "NGC 5053" "Pal 11" M53 -o maps
+  pidoc-fetch "211.3637 28.5344" --reddening 0.02 -o field.fits
+"""
+_RELATIONS = ('kostov2018', 'tonry2012')
+
+
+def main(args=None):
+    """Fetch maps of clusters; the command ``pidoc-fetch``.
+
+    Parameters
+    ----------
+    args : list of str, optional
+        Arguments, without the name of the command; by default those of the process.
+
+    Returns
+    -------
+    int
+        0 if all went well, 2 for an error or if a cluster could not be had (told on a line of the standard
+        error each; the others are there), 130 if interrupted.
+    """
+    parser = _parser()
+    options = parser.parse_args(args)
+    return run_command(parser, options, _fetch_all, interrupted='the files that are there are complete')
+
+
+def _parser():
+    parser = Parser(prog='pidoc-fetch', epilog=_EPILOG, formatter_class=HelpFormatter,
+                    description='Fetch g and r images of star clusters from Pan-STARRS1 and make maps of '
+                                'their V light.')
+    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
+    parser.add_argument('clusters', nargs='+', metavar='CLUSTER', help='names or positions')
+    light = parser.add_argument_group('light')
+    light.add_argument('--reddening', metavar='MAG', type=_number(u.mag),
+                       help='E(B-V) [mag] (default: that of Harris 2010)')
+    light.add_argument('--no-extinction', action='store_true', help='do not correct for extinction')
+    light.add_argument('--relation', choices=_RELATIONS, default='kostov2018',
+                       help='from g and r to V (default: kostov2018)')
+    light.add_argument('--seeing', metavar='ANGLE', nargs=2, type=_number(u.arcsec),
+                       help='FWHM of stars in g and in r [arcsec] (default: measured)')
+    light.add_argument('--subtract-sky', action='store_true',
+                       help='subtract the level that is left far from the centre')
+    light.add_argument('--field-of-view', metavar='ANGLE', type=_number(u.arcsec), default=40 * u.arcsec,
+                       help='side of the map [arcsec] (default: 40)')
+    light.add_argument('--smoothing', metavar='PIXELS', type=float, default=4.0,
+                       help='standard deviation of the Gaussian (default: 4)')
+    archive = parser.add_argument_group('archive')
+    archive.add_argument('--offline', action='store_true', help='use only what is in the cache')
+    archive.add_argument('--refresh', action='store_true', help='ask even for what is in the cache')
+    archive.add_argument('--skycells', action='store_true',
+                         help='fetch whole skycells, 100 MB each, instead of cutouts')
+    archive.add_argument('--timeout', metavar='TIME', type=_number(u.s), default=60 * u.s,
+                         help='how long to wait for a reply [s] (default: 60)')
+    archive.add_argument('--retries', metavar='N', type=int, default=4,
+                         help='how often to ask again (default: 4)')
+    archive.add_argument('--server', metavar='URL', help="of the survey's services")
+    out = parser.add_argument_group('output')
+    out.add_argument('-o', '--output', metavar='PATH', type=Path, default=Path(),
+                     help='folder of the files; of one cluster, a file that ends in .fits or .fits.gz '
+                          '(default: here)')
+    out.add_argument('--overwrite', action='store_true', help='replace files that are there')
+    out.add_argument('--quiet', action='store_true', help='no table of what was made')
+    out.add_argument('--debug', action='store_true', help='show where an error came from')
+    return parser
+
+
+def _number(unit):
+    def convert(text):
+        try:
+            value = u.Quantity(text)
+            value = value * unit if value.unit == u.one else value.to(unit)
+        except (TypeError, ValueError):
+            raise argparse.ArgumentTypeError(f'must be a number [{unit}], received {text!r}') from None
+        if not math.isfinite(value.value):
+            raise argparse.ArgumentTypeError(f'must be finite, received {text!r}')
+        return value
+    return convert
+
+
+def _target(text):
+    """A position, if the text is one; else a name."""
+    from astropy.coordinates import SkyCoord
+
+    parts = text.replace(',', ' ').split()
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 2:
+        return SkyCoord(*numbers, unit='deg')
+    if re.match(r'\d+[h:\s]\s*\d+', text) and len(parts) in (2, 6):
+        return SkyCoord(text, unit=('hourangle', 'deg'))
+    return text
+
+
+def _paths(clusters, output):
+    if output.name.endswith(('.fits', '.fits.gz')):
+        if len(clusters) > 1:
+            raise ValueError(f'--output must be a folder, for {len(clusters)} clusters, received {output}')
+        return [output]
+    paths = [output / f'{re.sub(r"[^A-Za-z0-9.+-]+", "_", name.strip())}.fits' for name in clusters]
+    double = [path for path in set(paths) if paths.count(path) > 1]
+    if double:
+        raise ValueError(f'{min(double)} would be written twice: name each cluster once')
+    return paths
+
+
+def _fetch_all(options):
+    from pidoc.ps1_map import write_map
+    from pidoc.retrieval import Archive, fetch
+
+    if options.no_extinction and options.reddening is not None:
+        raise ValueError('--reddening and --no-extinction exclude each other, received both')
+    paths = _paths(options.clusters, options.output)
+    taken = [path for path in paths if path.exists()]
+    if taken and not options.overwrite:
+        raise OSError(f'{taken[0]} exists: say --overwrite to replace it')
+    server = {'server': options.server.rstrip('/')} if options.server else {}
+    archive = Archive(offline=options.offline, refresh=options.refresh, timeout=options.timeout,
+                      retries=options.retries, form='skycell' if options.skycells else 'cutout', **server)
+    failed = 0
+    told = options.quiet
+    for text, path in zip(options.clusters, paths, strict=True):
+        try:
+            image = fetch(_target(text), archive=archive, extinction=not options.no_extinction,
+                          reddening=options.reddening, field_of_view=options.field_of_view,
+                          smoothing=options.smoothing, psf_fwhm=options.seeing, relation=options.relation,
+                          subtract_sky=options.subtract_sky)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_map(image, path, overwrite=options.overwrite)
+        except (OSError, ValueError) as error:
+            if options.debug or len(paths) == 1:
+                raise
+            logging.getLogger(__name__).error('%s: %s', text, ' '.join(str(error).split()))
+            failed += 1
+            continue
+        if not options.quiet:
+            if not told:
+                print('cluster         L in the field [Lsun]  E(B-V)  seeing ["]  bad [%]  file')
+                told = True
+            print(_line(image, path))
+    return BAD if failed else 0
+
+
+def _line(image, path):
+    import numpy as np
+
+    meta = image.meta
+    light = '-'
+    if 'DISTANCE' in meta:
+        light = f'{np.nansum(image.data) * 4 * np.pi * meta["DISTANCE"] ** 2:.0f}'
+    return (f'{meta["OBJECT"]:<15} {light:>21}  {meta["EBV"]:6.2f}  {meta["PSFFWHM"]:10.2f}  '
+            f'{100 * meta["BADFRAC"]:7.1f}  {path}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
