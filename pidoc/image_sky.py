@@ -12,7 +12,7 @@ __all__ = ['background_in_annulus', 'find_centre', 'measure_seeing']
 
 _ROUNDS = 50             # of centroids at most
 _BETA = 2.5               # of the Moffat function, as in `pidoc.mock`
-_MOST_STARS = 60          # that are fitted
+_MOST_STARS = 30          # that are fitted
 _FEWEST_STARS = 3         # that a seeing is measured with
 _MISFIT = 0.15            # largest rms residual of a star in its peak
 _SIDES = 3                # sub-pixels to a side that the model is integrated with
@@ -203,7 +203,7 @@ def _lone_peaks(pixels, bad, half):
         inside = half <= x < nx - half and half <= y < ny - half
         if inside and not bad[y - half:y + half + 1, x - half:x + half + 1].any():
             found.append((int(x), int(y)))
-    return found[:5 * _MOST_STARS]
+    return found[:3 * _MOST_STARS]
 
 
 def _fit_star(cutout, expected):

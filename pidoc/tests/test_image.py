@@ -321,6 +321,11 @@ class TestMapsComeThrough:
         assert flags(again) == flags(first) == ['gaps']
         assert again.meta['COVERAGE'] == first.meta['COVERAGE']
 
+    def test_a_map_of_unknown_seeing(self):
+        light = observe(cluster(), distance=20 * u.kpc).light
+        light.meta['PSFFWHM'] = None
+        assert flags(prepare(light)) == ['seeing-unknown']
+
     def test_extinction_of_a_map(self):
         light = observe(cluster(), distance=20 * u.kpc).light
         np.testing.assert_allclose(prepare(light, extinction=1 * u.mag).data, light.data * 10**0.4)
@@ -383,6 +388,15 @@ class TestBands:
         assert light.meta['PSFFWHM'] == 1.4
         must = expected(truth(SAMPLE, fwhm=1.4, number=80)) * 10**(-0.4 * (26.0 - 0.020 - ZERO_POINT.value))
         assert np.sqrt(np.mean((light.data - must)**2) / np.mean(must**2)) < 0.015
+
+    def test_the_centre_is_found_in_r(self):
+        images = {'g': image(0.3, turn=40.0), 'r': image(0.3, offset=(4.0, 2.0))}
+        light = prepare(images, zero_point=26 * u.mag, seeing=1 * u.arcsec, field_of_view=20 * u.arcsec,
+                        background={'g': 0.0, 'r': None})
+        alone = prepare(images['r'], **(COUNTS | {'center': None}))
+        assert (light.meta['CENRA'], light.meta['CENDEC']) == (alone.meta['CENRA'], alone.meta['CENDEC'])
+        assert (light.meta['BKGFROMG'], light.meta['BKGFROMR']) == ('given', 'none')
+        np.testing.assert_allclose(light.data, alone.data * 10**(0.4 * 1.020), atol=0.02 * light.data.max())
 
     def test_noise_does_not_make_the_colour(self):
         rng = np.random.default_rng(8)
@@ -459,7 +473,7 @@ class TestMasksAndNoise:
             prepare(sky, **COUNTS)
         assert prepare(sky, **COUNTS, min_coverage=0.4).meta['COVERAGE'] < 0.5
 
-    @pytest.mark.parametrize('scale', [0.25, 0.5])
+    @pytest.mark.parametrize('scale', [pytest.param(0.25, marks=pytest.mark.slow), 0.5])
     def test_uncertainty_is_the_scatter(self, scale):
         """Of many maps of nothing but noise, whose pixels differ in it."""
         rng = np.random.default_rng(11)
@@ -524,7 +538,7 @@ class TestCentre:
         assert light.meta['CENFROM'] == 'centroid_com'
         assert light.wcs.pixel_to_world(39.5, 39.5).separation(CENTRE).arcsec < 3.0
 
-    @pytest.mark.parametrize('seed', range(4))
+    @pytest.mark.parametrize('seed', range(3))
     def test_found(self, seed):
         sky = image(0.4, 90.0)
         wcs = tan_wcs(sky.shape, 0.4, offset=(30, -20), turn=70.0)
@@ -617,7 +631,8 @@ class TestSeeing:
         counts = paint(sample, wcs, (number, number), fwhm=fwhm) + rng.normal(0, 1, (number, number))
         return CCDData(counts, unit='adu', wcs=wcs)
 
-    @pytest.mark.parametrize(('fwhm', 'scale'), [(0.8, 0.25), (1.3, 0.25), (1.3, 0.6), (0.7, 0.12)])
+    @pytest.mark.parametrize(('fwhm', 'scale'), [(0.8, 0.25), (1.3, 0.6), pytest.param(0.7, 0.12,
+                                                                                       marks=pytest.mark.slow)])
     def test_measured_on_stars(self, fwhm, scale):
         how = {name: value for name, value in COUNTS.items() if name != 'seeing'}
         light = prepare(self.stars(fwhm, scale), **how)
@@ -866,9 +881,8 @@ class TestM13:
         assert light.wcs.pixel_to_world(79.5, 79.5).separation(cluster).arcsec < 8.0
         assert 2.0 < light.meta['PSFFWHM'] < 4.0
         assert flags(light) == ['seeing-worse']
-        for name in ('m13_rice', 'm13_gzip', 'm13_hcomp'):
-            np.testing.assert_allclose(prepare(shared(f'images/{name}.fits'), **how).data, light.data,
-                                       rtol=1e-6)
+        rice = prepare(shared('images/m13_rice.fits'), **how)
+        np.testing.assert_allclose(rice.data, light.data, rtol=1e-6)
         # the same, one count and a sky of 0.84 counts more
         other = prepare(shared('images/m13real.fits'), **how)
         assert other.data.sum() == pytest.approx(light.data.sum(), rel=1e-3)

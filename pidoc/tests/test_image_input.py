@@ -17,7 +17,7 @@ from astropy.nddata import (
 )
 from astropy.wcs import WCS
 
-from pidoc.image_input import opened
+from pidoc.image_input import opened, Source
 from pidoc.tests.image_helpers import shared, tan_wcs
 
 PIXELS = np.arange(12.0).reshape(3, 4)
@@ -213,6 +213,16 @@ class TestBadFiles:
             file.truncate(size)
         with pytest.raises(ValueError, match='a.fits is damaged or cut short'):
             first(path)
+
+    def test_damaged_where_it_is_read(self):
+        class Damaged:
+            shape = (3, 4)
+
+            def __getitem__(self, key):
+                raise OSError('bad block')
+
+        with pytest.raises(ValueError, match='a.fits is damaged or cut short: bad block'):
+            Source('a.fits', Damaged(), {}).read(ALL)
 
     def test_compressed_and_cut_short(self, path):
         content = gzip.compress(path.read_bytes()[:50_000] + np.random.default_rng(0).bytes(300_000))

@@ -134,6 +134,10 @@ class TestZeroPoints:
     def test_of_headers(self, cards, zero):
         assert magnitude(calibrate(V | cards)) == pytest.approx(zero, abs=0.005)
 
+    def test_numbers_without_a_unit_are_counts(self):
+        for unit in (u.one, '1', None):
+            assert magnitude(calibrate(V, unit=unit, zero_point=25 * u.mag)) == pytest.approx(25.0)
+
     def test_words_are_no_numbers(self):
         assert header_zero_points({'PHOTZP': 'NaN', 'MAGZERO': float('nan'), 'MAGZP': True}) == {}
         # without MAGZERO it may be of anything
