@@ -198,7 +198,7 @@ class Conditions:
             electrons = self.exposure.to_value(u.s) / zero
             counts = rng.poisson(light * electrons).astype(float)
             if self.read_noise:
-                counts += self.read_noise * rng.standard_normal(counts.shape)
+                counts += self.read_noise * rng.standard_normal(counts.shape, dtype=np.float32)
             if self.saturation is not None:
                 masked = counts >= self.saturation
                 counts[masked] = self.saturation

@@ -779,7 +779,8 @@ def _work_in_processes(tasks, jobs):
 
     pool = ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context('spawn'), _begin_worker)
     try:
-        futures = {pool.submit(_make_shard, task): task.path.name for task in tasks}
+        with _one_thread_each():
+            futures = {pool.submit(_make_shard, task): task.path.name for task in tasks}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool:
@@ -788,6 +789,19 @@ def _work_in_processes(tasks, jobs):
     finally:
         # not those that have not begun
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each():
+    """Processes that are started here multiply matrices with one thread: there are processes enough."""
+    names = [name for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
+             if name not in os.environ]
+    os.environ.update(dict.fromkeys(names, '1'))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
 
 
 def _begin_worker():

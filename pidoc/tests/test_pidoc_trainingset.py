@@ -104,7 +104,7 @@ def test_list_and_show(capsys):
     (['table1'], 'the folder of the set must be given: -o FOLDER'),
     (['--check'], 'the folder of the set must be given: -o FOLDER'),
     (['table1', '-o', 'x'], 'the folder of the simulations must be given: --simulations FOLDER'),
-    (['tabel1', '-o', 'x', '--simulations', 'y'], 'must be a file that ends in .toml or one of default'),
+    (['tabel1', '-o', 'x', '--simulations', 'y'], 'a file that ends in .toml or one of default'),
     (['table1', '-o', 'x', '--simulations', 'nowhere'], 'simulations must be a folder, '),
     (['--show', 'none.toml'], 'No such file')])
 def test_errors_are_told_on_one_line(args, message, capsys, tmp_path, monkeypatch):

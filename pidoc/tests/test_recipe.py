@@ -2,6 +2,9 @@
 """Tests of pidoc.recipe."""
 
 import logging
+import textwrap
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,14 +211,26 @@ def test_a_file_is_read(tmp_path):
 def test_the_same_stars_in_train_and_test_are_told(caplog, tmp_path):
     """A size is no other cluster, to whom looks at the light of giants; a seed is."""
     path = tmp_path / 'same.toml'
-    path.write_text(Recipe.text('table1').replace('half_mass_radius = 4.0, seed = 2', 'half_mass_radius = 4.0'),
-                    encoding='utf-8')
+    same = Recipe.text('table1').replace('half_mass_radius = 4.0, seed = 2', 'half_mass_radius = 4.0')
+    path.write_text(same, encoding='utf-8')
     with caplog.at_level(logging.WARNING):
         assert Recipe.read(path).shared_stars() == [('MW15', 'MW15-R4')]
     assert 'MW15 of the test set has the same stars as MW15-R4' in caplog.text
     caplog.clear()
     Recipe.read('table1')
     assert caplog.text == ''
+
+
+def test_the_recipe_in_the_documentation_is_one():
+    page = Path(__file__).parents[2] / 'docs' / 'training_sets.rst'
+    if not page.exists():
+        pytest.skip('the documentation is not installed')
+    block = page.read_text(encoding='utf-8').split('.. code-block:: toml\n')[1].split('\nA part with')[0]
+    recipe = Recipe(tomllib.loads(textwrap.dedent(block)))
+    taken = recipe.simulations_of_parts()
+    assert len(taken['train']) == 64 + 1 + 1
+    assert taken['both'] == ['large']
+    assert recipe.foreign[0].options == {'format': 'cmc'}
 
 
 # -- what is not accepted -------------------------------------------------------------------------
