@@ -343,8 +343,8 @@ class TrainingSet:
 # -- simulations ----------------------------------------------------------------------------------
 
 
-_Source = namedtuple('_Source', 'name paths options fingerprint')
-"""Of a simulation: the file of each snapshot, what its reader is told, and what tells it from others."""
+_Source = namedtuple('_Source', 'name paths options fingerprint model', defaults=[None])
+"""Of a simulation: file of each snapshot, what its reader is told, what tells it from others, its model."""
 
 
 def _sources(recipe, folder):
@@ -359,8 +359,30 @@ def _sources(recipe, folder):
     if missing:
         raise TrainingSetError(f'{folder} must hold the simulations of recipe {recipe.name}: '
                                f'{", ".join(missing)} not found')
-    return {name: _foreign_source(foreign[name], folder) if name in foreign
-            else _run_source(name, folder / name, recipe.models.get(name)) for name in names}
+    sources = {name: _foreign_source(foreign[name], folder) if name in foreign
+               else _run_source(name, folder / name, recipe.models.get(name)) for name in names}
+    _check_apart(recipe, taken, sources)
+    return sources
+
+
+def _check_apart(recipe, taken, sources):
+    """What the recipe cannot see: the same cluster, or the same files, under two names."""
+    test, others = ({name for part in recipe.parts if ('test' in part.splits) == side
+                     for name in taken[part.name]} for side in (True, False))
+    seen = {}
+    for name in sorted(others):
+        source = sources[name]
+        seen.update(dict.fromkeys((path.resolve() for path in source.paths), name))
+        if source.model is not None:
+            seen[source.model.replace(name='')] = name
+    for name in sorted(test):
+        source = sources[name]
+        marks = [path.resolve() for path in source.paths]
+        marks += [] if source.model is None else [source.model.replace(name='')]
+        same = next((seen[mark] for mark in marks if mark in seen), None)
+        if same is not None:
+            raise TrainingSetError('no simulation may be both in test and in train or validation: '
+                                   f'{name} is the same as {same}')
 
 
 def _run_source(name, folder, expected):
@@ -381,7 +403,7 @@ def _run_source(name, folder, expected):
     if absent or not paths:
         raise TrainingSetError(f'{folder} must have its {len(rows)} snapshots: '
                                f'{absent[0].name if absent else "none"} not found')
-    return _Source(name, paths, [{}] * len(paths), _sha256(folder / 'log.fits'))
+    return _Source(name, paths, [{}] * len(paths), _sha256(folder / 'log.fits'), model)
 
 
 def _check_run(folder, model, ages, expected, expected_ages):
@@ -575,7 +597,7 @@ def _make_shard(task):
         measured.append(_measured(snapshot, mock))
     try:
         write_hdus(_shard_hdus(task, cubes, measured), task.path)
-        with open(task.path, 'rb') as stream:
+        with open(task.path, 'r+b') as stream:
             # a manifest must not speak of what only the memory knows
             os.fsync(stream.fileno())
     except OSError as error:

@@ -610,6 +610,20 @@ def test_snapshots_of_others(runs, tmp_path):
         build(tmp_path / 'x', runs, foreign=[{'name': 'theirs', 'files': 'nothing.dat'}], part=[theirs])
 
 
+def test_one_simulation_under_two_names_is_found(runs, tmp_path):
+    parts = [part(simulations='a'), part(name='last', simulations='copy', split='test', number=1)]
+    folder = tmp_path / 'runs'
+    folder.mkdir()
+    (folder / 'a').symlink_to(runs / 'a')
+    (folder / 'copy').symlink_to(runs / 'a')
+    with pytest.raises(TrainingSetError, match='in test and in train or validation: copy is the same as a'):
+        build(tmp_path / 'set', folder, simulations=[], part=parts)
+    foreign = [{'name': name, 'files': 'a/snapshots/*.fits'} for name in ('x', 'y')]
+    parts = [part(simulations='x'), part(name='last', simulations='y', split='test', number=1)]
+    with pytest.raises(TrainingSetError, match='y is the same as x'):
+        build(tmp_path / 'set', folder, simulations=[], foreign=foreign, part=parts)
+
+
 def test_what_a_foreign_reader_is_told(tmp_path):
     (tmp_path / 'a.dat').write_text('x', encoding='utf-8')
     recipe = Recipe(content(foreign=[{'name': 'f', 'files': 'a.*', 'at': [0, 4], 'format': 'cmc', 'age': 2}]))
