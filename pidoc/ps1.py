@@ -23,11 +23,12 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
+from pidoc.photometry import _TONRY_V
 from pidoc.units import to_value
 
-__all__ = ['BAD', 'MASK_BITS', 'MEDIAN_SEEING', 'PIXEL_SCALE', 'SOUTHERN_LIMIT', 'Stack', 'asinh_counts',
-           'flags', 'linear_counts', 'parse_listing', 'ps1_to_v', 'read_mask', 'read_stack', 'read_variance',
-           'skycell_wcs', 'write_cutout', 'write_skycell']
+__all__ = ['BAD', 'MASK_BITS', 'MEDIAN_SEEING', 'PIXEL_SCALE', 'RELATIONS', 'SOUTHERN_LIMIT', 'Stack',
+           'asinh_counts', 'flags', 'linear_counts', 'parse_listing', 'ps1_to_v', 'read_mask', 'read_stack',
+           'read_variance', 'skycell_wcs', 'write_cutout', 'write_skycell']
 
 PIXEL_SCALE = 0.25 * u.arcsec
 """Side of a pixel."""
@@ -47,10 +48,16 @@ MASK_BITS = {
 BAD = 0x217f
 """What makes a pixel unusable: MASK.VALUE of the survey's own pipeline, DETECTOR to LOW, CR and CONV.BAD."""
 
+RELATIONS = {
+    'kostov2018': (-0.020, -0.498, -0.008),
+    # V - r turned into V - g
+    'tonry2012': (_TONRY_V[0], _TONRY_V[1] - 1.0, _TONRY_V[2]),
+}
+"""V - g = c0 + c1 x + c2 x^2, x = g - r, by Kostov & Bonev (2018, Bulg. Astron. J. 28, 3) and by Tonry et al.
+(2012, ApJ 750, 99), table 6."""
+
 _A = 2.5 / np.log(10.0)     # of asinh magnitudes (Lupton, Gunn & Szalay 1999, AJ 118, 1406)
 _BLANK = 32767
-# V = g + c0 + c1 x + c2 x^2, x = g - r: Kostov & Bonev (2018, Bulg. Astron. J. 28, 3).
-_KOSTOV = (-0.020, -0.498, -0.008)
 _LISTING = ('projcell', 'subcell', 'ra', 'dec', 'filter', 'mjd', 'type', 'filename', 'shortname')
 
 
@@ -111,7 +118,7 @@ def ps1_to_v(g, r):
     15.229 mag
     """
     g, r = to_value(g, u.mag, 'g'), to_value(r, u.mag, 'r')
-    return (g + np.polyval(_KOSTOV[::-1], g - r)) * u.mag
+    return (g + np.polyval(RELATIONS['kostov2018'][::-1], g - r)) * u.mag
 
 
 def flags(value):

@@ -23,20 +23,13 @@ from pidoc import __version__
 from pidoc.catalogs import EXTINCTION_RATIO
 from pidoc.mock import APPARENT_FLUX
 from pidoc.photometry import apparent_flux, BANDS
-from pidoc.ps1 import BAD, flags, MASK_BITS, MEDIAN_SEEING, PIXEL_SCALE, Stack
+from pidoc.ps1 import BAD, flags, MASK_BITS, MEDIAN_SEEING, PIXEL_SCALE, RELATIONS, Stack
 from pidoc.snapshot import write_hdus
 from pidoc.units import to_value
 
-__all__ = ['Frame', 'Psf', 'RELATIONS', 'make_v_map', 'matching_kernel', 'measure_psf', 'write_map']
+__all__ = ['Frame', 'Psf', 'make_v_map', 'matching_kernel', 'measure_psf', 'write_map']
 
 log = logging.getLogger(__name__)
-
-RELATIONS = {
-    'kostov2018': (-0.020, -0.498, -0.008),
-    'tonry2012': (0.005, -0.538, 0.013),
-}
-"""V - g = c0 + c1 x + c2 x^2, x = g - r: Kostov & Bonev (2018, Bulg. Astron. J. 28, 3), and Tonry et al.
-(2012, ApJ 750, 99), table 6, V - r there turned into V - g."""
 
 _SCALE = PIXEL_SCALE.to_value(u.arcsec)
 _GAUSSIAN_END = 5.0        # where the Gaussian of the smoothing is cut, in its standard deviations
@@ -133,7 +126,7 @@ def make_v_map(g, r, centre, *, reddening=0.0 * u.mag, field_of_view=40.0 * u.ar
         Subtract the level that is found far from the centre. The survey has already subtracted the sky;
         around a big cluster it has subtracted light of the cluster, too.
     relation : str, optional
-        One of `RELATIONS`. The difference that the other would make is recorded.
+        One of `pidoc.ps1.RELATIONS`. The difference that the other would make is recorded.
     bad : int, optional
         Bits of the mask that make a pixel bad.
     name, distance, reddening_source
@@ -382,8 +375,6 @@ def _mode(values):
     from astropy.stats import SigmaClip
     from photutils.background import SExtractorBackground
 
-    if values.size == 0:
-        return 0.0
     return float(SExtractorBackground(sigma_clip=SigmaClip(sigma=3.0, maxiters=10))(values))
 
 
@@ -590,10 +581,9 @@ def _form_v(g, r, relation, grid):
     other_factors = _tangent_factors(RELATIONS[other], colour)
     light = np.sum((factors[0] * g.flux + factors[1] * r.flux)[inside])
     second = np.sum((other_factors[0] * g.flux + other_factors[1] * r.flux)[inside])
-    if not light > 0.0 or not second > 0.0:
-        raise ValueError('the V light in the field must be positive')
     return _V(flux=flux, variance=variance, colour=whole, own_colour=float(grid.inner(own).mean()),
-              check=float(-2.5 * np.log10(second / light)), weights=dict(zip('gr', middle, strict=True)))
+              check=float(-2.5 * np.log10(second / light)) if min(light, second) > 0.0 else None,
+              weights=dict(zip('gr', middle, strict=True)))
 
 
 def _tangent_factors(coefficients, colour):

@@ -16,7 +16,7 @@ from astropy.wcs import WCS
 
 from pidoc import ps1
 from pidoc.cluster_model import ClusterModel
-from pidoc.photometry import apparent_magnitude, band_luminosity
+from pidoc.photometry import apparent_flux, apparent_magnitude, band_luminosity
 from pidoc.simulation.initial import initial_conditions
 from pidoc.simulation.stellar import StellarEvolution
 from pidoc.snapshot import Snapshot
@@ -98,22 +98,40 @@ def shared_out(x, y, flux, side):
     return cells
 
 
-@lru_cache(maxsize=4)
-def clean(band, fine=3):
-    """Flux of the painted part [y, x], without noise: stars on a fine grid, convolved with a PSF."""
+def painted(place, flux, wcs, side, seeing, *, fine=3):
+    """Stars on a fine grid, convolved with a Moffat function, as pixels [y, x] of a square."""
     from scipy.signal import fftconvolve
 
-    place, flux = stars(band)
-    x, y = wcs_of().world_to_pixel(place)
-    cells = shared_out((x + 0.5) * fine - 0.5, (y + 0.5) * fine - 0.5, flux, SIDE * fine)
+    x, y = wcs.world_to_pixel(place)
+    cells = shared_out((x + 0.5) * fine - 0.5, (y + 0.5) * fine - 0.5, flux, side * fine)
     half = 40 * fine
     yy, xx = np.indices((2 * half + 1,) * 2) - half
-    width = SEEING[band] / 0.25 * fine / (2 * math.sqrt(2 ** (1 / BETA) - 1))
+    width = seeing / 0.25 * fine / (2 * math.sqrt(2 ** (1 / BETA) - 1))
     kernel = (1 + (xx**2 + yy**2) / width**2) ** -BETA
     image = fftconvolve(cells, kernel / kernel.sum(), mode='same')
-    image = image.reshape(SIDE, fine, SIDE, fine).sum(axis=(1, 3))
+    return image.reshape(side, fine, side, fine).sum(axis=(1, 3))
+
+
+@lru_cache(maxsize=4)
+def clean(band):
+    """Flux of the painted part of the sky, without noise."""
+    image = painted(*stars(band), wcs_of(), SIDE, SEEING[band])
     image.setflags(write=False)
     return image
+
+
+def v_by_star(relation, wcs, number, *, margin=60):
+    """V map by another road: each star's own V by a relation, painted on the map's pixels and smoothed."""
+    from scipy.ndimage import gaussian_filter
+
+    (place, g), (_, r) = stars('g'), stars('r')
+    x = -2.5 * np.log10(g / r)
+    flux = g * 10 ** (-0.4 * np.polynomial.polynomial.polyval(x, ps1.RELATIONS[relation]))
+    wide = wcs.deepcopy()
+    wide.wcs.crpix = wide.wcs.crpix + margin
+    image = painted(place, flux, wide, number + 2 * margin, max(SEEING.values()))
+    image = gaussian_filter(image, 4, truncate=5)[margin:-margin, margin:-margin]
+    return image * apparent_flux(0 * u.mag).value
 
 
 def counts(band, *, exposure=None, noise=True, sky=0.0):
@@ -263,6 +281,8 @@ class Server:
         self.thread.join()
 
 
-def header_of(body):
-    """Header of the first HDU of the bytes of a FITS file."""
-    return fits.getheader(io.BytesIO(body))
+def empty_fits():
+    """Bytes of a FITS file with two HDUs and no image."""
+    stream = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU()]).writeto(stream)
+    return stream.getvalue()

@@ -223,6 +223,16 @@ class TestFailures:
         with pytest.raises(ServiceError, match='the header is cut short: 3000 bytes'):
             archive(server).exposure(survey.filename(59, 'g', 'stack'))
 
+    def test_a_header_without_an_image(self, server, survey):
+        server.faults.append(lambda handler, path: handler.reply(sky.empty_fits()) or True)
+        with pytest.raises(ServiceError, match='the file must hold an image, received none'):
+            archive(server).exposure(survey.filename(59, 'g', 'stack'))
+
+    def test_a_header_of_html(self, server, survey):
+        server.faults.append(lambda handler, path: handler.reply(b'<html>') or True)
+        with pytest.raises(ServiceError, match="a FITS file must be the answer, received b'<html>'"):
+            archive(server).exposure(survey.filename(59, 'g', 'stack'))
+
     def test_no_temporary_files_are_left(self, server, survey, monkeypatch, tmp_path):
         folder = tmp_path / 'temporary'
         folder.mkdir()
