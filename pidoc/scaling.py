@@ -8,6 +8,7 @@ y = arcsinh(x / 2 s), which is ln(x / s) for x well above s and linear below (Lu
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,19 +76,23 @@ def block_mean(maps, block):
 
 def _enlarged(maps, block):
     """Block means as pixels, by cubic splines through the middles of the blocks."""
-    from scipy.ndimage import affine_transform
-
     if block == 1:
         return maps
-    height, width = maps.shape[-2:]
+    up, across = (_spline(number, block) for number in maps.shape[-2:])
+    return up @ np.asarray(maps, dtype=np.float32) @ across.T
+
+
+@lru_cache(maxsize=8)
+def _spline(number, block):
+    """The matrix that makes pixels of a column of blocks: splines are linear in what they go through."""
+    from scipy.ndimage import map_coordinates
+
     # odd reflection goes on with the slope that a map has at its border
-    wide = np.pad(maps, ((0, 0), (3, 3), (3, 3)), mode='reflect', reflect_type='odd')
-    offset = 3.0 + 0.5 / block - 0.5
-    out = np.empty((len(maps), height * block, width * block), dtype=np.float32)
-    for k, one in enumerate(wide):
-        affine_transform(one, (1.0 / block, 1.0 / block), offset=offset, output=out[k],
-                         output_shape=out.shape[1:], order=3, mode='mirror')
-    return out
+    margin = min(3, number - 1)
+    columns = np.pad(np.eye(number), ((margin, margin), (0, 0)), mode='reflect', reflect_type='odd')
+    place = margin + (np.arange(number * block) + 0.5) / block - 0.5
+    matrix = [map_coordinates(column, [place], order=3, mode='mirror') for column in columns.T]
+    return np.stack(matrix, axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

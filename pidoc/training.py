@@ -144,54 +144,28 @@ def _cached(read, number, block, path, progress):
     return cube
 
 
-class _Batches(keras.utils.PyDataset):
-    """Batches in random order and orientation, with distances told or not; each follows from its number."""
-
-    def __init__(self, data, scaling, settings, member, epoch=0):
-        super().__init__()
-        self.data, self.scaling, self.settings = data, scaling, settings
-        self.member, self.epoch = member, epoch
-        self._order()
-
-    def __len__(self):
-        return len(self.data) // self.settings.batch_size
-
-    def on_epoch_end(self):
-        self.epoch += 1
-        self._order()
-
-    def _order(self):
-        rng = np.random.default_rng((self.settings.seed, self.member, self.epoch, 0))
-        self.order = rng.permutation(len(self.data))
-
-    def __getitem__(self, number):
-        size = self.settings.batch_size
-        rows = np.sort(self.order[number * size:(number + 1) * size])
-        rng = np.random.default_rng((self.settings.seed, self.member, self.epoch, 1, number))
-        image, mass = _turn(rng, self.scaling.image_of_blocks(self.data.light[rows]),
-                            self.scaling.mass_of_blocks(self.data.mass[rows]))
-        told = _told(rng, self.data.distance[rows], self.scaling, self.settings.known_distance)
-        return (image, told), (mass, self.scaling.standardised(self.data.scalars[rows]))
+def _batches(data, scaling, settings, member, epoch):
+    """Batches in random order and orientation, with distances told or not, for one epoch."""
+    order = np.random.default_rng((settings.seed, member, epoch, 0)).permutation(len(data))
+    size = settings.batch_size
+    for number in range(len(data) // size):
+        # in the order of the file, which is mapped from disk
+        rows = np.sort(order[number * size:(number + 1) * size])
+        rng = np.random.default_rng((settings.seed, member, epoch, 1, number))
+        image, mass = _turn(rng, scaling.image_of_blocks(data.light[rows]),
+                            scaling.mass_of_blocks(data.mass[rows]))
+        told = _told(rng, data.distance[rows], scaling, settings.known_distance)
+        yield [image, told], [mass, scaling.standardised(data.scalars[rows])]
 
 
-class _Fixed(keras.utils.PyDataset):
+def _fixed_batches(data, scaling):
     """The validation split: every other map with its distance, errors as in training, always the same."""
-
-    def __init__(self, data, scaling, size):
-        super().__init__()
-        self.data, self.scaling, self.size = data, scaling, size
-        rng = np.random.default_rng(0)
-        self.told = _told(rng, data.distance, scaling, 1.0)
-        self.told[::2] = 0.0
-
-    def __len__(self):
-        return math.ceil(len(self.data) / self.size)
-
-    def __getitem__(self, number):
-        rows = slice(number * self.size, (number + 1) * self.size)
-        return ((self.scaling.image_of_blocks(self.data.light[rows]), self.told[rows]),
-                (self.scaling.mass_of_blocks(self.data.mass[rows]),
-                 self.scaling.standardised(self.data.scalars[rows])))
+    told = _told(np.random.default_rng(0), data.distance, scaling, 1.0)
+    told[::2] = 0.0
+    for k in range(0, len(data), _CHUNK):
+        rows = slice(k, k + _CHUNK)
+        yield ([scaling.image_of_blocks(data.light[rows]), told[rows]],
+               [scaling.mass_of_blocks(data.mass[rows]), scaling.standardised(data.scalars[rows])])
 
 
 def _turn(rng, *maps):
@@ -319,15 +293,35 @@ def _train_member(member, data, scaling, config, settings, work, progress):
         raise ValueError(f'the training split must hold a batch of {settings.batch_size} maps, received '
                          f'{len(data["train"])}')
     _compile(network, settings, steps)
-    progress_file = _Progress(work, member, settings, network)
-    progress_file.load()
-    if progress_file.finished:
-        return progress_file.history
-    batches = _Batches(data['train'], scaling, settings, member, progress_file.epoch)
-    fixed = _Fixed(data['validation'], scaling, 256)
-    network.fit(batches, validation_data=fixed, initial_epoch=progress_file.epoch, epochs=settings.epochs,
-                verbose=0, callbacks=[progress_file, _Bar(member, settings, steps, progress)], shuffle=False)
-    return progress_file.history
+    state = _State(work, member, settings, network)
+    state.load()
+    what = f'network {member + 1} of {settings.members}'
+    with tqdm(total=settings.epochs * steps, initial=state.epoch * steps, desc=what, unit='batch',
+              disable=None if progress else True) as bar:
+        while not state.finished:
+            logs = _epoch(network, data, scaling, settings, member, state.epoch, bar)
+            log.info('%s, epoch %d: loss %.4f, validation %.4f', what, state.epoch + 1, logs['loss'],
+                     logs['val_loss'])
+            bar.set_postfix(loss=f'{logs["loss"]:.3f}', validation=f'{logs["val_loss"]:.3f}')
+            state.add(logs)
+    return state.history
+
+
+def _epoch(network, data, scaling, settings, member, epoch, bar):
+    """All training maps once, then the validation maps; returns the means of losses and metrics.
+
+    Batch by batch, not by `keras.Model.fit`: TensorFlow 2.21 may lock up for ever when it ends an epoch whose
+    batches come from Python.
+    """
+    network.reset_metrics()
+    for inputs, truth in _batches(data['train'], scaling, settings, member, epoch):
+        logs = network.train_on_batch(inputs, truth, return_dict=True)
+        bar.update(1)
+    found = {name: float(value) for name, value in logs.items()}
+    network.reset_metrics()
+    for inputs, truth in _fixed_batches(data['validation'], scaling):
+        logs = network.test_on_batch(inputs, truth, return_dict=True)
+    return found | {f'val_{name}': float(value) for name, value in logs.items()}
 
 
 def _compile(network, settings, steps):
@@ -353,11 +347,10 @@ def _with_weights(config, path):
     return network
 
 
-class _Progress(keras.callbacks.Callback):
+class _State:
     """Keeps the state after every epoch: weights, optimiser, history, and the best weights so far."""
 
     def __init__(self, work, member, settings, network):
-        super().__init__()
         self.settings, self.network = settings, network
         self.path = work / f'state-{member}.npz'
         self.best_path = work / f'best-{member}.npz'
@@ -367,22 +360,21 @@ class _Progress(keras.callbacks.Callback):
     def finished(self):
         return self.stopped or self.epoch >= self.settings.epochs
 
-    def on_epoch_end(self, epoch, logs=None):
-        for name, value in (logs or {}).items():
-            self.history.setdefault(name, []).append(float(value))
-        loss = self.history['val_loss'][-1]
+    def add(self, logs):
+        """What an epoch brought."""
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+        loss = logs['val_loss']
         if not math.isfinite(loss):
-            raise TrainingError(f'the validation loss of epoch {epoch + 1} must be finite, received {loss}: '
+            raise TrainingError(f'the validation loss of epoch {self.epoch + 1} must be finite, received {loss}: '
                                 'a smaller learning_rate may help')
         if loss < self.best:
             self.best = loss
             write_weights(self.network, self.best_path, dtype=np.float32)
-        self.epoch = epoch + 1
+        self.epoch += 1
         since = len(self.history['val_loss']) - 1 - int(np.argmin(self.history['val_loss']))
         self.stopped = since >= self.settings.patience
         self._save()
-        if self.stopped:
-            self.network.stop_training = True
 
     def _save(self):
         state = {f'weight {k}': value for k, value in enumerate(self.network.get_weights())}
@@ -417,33 +409,6 @@ class _Progress(keras.callbacks.Callback):
             variable.assign(value)
         self.epoch, self.best, self.stopped = note['epoch'], note['best'], note['stopped']
         self.history = note['history']
-
-
-class _Bar(keras.callbacks.Callback):
-    """A progress bar in batches."""
-
-    def __init__(self, member, settings, steps, progress):
-        super().__init__()
-        self.what = f'network {member + 1} of {settings.members}'
-        self.settings, self.steps, self.shown = settings, steps, progress
-
-    def on_train_begin(self, logs=None):
-        self.bar = tqdm(total=self.settings.epochs * self.steps, desc=self.what, unit='batch',
-                        disable=None if self.shown else True)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.bar.update(epoch * self.steps - self.bar.n)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.bar.update(1)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.bar.set_postfix(loss=f'{logs["loss"]:.3f}', validation=f'{logs["val_loss"]:.3f}')
-        log.info('%s, epoch %d: loss %.4f, validation %.4f', self.what, epoch + 1, logs['loss'],
-                 logs['val_loss'])
-
-    def on_train_end(self, logs=None):
-        self.bar.close()
 
 
 # -- after the training ---------------------------------------------------------------------------

@@ -82,7 +82,8 @@ def _train(options):
     from pidoc.training_set import TrainingSet
 
     if options.log:
-        logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr)
+        logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr,
+                            force=True)
     settings = Settings(**{field: getattr(options, field) for field in _DEFAULTS})
     estimator = train(TrainingSet.read(options.set), options.output, settings=settings, name=options.name,
                       description=options.description, progress=not (options.quiet or options.log))

@@ -95,15 +95,19 @@ def test_an_interrupted_training_ends_with_the_same_weights(trained, maps, tmp_p
     class Killed(Exception):
         pass
 
-    def die(self, epoch, logs=None):
-        if epoch == 1:
-            raise Killed
+    real = keras.Model.train_on_batch
 
-    # in the middle of the second epoch, after the state of the first was written
-    monkeypatch.setattr(training._Bar, 'on_epoch_begin', die)
+    def die(self, *args, **options):
+        if int(self.optimizer.iterations) == 30:
+            raise Killed
+        return real(self, *args, **options)
+
+    # in the middle of the second epoch of 18 batches, after the state of the first was written
+    monkeypatch.setattr(keras.Model, 'train_on_batch', die)
     with pytest.raises(Killed):
         train(maps, tmp_path, settings=SMALL, name='small', progress=False)
     assert not (tmp_path / 'model.json').exists()
+    assert (tmp_path / 'work' / 'state-0.npz').exists()
     monkeypatch.undo()
     estimator = train(maps, tmp_path, settings=SMALL, name='small', progress=False)
     folder, whole = trained
@@ -114,7 +118,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(trained, maps, tmp_p
 
 def test_a_complete_training_is_not_done_again(trained, maps, monkeypatch):
     folder, _ = trained
-    monkeypatch.setattr(keras.Model, 'fit', None)
+    monkeypatch.setattr(keras.Model, 'train_on_batch', None)
     train(maps, folder, settings=SMALL, name='small', progress=False)
 
 
