@@ -204,14 +204,7 @@ def read_stack(filename, *, centre=None, size=None):
     """
     data, header = _image(filename, centre, size)
     _check_is_stack(header, filename)
-    form = 'cutout'
-    if 'BSOFTEN' in header or 'BOFFSET' in header:
-        try:
-            softening, offset = float(header['BSOFTEN']), float(header['BOFFSET'])
-        except KeyError as error:
-            raise ValueError(f'{filename} must have BSOFTEN and BOFFSET or neither, '
-                             f'{error.args[0]}') from None
-        data, form = linear_counts(data, softening, offset), 'skycell'
+    data, form = _linear(data, header, filename)
     name = str(header.get('SKYCELL', '')).strip()
     return Stack(counts=data, wcs=skycell_wcs(header), exposure=_exposure(header, filename),
                  base_zero_point=float(header.get('FPA.ZP', 25.0)), skycell=name, form=form,
@@ -238,6 +231,7 @@ def read_variance(filename, *, centre=None, size=None):
         As `read_stack`.
     """
     data, header = _image(filename, centre, size)
+    data, _ = _linear(data, header, filename)
     return np.where(data > 0.0, data, np.nan), skycell_wcs(header)
 
 
@@ -289,6 +283,17 @@ def _image(filename, centre, size):
             raise ValueError(f'{filename} must be a FITS file, it begins with {start!r}') from error
         raise ValueError(f'{filename} is damaged or cut short: {error}') from error
     raise ValueError(f'{filename} must hold an image, received none')
+
+
+def _linear(data, header, filename):
+    """Pixels without the asinh, if the header tells of one, and the form of the file."""
+    if 'BSOFTEN' not in header and 'BOFFSET' not in header:
+        return data, 'cutout'
+    try:
+        softening, offset = float(header['BSOFTEN']), float(header['BOFFSET'])
+    except KeyError as error:
+        raise ValueError(f'{filename} must have BSOFTEN and BOFFSET or neither, {error.args[0]}') from None
+    return linear_counts(data, softening, offset), 'skycell'
 
 
 def _part(hdu, centre, size):

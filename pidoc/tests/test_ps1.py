@@ -160,6 +160,16 @@ class TestSkycell:
         np.testing.assert_allclose(read, variance, atol=0.002)
         assert place.wcs.radesys == 'FK5'
 
+    def test_a_variance_that_is_asinh_scaled(self, tmp_path, wcs):
+        """The cards decide, whatever the image is called."""
+        variance = np.random.default_rng(2).uniform(100, 200, (30, 40))
+        variance[3, 3] = -1.0
+        path = tmp_path / 'a.wt.fits'
+        ps1.write_skycell(path, variance, wcs, kind='stack', **KEYS)
+        read, _ = ps1.read_variance(path)
+        assert np.isnan(read[3, 3])
+        np.testing.assert_allclose(read[4:], variance[4:], rtol=1e-3)
+
     @pytest.mark.parametrize('write', [ps1.write_skycell, ps1.write_cutout])
     def test_mask(self, tmp_path, wcs, write):
         mask = np.zeros((30, 40), dtype=int)
