@@ -45,9 +45,9 @@ def _training(about):
     told = ', '.join(f'{name} {_plain(value)}' for name, value in settings.items())
     lines += [f'Settings: {told}.', '']
     for number, history in enumerate(about.get('history', []), start=1):
-        losses = history['val_loss']
-        lines.append(f'Network {number}: {len(losses)} epochs, least validation loss {min(losses):.4f} '
-                     f'after epoch {int(np.argmin(losses)) + 1}.')
+        losses = history['val_likelihood']
+        lines.append(f'Network {number}: {len(losses)} epochs, best validation likelihood '
+                     f'(-ln) {min(losses):.4f} after epoch {int(np.argmin(losses)) + 1}.')
     return [*lines, '']
 
 
@@ -65,8 +65,8 @@ def _limits(about):
             low, high = (feature.outside(end) for end in domain.ranges[feature.name])
             text = f'{low:.3g} to {high:.3g} {feature.unit}'.rstrip()
             rows.append((feature.name, text, feature.description))
-    return ['Limits', '------', '', 'Images outside any of these ranges, or unlike all images of the training '
-            'in several quantities together, are flagged:', '',
+    return ['Limits', '------', '', 'Images outside any of these ranges, or unlike all images of the '
+            'training in several quantities together, are flagged:', '',
             *_table(('quantity', 'range', 'what it is'), rows), '']
 
 

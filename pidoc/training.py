@@ -69,7 +69,7 @@ class Settings:
     turns : int
         Orientations that the finished model looks at.
     patience : int
-        Epochs without a lower validation loss after which a member is finished.
+        Epochs without a better likelihood of the validation split after which a member is finished.
     seed : int
 
     Raises
@@ -300,10 +300,10 @@ def _train_member(member, data, scaling, config, settings, work, progress):
               disable=None if progress else True) as bar:
         while not state.finished:
             logs = _epoch(network, data, scaling, settings, member, state.epoch, bar)
-            log.info('%s, epoch %d: loss %.4f, validation %.4f', what, state.epoch + 1, logs['loss'],
-                     logs['val_loss'])
-            bar.set_postfix(loss=f'{logs["loss"]:.3f}', validation=f'{logs["val_loss"]:.3f}')
             state.add(logs)
+            log.info('%s, epoch %d: loss %.4f; on the validation %.4f, -ln likelihood %.4f', what,
+                     state.epoch, logs['loss'], logs['val_loss'], state.history['val_likelihood'][-1])
+            bar.set_postfix(loss=f'{logs["loss"]:.3f}', validation=f'{logs["val_loss"]:.3f}')
     return state.history
 
 
@@ -313,15 +313,31 @@ def _epoch(network, data, scaling, settings, member, epoch, bar):
     Batch by batch, not by `keras.Model.fit`: TensorFlow 2.21 may lock up for ever when it ends an epoch whose
     batches come from Python.
     """
-    network.reset_metrics()
+    found = _Means()
     for inputs, truth in _batches(data['train'], scaling, settings, member, epoch):
-        logs = network.train_on_batch(inputs, truth, return_dict=True)
+        network.reset_metrics()
+        found.add(network.train_on_batch(inputs, truth, return_dict=True), len(truth[0]))
         bar.update(1)
-    found = {name: float(value) for name, value in logs.items()}
-    network.reset_metrics()
+    checked = _Means('val_')
     for inputs, truth in _fixed_batches(data['validation'], scaling):
-        logs = network.test_on_batch(inputs, truth, return_dict=True)
-    return found | {f'val_{name}': float(value) for name, value in logs.items()}
+        network.reset_metrics()
+        checked.add(network.test_on_batch(inputs, truth, return_dict=True), len(truth[0]))
+    return found.values() | checked.values()
+
+
+class _Means:
+    """Means over the maps of what each batch reports."""
+
+    def __init__(self, prefix=''):
+        self.prefix, self.sums, self.number = prefix, {}, 0
+
+    def add(self, logs, number):
+        self.number += number
+        for name, value in logs.items():
+            self.sums[name] = self.sums.get(name, 0.0) + number * float(value)
+
+    def values(self):
+        return {self.prefix + name: value / self.number for name, value in self.sums.items()}
 
 
 def _compile(network, settings, steps):
@@ -332,13 +348,19 @@ def _compile(network, settings, steps):
         warmup_steps=rise)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
     loss = GaussianNLL(beta=settings.beta)
-    network.compile(optimizer=optimizer, loss=[loss, loss], metrics=[[_square_error], [_square_error]])
+    metrics = [_square_error, _likelihood]
+    network.compile(optimizer=optimizer, loss=[loss, loss], metrics=[metrics, metrics])
 
 
 def _square_error(true, output):
     """Mean square error of the means among the outputs."""
     number = true.shape[-1]
     return keras.ops.mean(keras.ops.square(true - output[..., :number]), axis=-1)
+
+
+def _likelihood(true, output):
+    """Negative log likelihood: unlike the loss with beta it tells which of two networks is the better."""
+    return GaussianNLL(beta=0.0).call(true, output)
 
 
 def _with_weights(config, path):
@@ -364,15 +386,16 @@ class _State:
         """What an epoch brought."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
-        loss = logs['val_loss']
+        loss = logs['val_mass__likelihood'] + logs['val_scalars__likelihood']
+        self.history.setdefault('val_likelihood', []).append(loss)
         if not math.isfinite(loss):
-            raise TrainingError(f'the validation loss of epoch {self.epoch + 1} must be finite, received {loss}: '
-                                'a smaller learning_rate may help')
+            raise TrainingError(f'the validation loss of epoch {self.epoch + 1} must be finite, received '
+                                f'{loss}: a smaller learning_rate may help')
         if loss < self.best:
             self.best = loss
             write_weights(self.network, self.best_path, dtype=np.float32)
         self.epoch += 1
-        since = len(self.history['val_loss']) - 1 - int(np.argmin(self.history['val_loss']))
+        since = len(self.history['val_likelihood']) - 1 - int(np.argmin(self.history['val_likelihood']))
         self.stopped = since >= self.settings.patience
         self._save()
 

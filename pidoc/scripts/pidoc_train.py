@@ -89,8 +89,9 @@ def _train(options):
                       description=options.description, progress=not (options.quiet or options.log))
     if not options.quiet:
         for number, history in enumerate(estimator.about['history'], start=1):
-            losses = history['val_loss']
-            print(f'network {number}: {len(losses)} epochs, validation loss {min(losses):.4f}')
+            losses = history['val_likelihood']
+            print(f'network {number}: {len(losses)} epochs, '
+                  f'-ln likelihood of the validation {min(losses):.4f}')
         about = estimator.about
         print(f'model      {options.output}\n'
               f'maps       {about["n_train"]} to train, {about["n_validation"]} to validate')

@@ -155,7 +155,7 @@ def test_members_differ_and_patience_ends_a_training(maps, tmp_path, monkeypatch
     one, two = (network.get_weights()[0] for network in estimator.networks)
     assert np.abs(one - two).max() > 0.01
     for history in estimator.about['history']:
-        losses = history['val_loss']
+        losses = history['val_likelihood']
         assert len(losses) == 6 or losses[-1] > min(losses)
 
 
@@ -165,6 +165,13 @@ def test_a_loss_that_is_not_finite_ends_the_training(maps, tmp_path, monkeypatch
                         lambda self, true, output: keras.ops.mean(output, axis=-1) * np.nan)
     with pytest.raises(TrainingError, match='the validation loss of epoch 1 must be finite, received nan'):
         train(maps, tmp_path, settings=SMALL, progress=False)
+
+
+def test_means_are_over_all_maps():
+    means = training._Means('val_')
+    means.add({'loss': 1.0}, 30)
+    means.add({'loss': 4.0}, 10)
+    assert means.values() == {'val_loss': pytest.approx(1.75)}
 
 
 def test_too_few_maps_for_a_batch(maps, tmp_path):
@@ -221,7 +228,8 @@ def test_the_command_trains(maps, tmp_path, monkeypatch, capsys):
     code = main(['a-set', '-o', str(tmp_path), '--epochs', '1', '--widths', '4,8', '--name', 'mine', '--log'])
     assert code == 0
     out = capsys.readouterr().out
-    assert 'network 1: 1 epochs, validation loss' in out and '294 to train, 126 to validate' in out
+    assert 'network 1: 1 epochs, -ln likelihood of the validation' in out
+    assert '294 to train, 126 to validate' in out
     assert json.loads((tmp_path / 'model.json').read_text())['about']['name'] == 'mine'
 
 
