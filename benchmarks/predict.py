@@ -2,8 +2,8 @@
 """Time of a prediction with a packaged model, beside the 70 ms that the paper states for a mass map.
 
 ``start``: from the call of ``pidoc-predict --example`` to its end and of ``--help``, in fresh processes.
-``maps``: milliseconds a map, one at a time and in batches, of the networks alone (`Estimator.estimate`) and of
-whole predictions with the check of the domain and the tables (`MassMapper`).
+``maps``: milliseconds a map, one at a time and in batches, of the networks alone (`Estimator.estimate`) and
+of whole predictions with the check of the domain and the tables (`MassMapper`).
 
 One core: ``OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/predict.py``. Least of several repeats.
 """
