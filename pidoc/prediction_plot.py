@@ -57,7 +57,7 @@ def _show(figure, axis, prediction, data, label, **style):
     shown = axis.imshow(data, origin='lower', extent=_extent(prediction), interpolation='nearest', **style)
     axis.set_xlabel('x [arcsec]')
     axis.set_ylabel('y [arcsec]')
-    figure.colorbar(shown, ax=axis, location='top', label=label)
+    return figure.colorbar(shown, ax=axis, location='top', label=label)
 
 
 def _map(figure, axis, prediction, data, label, colours):
@@ -70,13 +70,18 @@ def _map(figure, axis, prediction, data, label, colours):
 
 def _ratio_map(figure, axis, prediction):
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     data = prediction.mass_to_light_map.data
     good = data[np.isfinite(data) & (data > 0.0)]
     # a few faint pixels would take all of the colours
     low, high = np.percentile(good, [1.0, 99.0]) if good.size else (1.0, 10.0)
-    _show(figure, axis, prediction, data, 'M/L$_V$ [M$_\\odot$/L$_\\odot$]', cmap='cividis',
-          norm=LogNorm(low, max(high, 1.1 * low)))
+    bar = _show(figure, axis, prediction, data, 'M/L$_V$ [M$_\\odot$/L$_\\odot$]', cmap='cividis',
+                norm=LogNorm(low, max(high, 1.1 * low)))
+    # one or two decades: powers of ten are too few, all of their multiples too many
+    bar.ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    bar.ax.xaxis.set_major_formatter(FormatStrFormatter('%g'))
+    bar.ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _with_errors(axis, profile, name, unit, colour):
