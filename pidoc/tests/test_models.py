@@ -1,0 +1,78 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The packaged models: whole, described, and saying what they said when they were packaged."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+
+from pidoc import MassMapper
+from pidoc.domain import Domain
+from pidoc.estimator import Estimator, read_card
+from pidoc.mapper import _MODELS, pretrained_models
+from pidoc.mock import Mock
+from pidoc.model_card import card_text
+from pidoc.scripts.pidoc_predict import EXAMPLE
+
+# what each said of the example when it was packaged: mass in the field [Msun], M/L_V, age [Gyr], distance
+# [kpc]; first from the image only, then with the true distance of 20 kpc
+STORED = {
+    'paper-range': ((4018.75, 1.27271, 10.0002, 24.7007), (3238.46, 1.56394, 11.7722, 20.0)),
+}
+
+
+@pytest.fixture(scope='module', params=sorted(STORED))
+def mapper(request):
+    return MassMapper.from_pretrained(request.param)
+
+
+@pytest.fixture(scope='module')
+def example():
+    return Mock.read(EXAMPLE)
+
+
+def _numbers(prediction):
+    units = (u.Msun, u.Msun / u.Lsun, u.Gyr, u.kpc)
+    measured = (prediction.total_mass, prediction.mass_to_light, prediction.age, prediction.distance)
+    return [each.value.to_value(unit) for each, unit in zip(measured, units, strict=True)]
+
+
+def test_every_packaged_model_has_stored_numbers():
+    assert pretrained_models() == sorted(STORED)
+
+
+def test_predictions_are_those_of_the_day_of_packaging(mapper, example):
+    image, given = STORED[mapper.name]
+    np.testing.assert_allclose(_numbers(mapper.predict(example)), image, rtol=2e-3)
+    np.testing.assert_allclose(_numbers(mapper.predict(example, distance=20 * u.kpc)), given, rtol=2e-3)
+
+
+def test_the_truth_of_the_example_lies_in_the_95_percent_intervals(mapper, example):
+    for distance in (None, example.distance):
+        prediction = mapper.predict(example, distance=distance)
+        assert prediction.in_domain, prediction.reasons
+        for measured, truth in ((prediction.total_mass, example.total_mass), (prediction.age, example.age)):
+            assert measured.low_95 < truth < measured.high_95
+
+
+def test_a_map_a_thousand_times_as_bright_is_outside(mapper, example):
+    bright = example.light.multiply(1000.0 * u.one, propagate_uncertainties=None)
+    bright.meta = dict(example.light.meta)
+    assert not mapper.predict(bright, distance=example.distance).in_domain
+
+
+@pytest.mark.parametrize('name', sorted(STORED))
+def test_cards_are_those_of_the_models(name):
+    card = read_card(_MODELS / name)
+    assert card['about']['name'] == name
+    assert (_MODELS / name / 'CARD.rst').read_text(encoding='utf-8') == card_text(
+        card['about'], sha256=card['sha256'])
+    assert card['about']['scores']['rows'] and Domain.from_dict(card['about']['domain'])
+
+
+def test_packaged_models_are_small():
+    assert sum(path.stat().st_size for path in _MODELS.rglob('*') if path.is_file()) < 12e6
+
+
+@pytest.mark.parametrize('name', sorted(STORED))
+def test_they_have_the_shape_of_the_grid(name):
+    assert Estimator.load(_MODELS / name).map_shape == (160, 160)
