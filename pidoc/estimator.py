@@ -70,7 +70,7 @@ class Calibration:
     """How much wider than the networks say intervals must be, measured on validation simulations.
 
     Split conformal prediction (Lei+ 2018, section 2.2): the half-width of an interval is the quantile of
-    |estimate - truth| / sd over maps that were not trained on, times sd.
+    abs(estimate - truth) / sd over maps that were not trained on, times sd.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Calibration:
 
     @staticmethod
     def quantiles(scores):
-        """Factors from scores |estimate - truth| / sd: conformal quantiles for 68 % and 95 %.
+        """Factors from scores abs(estimate - truth) / sd: conformal quantiles for 68 % and 95 %.
 
         Parameters
         ----------

@@ -212,10 +212,10 @@ class Comparison:
 
     In each bin of the *predicted* value, there are three kinds of error:
 
-    - ``error``: mean of |p - t| / p (Eq. 2), or of |p - t| (Eq. 4);
-    - ``error_true``: mean of |p - t| / t;
-    - ``error_released``: mean of |c - t| / t, or of |c - t|, with c the middle of the bin: what the authors'
-      released code computes, and where the paper's percentages come from.
+    - ``error``: mean of abs(p - t) / p (Eq. 2), or of abs(p - t) (Eq. 4);
+    - ``error_true``: mean of abs(p - t) / t;
+    - ``error_released``: mean of abs(c - t) / t, or of abs(c - t), with c the middle of the bin: what the
+      authors' released code computes, and where the paper's percentages come from.
 
     A true value of zero has no ``error_true``, no ``error_released`` and no residual in dex.
 
