@@ -16,6 +16,7 @@ from pidoc.scripts.pidoc_predict import EXAMPLE
 # what each said of the example when it was packaged: mass in the field [Msun], M/L_V, age [Gyr], distance
 # [kpc]; first from the image only, then with the true distance of 20 kpc
 STORED = {
+    'default': ((5497.24, 1.26020, 10.2530, 25.5498), (4133.50, 1.58192, 11.5844, 20.0)),
     'paper-range': ((4018.75, 1.27271, 10.0002, 24.7007), (3238.46, 1.56394, 11.7722, 20.0)),
 }
 
