@@ -469,7 +469,7 @@ class StellarEvolution:
         StellarState
             mass [Msun], luminosity [Lsun], radius [Rsun], kind.
         """
-        mass, age = np.broadcast_arrays(self._check_mass(initial_mass), self._check_age(age))
+        mass, age = self._of_one_shape(initial_mass, age)
         shape = mass.shape
         out = [np.empty(mass.size) for _ in range(3)] + [np.empty(mass.size, dtype=np.int16)]
         _states(mass.ravel(), age.ravel(), self.metallicity, self._table, *out)
@@ -490,10 +490,16 @@ class StellarEvolution:
         kind : array of int16
             Type, see `StellarState`.
         """
-        initial, age = np.broadcast_arrays(self._check_mass(initial_mass), self._check_age(age))
+        initial, age = self._of_one_shape(initial_mass, age)
         mass, kind = np.empty(initial.size), np.empty(initial.size, dtype=np.int16)
         _masses(initial.ravel(), age.ravel(), self._table, mass, kind)
         return mass.reshape(initial.shape)[()], kind.reshape(initial.shape)[()]
+
+    def _of_one_shape(self, initial_mass, age):
+        """Checked masses and ages, as arrays of their own: kernels do not take what numpy has broadcast."""
+        arrays = self._check_mass(initial_mass), self._check_age(age)
+        shape = np.broadcast_shapes(*(array.shape for array in arrays))
+        return [np.array(np.broadcast_to(array, shape)) for array in arrays]
 
     def remnant_time(self, initial_mass):
         """Age at which a star becomes a white dwarf, a neutron star, a black hole, or nothing.
