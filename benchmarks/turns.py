@@ -2,8 +2,8 @@
 """What looking at each map in several orientations brings: ``python benchmarks/turns.py MODEL SET``.
 
 Mean absolute errors on the validation part, for 1, 2, 4 and 8 orientations, from the image only and with
-the distance given to 2 %: of ln M of pixels above 0.1 Msun, of ln of the mass in the field, of ln of M/L, of the
-square root of the age [Gyr] and of ln of the distance; and the time of a map.
+the distance given to 2 %: of ln M of pixels above 0.1 Msun, of ln of the mass in the field, of ln of M/L,
+of the square root of the age [Gyr] and of ln of the distance; and the time of a map.
 """
 
 import argparse
