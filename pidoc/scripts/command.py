@@ -3,9 +3,10 @@
 
 import argparse
 import logging
+import math
 import sys
 
-__all__ = ['BAD', 'INTERRUPTED', 'HelpFormatter', 'Parser', 'run_command']
+__all__ = ['BAD', 'INTERRUPTED', 'HelpFormatter', 'Parser', 'quantity', 'run_command']
 
 BAD = 2
 INTERRUPTED = 130
@@ -23,6 +24,33 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog):
         super().__init__(prog, max_help_position=30)
+
+
+def quantity(unit):
+    """Converter of an argument that is a number in a unit, or a number with a unit of its own.
+
+    Parameters
+    ----------
+    unit : str or `~astropy.units.Unit`
+
+    Returns
+    -------
+    callable
+        For the ``type`` of an argument: text to `~astropy.units.Quantity`, finite.
+    """
+    def convert(text):
+        # late: --help must not wait for it
+        from astropy import units as u
+
+        try:
+            value = u.Quantity(text)
+            value = value * u.Unit(unit) if value.unit == u.one else value.to(unit)
+        except (TypeError, ValueError):
+            raise argparse.ArgumentTypeError(f'must be a number [{unit}], received {text!r}') from None
+        if not math.isfinite(value.value):
+            raise argparse.ArgumentTypeError(f'must be finite, received {text!r}')
+        return value
+    return convert
 
 
 def run_command(parser, options, work, *, interrupted):

@@ -1,9 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """``pidoc-fetch``: V maps of clusters from Pan-STARRS1 from the command line."""
 
-import argparse
 import logging
-import math
 import re
 import sys
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 from astropy import units as u
 
 from pidoc import __version__
-from pidoc.scripts.command import BAD, HelpFormatter, Parser, run_command
+from pidoc.scripts.command import BAD, HelpFormatter, Parser, quantity, run_command
 
 __all__ = ['main']
 
@@ -57,16 +55,16 @@ def _parser():
     parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('clusters', nargs='+', metavar='CLUSTER', help='names or positions')
     light = parser.add_argument_group('light')
-    light.add_argument('--reddening', metavar='MAG', type=_number(u.mag),
+    light.add_argument('--reddening', metavar='MAG', type=quantity(u.mag),
                        help='E(B-V) [mag] (default: that of Harris 2010)')
     light.add_argument('--no-extinction', action='store_true', help='do not correct for extinction')
     light.add_argument('--relation', choices=_RELATIONS, default='kostov2018',
                        help='from g and r to V (default: kostov2018)')
-    light.add_argument('--seeing', metavar='ANGLE', nargs=2, type=_number(u.arcsec),
+    light.add_argument('--seeing', metavar='ANGLE', nargs=2, type=quantity(u.arcsec),
                        help='FWHM of stars in g and in r [arcsec] (default: measured)')
     light.add_argument('--subtract-sky', action='store_true',
                        help='subtract the level that is left far from the centre')
-    light.add_argument('--field-of-view', metavar='ANGLE', type=_number(u.arcsec), default=40 * u.arcsec,
+    light.add_argument('--field-of-view', metavar='ANGLE', type=quantity(u.arcsec), default=40 * u.arcsec,
                        help='side of the map [arcsec] (default: 40)')
     light.add_argument('--smoothing', metavar='PIXELS', type=float, default=4.0,
                        help='standard deviation of the Gaussian (default: 4)')
@@ -75,7 +73,7 @@ def _parser():
     archive.add_argument('--refresh', action='store_true', help='ask even for what is in the cache')
     archive.add_argument('--skycells', action='store_true',
                          help='fetch whole skycells, 100 MB each, instead of cutouts')
-    archive.add_argument('--timeout', metavar='TIME', type=_number(u.s), default=60 * u.s,
+    archive.add_argument('--timeout', metavar='TIME', type=quantity(u.s), default=60 * u.s,
                          help='how long to wait for a reply [s] (default: 60)')
     archive.add_argument('--retries', metavar='N', type=int, default=4,
                          help='how often to ask again (default: 4)')
@@ -88,19 +86,6 @@ def _parser():
     out.add_argument('--quiet', action='store_true', help='no table of what was made')
     out.add_argument('--debug', action='store_true', help='show where an error came from')
     return parser
-
-
-def _number(unit):
-    def convert(text):
-        try:
-            value = u.Quantity(text)
-            value = value * unit if value.unit == u.one else value.to(unit)
-        except (TypeError, ValueError):
-            raise argparse.ArgumentTypeError(f'must be a number [{unit}], received {text!r}') from None
-        if not math.isfinite(value.value):
-            raise argparse.ArgumentTypeError(f'must be finite, received {text!r}')
-        return value
-    return convert
 
 
 def _target(text):

@@ -2,7 +2,6 @@
 """``pidoc-mock``: mock observations of snapshots from the command line."""
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from astropy import units as u
 
 from pidoc import __version__, Snapshot
 from pidoc.photometry import BANDS, CORRECTIONS
-from pidoc.scripts.command import HelpFormatter, Parser, run_command
+from pidoc.scripts.command import HelpFormatter, Parser, quantity, run_command
 
 __all__ = ['main']
 
@@ -56,9 +55,9 @@ def _parser():
     parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('snapshots', nargs='+', metavar='SNAPSHOT', help='files that pidoc.Snapshot reads')
     what = parser.add_argument_group('what to observe')
-    what.add_argument('--distance', nargs='+', metavar='LENGTH', type=_quantity(u.kpc), required=True,
+    what.add_argument('--distance', nargs='+', metavar='LENGTH', type=quantity(u.kpc), required=True,
                       help='of the cluster [kpc]; of several, an observation each')
-    what.add_argument('--seeing', nargs='+', metavar='ANGLE', type=_quantity(u.arcsec),
+    what.add_argument('--seeing', nargs='+', metavar='ANGLE', type=quantity(u.arcsec),
                       default=[1 * u.arcsec],
                       help='full width at half maximum of the PSF, a Moffat function with beta = 2.5 '
                            '[arcsec]; of several, an observation each (default: 1)')
@@ -66,7 +65,7 @@ def _parser():
                       help='random shift up to 5 arcsec, quarter turn and direction, drawn from the seed')
     what.add_argument('--direction', metavar='X,Y,Z', type=_numbers(3),
                       help='where the observer stands, in the coordinates of the snapshot (default: 0,0,1)')
-    what.add_argument('--rotation', metavar='ANGLE', type=_quantity(u.deg), help='counter-clockwise [deg]')
+    what.add_argument('--rotation', metavar='ANGLE', type=quantity(u.deg), help='counter-clockwise [deg]')
     what.add_argument('--shift', metavar='X,Y', type=_numbers(2),
                       help="of the cluster's centre to the right and upwards [arcsec]")
     what.add_argument('--centre', metavar='"RA DEC"', help='where the cluster is on the sky (default: 0 0)')
@@ -78,7 +77,7 @@ def _parser():
     others.add_argument('--at', metavar='WHICH', type=_which,
                         help='of a file with many: the number of a snapshot, from 0 or negative from the '
                              'end, or a time with its unit, like 500Myr')
-    others.add_argument('--age', metavar='TIME', type=_quantity(u.Gyr),
+    others.add_argument('--age', metavar='TIME', type=quantity(u.Gyr),
                         help='of the stars, if not in the file [Gyr]')
     others.add_argument('--evolve-stars', metavar='Z', type=float,
                         help='of a file without luminosities: work them out from the initial masses, for '
@@ -86,9 +85,9 @@ def _parser():
     others.add_argument('--masses-are-initial', action='store_true',
                         help='for --evolve-stars: the masses in the file are those at birth')
     how = parser.add_argument_group('how')
-    how.add_argument('--field-of-view', metavar='ANGLE', type=_quantity(u.arcsec), default=40 * u.arcsec,
+    how.add_argument('--field-of-view', metavar='ANGLE', type=quantity(u.arcsec), default=40 * u.arcsec,
                      help='side of the field [arcsec] (default: 40)')
-    how.add_argument('--pixel-scale', metavar='ANGLE', type=_quantity(u.arcsec), default=0.25 * u.arcsec,
+    how.add_argument('--pixel-scale', metavar='ANGLE', type=quantity(u.arcsec), default=0.25 * u.arcsec,
                      help='side of a pixel [arcsec] (default: 0.25)')
     how.add_argument('--smoothing', metavar='PIXELS', type=float, default=4.0,
                      help='standard deviation of the Gaussian that both maps are smoothed with (default: 4)')
@@ -105,7 +104,7 @@ def _parser():
             ('zero-point', u.mag, 'magnitude of one electron a second [mag]: with --exposure, photon noise'),
             ('exposure', u.s, 'exposure time [s]'),
             ('field-stars', u.arcmin**-2, 'density of field stars of magnitude 14 to 24 [1/arcmin2]')):
-        noise.add_argument(f'--{name}', metavar='VALUE', type=_quantity(unit), help=text)
+        noise.add_argument(f'--{name}', metavar='VALUE', type=quantity(unit), help=text)
     noise.add_argument('--sky-gradient', metavar='FRACTION', type=float,
                        help='change of the sky across the field')
     noise.add_argument('--read-noise', metavar='ELECTRONS', type=float, help='of a pixel')
@@ -121,20 +120,6 @@ def _parser():
     out.add_argument('--quiet', action='store_true', help='no table of what was made')
     out.add_argument('--debug', action='store_true', help='show where an error came from')
     return parser
-
-
-def _quantity(unit):
-    """Converter of a number in a unit, or of a number with a unit of its own."""
-    def convert(text):
-        try:
-            value = u.Quantity(text)
-            value = value * unit if value.unit == u.one else value.to(unit)
-        except (TypeError, ValueError):
-            raise argparse.ArgumentTypeError(f'must be a number [{unit}], received {text!r}') from None
-        if not math.isfinite(value.value):
-            raise argparse.ArgumentTypeError(f'must be finite, received {text!r}')
-        return value
-    return convert
 
 
 def _which(text):

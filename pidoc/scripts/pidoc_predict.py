@@ -1,8 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """``pidoc-predict``: mass, M/L, age and distance of clusters from their images, from the command line."""
 
-import argparse
-import math
 import os
 import shlex
 import sys
@@ -12,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pidoc import __version__
-from pidoc.scripts.command import BAD, HelpFormatter, Parser, run_command
+from pidoc.scripts.command import BAD, HelpFormatter, Parser, quantity, run_command
 
 __all__ = ['EXAMPLE', 'main']
 
@@ -65,21 +63,21 @@ def _parser():
     parser.add_argument('images', nargs='*', metavar='IMAGE', type=Path, help='FITS files')
     parser.add_argument('--example', action='store_true', help='work on a mock image that comes with pidoc')
     known = parser.add_argument_group('what is known')
-    known.add_argument('--distance', metavar='LENGTH', type=_quantity('kpc'),
+    known.add_argument('--distance', metavar='LENGTH', type=quantity('kpc'),
                        help='of the cluster [kpc]: makes all else much more certain')
-    known.add_argument('--distance-error', metavar='LENGTH', type=_quantity('kpc'),
+    known.add_argument('--distance-error', metavar='LENGTH', type=quantity('kpc'),
                        help='its standard deviation [kpc] (default: 2 %% of it)')
     known.add_argument('--center', metavar='WHERE',
                        help='RA and Dec, like "250.42 36.46" or "16h41m41s +36d27m35s", or the name of a '
                             'globular cluster (default: found)')
-    known.add_argument('--seeing', metavar='ANGLE', type=_quantity('arcsec'),
+    known.add_argument('--seeing', metavar='ANGLE', type=quantity('arcsec'),
                        help='full width at half maximum of the PSF [arcsec] (default: from the header or the '
                             'stars)')
     for name, unit, text in (
             ('zero-point', 'mag', 'magnitude of one count (per second) [mag]'),
             ('exposure', 's', 'exposure time [s]'), ('extinction', 'mag', 'to be corrected for, in V [mag]'),
             ('pixel-scale', 'arcsec', 'side of a pixel, of images without world coordinates [arcsec]')):
-        known.add_argument(f'--{name}', metavar='VALUE', type=_quantity(unit), help=text)
+        known.add_argument(f'--{name}', metavar='VALUE', type=quantity(unit), help=text)
     known.add_argument('--band', metavar='NAME', help='of the image (default: from the header)')
     known.add_argument('--unit', metavar='UNIT', help='of the pixels, instead of BUNIT')
     known.add_argument('--hdu', metavar='HDU', type=_hdu, help='number or name of the HDU with the image')
@@ -98,22 +96,6 @@ def _parser():
     out.add_argument('--quiet', action='store_true', help='no summary on the screen')
     out.add_argument('--debug', action='store_true', help='show where an error came from')
     return parser
-
-
-def _quantity(unit):
-    """Converter of a number in a unit, or of a number with a unit of its own."""
-    def convert(text):
-        from astropy import units as u
-
-        try:
-            value = u.Quantity(text)
-            value = value * u.Unit(unit) if value.unit == u.one else value.to(unit)
-        except (TypeError, ValueError):
-            raise argparse.ArgumentTypeError(f'must be a number [{unit}], received {text!r}') from None
-        if not math.isfinite(value.value):
-            raise argparse.ArgumentTypeError(f'must be finite, received {text!r}')
-        return value
-    return convert
 
 
 def _hdu(text):
