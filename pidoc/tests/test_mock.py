@@ -13,6 +13,7 @@ from astropy.modeling.functional_models import Gaussian2D, Moffat2D
 from astropy.nddata import CCDData
 from astropy.table import QTable
 from astropy.wcs import WCS
+from scipy.integrate import trapezoid
 
 from pidoc import ClusterModel, mock, Snapshot
 from pidoc.mock import Conditions, Mock, observe
@@ -592,7 +593,7 @@ def test_drawn_field_stars():
     density = 500 / 3600 / 16
     m = np.linspace(18, 20, 2001)
     pdf = s * np.exp(s * m) / (np.exp(s * 20) - np.exp(s * 18))
-    assert mean == pytest.approx(density * np.trapezoid(pdf * apparent_flux(m * u.mag).value, m), rel=0.1)
+    assert mean == pytest.approx(density * trapezoid(pdf * apparent_flux(m * u.mag).value, m), rel=0.1)
 
 
 @pytest.mark.parametrize('options, error, message', [
