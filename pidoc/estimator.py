@@ -7,13 +7,13 @@ An `Estimator` is one network or a small ensemble with its scaling and calibrati
 import hashlib
 import json
 import math
-import os
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from pidoc.files import replacing
 from pidoc.scaling import block_mean, SCALARS, Scaling, soft_exp
 
 __all__ = ['Calibration', 'Estimates', 'Estimator', 'Interval', 'ModelFolderError']
@@ -208,11 +208,14 @@ class Estimator:
         return light
 
     def _batch(self, light, distance, error):
-        maps, scalars = self._averaged(light, distance, error)
-        factors = self._factors(np.isfinite(distance))
-        mass, log_error = self._mass(*maps, factors['log_mass'][:, 0])
-        intervals = self._intervals(*scalars, factors)
+        output, mean, sd = self._in_blocks(self._blocks(light), distance, error)
         given = np.isfinite(distance)
+        factors = self._factors(given)
+        mass, log_error = self._mass(*self.scaling.masses(output), factors['log_mass'][:, 0])
+        intervals = {}
+        for name, (value, width) in named_scalars(mean, sd).items():
+            low, high = factors[name].T
+            intervals[name] = Interval(value, low * width, high * width)
         intervals['log_distance'] = _combined(intervals['log_distance'], distance, error, given)
         return Estimates(mass, log_error, intervals)
 
@@ -244,10 +247,6 @@ class Estimator:
             return light
         return block_mean(light, self.scaling.block)
 
-    def _averaged(self, light, distance, error):
-        output, mean, sd = self._in_blocks(self._blocks(light), distance, error)
-        return self.scaling.masses(output), (mean, sd)
-
     def _in_blocks(self, blocks, distance, error):
         """Mean over networks and orientations, in blocks: map output (n, y, x, 2), scalar mean and sd."""
         image = self.scaling.image_of_blocks(blocks)
@@ -255,7 +254,7 @@ class Estimator:
         maps, scalars = [], []
         for network in self.networks:
             for turn in range(self.turns):
-                seen = np.ascontiguousarray(_turned(image, turn))
+                seen = np.ascontiguousarray(turned(image, turn))
                 output, scalar = network.predict_on_batch([seen, told])
                 maps.append(_turned_back(np.asarray(output, dtype=np.float32), turn))
                 scalars.append(np.asarray(scalar, dtype=float))
@@ -279,17 +278,6 @@ class Estimator:
         steep = 1.0 / np.tanh(np.maximum(mean, 0.1))
         return (np.maximum(mass, 0.0).astype(np.float32),
                 (factor[:, np.newaxis, np.newaxis] * sd * steep).astype(np.float32))
-
-    @staticmethod
-    def _intervals(mean, sd, factors):
-        intervals = {}
-        for k, name in enumerate(SCALARS):
-            value, width = mean[:, k], sd[:, k]
-            if name == 'root_age':
-                name, value, width = 'age', *age_from_root(value, width)
-            low, high = factors[name].T
-            intervals[name] = Interval(value, low * width, high * width)
-        return intervals
 
     # -- files
 
@@ -323,9 +311,8 @@ class Estimator:
         text = json.dumps({'format': FORMAT, 'about': self.about, 'turns': self.turns, 'config': self.config,
                            'scaling': self.scaling.to_dict(), 'calibration': asdict(self.calibration),
                            'sha256': sums}, indent=1)
-        new = folder / f'.model.json.{os.getpid()}.tmp'
-        new.write_text(text + '\n')
-        os.replace(new, target)
+        with replacing(target) as new:
+            new.write_text(text + '\n', encoding='utf-8')
 
     @classmethod
     def load(cls, folder):
@@ -372,7 +359,7 @@ def read_card(folder):
     """
     path = Path(folder) / 'model.json'
     try:
-        card = json.loads(path.read_text())
+        card = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise ModelFolderError(f'{folder} holds no model: there is no model.json') from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -406,10 +393,8 @@ def write_weights(network, path, *, dtype=np.float16):
     """
     arrays = {f'{k:03d} {weight.path}': np.asarray(value, dtype=dtype)
               for k, (weight, value) in enumerate(zip(network.weights, network.get_weights(), strict=True))}
-    new = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    with open(new, 'wb') as file:
+    with replacing(path) as new, open(new, 'wb') as file:
         np.savez_compressed(file, **arrays)
-    os.replace(new, path)
 
 
 def read_weights(network, path):
@@ -430,6 +415,17 @@ def read_weights(network, path):
         raise ModelFolderError(f'{path} holds the weights of another network: {len(values)} arrays, where '
                                f'{len(shapes)} of given shapes are needed')
     network.set_weights(values)
+
+
+def named_scalars(mean, sd):
+    """Value and standard deviation of the scalars of `QUANTITIES`, from those of `~pidoc.scaling.SCALARS`."""
+    named = {}
+    for k, name in enumerate(SCALARS):
+        if name == 'root_age':
+            named['age'] = age_from_root(mean[:, k], sd[:, k])
+        else:
+            named[name] = mean[:, k], sd[:, k]
+    return named
 
 
 def age_from_root(root, sd):
@@ -468,7 +464,7 @@ def _mixture(means, log_sds):
     return mean, 0.5 * np.log(variance)
 
 
-def _turned(maps, turn):
+def turned(maps, turn):
     """Maps (n, y, x, c) in one of the eight orientations of a square."""
     if turn >= 4:
         maps = maps[:, :, ::-1]

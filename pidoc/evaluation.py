@@ -5,7 +5,6 @@
 """
 
 import math
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from astropy.table import QTable
 
 from pidoc import __version__
 from pidoc.baselines import fit_nulls, shot_noise_floor, truth_of
+from pidoc.files import replacing
 from pidoc.scores import (
     AGE_EDGES,
     Comparison,
@@ -481,10 +481,11 @@ class Report:
         for name, table in tables.items():
             written = table.copy()
             written.meta |= self.meta
-            _replace(folder / f'{name}.ecsv',
-                     lambda path, written=written: written.write(path, format='ascii.ecsv', overwrite=True))
+            with replacing(folder / f'{name}.ecsv') as path:
+                written.write(path, format='ascii.ecsv', overwrite=True)
         text = self.to_rst(figures=figures)
-        _replace(folder / 'report.rst', lambda path: Path(path).write_text(text, encoding='utf-8'))
+        with replacing(folder / 'report.rst') as path:
+            path.write_text(text, encoding='utf-8')
 
 
 _INTRODUCTION = """\
@@ -535,13 +536,3 @@ def _text(value):
             return '0'
         return f'{value:.0f}' if abs(value) >= 1000 else f'{value:#.3g}'.rstrip('.')
     return str(value) or '-'
-
-
-def _replace(path, write):
-    """A file appears complete or not at all."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

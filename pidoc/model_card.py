@@ -2,13 +2,13 @@
 """The model card: what a model was trained on, how well it does, where its limits are (Mitchell+ 2019)."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from pidoc.domain import Domain, FEATURES
 from pidoc.estimator import read_card
+from pidoc.files import replacing
 
 __all__ = ['add_scores', 'card_text', 'write_model_card']
 
@@ -127,6 +127,5 @@ def add_scores(folder, report, *, split):
 
 
 def _write(path, text):
-    new = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    new.write_text(text, encoding='utf-8')
-    os.replace(new, path)
+    with replacing(path) as new:
+        new.write_text(text, encoding='utf-8')

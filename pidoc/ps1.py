@@ -11,7 +11,6 @@ exposure time (Waters et al. 2020, ApJS 251, 4, and the survey's pages at MAST):
 `pidoc.retrieval` fetches them and makes a V map of a cluster.
 """
 
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
+from pidoc.files import replacing
 from pidoc.photometry import _TONRY_V
 from pidoc.units import to_value
 
@@ -511,10 +511,6 @@ def _write(hdus, filename, overwrite, finish=lambda path: None):
     filename = Path(filename)
     if filename.exists() and not overwrite:
         raise OSError(f'{filename} exists: say overwrite=True to replace it')
-    temporary = filename.with_name(f'.{os.getpid()}.{filename.name}')
-    try:
+    with replacing(filename) as temporary:
         fits.HDUList(hdus).writeto(temporary, overwrite=True)
         finish(temporary)
-        os.replace(temporary, filename)
-    finally:
-        temporary.unlink(missing_ok=True)

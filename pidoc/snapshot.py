@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The stars of a cluster at one age: `Snapshot`."""
 
-import os
 import re
 import warnings
 import zlib
@@ -17,6 +16,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from pidoc import __version__
 from pidoc.cluster_model import ClusterModel
+from pidoc.files import replacing
 from pidoc.photometry import v_luminosity
 from pidoc.units import SOLAR_TEFF, to_value
 
@@ -610,14 +610,9 @@ def write_hdus(hdus, filename):
     """
     for hdu in hdus:
         hdu.add_checksum(when='checksum of the HDU')
-    filename = Path(filename)
-    # In the same folder, so that the last step is one rename; the ending decides on compression.
-    temporary = filename.with_name(f'.{os.getpid()}.{filename.name}')
-    try:
+    # the ending decides on compression
+    with replacing(filename) as temporary:
         fits.HDUList(hdus).writeto(temporary, overwrite=True)
-        os.replace(temporary, filename)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _table_hdu(snapshot, dtype):

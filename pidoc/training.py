@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import zipfile
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -22,7 +21,8 @@ from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.domain import Domain, features
-from pidoc.estimator import age_from_root, Calibration, Estimator, QUANTITIES, read_weights, write_weights
+from pidoc.estimator import Calibration, Estimator, named_scalars, read_weights, turned, write_weights
+from pidoc.files import replacing
 from pidoc.losses import GaussianNLL
 from pidoc.model_card import write_model_card
 from pidoc.networks import cluster_network
@@ -130,14 +130,13 @@ def _cached(read, number, block, path, progress):
     """Block means of maps in a file that is mapped into memory; made if it is not there."""
     if not path.exists():
         first = block_mean(read(slice(0, 1)), block)
-        new = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-        cube = np.lib.format.open_memmap(new, 'w+', np.float32, (number, *first.shape[1:]))
-        with tqdm(total=number, desc=path.stem, disable=None if progress else True, unit='map') as bar:
+        with replacing(path) as new, tqdm(total=number, desc=path.stem, unit='map',
+                                          disable=None if progress else True) as bar:
+            cube = np.lib.format.open_memmap(new, 'w+', np.float32, (number, *first.shape[1:]))
             for k in range(0, number, _CHUNK):
                 cube[k:k + _CHUNK] = block_mean(read(slice(k, k + _CHUNK)), block)
                 bar.update(min(_CHUNK, number - k))
-        cube.flush()
-        os.replace(new, path)
+            cube.flush()
     cube = np.load(path, mmap_mode='r')
     if len(cube) != number:
         raise TrainingError(f'{path} must hold {number} maps, received {len(cube)}: remove the folder')
@@ -171,8 +170,7 @@ def _fixed_batches(data, scaling):
 def _turn(rng, *maps):
     """All maps of a batch (n, y, x, c) in one of the eight orientations of a square."""
     turn, mirrored = rng.integers(4), rng.random() < 0.5
-    turned = [np.rot90(each[:, :, ::-1] if mirrored else each, turn, axes=(1, 2)) for each in maps]
-    return [np.ascontiguousarray(each) for each in turned]
+    return [np.ascontiguousarray(turned(each, turn + 4 * mirrored)) for each in maps]
 
 
 def _told(rng, distance, scaling, share):
@@ -249,16 +247,13 @@ def _check_same(work, identity):
     """Refuse to go on with a training that was begun with another set or other settings."""
     path, text = work / 'training.json', json.dumps(identity, indent=1, sort_keys=True)
     if not path.exists():
-        _write_text(path, text)
-    elif path.read_text() != text:
+        with replacing(path) as new:
+            new.write_text(text, encoding='utf-8')
+    elif path.read_text(encoding='utf-8') != text:
         raise TrainingError(f'{work} is of another training (its training set or settings differ): remove '
                             'it, or choose another folder')
 
 
-def _write_text(path, text):
-    new = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    new.write_text(text)
-    os.replace(new, path)
 
 
 @contextmanager
@@ -406,10 +401,8 @@ class _State:
         best = hashlib.sha256(self.best_path.read_bytes()).hexdigest()
         note = json.dumps({'epoch': self.epoch, 'best': self.best, 'stopped': self.stopped,
                            'history': self.history, 'best_sha256': best})
-        new = self.path.with_name(f'.{self.path.name}.{os.getpid()}.tmp')
-        with open(new, 'wb') as file:
+        with replacing(self.path) as new, open(new, 'wb') as file:
             np.savez(file, note=note, **state)
-        os.replace(new, self.path)
 
     def load(self):
         """Go on from the state that is there; nothing is done if there is none."""
@@ -467,13 +460,10 @@ def _mode_factors(estimator, data, distance, error):
     counts = mass > _FAINTEST
     scores = np.abs(np.arcsinh(mass / (2.0 * estimator.scaling.mass_floor)) - map_mean) / map_sd
     factors = {'log_mass': Calibration.quantiles(scores[counts])}
-    for k, name in enumerate(SCALARS):
-        truth, value, width = data.scalars[:, k], mean[:, k], sd[:, k]
-        if name == 'root_age':
-            name, truth = 'age', truth**2
-            value, width = age_from_root(value, width)
-        factors[name] = Calibration.quantiles(np.abs(value - truth) / width)
-    return {name: factors[name] for name in QUANTITIES}
+    truth = named_scalars(data.scalars, np.zeros_like(data.scalars))
+    for name, (value, width) in named_scalars(mean, sd).items():
+        factors[name] = Calibration.quantiles(np.abs(value - truth[name][0]) / width)
+    return factors
 
 
 def _domain(training_set, progress):

@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from pidoc import __version__, Snapshot
 from pidoc.cluster_model import ClusterModel
+from pidoc.files import replacing
 from pidoc.mock import APPARENT_FLUX, MASS_PER_PIXEL, Mock, mock_header, observe, star_light
 from pidoc.photometry import band_luminosity
 from pidoc.recipe import CONDITION_UNITS, conditions_of, Recipe, Values
@@ -882,16 +883,11 @@ class _Manifest:
                    'state': self.state, 'recipe_sha256': self.digest, 'recipe': self.recipe,
                    'simulations': self.simulations, 'n_files': self.n_shards, 'files': self.shards,
                    'table': self.table}
-        temporary = folder / f'.{os.getpid()}.{_MANIFEST}'
-        try:
-            with open(temporary, 'w', encoding='utf-8') as stream:
-                json.dump(content, stream, indent=1)
-                stream.write('\n')
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, folder / _MANIFEST)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(folder / _MANIFEST) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
+            json.dump(content, stream, indent=1)
+            stream.write('\n')
+            stream.flush()
+            os.fsync(stream.fileno())
 
     @classmethod
     def read(cls, folder):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pidoc import __version__
+from pidoc.files import replacing
 from pidoc.scripts.command import BAD, HelpFormatter, Parser, quantity, run_command
 
 __all__ = ['EXAMPLE', 'main']
@@ -202,12 +203,8 @@ def _write(prediction, path, options):
     prediction.write(path, overwrite=options.overwrite)
     if options.plot:
         figure = _figure_path(path)
-        temporary = figure.with_name(f'.{os.getpid()}.{figure.name}')
-        try:
+        with replacing(figure) as temporary:
             prediction.plot().savefig(temporary, dpi=110)
-            os.replace(temporary, figure)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _write_table(rows, path):
@@ -215,12 +212,8 @@ def _write_table(rows, path):
 
     table = vstack(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-    try:
+    with replacing(path) as temporary:
         table.write(temporary, overwrite=True)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _paths(images, output):

@@ -15,6 +15,7 @@ import pidoc
 # them on. A new module gets its place here and in the docstring of the package.
 ORDER = (
     'units',
+    'files',
     'cluster_model',
     'model_table',
     'photometry',
