@@ -349,6 +349,8 @@ class Part:
         Of the observer.
     light_jitter : float
         Standard deviation of the relative change that initial masses get, for the light only.
+    stars_kept, size_factor : `Values` or None
+        Of `Snapshot.rescaled <pidoc.snapshot.Snapshot.rescaled>`; for the training split alone.
     conditions : dict or None
         Names of conditions and their `Values`, or what is the same for all maps.
     """
@@ -364,6 +366,8 @@ class Part:
     rotation: object
     direction: object
     light_jitter: float
+    stars_kept: Values | None
+    size_factor: Values | None
     conditions: dict | None
 
     @property
@@ -388,6 +392,8 @@ class Part:
             rotation=turn or _values(table, 'rotation', Values((0.0,))),
             direction=_vectors(table, 'direction', 3, ('random',), [0.0, 0.0, 1.0]),
             light_jitter=table.number('light_jitter', 0.0, low=0.0, high=0.2),
+            stars_kept=_values(table, 'stars_kept', None, low=0.0, high=1.0, open_low=True),
+            size_factor=_values(table, 'size_factor', None, low=0.1, high=10.0),
             conditions=_conditions(table.table('conditions')) if 'conditions' in table else None)
         part._check(table)
         table.finish()
@@ -419,7 +425,16 @@ class Part:
             raise table.error(key, "a whole number above 0 or 'all'", number)
         return number
 
+    @property
+    def rescaling(self):
+        """Those of ``stars_kept`` and ``size_factor`` that are asked for, by name."""
+        both = {'stars_kept': self.stars_kept, 'size_factor': self.size_factor}
+        return {name: values for name, values in both.items() if values is not None}
+
     def _check(self, table):
+        if self.rescaling and set(self.splits) != {'train'}:
+            raise table.error(min(self.rescaling), 'for the split train alone: others are as simulated',
+                              ', '.join(self.splits))
         if self.product:
             for key in ('distance', 'seeing'):
                 if not getattr(self, key).choices:

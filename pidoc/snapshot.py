@@ -258,6 +258,76 @@ class Snapshot:
             table['v_luminosity'] = self._light * u.Lsun
         return table
 
+    def rescaled(self, *, stars=1.0, size=1.0, seed=0):
+        """A cluster of the same shape that has fewer stars, and is larger or smaller.
+
+        Lengths are multiplied by ``size`` and velocities by the square root of (kept mass / mass) / ``size``,
+        by which the ratio of kinetic to potential energy stays what it was (homology; Binney & Tremaine 2008,
+        section 4.8.3). How far relaxation has gone is no longer what a cluster of this number and size
+        would have reached at this age.
+
+        Parameters
+        ----------
+        stars : float, optional
+            Share of the single stars and binaries that are kept, drawn at random.
+        size : float, optional
+        seed : int or `~numpy.random.SeedSequence`, optional
+            Of what is kept.
+
+        Returns
+        -------
+        Snapshot
+            With the model of this one, from which it now differs, and the cards STARSHAR and SIZEFACT in
+            its ``meta``.
+
+        Raises
+        ------
+        ValueError
+            If ``stars`` is not above 0 and at most 1, leaves no star, or ``size`` is not positive.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.snapshot import Snapshot
+        >>> cluster = Snapshot({'x': [1, 0] * u.pc, 'y': [0, 2] * u.pc, 'z': [0, 0] * u.pc,
+        ...                     'mass': [1, 1] * u.Msun}, 12 * u.Gyr)
+        >>> cluster.rescaled(size=1.5).half_mass_radius
+        <Quantity 1.5 pc>
+        """
+        if not 0.0 < stars <= 1.0:
+            raise ValueError(f'stars must be above 0 and at most 1, received {stars!r}')
+        if not 0.0 < size < np.inf:
+            raise ValueError(f'size must be positive, received {size!r}')
+        rows = self._some(stars, seed)
+        native = {name: column[rows] for name, column in self._native.items()}
+        faster = np.sqrt(native['mass'].sum() / self._native['mass'].sum() / size)
+        for name in native:
+            if name in ('radius', *_PLACE):
+                native[name] = native[name] * size
+            elif name in ('v_r', 'v_t', *_VELOCITY):
+                native[name] = native[name] * faster
+        # the columns were checked when this one was made
+        other = object.__new__(type(self))
+        other.age, other.model, other.seed = self.age, self.model, self.seed
+        other._meta_header = _meta_header(self.meta | {'STARSHAR': float(stars), 'SIZEFACT': float(size)})
+        other._native, other._partner_row = native, _partner_rows(native)
+        return other
+
+    def _some(self, share, seed):
+        """Rows of a random share of the stars; binaries stay or go as one."""
+        if share == 1.0:
+            return np.arange(self.n_stars)
+        rows = np.arange(self.n_stars)
+        first = rows if self._partner_row is None else np.where(
+            self._partner_row >= 0, np.minimum(rows, self._partner_row), rows)
+        systems = np.unique(first)
+        number = round(share * systems.size)
+        if number < 1:
+            raise ValueError(f'stars must leave at least one of {systems.size}, received {share!r}')
+        kept = np.zeros(self.n_stars, dtype=bool)
+        kept[np.random.default_rng(seed).choice(systems, number, replace=False)] = True
+        return np.flatnonzero(kept[first])
+
     # -- what the stars add up to -----------------------------------------------------------------
 
     @property

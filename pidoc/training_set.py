@@ -64,7 +64,8 @@ _MEASURED = {
     'age': (u.Gyr, 'age of the cluster'), 'mass': (u.Msun, 'in the field'),
     'luminosity': (u.Lsun, 'of the cluster in the field, without noise'),
     'n_stars': (None, 'initial number of the model, -1: not known'),
-    'half_mass_radius0': (u.pc, 'initial one of the model'), 'metallicity': (u.one, 'of the model'),
+    'half_mass_radius0': (u.pc, 'initial one of the model'),
+    'metallicity': (u.one, 'of the model'),
 }
 _INTEGERS = ('number', 'snapshot', 'seed', 'n_stars')
 #: Order of the columns of the table of maps; the conditions come after them.
@@ -90,8 +91,9 @@ class TrainingSet:
         ``seeing``, ``shift_x``, ``shift_y`` [arcsec], ``rotation`` [deg], ``seed``, ``mass`` [Msun] and
         ``luminosity`` [Lsun] in the field (the light of the cluster alone, without noise and extinction),
         ``n_stars``, ``half_mass_radius0`` [pc] and ``metallicity`` of the model (-1 and NaN where there is
-        none), ``number`` of the map in its part, ``view_x`` to ``view_z`` (NaN where drawn from the seed),
-        and a column for each condition of the recipe.
+        none; of rescaled clusters those that they now have), ``number`` of the map in its part, ``view_x`` to
+        ``view_z`` (NaN where drawn from the seed), and a column for ``stars_kept``, ``size_factor`` and each
+        condition of the recipe that is there.
     recipe : `~pidoc.recipe.Recipe`
     folder : `~pathlib.Path`
     """
@@ -481,15 +483,20 @@ def _condition_names(part):
     return [name for name in CONDITION_UNITS if name in (part.conditions or {})]
 
 
+def _own_names(part):
+    """Columns that not every part has."""
+    return [*part.rescaling, *_condition_names(part)]
+
+
 def _draws(recipe, part, sources):
     """All maps of a part: a structured array, one row a map, sorted by split, simulation and snapshot."""
     counts = np.array([len(source.paths) for source in sources])
     key = _key_of(part.name)
     pairs = _product(recipe, part, counts, key) if part.product else None
     number = part.number if pairs is None else len(pairs[0])
-    names = _condition_names(part)
+    own = part.rescaling | {name: part.conditions[name] for name in _condition_names(part)}
     dtype = [(name, np.int64 if name in _INTEGERS else np.float64) for name in _DRAWN]
-    rows = np.zeros(number, [*dtype, *((name, np.float64) for name in names), ('split', np.int8),
+    rows = np.zeros(number, [*dtype, *((name, np.float64) for name in own), ('split', np.int8),
                              ('source', np.int32)])
     start = np.concatenate([[0], np.cumsum(counts)])
     for k in range(number):
@@ -503,8 +510,8 @@ def _draws(recipe, part, sources):
         row['rotation'] = _draw_rotation(part.rotation, rng)
         view = (np.nan,) * 3 if part.direction == 'random' else part.direction.draw(rng)
         row['view_x'], row['view_y'], row['view_z'] = view
-        for name in names:
-            row[name] = part.conditions[name].draw(rng)
+        for name, values in own.items():
+            row[name] = values.draw(rng)
     if pairs is not None:
         for name, values in zip(('source', 'snapshot', 'distance', 'seeing'), pairs, strict=True):
             rows[name] = values
@@ -591,11 +598,12 @@ def _make_shard(task):
     for k, (row, name, file) in enumerate(zip(task.draws, task.names, task.files, strict=True)):
         if file != last:
             snapshot, last = _read_snapshot(*file), file
-        mock = _observe(snapshot, task.recipe, task.part, row, name)
+        varied = _rescaled(snapshot, task.part, row)
+        mock = _observe(varied, task.recipe, task.part, row, name)
         cubes['LIGHT'][k], cubes['MASS'][k] = mock.light.data, mock.mass.data
         if maps.sharp:
             cubes['SHARP'][k] = mock.sharp.data
-        measured.append(_measured(snapshot, mock))
+        measured.append(_measured(varied, mock))
     try:
         write_hdus(_shard_hdus(task, cubes, measured), task.path)
         with open(task.path, 'r+b') as stream:
@@ -613,6 +621,16 @@ def _read_snapshot(path, options):
         return Snapshot.read(path, **options)
     except (OSError, ValueError, TypeError) as error:
         raise TrainingSetError(f'the snapshot {path} cannot be read: {error}') from error
+
+
+def _rescaled(snapshot, part, row):
+    """The cluster of a map: with more than what was simulated a network learns less by heart."""
+    if not part.rescaling:
+        return snapshot
+    return snapshot.rescaled(
+        stars=float(row['stars_kept']) if part.stars_kept else 1.0,
+        size=float(row['size_factor']) if part.size_factor else 1.0,
+        seed=np.random.SeedSequence(int(row['seed']), spawn_key=(2,)))
 
 
 def _observe(snapshot, recipe, part, row, name):
@@ -672,11 +690,12 @@ def _jittered_light(snapshot, amount, seed, maps, name):
 def _measured(snapshot, mock):
     model = snapshot.model
     light = mock.light.meta.get('LUMTRUE')
+    share, size = snapshot.meta.get('STARSHAR', 1.0), snapshot.meta.get('SIZEFACT', 1.0)
     return {
         'age': snapshot.age.to_value(u.Gyr), 'mass': mock.total_mass.value,
         'luminosity': mock.luminosity.value if light is None else light,
-        'n_stars': -1 if model is None else model.n_stars,
-        'half_mass_radius0': np.nan if model is None else model.half_mass_radius.to_value(u.pc),
+        'n_stars': -1 if model is None else round(share * model.n_stars),
+        'half_mass_radius0': np.nan if model is None else size * model.half_mass_radius.to_value(u.pc),
         'metallicity': np.nan if model is None else model.metallicity}
 
 
@@ -708,7 +727,7 @@ def _shard_hdus(task, cubes, measured):
 
 def _maps_hdu(task, measured):
     table = Table()
-    number, names = len(task.draws), _condition_names(task.part)
+    number, names = len(task.draws), _own_names(task.part)
     units = {**_DRAWN, **_MEASURED}
     for name in (*_COLUMNS, *names):
         if name in ('split', 'part'):
@@ -719,7 +738,7 @@ def _maps_hdu(task, measured):
             table[name] = np.array([row[name] for row in measured])
         else:
             table[name] = task.draws[name]
-        unit = CONDITION_UNITS[name] if name in names else units.get(name, (None,))[0]
+        unit = CONDITION_UNITS.get(name) if name in names else units.get(name, (None,))[0]
         if unit not in (None, u.one):
             table[name].unit = unit
     hdu = fits.table_to_hdu(table)

@@ -57,6 +57,70 @@ def cartesian(spherical):
     return Snapshot(columns, 12 * u.Gyr, MODEL)
 
 
+# -- rescaled clusters ------------------------------------------------------------------------------
+
+
+def energies(snapshot):
+    """Kinetic and potential energy of spherical stars, of these in shells, in units of G = 1."""
+    stars = snapshot.stars
+    order = np.argsort(stars['radius'])
+    mass, radius = stars['mass'].value[order], stars['radius'].value[order]
+    inside = np.cumsum(mass) - 0.5 * mass
+    speed2 = (stars['v_r'] ** 2 + stars['v_t'] ** 2).value[order]
+    return 0.5 * np.sum(mass * speed2), np.sum(mass * inside / radius)
+
+
+@pytest.mark.parametrize(('share', 'size'), [(1.0, 1.6), (0.4, 1.0), (0.5, 0.7)])
+def test_a_rescaled_cluster_stays_in_virial_equilibrium(spherical, share, size):
+    other = spherical.rescaled(stars=share, size=size, seed=4)
+    assert other.n_stars == round(share * spherical.n_stars)
+    fractions = [0.1, 0.5, 0.9]
+    ratio = other.lagrangian_radii(fractions) / spherical.lagrangian_radii(fractions)
+    # the scatter of a radius that some thousand stars tell
+    np.testing.assert_allclose(ratio.value, size, rtol=0.05 if share < 1.0 else 1e-12)
+    (kinetic, potential), (before, deep) = energies(other), energies(spherical)
+    assert kinetic / potential == pytest.approx(before / deep, rel=0.02)
+    assert potential == pytest.approx(deep * share**2 / size, rel=0.02)
+    assert other.meta == {'STEP': 7, 'STARSHAR': share, 'SIZEFACT': size}
+    assert other.age == spherical.age and other.model is spherical.model
+
+
+def test_rescaling_leaves_the_stars_themselves(spherical):
+    other = spherical.rescaled(stars=0.25, size=2.0, seed=1)
+    before = spherical.stars
+    before.add_index('id')
+    kept = before.loc[other.stars['id']]
+    for name in ('mass', 'initial_mass', 'luminosity', 'temperature', 'kind'):
+        np.testing.assert_array_equal(other.stars[name], kept[name])
+    np.testing.assert_allclose(other.stars['radius'], 2.0 * kept['radius'])
+    again, third = (spherical.rescaled(stars=0.25, seed=seed).stars['id'] for seed in (1, 2))
+    np.testing.assert_array_equal(other.stars['id'], again)
+    assert len(set(again) & set(third)) < len(again)
+
+
+def test_rescaling_of_cartesian_stars_and_binaries():
+    snapshot = Snapshot(few_stars(), 1 * u.Gyr)
+    other = snapshot.rescaled(size=4.0)
+    np.testing.assert_allclose(other.stars['x'], 4.0 * snapshot.stars['x'])
+    np.testing.assert_allclose(other.stars['vz'], 0.5 * snapshot.stars['vz'])
+    pairs = Snapshot(binary_stars(), 1 * u.Gyr)
+    for seed in range(20):
+        identities = set(pairs.rescaled(stars=0.4, seed=seed).stars['id'])
+        assert len(identities & {11, 14}) != 1 and len(identities - {14}) == 2
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    ({'stars': 0.0}, 'stars must be above 0 and at most 1, received 0.0'),
+    ({'stars': 1.1}, 'stars must be above 0 and at most 1, received 1.1'),
+    ({'stars': 0.01}, 'stars must leave at least one of 4, received 0.01'),
+    ({'size': 0.0}, 'size must be positive, received 0.0'),
+    ({'size': np.nan}, 'size must be positive, received nan'),
+])
+def test_impossible_rescaling(options, message):
+    with pytest.raises(ValueError, match=message):
+        Snapshot(few_stars(), 1 * u.Gyr).rescaled(**options)
+
+
 # -- coordinates ----------------------------------------------------------------------------------
 
 

@@ -311,6 +311,26 @@ def test_jitter_leaves_the_mass_alone(made, runs):
     assert np.any(made.light([i])[0] != mock.light.data.astype(np.float32))
 
 
+def test_rescaled_clusters_are_those_of_the_row(runs, tmp_path):
+    few = {'stars_kept': {'low': 0.3, 'high': 1.0}, 'size_factor': {'low': 0.8, 'high': 1.25, 'scale': 'log'}}
+    made = build(tmp_path / 'set', runs, part=[part(number=6, light_jitter=0.0, **few)])
+    table = TrainingSet.read(tmp_path / 'set').table
+    assert np.unique(table['stars_kept']).size == np.unique(table['size_factor']).size == 6
+    assert table['stars_kept'].min() >= 0.3 and 0.8 <= table['size_factor'].min()
+    for k, row in enumerate(table):
+        whole = snapshot_of(row, runs)
+        cluster = whole.rescaled(stars=row['stars_kept'], size=row['size_factor'],
+                                 seed=np.random.SeedSequence(row['seed'], spawn_key=(2,)))
+        mock = observe(cluster, distance=row['distance'], seeing=row['seeing'],
+                       shift=u.Quantity([row['shift_x'], row['shift_y']]), rotation=row['rotation'],
+                       direction='random', field_of_view=20 * u.arcsec, pixel_scale=0.5 * u.arcsec,
+                       seed=row['seed'])
+        np.testing.assert_allclose(made.mass([k])[0], mock.mass.data, rtol=1e-6)
+        np.testing.assert_allclose(made.light([k])[0], mock.light.data, rtol=1e-6)
+        assert row['n_stars'] == round(row['stars_kept'] * whole.model.n_stars)
+        assert u.isclose(row['half_mass_radius0'], row['size_factor'] * whole.model.half_mass_radius)
+
+
 def test_jitter_needs_initial_masses(runs):
     snapshot = Snapshot.read(runs / 'a' / 'snapshots' / 'snapshot_00000.fits')
     stars = snapshot.stars
