@@ -1,21 +1,38 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Configuration of the documentation, which builds without a network (tox -e docs)."""
 
+import sys
 from pathlib import Path
 
 import pidoc
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = 'pidoc'
 author = 'The pidoc developers'
 project_copyright = '2026, the pidoc developers'
 version = release = pidoc.__version__
 
-extensions = ['sphinx_automodapi.automodapi', 'numpydoc', 'pytest_doctestplus.sphinx.doctestplus']
-exclude_patterns = ['_build']
+extensions = ['sphinx_automodapi.automodapi', 'numpydoc', 'pytest_doctestplus.sphinx.doctestplus',
+              'sphinx_gallery.gen_gallery']
+exclude_patterns = ['_build', 'tutorials']
 default_role = 'obj'
 automodapi_toctreedirnm = 'api'
 automodapi_inheritance_diagram = False
 numpydoc_show_class_members = False
+
+# the scripts in tutorials run, and become pages in auto_tutorials
+sphinx_gallery_conf = {
+    'examples_dirs': 'tutorials',
+    'gallery_dirs': 'auto_tutorials',
+    'filename_pattern': '.',
+    'within_subsection_order': 'FileNameSortKey',
+    'image_scrapers': ('tutorial_figures.scraper',),
+    'abort_on_example_error': True,
+    'download_all_examples': False,
+    'show_signature': False,
+    'write_computation_times': False,
+}
 
 html_theme = 'alabaster'
 html_theme_options = {'description': pidoc.__doc__.splitlines()[0], 'fixed_sidebar': True}
@@ -28,7 +45,7 @@ def missing_modules():
     named = (Path(__file__).parent / 'api.rst').read_text(encoding='utf-8').split()
     paths = (path.relative_to(root.parent).with_suffix('').parts for path in root.rglob('*.py'))
     return sorted('.'.join(parts) for parts in paths
-                  if not {'tests', 'scripts', '__init__'} & set(parts)
+                  if not {'tests', 'scripts', '__init__', 'conftest'} & set(parts)
                   and '.'.join(parts) not in named)
 
 

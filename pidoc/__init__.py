@@ -56,10 +56,29 @@ from importlib import import_module
 
 __version__ = '0.1.dev0'
 
+# also in CITATION.cff
+__citation__ = f'''\
+@software{{pidoc,
+  title   = {{{{pidoc: masses, mass maps and ages of star clusters from their light}}}},
+  author  = {{{{The pidoc developers}}}},
+  version = {{{__version__}}},
+  license = {{BSD-3-Clause}},
+}}
+@article{{chardin2021,
+  title   = {{{{Predicting Images for the Dynamics Of stellar Clusters (pi-DOC): a deep learning framework to
+             predict mass, distance and age of globular clusters}}}},
+  author  = {{Chardin, Jonathan and Bianchini, Paolo}},
+  journal = {{MNRAS}},
+  volume  = {{504}},
+  pages   = {{5656}},
+  year    = {{2021}},
+}}
+'''
+
 _HOME = {'ClusterModel': 'pidoc.cluster_model', 'MassMapper': 'pidoc.mapper',
          'Prediction': 'pidoc.prediction', 'Snapshot': 'pidoc.snapshot'}
 
-__all__ = ['ClusterModel', 'MassMapper', 'Prediction', 'Snapshot', '__version__']
+__all__ = ['ClusterModel', 'MassMapper', 'Prediction', 'Snapshot', '__citation__', '__version__']
 
 
 def __getattr__(name):

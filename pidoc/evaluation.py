@@ -72,7 +72,8 @@ class _Tally:
         """Counts of pixels, and of those in their intervals, of each map; of those that the bins hold."""
         if self.pixel_cover is None:
             self.pixel_cover = np.zeros((2, self.truth['age'].size), dtype=np.int64)
-        with np.errstate(divide='ignore'):
+        # pixels without mass are in no bin
+        with np.errstate(divide='ignore', invalid='ignore'):
             off = np.abs(np.log(found) - np.log(mass))
         low, high = 10.0 ** self.pixels.edges[[0, -1]]
         binned = (found >= low) & (found <= high)

@@ -94,6 +94,15 @@ def test_coverage_of_everything(report, maps):
     assert list(counted) == [np.count_nonzero((found >= 0.01) & (found <= 10))] * 2
 
 
+def test_pixels_without_mass_are_in_no_bin(maps):
+    some = maps[np.arange(8)]
+    some._mass = some._mass.copy()
+    some._mass[:, :40] = 0
+    table = evaluate(Oracle(some), some, **FEW).tables['coverage']
+    counted = table['n'][(table['quantity'] == 'log_mass') & (table['group'] == 'all')]
+    assert list(counted) == [np.count_nonzero((some._mass >= 0.01) & (some._mass <= 10))]
+
+
 def test_coverage_by_distance_is_that_of_the_function(maps):
     class Noisy(Oracle):
         def estimate(self, light, **options):

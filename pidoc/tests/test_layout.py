@@ -242,3 +242,22 @@ def test_public_names_are_found_and_listed():
         assert getattr(pidoc, name) is not None
     with pytest.raises(AttributeError, match="module 'pidoc' has no attribute 'MassPainter'"):
         _ = pidoc.MassPainter
+
+
+def test_the_citation_is_that_of_the_file():
+    entries = re.split(r'^@', pidoc.__citation__, flags=re.M)[1:]
+    assert [entry.split('{')[0] for entry in entries] == ['software', 'article']
+    # BibTeX closes what it opens
+    assert all(entry.count('{') == entry.count('}') for entry in entries)
+    assert f'version = {{{pidoc.__version__}}}' in entries[0]
+    file = Path(pidoc.__file__).parents[1] / 'CITATION.cff'
+    if not file.exists():
+        pytest.skip('CITATION.cff is in clones, not in wheels')
+    flat = ' '.join(file.read_text(encoding='utf-8').split())
+    assert f'version: {pidoc.__version__} ' in flat
+    for field in ('title', 'volume', 'pages', 'year'):
+        value = re.search(field + r'\s*= \{+(.*?)\}+,\n', entries[1], flags=re.S)[1]
+        assert ' '.join(value.split()) in flat
+    for name in re.search(r'author  = \{(.*?)\}', entries[1])[1].split(' and '):
+        family, given = name.split(', ')
+        assert f'family-names: {family} given-names: {given}' in flat
