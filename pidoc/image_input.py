@@ -5,7 +5,9 @@
 of pixels with what is bad in them and how uncertain they are.
 """
 
+import math
 import os
+import re
 import warnings
 from contextlib import contextmanager, ExitStack
 from pathlib import Path
@@ -15,14 +17,17 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import InverseVariance, NDData, NDUncertainty, StdDevUncertainty, VarianceUncertainty
 from astropy.wcs import FITSFixedWarning, WCS
+from astropy.wcs.utils import wcs_to_celestial_frame
 
 from pidoc.image_units import linear_counts
 
 __all__ = ['Source', 'opened']
 
 _UNCERTAINTIES = {kind.__name__: kind for kind in (StdDevUncertainty, VarianceUncertainty, InverseVariance)}
+_UNREADABLE, _AMBIGUOUS = '(unreadable)', '(ambiguous)'
 # names that they have in files
 _TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UNCERTAINTIES.values()}
+_AXIS_NUMBER = re.compile(r'(PC|CD)\d+_\d+|PV\d+_\d+|(CRPIX|CRVAL|CDELT|CROTA)\d+|L(ON|AT)POLE|EQUINOX')
 # extensions that go with an image
 _BESIDE = {'MASK', 'DQ', 'BPM', 'UNCERT', 'ERR', 'ERROR', 'VAR', 'VARIANCE', 'IVAR', 'WHT', 'WEIGHT', 'MASS',
            'EXP', 'CTX', 'CON', 'SAMP', 'TIME', 'PSF', 'SHARP', 'TRUTH'}
@@ -71,16 +76,19 @@ class Source:
     def raw(self, box):
         """Values of a box, (first row, last row, first column, last column) exclusive, as native floats."""
         rows, columns = slice(*box[:2]), slice(*box[2:])
-        values = self._pixels[(*self._leading, rows, columns)]
+        try:
+            with _quiet():
+                values = self._pixels[(*self._leading, rows, columns)]
+        except Exception as error:
+            # astropy has many kinds of errors for files that do not hold what they promise
+            raise ValueError(f'{self} is damaged or cut short: {error}') from error
+        if values.dtype.kind not in 'fiub':
+            raise TypeError(f'the pixels of {self} must be real numbers, received {values.dtype}')
         return np.array(values, dtype=float)
 
     def read(self, box):
         """Pixels of a box, which are bad, and their standard deviations or None."""
-        try:
-            with _quiet():
-                pixels = linear_counts(self.raw(box), self.header)
-        except (OSError, TypeError, EOFError, IndexError) as error:
-            raise ValueError(f'{self} is damaged or cut short: {error}') from error
+        pixels = linear_counts(self.raw(box), self.header)
         bad = ~np.isfinite(pixels)
         for mask in self._masks:
             bad |= ~(mask.raw(box) == 0.0)
@@ -242,14 +250,22 @@ def _of_nddata(image, unit):
 
 
 def _header_of(meta):
-    """Keywords and values; None where a card has none; commentary as one text."""
+    """Keywords and values; None where a card has none; commentary as one text.
+
+    What cannot be read, or is told twice and differently, becomes a text that is taken for nothing else.
+    """
     if not isinstance(meta, fits.Header):
         return {str(keyword): value for keyword, value in dict(meta).items()}
     header = {}
     for card in meta.cards:
-        value = None if isinstance(card.value, fits.card.Undefined) else card.value
-        if card.keyword in ('HISTORY', 'COMMENT'):
+        try:
+            value = None if isinstance(card.value, fits.card.Undefined) else card.value
+        except fits.VerifyError:
+            value = _UNREADABLE
+        if card.keyword in ('HISTORY', 'COMMENT', ''):
             value = f'{header.get(card.keyword, "")} {value}'
+        elif header.get(card.keyword, value) != value:
+            value = _AMBIGUOUS
         header[card.keyword] = value
     return header
 
@@ -261,9 +277,10 @@ def _of_file(stack, path, hdu, unit):
             # opened here, because astropy does not close what it cannot read
             file = stack.enter_context(open(path, 'rb'))
             hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
-    except (OSError, EOFError, TypeError, fits.VerifyError) as error:
-        if isinstance(error, (FileNotFoundError, IsADirectoryError, PermissionError)):
-            raise
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:
+        # whatever astropy, or what it unpacks with, meets in there
         raise ValueError(f'{path.name} is no FITS file, or damaged: {error}') from error
     for warning in told:
         if 'truncated' in str(warning.message):
@@ -279,7 +296,8 @@ def _of_hdus(hdus, name, hdu, unit):
     number = _choose(hdus, name, hdu)
     chosen = hdus[number]
     header = _header_of(chosen.header)
-    if chosen is not hdus[0] and hdus[0].data is None:
+    # its data would be read if they were asked for
+    if chosen is not hdus[0] and not hdus[0].shape:
         header = _header_of(hdus[0].header) | header
     part = f'{number} {chosen.name}'.strip()
     beside = {}
@@ -320,7 +338,31 @@ def _wcs(hdus, chosen, source):
     except Exception as error:
         # wcslib has many kinds of errors
         raise ValueError(f'the world coordinates of {source} are not understood: {error}') from error
-    return wcs.celestial if wcs.has_celestial else None
+    if not wcs.has_celestial:
+        return None
+    _check_axes((wcs.wcs.lng + 1, wcs.wcs.lat + 1), source)
+    try:
+        wcs_to_celestial_frame(wcs.celestial)
+    except ValueError:
+        raise ValueError(f'the world coordinates of {source} must be in a frame that astropy knows, received '
+                         f'{", ".join(wcs.celestial.wcs.ctype)} and RADESYS '
+                         f'{source.header.get("RADESYS")!r}') from None
+    return wcs.celestial
+
+
+def _check_axes(axes, source):
+    """wcslib takes 0 or 1, or half a matrix, where a header does not tell."""
+    told = {keyword for keyword, value in source.header.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)}
+    for i in axes:
+        for choice in ((f'CRPIX{i}',), (f'CRVAL{i}',), (f'CDELT{i}', *(f'CD{i}_{j}' for j in axes))):
+            if told.isdisjoint(choice):
+                raise ValueError(f'the world coordinates of {source} must have {" or ".join(choice)}, a '
+                                 'number: not found')
+    for keyword in source.header:
+        if _AXIS_NUMBER.fullmatch(keyword) and keyword not in told:
+            raise ValueError(f'{keyword} of {source} must be a number, received '
+                             f'{source.header[keyword]!r}')
 
 
 def _choose(hdus, name, hdu):

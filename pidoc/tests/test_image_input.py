@@ -245,3 +245,79 @@ class TestBadFiles:
                                        (346.68399444, 12.79099069), atol=1e-7)
         with pytest.raises(ValueError, match='survey-ccds-1.fits.gz has no image'):
             first(shared(f'{folder}/survey-ccds-1.fits.gz'))
+
+
+# -- headers and files that fuzzing found -----------------------------------------------------------
+
+
+def placed(changes=(), *, cd=False):
+    """The bytes of an image with world coordinates, some cards of which are other ones."""
+    header = tan_wcs((3, 4), 1.0, turn=30.0).to_header()
+    if cd:
+        for i, j in ((1, 1), (1, 2), (2, 1), (2, 2)):
+            header[f'CD{i}_{j}'] = header.pop(f'PC{i}_{j}')
+        del header['CDELT1'], header['CDELT2']
+    header['BUNIT'], header['OBJECT'] = 'adu', 'M 1'
+    content = bytes(fits.PrimaryHDU(PIXELS, header).header.tostring().encode())
+    for keyword, text in dict(changes).items():
+        start = content.find(f'{keyword:<8}='.encode())
+        assert start >= 0
+        new = ' ' * 80 if text is None else f'{keyword:<8}= {text}'.ljust(80)
+        content = content[:start] + new.encode() + content[start + 80:]
+    return content + PIXELS.astype('>f8').tobytes().ljust(2880, b'\0')
+
+
+def written(tmp_path, content, name='a.fits'):
+    (tmp_path / name).write_bytes(content)
+    return tmp_path / name
+
+
+def test_cards_that_cannot_be_read_are_no_numbers(tmp_path):
+    with opened(written(tmp_path, placed({'OBJECT': 'M 1', 'BUNIT': '1.0.0'}))) as source:
+        assert source.header['OBJECT'] == source.header['BUNIT'] == '(unreadable)'
+
+
+def test_what_is_told_twice_and_differently_is_not_chosen_from(tmp_path):
+    header = tan_wcs((3, 4), 1.0).to_header()
+    header['PHOTZP'], header['SAME'] = 25.0, 1
+    header.append(('PHOTZP', 26.0))
+    header.append(('SAME', 1))
+    fits.PrimaryHDU(PIXELS, header).writeto(tmp_path / 'a.fits')
+    with opened(tmp_path / 'a.fits') as source:
+        assert source.header['PHOTZP'] == '(ambiguous)' and source.header['SAME'] == 1
+
+
+@pytest.mark.parametrize(('changes', 'cd', 'message'), [
+    ({'CRPIX1': None}, False, 'must have CRPIX1, a number: not found'),
+    ({'CRVAL2': None}, False, 'must have CRVAL2, a number: not found'),
+    ({'CDELT1': None}, False, 'must have CDELT1 or CD1_1 or CD1_2, a number: not found'),
+    ({'PC1_2': "'0.5'"}, False, "PC1_2 of a.fits.* must be a number, received '0.5'"),
+    ({'PC1_2': 'INF'}, False, "PC1_2 of a.fits.* must be a number, received '.unreadable.'"),
+    ({'CD1_2': "''"}, True, "CD1_2 of a.fits.* must be a number, received ''"),
+    ({'RADESYS': "'FK9'"}, False, "in a frame that astropy knows, received RA---TAN, DEC--TAN and RADESYS 'FK9'")])
+def test_half_told_world_coordinates(tmp_path, changes, cd, message):
+    with pytest.raises(ValueError, match=message), opened(written(tmp_path, placed(changes, cd=cd))):
+        pass
+
+
+@pytest.mark.parametrize('content', [b'PK\x03\x04' + b'\0' * 40, b'\xfd7zXZ\x00', b'BZh91AY&SY', b'\x1f\x8b'])
+def test_archives_that_are_none(tmp_path, content):
+    with pytest.raises(ValueError, match='a.fits is no FITS file, or damaged'), opened(written(tmp_path, content)):
+        pass
+
+
+@pytest.mark.parametrize(('keyword', 'value'), [('ZTILE1', '0'), ('ZNAXIS1', '99999')])
+def test_tiles_that_do_not_fit(tmp_path, keyword, value):
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.ones((30, 30)), compression_type='GZIP_1')]).writeto(
+        tmp_path / 'a.fits')
+    content = (tmp_path / 'a.fits').read_bytes()
+    start = content.find(f'{keyword:<8}='.encode())
+    content = content[:start] + f'{keyword:<8}= {value:>20}'.ljust(80).encode() + content[start + 80:]
+    with pytest.raises(ValueError, match='damaged'), opened(written(tmp_path, content)) as source:
+        source.read((0, 30, 0, 30))
+
+
+@pytest.mark.parametrize('pixels', [PIXELS + 1j, PIXELS.astype(str), PIXELS.astype(object)])
+def test_pixels_are_real_numbers(pixels):
+    with pytest.raises(TypeError, match='the pixels of array must be real numbers, received'):
+        first(pixels)
