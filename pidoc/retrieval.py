@@ -16,7 +16,7 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 from astropy import units as u
@@ -49,6 +49,10 @@ class ServiceError(OSError):
     """A service does not answer, or not with what was asked for."""
 
 
+class _UnsafeError(ServiceError):
+    """A service sends to a place that is not asked."""
+
+
 class NotInCacheError(OSError):
     """Something must not be asked for, and is not in the cache."""
 
@@ -63,7 +67,7 @@ class Archive:
     Parameters
     ----------
     server : str, optional
-        Address.
+        Address: https, but for one on this machine.
     timeout : `~astropy.units.Quantity`, optional
         How long to wait for a reply.
     retries : int, optional
@@ -92,6 +96,9 @@ class Archive:
     form: str = 'cutout'
 
     def __post_init__(self):
+        if not (isinstance(self.server, str) and _is_safe(self.server)):
+            raise ValueError('server must be an address of https, or of this machine, received '
+                             f'{self.server!r}')
         to_value(self.timeout, u.s, 'timeout', positive=True)
         to_value(self.backoff, u.s, 'backoff', non_negative=True)
         if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
@@ -197,6 +204,8 @@ class Archive:
                 error.close()
                 if error.code not in _WAIT_NO_MORE:
                     break
+            except _UnsafeError as error:
+                raise ServiceError(f'{url}: {error}') from None
             except (OSError, ValueError, EOFError, http.client.HTTPException) as error:
                 last = ServiceError(f'{url}: {getattr(error, "reason", error)}')
         raise last
@@ -210,7 +219,8 @@ class Archive:
         with NamedTemporaryFile(prefix='pidoc-', delete=False) as file:
             path = Path(file.name)
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout.to_value(u.s)) as reply:
+                opener = urllib.request.build_opener(_OnlySafe)
+                with opener.open(request, timeout=self.timeout.to_value(u.s)) as reply:
                     told = reply.headers.get('Content-Length')
                     while chunk := reply.read(min(1 << 18, (most or 1 << 62) - file.tell()) or 1):
                         file.write(chunk)
@@ -225,6 +235,22 @@ class Archive:
             finally:
                 file.close()
                 os.unlink(path)
+
+
+def _is_safe(url):
+    """Whether nobody on the way can change what an address answers."""
+    parts = urlsplit(url)
+    here = parts.hostname in ('localhost', '127.0.0.1', '::1')
+    return bool(parts.hostname) and (parts.scheme == 'https' or (parts.scheme == 'http' and here))
+
+
+class _OnlySafe(urllib.request.HTTPRedirectHandler):
+    """Follow a service elsewhere, but not out of https."""
+
+    def redirect_request(self, request, file, code, message, headers, address):
+        if not _is_safe(address) or (request.type == 'https' and not address.startswith('https:')):
+            raise _UnsafeError(f'it sends on to {address}, which is not https')
+        return super().redirect_request(request, file, code, message, headers, address)
 
 
 def _place(position):

@@ -103,6 +103,38 @@ class TestArchive:
         archive(server, refresh=True).listing(NGC5466)
         assert len(server.requests) == 2
 
+    @pytest.mark.parametrize('address', ['http://ps1images.stsci.edu', 'ftp://a', 'file:///etc', 'https://', '', 3,
+                                         'http://127.0.0.1.example.org', 'http://localhost@example.org'])
+    def test_only_https_is_asked(self, address):
+        with pytest.raises(ValueError, match='server must be an address of https, or of this machine, received'):
+            Archive(server=address)
+
+    @pytest.mark.parametrize('elsewhere', ['http://example.org/x', 'ftp://example.org/x'])
+    def test_nobody_is_sent_on_out_of_https(self, server, waits, elsewhere):
+        def send_on(handler, path):
+            handler.send_response(302)
+            handler.send_header('Location', elsewhere)
+            handler.end_headers()
+            return True
+
+        server.faults.append(send_on)
+        with pytest.raises(ServiceError, match=f'it sends on to {elsewhere}, which is not https'):
+            archive(server, retries=3).listing(NGC5466)
+        assert len(server.requests) == 1 and waits == []
+
+    def test_a_redirect_within_the_service_is_followed(self, server):
+        def send_on(handler, path):
+            if path.startswith('/moved'):
+                return False
+            server.faults.remove(send_on)
+            handler.send_response(302)
+            handler.send_header('Location', f'{server.address}{path}')
+            handler.end_headers()
+            return True
+
+        server.faults.append(send_on)
+        assert len(archive(server).listing(NGC5466)) == 6
+
     def test_offline(self, server):
         with pytest.raises(NotInCacheError, match=r'ps1filenames.py\?ra=.* is not in the cache, and nobody'):
             archive(server, offline=True).listing(NGC5466)
