@@ -434,12 +434,13 @@ class Prediction:
                 warnings.simplefilter('ignore', FITSFixedWarning)
                 with open(filename, 'rb') as file, fits.open(file, memmap=False, checksum=True) as hdus:
                     return cls.from_hdulist(hdus)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, PermissionError):
             raise
-        except (OSError, EOFError, TypeError, KeyError, fits.VerifyError, AstropyWarning) as error:
-            raise ValueError(f'{filename} is damaged or cut short: {error}') from error
         except ValueError as error:
             raise ValueError(f'{filename}: {error}') from error
+        except Exception as error:
+            # astropy has many kinds of errors for files that do not hold what they promise
+            raise ValueError(f'{filename} is damaged or cut short: {error}') from error
 
     @classmethod
     def from_hdulist(cls, hdus):

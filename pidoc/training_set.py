@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
+from astropy.io.registry import IORegistryError
 from astropy.nddata import CCDData
 from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyWarning
@@ -241,9 +242,19 @@ class TrainingSet:
             entry = self._files[number]
             path = self.folder / entry['file']
             _check_size(path, entry['bytes'])
-            with fits.open(path, memmap=True) as hdus:
-                hdu = hdus[name]
-                offset, shape = hdu.fileinfo()['datLoc'], hdu.shape
+            try:
+                # opened here, because astropy does not close what it cannot read
+                with warnings.catch_warnings(), open(path, 'rb') as stream, fits.open(stream) as hdus:
+                    warnings.simplefilter('error', AstropyWarning)
+                    hdu = hdus[name]
+                    offset, shape = hdu.fileinfo()['datLoc'], hdu.shape
+                side = self.recipe.maps.n_pixels
+                if shape != (entry['maps'], side, side) or hdu.header['BITPIX'] != -32:
+                    raise ValueError(f'{name} must hold {entry["maps"]} maps of {side} x {side} pixels, '
+                                     f'received {shape}')
+            except Exception as error:
+                # astropy has many kinds of errors for files that do not hold what they promise
+                raise TrainingSetError(f'{path} is damaged, or not what it should be: {error}') from error
             self._cubes[name, number] = np.memmap(path, '>f4', 'r', offset, shape)
         return self._cubes[name, number]
 
@@ -619,7 +630,7 @@ def _make_shard(task):
 def _read_snapshot(path, options):
     try:
         return Snapshot.read(path, **options)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, IORegistryError) as error:
         raise TrainingSetError(f'the snapshot {path} cannot be read: {error}') from error
 
 
@@ -972,7 +983,8 @@ def _read_table(path, name):
                 return table
     except FileNotFoundError:
         raise TrainingSetError(f'{path} is missing') from None
-    except (OSError, EOFError, KeyError, TypeError, ValueError, fits.VerifyError, AstropyWarning) as error:
+    except Exception as error:
+        # astropy has many kinds of errors for files that do not hold what they promise
         raise TrainingSetError(f'{path} is damaged, or not what it should be: {error}') from error
 
 
