@@ -17,6 +17,7 @@ _COLOURS = (BLUE, VERMILION, '#009E73', BLACK, '#CC79A7', '#56B4E9', '#E69F00', 
 _DASHED, _DASH_DOT, _DOTTED = (0, (5, 1.5)), (0, (6, 1.5, 1.2, 1.5)), (0, (1, 1.3))
 _DASHES = ('-', _DASHED, _DASH_DOT, _DOTTED, (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)),
            (0, (9, 1, 1, 1)))
+_MARKERS = 'osD^vPX*'
 _DECADES = 3.5             # that a map shows below its brightest pixel
 #: column of the log, label, colour, dashes, width of the line; one label for a family of radii
 _RADII = (
@@ -398,13 +399,15 @@ def plot_profiles(true_mass, predicted_mass, true_ratio, predicted_ratio, *, lab
     for column, name, unit, pairs in (
             (axes[:, 0], 'mass', u.Msun, zip(true_mass, predicted_mass, strict=True)),
             (axes[:, 1], 'mass_to_light', u.Msun / u.Lsun, zip(true_ratio, predicted_ratio, strict=True))):
-        for (true, predicted), colour, label in zip(pairs, _COLOURS[:number], labels, strict=True):
+        for i, ((true, predicted), label) in enumerate(zip(pairs, labels, strict=True)):
+            # the marker tells the cluster where there is no colour; not all at the same separations
+            style = {'color': _COLOURS[i], 'marker': _MARKERS[i], 'ms': 4, 'markevery': (i, number)}
             place = true['separation'].to_value(u.arcsec)
             t, p = (each[name].to_value(unit) for each in (true, predicted))
-            column[0].plot(place, t, color=colour, label=label)
-            column[0].plot(place, p, color=colour, ls=_DASHED)
+            column[0].plot(place, t, label=label, **style)
+            column[0].plot(place, p, ls=_DASHED, mfc='none', **style)
             share = np.divide(p, t, out=np.full(t.shape, np.nan), where=t > 0.0)
-            column[1].plot(place, share, color=colour)
+            column[1].plot(place, share, **style)
         _set_log_y(column[0])
         column[1].axhline(1.0, color=BLACK, lw=0.8, ls=_DOTTED)
         column[1].set_ylabel('predicted / true')

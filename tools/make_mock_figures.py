@@ -60,7 +60,8 @@ def corrections():
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6), layout='constrained')
     mass = np.concatenate([np.geomspace(0.1, 0.75, 200), np.linspace(0.75, 1.05, 6000)])
     sun = atmosphere(5772 * u.K, 4.438, 0.0)[0] - bolometric_correction(5772 * u.K)
-    for metallicity, colour in ((0.001, 'C0'), (0.02, 'C3')):
+    # metallicities differ in width, too, for those who see no colours
+    for metallicity, colour, width in ((0.001, '#0072B2', 2.4), (0.02, '#D55E00', 1.0)):
         state = StellarEvolution(metallicity).state(mass, 12000.0)
         shines = state.kind < 5
         radius, kind = state.radius[shines], state.kind[shines]
@@ -72,10 +73,11 @@ def corrections():
                                    ((4,), ':', 'core helium burning')):
             here = np.isin(kind, kinds)
             label = f'Z = {metallicity:g}, {what}'
-            left.plot(heat[here], model[here].value, style, color=colour, label=label)
-            right.plot(heat[here], (model - reed)[here].value, style, color=colour)
+            left.plot(heat[here], model[here].value, style, color=colour, lw=width, label=label)
+            right.plot(heat[here], (model - reed)[here].value, style, color=colour, lw=width)
     heat = np.geomspace(2800, 7500, 300)
-    left.plot(heat, bolometric_correction(heat * u.K).value, 'k', lw=0.8, label='Reed (1998)')
+    left.plot(heat, bolometric_correction(heat * u.K).value, color='0.5', ls=(0, (1, 4)), lw=1.6,
+              label='Reed (1998)')
     left.set_ylabel('BC$_V$ [mag], the Sun at Reed\'s -0.18')
     right.set_ylabel('Kurucz (1992) - Reed (1998) [mag]')
     right.axhline(0, color='k', lw=0.8)

@@ -28,6 +28,9 @@ LABELS = {'flux': 'log10 of flux per pixel [Lsun/kpc²]', 'mass': 'log10 of mass
 def percentiles(values, which, form):
     return ', '.join(f'{x:{form}}' for x in np.percentile(values, which))
 
+# told apart without colours, too
+_TRAIN, _TEST = {'color': '#0072B2', 'ls': '-'}, {'color': '#D55E00', 'ls': '--'}
+
 
 def pixels(maps, name, number=1500):
     """log10 of all pixels of some maps, evenly chosen, and the share of those without anything."""
@@ -40,24 +43,25 @@ def pixels(maps, name, number=1500):
 def distributions(training, test):
     figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.1), layout='constrained')
     for axis, name in zip(axes, LABELS, strict=False):
-        for maps, colour, label in ((training, 'tab:blue', 'train'), (test, 'tab:orange', 'test')):
+        for maps, style, label in ((training, _TRAIN, 'train'), (test, _TEST, 'test')):
             values, empty = pixels(maps, name)
             print(f'{label:5}  {LABELS[name]:38}  mean {values.mean():.3f}  sd {values.std():.3f}  '
                   f'1, 50, 99 %: {percentiles(values, [1, 50, 99], ".2f")}  empty {empty:.4f}')
             axis.hist(values, bins=80, range=np.percentile(values, [0.05, 99.95]), density=True,
-                      histtype='step', color=colour, label=label)
+                      histtype='step', label=label, **style)
         mean, width = RELEASED[name]
         axis.axvspan(mean - width, mean + width, color='0.9', zorder=0)
         axis.axvline(mean, color='0.5', lw=1, label='released network')
         axis.set_xlabel(LABELS[name])
         axis.set_yticks([])
     axes[0].legend(fontsize=7, loc='upper left')
-    for maps, colour, label in ((training, 'tab:blue', 'train'), (test, 'tab:orange', 'test')):
+    for maps, style, label in ((training, _TRAIN, 'train'), (test, _TEST, 'test')):
         mass = np.log10(maps.table['mass'].value)
         print(f'{label:5}  log10 of mass in the field  1, 16, 50, 84, 99 %: '
               f'{percentiles(mass, [1, 16, 50, 84, 99], ".2f")}  '
               f'between 3 and 4.5: {np.mean((mass >= 3.0) & (mass <= 4.5)):.3f}')
-        axes[2].hist(mass, bins=60, range=(1.9, 4.7), density=True, histtype='step', color=colour)
+        axes[2].hist(mass, bins=60, range=(1.9, 4.7), density=True, histtype='step',
+                     **style)
     axes[2].axvspan(*PAPER_MASS, color='0.9', zorder=0)
     axes[2].set_xlabel('log10 of mass in the field [Msun]')
     axes[2].set_yticks([])
@@ -74,7 +78,7 @@ def light(training):
     distances = np.unique(distance)
     for k, far in enumerate(distances):
         at = distance == far
-        colour = plt.get_cmap('autumn')(k / max(len(distances) - 1, 1))
+        colour = plt.get_cmap('viridis')(0.9 * k / max(len(distances) - 1, 1))
         axes[0].plot(age[at], luminosity[at], '.', ms=2, color=colour, label=f'{far:g} kpc')
         axes[1].plot(age[at], mass[at] / luminosity[at], '.', ms=2, color=colour)
         old = at & (age > 11.0)

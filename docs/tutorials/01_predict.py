@@ -99,7 +99,9 @@ print(Prediction.read(path).total_mass)
 # %%
 # ``mass_profile`` is a table with units, as are the others:
 
-prediction.mass_profile['separation', 'mass', 'mass_error'][:5]
+profile = prediction.mass_profile['separation', 'mass', 'mass_error'][:5]
+profile.round(3)
+profile
 
 # %%
 folder.cleanup()

@@ -59,7 +59,8 @@ print(light.shape, light.unit)
 
 for keyword in ('OBJECT', 'CELLG', 'FORMG', 'PSFG', 'PSFNUMG', 'PSFR', 'PSFNUMR', 'COLOUR', 'EBV', 'SKYSHARE',
                 'BADFRAC'):
-    print(f'{keyword:9}', light.meta[keyword])
+    value = light.meta[keyword]
+    print(f'{keyword:9}', f'{value:.4g}' if isinstance(value, float) else value)
 
 # %%
 # Predict

@@ -71,7 +71,8 @@ light = prepare(path, band='V', background='annulus', seeing=1.1 * u.arcsec)
 print(light.shape, light.unit)
 for keyword in ('IMGUNIT', 'IMGSCALE', 'IMGZP', 'ZPFROM', 'CENFROM', 'CENRA', 'CENDEC', 'BKGFROM',
                 'BKGLEVEL', 'COVERAGE'):
-    print(f'{keyword:9}', light.meta[keyword])
+    value = light.meta[keyword]
+    print(f'{keyword:9}', f'{value:.7g}' if isinstance(value, float) else value)
 print('flags:', light.meta['FLAGS'] or 'none')
 
 # %%

@@ -37,7 +37,9 @@ from pidoc.simulation import run
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name) / 'small'
 log = run(model, path, ages=np.linspace(0, 500, 11) * u.Myr)
-log['age', 'n_stars', 'total_mass', 'half_mass_radius', 'mass_to_light'][::2]
+shown = log['age', 'n_stars', 'total_mass', 'half_mass_radius', 'mass_to_light'][::2]
+shown.round(3)
+shown
 
 # %%
 # What has happened
@@ -74,7 +76,9 @@ print(snapshot)
 print(f'half of the mass within {snapshot.half_mass_radius:.2f}, '
       f'half of the light within {snapshot.half_light_radius:.2f}')
 stars = snapshot.stars
-stars['x', 'y', 'z', 'mass', 'luminosity', 'temperature', 'kind'][-3:]
+shown = stars['x', 'y', 'z', 'mass', 'luminosity', 'temperature', 'kind'][-3:]
+shown.round(3)
+shown
 
 # %%
 # ``kind`` is the type of the star in the numbers of Hurley et al. (2000): 0 and 1 are the main sequence, 2 to
@@ -93,8 +97,10 @@ for chosen, marker, colour, label in ((alive, '.', '#0072B2', 'burning'),
     temperature, luminosity = stars['temperature'][chosen].value, stars['luminosity'][chosen].value
     axis.plot(temperature, luminosity, marker, color=colour, ms=4, label=label)
 axis.set(xscale='log', yscale='log', xlabel='temperature [K]', ylabel=r'luminosity [L$_\odot$]')
+axis.set_xticks([4000, 10000, 40000], labels=['4000', '10000', '40000'])
+axis.set_xticks([], minor=True)
 axis.invert_xaxis()
-axis.legend(frameon=False)
+_ = axis.legend(frameon=False)
 
 # %%
 # From the command line

@@ -73,7 +73,9 @@ report = evaluate(mapper.estimator, maps, modes=('image', 'distance'), name=mapp
 
 scores = report.tables['scores']
 chosen = [str(name).endswith('.sample') for name in scores['score']]
-scores['text', 'unit', 'paper', 'image', 'distance'][chosen]
+shown = scores['text', 'unit', 'paper', 'image', 'distance'][chosen]
+shown.round(2)
+shown
 
 # %%
 # Predicted against true
@@ -86,7 +88,7 @@ scores['text', 'unit', 'paper', 'image', 'distance'][chosen]
 from pidoc.plotting import plot_comparison
 
 comparisons = report.comparisons['distance']
-figure = plot_comparison(comparisons['total_mass'], comparisons['age'])
+figure = plot_comparison(comparisons['total_mass'], comparisons['mass_to_light'])
 
 # %%
 # Without a distance
@@ -105,7 +107,10 @@ figure = plot_distances(table['distance'], table['true_distance'], n_bins=30)
 # show no more than whether they are far from it, for all these maps show the same stars: where one is off,
 # all are, to the same side.
 
-report.tables['coverage']
+coverage = report.tables['coverage']
+shown = coverage['quantity', 'group', 'n', 'share_68', 'share_95'][coverage['group'] == 'all']
+shown.round(1)
+shown
 
 # %%
 # And where was it warned?
@@ -120,7 +125,7 @@ print(f'{flagged} of {len(predictions)} maps are outside the training domain')
 #
 # .. code-block:: console
 #
-#    $ pidoc-evaluate default trial --mode both -o report
+#    $ pidoc-evaluate models/mine sets/trial --mode both -o report
 #
 # writes the whole report, with the paper's figures, tables of all maps, and a page.
 

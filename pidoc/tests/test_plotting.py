@@ -190,6 +190,20 @@ def test_maps_without_words():
     assert np.all(figure.axes[0].images[0].get_array() > 0)
 
 
+def test_colour_maps_become_brighter_all_the_way():
+    light, mass, found = some_maps(1)
+    comparison = Comparison(AGE_EDGES, log=False, label='age', unit='Gyr')
+    comparison.add(np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 3.0]))
+    for figure in (plot_maps(light, mass, found), plot_comparison(comparison)):
+        coloured = [each for axis in figure.axes for each in (*axis.images, *axis.collections)
+                    if each.get_array() is not None]
+        assert coloured
+        for each in coloured:
+            red, green, blue, _ = each.get_cmap()(np.linspace(0, 1, 64)).T
+            # luma of Rec. 601: what a black and white printer makes of it
+            assert np.all(np.diff(0.299 * red + 0.587 * green + 0.114 * blue) > 0)
+
+
 def test_maps_that_cannot_be_drawn():
     light, mass, found = some_maps()
     with pytest.raises(ValueError, match=r'\(n, ny, nx\), received \(4, 20, 30\), \(4, 20, 30\), \(3, 20'):
@@ -274,6 +288,9 @@ def test_profiles(tmp_path):
     np.testing.assert_allclose(dashed.get_ydata(), tables[1][0]['mass'].value)
     assert solid.get_linestyle() == '-' and dashed.get_linestyle() == '--'
     assert solid.get_color() == dashed.get_color() != mass.lines[2].get_color()
+    # in print clusters are told apart by their markers
+    assert solid.get_marker() == dashed.get_marker() != mass.lines[2].get_marker()
+    assert mass_share.lines[0].get_marker() != mass_share.lines[1].get_marker()
     np.testing.assert_allclose(ratio.lines[3].get_ydata(), tables[3][1]['mass_to_light'].value)
     for axis in (mass_share, ratio_share):
         for line in axis.lines[:2]:
