@@ -11,7 +11,7 @@ import warnings
 import weakref
 from collections import namedtuple
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -44,6 +44,7 @@ _WINGS = 5e-4              # share of a star's light that its wings would have b
 _MAX_SHIFT = 5.0           # arcsec, of a random shift: Chardin & Bianchini (2021), section 2.2
 _GAUSSIAN_END = 5.0        # where the Gaussian of the smoothing is cut, in its standard deviations
 _SUBPIXELS = 7             # to a side, that the PSF is integrated over a pixel with
+_STRIP = 40                # pixels that are smoothed together: fast, with the margins of the usual smoothing
 _ARCSEC = math.radians(1.0 / 3600.0)
 _FORMAT_VERSION = 1
 
@@ -184,30 +185,31 @@ class Conditions:
         return x, y, apparent_flux(magnitude, band).to_value(APPARENT_FLUX)
 
     def _degrade(self, light, frame, band, rng):
-        """The image with sky and noise, and which of its pixels are to be masked."""
+        """The image with sky and noise, and which of its pixels are to be masked. ``light`` is lost."""
         level = 0.0
         if self.sky is not None:
             per_arcsec = self.sky.to_value(u.mag / u.arcsec**2) * u.mag
             level = apparent_flux(per_arcsec, band).to_value(APPARENT_FLUX) * frame.scale**2
-            light = light + level
+            light += level
             if self.sky_gradient:
                 light += level * self.sky_gradient * frame.along(self.sky_angle.to_value(u.rad))
         masked = np.zeros(light.shape, dtype=bool)
         if self.exposure is not None:
             zero = apparent_flux(self.zero_point, band).to_value(APPARENT_FLUX)
             electrons = self.exposure.to_value(u.s) / zero
-            counts = rng.poisson(light * electrons).astype(float)
+            light *= electrons
+            light[:] = rng.poisson(light)
             if self.read_noise:
-                counts += self.read_noise * rng.standard_normal(counts.shape, dtype=np.float32)
+                light += self.read_noise * rng.standard_normal(light.shape, dtype=np.float32)
             if self.saturation is not None:
-                masked = counts >= self.saturation
-                counts[masked] = self.saturation
-            light = counts / electrons
+                masked = light >= self.saturation
+                light[masked] = self.saturation
+            light /= electrons
         if self.subtract_sky:
-            light = light - level
+            light -= level
         bad = self._bad_pixels(frame, rng)
         if bad is not None:
-            light = np.where(bad, np.nan, light)
+            light[bad] = np.nan
             masked |= bad
         return light, masked
 
@@ -536,15 +538,16 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, field_of_view=40.0 * u
     x, y = _turned(x, y, angle)
     # on the tangent plane: the tangent of the angle from the centre
     arcsec = 1.0 / (1e3 * far * _ARCSEC)
-    columns, rows, inside = frame.cells(x * arcsec + shift_at[0], y * arcsec + shift_at[1])
+    cells, inside = frame.cells(x * arcsec + shift_at[0], y * arcsec + shift_at[1])
     if luminosities is None:
         light = prepared.light(snapshot, band, correction, metallicity) / (4.0 * np.pi * far**2)
     else:
         light = _given_light(luminosities, snapshot.n_stars) / (4.0 * np.pi * far**2)
-    if conditions is not None:
-        light = light * 10.0 ** (-0.4 * conditions.extinction.to_value(u.mag))
-    sky = frame.histogram(columns, rows, light[inside])
-    mass = frame.smooth(frame.blocks(frame.histogram(columns, rows, prepared.mass[inside])), smoothing)
+    seen = 1.0 if conditions is None else 10.0 ** (-0.4 * conditions.extinction.to_value(u.mag))
+    if seen != 1.0:
+        light = light * seen
+    sky = frame.histogram(cells, light[inside])
+    mass = frame.smooth(frame.blocks(frame.histogram(cells, prepared.mass[inside])), smoothing)
     image, mask, sharp, truth = _image(sky, frame, kernel, smoothing, band, conditions, streams[3],
                                        keep_sharp)
 
@@ -559,7 +562,6 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, field_of_view=40.0 * u
         view.update(zip(('VIEWX', 'VIEWY', 'VIEWZ'), toward))
     meta = _meta(view, frame, kernel, conditions) | prepared.meta
     if conditions is not None:
-        seen = 10.0 ** (-0.4 * conditions.extinction.to_value(u.mag))
         meta['LUMTRUE'] = truth * 4.0 * math.pi * far**2 / seen
     return Mock(light=CCDData(image, unit=APPARENT_FLUX, wcs=wcs, meta=meta, mask=mask),
                 mass=CCDData(mass, unit=MASS_PER_PIXEL, wcs=wcs), age=snapshot.age, distance=far * u.kpc,
@@ -645,8 +647,8 @@ def _image(sky, frame, kernel, smoothing, band, conditions, stream, keep_sharp):
     truth = frame.smoothed_sum(pixels, smoothing)
     if conditions.field_stars is not None:
         x, y, flux = conditions._field_star_fluxes(frame, band, rng)
-        columns, rows, inside = frame.cells(x, y)
-        pixels = frame.convolve(sky + frame.histogram(columns, rows, flux[inside]), kernel, None)
+        cells, inside = frame.cells(x, y)
+        pixels = frame.convolve(sky + frame.histogram(cells, flux[inside]), kernel, None)
     image, masked = conditions._degrade(pixels, frame, band, rng)
     sharp, mask = frame.cut(image) if keep_sharp else None, frame.cut(masked)
     if not smoothing:
@@ -882,12 +884,27 @@ class _Prepared:
         return _towards_z(toward)[:2] @ self._place
 
     def _draw(self, rng):
-        number = self._radius.size
-        height, azimuth = rng.uniform(-1.0, 1.0, number), rng.uniform(0.0, 2.0 * np.pi, number)
+        # many a time, and so in place: height from -1 to 1, and the tangent of half an azimuth
+        height, tangent = rng.random((2, self._radius.size))
+        height *= 2.0
+        height -= 1.0
+        tangent *= np.pi
         if self._first is not None:
-            height, azimuth = height[self._first], azimuth[self._first]
-        flat = self._radius * np.sqrt(1.0 - height**2)
-        return flat * np.cos(azimuth), flat * np.sin(azimuth)
+            height, tangent = height[self._first], tangent[self._first]
+        np.tan(tangent, out=tangent)
+        flat = np.multiply(height, height, out=height)
+        np.subtract(1.0, flat, out=flat)
+        np.sqrt(flat, out=flat)
+        flat *= self._radius
+        # cos a = 2 / (1 + t^2) - 1 and sin a = 2 t / (1 + t^2): one function instead of two
+        cosine = np.multiply(tangent, tangent)
+        cosine += 1.0
+        np.divide(2.0, cosine, out=cosine)
+        sine = np.multiply(tangent, cosine, out=tangent)
+        cosine -= 1.0
+        cosine *= flat
+        sine *= flat
+        return cosine, sine
 
 
 # Snapshots do not change: what was worked out once holds as long as they live.
@@ -940,26 +957,42 @@ class _Frame:
         self.padded = tuple((n + 2 * margin) * fine + 2 * reach for n in (nx, ny))
         self.smoothed_shape = (ny + 2 * margin, nx + 2 * margin)
 
-    def cells(self, x, y):
-        """Columns and rows of those places that are inside, from arcsec off the middle, and which are."""
-        per_arcsec = self.fine / self.scale
-        width, height = self.padded
-        column = np.floor(x * per_arcsec + 0.5 * width)
-        row = np.floor(y * per_arcsec + 0.5 * height)
-        inside = np.flatnonzero((column >= 0.0) & (column < width) & (row >= 0.0) & (row < height))
-        return column[inside].astype(np.intp), row[inside].astype(np.intp), inside
+    @cached_property
+    def transformed(self):
+        """Rows and columns with the empty ones at the ends, which make Fourier transforms fast."""
+        from scipy import fft
 
-    def histogram(self, columns, rows, weights):
-        """Sum of weights in each cell [row, column]."""
+        return tuple(fft.next_fast_len(n, real=True) for n in self.padded[::-1])
+
+    def cells(self, x, y):
+        """Numbers of the cells of those places that are inside, from arcsec off the middle, and which are."""
         width, height = self.padded
+        column, row = self._line(x, width), self._line(y, height)
+        within = column >= 0.0
+        for also in (column < width, row >= 0.0, row < height):
+            within &= also
+        inside = np.flatnonzero(within)
+        row *= self.transformed[1]
+        row += column
+        return row[inside].astype(np.intp), inside
+
+    def _line(self, place, length):
+        """Rows or columns, as whole floats."""
+        line = place * (self.fine / self.scale)
+        line += 0.5 * length
+        return np.floor(line, out=line)
+
+    def histogram(self, cells, weights):
+        """Sum of weights in each cell [row, column], with empty ones at the ends: see ``transformed``."""
+        height, width = self.transformed
         # of no weights at all it makes integers
-        cells = np.bincount(rows * width + columns, weights, width * height).astype(float, copy=False)
-        return cells.reshape(height, width)
+        sums = np.bincount(cells, weights, height * width).astype(float, copy=False)
+        return sums.reshape(height, width)
 
     def blocks(self, cells):
         """Cells without the margin of the PSF, summed up to pixels."""
-        inner = cells[self.reach:cells.shape[0] - self.reach, self.reach:cells.shape[1] - self.reach]
-        return self._sum(inner)
+        width, height = self.padded
+        return self._sum(cells[self.reach:height - self.reach, self.reach:width - self.reach])
 
     def _sum(self, cells):
         if self.fine == 1:
@@ -976,14 +1009,16 @@ class _Frame:
 
         folded = smoothing is not None and self.fine == 1
         width, height = self.padded
-        shape = fft.next_fast_len(height, real=True), fft.next_fast_len(width, real=True)
-        transfer = _transfer(kernel.values, kernel.side, shape, smoothing if folded else 0.0)
-        spectrum = fft.rfft2(cells, shape)
+        transfer = _transfer(kernel.values, kernel.side, cells.shape, smoothing if folded else 0.0)
+        spectrum = fft.rfft2(cells)
         spectrum *= transfer
-        result = fft.irfft2(spectrum, shape, overwrite_x=True)
         skip = self.reach + self.margin if folded else self.reach
+        # back again, along the lines that are wanted only
+        spectrum = fft.ifft(spectrum, axis=0, norm='forward', overwrite_x=True)
+        lines = fft.irfft(spectrum[skip:height - skip], cells.shape[1], norm='forward')
         # rounding must not make light negative
-        image = np.maximum(result[skip:height - skip, skip:width - skip], 0.0)
+        image = np.maximum(lines[:, skip:width - skip], 0.0)
+        image *= 1.0 / cells.size
         if folded:
             return image
         image = self._sum(image)
@@ -994,13 +1029,19 @@ class _Frame:
         return self.smooth_cut(pixels, smoothing) if smoothing else np.ascontiguousarray(pixels)
 
     def smooth_cut(self, pixels, smoothing):
-        return _band(self.ny, smoothing) @ pixels @ _band(self.nx, smoothing).T
+        half = np.empty((self.ny, pixels.shape[1]))
+        for rows, margins, band in _strips(self.ny, smoothing):
+            np.matmul(band, pixels[margins], out=half[rows])
+        result = np.empty((self.ny, self.nx))
+        for columns, margins, band in _strips(self.nx, smoothing):
+            result[:, columns] = half[:, margins] @ band.T
+        return result
 
     def smoothed_sum(self, pixels, smoothing):
         """Sum of pixels with the margin after they are smoothed and cut, without smoothing them."""
         if not smoothing:
             return float(pixels.sum())
-        return float(_band(self.ny, smoothing).sum(axis=0) @ pixels @ _band(self.nx, smoothing).sum(axis=0))
+        return float(_shares(self.ny, smoothing) @ pixels @ _shares(self.nx, smoothing))
 
     def cut(self, pixels):
         """Pixels without the margin of the smoothing."""
@@ -1032,6 +1073,23 @@ def _band(number, smoothing):
     for row in range(number):
         matrix[row, row:row + weights.size] = weights
     return matrix
+
+
+@lru_cache(maxsize=16)
+def _shares(number, smoothing):
+    """Which share of each pixel, margins included, is still there after the smoothing and the cut."""
+    return _band(number, smoothing).sum(axis=0)
+
+
+def _strips(number, smoothing):
+    """Pieces of a column: what is asked of it, the same with margins, and the matrix in between.
+
+    The matrix of the whole column holds zeros for the most part.
+    """
+    margin = _gaussian_margin(smoothing)
+    for start in range(0, number, _STRIP):
+        size = min(_STRIP, number - start)
+        yield slice(start, start + size), slice(start, start + size + 2 * margin), _band(size, smoothing)
 
 
 @lru_cache(maxsize=16)

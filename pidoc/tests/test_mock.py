@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.convolution import convolve_fft, Gaussian2DKernel
+from astropy.convolution import convolve, convolve_fft, Gaussian2DKernel
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.modeling.functional_models import Gaussian2D, Moffat2D
@@ -171,6 +171,16 @@ def test_smoothing_is_astropys(blob):
     assert rough.light.data.max() > 2 * smooth.light.data.max()
 
 
+@pytest.mark.parametrize('shape, smoothing', [((160, 160), 4.0), ((33, 101), 3.3), ((7, 40), 1.0)])
+def test_strips_are_smoothed_as_the_whole(shape, smoothing):
+    margin = math.ceil(5 * smoothing)
+    frame = mock._Frame(shape[1], shape[0], 0.25, 1, 3, margin)
+    pixels = np.random.default_rng(0).exponential(size=frame.smoothed_shape)
+    weights = np.exp(-0.5 * (np.arange(-margin, margin + 1) / smoothing) ** 2)
+    whole = convolve(pixels, np.outer(weights, weights) / weights.sum() ** 2)
+    np.testing.assert_allclose(frame.smooth_cut(pixels, smoothing), frame.cut(whole), rtol=1e-13)
+
+
 def test_two_ways_to_smooth_agree(blob):
     """The light's smoothing is folded into the transform of the PSF, unless something comes in between."""
     folded = observe(blob, distance=10 * u.kpc).light.data
@@ -303,6 +313,20 @@ def test_what_was_drawn_is_in_the_header(blob):
     # asking for one of them does not change the others
     alone = observe(blob, **options, rotation='any')
     assert alone.light.meta['ROTANGLE'] == meta['ROTANGLE'] and alone.light.meta['SHIFTX'] == 0.0
+
+
+def test_drawn_directions_are_those_of_their_numbers():
+    """The half-angle formula against sine and cosine of the same random numbers."""
+    number = 100_000
+    snapshot = Snapshot({'radius': np.linspace(0.1, 5, number) * u.pc, 'v_r': np.zeros(number) * u.km / u.s,
+                         'v_t': np.zeros(number) * u.km / u.s, 'mass': np.ones(number) * u.Msun}, 1 * u.Gyr)
+    stream = np.random.SeedSequence(5)
+    x, y = mock._Prepared(snapshot).project(snapshot, None, stream)
+    rng = np.random.default_rng(stream)
+    height, azimuth = rng.uniform(-1, 1, number), rng.uniform(0, 2 * np.pi, number)
+    flat = np.linspace(0.1, 5, number) * np.sqrt(1 - height**2)
+    np.testing.assert_allclose(x, flat * np.cos(azimuth), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(y, flat * np.sin(azimuth), rtol=0, atol=1e-14)
 
 
 def test_spherical_snapshots_draw_their_directions():
