@@ -130,6 +130,13 @@ def vandenberg():
     `~astropy.table.QTable`
         ``name``, ``other_name``, ``fe_h``, ``age``, ``age_error`` [Gyr], ``method`` (V, H or A: how it was
         found), ``youngest`` and ``oldest`` (the range they give; masked where they give none).
+
+    Examples
+    --------
+    >>> from pidoc.catalogs import vandenberg
+    >>> ages = vandenberg()
+    >>> print(len(ages), f"{ages['age'].min():.2f} to {ages['age'].max():.2f}")
+    55 9.00 Gyr to 13.00 Gyr
     """
     return _packaged('vandenberg2013.ecsv')
 
@@ -146,6 +153,13 @@ def baumgardt():
         ``name``, ``position``, ``distance``, ``mass``, ``mass_to_light`` (in V) with errors, ``core_radius``,
         ``half_light_radius`` (both projected), ``half_mass_radius`` and ``tidal_radius`` [pc] and others.
         Where no error is given the mass rests on an assumed M/L.
+
+    Examples
+    --------
+    >>> from pidoc.catalogs import baumgardt
+    >>> table = baumgardt()
+    >>> print(len(table), table['mass'].unit, table['mass_to_light'].unit)
+    154 solMass solMass / solLum
     """
     return _packaged('baumgardt2019.ecsv')
 
@@ -580,6 +594,15 @@ def clusters():
         from ``m_v``; ``age`` from VandenBerg et al. (2013); ``mass``, ``mass_to_light``, ``half_mass_radius``
         and ``model_distance``, ``model_core_radius``, ``model_half_light_radius`` [pc] from Baumgardt &
         Hilker. Masked where a catalogue has no value.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.catalogs import clusters
+    >>> table = clusters()
+    >>> near = table['distance'].filled(1000 * u.kpc) < 3 * u.kpc
+    >>> print(*table['name'][near], sep=', ')
+    NGC 6121, NGC 6397
     """
     return _index()[0].copy()
 
@@ -649,6 +672,13 @@ def paper_selection(*, luminosity=1e5 * u.Lsun, nearest=10 * u.kpc, farthest=100
     Notes
     -----
     The rule does not give the 17 clusters of the paper's Table 3: see the page Catalogues.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.catalogs import paper_selection
+    >>> print(*paper_selection(luminosity=2000 * u.Lsun)['name'], sep=', ')
+    Whiting 1, Pal 1, Ko 2, Ko 1, AM 4
     """
     light = to_value(luminosity, u.Lsun, 'luminosity', positive=True)
     near = to_value(nearest, u.kpc, 'nearest', non_negative=True)

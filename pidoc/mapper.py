@@ -22,6 +22,8 @@ from pidoc.units import to_value
 
 __all__ = ['MassMapper', 'fill_pixels', 'pretrained_models']
 
+__doctest_requires__ = {'MassMapper': ['tensorflow']}
+
 log = logging.getLogger(__name__)
 
 PIXEL_SCALE = 0.25         # arcsec, of the grid
@@ -38,6 +40,12 @@ def pretrained_models():
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> from pidoc.mapper import pretrained_models
+    >>> 'default' in pretrained_models()
+    True
     """
     return sorted(path.parent.name for path in _MODELS.glob('*/model.json'))
 
@@ -57,10 +65,15 @@ class MassMapper:
     Examples
     --------
     >>> from astropy import units as u
+    >>> from astropy.utils.data import get_pkg_data_filename
     >>> from pidoc import MassMapper
-    >>> mapper = MassMapper.from_pretrained()                                    # doctest: +SKIP
-    >>> prediction = mapper.predict('cluster.fits', distance=17.4 * u.kpc)       # doctest: +SKIP
-    >>> print(prediction.total_mass, prediction.age)                             # doctest: +SKIP
+    >>> mapper = MassMapper.from_pretrained()
+    >>> image = get_pkg_data_filename('data/example.fits', package='pidoc')
+    >>> prediction = mapper.predict(image, distance=20 * u.kpc)
+    >>> prediction.mass.shape, str(prediction.mass.unit), prediction.in_domain
+    ((160, 160), 'solMass', True)
+    >>> print(f'mass {prediction.total_mass}, age {prediction.age}')             # doctest: +ELLIPSIS
+    mass ... (... to ...) solMass, age ... (... to ...) Gyr
     """
 
     def __init__(self, estimator, *, domain=None, name='', sha256=''):

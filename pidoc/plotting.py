@@ -306,6 +306,16 @@ def plot_comparison(*comparisons, minimum_count=1):
     ------
     ValueError
         If there are none, or one has no value in its bins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pidoc.plotting import plot_comparison
+    >>> from pidoc.scores import AGE_EDGES, Comparison
+    >>> ages = Comparison(AGE_EDGES, log=False, label='age', unit='Gyr')
+    >>> ages.add(np.array([3.0, 11.0]), np.array([4.0, 12.0]))
+    >>> plot_comparison(ages).axes[0].get_title()
+    'age'
     """
     if not comparisons:
         raise ValueError('plot_comparison needs at least one comparison, received none')

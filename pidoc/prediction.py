@@ -24,6 +24,8 @@ from pidoc.snapshot import write_hdus
 
 __all__ = ['Measured', 'Prediction']
 
+__doctest_requires__ = {'Prediction': ['tensorflow']}
+
 _FORMAT_VERSION = 1
 _RATIO = u.Msun / u.Lsun
 # quantity: unit, keyword
@@ -150,6 +152,19 @@ class Prediction:
         Name of the model, and the SHA-256 of its weights.
     command : str
         The command that made it, if one did.
+
+    Examples
+    --------
+    >>> from astropy.utils.data import get_pkg_data_filename
+    >>> from pidoc import MassMapper
+    >>> image = get_pkg_data_filename('data/example.fits', package='pidoc')
+    >>> prediction = MassMapper.from_pretrained().predict(image)
+    >>> print(*prediction.parameters(), sep=', ')
+    total_mass, luminosity, mass_to_light, age, distance
+    >>> bool(prediction.age.low_95 < prediction.age.value < prediction.age.high_95)
+    True
+    >>> len(prediction.mass_profile), [hdu.name for hdu in prediction.to_hdulist()][:3]
+    (25, ['MASS', 'MASS_ERR', 'ML'])
     """
 
     light: CCDData

@@ -148,6 +148,18 @@ def coverage(value, half_68, half_95, true, *, distance=None):
     ------
     ValueError
         If shapes differ, or a value is not finite, or a half-width negative.
+
+    Examples
+    --------
+    >>> from pidoc.scores import coverage
+    >>> shares = coverage([10, 11, 12, 13], [1, 1, 1, 1], [2, 2, 2, 2], [10.5, 11.5, 13.5, 18])
+    >>> shares['share_68', 'share_95'][0]
+    <Row index=0>
+    share_68 share_95
+       %        %
+    float64  float64
+    -------- --------
+        50.0     75.0
     """
     value, true = _pair(value, true)
     inside = []

@@ -97,6 +97,28 @@ class TrainingSet:
         condition of the recipe that is there.
     recipe : `~pidoc.recipe.Recipe`
     folder : `~pathlib.Path`
+
+    Examples
+    --------
+    One simulation of 300 stars, observed four times:
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from astropy import units as u
+    >>> from pidoc.recipe import Recipe
+    >>> from pidoc.simulation import run
+    >>> from pidoc.training_set import TrainingSet
+    >>> recipe = Recipe({'name': 'four', 'seed': 1, 'maps': {'sharp': False},
+    ...                  'simulations': [{'group': 'all', 'base': 'MW15', 'ages': [5],
+    ...                                   'rows': [{'name': 'few', 'n_stars': 300, 'seed': 1}]}],
+    ...                  'part': [{'name': 'train', 'simulations': 'few', 'split': 'train', 'number': 4,
+    ...                            'distance': [10, 20], 'seeing': 1.0, 'rotation': 'any'}]})
+    >>> with TemporaryDirectory() as folder:
+    ...     for name, (model, ages) in recipe.models.items():
+    ...         log = run(model, Path(folder) / name, ages=ages * u.Myr)
+    ...     maps = TrainingSet.build(recipe, Path(folder) / 'set', simulations=folder, jobs=1)
+    ...     print(len(maps), maps.light([0, 3]).shape, maps.table['mass'].unit)
+    4 (2, 160, 160) solMass
     """
 
     def __init__(self, folder, recipe, table, shard, place, files):

@@ -23,13 +23,12 @@ RELEASED = {'flux': (-5.382, 0.970), 'mass': (-0.851, 0.449)}
 PAPER_MASS = (3.0, 4.5)
 PAPER_LIGHT = (300.0, 5000.0)
 LABELS = {'flux': 'log10 of flux per pixel [Lsun/kpc²]', 'mass': 'log10 of mass per pixel [Msun]'}
+#: Told apart without colours, too.
+_TRAIN, _TEST = {'color': '#0072B2', 'ls': '-'}, {'color': '#D55E00', 'ls': '--'}
 
 
 def percentiles(values, which, form):
     return ', '.join(f'{x:{form}}' for x in np.percentile(values, which))
-
-# told apart without colours, too
-_TRAIN, _TEST = {'color': '#0072B2', 'ls': '-'}, {'color': '#D55E00', 'ls': '--'}
 
 
 def pixels(maps, name, number=1500):

@@ -108,9 +108,9 @@ settings = Settings(epochs=12, batch_size=16, widths=(8, 16, 24, 32), learning_r
 estimator = train(maps, path / 'model', settings=settings, name='small', description='Made in a tutorial.')
 
 # %%
-# While both lines fall, it learns something that holds for the other cluster too. Where that of the training
-# falls on and that of the validation does not, the network learns by heart. With a single cluster of 1500 stars it
-# soon does; more clusters are what helps, and the parameters that are kept are those of the best validation.
+# While both lines fall, it learns something that holds for the other cluster too. Where the line of the
+# training falls on and that of the validation does not, the network learns by heart. With a single cluster of
+# 1500 stars it soon does; more clusters are what helps. Kept are the parameters of the best validation.
 
 from pidoc.plotting import plot_history
 

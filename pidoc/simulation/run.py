@@ -144,6 +144,17 @@ def run(model, folder, *, ages, numerics=None, threads=1, progress=True,
         If a file cannot be written, because the disk is full, say. What was complete stays.
     `~pidoc.simulation.ledger.LedgerError`
         If mass or energy is not conserved.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from astropy import units as u
+    >>> from pidoc import ClusterModel
+    >>> from pidoc.simulation import run
+    >>> with TemporaryDirectory() as folder:
+    ...     log = run(ClusterModel(n_stars=500, seed=1), folder, ages=[0, 5] * u.Myr)
+    >>> print(len(log), log['n_stars'][0], log.meta['STATE'])
+    2 500 complete
     """
     if not isinstance(model, ClusterModel):
         raise TypeError(f'model must be a ClusterModel, received {model!r}')

@@ -81,6 +81,12 @@ class LogarithmicGalaxy:
     ----------
     circular_velocity : float
         [km/s]
+
+    Examples
+    --------
+    >>> from pidoc.simulation.tides import LogarithmicGalaxy, orbital_frequency
+    >>> print(f'{orbital_frequency(LogarithmicGalaxy(220.0), 8000.0, 8000.0):.4f} km/s/pc')
+    0.0275 km/s/pc
     """
 
     def __init__(self, circular_velocity):
