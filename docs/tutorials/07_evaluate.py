@@ -67,9 +67,9 @@ report = evaluate(mapper.estimator, maps, modes=('image', 'distance'), name=mapp
 # Scores
 # ------
 #
-# ``sample`` is a mean over all maps or pixels, errors of masses in per cent. Beside the two modes is what the
-# paper reports, of other clusters; NaN: it does not say. What each score means, and why there are so many, is
-# on the page :doc:`/evaluation`.
+# Means over all maps or pixels, those of masses in per cent of the predicted ones. Beside the two modes is
+# what the paper reports, of other clusters; NaN: it does not say. There are many more scores, and the page
+# :doc:`/evaluation` tells what each is for.
 
 scores = report.tables['scores']
 chosen = [str(name).endswith('.sample') for name in scores['score']]
@@ -108,7 +108,7 @@ figure = plot_distances(table['distance'], table['true_distance'], n_bins=30)
 # all are, to the same side.
 
 coverage = report.tables['coverage']
-shown = coverage['quantity', 'group', 'n', 'share_68', 'share_95'][coverage['group'] == 'all']
+shown = coverage['mode', 'quantity', 'n', 'share_68', 'share_95'][coverage['group'] == 'all']
 shown.round(1)
 shown
 
