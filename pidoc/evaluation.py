@@ -16,6 +16,7 @@ from astropy.table import QTable
 from pidoc import __version__
 from pidoc.baselines import fit_nulls, shot_noise_floor, truth_of
 from pidoc.files import replacing
+from pidoc.model_card import simple_table
 from pidoc.scores import (
     AGE_EDGES,
     Comparison,
@@ -516,16 +517,12 @@ def _readable_scores(table):
 
 
 def _rst(table):
-    """Lines of a simple table."""
+    """Lines of a table with units."""
     units = [getattr(table[name], 'unit', None) for name in table.colnames]
     heads = [name if unit in (None, u.one) else f'{name} [{unit}]'
              for name, unit in zip(table.colnames, units, strict=True)]
     body = [[_text(row[name]) for name in table.colnames] for row in table]
-    widths = [max(map(len, column)) for column in zip(heads, *body, strict=True)]
-    rule = '  '.join('=' * width for width in widths)
-    rows = ['  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (heads, *body)]
-    return [rule, rows[0], rule, *rows[1:], rule]
+    return simple_table(heads, body)
 
 
 def _text(value):

@@ -1,11 +1,14 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders that one process uses at a time."""
 
+import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ['replacing']
+__all__ = ['locked', 'replacing']
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -41,3 +44,39 @@ def replacing(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder, in_use):
+    """Keep other processes out of a folder; the lock goes with the process, however it ends.
+
+    Parameters
+    ----------
+    folder : path-like
+        Its file ``.lock``, which stays, is locked.
+    in_use : Exception
+        What to raise if another has locked it.
+
+    Notes
+    -----
+    Where the system or the disk knows no locks, that is logged and the block goes on.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from pidoc.files import locked
+    >>> with TemporaryDirectory() as folder:
+    ...     with locked(folder, RuntimeError('somebody else writes here')):
+    ...         print('alone')
+    alone
+    """
+    with open(Path(folder) / '.lock', 'a', encoding='utf-8') as stream:
+        try:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise in_use from None
+        except (ImportError, OSError) as error:
+            log.info('%s cannot be locked here (%s): let only one process write to it', folder, error)
+        yield

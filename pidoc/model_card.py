@@ -67,7 +67,7 @@ def _limits(about):
             rows.append((feature.name, text, feature.description))
     return ['Limits', '------', '', 'Images outside any of these ranges, or unlike all images of the '
             'training in several quantities together, are flagged:', '',
-            *_table(('quantity', 'range', 'what it is'), rows), '']
+            *simple_table(('quantity', 'range', 'what it is'), rows), '']
 
 
 def _scores(about):
@@ -75,7 +75,7 @@ def _scores(about):
         return ['Scores', '------', '', 'Not yet scored: ``pidoc-evaluate --card`` does it.']
     scores = about['scores']
     rows = [tuple(_number(cell) for cell in row) for row in scores['rows']]
-    return ['Scores', '------', '', scores['text'], '', *_table(scores['columns'], rows)]
+    return ['Scores', '------', '', scores['text'], '', *simple_table(scores['columns'], rows)]
 
 
 def _number(cell):
@@ -84,7 +84,7 @@ def _number(cell):
     return '-' if cell is None else f'{cell:.3g}'
 
 
-def _table(heads, rows):
+def simple_table(heads, rows):
     """Lines of a simple table of reStructuredText."""
     cells = [tuple(map(str, row)) for row in (heads, *rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(heads))]

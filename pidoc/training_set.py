@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from pidoc import __version__, Snapshot
 from pidoc.cluster_model import ClusterModel
-from pidoc.files import replacing
+from pidoc.files import locked, replacing
 from pidoc.mock import APPARENT_FLUX, MASS_PER_PIXEL, Mock, mock_header, observe, star_light
 from pidoc.photometry import band_luminosity
 from pidoc.recipe import CONDITION_UNITS, conditions_of, Recipe, Values
@@ -370,7 +370,7 @@ class TrainingSet:
         sources = _sources(recipe, Path(simulations).absolute())
         folder.mkdir(parents=True, exist_ok=True)
         _check_contents(folder)
-        with _locked(folder):
+        with locked(folder, TrainingSetError(f'{folder} is being used by another build')):
             _remove_leftovers(folder)
             _Build(recipe, folder, sources, int(jobs), scheduler, progress).finish()
         return cls.read(folder)
@@ -1049,18 +1049,3 @@ def _remove_leftovers(folder):
         leftover = _LEFTOVER.fullmatch(path.name)
         if leftover and _is_ours(leftover[1]):
             path.unlink()
-
-
-@contextmanager
-def _locked(folder):
-    """Keep other builds out; the lock goes with the process, however it ends."""
-    with open(folder / '.lock', 'a', encoding='utf-8') as stream:
-        try:
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingSetError(f'{folder} is being used by another build') from None
-        except (ImportError, OSError) as error:
-            log.info('%s cannot be locked here (%s): do not build twice in it', folder, error)
-        yield

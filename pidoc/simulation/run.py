@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.cluster_model import ClusterModel
+from pidoc.files import locked, replacing
 from pidoc.model_table import read_models
 from pidoc.simulation import kernels
 from pidoc.simulation.evolve import check_ages, CheckpointError, ESCAPE_REASONS, Numerics, Simulation
@@ -163,7 +164,7 @@ def run(model, folder, *, ages, numerics=None, threads=1, progress=True,
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _check_contents(folder)
-    with _locked(folder):
+    with locked(folder, RunFolderError(f'{folder} is being used by another run')):
         if overwrite:
             _clear(folder)
         _remove_leftovers(folder)
@@ -369,13 +370,9 @@ class _Run:
             return
         from pidoc.plotting import plot_run
 
-        temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-        try:
+        with replacing(path) as temporary:
             # without the version of matplotlib, which would be the only trace of the machine
             plot_run(table).savefig(temporary, dpi=150, metadata={'Software': None})
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _log_row(simulation, snapshot):
@@ -544,21 +541,6 @@ def _differing_ages(there, here):
 # -- the folder -----------------------------------------------------------------------------------
 
 
-@contextmanager
-def _locked(folder):
-    """Keep other processes out; the lock goes with the process, however it ends."""
-    with open(folder / '.lock', 'a', encoding='utf-8') as stream:
-        try:
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunFolderError(f'{folder} is being used by another run') from None
-        except (ImportError, OSError) as error:
-            log.info('%s cannot be locked here (%s): do not run twice in it', folder, error)
-        yield
-
-
 def _check_contents(folder):
     """A folder without a run in it must be empty: this is no place to throw a run into."""
     if (folder / 'model.fits').exists():
@@ -693,7 +675,8 @@ def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, pro
         errors = (_run_locally(tasks, int(jobs), bar) if scheduler is None
                   else _run_with_dask(tasks, scheduler, bar))
     summary = _summary(models, folder, errors)
-    _write_summary(summary, folder / 'summary.ecsv')
+    with replacing(folder / 'summary.ecsv') as temporary:
+        summary.write(temporary, format='ascii.ecsv', overwrite=True)
     return summary
 
 
@@ -827,15 +810,6 @@ def _fill(row, folder):
     if len(table):
         for name in ('age', 'n_stars', 'total_mass', 'half_mass_radius', 'mass_to_light'):
             row[name] = getattr(table[name][-1], 'value', table[name][-1])
-
-
-def _write_summary(summary, path):
-    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-    try:
-        summary.write(temporary, format='ascii.ecsv', overwrite=True)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _ManyBar:

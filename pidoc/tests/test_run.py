@@ -24,6 +24,7 @@ from astropy.table import QTable, Table
 
 import pidoc
 from pidoc import ClusterModel, Snapshot
+from pidoc.files import locked
 from pidoc.simulation import evolve, Numerics, Simulation
 from pidoc.simulation import run as run_exported
 from pidoc.simulation.evolve import ESCAPE_REASONS
@@ -477,7 +478,8 @@ def test_a_folder_with_something_else(tmp_path):
 
 def test_one_run_at_a_time(copy):
     pytest.importorskip('fcntl')
-    with module._locked(copy), pytest.raises(RunFolderError, match='copy is being used by another run'):
+    match = 'copy is being used by another run'
+    with locked(copy, OSError('free')), pytest.raises(RunFolderError, match=match):
         start(copy)
     start(copy)
 

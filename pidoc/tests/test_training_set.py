@@ -19,6 +19,7 @@ from astropy.io import fits
 from scipy import stats
 
 from pidoc import ClusterModel, Snapshot, training_set
+from pidoc.files import locked
 from pidoc.mock import Conditions, observe
 from pidoc.recipe import Recipe
 from pidoc.simulation.run import run
@@ -509,7 +510,7 @@ def test_a_folder_with_something_else_is_refused(runs, tmp_path):
 def test_a_folder_that_is_in_use_is_refused(runs, tmp_path):
     (tmp_path / 'set').mkdir()
     match = 'is being used by another build'
-    with training_set._locked(tmp_path / 'set'), pytest.raises(TrainingSetError, match=match):
+    with locked(tmp_path / 'set', OSError('free')), pytest.raises(TrainingSetError, match=match):
         build(tmp_path / 'set', runs)
 
 
