@@ -93,7 +93,8 @@ from pidoc import Prediction
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name) / 'cluster-pidoc.fits'
 prediction.write(path)
-fits.info(path)
+with fits.open(path) as hdus:
+    print(*(hdu.name for hdu in hdus), sep=', ')
 print(Prediction.read(path).total_mass)
 
 # %%
