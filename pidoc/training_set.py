@@ -11,8 +11,6 @@ import json
 import logging
 import os
 import re
-import signal
-import threading
 import time
 import warnings
 from collections import namedtuple
@@ -34,6 +32,7 @@ from pidoc.cluster_model import ClusterModel
 from pidoc.files import locked, replacing
 from pidoc.mock import APPARENT_FLUX, MASS_PER_PIXEL, Mock, mock_header, observe, star_light
 from pidoc.photometry import band_luminosity
+from pidoc.processes import begin_worker, scheduler_client, threads_each
 from pidoc.recipe import CONDITION_UNITS, conditions_of, Recipe, Values
 from pidoc.snapshot import write_hdus
 from pidoc.units import SOLAR_TEFF
@@ -852,9 +851,9 @@ def _work_in_processes(tasks, jobs):
     from concurrent.futures import as_completed, ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context('spawn'), _begin_worker)
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context('spawn'), begin_worker)
     try:
-        with _one_thread_each():
+        with threads_each(1):
             futures = {pool.submit(_make_shard, task): task.path.name for task in tasks}
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -866,38 +865,8 @@ def _work_in_processes(tasks, jobs):
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-@contextmanager
-def _one_thread_each():
-    """Processes that are started here multiply matrices with one thread: there are processes enough."""
-    names = [name for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
-             if name not in os.environ]
-    os.environ.update(dict.fromkeys(names, '1'))
-    try:
-        yield
-    finally:
-        for name in names:
-            del os.environ[name]
-
-
-def _begin_worker():
-    # the terminal's Ctrl-C reaches everybody: end at once, and let the parent do the talking
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent():
-    import multiprocessing
-
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
 def _work_with_dask(tasks, scheduler):
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ImportError("scheduler needs dask: pip install 'pidoc[all]'") from None
-    with Client(scheduler) as client:
+    with scheduler_client(scheduler) as client:
         futures = {client.submit(_make_shard, task, pure=False): task.path.name for task in tasks}
         while futures:
             for future in [future for future in futures if future.done()]:

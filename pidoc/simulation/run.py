@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import re
 import signal
-import threading
 import time
 import warnings
 from collections import deque
@@ -33,6 +32,7 @@ from pidoc import __version__
 from pidoc.cluster_model import ClusterModel
 from pidoc.files import locked, replacing
 from pidoc.model_table import read_models
+from pidoc.processes import end_with_parent, one_line, scheduler_client
 from pidoc.simulation import kernels
 from pidoc.simulation.evolve import check_ages, CheckpointError, ESCAPE_REASONS, Numerics, Simulation
 from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
@@ -443,7 +443,7 @@ def _read_table(path, name):
         raise
     except Exception as error:
         # astropy has many kinds of errors for files that do not hold what they promise
-        raise RunFolderError(f'{path} is damaged, or not of a run: {_one_line(error)}') from error
+        raise RunFolderError(f'{path} is damaged, or not of a run: {one_line(error)}') from error
 
 
 # -- what is run ----------------------------------------------------------------------------------
@@ -701,22 +701,12 @@ def _in_child(sender, *task):
     """Main function of a process that runs one model; it sends an error message, or nothing."""
     # the terminal's Ctrl-C reaches everybody: the parent decides
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         _run_task(*task)
     except Exception as error:  # whatever it is, it belongs into the summary
         log.debug('failed', exc_info=True)
-        sender.send(_one_line(error))
-
-
-def _end_with_parent():
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _one_line(error):
-    text = ' '.join(str(error).split())
-    return text if isinstance(error, (ValueError, OSError)) else f'{type(error).__name__}: {text}'
+        sender.send(one_line(error))
 
 
 def _run_locally(tasks, jobs, bar):
@@ -763,18 +753,14 @@ def _message(receiver, exitcode):
 
 def _run_with_dask(tasks, scheduler, bar):
     """Names of the models that failed, and why."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ImportError("scheduler needs dask: pip install 'pidoc[all]'") from None
     errors = {}
-    with Client(scheduler) as client:
+    with scheduler_client(scheduler) as client:
         futures = {client.submit(_run_task, *task, pure=False): task[0].name for task in tasks}
         while futures:
             for future in [future for future in futures if future.done()]:
                 name = futures.pop(future)
                 if future.status == 'error':
-                    errors[name] = _one_line(future.exception())
+                    errors[name] = one_line(future.exception())
                 elif future.status != 'finished':
                     errors[name] = f'the dask scheduler says: {future.status}'
             bar.show()

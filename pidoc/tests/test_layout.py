@@ -16,6 +16,7 @@ import pidoc
 ORDER = (
     'units',
     'files',
+    'processes',
     'cluster_model',
     'model_table',
     'photometry',
