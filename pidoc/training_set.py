@@ -14,7 +14,6 @@ import re
 import time
 import warnings
 from collections import namedtuple
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
