@@ -36,6 +36,8 @@ The modules, each of which imports only from those above it:
 ``prediction_plot``     the picture of a prediction
 ``prediction``          `Prediction`: what a model says of one image, and its FITS file
 ``mapper``              `MassMapper`: from images to predictions
+``real_clusters``       the paper's 17 clusters: predictions beside the literature
+``real_clusters_plot``  figures of these
 ``simulation.stellar``  mass, luminosity, radius and type of a star at an age
 ``foreign``             snapshots that other codes have written
 ``simulation.initial``  positions, velocities and masses at the start
@@ -45,6 +47,7 @@ The modules, each of which imports only from those above it:
 ``simulation.ledger``   the energy ledger
 ``simulation.evolve``   the time loop
 ``simulation.run``      folders, checkpoints, many models
+``synthetic_sky``       files of Pan-STARRS1 of a sky that never was
 ``recipe``              `Recipe`: what a training set is made of
 ``training_set``        `TrainingSet`: many mock observations on disk
 ``scripts``             one thin ``main`` per command

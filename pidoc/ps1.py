@@ -12,7 +12,7 @@ exposure time (Waters et al. 2020, ApJS 251, 4, and the survey's pages at MAST):
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +154,9 @@ class Stack:
     skycell : str
     form : str
         'skycell' (asinh-scaled in the file) or 'cutout'.
+    truth : dict
+        Of a synthetic image, which is no image of the sky (SYNTHET), its cards SYNTHET and TRUE...; else
+        empty.
     """
 
     counts: np.ndarray
@@ -163,6 +166,7 @@ class Stack:
     band: str
     skycell: str
     form: str
+    truth: dict = field(default_factory=dict)
 
     @property
     def zero_point(self):
@@ -208,7 +212,7 @@ def read_stack(filename, *, centre=None, size=None):
     name = str(header.get('SKYCELL', '')).strip()
     return Stack(counts=data, wcs=skycell_wcs(header), exposure=_exposure(header, filename),
                  base_zero_point=float(header.get('FPA.ZP', 25.0)), skycell=name, form=form,
-                 band=str(header['FPA.FILTER']).strip()[:1])
+                 band=str(header['FPA.FILTER']).strip()[:1], truth=_truth(header))
 
 
 def read_variance(filename, *, centre=None, size=None):
@@ -317,6 +321,12 @@ class _Outside(Exception):
     """Nothing of the part that is wanted is in the file."""
 
 
+def _truth(header):
+    if not header.get('SYNTHET', False):
+        return {}
+    return {name: header[name] for name in header if name == 'SYNTHET' or name.startswith('TRUE')}
+
+
 def _check_is_stack(header, filename):
     if any('hips2fits' in str(line).lower() for line in header.get('HISTORY', ())):
         raise ValueError(f'{filename} comes from hips2fits, which loses the scaling of the pixels: fetch the '
@@ -404,7 +414,7 @@ def parse_listing(text):
 
 
 def write_skycell(filename, pixels, wcs, *, band, skycell, exposure=None, kind='stack', softening=None,
-                  overwrite=False):
+                  cards=(), overwrite=False):
     """Write pixels as the survey writes a full skycell: tile-compressed, of 16 bits, in HDU 1.
 
     The counts of a stack are asinh-scaled (see `linear_counts`); a variance is scaled linearly, a mask not.
@@ -426,6 +436,8 @@ def write_skycell(filename, pixels, wcs, *, band, skycell, exposure=None, kind='
         'stack', 'wt' or 'mask'.
     softening : float, optional
         BSOFTEN; by default the standard deviation of the pixels about their median, found robustly.
+    cards : iterable of tuple, optional
+        Keyword, value and comment of more cards.
     overwrite : bool, optional
         Replace a file of that name.
 
@@ -437,7 +449,7 @@ def write_skycell(filename, pixels, wcs, *, band, skycell, exposure=None, kind='
         If ``kind`` is another one.
     """
     _check_kind(kind)
-    header = _header(wcs, band, skycell, exposure, old=True)
+    header = _header(wcs, band, skycell, exposure, cards, old=True)
     values = np.asarray(pixels, dtype=float)
     if kind == 'mask':
         stored, scaling = np.nan_to_num(values).astype(np.uint16), {}
@@ -465,7 +477,8 @@ def write_skycell(filename, pixels, wcs, *, band, skycell, exposure=None, kind='
     _write([fits.PrimaryHDU(), image], filename, overwrite, finish)
 
 
-def write_cutout(filename, pixels, wcs, *, band, skycell, exposure=None, kind='stack', overwrite=False):
+def write_cutout(filename, pixels, wcs, *, band, skycell, exposure=None, kind='stack', cards=(),
+                 overwrite=False):
     """Write pixels as the survey's cutout service does: plain, linear, 32-bit floats, in HDU 0.
 
     For parameters and errors see `write_skycell`. Of a mask, 0 becomes NaN, as the service has it.
@@ -474,7 +487,7 @@ def write_cutout(filename, pixels, wcs, *, band, skycell, exposure=None, kind='s
     values = np.asarray(pixels, dtype=np.float32)
     if kind == 'mask':
         values = np.where(values == 0.0, np.float32(np.nan), values)
-    header = _header(wcs, band, skycell, exposure, old=True)
+    header = _header(wcs, band, skycell, exposure, cards, old=True)
     header['RADESYS'] = ('FK5', 'added by fitscut')
     _write([fits.PrimaryHDU(values, header)], filename, overwrite)
 
@@ -484,7 +497,7 @@ def _check_kind(kind):
         raise ValueError(f"kind must be 'stack', 'wt' or 'mask', received {kind!r}")
 
 
-def _header(wcs, band, skycell, exposure, *, old):
+def _header(wcs, band, skycell, exposure, cards, *, old):
     header = fits.Header()
     scale = np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix)))
     matrix = wcs.pixel_scale_matrix / scale
@@ -504,6 +517,7 @@ def _header(wcs, band, skycell, exposure, *, old):
     header['HIERARCH FPA.ZP'] = (25.0, 'Magnitude zero point')
     if exposure is not None:
         header['EXPTIME'] = (to_value(exposure, u.s, 'exposure', positive=True), 'Exposure time (sec)')
+    header.extend(cards)
     return header
 
 

@@ -617,9 +617,15 @@ def _meta(name, centre, grid, planes, psf, v, bad, mask, relation):
     doubtful = MASK_BITS['STARCORE'] | MASK_BITS['SUSPECT'] | MASK_BITS['CONV.POOR']
     suspect = float(np.mean([np.mean((bits & doubtful) != 0) for bits in raw])) if raw else None
     band = BANDS['V']
+    made_up = {}
+    for plane in planes:
+        for frame in plane.used:
+            made_up |= frame.stack.truth
     return {
-        'PS1FMT': _FORMAT_VERSION, 'PIDOCVER': __version__, 'CONVENT': 'apparent flux', 'OBJECT': name,
-        'SURVEY': 'Pan-STARRS1 stacks', 'RA_CEN': centre.icrs.ra.deg, 'DEC_CEN': centre.icrs.dec.deg,
+        'PS1FMT': _FORMAT_VERSION, 'PIDOCVER': __version__, 'CONVENT': 'apparent flux',
+        'OBJECT': f'{name} (synthetic)'.strip() if made_up else name,
+        'SURVEY': 'synthetic, in the format of Pan-STARRS1' if made_up else 'Pan-STARRS1 stacks',
+        **made_up, 'RA_CEN': centre.icrs.ra.deg, 'DEC_CEN': centre.icrs.dec.deg,
         'DISTANCE': None, 'BAND': 'V', 'BANDNAME': band.name, 'MAGSYS': band.system,
         'SUNMAG': band.solar_magnitude,
         'PIXSCALE': _SCALE, 'SMOOTH': grid.smoothing, 'PSF': 'Moffat', 'PSFFWHM': psf.fwhm,
@@ -633,7 +639,10 @@ def _meta(name, centre, grid, planes, psf, v, bad, mask, relation):
 _COMMENTS = {
     'PS1FMT': 'version of the format of these maps', 'PIDOCVER': 'version of pidoc',
     'CONVENT': 'F = L / (4 pi d^2) per pixel', 'OBJECT': 'name of the cluster',
-    'SURVEY': 'where the images are from', 'RA_CEN': '[deg] middle of the map',
+    'SURVEY': 'where the images are from', 'SYNTHET': 'no image of the sky',
+    'TRUEMASS': '[solMass] of the model in 40 x 40 arcsec', 'TRUELUM': '[solLum] likewise, in V',
+    'TRUEDIST': '[kpc] of the model', 'TRUEAGE': '[Gyr] of the model', 'TRUEFEH': '[Fe/H] of the model',
+    'TRUEEBV': '[mag] E(B-V) of the model', 'RA_CEN': '[deg] middle of the map',
     'DEC_CEN': '[deg] middle of the map', 'DISTANCE': '[kpc] from the catalogue',
     'BAND': 'letter of the band', 'BANDNAME': 'the band', 'MAGSYS': 'magnitude system of the band',
     'SUNMAG': '[mag] absolute magnitude of the Sun in the band', 'PIXSCALE': '[arcsec] side of a pixel',

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from pidoc import __version__, Snapshot
-from pidoc.scripts.command import HelpFormatter, Parser, run_command
+from pidoc.files import replacing
+from pidoc.scripts.command import BAD, HelpFormatter, Parser, run_command
+from pidoc.scripts.pidoc_predict import _load
 
 __all__ = ['main']
 
@@ -22,9 +24,15 @@ figures.
 Beside the scores of the model stand the paper's, those of null predictors fitted on the training part of the
 set, and with --snapshots the shot-noise floor.
 
+With --clusters a model is tried on the 17 clusters of the paper's Table 3, from Pan-STARRS1, or from the
+cache if --offline. MODEL is then "default" unless it is given; a SET shows what the model was trained on.
+With --stand-ins the images are SYNTHETIC: models with the light of the real clusters.
+
 examples:
   pidoc-evaluate models/mine sets/table1 -o scores
   pidoc-evaluate models/mine sets/table1 --mode both --snapshots runs/MW15/snapshots/*00.fits -o scores
+  pidoc-evaluate --clusters default sets/default -o table3
+  pidoc-evaluate --clusters --stand-ins -o synthetic3
 """
 _MAIN = ('pixel.bins', 'pixel_above.bins', 'total_mass.bins', 'mass_to_light.bins',
          'mass_to_light_own.sample', 'age.bins', 'distance.mean', 'time')
@@ -53,8 +61,8 @@ def _parser():
     parser = Parser(prog='pidoc-evaluate', epilog=_EPILOG, formatter_class=HelpFormatter,
                     description='Score a model on mock observations that it was not trained on.')
     parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
-    parser.add_argument('model', metavar='MODEL', type=Path, help='folder of the model')
-    parser.add_argument('set', metavar='SET', type=Path, help='folder of the training set')
+    parser.add_argument('model', metavar='MODEL', type=Path, nargs='?', help='folder of the model')
+    parser.add_argument('set', metavar='SET', type=Path, nargs='?', help='folder of the training set')
     parser.add_argument('-o', '--output', metavar='FOLDER', type=Path, required=True,
                         help='where the report goes')
     parser.add_argument('--split', default='test', help='part of the set (default: test)')
@@ -69,6 +77,11 @@ def _parser():
     parser.add_argument('--card', action='store_true',
                         help='put the main scores into the model folder and its card')
     parser.add_argument('--no-nulls', action='store_true', help='without null predictors')
+    real = parser.add_argument_group("the paper's clusters")
+    real.add_argument('--clusters', action='store_true', help="try the model on the paper's 17 clusters")
+    real.add_argument('--stand-ins', action='store_true', help='on synthetic images with their light')
+    real.add_argument('--offline', action='store_true', help='use only images that are in the cache')
+    real.add_argument('--server', metavar='URL', help="of the survey's services")
     parser.add_argument('--no-figures', action='store_true', help='tables only')
     parser.add_argument('--overwrite', action='store_true', help='replace a report that is there')
     parser.add_argument('--quiet', action='store_true', help='print nothing')
@@ -97,6 +110,9 @@ def _fraction(text):
 
 
 def _evaluate(options):
+    _check(options)
+    if options.clusters:
+        return _clusters(options)
     # heavy: the help must not wait for them
     from pidoc.estimator import Estimator
     from pidoc.evaluation import evaluate
@@ -122,6 +138,110 @@ def _evaluate(options):
         add_scores(options.model, report, split=options.split)
     if not options.quiet:
         _print_main(report, page)
+
+
+def _check(options):
+    """That what was said goes together."""
+    if not options.clusters:
+        told = [f'--{name.replace("_", "-")}' for name in ('stand_ins', 'offline', 'server')
+                if getattr(options, name)]
+        if told:
+            raise ValueError(f'{told[0]} is for --clusters')
+        if options.set is None:
+            raise ValueError('MODEL and SET must be given, or --clusters')
+        return
+    defaults = vars(_parser().parse_args(['--clusters', '-o', 'x']))
+    for name in ('split', 'mode', 'maps', 'snapshots', 'card', 'no_nulls'):
+        if getattr(options, name) != defaults[name]:
+            raise ValueError(f'--{name.replace("_", "-")} is not for --clusters')
+    if options.stand_ins and (options.offline or options.server):
+        raise ValueError('--stand-ins asks nobody: --offline and --server must be left out')
+
+
+# -- the paper's clusters -------------------------------------------------------------------------
+
+
+def _clusters(options):
+    """The clusters of the paper's Table 3; nothing is written if none of them can be had."""
+    from pidoc.real_clusters import compare
+
+    page = options.output / 'report.rst'
+    if page.exists() and not options.overwrite:
+        raise OSError(f'{page} exists: say --overwrite to replace it')
+    training = None
+    if options.set is not None:
+        from pidoc.training_set import TrainingSet
+
+        maps = TrainingSet.read(options.set)
+        training = maps.split('train').table if 'train' in set(maps.table['split']) else maps.table
+    images, missing = _images(options)
+    for name, why in missing.items():
+        log.warning('%s: %s', name, why)
+    if not images:
+        raise OSError(f'none of the {len(missing)} clusters is in the cache, and the survey does not answer: '
+                      'nothing was written (--stand-ins runs on synthetic images)')
+    options.model = options.model or Path('default')
+    report = compare(_load(options), images, distance_error=options.distance_error, training=training,
+                     missing=missing)
+    options.output.mkdir(parents=True, exist_ok=True)
+    figures = [] if options.no_figures else _cluster_figures(report, options)
+    report.write(options.output, overwrite=options.overwrite, figures=figures)
+    if not options.quiet:
+        print(report.title)
+        for row in report.caught():
+            print(f'{row["n"]:3d} {row["clusters"]:<13} flagged: {row["flagged_image"]} from the image only, '
+                  f'{row["flagged_distance"]} with the distance given')
+        print(f'the rest is in {page}')
+    return BAD if missing else 0
+
+
+def _images(options):
+    """Maps of the clusters, and why others are not there."""
+    from pidoc.real_clusters import fetch_all
+    from pidoc.retrieval import Archive
+
+    if not options.stand_ins:
+        server = {'server': options.server.rstrip('/')} if options.server else {}
+        return fetch_all(Archive(offline=options.offline, **server))
+    from tempfile import TemporaryDirectory
+
+    from astropy import units as u
+
+    from pidoc.catalogs import paper_table
+    from pidoc.real_clusters import ASSUMED_AGE
+    from pidoc.synthetic_sky import draw_cluster, SyntheticArchive, write_files
+
+    known = paper_table()
+    ages = {str(name): ASSUMED_AGE if getattr(age, 'mask', False) else float(age.value) * u.Gyr
+            for name, age in zip(known['name'], known['age'], strict=True)}
+    with TemporaryDirectory(prefix='pidoc-synthetic-') as folder:
+        def archive(name):
+            its = Path(folder) / name
+            write_files(draw_cluster(name, age=ages[name], seed=options.seed), its, seed=options.seed)
+            return SyntheticArchive(folder=its)
+
+        return fetch_all(archive)
+
+
+def _cluster_figures(report, options):
+    from pidoc.real_clusters_plot import plot_light, plot_literature, plot_predictions
+
+    drawn = [('light', plot_light(report), 'V luminosity in the field against age, as Fig. 10. '
+              'Open: out of range.')]
+    for mode, how in (('image', 'the image only'), ('distance', "a given distance, Harris's")):
+        drawn += [
+            (f'literature_{mode}', plot_literature(report, mode), 'Predicted M/L and age'
+             f'{", and distance," if mode == "image" else ""} against the literature, and residuals, as '
+             f'Fig. 11; from {how}. Red: the five of the paper\'s range; open: flagged; crosses: '
+             'what the paper predicted from the real images.'),
+            (f'predictions_{mode}', plot_predictions(report, mode), 'Light and predicted mass of the four '
+             f'clusters with the least light, as Fig. 12; from {how}.')]
+    made = []
+    for name, figure, caption in drawn:
+        with replacing(options.output / f'{name}.png') as path:
+            figure.savefig(path, dpi=60 if name.startswith('predictions') else 85)
+        made.append((f'{name}.png', caption))
+    return made
 
 
 def _some(maps, number):

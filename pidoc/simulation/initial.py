@@ -19,7 +19,7 @@ from pidoc.units import G
 
 __all__ = [
     'InitialConditions', 'KingStructure', 'initial_conditions', 'king', 'king_density',
-    'king_structure', 'kroupa_masses', 'plummer', 'plummer_radius', 'shell_energies',
+    'king_radius', 'king_structure', 'kroupa_masses', 'plummer', 'plummer_radius', 'shell_energies',
     'virialised',
 ]
 
@@ -309,6 +309,37 @@ def king_structure(w0):
     return KingStructure(radius, potential, mass, half_mass_radius, tidal_radius, sigma)
 
 
+def king_radius(mass_fraction, *, w0):
+    """Radius that holds a given share of the mass of a King model, in core radii r_0.
+
+    Parameters
+    ----------
+    mass_fraction : float or array
+        From 0 to 1.
+    w0 : float
+        Central potential W_0, between 0.1 and 15.
+
+    Returns
+    -------
+    float or array
+
+    Raises
+    ------
+    ValueError
+        If `w0` is out of range.
+
+    Examples
+    --------
+    >>> print(f'{king_radius(0.5, w0=5.0):.3f}')
+    1.998
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    structure = king_structure(w0)
+    # M(<x) ~ x^3 in the core: its cube root is what interpolates well.
+    return PchipInterpolator(np.cbrt(structure.mass), structure.radius)(np.cbrt(mass_fraction))
+
+
 def king(n_stars, rng, *, w0):
     """Draw radii and velocities of a King (1966) model with G = M = core radius r_0 = 1.
 
@@ -332,9 +363,7 @@ def king(n_stars, rng, *, w0):
     from scipy.interpolate import PchipInterpolator
 
     structure = king_structure(w0)
-    # M(<x) ~ x^3 in the core: its cube root is what interpolates well.
-    invert = PchipInterpolator(np.cbrt(structure.mass), structure.radius)
-    radius = invert(np.cbrt(1.0 - rng.random(n_stars)))
+    radius = king_radius(1.0 - rng.random(n_stars), w0=w0)
     potential = PchipInterpolator(structure.radius, structure.potential)(radius)
     return radius, *_isotropic(structure.sigma * _king_speeds(potential, rng), rng)
 

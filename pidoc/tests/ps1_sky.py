@@ -20,6 +20,7 @@ from pidoc.photometry import apparent_flux, apparent_magnitude, band_luminosity
 from pidoc.simulation.initial import initial_conditions
 from pidoc.simulation.stellar import StellarEvolution
 from pidoc.snapshot import Snapshot
+from pidoc.synthetic_sky import painted
 
 CENTRE = SkyCoord(211.3637, 28.5344, unit='deg')        # that of NGC 5466
 DISTANCE = 16.0 * u.kpc
@@ -85,31 +86,6 @@ def wcs_of(column=0):
     x, y = wcs.world_to_pixel(CENTRE)
     wcs.wcs.crpix = [SIDE // 2 - round(float(x)) - column, SIDE // 2 - round(float(y))]
     return wcs
-
-
-def shared_out(x, y, flux, side):
-    """Light put into the four cells about each place by their nearness: places are kept to second order."""
-    left, low = np.floor(x).astype(int), np.floor(y).astype(int)
-    cells = np.zeros((side, side))
-    for column, across in ((left, left + 1 - x), (left + 1, x - left)):
-        for row, along in ((low, low + 1 - y), (low + 1, y - low)):
-            inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
-            np.add.at(cells, (row[inside], column[inside]), (flux * across * along)[inside])
-    return cells
-
-
-def painted(place, flux, wcs, side, seeing, *, fine=3):
-    """Stars on a fine grid, convolved with a Moffat function, as pixels [y, x] of a square."""
-    from scipy.signal import fftconvolve
-
-    x, y = wcs.world_to_pixel(place)
-    cells = shared_out((x + 0.5) * fine - 0.5, (y + 0.5) * fine - 0.5, flux, side * fine)
-    half = 40 * fine
-    yy, xx = np.indices((2 * half + 1,) * 2) - half
-    width = seeing / 0.25 * fine / (2 * math.sqrt(2 ** (1 / BETA) - 1))
-    kernel = (1 + (xx**2 + yy**2) / width**2) ** -BETA
-    image = fftconvolve(cells, kernel / kernel.sum(), mode='same')
-    return image.reshape(side, fine, side, fine).sum(axis=(1, 3))
 
 
 @lru_cache(maxsize=4)
