@@ -52,6 +52,8 @@ def _training(about):
 
 
 def _plain(value):
+    if isinstance(value, str):
+        return value
     return '-'.join(map(str, value)) if isinstance(value, (list, tuple)) else f'{value:g}'
 
 

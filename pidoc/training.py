@@ -32,6 +32,7 @@ __all__ = ['Settings', 'calibrate', 'train']
 
 log = logging.getLogger(__name__)
 
+_PRECISIONS = ('auto', 'float32', 'bfloat16')
 _CHUNK = 256                          # maps that are read at a time
 _DISTANCE_ERRORS = (0.005, 0.2)       # relative errors of the distances that networks are told in training
 _FAINTEST = 1e-2                      # Msun per pixel: fainter pixels do not count in the calibration
@@ -70,6 +71,10 @@ class Settings:
         Orientations that the finished model looks at.
     patience : int
         Epochs without a better likelihood of the validation split after which a member is finished.
+    precision : {'auto', 'float32', 'bfloat16'}
+        Of the numbers between the layers; weights and results are always in single precision. 'auto': half
+        precision (bfloat16) on a GPU, else single. Processors with instructions for bfloat16 (AMX) train
+        twice as fast with it.
     seed : int
 
     Raises
@@ -89,6 +94,7 @@ class Settings:
     block: int = 4
     turns: int = 1
     patience: int = 10
+    precision: str = 'auto'
     seed: int = 0
 
     def __post_init__(self):
@@ -100,6 +106,9 @@ class Settings:
                                 ('beta', -1e-300, 1.0 + 1e-9), ('known_distance', -1e-300, 1.0 + 1e-9)):
             if not low < getattr(self, name) < high:
                 raise ValueError(f'{name} must be between 0 and 1, received {getattr(self, name)!r}')
+        if self.precision not in _PRECISIONS:
+            raise ValueError(f'precision must be one of {", ".join(_PRECISIONS)}, received '
+                             f'{self.precision!r}')
         object.__setattr__(self, 'widths', tuple(int(width) for width in self.widths))
 
 
@@ -222,7 +231,7 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
     scaling = Scaling.fit(data['train'].light, data['train'].mass, data['train'].scalars,
                           block=settings.block)
     config = {'shape': [*data['train'].light.shape[1:], 1], 'widths': list(settings.widths)}
-    with _device():
+    with _device(settings.precision):
         histories = [_train_member(member, data, scaling, config, settings, work, progress)
                      for member in range(settings.members)]
     networks = [_with_weights(config, work / f'best-{member}.npz')
@@ -257,8 +266,8 @@ def _check_same(work, identity):
 
 
 @contextmanager
-def _device():
-    """Mixed precision where there is a GPU, and all GPUs where there are several."""
+def _device(precision):
+    """The precision asked for, and all GPUs where there are several."""
     gpus = [device for device in keras.distribution.list_devices() if 'cpu' not in device.lower()]
     before = keras.config.dtype_policy()
     strategy = nullcontext()
@@ -269,9 +278,9 @@ def _device():
             strategy = tensorflow.distribute.MirroredStrategy().scope()
         else:
             keras.distribution.set_distribution(keras.distribution.DataParallel(devices=gpus))
-    if gpus:
+    if precision == 'bfloat16' or (gpus and precision == 'auto'):
         keras.config.set_dtype_policy('mixed_bfloat16')
-        log.info('training on %s, in mixed precision', ', '.join(gpus))
+    log.info('training on %s, %s', ', '.join(gpus) or 'the CPU', keras.config.dtype_policy().name)
     try:
         with strategy:
             yield

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Training: what follows from the seed, going on after an interruption, calibration, the command."""
 
+import dataclasses
 import json
 
 import keras
@@ -89,6 +90,22 @@ def test_training_lowers_the_loss_and_writes_a_model(trained, maps):
     np.testing.assert_allclose(read.estimate(light).scalars['age'].value,
                                estimator.estimate(light).scalars['age'].value, rtol=0.02)
     Domain.from_dict(read.about['domain'])
+
+
+def test_half_precision_learns_as_much_and_leaves_single_precision(trained, maps, tmp_path):
+    before = keras.config.dtype_policy().name
+    settings = dataclasses.replace(SMALL, precision='bfloat16')
+    half = train(maps, tmp_path / 'half', settings=settings, progress=False)
+    assert keras.config.dtype_policy().name == before == 'float32'
+    (history,), (single,) = half.about['history'], trained[1].about['history']
+    assert history['loss'] != single['loss']
+    assert history['val_loss'][-1] == pytest.approx(single['val_loss'][-1], rel=0.1)
+    read = Estimator.load(tmp_path / 'half')
+    assert {layer.compute_dtype for layer in read.networks[0].layers} == {'float32'}
+    light = maps.split('validation').light(slice(0, 4))
+    np.testing.assert_allclose(read.estimate(light).scalars['age'].value,
+                               half.estimate(light).scalars['age'].value, rtol=0.02)
+    assert 'precision bfloat16' in (tmp_path / 'half' / 'CARD.rst').read_text()
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(trained, maps, tmp_path, monkeypatch):
@@ -185,6 +202,7 @@ def test_too_few_maps_for_a_batch(maps, tmp_path):
     ({'members': 1.5}, 'members must be a whole number above 0, received 1.5'),
     ({'learning_rate': 0.0}, 'learning_rate must be between 0 and 1, received 0.0'),
     ({'beta': 2.0}, 'beta must be between 0 and 1, received 2.0'),
+    ({'precision': 'float16'}, "precision must be one of auto, float32, bfloat16, received 'float16'"),
 ])
 def test_settings_are_checked(values, message):
     with pytest.raises(ValueError, match=message):
