@@ -22,6 +22,7 @@ from astropy.table import QTable
 from numba import config, get_num_threads, set_num_threads
 
 from pidoc.cluster_model import ClusterModel
+from pidoc.files import replacing
 from pidoc.simulation import kernels
 from pidoc.simulation.initial import initial_conditions
 from pidoc.simulation.kernels import Shells, Stars
@@ -49,10 +50,13 @@ ESCAPE_CRITERIA = ('delayed', 'energy', 'apocentre')
 #: Why a star left, as recorded in the table of escapers.
 ESCAPE_REASONS = ('kick', 'ejection', 'tide')
 _CHECKPOINT_FORMAT = 1
+#: Raised whenever the same model, seed and numerics end with other numbers than before, for whatever reason:
+#: a checkpoint is of one physics, and is not gone on with by another. A test watches the sources.
+PHYSICS = 1
 
 
 class CheckpointError(ValueError):
-    """A file is no checkpoint of this program, or one of another run."""
+    """A file is no checkpoint of this program, or one of another run or of another version of the physics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -600,26 +604,19 @@ class Simulation:
         path : path-like
             A NumPy ``.npz`` file, replaced in one move if it exists.
         """
-        meta = {'format': _CHECKPOINT_FORMAT, 'model': self.model.to_header().tostring(),
+        meta = {'format': _CHECKPOINT_FORMAT, 'physics': PHYSICS, 'model': self.model.to_header().tostring(),
                 'numerics': dataclasses.asdict(self.numerics), 'age': self.age.hex(),
                 'steps': self.steps}
         arrays = {f'shells_{name}': column for name, column in self._shells._asdict().items()}
         arrays |= {f'stars_{name}': column for name, column in self._stars._asdict().items()}
-        temporary = f'{os.fspath(path)}.{os.getpid()}.tmp'
-        try:
-            with open(temporary, 'wb') as stream:
-                np.savez(stream, meta=np.array(json.dumps(meta)), mass=self.mass, kind=self.kind,
-                         above_since=self._above_since,
-                         initial_mass=self.initial_mass, counter=self._work.counter,
-                         tally=self._work.tally, ledger=self.ledger.to_array(),
-                         units=np.array([self.units.mass, self.units.length]),
-                         escapers=np.array(self._escapers, dtype=float).reshape(-1, 6), **arrays)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        finally:
-            if os.path.exists(temporary):
-                os.remove(temporary)
+        with replacing(path) as temporary, open(temporary, 'wb') as stream:
+            np.savez(stream, meta=np.array(json.dumps(meta)), mass=self.mass, kind=self.kind,
+                     above_since=self._above_since, initial_mass=self.initial_mass,
+                     counter=self._work.counter, tally=self._work.tally, ledger=self.ledger.to_array(),
+                     units=np.array([self.units.mass, self.units.length]),
+                     escapers=np.array(self._escapers, dtype=float).reshape(-1, 6), **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
 
     @classmethod
     def load(cls, path, *, threads=1):
@@ -628,7 +625,7 @@ class Simulation:
         Raises
         ------
         CheckpointError
-            If the file is no checkpoint, or a damaged one.
+            If the file is no checkpoint, or a damaged one, or of another version of the physics.
         """
         try:
             # opened here, since numpy leaves a damaged file open
@@ -638,6 +635,12 @@ class Simulation:
             if meta['format'] != _CHECKPOINT_FORMAT:
                 raise CheckpointError(f'{path} must be a checkpoint of format {_CHECKPOINT_FORMAT}, '
                                       f"received format {meta['format']}")
+            # those of the first version do not say so
+            physics = meta.get('physics', 1)
+            if physics != PHYSICS:
+                raise CheckpointError(f'{path} must be a checkpoint of version {PHYSICS} of the physics, the '
+                                      f'one of this pidoc, received version {physics}: the two halves of '
+                                      'the run would not fit')
             model = ClusterModel.from_header(fits.Header.fromstring(meta['model']))
             return cls._restore(model, meta, data, threads)
         except CheckpointError:

@@ -9,7 +9,6 @@ import dataclasses
 import logging
 import math
 import multiprocessing
-import os
 import re
 import signal
 import time
@@ -84,8 +83,8 @@ _COLUMNS = {
 }
 #: What a run folder holds, besides ``snapshots/snapshot_00000.fits`` and so on.
 _FILES = ('model.fits', 'log.fits', 'escapers.fits', 'checkpoint.npz', 'quicklook.png', '.lock')
-#: Temporary files of `write_hdus`, and of `Simulation.save`: a killed run leaves them.
-_LEFTOVER = re.compile(r'\.\d+\.(.+)|(.+)\.\d+\.tmp')
+#: Temporary files of `pidoc.files.replacing`: a killed run leaves them.
+_LEFTOVER = re.compile(r'\.\d+\.(.+)')
 _SNAPSHOT = re.compile(r'snapshot_\d{5,}\.fits')
 _FOLDER_NAME = re.compile(r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*')
 
@@ -102,7 +101,9 @@ def run(model, folder, *, ages, numerics=None, threads=1, progress=True,
     """Simulate a cluster and keep everything in a folder.
 
     Started again after it was stopped, in whatever way, it goes on from its last checkpoint and ends with the
-    same files, to the last bit, as a run that was not stopped. A complete run is left as it is.
+    same files, to the last bit, as a run that was not stopped. A complete run is left as it is. A checkpoint
+    that is damaged, or of another version of the physics, is not gone on with: a warning is logged, and the
+    run starts from the beginning.
 
     Parameters
     ----------
@@ -565,8 +566,7 @@ def _remove_leftovers(folder):
     """Remove temporary files of a killed run."""
     for path in [*_listed(folder), *_listed(folder / 'snapshots')]:
         match = _LEFTOVER.fullmatch(path.name)
-        name = match and (match[1] or match[2])
-        if name and (name in _FILES or _SNAPSHOT.fullmatch(name)):
+        if match and (match[1] in _FILES or _SNAPSHOT.fullmatch(match[1])):
             path.unlink()
 
 

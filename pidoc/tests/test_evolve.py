@@ -1,15 +1,20 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The time loop: theorems, conservation, restart; the long physics is marked slow."""
 
+import ast
 import dataclasses
+import hashlib
+import json
 import logging
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy import units as u
 
 from pidoc.cluster_model import ClusterModel
-from pidoc.simulation import CheckpointError, kernels, LedgerError, Numerics, simulate, Simulation
+from pidoc.simulation import CheckpointError, evolve, kernels, LedgerError, Numerics, simulate, Simulation
 from pidoc.simulation.evolve import check_ages, NEUTRON_STAR
 from pidoc.simulation.initial import InitialConditions, plummer, virialised
 from pidoc.simulation.stellar import StellarEvolution
@@ -391,6 +396,73 @@ def test_files_that_are_no_checkpoints(tmp_path):
     np.savez(path, meta=np.array('{"format": 99}'))
     with pytest.raises(CheckpointError, match='must be a checkpoint of format 1, received format 99'):
         Simulation.load(path)
+
+
+@pytest.mark.parametrize('written, received', [(None, 1), (7, 7)])
+def test_a_checkpoint_of_another_physics(tmp_path, monkeypatch, written, received):
+    path = tmp_path / 'checkpoint.npz'
+    monkeypatch.setattr(evolve, 'PHYSICS', written)
+    Simulation(small()).save(path)
+    if written is None:
+        # before there were versions
+        with np.load(path) as archive:
+            data = dict(archive)
+        meta = json.loads(str(data['meta']))
+        del meta['physics']
+        np.savez(path, **data | {'meta': np.array(json.dumps(meta))})
+        monkeypatch.setattr(evolve, 'PHYSICS', 1)
+        assert Simulation.load(path).age == 0.0
+    monkeypatch.setattr(evolve, 'PHYSICS', 8)
+    with pytest.raises(CheckpointError, match=f'version 8 of the physics, .* received version {received}:'):
+        Simulation.load(path)
+
+
+def code_of(node):
+    """What a piece of source does, without comments, docstrings and messages; the same in all Pythons."""
+    if isinstance(node, ast.AST):
+        if isinstance(node, (ast.Raise, ast.JoinedStr)):
+            return type(node).__name__
+        fields = [(name, code_of(value)) for name, value in ast.iter_fields(node)
+                  if name not in ('kind', 'type_comment', 'type_params', 'ctx')]
+        return type(node).__name__, [(name, code) for name, code in fields if code not in (None, [])]
+    if isinstance(node, list):
+        # a string that stands alone says something to readers only
+        return [code_of(item) for item in node
+                if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))]
+    return node if node is None else repr(node)
+
+
+def digest_of_physics():
+    digests = {}
+    # not of initial.py: the initial state is in the checkpoint
+    for name in ('kernels', 'evolve', 'stellar', 'tides', 'ledger'):
+        source = Path(evolve.__file__).with_name(f'{name}.py').read_text(encoding='utf-8')
+        code = code_of(ast.parse(source))
+        digests[name] = hashlib.sha256(repr(code).encode()).hexdigest()[:12]
+    table = resources.files('pidoc') / 'data' / 'stellar_tracks.fits'
+    return digests | {'stellar_tracks.fits': hashlib.sha256(table.read_bytes()).hexdigest()[:12]}
+
+
+def test_the_version_of_the_physics_follows_the_sources():
+    """If this fails: does the same seed still end with the same numbers? If not, raise `evolve.PHYSICS`.
+
+    Then, in both cases, store the new digests here.
+    """
+    assert (evolve.PHYSICS, digest_of_physics()) == (1, {
+        'kernels': '6110bd2fa420',
+        'evolve': '49b8c6990087',
+        'stellar': '0ec7856cb910',
+        'tides': '06b528fea8d8',
+        'ledger': '138b106d0857',
+        'stellar_tracks.fits': 'b680b1809cf4'})
+
+
+def test_code_without_what_is_said_about_it():
+    one, same, other = (code_of(ast.parse(text)) for text in (
+        'def f(a):\n    """Says."""\n    # why\n    return a * 2.0',
+        'def f(a):\n    return (a\n        * 2.0)',
+        'def f(a):\n    return a * 2.5'))
+    assert one == same != other
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):

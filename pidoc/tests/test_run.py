@@ -307,7 +307,7 @@ def test_killed(whole, tmp_path):
 
 
 def test_leftovers_of_a_killed_run_go_and_other_files_stay(copy, whole):
-    for name in ('.123.log.fits', 'checkpoint.npz.77.tmp', 'snapshots/.5.snapshot_00001.fits'):
+    for name in ('.123.log.fits', '.77.checkpoint.npz', 'snapshots/.5.snapshot_00001.fits'):
         (copy / name).write_text('half')
     for name in ('notes.txt', '.12.notes.txt', 'snapshots/notes.txt'):
         (copy / name).write_text('mine')
@@ -373,6 +373,14 @@ def test_damage_to_a_stopped_run(stopped, whole, caplog, name, damage, message):
 
 def caplog_matches(caplog, message):
     assert re.search(message, ' '.join(caplog.messages))
+
+
+def test_a_checkpoint_of_another_physics(stopped, whole, caplog, monkeypatch):
+    monkeypatch.setattr(evolve, 'PHYSICS', 99)
+    start(stopped)
+    caplog_matches(caplog, 'version 99 of the physics, .* received version 1: .*the run starts again')
+    # from the beginning: nothing else differs here
+    assert contents(stopped) == contents(whole)
 
 
 def test_a_checkpoint_of_another_run(stopped, whole, caplog):
