@@ -78,8 +78,11 @@ def prepare(image, *, hdu=None, unit=None, zero_point=None, exposure=None, band=
         Which HDU of a file; by default the only image that is no mask or weight.
     unit : str or `~astropy.units.Unit`, optional
         Of the pixels, instead of BUNIT; see `pidoc.image_units.pixel_unit`.
-    zero_point, exposure, band, colour, extinction
+    zero_point, exposure, band, colour
         See `pidoc.image_units.calibrate`.
+    extinction : `~astropy.units.Quantity` or 'catalogue', optional
+        A_V, by which the light is made brighter; by default nothing is done. 'catalogue', where ``center`` is
+        a name: 3.1 E(B-V) of Harris (2010), `pidoc.catalogs.EXTINCTION_RATIO`.
     pixel_scale : `~astropy.units.Quantity`, optional
         Side of a pixel, of an image without world coordinates.
     center : `~astropy.coordinates.SkyCoord`, str, tuple of float or callable, optional
@@ -136,17 +139,18 @@ def prepare(image, *, hdu=None, unit=None, zero_point=None, exposure=None, band=
         background = {name: _background_of(its) for name, its in background.items()}
     else:
         background = _background_of(background)
+    extinction, dust = _extinction(extinction, center)
     options = {
         'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
         'mask': mask, 'weight': weight, 'zero_point': zero_point, 'exposure': exposure, 'colour': colour,
-        'extinction': extinction}
+        'extinction': extinction, 'freed': bool(dust)}
     if isinstance(image, Mapping):
         plane, meta, flags = _two_bands(image, grid, center, low, band, options)
     else:
         options.update(band=band, target='V')
         layer = _measured(image, grid, center, options)
         plane, meta, flags = layer.put(grid, low), layer.meta, layer.flags
-    return _product(plane, meta, flags, high, min_coverage)
+    return _product(plane, meta | dust, flags, high, min_coverage)
 
 
 # -- options --------------------------------------------------------------------------------------
@@ -168,6 +172,24 @@ def _angle(value, name):
     return value
 
 
+def _extinction(told, center):
+    """A_V, and cards about where it is from if that is the catalogue."""
+    if not isinstance(told, str):
+        return told, {}
+    if told != 'catalogue':
+        raise ValueError(f"extinction must be a magnitude or 'catalogue', received {told!r}")
+    if not isinstance(center, str):
+        raise ValueError("extinction='catalogue' needs center to be the name of a cluster, received "
+                         f'{center!r}')
+    from pidoc.catalogs import cluster, EXTINCTION_RATIO
+
+    row = cluster(center)
+    if getattr(row['reddening'], 'mask', False):
+        raise ValueError(f'the reddening of {row["name"]} is in no catalogue here: give extinction')
+    red = float(row['reddening'].value)
+    return EXTINCTION_RATIO * red * u.mag, {'EBV': red, 'EBVFROM': 'Harris 1996 (2010 edition)'}
+
+
 # -- measuring ------------------------------------------------------------------------------------
 
 
@@ -177,6 +199,9 @@ def _measured(image, grid, center, options):
             for name in ('zero_point', 'exposure', 'band', 'colour', 'extinction', 'target')}
     with opened(image, hdu=options['hdu'], unit=options['unit'], mask=options['mask'],
                 weight=options['weight']) as source:
+        if options['freed'] and source.header.get('EXTCORR'):
+            raise ValueError(f'{source} is freed from extinction already, EXTCORR in its header: leave '
+                             'extinction out')
         calibration = calibrate(source.header, unit=source.unit, **told)
         found = _Found(source, calibration, options['pixel_scale'])
         found.place(center, grid)

@@ -76,9 +76,12 @@ def _parser():
                             'stars)')
     for name, unit, text in (
             ('zero-point', 'mag', 'magnitude of one count (per second) [mag]'),
-            ('exposure', 's', 'exposure time [s]'), ('extinction', 'mag', 'to be corrected for, in V [mag]'),
+            ('exposure', 's', 'exposure time [s]'),
             ('pixel-scale', 'arcsec', 'side of a pixel, of images without world coordinates [arcsec]')):
         known.add_argument(f'--{name}', metavar='VALUE', type=quantity(unit), help=text)
+    known.add_argument('--extinction', metavar='VALUE', type=_magnitude_or_catalogue,
+                       help='to be corrected for, in V [mag]; "catalogue": 3.1 E(B-V) of Harris 2010, where '
+                            '--center is a name (default: none)')
     known.add_argument('--band', metavar='NAME', help='of the image (default: from the header)')
     known.add_argument('--unit', metavar='UNIT', help='of the pixels, instead of BUNIT')
     known.add_argument('--hdu', metavar='HDU', type=_hdu, help='number or name of the HDU with the image')
@@ -101,6 +104,10 @@ def _parser():
 
 def _hdu(text):
     return int(text) if text.isdigit() else text
+
+
+def _magnitude_or_catalogue(text):
+    return text if text == 'catalogue' else quantity('mag')(text)
 
 
 def _center(text):

@@ -1,6 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Images made into maps: painted clusters whose map is known by formula, mocks, and real files."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -9,6 +12,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, VarianceUncertainty
 from astropy.wcs import WCS
 
+import pidoc
 from pidoc.image import FLAGS, prepare, SEEING_RANGE
 from pidoc.mock import APPARENT_FLUX, observe
 from pidoc.photometry import apparent_flux
@@ -852,8 +856,6 @@ def test_broken_world_coordinates(small, cards, rule):
 
 def test_every_flag_is_met():
     """In this file, in a comparison."""
-    from pathlib import Path
-
     text = Path(__file__).read_text(encoding='utf-8')
     assert [flag for flag in FLAGS if f"'{flag}'" not in text] == []
 
@@ -980,3 +982,138 @@ def test_header_of_a_real_stack(small):
     around = slice(15, 75)
     must = apparent_flux((light.meta['IMGZP'] - 0.3) * u.mag).value * counts[around, around].sum()
     assert light.data.sum() == pytest.approx(must, rel=0.05)
+
+
+# -- the table of the documentation ---------------------------------------------------------------
+
+
+def refused_rows():
+    """Input and message of each row of the table in docs/images.rst; nothing where it is not installed."""
+    page = Path(pidoc.__file__).resolve().parents[1] / 'docs' / 'images.rst'
+    if not page.exists():
+        return []
+    text = page.read_text(encoding='utf-8').split('What is refused')[1]
+    rows = re.findall(r'^   \* - (.*?)\n     - (.*?)(?=\n   \* -|\n\n|\Z)', text, re.DOTALL | re.MULTILINE)
+    return [tuple(' '.join(cell.split()) for cell in row) for row in rows][1:]
+
+
+def _header(**cards):
+    """Of an image of 90 x 90 pixels of 0.4 arcsec."""
+    return fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': CENTRE.ra.deg,
+                        'CRVAL2': CENTRE.dec.deg, 'CRPIX1': 45.5, 'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600,
+                        'CD2_2': 0.4 / 3600} | cards)
+
+
+def _hdu(**cards):
+    return fits.PrimaryHDU(np.ones((90, 90)), _header(**cards))
+
+
+def _bytes(tmp_path, content):
+    path = tmp_path / 'a.fits'
+    path.write_bytes(content)
+    return path
+
+
+def _cut_short(tmp_path):
+    path = tmp_path / 'a.fits'
+    _hdu(FILTER='V').writeto(path)
+    path.write_bytes(path.read_bytes()[:20000])
+    return path
+
+
+def _big():
+    # of which nothing is read
+    shape = 20000, 20000
+    return CCDData(np.broadcast_to(np.float32(1), shape), unit='adu', wcs=tan_wcs(shape, 0.4))
+
+
+PLAIN = {name: value for name, value in COUNTS.items() if name not in ('unit', 'zero_point', 'band')}
+DECAM = 'images/decam_pal13/c4d_170916_045042_ooi_r_ls9.N15.fits'
+REFUSED = {
+    "SkyView's image of M 13, as it comes": lambda s, t: prepare(shared('images/m13.fits')),
+    'the same with a zero point': lambda s, t: prepare(shared('images/m13.fits'), zero_point=22 * u.mag),
+    'a zero point of -20 instead of 27': lambda s, t: prepare(s, **(COUNTS | {'zero_point': -20 * u.mag})),
+    'an image in r': lambda s, t: prepare(_hdu(FILTER='r', PHOTZP=25.0), **PLAIN),
+    "``band='V'`` for it": lambda s, t: prepare(_hdu(FILTER='r', PHOTZP=25.0), **PLAIN, band='V'),
+    'a DECam image of 101 s (MAGZERO = 30.12) with the zero point of one second': lambda s, t: prepare(
+        shared(DECAM), **TestPal13.how, zero_point=25.241 * u.mag),
+    'a header with two zero points that differ': lambda s, t: prepare(
+        _hdu(FILTER='V', PHOTZP=25.0, MAGZP=25.3), **PLAIN),
+    'a Pan-STARRS1 header without EXPTIME': lambda s, t: prepare(
+        _hdu(FILTER='V', **{'HIERARCH FPA.ZP': 25.0}), **PLAIN),
+    'PHOTFLAM alone': lambda s, t: prepare(_hdu(FILTER='V', PHOTFLAM=1e-19), **PLAIN),
+    'PHOTFLAM without BUNIT': lambda s, t: prepare(
+        _hdu(FILTER='V', PHOTFLAM=1e-19, PHOTPLAM=5000.0, EXPTIME=9.0), **PLAIN),
+    'a zero point for an image in Jy': lambda s, t: prepare(s.data * u.Jy, zero_point=25 * u.mag, band='V'),
+    "BUNIT = 'Jy/beam', 'K', 'mag'": lambda s, t: prepare(_hdu(FILTER='V', BUNIT='Jy/beam'), **PLAIN),
+    'an image of hips2fits (M 61)': lambda s, t: prepare(shared('ps1/panstarrs-g-m61.fits')),
+    'BSOFTEN without BOFFSET': lambda s, t: prepare(_hdu(FILTER='V', PHOTZP=25.0, BSOFTEN=1.0), **PLAIN),
+    'an array, or a file without coordinates': lambda s, t: prepare(s.data, **COUNTS),
+    'another pixel scale than that of the coordinates': lambda s, t: prepare(
+        s, **COUNTS, pixel_scale=0.3 * u.arcsec),
+    'coordinates with a singular matrix': lambda s, t: prepare(
+        _hdu(CD1_2=0.4 / 3600, CD2_1=-0.4 / 3600), **(COUNTS | {'unit': None})),
+    'coordinates of an unknown projection': lambda s, t: prepare(
+        _hdu(CTYPE1='RA---XXX', CTYPE2='DEC--XXX'), **(COUNTS | {'unit': None})),
+    'a position that is not on the image': lambda s, t: prepare(
+        image(0.25, 70.0), **(COUNTS | {'center': SkyCoord(227.0, 28.5, unit='deg')})),
+    'a position for an image without coordinates': lambda s, t: prepare(
+        s.data, **COUNTS, pixel_scale=0.4 * u.arcsec),
+    "'NGC 99999'": lambda s, t: prepare(s, **(COUNTS | {'center': 'NGC 99999'})),
+    '20000 x 20000 pixels without ``center``': lambda s, t: prepare(_big(), **(COUNTS | {'center': None})),
+    'the same value in all pixels': lambda s, t: prepare(_hdu(), **(COUNTS | {'center': None, 'unit': None})),
+    'NaN everywhere': lambda s, t: prepare(
+        CCDData(np.full((90, 90), np.nan), unit='adu', wcs=s.wcs), **COUNTS),
+    'a CCD of 26 arcsec': lambda s, t: prepare(
+        shared(DECAM), **(TestPal13.how | {'field_of_view': 40 * u.arcsec})),
+    "'annulus' for an image that ends at the field": lambda s, t: prepare(
+        image(0.25, 40.0), **FULL, background='annulus'),
+    'a level of the background in another unit': lambda s, t: prepare(s, **COUNTS, background=5 * u.Jy),
+    'a map that is smoothed already, to be left sharp': lambda s, t: prepare(
+        prepare(s, **COUNTS), smoothing=0, field_of_view=20 * u.arcsec),
+    'g and i': lambda s, t: prepare({'g': s, 'i': s}),
+    'two bands, one of them without light': lambda s, t: prepare(
+        {'g': CCDData(-s.data, unit='adu', wcs=s.wcs), 'r': s}, zero_point=26 * u.mag, center=CENTRE,
+        seeing=1 * u.arcsec, field_of_view=20 * u.arcsec),
+    'a file with several images': lambda s, t: prepare(fits.HDUList(
+        [fits.PrimaryHDU(), *(fits.ImageHDU(s.data, name=name) for name in 'AB')])),
+    'a table': lambda s, t: prepare(shared('images/decam_pal13/survey-ccds-1.fits.gz')),
+    'a cube': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS),
+    'an error page of a server, an empty file': lambda s, t: prepare(_bytes(t, b'<html>sorry</html>')),
+    'a file that is cut short': lambda s, t: prepare(_cut_short(t), **PLAIN),
+    'mask or weight of another shape': lambda s, t: prepare(s, **COUNTS, mask=np.zeros((3, 3))),
+    'negative weights': lambda s, t: prepare(s, **COUNTS, weight=-np.ones((90, 90))),
+    'a ``.wt`` image of Pan-STARRS1 as ``weight``': lambda s, t: prepare(
+        s, **COUNTS, weight=fits.PrimaryHDU(np.ones((90, 90)), fits.Header(
+            {'HIERARCH FPA.FILTER': 'g.00000', 'HIERARCH FPA.TELESCOPE': 'PS1', 'STK_TYPE': 'DEEP_STACK'}))),
+    "``extinction='catalogue'`` without the name of a cluster": lambda s, t: prepare(
+        s, **COUNTS, extinction='catalogue'),
+    "``extinction='harris'``": lambda s, t: prepare(s, **COUNTS, extinction='harris'),
+    "``extinction='catalogue'`` for light that is freed already": lambda s, t: prepare(
+        _hdu(FILTER='V', PHOTZP=25.0, EXTCORR=0.3), center='NGC 5466', extinction='catalogue'),
+}
+
+
+def test_every_row_is_tried():
+    rows = refused_rows()
+    if not rows:
+        pytest.skip('the documentation is not here')
+    assert sorted(row[0] for row in rows) == sorted(REFUSED)
+
+
+@pytest.mark.parametrize(('what', 'message'), refused_rows())
+def test_refused_as_the_table_says(what, message, small, tmp_path):
+    said = re.escape(message.replace('``', '')).replace(r'\.\.\.', '.*')
+    with pytest.raises((ValueError, TypeError, OSError)) as error:
+        REFUSED[what](small[0], tmp_path)
+    assert re.match(said, ' '.join(str(error.value).split())), str(error.value)
+
+
+def test_extinction_of_a_cluster_without_one(small):
+    """Baumgardt & Hilker have some that Harris has not."""
+    from pidoc.catalogs import clusters
+
+    table = clusters()
+    name = str(table['name'][np.flatnonzero(table['reddening'].mask)[0]])
+    with pytest.raises(ValueError, match='the reddening of .* is in no catalogue here: give extinction'):
+        prepare(small[0], **(COUNTS | {'center': name}), extinction='catalogue')

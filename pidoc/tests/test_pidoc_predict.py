@@ -200,6 +200,30 @@ def test_what_goes_to_the_preparation(monkeypatch):
                     'background': 'annulus'}
 
 
+def test_extinction_of_the_catalogue(tmp_path):
+    """A round cluster somewhere on the sky; the light comes out brighter by 3.1 E(B-V) of Pal 11."""
+    pytest.importorskip('reproject')
+    y, x = np.mgrid[:200, :200] - 99.5
+    header = fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 296.31, 'CRVAL2': -8.007222,
+                          'CRPIX1': 100.5, 'CRPIX2': 100.5, 'CDELT1': -0.25 / 3600, 'CDELT2': 0.25 / 3600,
+                          'FILTER': 'V', 'BUNIT': 'adu', 'PHOTZP': 26.0})
+    fits.PrimaryHDU(100 / (1 + (x**2 + y**2) / 30**2), header).writeto('image.fits')
+    told = ['image.fits', '--center', 'Pal 11', '--seeing', '1.2', '--quiet']
+    assert main([*told, '-o', 'plain.fits']) == 0
+    assert main([*told, '-o', 'freed.fits', '--extinction', 'catalogue']) == 0
+    plain, freed = (Prediction.read(name).light for name in ('plain.fits', 'freed.fits'))
+    assert freed.data.sum() / plain.data.sum() == pytest.approx(10 ** (0.4 * 3.1 * 0.35), rel=1e-5)
+    assert freed.meta['EBV'] == 0.35 and freed.meta['EBVFROM'] == 'Harris 1996 (2010 edition)'
+    assert freed.meta['EXTCORR'] == pytest.approx(3.1 * 0.35) and 'EBV' not in plain.meta
+
+
+@pytest.mark.parametrize('args', [['--extinction', 'dust'], ['--extinction', '1 kpc']])
+def test_extinction_is_a_number_or_the_catalogue(args, capsys):
+    with pytest.raises(SystemExit):
+        main(['x.fits', *args])
+    assert 'must be a number [mag], received' in capsys.readouterr().err
+
+
 def test_centres():
     for text in ('250.42 36.46', '250.42, 36.46', '16h41m40.8s +36d27m36s'):
         there = _center(text)
