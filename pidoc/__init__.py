@@ -46,7 +46,8 @@ The modules, each of which imports only from those above it:
 ``simulation.kernels``  potential, relaxation, orbit sampling: arrays in, arrays out
 ``simulation.ledger``   the energy ledger
 ``simulation.evolve``   the time loop
-``simulation.run``      folders, checkpoints, many models
+``simulation.run``      one run in a folder: snapshots, log, checkpoints
+``simulation.many``     many of them at a time
 ``synthetic_sky``       files of Pan-STARRS1 of a sky that never was
 ``recipe``              `Recipe`: what a training set is made of
 ``training_set``        `TrainingSet`: many mock observations on disk

@@ -243,7 +243,7 @@ def _simulate_one(models, ages, options):
 
 
 def _simulate_many(models, ages, options):
-    from pidoc.simulation.run import run_many
+    from pidoc.simulation.many import run_many
 
     if options.threads != 1:
         raise ValueError('--threads is for one model; of many, --jobs run at the same time')

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Runs on disk: a folder of snapshots and a log for each model; one model, or many at a time.
+"""A run on disk: a folder with the snapshots and the log of one model. For many, see `pidoc.simulation.many`.
 
 A run that was stopped at any moment goes on when it is started again, and ends with the very same
 files: they hold nothing but what follows from the model, the numerics and the ages.
@@ -7,16 +7,11 @@ files: they hold nothing but what follows from the model, the numerics and the a
 
 import dataclasses
 import logging
-import math
-import multiprocessing
 import re
-import signal
 import time
 import warnings
-from collections import deque
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import connection
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -30,15 +25,14 @@ from tqdm import tqdm
 from pidoc import __version__
 from pidoc.cluster_model import ClusterModel
 from pidoc.files import locked, replacing
-from pidoc.model_table import read_models
-from pidoc.processes import end_with_parent, one_line, scheduler_client
+from pidoc.processes import one_line
 from pidoc.simulation import kernels
 from pidoc.simulation.evolve import check_ages, CheckpointError, ESCAPE_REASONS, Numerics, Simulation
 from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
 from pidoc.snapshot import write_hdus
 from pidoc.units import to_value
 
-__all__ = ['RunFolderError', 'read_log', 'run', 'run_many']
+__all__ = ['RunFolderError', 'read_log', 'run']
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +80,6 @@ _FILES = ('model.fits', 'log.fits', 'escapers.fits', 'checkpoint.npz', 'quickloo
 #: Temporary files of `pidoc.files.replacing`: a killed run leaves them.
 _LEFTOVER = re.compile(r'\.\d+\.(.+)')
 _SNAPSHOT = re.compile(r'snapshot_\d{5,}\.fits')
-_FOLDER_NAME = re.compile(r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*')
 
 
 class RunFolderError(ValueError):
@@ -612,212 +605,3 @@ def _compiled():
     """Whether numba has the kernels ready, in memory or on disk."""
     cache = Path(kernels.advance.stats.cache_path)
     return bool(kernels.advance.signatures) or any(cache.glob('kernels.advance-*.nbi'))
-
-
-# -- many models ----------------------------------------------------------------------------------
-
-
-def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, progress=True,
-             checkpoint_interval=30 * u.s, dtype='float32', overwrite=False):
-    """Simulate many clusters, several at a time, each in a folder of its own.
-
-    A model that fails stops no other. Started again, finished runs are left as they are and the others
-    go on, so a run that failed for want of memory or disk is worth another try.
-
-    Parameters
-    ----------
-    models : path-like, `~astropy.table.Table` or iterable of `~pidoc.ClusterModel`
-        As `~pidoc.model_table.read_models` takes them. Their names become those of the folders.
-    folder : path-like
-        Where the folders of the runs go.
-    ages, numerics, checkpoint_interval, dtype, overwrite
-        As for `run`, the same for all.
-    jobs : int, optional
-        How many processes simulate at the same time, each with one thread. The result does not depend on it.
-    scheduler : str, optional
-        Address of a dask scheduler ('tcp://...'), whose workers then do the work instead; they must see
-        the folder under the same path.
-    progress : bool, optional
-        Whether to show a progress bar (of all snapshots of all models), if there is a terminal.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row a model, in the order of ``models``: name, ``state`` ('complete', 'dissolved' or 'failed'),
-        the last snapshot's age, number of stars, mass, half-mass radius and M/L in V, and for failures
-        the error. It is also written to ``summary.ecsv``.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not acceptable; names must be different and fit for folders.
-    ImportError
-        If a scheduler is given and dask is not installed.
-
-    Notes
-    -----
-    Processes are started with the 'spawn' method, so a script that calls this must do so under
-    ``if __name__ == '__main__':``. There is one process a model: one that is killed takes no other with it.
-    """
-    models = read_models(models)
-    _check_names([model.name for model in models])
-    ages_myr = check_ages(ages)
-    if int(jobs) != jobs or jobs < 1:
-        raise ValueError(f'jobs must be a whole number above 0, received {jobs!r}')
-    folder = Path(folder).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    options = {'ages': ages_myr * u.Myr, 'numerics': numerics, 'dtype': _check_dtype(dtype),
-               'checkpoint_interval': checkpoint_interval, 'overwrite': overwrite}
-    # the largest first: none of them is then left over for the end
-    tasks = [(model, folder / model.name, options)
-             for model in sorted(models, key=lambda model: -model.n_stars)]
-    with _ManyBar(folder, models, ages_myr.size, progress) as bar:
-        errors = (_run_locally(tasks, int(jobs), bar) if scheduler is None
-                  else _run_with_dask(tasks, scheduler, bar))
-    summary = _summary(models, folder, errors)
-    with replacing(folder / 'summary.ecsv') as temporary:
-        summary.write(temporary, format='ascii.ecsv', overwrite=True)
-    return summary
-
-
-def _check_names(names):
-    if not names:
-        raise ValueError('there must be at least one model, received none')
-    for name in names:
-        if not _FOLDER_NAME.fullmatch(name):
-            raise ValueError('each of many models needs a name of letters, digits and . _ + - that can '
-                             f'be a folder, received {name!r}')
-    lower = [name.lower() for name in names]
-    twice = [name for k, name in enumerate(names) if lower.index(name.lower()) < k]
-    if twice:
-        raise ValueError(f'names of models must be different, received {twice[0]!r} twice')
-
-
-def _run_task(model, folder, options):
-    run(model, folder, threads=1, progress=False, **options)
-
-
-def _in_child(sender, *task):
-    """Main function of a process that runs one model; it sends an error message, or nothing."""
-    # the terminal's Ctrl-C reaches everybody: the parent decides
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
-    try:
-        _run_task(*task)
-    except Exception as error:  # whatever it is, it belongs into the summary
-        log.debug('failed', exc_info=True)
-        sender.send(one_line(error))
-
-
-def _run_locally(tasks, jobs, bar):
-    """Names of the models that failed, and why."""
-    context = multiprocessing.get_context('spawn')
-    waiting, running, errors = deque(tasks), {}, {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                task = waiting.popleft()
-                receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_in_child, args=(sender, *task))
-                process.start()
-                sender.close()
-                running[process] = task[0].name, receiver
-            ended = connection.wait([process.sentinel for process in running], timeout=0.5)
-            for process in [process for process in running if process.sentinel in ended]:
-                name, receiver = running.pop(process)
-                process.join()
-                message = _message(receiver, process.exitcode)
-                if message:
-                    errors[name] = message
-                process.close()
-            bar.show()
-    finally:
-        for process in running:
-            process.terminate()
-            process.join()
-    return errors
-
-
-def _message(receiver, exitcode):
-    """What a process had to say, or that it died without a word; None if all went well."""
-    with receiver:
-        try:
-            return receiver.recv()
-        except EOFError:
-            pass
-    if exitcode == 0:
-        return None
-    return f'the process was killed by signal {-exitcode}' if exitcode < 0 else \
-        f'the process ended with code {exitcode}'
-
-
-def _run_with_dask(tasks, scheduler, bar):
-    """Names of the models that failed, and why."""
-    errors = {}
-    with scheduler_client(scheduler) as client:
-        futures = {client.submit(_run_task, *task, pure=False): task[0].name for task in tasks}
-        while futures:
-            for future in [future for future in futures if future.done()]:
-                name = futures.pop(future)
-                if future.status == 'error':
-                    errors[name] = one_line(future.exception())
-                elif future.status != 'finished':
-                    errors[name] = f'the dask scheduler says: {future.status}'
-            bar.show()
-            time.sleep(0.2 if futures else 0.0)
-    return errors
-
-
-def _summary(models, folder, errors):
-    """One row a model, from the logs."""
-    rows = []
-    for model in models:
-        row = {'name': model.name, 'state': 'failed', 'age': math.nan, 'n_stars': 0,
-               'total_mass': math.nan, 'half_mass_radius': math.nan, 'mass_to_light': math.nan,
-               'error': errors.get(model.name, '')}
-        # of a model that failed nothing is certain, not even whose folder it is
-        if not row['error']:
-            _fill(row, folder / model.name)
-        rows.append(row)
-    summary = QTable(rows=rows)
-    for name in ('age', 'total_mass', 'half_mass_radius', 'mass_to_light'):
-        summary[name] = summary[name] * _COLUMNS[name][0]
-    return summary
-
-
-def _fill(row, folder):
-    """The last row of the log of a run that did not fail."""
-    try:
-        table = read_log(folder)
-    except (FileNotFoundError, RunFolderError) as error:
-        row['error'] = f'the run ended, but its log cannot be read from here: {error}'
-        return
-    row['state'] = table.meta['STATE']
-    if len(table):
-        for name in ('age', 'n_stars', 'total_mass', 'half_mass_radius', 'mass_to_light'):
-            row[name] = getattr(table[name][-1], 'value', table[name][-1])
-
-
-class _ManyBar:
-    """Progress of many runs, in snapshots found on disk: whoever makes them, wherever."""
-
-    def __init__(self, folder, models, n_ages, progress):
-        self._open = {model.name: folder / model.name for model in models}
-        self._n_ages = n_ages
-        self._counts = dict.fromkeys(self._open, 0)
-        self._bar = tqdm(total=n_ages * len(models), unit=' snapshots', disable=None if progress else True,
-                         desc=f'{len(models)} models')
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._bar.close()
-
-    def show(self):
-        if self._bar.disable:
-            return
-        for name, folder in list(self._open.items()):
-            self._counts[name] = len(_listed(folder / 'snapshots'))
-        self._bar.n = min(sum(self._counts.values()), self._bar.total)
-        self._bar.refresh()

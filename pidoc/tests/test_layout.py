@@ -57,6 +57,7 @@ ORDER = (
     'simulation.ledger',
     'simulation.evolve',
     'simulation.run',
+    'simulation.many',
     'simulation',
     'synthetic_sky',
     'recipe',
