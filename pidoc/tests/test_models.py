@@ -17,7 +17,7 @@ from pidoc.scripts.pidoc_predict import EXAMPLE
 # [kpc]; first from the image only, then with the true distance of 20 kpc
 STORED = {
     'default': ((5497.24, 1.26020, 10.2530, 25.5498), (4133.50, 1.58192, 11.5844, 20.0)),
-    'paper-range': ((4018.75, 1.27271, 10.0002, 24.7007), (3238.46, 1.56394, 11.7722, 20.0)),
+    'paper-range': ((3081.42, 1.59743, 11.6469, 20.0736), (3091.39, 1.59785, 11.5841, 20.0)),
 }
 
 
