@@ -12,7 +12,6 @@ import numpy as np
 from pidoc import __version__, Snapshot
 from pidoc.files import replacing
 from pidoc.scripts.command import BAD, HelpFormatter, Parser, run_command
-from pidoc.scripts.pidoc_predict import _load
 
 __all__ = ['main']
 
@@ -163,6 +162,7 @@ def _check(options):
 
 def _clusters(options):
     """The clusters of the paper's Table 3; nothing is written if none of them can be had."""
+    from pidoc.mapper import MassMapper
     from pidoc.real_clusters import compare
 
     page = options.output / 'report.rst'
@@ -180,8 +180,8 @@ def _clusters(options):
     if not images:
         raise OSError(f'none of the {len(missing)} clusters is in the cache, and the survey does not answer: '
                       'nothing was written (--stand-ins runs on synthetic images)')
-    options.model = options.model or Path('default')
-    report = compare(_load(options), images, distance_error=options.distance_error, training=training,
+    mapper = MassMapper.from_pretrained(str(options.model or 'default'))
+    report = compare(mapper, images, distance_error=options.distance_error, training=training,
                      missing=missing)
     options.output.mkdir(parents=True, exist_ok=True)
     figures = [] if options.no_figures else _cluster_figures(report, options)

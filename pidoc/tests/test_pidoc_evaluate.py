@@ -156,6 +156,119 @@ def test_impossible_arguments(arguments, text, capsys):
     assert text in capsys.readouterr().err
 
 
+# -- the paper's clusters -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def formulae(monkeypatch, tmp_path):
+    """A mapper of formulae in place of networks; empty caches."""
+    from astropy.config import set_temp_cache
+
+    from pidoc import mapper
+    from pidoc.tests import stand_in
+
+    monkeypatch.setattr(mapper.MassMapper, 'from_pretrained',
+                        lambda name: mapper.MassMapper(stand_in.StandIn(), name=f'formulae of {name}'))
+    (tmp_path / 'cache').mkdir()
+    with set_temp_cache(tmp_path / 'cache'):
+        yield tmp_path
+
+
+def test_no_cache_and_no_network(formulae, capsys, caplog):
+    out = formulae / 'out'
+    assert main(['--clusters', '-o', str(out), '--offline']) == 2
+    errors = capsys.readouterr().err
+    assert ('none of the 17 clusters is in the cache, and the survey does not answer: nothing was written '
+            '(--stand-ins runs on synthetic images)') in errors
+    assert len([record for record in caplog.records if 'not in the cache' in record.getMessage()]) == 17
+    assert not out.exists()
+
+
+def test_nobody_answers(formulae, capsys, monkeypatch):
+    """The first cluster is waited for, the others are not."""
+    from pidoc import retrieval
+
+    waits = []
+    monkeypatch.setattr(retrieval.time, 'sleep', waits.append)
+
+    def no_mast(position, *, bands=None):
+        raise retrieval.ServiceError('MAST does not answer')
+
+    monkeypatch.setattr(retrieval, 'mast_listing', no_mast)
+    assert main(['--clusters', '-o', str(formulae / 'out'), '--server', 'http://127.0.0.1:9']) == 2
+    assert 'nothing was written' in capsys.readouterr().err
+    assert waits == [2.0, 4.0, 8.0, 16.0] and not (formulae / 'out').exists()
+
+
+@pytest.mark.slow
+def test_from_the_cache(formulae, capsys, caplog):
+    """One cluster is in the cache, by a server of our own; the report tells of the others."""
+    pytest.importorskip('reproject')
+    from pidoc.retrieval import Archive, fetch
+    from pidoc.tests import ps1_sky as sky
+
+    server = sky.Server(sky.Survey(formulae))
+    try:
+        fetch('NGC 5466', archive=Archive(server=server.address, retries=0))
+        asked = len(server.requests)
+        assert main(['--clusters', '-o', str(formulae / 'out'), '--server', server.address, '--offline']) == 2
+        assert len(server.requests) == asked
+    finally:
+        server.close()
+    output = capsys.readouterr().out
+    assert output.startswith("The paper's clusters, model formulae of default\n")
+    table = QTable.read(formulae / 'out' / 'clusters.ecsv')
+    assert list(table['name']) == ['NGC 5466'] and table.meta['synthetic'] is False
+    text = (formulae / 'out' / 'report.rst').read_text()
+    assert '- NGC 5053: ``' in text and 'ynthetic' not in text and 'SYNTHETIC' not in text
+    assert len(list((formulae / 'out').glob('*.png'))) == 5
+
+
+@pytest.mark.slow
+def test_stand_ins(formulae, capsys, monkeypatch, stand_ins):
+    """Two of them, from drawn stars to the report, with a training set."""
+    pytest.importorskip('reproject')
+    from pidoc import catalogs, real_clusters
+
+    few = catalogs.paper_table()[[1, 8]]
+    for module in (catalogs, real_clusters):
+        monkeypatch.setattr(module, 'paper_table', lambda: few.copy())
+    rng = np.random.default_rng(1)
+
+    class Maps:
+        table = QTable({'split': ['train'] * 400, 'age': np.full(400, 12.0) * u.Gyr,
+                        'distance': rng.uniform(8, 30, 400) * u.kpc,
+                        'luminosity': rng.uniform(300, 5000, 400) * u.Lsun})
+
+        def split(self, name):
+            return self
+
+    stand_ins['set'] = Maps()
+    out = formulae / 'out'
+    assert main(['--clusters', 'mine', 's', '--stand-ins', '-o', str(out)]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("SYNTHETIC stand-ins of the paper's clusters, model formulae of mine\n")
+    assert '  1 out of range  flagged: 1 from the image only, 1 with the distance given' in output
+    table = QTable.read(out / 'clusters.ecsv')
+    assert list(table['name']) == ['Pal 11', 'NGC 4147'] and table.meta['synthetic'] is True
+    assert list(table['in_range']) == [True, False]
+    np.testing.assert_allclose(table['luminosity'], table['true_luminosity'], rtol=0.06)
+    assert main(['--clusters', '--stand-ins', '-o', str(out)]) == 2
+    assert 'report.rst exists: say --overwrite' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['m'], 'MODEL and SET must be given, or --clusters'),
+    (['m', 's', '--offline'], '--offline is for --clusters'),
+    (['m', 's', '--stand-ins'], '--stand-ins is for --clusters'),
+    (['--clusters', '--card'], '--card is not for --clusters'),
+    (['--clusters', '--mode', 'both'], '--mode is not for --clusters'),
+    (['--clusters', '--stand-ins', '--offline'], '--stand-ins asks nobody: --offline and --server must be')])
+def test_what_does_not_go_together(arguments, message, capsys, tmp_path):
+    assert main([*arguments, '-o', str(tmp_path / 'out')]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
 def test_help_is_light():
     code = ('import sys\nfrom pidoc.scripts.pidoc_evaluate import main\n'
             'try:\n    main(["--help"])\nexcept SystemExit:\n    pass\n'
