@@ -59,7 +59,7 @@ from astropy import units as u
 from astropy.io import registry
 from astropy.table import QTable, Table
 from astropy.utils.data import get_readable_fileobj
-from astropy.utils.exceptions import AstropyUserWarning
+from astropy.utils.exceptions import AstropyWarning
 
 from pidoc.snapshot import _neighbour_density, Snapshot
 from pidoc.units import HenonUnits, KMS_IN_PC_PER_MYR, to_value
@@ -1116,13 +1116,13 @@ class _Table:
 
 def _read_table(name, table_format, options):
     with warnings.catch_warnings():
-        # several tables in one file, of which astropy takes the first
-        warnings.simplefilter('error', AstropyUserWarning)
+        # several tables in one file, of which astropy takes the first; numbers that are too large
+        warnings.simplefilter('error', AstropyWarning)
         try:
             return Table.read(name, format=table_format, **options)
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, TypeError, KeyError, IndexError, AstropyUserWarning,
+        except (OSError, ValueError, TypeError, KeyError, IndexError, AstropyWarning,
                 registry.IORegistryError) as error:
             raise ValueError(f'{name} cannot be read as a table: {error}') from error
 

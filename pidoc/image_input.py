@@ -24,6 +24,7 @@ from pidoc.image_units import linear_counts
 __all__ = ['Source', 'opened']
 
 _UNCERTAINTIES = {kind.__name__: kind for kind in (StdDevUncertainty, VarianceUncertainty, InverseVariance)}
+_MOST_COLUMNS = 999        # of a table: FITS standard 4.0, section 7.3.1
 _UNREADABLE, _AMBIGUOUS = '(unreadable)', '(ambiguous)'
 # names that they have in files
 _TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UNCERTAINTIES.values()}
@@ -276,7 +277,11 @@ def _of_file(stack, path, hdu, unit):
             warnings.simplefilter('always')
             # opened here, because astropy does not close what it cannot read
             file = stack.enter_context(open(path, 'rb'))
-            hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
+            hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False,
+                                                 disable_image_compression=True))
+            if _has_tiles(hdus):
+                file.seek(0)
+                hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
@@ -286,6 +291,15 @@ def _of_file(stack, path, hdu, unit):
         if 'truncated' in str(warning.message):
             raise ValueError(f'{path.name} is damaged or cut short: {warning.message}')
     return _of_hdus(hdus, path.name, hdu, unit)
+
+
+def _has_tiles(hdus):
+    """Whether an image is compressed in tiles; for these astropy looks at each column that is promised."""
+    for hdu in hdus:
+        number = hdu.header.get('TFIELDS', 0)
+        if not (isinstance(number, int) and 0 <= number <= _MOST_COLUMNS):
+            raise ValueError(f'TFIELDS must be from 0 to {_MOST_COLUMNS}, received {number!r}')
+    return any('ZIMAGE' in hdu.header for hdu in hdus)
 
 
 class _Several(ValueError):

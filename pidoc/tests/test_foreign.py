@@ -1179,3 +1179,9 @@ def test_a_table_that_is_gone(tmp_path):
         Snapshot.read(path, format='table')
     with pytest.raises(FileNotFoundError):
         foreign._read_table(str(path), None, {})
+
+
+def test_numbers_that_are_too_large(tmp_path):
+    (tmp_path / 'stars.csv').write_text('x,y,z,mass\n1,2,3,1\n1e999,2,3,1\n')
+    with pytest.raises(ValueError, match='stars.csv cannot be read as a table: OverflowError .* in column x'):
+        Snapshot.read(tmp_path / 'stars.csv', age=1 * u.Gyr)

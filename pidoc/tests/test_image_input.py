@@ -306,7 +306,8 @@ def test_archives_that_are_none(tmp_path, content):
         pass
 
 
-@pytest.mark.parametrize(('keyword', 'value'), [('ZTILE1', '0'), ('ZNAXIS1', '99999')])
+@pytest.mark.parametrize(('keyword', 'value'), [('ZTILE1', '0'), ('ZNAXIS1', '99999'), ('TFIELDS', '3000000000'),
+                                                ('TFIELDS', '-1')])
 def test_tiles_that_do_not_fit(tmp_path, keyword, value):
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.ones((30, 30)), compression_type='GZIP_1')]).writeto(
         tmp_path / 'a.fits')
