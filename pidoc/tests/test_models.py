@@ -16,7 +16,7 @@ from pidoc.scripts.pidoc_predict import EXAMPLE
 # what each said of the example when it was packaged: mass in the field [Msun], M/L_V, age [Gyr], distance
 # [kpc]; first from the image only, then with the true distance of 20 kpc
 STORED = {
-    'default': ((5497.24, 1.26020, 10.2530, 25.5498), (4133.50, 1.58192, 11.5844, 20.0)),
+    'default': ((3014.98, 1.33249, 9.81169, 20.6355), (3024.62, 1.49318, 10.8272, 20.0)),
     'paper-range': ((3081.42, 1.59743, 11.6469, 20.0736), (3091.39, 1.59785, 11.5841, 20.0)),
 }
 

@@ -176,7 +176,7 @@ def test_default():
         for split, size in piece.splits.items():
             number[split, noisy] = number.get((split, noisy), 0) + size
     assert number == {(split, noisy): size for split, size in
-                      (('train', 10000), ('validation', 2000), ('test', 2000)) for noisy in (False, True)}
+                      (('train', 11000), ('validation', 2000), ('test', 2000)) for noisy in (False, True)}
     assert {name.split('-')[0] for name in recipe.models} == {'train', 'validation', 'test'}
     assert not recipe.shared_stars()
 
