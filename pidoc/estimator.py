@@ -2,6 +2,7 @@
 """What trained networks say of light maps: arrays in, arrays out, with calibrated intervals.
 
 An `Estimator` is one network or a small ensemble with its scaling and calibration: what a model folder holds.
+A `PaperEstimator` is the two networks of the paper, which serve the same purpose.
 """
 
 import hashlib
@@ -14,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from pidoc.files import replacing
-from pidoc.scaling import block_mean, SCALARS, Scaling, soft_exp
+from pidoc.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
 
-__all__ = ['Calibration', 'Estimates', 'Estimator', 'Interval', 'ModelFolderError']
+__all__ = ['Calibration', 'Estimates', 'Estimator', 'Interval', 'ModelFolderError', 'PaperEstimator']
 
 FORMAT = 1
 MODES = ('image', 'distance')
@@ -25,6 +26,8 @@ MODES = ('image', 'distance')
 QUANTITIES = ('log_mass', 'log_total_mass', 'log_mass_to_light', 'age', 'log_distance')
 """Whose intervals are calibrated: ln of the mass per pixel, and the scalars."""
 
+_FAINTEST = 1e-2           # Msun per pixel: fainter pixels do not count in a calibration
+_NEAREST = 0.1             # kpc: a linear output may fall below
 _DISTANCE_ERROR = 0.02     # relative, of Milky Way clusters (Baumgardt & Vasiliev 2021), if none is given
 _WEIGHTS = 'network-{}.npz'
 
@@ -134,6 +137,11 @@ class Estimator:
         In how many orientations each map is looked at, 1 to 8; the estimates are averaged.
     """
 
+    kind = 'cluster'
+    """What model.json calls it."""
+
+    _scaling, _precision, _every = Scaling, np.float16, 1
+
     def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1):
         if not networks:
             raise ValueError('an estimator needs at least one network, received none')
@@ -155,7 +163,7 @@ class Estimator:
     def replace(self, **changes):
         """The same networks with another calibration, about or turns."""
         kept = {'calibration': self.calibration, 'about': self.about, 'turns': self.turns}
-        return Estimator(self.networks, self.scaling, config=self.config, **{**kept, **changes})
+        return type(self)(self.networks, self.scaling, config=self.config, **{**kept, **changes})
 
     # -- estimates
 
@@ -241,6 +249,42 @@ class Estimator:
         centre, width = self.scaling.mass
         return centre + width * output[..., 0], width * np.exp(output[..., 1]), mean, sd
 
+    def misses(self, light, mass, scalars, *, distance=None, distance_error=None, batch_size=64):
+        """How many standard deviations the estimates are off: what a calibration is made from.
+
+        Parameters
+        ----------
+        light, distance, distance_error, batch_size
+            As for `raw`.
+        mass : ndarray
+            True maps in the blocks of ``light``. Pixels below 0.01 Msun do not count.
+        scalars : ndarray, shape (n, 4)
+            True `~pidoc.scaling.SCALARS`.
+
+        Returns
+        -------
+        dict
+            Of each of `QUANTITIES`: abs(estimate - truth) / sd, flat.
+        """
+        map_mean, map_sd, mean, sd = self.raw(light, distance=distance, distance_error=distance_error,
+                                              batch_size=batch_size)
+        thin = np.s_[:, ::self._every, ::self._every]
+        mass = np.asarray(mass)[thin]
+        scores = np.abs(self._compressed(mass) - map_mean[thin]) / map_sd[thin]
+        found = {'log_mass': scores[mass > _FAINTEST]}
+        truth = named_scalars(scalars, np.zeros_like(scalars))
+        for name, (value, width) in self._named(mean, sd).items():
+            found[name] = np.abs(value - truth[name][0]) / width
+        return found
+
+    def _compressed(self, mass):
+        """Masses per pixel as `raw` has them."""
+        return soft_log(mass, self.scaling.mass_floor)
+
+    @staticmethod
+    def _named(mean, sd):
+        return named_scalars(mean, sd)
+
     def _blocks(self, light):
         light = np.asarray(light)
         if light.shape[1:] == tuple(self.config['shape'][:2]):
@@ -282,7 +326,7 @@ class Estimator:
     # -- files
 
     def save(self, folder, *, overwrite=False):
-        """Write a model folder: ``model.json`` and the weights of each network, in half precision.
+        """Write a model folder: ``model.json`` and the weights of each network.
 
         Parameters
         ----------
@@ -306,11 +350,12 @@ class Estimator:
         sums = {}
         for k, network in enumerate(self.networks):
             path = folder / _WEIGHTS.format(k)
-            write_weights(network, path)
+            write_weights(network, path, dtype=self._precision)
             sums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        text = json.dumps({'format': FORMAT, 'about': self.about, 'turns': self.turns, 'config': self.config,
-                           'scaling': self.scaling.to_dict(), 'calibration': asdict(self.calibration),
-                           'sha256': sums}, indent=1)
+        kind = {} if self.kind == 'cluster' else {'kind': self.kind}
+        text = json.dumps({'format': FORMAT, **kind, 'about': self.about, 'turns': self.turns,
+                           'config': self.config, 'scaling': self.scaling.to_dict(),
+                           'calibration': asdict(self.calibration), 'sha256': sums}, indent=1)
         with replacing(target) as new:
             new.write_text(text + '\n', encoding='utf-8')
 
@@ -325,6 +370,7 @@ class Estimator:
         Returns
         -------
         `Estimator`
+            A `PaperEstimator` if the folder holds the networks of the paper.
 
         Raises
         ------
@@ -339,14 +385,116 @@ class Estimator:
                 raise ModelFolderError(f'{folder}: the weights {name} are missing')
             if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
                 raise ModelFolderError(f'{path} is damaged: its SHA-256 is not that in model.json')
+        kinds = {each.kind: each for each in (Estimator, PaperEstimator)}
         try:
-            scaling = Scaling.from_dict(card['scaling'])
-            calibration = Calibration(**card['calibration'])
-            networks = [_network(card['config'], folder / name) for name in card['sha256']]
-            return cls(networks, scaling, config=card['config'], calibration=calibration,
-                       about=card['about'], turns=card['turns'])
+            kind = kinds.get(card.get('kind', 'cluster'))
+            if kind is None:
+                raise ValueError(f'its kind must be one of {", ".join(kinds)}, received {card["kind"]!r}')
+            networks = kind._networks(card['config'], len(card['sha256']))
+            for network, name in zip(networks, card['sha256'], strict=True):
+                read_weights(network, folder / name)
+            return kind(networks, kind._scaling.from_dict(card['scaling']), config=card['config'],
+                        calibration=Calibration(**card['calibration']), about=card['about'],
+                        turns=card['turns'])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(f'{folder} holds no model that this version reads: {error}') from error
+
+
+    @staticmethod
+    def _networks(config, number):
+        from pidoc.networks import cluster_network
+
+        return [cluster_network(**config) for _ in range(number)]
+
+
+class PaperEstimator(Estimator):
+    """The two networks of Chardin & Bianchini (2021): mass map; age and distance.
+
+    They give no widths. Intervals have the same width for all maps, in ln M, in the age, in ln d: that of
+    the calibration, whose factors are on a standard deviation of 1. A distance that is given replaces their
+    own and turns the light of the M/L into a luminosity, as in section 4.1.3; the mass they cannot change.
+
+    Parameters
+    ----------
+    networks : list of `keras.Model`
+        `~pidoc.networks.paper_mass_network` and `~pidoc.networks.paper_age_distance_network`.
+    scaling : `~pidoc.scaling.PaperScaling`
+    config : dict
+        ``shape``: (height, width, 1).
+    calibration, about, turns
+        As for `Estimator`; the networks look at each map once.
+
+    Raises
+    ------
+    ValueError
+        If there are not two networks, or ``turns`` is not 1.
+    """
+
+    kind = 'paper'
+    # half precision could lose a variance of the normalisation; pixels beside each other are no two trials
+    _scaling, _precision, _every = PaperScaling, np.float32, 4
+
+    def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1):
+        if len(networks) != 2 or turns != 1:
+            raise ValueError('the networks of the paper are two, and look at each map once, received '
+                             f'{len(networks)} and {turns!r} turns')
+        super().__init__(networks, scaling, config=config, calibration=calibration, about=about)
+
+    def raw(self, light, *, distance=None, distance_error=None, batch_size=64):
+        """Estimates before calibration, as `Estimator.raw` but in other quantities.
+
+        Parameters
+        ----------
+        light, distance, distance_error, batch_size
+            As for `Estimator.estimate`.
+
+        Returns
+        -------
+        map_mean, map_sd : ndarray, shape (n, ny, nx)
+            ln of the mass per pixel [Msun], and ones.
+        mean, sd : ndarray, shape (n, 4)
+            Of `QUANTITIES` but the first, and ones.
+        """
+        distance, _ = _distances(distance, distance_error, len(light))
+        parts = [self._values(light[k:k + batch_size], distance[k:k + batch_size])
+                 for k in range(0, len(light), batch_size)]
+        log_mass, mean = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return log_mass, np.broadcast_to(np.float32(1.0), log_mass.shape), mean, np.ones_like(mean)
+
+    def _values(self, light, distance):
+        image = self.scaling.image(light)
+        mass, other = (np.asarray(network.predict_on_batch(image)) for network in self.networks)
+        log_mass = self.scaling.log_masses(mass)
+        age, own = self.scaling.age_distance(other)
+        own = np.maximum(own, _NEAREST)
+        used = np.where(np.isfinite(distance), distance, own)
+        log_total = np.log(np.exp(log_mass).sum(axis=(1, 2), dtype=float))
+        log_light = np.log(4.0 * math.pi * used**2 * np.asarray(light).sum(axis=(1, 2), dtype=float))
+        return log_mass, np.stack([log_total, log_total - log_light, age, np.log(own)], axis=1)
+
+    def _batch(self, light, distance, error):
+        log_mass, mean = self._values(light, distance)
+        given = np.isfinite(distance)
+        factors = self._factors(given)
+        scalars = {name: Interval(value, *factors[name].T)
+                   for name, (value, _) in self._named(mean, mean).items()}
+        scalars['log_distance'] = _combined(scalars['log_distance'], distance, error, given)
+        half = factors['log_mass'][:, 0, np.newaxis, np.newaxis].astype(np.float32)
+        return Estimates(np.exp(log_mass).astype(np.float32), np.broadcast_to(half, log_mass.shape), scalars)
+
+    def _compressed(self, mass):
+        # those that are faint do not count
+        return np.log(np.maximum(mass, self.scaling.mass_floor))
+
+    @staticmethod
+    def _named(mean, sd):
+        return {name: (mean[:, k], sd[:, k]) for k, name in enumerate(QUANTITIES[1:])}
+
+    @staticmethod
+    def _networks(config, number):
+        from pidoc.networks import paper_age_distance_network, paper_mass_network
+
+        return [build(**config) for build in (paper_mass_network, paper_age_distance_network)][:number]
 
 
 def read_card(folder):
@@ -371,14 +519,6 @@ def read_card(folder):
     if missing or not isinstance(card['sha256'], dict) or not card['sha256']:
         raise ModelFolderError(f'{path} lacks {", ".join(sorted(missing)) or "the checksums of weights"}')
     return card
-
-
-def _network(config, path):
-    from pidoc.networks import cluster_network
-
-    network = cluster_network(**config)
-    read_weights(network, path)
-    return network
 
 
 def write_weights(network, path, *, dtype=np.float16):

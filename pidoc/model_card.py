@@ -44,17 +44,25 @@ def _training(about):
              'The whole recipe, with seeds, is in ``model.json``.', '']
     told = ', '.join(f'{name} {_plain(value)}' for name, value in settings.items())
     lines += [f'Settings: {told}.', '']
-    for number, history in enumerate(about.get('history', []), start=1):
-        losses = history['val_likelihood']
-        lines.append(f'Network {number}: {len(losses)} epochs, best validation likelihood '
-                     f'(-ln) {min(losses):.4f} after epoch {int(np.argmin(losses)) + 1}.')
+    if 'vgg' in settings:
+        lines += [f'Perceptual loss of the mass network: VGG16 with the weights {settings["vgg"]}.', '']
+    lines += [f'Network {number}: {text}.' for number, text in enumerate(epochs_told(about), start=1)]
     return [*lines, '']
+
+
+def epochs_told(about):
+    """How far the training of each network went: sentences without their full stops."""
+    for history in about.get('history', []):
+        ours = 'val_likelihood' in history
+        losses = history['val_likelihood' if ours else 'val_loss']
+        yield (f'{len(losses)} epochs, best validation {"likelihood (-ln)" if ours else "loss"} '
+               f'{min(losses):.4f} after epoch {int(np.argmin(losses)) + 1}')
 
 
 def _plain(value):
     if isinstance(value, str):
         return value
-    return '-'.join(map(str, value)) if isinstance(value, (list, tuple)) else f'{value:g}'
+    return '-'.join(map(_plain, value)) if isinstance(value, (list, tuple)) else f'{value:g}'
 
 
 def _limits(about):

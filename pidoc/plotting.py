@@ -179,7 +179,7 @@ def plot_history(history, *, loss='loss', r_squared='r_squared'):
     for column, (title, each) in zip(axes.T, columns.items(), strict=True):
         column[0].set_title(title)
         _draw_epochs(column[0], each, loss)
-        column[0].set_ylabel('loss')
+        column[0].set_ylabel(loss.replace('_', ' '))
         if all(np.all(np.asarray(each[name]) > 0.0) for name in (loss, f'val_{loss}') if name in each):
             column[0].set_yscale('log')
         column[0].legend(frameon=False)

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Training: from a training set to a model folder, `train`.
 
+`Settings` train our network, `PaperSettings` those of Chardin & Bianchini (2021); one loop serves both.
+
 Everything that is random follows from the seed, the member, the epoch and the batch, so that a training that
 was stopped goes on from its last epoch to the same result.
 """
@@ -10,8 +12,10 @@ import json
 import logging
 import math
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -21,21 +25,35 @@ from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.domain import Domain, features
-from pidoc.estimator import Calibration, Estimator, named_scalars, read_weights, turned, write_weights
+from pidoc.estimator import (
+    Calibration,
+    Estimator,
+    MODES,
+    PaperEstimator,
+    QUANTITIES,
+    read_weights,
+    turned,
+    write_weights,
+)
 from pidoc.files import replacing
-from pidoc.losses import GaussianNLL
+from pidoc.losses import GaussianNLL, PerceptualLoss
 from pidoc.model_card import write_model_card
-from pidoc.networks import cluster_network
-from pidoc.scaling import block_mean, SCALARS, Scaling
+from pidoc.networks import (
+    AGE_DISTANCE_LEARNING_RATE,
+    cluster_network,
+    MASS_LEARNING_RATE,
+    paper_age_distance_network,
+    paper_mass_network,
+)
+from pidoc.scaling import block_mean, PaperScaling, SCALARS, Scaling
 
-__all__ = ['Settings', 'calibrate', 'train']
+__all__ = ['PaperSettings', 'Settings', 'calibrate', 'train']
 
 log = logging.getLogger(__name__)
 
 _PRECISIONS = ('auto', 'float32', 'bfloat16')
 _CHUNK = 256                          # maps that are read at a time
 _DISTANCE_ERRORS = (0.005, 0.2)       # relative errors of the distances that networks are told in training
-_FAINTEST = 1e-2                      # Msun per pixel: fainter pixels do not count in the calibration
 
 
 class TrainingError(ValueError):
@@ -98,31 +116,97 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ('members', 'epochs', 'batch_size', 'block', 'turns', 'patience'):
-            value = getattr(self, name)
-            if isinstance(value, bool) or int(value) != value or value < 1:
-                raise ValueError(f'{name} must be a whole number above 0, received {value!r}')
+        _check_whole(self, 'members', 'epochs', 'batch_size', 'block', 'turns', 'patience')
         for name, low, high in (('learning_rate', 0.0, 1.0), ('weight_decay', -1e-300, 1.0),
                                 ('beta', -1e-300, 1.0 + 1e-9), ('known_distance', -1e-300, 1.0 + 1e-9)):
             if not low < getattr(self, name) < high:
                 raise ValueError(f'{name} must be between 0 and 1, received {getattr(self, name)!r}')
-        if self.precision not in _PRECISIONS:
-            raise ValueError(f'precision must be one of {", ".join(_PRECISIONS)}, received '
-                             f'{self.precision!r}')
+        _check_precision(self)
         object.__setattr__(self, 'widths', tuple(int(width) for width in self.widths))
+
+    def protocol(self):
+        """What `train` does with them."""
+        return _Ours(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperSettings:
+    """How the two networks of the paper are trained: the defaults are Chardin & Bianchini (2021), section 3.
+
+    What the paper does not tell: the maps in a step; when a training is over but for "the beginning of the
+    plateau observed for the validation set", which it puts at 50 to 100 epochs for the mass and at 200 for
+    age and distance. Here the weights of the epoch with the lowest validation loss are kept.
+
+    Parameters
+    ----------
+    epochs : tuple of int
+        Times that each map is seen: by the mass network, and by that of age and distance.
+    learning_rates : tuple of float
+        Of Adam, likewise.
+    batch_size : int
+        Maps in a step.
+    patience : int
+        Epochs without a lower validation loss after which a network is finished.
+    pooled : bool
+        Standardise age and distance together, as the authors' released code does, or each by itself.
+    vgg : str or path-like
+        Weights of VGG16 in the perceptual loss: 'imagenet', the paper's; 'random'; or a file. See
+        `~pidoc.losses.PerceptualLoss`. Which they were stands in the model folder and on its card.
+    precision : {'auto', 'float32', 'bfloat16'}
+        As in `Settings`; the perceptual loss is always in single precision.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+    """
+
+    epochs: tuple = (100, 200)
+    learning_rates: tuple = (MASS_LEARNING_RATE, AGE_DISTANCE_LEARNING_RATE)
+    batch_size: int = 32
+    patience: int = 20
+    pooled: bool = True
+    vgg: str = 'imagenet'
+    precision: str = 'auto'
+    seed: int = 0
+
+    def __post_init__(self):
+        _check_whole(self, 'batch_size', 'patience')
+        _check_precision(self)
+        for name, of in (('epochs', int), ('learning_rates', float)):
+            values = tuple(map(of, getattr(self, name)))
+            if len(values) != 2 or min(values) <= 0:
+                raise ValueError(f'{name} must be two numbers above 0, of the mass network and of the other, '
+                                 f'received {getattr(self, name)!r}')
+            object.__setattr__(self, name, values)
+
+    def protocol(self):
+        """What `train` does with them."""
+        return _Papers(self)
+
+
+def _check_precision(settings):
+    if settings.precision not in _PRECISIONS:
+        raise ValueError(f'precision must be one of {", ".join(_PRECISIONS)}, received '
+                         f'{settings.precision!r}')
+
+
+def _check_whole(settings, *names):
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, bool) or int(value) != value or value < 1:
+            raise ValueError(f'{name} must be a whole number above 0, received {value!r}')
 
 
 # -- data -----------------------------------------------------------------------------------------
 
 
-class _Reduced:
-    """A split in blocks: maps mapped from disk, scalars in memory."""
+class _Split:
+    """Maps and scalars of a split: scalars in memory."""
 
-    def __init__(self, training_set, split, block, folder, progress):
-        maps = training_set.split(split)
-        self.table = maps.table
-        self.light = _cached(maps.light, len(maps), block, folder / f'{split}-light.npy', progress)
-        self.mass = _cached(maps.mass, len(maps), block, folder / f'{split}-mass.npy', progress)
+    def __init__(self, table, light, mass):
+        self.table, self.light, self.mass = table, light, mass
         mass, light = (self.table[name].value.astype(float) for name in ('mass', 'luminosity'))
         age, distance = self.table['age'].to_value(u.Gyr), self.table['distance'].to_value(u.kpc)
         self.scalars = np.stack([np.log(mass), np.log(mass / light), np.sqrt(age), np.log(distance)], axis=1)
@@ -133,6 +217,31 @@ class _Reduced:
     @property
     def distance(self):
         return np.exp(self.scalars[:, SCALARS.index('log_distance')])
+
+    @property
+    def age(self):
+        return self.scalars[:, SCALARS.index('root_age')] ** 2
+
+    def pieces(self):
+        """Some maps at a time: slices."""
+        return (slice(k, min(k + _CHUNK, len(self))) for k in range(0, len(self), _CHUNK))
+
+
+def _reduced(training_set, split, block, folder, progress):
+    """A split in blocks, mapped from disk."""
+    maps = training_set.split(split)
+    return _Split(maps.table, *(_cached(read, len(maps), block, folder / f'{split}-{name}.npy', progress)
+                                for name, read in (('light', maps.light), ('mass', maps.mass))))
+
+
+class _Streamed:
+    """Whole maps, read from the shards when they are asked for."""
+
+    def __init__(self, read):
+        self.read = read
+
+    def __getitem__(self, rows):
+        return np.asarray(self.read(rows))
 
 
 def _cached(read, number, block, path, progress):
@@ -154,11 +263,7 @@ def _cached(read, number, block, path, progress):
 
 def _batches(data, scaling, settings, member, epoch):
     """Batches in random order and orientation, with distances told or not, for one epoch."""
-    order = np.random.default_rng((settings.seed, member, epoch, 0)).permutation(len(data))
-    size = settings.batch_size
-    for number in range(len(data) // size):
-        # in the order of the file, which is mapped from disk
-        rows = np.sort(order[number * size:(number + 1) * size])
+    for number, rows in enumerate(_shuffled(len(data), settings, member, epoch)):
         rng = np.random.default_rng((settings.seed, member, epoch, 1, number))
         image, mass = _turn(rng, scaling.image_of_blocks(data.light[rows]),
                             scaling.mass_of_blocks(data.mass[rows]))
@@ -166,12 +271,20 @@ def _batches(data, scaling, settings, member, epoch):
         yield [image, told], [mass, scaling.standardised(data.scalars[rows])]
 
 
+def _shuffled(total, settings, member, epoch):
+    """Rows of each batch of an epoch; what is left over after the last whole batch is not seen in it."""
+    order = np.random.default_rng((settings.seed, member, epoch, 0)).permutation(total)
+    size = settings.batch_size
+    for number in range(total // size):
+        # in the order of the file, which is mapped from disk
+        yield np.sort(order[number * size:(number + 1) * size])
+
+
 def _fixed_batches(data, scaling):
     """The validation split: every other map with its distance, errors as in training, always the same."""
     told = _told(np.random.default_rng(0), data.distance, scaling, 1.0)
     told[::2] = 0.0
-    for k in range(0, len(data), _CHUNK):
-        rows = slice(k, k + _CHUNK)
+    for rows in data.pieces():
         yield ([scaling.image_of_blocks(data.light[rows]), told[rows]],
                [scaling.mass_of_blocks(data.mass[rows]), scaling.standardised(data.scalars[rows])])
 
@@ -195,7 +308,7 @@ def _told(rng, distance, scaling, share):
 
 
 def train(training_set, folder, *, settings=None, name='', description='', progress=True):
-    """Train an ensemble on a training set and write a model folder.
+    """Train on a training set and write a model folder.
 
     Started again after it was stopped, it goes on from the last epoch, to the same result.
 
@@ -205,7 +318,7 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
         With the splits train and validation.
     folder : path-like
         Of the model; what is needed to go on is below ``work`` in it, and may be removed in the end.
-    settings : `Settings`, optional
+    settings : `Settings` or `PaperSettings`, optional
     name, description : str, optional
         For the model card.
     progress : bool, optional
@@ -220,36 +333,29 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
     ------
     TrainingError
         If the folder is of another training.
+    ConnectionError, OSError, ValueError
+        If the weights of the perceptual loss cannot be had: `~pidoc.losses.PerceptualLoss`.
     """
     settings = settings or Settings()
+    protocol = settings.protocol()
     folder = Path(folder)
     work = folder / 'work'
     work.mkdir(parents=True, exist_ok=True)
-    _check_same(work, _identity(training_set, settings))
-    data = {split: _Reduced(training_set, split, settings.block, work, progress)
-            for split in ('train', 'validation')}
-    scaling = Scaling.fit(data['train'].light, data['train'].mass, data['train'].scalars,
-                          block=settings.block)
-    config = {'shape': [*data['train'].light.shape[1:], 1], 'widths': list(settings.widths)}
-    with _device(settings.precision):
-        histories = [_train_member(member, data, scaling, config, settings, work, progress)
-                     for member in range(settings.members)]
-    networks = [_with_weights(config, work / f'best-{member}.npz')
-                for member in range(settings.members)]
-    estimator = Estimator(networks, scaling, config=config, turns=settings.turns)
+    _check_same(work, {'recipe': training_set.recipe.digest, 'settings': protocol.told})
+    data = {split: protocol.read(training_set, split, work, progress) for split in ('train', 'validation')}
+    courses = protocol.courses(data)
+    with _device(settings.precision) as device:
+        histories = [_train_network(course, device, work, progress) for course in courses]
+    estimator = protocol.estimator([course.with_best_weights(work) for course in courses])
     estimator = estimator.replace(calibration=calibrate(estimator, data['validation']))
     about = {'name': name, 'description': description, 'version': __version__, 'history': histories,
-             'settings': asdict(settings), 'recipe': training_set.recipe.to_dict(),
+             'settings': protocol.told, 'recipe': training_set.recipe.to_dict(),
              'n_train': len(data['train']), 'n_validation': len(data['validation']),
              'domain': _domain(training_set, progress).to_dict()}
     estimator = estimator.replace(about=about)
     estimator.save(folder, overwrite=True)
     write_model_card(folder)
     return estimator
-
-
-def _identity(training_set, settings):
-    return {'recipe': training_set.recipe.digest, 'settings': asdict(settings)}
 
 
 def _check_same(work, identity):
@@ -264,69 +370,142 @@ def _check_same(work, identity):
 
 
 
+@dataclass(frozen=True)
+class _Course:
+    """How one network is trained: all that the loop asks for."""
+
+    number: int             # of the files of its state
+    seed: int
+    title: str
+    build: Callable         # () -> network
+    compile: Callable       # network, steps of an epoch -> None
+    batches: Callable       # epoch -> (inputs, truth) of training
+    checks: Callable        # () -> (inputs, truth) of validation
+    size: int               # maps to train
+    batch_size: int
+    epochs: int
+    patience: int
+    criterion: str          # of what the lowest value tells the best epoch
+    summary: Callable       # means of losses and metrics -> what of an epoch goes into the history
+
+    def with_best_weights(self, work):
+        network = self.build()
+        read_weights(network, work / f'best-{self.number}.npz')
+        return network
+
+
+class _Device:
+    """Where steps are made; one at a time, or in equal parts on several GPUs of TensorFlow."""
+
+    def __init__(self, strategy=None):
+        self.strategy = strategy
+        self.parts = 1 if strategy is None else strategy.num_replicas_in_sync
+
+    def check(self, batch_size):
+        if batch_size % self.parts:
+            raise ValueError(f'batch_size must be a multiple of the {self.parts} GPUs, received {batch_size}')
+
+    def step(self, network, inputs, truth):
+        """Train on a batch; returns losses and metrics."""
+        if self.parts == 1:
+            return network.train_on_batch(inputs, truth, return_dict=True)
+        # train_on_batch would give every GPU the whole batch (Keras 3.15)
+        return self._in_parts(network, (inputs, truth, None))
+
+    def _in_parts(self, network, data):
+        network.make_train_function()
+        network.reset_metrics()
+
+        def part(context):
+            k = context.replica_id_in_sync_group
+            return keras.tree.map_structure(lambda array: array[k::self.parts], data)
+
+        distributed = self.strategy.experimental_distribute_values_from_function(part)
+        logs = network.train_function(iter([distributed]))
+        return {name: float(value) for name, value in logs.items()}
+
 
 @contextmanager
 def _device(precision):
-    """The precision asked for, and all GPUs where there are several."""
-    gpus = [device for device in keras.distribution.list_devices() if 'cpu' not in device.lower()]
-    before = keras.config.dtype_policy()
-    strategy = nullcontext()
+    """The precision asked for, and all GPUs where there are several; yields a `_Device`."""
+    gpus, before = _gpus(), keras.config.dtype_policy()
+    strategy = None
     if len(gpus) > 1:
         if keras.backend.backend() == 'tensorflow':
             import tensorflow
 
-            strategy = tensorflow.distribute.MirroredStrategy().scope()
-        else:
+            strategy = tensorflow.distribute.MirroredStrategy(_tensorflow_names(gpus))
+        elif keras.backend.backend() == 'jax':
             keras.distribution.set_distribution(keras.distribution.DataParallel(devices=gpus))
     if precision == 'bfloat16' or (gpus and precision == 'auto'):
         keras.config.set_dtype_policy('mixed_bfloat16')
     log.info('training on %s, %s', ', '.join(gpus) or 'the CPU', keras.config.dtype_policy().name)
     try:
-        with strategy:
-            yield
+        with nullcontext() if strategy is None else strategy.scope():
+            yield _Device(strategy)
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def _train_member(member, data, scaling, config, settings, work, progress):
+def _gpus():
+    """Names of the accelerators that training can use."""
+    if keras.backend.backend() == 'torch':
+        # Keras knows no distribution there; it takes the first by itself
+        import torch
+
+        return ['cuda:0'] if torch.cuda.is_available() else []
+    return [device for device in keras.distribution.list_devices() if 'cpu' not in device.lower()]
+
+
+def _tensorflow_names(devices):
+    """From Keras's names, such as gpu:1, to TensorFlow's, /gpu:1."""
+    return [f'/{device.lower().lstrip("/")}' for device in devices]
+
+
+def _train_network(course, device, work, progress):
     """One network; returns its history, a dict of lists."""
-    keras.utils.set_random_seed(settings.seed * 1000 + member)
-    network = cluster_network(**config)
-    steps = len(data['train']) // settings.batch_size
+    keras.utils.set_random_seed(course.seed)
+    network = course.build()
+    steps = course.size // course.batch_size
     if steps < 1:
-        raise ValueError(f'the training split must hold a batch of {settings.batch_size} maps, received '
-                         f'{len(data["train"])}')
-    _compile(network, settings, steps)
-    state = _State(work, member, settings, network)
+        raise ValueError(f'the training split must hold a batch of {course.batch_size} maps, received '
+                         f'{course.size}')
+    device.check(course.batch_size)
+    course.compile(network, steps)
+    state = _State(work, course, network)
     state.load()
-    what = f'network {member + 1} of {settings.members}'
-    with tqdm(total=settings.epochs * steps, initial=state.epoch * steps, desc=what, unit='batch',
+    with tqdm(total=course.epochs * steps, initial=state.epoch * steps, desc=course.title, unit='batch',
               disable=None if progress else True) as bar:
         while not state.finished:
-            logs = _epoch(network, data, scaling, settings, member, state.epoch, bar)
+            logs = _epoch(network, course, device, state.epoch, bar)
             state.add(logs)
-            log.info('%s, epoch %d: loss %.4f; on the validation %.4f, -ln likelihood %.4f', what,
-                     state.epoch, logs['loss'], logs['val_loss'], state.history['val_likelihood'][-1])
+            log.info('%s, epoch %d: loss %.4f; on the validation %.4f, %s %.4f', course.title,
+                     state.epoch, logs['loss'], logs['val_loss'], course.criterion,
+                     state.history[course.criterion][-1])
             bar.set_postfix(loss=f'{logs["loss"]:.3f}', validation=f'{logs["val_loss"]:.3f}')
     return state.history
 
 
-def _epoch(network, data, scaling, settings, member, epoch, bar):
+def _epoch(network, course, device, epoch, bar):
     """All training maps once, then the validation maps; returns the means of losses and metrics.
 
     Batch by batch, not by `keras.Model.fit`: TensorFlow 2.21 may lock up for ever when it ends an epoch whose
     batches come from Python.
     """
     found = _Means()
-    for inputs, truth in _batches(data['train'], scaling, settings, member, epoch):
+    for inputs, truth in course.batches(epoch):
         network.reset_metrics()
-        found.add(network.train_on_batch(inputs, truth, return_dict=True), len(truth[0]))
+        found.add(device.step(network, inputs, truth), _number(truth))
         bar.update(1)
     checked = _Means('val_')
-    for inputs, truth in _fixed_batches(data['validation'], scaling):
+    for inputs, truth in course.checks():
         network.reset_metrics()
-        checked.add(network.test_on_batch(inputs, truth, return_dict=True), len(truth[0]))
+        checked.add(network.test_on_batch(inputs, truth, return_dict=True), _number(truth))
     return found.values() | checked.values()
+
+
+def _number(truth):
+    return len(truth[0]) if isinstance(truth, list) else len(truth)
 
 
 class _Means:
@@ -344,54 +523,31 @@ class _Means:
         return {self.prefix + name: value / self.number for name, value in self.sums.items()}
 
 
-def _compile(network, settings, steps):
-    total = settings.epochs * steps
-    rise = min(200, max(1, total // 10))
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.05 * settings.learning_rate, max(1, total - rise), alpha=0.0, warmup_target=settings.learning_rate,
-        warmup_steps=rise)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
-    loss = GaussianNLL(beta=settings.beta)
-    metrics = [_square_error, _likelihood]
-    network.compile(optimizer=optimizer, loss=[loss, loss], metrics=[metrics, metrics])
-
-
-def _square_error(true, output):
-    """Mean square error of the means among the outputs."""
-    number = true.shape[-1]
-    return keras.ops.mean(keras.ops.square(true - output[..., :number]), axis=-1)
-
-
-def _likelihood(true, output):
-    """Negative log likelihood: unlike the loss with beta it tells which of two networks is the better."""
-    return GaussianNLL(beta=0.0).call(true, output)
-
-
-def _with_weights(config, path):
-    network = cluster_network(**config)
-    read_weights(network, path)
-    return network
-
-
 class _State:
     """Keeps the state after every epoch: weights, optimiser, history, and the best weights so far."""
 
-    def __init__(self, work, member, settings, network):
-        self.settings, self.network = settings, network
-        self.path = work / f'state-{member}.npz'
-        self.best_path = work / f'best-{member}.npz'
+    def __init__(self, work, course, network):
+        self.course, self.network = course, network
+        self.path = work / f'state-{course.number}.npz'
+        self.best_path = work / f'best-{course.number}.npz'
         self.history, self.epoch, self.best, self.stopped = {}, 0, math.inf, False
 
     @property
     def finished(self):
-        return self.stopped or self.epoch >= self.settings.epochs
+        return self.stopped or self.epoch >= self.course.epochs
+
+    @property
+    def _seeds(self):
+        """States of the random numbers of the layers, which count as no weights."""
+        generators = (getattr(layer, 'seed_generator', None) for layer in self.network.layers)
+        return [generator.state for generator in generators if generator is not None]
 
     def add(self, logs):
         """What an epoch brought."""
-        for name, value in logs.items():
+        for name, value in self.course.summary(logs).items():
             self.history.setdefault(name, []).append(value)
-        loss = logs['val_mass__likelihood'] + logs['val_scalars__likelihood']
-        self.history.setdefault('val_likelihood', []).append(loss)
+        judged = self.history[self.course.criterion]
+        loss = judged[-1]
         if not math.isfinite(loss):
             raise TrainingError(f'the validation loss of epoch {self.epoch + 1} must be finite, received '
                                 f'{loss}: a smaller learning_rate may help')
@@ -399,14 +555,14 @@ class _State:
             self.best = loss
             write_weights(self.network, self.best_path, dtype=np.float32)
         self.epoch += 1
-        since = len(self.history['val_likelihood']) - 1 - int(np.argmin(self.history['val_likelihood']))
-        self.stopped = since >= self.settings.patience
+        self.stopped = len(judged) - 1 - int(np.argmin(judged)) >= self.course.patience
         self._save()
 
     def _save(self):
         state = {f'weight {k}': value for k, value in enumerate(self.network.get_weights())}
-        state |= {f'optimizer {k}': np.asarray(value)
+        state |= {f'optimizer {k}': keras.ops.convert_to_numpy(value)
                   for k, value in enumerate(self.network.optimizer.variables)}
+        state |= {f'seed {k}': keras.ops.convert_to_numpy(value) for k, value in enumerate(self._seeds)}
         best = hashlib.sha256(self.best_path.read_bytes()).hexdigest()
         note = json.dumps({'epoch': self.epoch, 'best': self.best, 'stopped': self.stopped,
                            'history': self.history, 'best_sha256': best})
@@ -424,16 +580,153 @@ class _State:
                 self.network.optimizer.build(self.network.trainable_variables)
                 variables = self.network.optimizer.variables
                 values = [state[f'optimizer {k}'] for k in range(len(variables))]
+                seeds = [state[f'seed {k}'] for k in range(len(self._seeds))]
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise TrainingError(f'{self.path} is damaged ({error}): remove it') from error
         best = self.best_path.read_bytes() if self.best_path.exists() else b''
         if hashlib.sha256(best).hexdigest() != note['best_sha256']:
             raise TrainingError(f'{self.best_path} does not go with {self.path.name}: remove both')
         self.network.set_weights(weights)
-        for variable, value in zip(variables, values, strict=True):
+        for variable, value in zip([*variables, *self._seeds], [*values, *seeds], strict=True):
             variable.assign(value)
         self.epoch, self.best, self.stopped = note['epoch'], note['best'], note['stopped']
         self.history = note['history']
+
+
+# -- ours: one network for everything -------------------------------------------------------------
+
+
+class _Ours:
+    """An ensemble of `~pidoc.networks.cluster_network`."""
+
+    def __init__(self, settings):
+        self.settings, self.told = settings, asdict(settings)
+
+    def read(self, training_set, split, work, progress):
+        return _reduced(training_set, split, self.settings.block, work, progress)
+
+    def courses(self, data):
+        settings, train = self.settings, data['train']
+        self.scaling = Scaling.fit(train.light, train.mass, train.scalars, block=settings.block)
+        self.config = {'shape': [*train.light.shape[1:], 1], 'widths': list(settings.widths)}
+        return [_Course(
+            number=member, seed=settings.seed * 1000 + member,
+            title=f'network {member + 1} of {settings.members}',
+            build=partial(cluster_network, **self.config), compile=self._compile,
+            batches=partial(_batches, train, self.scaling, settings, member),
+            checks=partial(_fixed_batches, data['validation'], self.scaling), size=len(train),
+            batch_size=settings.batch_size, epochs=settings.epochs, patience=settings.patience,
+            criterion='val_likelihood', summary=_with_likelihood) for member in range(settings.members)]
+
+    def _compile(self, network, steps):
+        settings = self.settings
+        total = settings.epochs * steps
+        rise = min(200, max(1, total // 10))
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.05 * settings.learning_rate, max(1, total - rise), alpha=0.0,
+            warmup_target=settings.learning_rate, warmup_steps=rise)
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
+        loss = GaussianNLL(beta=settings.beta)
+        metrics = [_square_error, _likelihood]
+        network.compile(optimizer=optimizer, loss=[loss, loss], metrics=[metrics, metrics])
+
+    def estimator(self, networks):
+        return Estimator(networks, self.scaling, config=self.config, turns=self.settings.turns)
+
+
+def _with_likelihood(logs):
+    return {**logs, 'val_likelihood': logs['val_mass__likelihood'] + logs['val_scalars__likelihood']}
+
+
+def _square_error(true, output):
+    """Mean square error of the means among the outputs."""
+    number = true.shape[-1]
+    return keras.ops.mean(keras.ops.square(true - output[..., :number]), axis=-1)
+
+
+def _likelihood(true, output):
+    """Negative log likelihood: unlike the loss with beta it tells which of two networks is the better."""
+    return GaussianNLL(beta=0.0).call(true, output)
+
+
+# -- the paper's: two networks --------------------------------------------------------------------
+
+
+class _Papers:
+    """The mass network, and that of age and distance: Chardin & Bianchini (2021), section 3."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        # now, so that weights which cannot be had are told at once
+        self.loss = PerceptualLoss(None if settings.vgg == 'random' else settings.vgg, seed=settings.seed)
+        # not the path, which is of one machine
+        self.told = {'network': 'paper', **asdict(settings), 'vgg': self.loss.weights_used}
+        self.told = json.loads(json.dumps(self.told))
+
+    def read(self, training_set, split, work, progress):
+        maps = training_set.split(split)
+        return _Split(maps.table, _Streamed(maps.light), _Streamed(maps.mass))
+
+    def courses(self, data):
+        train = data['train']
+        self.scaling = PaperScaling.fit(((train.light[rows], train.mass[rows]) for rows in train.pieces()),
+                                        train.age, train.distance, pooled=self.settings.pooled)
+        self.config = {'shape': [*train.light[:1].shape[1:], 1]}
+        return [self._course(0, 'mass network', paper_mass_network, self.loss, self._mass, data),
+                self._course(1, 'age and distance network', paper_age_distance_network, 'mean_squared_error',
+                             self._labels, data)]
+
+    def _course(self, number, title, build, loss, truth, data):
+        settings = self.settings
+        train, validation = data['train'], data['validation']
+
+        def batch(split, rows):
+            return self.scaling.image(split.light[rows]), truth(split, rows)
+
+        def compile_it(network, steps):
+            network.compile(optimizer=keras.optimizers.Adam(settings.learning_rates[number]), loss=loss,
+                            metrics=[square_error, _mean, _mean_square])
+
+        return _Course(
+            number=number, seed=settings.seed * 1000 + number, title=title,
+            build=partial(build, **self.config), compile=compile_it,
+            batches=lambda epoch: (batch(train, rows)
+                                   for rows in _shuffled(len(train), settings, number, epoch)),
+            checks=lambda: (batch(validation, slice(k, k + settings.batch_size))
+                            for k in range(0, len(validation), settings.batch_size)),
+            size=len(train), batch_size=settings.batch_size, epochs=settings.epochs[number],
+            patience=settings.patience, criterion='val_loss', summary=_with_r_squared)
+
+    def _mass(self, split, rows):
+        return self.scaling.mass_image(split.mass[rows])
+
+    def _labels(self, split, rows):
+        return self.scaling.labels(split.age[rows], split.distance[rows])
+
+    def estimator(self, networks):
+        return PaperEstimator(networks, self.scaling, config=self.config)
+
+
+def square_error(true, output):
+    """Mean square error, the paper's first measure of a training."""
+    return keras.ops.mean(keras.ops.square(true - output), axis=-1)
+
+
+def _mean(true, output):
+    return keras.ops.mean(true, axis=-1)
+
+
+def _mean_square(true, output):
+    return keras.ops.mean(keras.ops.square(true), axis=-1)
+
+
+def _with_r_squared(logs):
+    """The coefficient of determination, Eq. 1, in place of the moments of the truth that it needs."""
+    logs = dict(logs)
+    for prefix in ('', 'val_'):
+        variance = logs.pop(f'{prefix}_mean_square') - logs.pop(f'{prefix}_mean') ** 2
+        logs[f'{prefix}r_squared'] = 1.0 - logs[f'{prefix}square_error'] / variance
+    return logs
 
 
 # -- after the training ---------------------------------------------------------------------------
@@ -458,21 +751,20 @@ def calibrate(estimator, data, *, distance_error=0.02, seed=0):
     rng = np.random.default_rng(seed)
     true = np.exp(data.scalars[:, SCALARS.index('log_distance')])
     given = true * np.exp(distance_error * rng.normal(size=true.size))
-    modes = {'image': (None, None), 'distance': (given, distance_error * given)}
+    modes = dict(zip(MODES, ((None, None), (given, distance_error * given)), strict=True))
     return Calibration({mode: _mode_factors(estimator, data, *told) for mode, told in modes.items()})
 
 
 def _mode_factors(estimator, data, distance, error):
-    map_mean, map_sd, mean, sd = estimator.raw(np.asarray(data.light), distance=distance,
-                                               distance_error=error, batch_size=_CHUNK)
-    mass = np.asarray(data.mass)
-    counts = mass > _FAINTEST
-    scores = np.abs(np.arcsinh(mass / (2.0 * estimator.scaling.mass_floor)) - map_mean) / map_sd
-    factors = {'log_mass': Calibration.quantiles(scores[counts])}
-    truth = named_scalars(data.scalars, np.zeros_like(data.scalars))
-    for name, (value, width) in named_scalars(mean, sd).items():
-        factors[name] = Calibration.quantiles(np.abs(value - truth[name][0]) / width)
-    return factors
+    parts = {name: [] for name in QUANTITIES}
+    for k in range(0, len(data.scalars), _CHUNK):
+        rows = slice(k, k + _CHUNK)
+        told = {} if distance is None else {'distance': distance[rows], 'distance_error': error[rows]}
+        found = estimator.misses(np.asarray(data.light[rows]), np.asarray(data.mass[rows]),
+                                 data.scalars[rows], batch_size=_CHUNK, **told)
+        for name, scores in found.items():
+            parts[name].append(scores)
+    return {name: Calibration.quantiles(np.concatenate(each)) for name, each in parts.items()}
 
 
 def _domain(training_set, progress):

@@ -1,9 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """``pidoc-train``: train a model from the command line."""
 
-import dataclasses
+import argparse
 import logging
 import sys
+from pathlib import Path
 
 from pidoc import __version__
 from pidoc.scripts.command import HelpFormatter, Parser, run_command
@@ -18,12 +19,13 @@ examples:
   pidoc-trainingset paper-range --simulate --simulations runs -o sets/paper-range
   pidoc-train sets/paper-range -o models/mine
   pidoc-train sets/paper-range -o models/three --members 3 --epochs 40
+  pidoc-train sets/table1 -o models/chardin --network paper --vgg imagenet --plot
 """
 
 #: option, field of Settings, type, help
 _OPTIONS = (
     ('--members', 'members', int, 'networks of the ensemble'),
-    ('--epochs', 'epochs', int, 'times that each map is seen'),
+    ('--epochs', 'epochs', None, 'times that each map is seen'),
     ('--batch-size', 'batch_size', int, 'maps in a step'),
     ('--learning-rate', 'learning_rate', float, 'largest learning rate of AdamW'),
     ('--widths', 'widths', None, 'channels at each scale, the finest first'),
@@ -34,6 +36,9 @@ _OPTIONS = (
 )
 _DEFAULTS = {'members': 1, 'epochs': 20, 'batch_size': 32, 'learning_rate': 1e-3, 'widths': (24, 48, 96, 128),
              'turns': 1, 'patience': 10, 'precision': 'auto', 'seed': 0}
+# of the networks of the paper; what is not here is not theirs
+_PAPER_DEFAULTS = {'epochs': (100, 200), 'batch_size': 32, 'patience': 20, 'precision': 'auto', 'seed': 0,
+                   'vgg': 'imagenet'}
 
 
 def main(args=None):
@@ -62,42 +67,94 @@ def _parser():
     parser.add_argument('-o', '--output', metavar='FOLDER', required=True, help='folder of the model')
     parser.add_argument('--name', default='', help='name of the model, for its card')
     parser.add_argument('--description', default='', help='what it is, in a sentence, for its card')
+    parser.add_argument('--network', choices=('cluster', 'paper'), default='cluster',
+                        help='ours, or the two of Chardin & Bianchini 2021: mass map; age and distance '
+                             '(default: cluster)')
     for option, field, kind, text in _OPTIONS:
-        default = _DEFAULTS[field]
-        shown = ','.join(map(str, default)) if field == 'widths' else default
-        parser.add_argument(option, dest=field, type=kind or _widths, default=default,
-                            metavar=field.split('_')[-1].upper(), help=f'{text} (default: {shown})')
+        parser.add_argument(option, dest=field, type=kind or _whole_numbers,
+                            metavar=field.split('_')[-1].upper(), help=f'{text} ({_told_default(field)})')
+    parser.add_argument('--vgg', metavar='WEIGHTS',
+                        help="weights of VGG16 in the perceptual loss of the paper's mass network: imagenet "
+                             '(fetched once), random, or a file (default: imagenet)')
+    parser.add_argument('--plot', action='store_true', help='draw the history into FOLDER/history.png')
     parser.add_argument('--log', action='store_true', help='log every epoch instead of a progress bar')
     parser.add_argument('--quiet', action='store_true', help='no progress bar, no summary')
     parser.add_argument('--debug', action='store_true', help='show where an error came from')
     return parser
 
 
-def _widths(text):
-    return tuple(int(word) for word in text.split(','))
+def _whole_numbers(text):
+    try:
+        return tuple(int(word) for word in text.split(','))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'must be whole numbers, such as 4,8, received {text!r}') from None
+
+
+def _told_default(field):
+    shown = [','.join(map(str, each[field])) if isinstance(each[field], tuple) else str(each[field])
+             for each in (_DEFAULTS, _PAPER_DEFAULTS) if field in each]
+    if field not in _PAPER_DEFAULTS:
+        return f'default: {shown[0]}; ours only'
+    return f'default: {shown[0]}' + (f', paper: {shown[1]}' if shown[1] != shown[0] else '')
+
+
+def _settings(options):
+    """Settings of the network that is asked for; only what was given differs from their defaults."""
+    from pidoc.training import PaperSettings, Settings
+
+    paper = options.network == 'paper'
+    mine = _PAPER_DEFAULTS if paper else _DEFAULTS
+    given = {field: getattr(options, field) for field in {**_DEFAULTS, **_PAPER_DEFAULTS}
+             if getattr(options, field) is not None}
+    foreign = [name for name in given if name not in mine]
+    if foreign:
+        raise ValueError(f'--{foreign[0].replace("_", "-")} is not for --network {options.network}')
+    epochs = given.get('epochs')
+    if epochs is not None:
+        if len(epochs) not in ((1, 2) if paper else (1,)):
+            raise ValueError('--epochs must be one number, or for --network paper two, received '
+                             + ','.join(map(str, epochs)))
+        given['epochs'] = (epochs * 2)[:2] if paper else epochs[0]
+    return (PaperSettings if paper else Settings)(**given)
 
 
 def _train(options):
     # keras comes with it, which --help and errors in the arguments need not wait for
-    from pidoc.training import Settings, train
+    from pidoc.model_card import epochs_told
+    from pidoc.training import train
     from pidoc.training_set import TrainingSet
 
     if options.log:
         logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr,
                             force=True)
-    settings = Settings(**{field: getattr(options, field) for field in _DEFAULTS})
+    settings = _settings(options)
     estimator = train(TrainingSet.read(options.set), options.output, settings=settings, name=options.name,
                       description=options.description, progress=not (options.quiet or options.log))
+    if options.plot:
+        _plot(estimator.about['history'], Path(options.output) / 'history.png',
+              paper=options.network == 'paper')
     if not options.quiet:
-        for number, history in enumerate(estimator.about['history'], start=1):
-            losses = history['val_likelihood']
-            print(f'network {number}: {len(losses)} epochs, '
-                  f'-ln likelihood of the validation {min(losses):.4f}')
         about = estimator.about
+        for number, text in enumerate(epochs_told(about), start=1):
+            print(f'network {number}: {text}')
         print(f'model      {options.output}\n'
               f'maps       {about["n_train"]} to train, {about["n_validation"]} to validate')
-        print(f'settings   {dataclasses.asdict(settings)}')
+        print(f'settings   {about["settings"]}')
     return 0
+
+
+def _plot(histories, path, *, paper):
+    """The history as Fig. 3 of the paper."""
+    from pidoc.files import replacing
+    from pidoc.plotting import plot_history
+
+    if paper:
+        figure = plot_history(dict(zip(('mass', 'age and distance'), histories, strict=True)),
+                              loss='square_error')
+    else:
+        figure = plot_history({f'network {k}': each for k, each in enumerate(histories, start=1)})
+    with replacing(path) as new:
+        figure.savefig(new, format='png', dpi=120)
 
 
 if __name__ == '__main__':

@@ -12,12 +12,13 @@ from pidoc.estimator import (
     Estimator,
     ModelFolderError,
     MODES,
+    PaperEstimator,
     QUANTITIES,
     read_card,
     read_weights,
 )
 from pidoc.networks import cluster_network
-from pidoc.scaling import Scaling
+from pidoc.scaling import PaperScaling, Scaling
 
 CONFIG = {'shape': [8, 8, 1], 'widths': [4, 8], 'dense': 16}
 
@@ -242,3 +243,16 @@ def test_an_estimator_needs_a_network_and_a_number_of_turns(estimator):
         Estimator([], Scaling(), config=CONFIG)
     with pytest.raises(ValueError, match='turns must be a whole number from 1 to 8, received 9'):
         estimator.replace(turns=9)
+
+
+def test_kinds_of_models_and_what_the_papers_must_be(estimator, tmp_path):
+    estimator.save(tmp_path)
+    assert 'kind' not in json.loads((tmp_path / 'model.json').read_text())
+    _edit(tmp_path, lambda card: card.update(kind='other'))
+    with pytest.raises(ModelFolderError, match="kind must be one of cluster, paper, received 'other'"):
+        Estimator.load(tmp_path)
+    config = {'shape': [96, 96, 1]}
+    with pytest.raises(ValueError, match='are two, and look at each map once, received 1 and 1 turns'):
+        PaperEstimator([None], PaperScaling(), config=config)
+    with pytest.raises(ValueError, match='received 2 and 4 turns'):
+        PaperEstimator([None, None], PaperScaling(), config=config, turns=4)

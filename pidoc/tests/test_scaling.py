@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from pidoc.scaling import block_mean, SCALARS, Scaling, soft_exp, soft_log
+from pidoc.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
 
 
 @pytest.fixture
@@ -109,3 +109,46 @@ def test_refuses_pixels_that_are_not_finite():
     light[1, 3, 3] = np.nan
     with pytest.raises(ValueError, match='must be finite, received 1 that are not'):
         Scaling().image(light)
+
+
+# -- the paper's ----------------------------------------------------------------------------------
+
+
+def test_the_papers_scaling_standardises_and_comes_back():
+    rng = np.random.default_rng(1)
+    light, mass = 10.0 ** rng.normal(-5.4, 1.0, (9, 8, 8)), 10.0 ** rng.normal(-0.9, 0.4, (9, 8, 8))
+    age, distance = rng.uniform(0.0, 14.0, 9), rng.uniform(10.0, 100.0, 9)
+    pieces = [(light[:4], mass[:4]), (light[4:], mass[4:])]
+    scaling = PaperScaling.fit(pieces, age, distance)
+    for image in (scaling.image(light), scaling.mass_image(mass)):
+        assert image.dtype == np.float32 and image.shape == (9, 8, 8, 1)
+        assert image.mean() == pytest.approx(0.0, abs=1e-4) and image.std() == pytest.approx(1.0, rel=1e-4)
+    np.testing.assert_allclose(np.exp(scaling.log_masses(scaling.mass_image(mass))), mass, rtol=1e-5)
+    # together they have mean 0 and variance 1
+    labels = scaling.labels(age, distance)
+    assert scaling.age == scaling.distance
+    assert labels.mean() == pytest.approx(0.0, abs=1e-6) and labels.std() == pytest.approx(1.0, rel=1e-5)
+    for found, true in zip(scaling.age_distance(labels), (age, distance), strict=True):
+        np.testing.assert_allclose(found, true, rtol=1e-4, atol=1e-4)
+    alone = PaperScaling.fit(pieces, age, distance, pooled=False).labels(age, distance)
+    np.testing.assert_allclose(alone.std(axis=0), 1.0, rtol=1e-5)
+    assert PaperScaling.from_dict(scaling.to_dict()) == scaling
+
+
+def test_in_the_released_scaling_age_hardly_counts():
+    # the authors' constants: of the variance of both labels, age has 1.5 % (ages to 14 Gyr, their distances)
+    ages, distances = np.linspace(0.0, 14.0, 500), np.repeat([10.0, 25.0, 50.0, 75.0, 100.0], 100)
+    age, distance = PaperScaling().labels(ages, distances).T
+    assert np.var(age) / (np.var(age) + np.var(distance)) == pytest.approx(0.015, abs=0.003)
+
+
+def test_the_papers_scaling_takes_what_is_faint_for_its_floor():
+    scaling = PaperScaling()
+    image = scaling.image(np.array([[[0.0, -1.0], [1e-9, 1e-8]]]))
+    assert np.all(image == image[0, 1, 1])
+    with pytest.raises(ValueError, match='must be finite, received 1 that are not'):
+        scaling.image(np.array([[[np.nan, 1.0]]]))
+    with pytest.raises(ValueError, match='mass_floor must be positive, received 0.0'):
+        PaperScaling(mass_floor=0.0)
+    with pytest.raises(ValueError, match='a standard deviation positive, received 1 and 0'):
+        PaperScaling(age=(1, 0))

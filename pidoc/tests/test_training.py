@@ -10,12 +10,12 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable
 
-from pidoc import training
+from pidoc import losses, networks, training
 from pidoc.domain import Domain
-from pidoc.estimator import Estimator
+from pidoc.estimator import Estimator, PaperEstimator
 from pidoc.scaling import Scaling
-from pidoc.scripts.pidoc_train import _DEFAULTS, main
-from pidoc.training import Settings, train, TrainingError
+from pidoc.scripts.pidoc_train import _DEFAULTS, _PAPER_DEFAULTS, main
+from pidoc.training import PaperSettings, Settings, train, TrainingError
 
 SIDE = 32
 SMALL = Settings(epochs=3, batch_size=16, widths=(4, 8), block=4, learning_rate=3e-3)
@@ -37,10 +37,10 @@ class Maps:
         self.table, self._light, self._mass = table, light, mass
 
     @classmethod
-    def make(cls, number, seed):
+    def make(cls, number, seed, side=SIDE):
         rng = np.random.default_rng(seed)
         age, distance = rng.uniform(1.0, 13.0, number), np.exp(rng.uniform(np.log(8), np.log(100), number))
-        y, x = np.indices((SIDE, SIDE)) - 0.5 * (SIDE - 1)
+        y, x = np.indices((side, side)) - 0.5 * (side - 1)
         width = 60.0 / distance + 4.0
         shape = np.exp(-0.5 * (x**2 + y**2) / width[:, np.newaxis, np.newaxis] ** 2)
         shape /= shape.sum(axis=(1, 2), keepdims=True)
@@ -236,6 +236,143 @@ def test_maps_are_turned_together():
     assert len(seen) == 8
 
 
+# -- the networks of the paper --------------------------------------------------------------------
+
+
+PAPER = PaperSettings(epochs=(2, 2), batch_size=16, vgg='random')
+
+
+@pytest.fixture(scope='module')
+def few():
+    """Few maps, of the smallest side that both networks take; the calibration asks for 100 of them."""
+    maps = Maps.make(160, 2, side=96)
+    maps.table['split'] = np.where(np.arange(160) < 48, 'train', 'validation')
+    return maps
+
+
+@pytest.fixture(scope='module')
+def slim():
+    """Far fewer channels: what is tested here does not depend on them."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(networks, '_ENCODER', (4, 4, 4, 4))
+    patch.setattr(networks, '_KERNELS', ((10, 4), (10, 4), (5, 8), (5, 8)))
+    patch.setattr(losses, '_VGG16', tuple((name, 4, counts) for name, _, counts in losses._VGG16))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope='module')
+def papers(few, slim, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('paper')
+    return folder, train(few, folder, settings=PAPER, name='chardin', progress=False)
+
+
+def test_the_defaults_are_those_of_the_paper():
+    settings = PaperSettings()
+    assert settings.learning_rates == (10**-2.5, 1e-4)
+    assert settings.vgg == 'imagenet' and settings.pooled and settings.epochs == (100, 200)
+
+
+def test_both_networks_of_the_paper_learn(papers):
+    mass, other = papers[1].about['history']
+    for history in (mass, other):
+        assert set(history) == {prefix + name for name in ('loss', 'square_error', 'r_squared')
+                                for prefix in ('', 'val_')}
+        assert history['loss'][-1] < history['loss'][0]
+    # perceptual, and mean square
+    assert mass['loss'] != mass['square_error']
+    np.testing.assert_allclose(other['loss'], other['square_error'], rtol=1e-5)
+    # Eq. 1: standardised numbers have a variance near 1
+    assert other['val_r_squared'][-1] == pytest.approx(1.0 - other['val_square_error'][-1], abs=0.3)
+
+
+def test_the_folder_of_the_paper_loads_and_predicts(papers, few):
+    folder, estimator = papers
+    read = Estimator.load(folder)
+    assert isinstance(read, PaperEstimator) and read.map_shape == (96, 96)
+    light = few.light(slice(0, 5))
+    one, two = read.estimate(light), estimator.estimate(light)
+    np.testing.assert_array_equal(one.mass, two.mass)
+    given = read.estimate(light, distance=few.table['distance'][:5].value)
+    np.testing.assert_array_equal(given.mass, one.mass)
+    for estimates in (one, given):
+        total = np.exp(estimates.scalars['log_total_mass'].value)
+        np.testing.assert_allclose(total, estimates.mass.sum(axis=(1, 2), dtype=float), rtol=1e-5)
+        # M/L by the light at the distance that it states
+        distance = np.exp(estimates.scalars['log_distance'].value)
+        luminosity = 4.0 * np.pi * distance**2 * light.sum(axis=(1, 2), dtype=float)
+        np.testing.assert_allclose(np.exp(estimates.scalars['log_mass_to_light'].value), total / luminosity,
+                                   rtol=1e-5)
+        # one width for all maps
+        for name in ('log_total_mass', 'log_mass_to_light', 'age'):
+            assert np.ptp(estimates.scalars[name].half_68) == 0.0 < estimates.scalars[name].half_68[0]
+        assert np.ptp(estimates.log_mass_error) == 0.0
+    np.testing.assert_allclose(np.exp(given.scalars['log_distance'].value), few.table['distance'][:5].value)
+    assert Domain.from_dict(read.about['domain'])
+
+
+def test_intervals_of_the_paper_hold_what_was_calibrated(papers, few):
+    validation = few.split('validation')
+    scalars = papers[1].estimate(validation.light()).scalars
+    age = scalars['age']
+    inside = np.abs(age.value - validation.table['age'].value) <= age.half_68
+    assert inside.mean() == pytest.approx(0.6827, abs=0.02)
+    off = np.abs(scalars['log_total_mass'].value - np.log(validation.table['mass'].value))
+    assert np.mean(off <= scalars['log_total_mass'].half_95) == pytest.approx(0.9545, abs=0.02)
+
+
+def test_the_model_tells_which_weights_its_loss_had(papers):
+    folder, _ = papers
+    card = json.loads((folder / 'model.json').read_text())
+    assert card['kind'] == 'paper' and card['about']['settings']['vgg'] == 'random, seed 0'
+    assert 'VGG16 with the weights random, seed 0' in (folder / 'CARD.rst').read_text()
+
+
+def test_the_paper_goes_on_to_the_same_weights(papers, few, slim, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    real, steps = keras.Model.train_on_batch, []
+
+    def die(self, *args, **options):
+        steps.append(self.name)
+        # in the second epoch, of three batches, of each network
+        if len(steps) in (5, 13):
+            raise Killed
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(keras.Model, 'train_on_batch', die)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            train(few, tmp_path, settings=PAPER, name='chardin', progress=False)
+    assert steps[-1] == 'paper_age_distance'
+    monkeypatch.undo()
+    estimator = train(few, tmp_path, settings=PAPER, name='chardin', progress=False)
+    for k, network in enumerate(papers[1].networks):
+        for one, two in zip(network.get_weights(), estimator.networks[k].get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
+    assert estimator.about == papers[1].about
+
+
+def test_other_weights_of_vgg_are_another_training(papers, few):
+    settings = dataclasses.replace(PAPER, seed=1)
+    with pytest.raises(TrainingError, match='is of another training'):
+        train(few, papers[0], settings=settings, progress=False)
+    with pytest.raises(FileNotFoundError, match='no such file: nowhere.h5'):
+        train(few, papers[0], settings=dataclasses.replace(PAPER, vgg='nowhere.h5'), progress=False)
+
+
+@pytest.mark.parametrize('values, message', [
+    ({'epochs': (1,)}, r'epochs must be two numbers above 0, .* received \(1,\)'),
+    ({'learning_rates': (0.1, 0.0)}, 'learning_rates must be two numbers above 0'),
+    ({'patience': 0}, 'patience must be a whole number above 0, received 0'),
+    ({'precision': 'half'}, "precision must be one of auto, float32, bfloat16, received 'half'"),
+])
+def test_settings_of_the_paper_are_checked(values, message):
+    with pytest.raises(ValueError, match=message):
+        PaperSettings(**values)
+
+
 # -- the command ----------------------------------------------------------------------------------
 
 
@@ -243,12 +380,27 @@ def test_the_command_trains(maps, tmp_path, monkeypatch, capsys):
     from pidoc.training_set import TrainingSet
 
     monkeypatch.setattr(TrainingSet, 'read', lambda folder: maps)
-    code = main(['a-set', '-o', str(tmp_path), '--epochs', '1', '--widths', '4,8', '--name', 'mine', '--log'])
+    code = main(['a-set', '-o', str(tmp_path), '--epochs', '1', '--widths', '4,8', '--name', 'mine', '--log',
+                 '--plot'])
     assert code == 0
     out = capsys.readouterr().out
-    assert 'network 1: 1 epochs, -ln likelihood of the validation' in out
+    assert 'network 1: 1 epochs, best validation likelihood (-ln)' in out
     assert '294 to train, 126 to validate' in out
     assert json.loads((tmp_path / 'model.json').read_text())['about']['name'] == 'mine'
+    assert (tmp_path / 'history.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_command_trains_the_paper(few, slim, tmp_path, monkeypatch, capsys):
+    from pidoc.training_set import TrainingSet
+
+    monkeypatch.setattr(TrainingSet, 'read', lambda folder: few)
+    assert main(['a-set', '-o', str(tmp_path), '--network', 'paper', '--vgg', 'random', '--epochs', '1',
+                 '--batch-size', '8', '--plot', '--precision', 'bfloat16']) == 0
+    assert 'network 2: 1 epochs, best validation loss' in capsys.readouterr().out
+    assert (tmp_path / 'history.png').exists()
+    # trained in half precision, it answers in single
+    networks = Estimator.load(tmp_path).networks
+    assert {layer.compute_dtype for each in networks for layer in each.layers} == {'float32'}
 
 
 def test_the_command_says_what_is_wrong_on_one_line(tmp_path, capsys):
@@ -258,3 +410,21 @@ def test_the_command_says_what_is_wrong_on_one_line(tmp_path, capsys):
 
 def test_the_defaults_of_the_command_are_those_of_the_settings():
     assert all(getattr(Settings(), field) == value for field, value in _DEFAULTS.items())
+    assert all(getattr(PaperSettings(), field) == value for field, value in _PAPER_DEFAULTS.items())
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--network', 'paper', '--members', '2'], '--members is not for --network paper'),
+    (['--vgg', 'random'], '--vgg is not for --network cluster'),
+    (['--epochs', '1,2'], '--epochs must be one number'),
+    (['--network', 'paper', '--epochs', '1,2,3'], 'or for --network paper two, received 1,2,3'),
+])
+def test_options_of_the_other_network_are_refused(options, message, tmp_path, capsys):
+    assert main(['a-set', '-o', str(tmp_path), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_words_for_numbers(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(['a-set', '-o', str(tmp_path), '--widths', 'a,b'])
+    assert "must be whole numbers, such as 4,8, received 'a,b'" in capsys.readouterr().err
