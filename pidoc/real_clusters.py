@@ -354,8 +354,10 @@ class ClusterReport:
         table, lines = self.table, []
         if self.synthetic:
             lines += [_SYNTHETIC, '']
+        weights = table.meta['model_sha256']
+        told = f', weights ``{weights[:16]}``' if weights else ''
         lines.append(f"{len(table)} of the 17 clusters of Chardin & Bianchini (2021, Table 3), model "
-                     f"``{table.meta['model']}``.")
+                     f"``{table.meta['model']}``{told}.")
         if self.missing:
             lines += ['', 'Not there:', '']
             lines += [f'- {name}: ``{why}``' for name, why in self.missing.items()]
