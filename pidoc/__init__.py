@@ -36,6 +36,8 @@ The modules, each of which imports only from those above it:
 ``prediction_plot``     the picture of a prediction
 ``prediction``          `Prediction`: what a model says of one image, and its FITS file
 ``mapper``              `MassMapper`: from images to predictions
+``survey``              many images: products, one table, processes, interruptions
+``samp``                files to DS9, Aladin and TOPCAT
 ``real_clusters``       the paper's 17 clusters: predictions beside the literature
 ``real_clusters_plot``  figures of these
 ``simulation.stellar``  mass, luminosity, radius and type of a star at an age

@@ -20,7 +20,7 @@ from pidoc.mock import APPARENT_FLUX, MASS_PER_PIXEL, Mock
 from pidoc.prediction import checked_center, measured_age, measured_from_log, Prediction
 from pidoc.units import to_value
 
-__all__ = ['MassMapper', 'fill_pixels', 'pretrained_models']
+__all__ = ['MassMapper', 'fill_pixels', 'model_checksum', 'pretrained_models']
 
 __doctest_requires__ = {'MassMapper': ['tensorflow']}
 
@@ -48,6 +48,45 @@ def pretrained_models():
     True
     """
     return sorted(path.parent.name for path in _MODELS.glob('*/model.json'))
+
+
+def _folder_of(model):
+    """The folder of a model that comes with the package, or is one."""
+    folder = Path(model)
+    if str(model) in pretrained_models():
+        return _MODELS / str(model)
+    if not folder.is_dir():
+        names = ', '.join(pretrained_models()) or '(none is packaged)'
+        raise ValueError(f'a model must be one of {names}, or a folder, received {os.fspath(model)!r}')
+    return folder
+
+
+def model_checksum(model):
+    """The checksum of a model's weights, as its predictions tell it, without loading a network.
+
+    Parameters
+    ----------
+    model : str or path-like
+        As for `MassMapper.from_pretrained`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    `~pidoc.estimator.ModelFolderError`, ValueError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> from pidoc.mapper import model_checksum
+    >>> len(model_checksum('default'))
+    64
+    """
+    from pidoc.estimator import read_card
+
+    return _one_checksum(read_card(_folder_of(model))['sha256'])
 
 
 class MassMapper:
@@ -103,13 +142,7 @@ class MassMapper:
         `~pidoc.estimator.ModelFolderError`, ValueError
             If there is no such model, or its weights do not have the checksum that they should have.
         """
-        folder = Path(model)
-        if str(model) in pretrained_models():
-            folder = _MODELS / str(model)
-        elif not folder.is_dir():
-            names = ', '.join(pretrained_models()) or '(none is packaged)'
-            raise ValueError(f'a model must be one of {names}, or a folder, received {os.fspath(model)!r}')
-        return cls._from_folder(folder)
+        return cls._from_folder(_folder_of(model))
 
     @classmethod
     def _from_folder(cls, folder):
@@ -220,7 +253,8 @@ class MassMapper:
         return_errors : bool, optional
             Give back the exception in place of the prediction where an image cannot be used, and go on.
         **options
-            Passed on to `pidoc.image.prepare`.
+            Passed on to `pidoc.image.prepare`: one for all; or a list, with one for each image, where None is
+            not given.
 
         Yields
         ------
@@ -235,15 +269,28 @@ class MassMapper:
         if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f'batch_size must be a whole number above 0, received {batch_size!r}')
         told = {'distance': distance, 'distance_error': distance_error, 'seeing': seeing, 'center': center}
-        each = _one_each(images, told)
+        each = _one_each(images, told, options)
         while chunk := list(itertools.islice(each, int(batch_size))):
-            results = [self._attempt(*item, options, return_errors) for item in chunk]
+            results = [self._attempt(*item, return_errors) for item in chunk]
             good = [k for k, result in enumerate(results) if not isinstance(result, Exception)]
-            if good:
-                predicted = self._predict([results[k][0] for k in good], [results[k][1] for k in good])
-                for k, prediction in zip(good, predicted, strict=True):
-                    results[k] = prediction
+            for k, prediction in zip(good, self._predict_batch([results[k] for k in good], return_errors),
+                                     strict=True):
+                results[k] = prediction
             yield from results
+
+    def _predict_batch(self, ready, return_errors):
+        """Predictions, or where one cannot be made the exception."""
+        if not ready:
+            return []
+        try:
+            return self._predict(*zip(*ready, strict=True))
+        except Exception as error:
+            if not return_errors:
+                raise
+            if len(ready) == 1:
+                return [error]
+            # one of them must not take the others with it
+            return [result for each in ready for result in self._predict_batch([each], return_errors)]
 
     def _attempt(self, x, distance, distance_error, seeing, center, options, return_errors):
         """What `_predict` needs of one image, or the exception that it met."""
@@ -466,22 +513,26 @@ def _told_distance(distance, error):
     return tuple(values)
 
 
-def _one_each(images, told):
-    """Each image with what is told of it: what is told may be one value for all, or a list."""
+def _one_each(images, told, options):
+    """Each image with what is told of it, and its options: they may be one value for all, or a list."""
     many = {name for name, values in told.items() if isinstance(values, list) or np.ndim(values) == 1 and (
         isinstance(values, u.Quantity) or (isinstance(values, tuple) and name != 'center'))}
-    rest = {name: iter(told[name]) if name in many else itertools.repeat(told[name]) for name in told}
+    # an array or a tuple may be one option for all
+    many |= {name for name, values in options.items() if isinstance(values, list)}
+    every = told | options
+    rest = {name: iter(every[name]) if name in many else itertools.repeat(every[name]) for name in every}
     end = object()
     number = -1
     for number, x in enumerate(images):
-        values = [next(rest[name], end) for name in told]
-        for name, value in zip(told, values, strict=True):
+        values = {name: next(rest[name], end) for name in every}
+        for name, value in values.items():
             if value is end:
                 raise ValueError(f'{name} must have a value for each image, received {number}')
-        yield (x, *values)
+        yield (x, *(values[name] for name in told),
+               {name: values[name] for name in options if name not in many or values[name] is not None})
     for name in many:
         if next(rest[name], end) is not end:
-            raise ValueError(f'{name} must have a value for each image, received {len(told[name])} for '
+            raise ValueError(f'{name} must have a value for each image, received {len(every[name])} for '
                              f'{number + 1} images')
 
 

@@ -22,7 +22,7 @@ from pidoc.mock import APPARENT_FLUX, MASS_PER_PIXEL
 from pidoc.profiles import mass_profile, mass_to_light_profile
 from pidoc.snapshot import write_hdus
 
-__all__ = ['Measured', 'Prediction']
+__all__ = ['Measured', 'Prediction', 'row_units']
 
 __doctest_requires__ = {'Prediction': ['tensorflow']}
 
@@ -312,14 +312,23 @@ class Prediction:
             ``name``, for each of `parameters` the value, ``_low_68`` and so on; ``distance_given``,
             ``in_domain``, ``flags``, ``flag_names``, ``model``.
         """
-        row = {'name': [self.name]}
+        return QTable({name: [value] if unit is None else [value] * unit
+                       for (name, value), unit in zip(self.row_values().items(), row_units().values(),
+                                                      strict=True)})
+
+    def row_values(self):
+        """The row of `to_row` as plain numbers and strings, in the units of `row_units`.
+
+        Returns
+        -------
+        dict
+        """
+        row = {'name': self.name}
         for name, measured in self.parameters().items():
-            unit, _ = _PARAMETERS[name]
-            for end, number in zip(_ENDS, measured.in_unit(unit), strict=True):
-                row[name if end == 'value' else f'{name}_{end}'] = [number] * unit
-        row |= {'distance_given': [bool(self.distance_given)], 'in_domain': [self.in_domain],
-                'flags': [int(self.flags)], 'flag_names': [' '.join(self.flag_names)], 'model': [self.model]}
-        return QTable(row)
+            numbers = measured.in_unit(_PARAMETERS[name][0])
+            row |= zip((_end_name(name, end) for end in _ENDS), numbers, strict=True)
+        return row | {'distance_given': bool(self.distance_given), 'in_domain': self.in_domain,
+                      'flags': int(self.flags), 'flag_names': ' '.join(self.flag_names), 'model': self.model}
 
     # -- files
 
@@ -360,7 +369,7 @@ class Prediction:
         hdus[0].header.extend(self._cards(), unique=True)
         hdus[3].header.extend(_meta_cards(self.light.meta), unique=True)
         mask = np.zeros(self.mass.shape, bool) if self.mass.mask is None else self.mass.mask
-        hdus.append(fits.ImageHDU(mask.astype(np.uint8), name='MASK'))
+        hdus.append(fits.ImageHDU(mask.astype(np.uint8), header=place, name='MASK'))
         hdus[-1].header['COMMENT'] = '1: masked or not finite in the image, filled in for the model'
         return fits.HDUList([*hdus, self._profile_hdu(), self._parameter_hdu()])
 
@@ -495,6 +504,24 @@ class Prediction:
             pixel_scale=header['PIXSCALE'] * u.arcsec, center=(header['CENTERX'], header['CENTERY']),
             flags=header['FLAGS'], reasons=tuple(reasons), name=header['OBJECT'], model=header['MODEL'],
             model_sha256=header['MODELSHA'], command=header['COMMAND'])
+
+
+def row_units():
+    """Columns of `Prediction.to_row` in order, and their units.
+
+    Returns
+    -------
+    dict
+        Name to `~astropy.units.Unit`, or None where there is none.
+    """
+    columns = {'name': None}
+    for name, (unit, _) in _PARAMETERS.items():
+        columns |= {_end_name(name, end): unit for end in _ENDS}
+    return columns | dict.fromkeys(('distance_given', 'in_domain', 'flags', 'flag_names', 'model'))
+
+
+def _end_name(name, end):
+    return name if end == 'value' else f'{name}_{end}'
 
 
 def _read_parameters(rows):

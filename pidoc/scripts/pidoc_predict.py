@@ -1,22 +1,21 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """``pidoc-predict``: mass, M/L, age and distance of clusters from their images, from the command line."""
 
-import os
+import argparse
 import shlex
 import sys
-import tempfile
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from pidoc import __version__
-from pidoc.files import replacing
 from pidoc.scripts.command import BAD, HelpFormatter, Parser, quantity, run_command
 
 __all__ = ['EXAMPLE', 'main']
 
 EXAMPLE = Path(__file__).parents[1] / 'data' / 'example.fits'
 """A mock image of a cluster, which ``--example`` runs on."""
+
+_FEW = 10              # images up to which nobody wants to wait for a batch
+_MOST_TO_SEND = 20     # files at once, to people's screens
 
 _EPILOG = """\
 Lengths, angles and the rest are numbers in the unit in brackets, or carry their own: 17.4, "17.4 kpc",
@@ -26,13 +25,19 @@ it.
 For each image a FITS file <image>-pidoc.fits is written, with the maps MASS (solar masses per pixel),
 MASS_ERR, ML and LIGHT, and the tables PROFILE and PARAMS. Intervals on the screen are those of 68 %. If an
 image is outside the training domain, the reasons are told, and its numbers are not to be trusted. The status
-is 0 if all images were worked on, and 2 if one could not be.
+is 0 if all images were worked on, and 2 if one could not be; its row of the table says why.
+
+A list is a text file with a path on each line, or a table with the column file and any of name, distance,
+distance_error [kpc], seeing [arcsec], ra, dec [deg], zero_point, extinction [mag], exposure [s], pixel_scale
+[arcsec], band, unit and hdu; what it tells of an image comes before what the command line tells of all.
 
 examples:
   pidoc-predict --example
   pidoc-predict cluster.fits --distance 17.4 --distance-error 0.4 --plot
   pidoc-predict stack.fits --center "250.42 36.46" --zero-point 25 --band V -o results
   pidoc-predict mocks/*.fits -o results --table results/all.ecsv
+  pidoc-predict --list images.ecsv -o results --table results/all.fits --jobs 4
+  pidoc-predict --list images.ecsv -o results --table results/all.fits --jobs 4 --resume
 """
 
 
@@ -53,7 +58,8 @@ def main(args=None):
     parser = _parser()
     options = parser.parse_args(args)
     options.command = shlex.join([parser.prog, *(sys.argv[1:] if args is None else map(str, args))])
-    return run_command(parser, options, _predict_all, interrupted='the files that are there are complete')
+    return run_command(parser, options, _predict_all,
+                       interrupted='the files that are there are complete; --resume goes on')
 
 
 def _parser():
@@ -62,6 +68,8 @@ def _parser():
                                 'star clusters from V-band images.')
     parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('images', nargs='*', metavar='IMAGE', type=Path, help='FITS files')
+    parser.add_argument('--list', metavar='FILE', type=Path,
+                        help='text file or table of images: see below')
     parser.add_argument('--example', action='store_true', help='work on a mock image that comes with pidoc')
     known = parser.add_argument_group('what is known')
     known.add_argument('--distance', metavar='LENGTH', type=quantity('kpc'),
@@ -96,10 +104,26 @@ def _parser():
     out.add_argument('--plot', action='store_true', help='draw a figure beside each file, .png')
     out.add_argument('--table', metavar='FILE', type=Path,
                      help='write the numbers of all images as one table, .ecsv, .csv or .fits')
+    out.add_argument('--table-only', action='store_true', help='write the table and no file for each image')
     out.add_argument('--overwrite', action='store_true', help='replace files that are there')
+    out.add_argument('--samp', action='store_true',
+                     help='send the files to the programs at the SAMP hub: DS9, Aladin, TOPCAT')
     out.add_argument('--quiet', action='store_true', help='no summary on the screen')
     out.add_argument('--debug', action='store_true', help='show where an error came from')
+    many = parser.add_argument_group('many images')
+    many.add_argument('--jobs', metavar='N', type=_whole, default=1,
+                      help='how many processes work at the same time (default: 1)')
+    many.add_argument('--scheduler', metavar='ADDRESS',
+                      help='let the workers of this dask scheduler (tcp://...) do the work')
+    many.add_argument('--resume', action='store_true',
+                      help='go on after a stop: what is done is not repeated, what failed is tried again')
     return parser
+
+
+def _whole(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number above 0, received {text!r}')
+    return int(text)
 
 
 def _hdu(text):
@@ -131,68 +155,85 @@ def _center(text):
 
 
 def _predict_all(options):
-    images = [EXAMPLE] if options.example else options.images
-    if bool(options.images) == options.example:
-        raise ValueError('either images or --example must be given, received '
-                         f'{"both" if options.example else "neither"}')
-    paths = _paths(images, options.output)
-    _check_free(options, paths)
-    told = _told(options)
-    mapper = _load(options)
-    rows, failed = [], 0
-    for image, path in zip(images, paths, strict=True):
-        try:
-            prediction = replace(mapper.predict(image, **told), command=options.command)
-            _write(prediction, path, options)
-        except Exception as error:
-            if options.debug:
-                raise
-            failed += 1
-            # one bad image must not stop the others
-            print(f'pidoc-predict: {image}: {" ".join(str(error).split())}', file=sys.stderr)
-            continue
-        rows.append(prediction.to_row())
+    from contextlib import nullcontext
+
+    images, folder = _images(options)
+    if options.table_only and not options.table:
+        raise ValueError('--table-only needs --table, received none')
+    if options.samp and (options.table_only or len(images) > _MOST_TO_SEND):
+        raise ValueError(f'--samp is for the files of at most {_MOST_TO_SEND} images, received {len(images)}'
+                         f'{" without files" if options.table_only else ""}')
+    from pidoc.samp import connected
+
+    # that no hub runs is known before the work
+    with connected() if options.samp else nullcontext() as client:
+        rows = _survey(images, folder, options)
+        if client:
+            _send(client, rows, options)
+    bad = sum(rows['error'] != '')
+    if options.list and not options.quiet:
+        _count(rows, bad, options)
+    return BAD if bad else 0
+
+
+def _images(options):
+    """The list of images, and the folder of their products."""
+    from pidoc.survey import ImageList
+
+    given = [name for name, there in (('images', options.images), ('--list', options.list),
+                                      ('--example', options.example)) if there]
+    if len(given) != 1:
+        raise ValueError('images, --list or --example must be given, received '
+                         f'{" and ".join(given) or "none"}')
+    images = ImageList.read(options.list) if options.list else ImageList(
+        [EXAMPLE] if options.example else options.images)
+    output = options.output
+    if not output.name.endswith(('.fits', '.fits.gz')):
+        return images, output
+    if len(images) > 1:
+        raise ValueError(f'--output must be a folder, for {len(images)} images, received {output}')
+    return ImageList(images.files, products=[output.name]), output.parent
+
+
+def _survey(images, folder, options):
+    """The table of all predictions."""
+    from pidoc.survey import survey
+
+    # thousands of summaries are read by nobody
+    one_by_one = not (options.list or options.scheduler or options.jobs > 1)
+    show = one_by_one and not options.quiet
+
+    def report(item, error, summary):
+        if error:
+            print(f'pidoc-predict: {item.file}: {error}', file=sys.stderr)
+        elif show:
+            where = '' if options.table_only else f'\n  {"written to":<18} {folder / item.product}'
+            print(f'{summary}{where}', flush=True)
+
+    return survey(
+        images, folder, model=options.model, told=_told(options), table=options.table, jobs=options.jobs,
+        scheduler=options.scheduler, resume=options.resume, overwrite=options.overwrite,
+        products=not options.table_only, plot=options.plot, command=options.command, summaries=show,
+        batch_size=1 if len(images) < _FEW and show else None, report=report, stop=options.debug,
+        progress=not (options.quiet or one_by_one), journal=options.resume or len(images) > 1)
+
+
+def _count(rows, bad, options):
+    outside = sum((rows['error'] == '') & ~rows['in_domain'])
+    print(f'{len(rows)} images, {bad} failed, {outside} outside the training domain'
+          f'{f"; {options.table}" if options.table else ""}')
+
+
+def _send(client, rows, options):
+    from pidoc.samp import send
+
+    sent = [(path, False) for path in rows['output'] if path]
+    if options.table and options.table.suffix == '.fits':
+        sent.append((options.table, True))
+    for path, table in sent:
+        takers = send(client, path, table=table)
         if not options.quiet:
-            print(f'{prediction.summary()}\n  {"written to":<18} {path}', flush=True)
-    if options.table and rows:
-        _write_table(rows, options.table)
-    return BAD if failed else 0
-
-
-def _load(options):
-    """The model."""
-    if options.debug:
-        from pidoc.mapper import MassMapper
-
-        return MassMapper.from_pretrained(options.model)
-    with _hushed():
-        from pidoc.mapper import MassMapper
-
-        return MassMapper.from_pretrained(options.model)
-
-
-@contextmanager
-def _hushed():
-    """Keep what libraries write to the standard error, at the level of the system; show it after an error.
-
-    TensorFlow tells of the machine's instructions before it can be asked not to.
-    """
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        except Exception as error:
-            said.seek(0)
-            # an error of ours says all there is to say
-            if not isinstance(error, (ValueError, OSError)):
-                os.write(kept, said.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            print(f'  {"sent to":<18} {", ".join(takers) or "no program at the hub"}')
 
 
 def _told(options):
@@ -203,57 +244,6 @@ def _told(options):
     if options.annulus:
         told['background'] = 'annulus'
     return {name: value for name, value in told.items() if value is not None}
-
-
-def _write(prediction, path, options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prediction.write(path, overwrite=options.overwrite)
-    if options.plot:
-        figure = _figure_path(path)
-        with replacing(figure) as temporary:
-            prediction.plot().savefig(temporary, dpi=110)
-
-
-def _write_table(rows, path):
-    from astropy.table import vstack
-
-    table = vstack(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        table.write(temporary, overwrite=True)
-
-
-def _paths(images, output):
-    """Where the prediction of each image goes."""
-    if output.name.endswith(('.fits', '.fits.gz')):
-        if len(images) > 1:
-            raise ValueError(f'--output must be a folder, for {len(images)} images, received {output}')
-        return [output]
-    paths = [output / f'{_stem(image)}-pidoc.fits' for image in images]
-    double = [path for path in set(paths) if paths.count(path) > 1]
-    if double:
-        raise ValueError(f'{min(double)} would be written twice: rename images of the same name')
-    return paths
-
-
-def _stem(image):
-    name = image.name.removesuffix('.gz').removesuffix('.fz')
-    return name.removesuffix('.fits').removesuffix('.fit')
-
-
-def _figure_path(path):
-    return path.with_name(f'{_stem(path)}.png')
-
-
-def _check_free(options, paths):
-    """No file that is there is replaced unasked, and this is known before the work."""
-    if options.table and options.table.suffix not in ('.ecsv', '.csv', '.fits'):
-        raise ValueError(f'--table must end in .ecsv, .csv or .fits, received {options.table}')
-    wanted = list(paths) + ([options.table] if options.table else [])
-    wanted += [_figure_path(path) for path in paths] if options.plot else []
-    for path in wanted:
-        if path.exists() and not options.overwrite:
-            raise OSError(f'{path} exists: say --overwrite to replace it')
 
 
 if __name__ == '__main__':

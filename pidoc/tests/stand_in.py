@@ -42,7 +42,8 @@ class StandIn:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / 'network-0.weights.h5').write_bytes(b'formulae')
         sums = {'network-0.weights.h5': hashlib.sha256(b'formulae').hexdigest()}
-        (folder / 'model.json').write_text(json.dumps({'format': 1, 'about': about, 'sha256': sums}))
+        card = {'format': 1, 'about': about, 'turns': 1, 'config': {}, 'scaling': {}, 'calibration': {}}
+        (folder / 'model.json').write_text(json.dumps(card | {'sha256': sums}))
 
     @classmethod
     def load(cls, folder):

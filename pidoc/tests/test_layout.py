@@ -46,6 +46,8 @@ ORDER = (
     'prediction_plot',
     'prediction',
     'mapper',
+    'survey',
+    'samp',
     'real_clusters',
     'real_clusters_plot',
     'simulation.stellar',

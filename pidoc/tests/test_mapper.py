@@ -14,6 +14,7 @@ from astropy.nddata import CCDData
 
 from pidoc import mapper as module
 from pidoc.domain import Domain, features, flag_bits
+from pidoc.estimator import read_card
 from pidoc.mapper import fill_pixels, MassMapper, pretrained_models
 from pidoc.mock import Conditions, Mock, observe
 from pidoc.prediction import Prediction
@@ -293,6 +294,41 @@ def test_one_for_all(mapper, mock):
     assert all(result.center == (70.0, 71.0) and result.distance_given for result in results)
 
 
+def test_options_may_be_one_for_each(mapper, mock):
+    pytest.importorskip('reproject')
+    adu = mock.light.data * 1e9
+    images = [CCDData(adu, unit='adu', wcs=mock.light.wcs) for _ in range(3)]
+    told = {'band': 'V', 'seeing': 1 * u.arcsec, 'distance': 20 * u.kpc, 'center': (79.5, 79.5)}
+    results = list(mapper.predict_many(images, zero_point=[25 * u.mag, 26 * u.mag, None], return_errors=True,
+                                       **told))
+    alone = [mapper.predict(images[k], zero_point=zero * u.mag, **told) for k, zero in ((0, 25), (1, 26))]
+    same(results[0], alone[0])
+    same(results[1], alone[1])
+    ratio = alone[0].luminosity.value / alone[1].luminosity.value
+    assert ratio.value == pytest.approx(10**0.4)
+    # None is not told, and this image needs it
+    assert isinstance(results[2], ValueError) and 'zero_point' in str(results[2])
+    with pytest.raises(ValueError, match='zero_point must have a value for each image, received 1'):
+        list(mapper.predict_many(images, zero_point=[25 * u.mag], **told))
+
+
+def test_an_image_that_the_networks_refuse_does_not_stop_its_batch(mapper, mock, monkeypatch):
+    original = StandIn.estimate
+
+    def estimate(self, light, **told):
+        if np.any(light.max(axis=(1, 2)) > 1.5 * mock.light.data.max()):
+            raise ArithmeticError('too bright for me')
+        return original(self, light, **told)
+
+    monkeypatch.setattr(StandIn, 'estimate', estimate)
+    images = [mock, 2 * mock.light.data * FLUX, mock]
+    results = list(mapper.predict_many(images, return_errors=True))
+    assert [type(result) for result in results] == [Prediction, ArithmeticError, Prediction]
+    same(results[0], results[2])
+    with pytest.raises(ArithmeticError, match='too bright for me'):
+        list(mapper.predict_many(images))
+
+
 # -- errors ---------------------------------------------------------------------------------------
 
 
@@ -409,6 +445,14 @@ def test_save(tmp_path, domain, mock):
     with pytest.raises(FileExistsError, match='holds a model already'):
         mapper.save(tmp_path / 'mine')
     mapper.save(tmp_path / 'mine', overwrite=True)
+
+
+def test_the_checksum_without_the_networks(models, monkeypatch):
+    monkeypatch.setattr(sys.modules['pidoc.estimator'], 'read_card', read_card, raising=False)
+    assert module.model_checksum('default') == MassMapper.from_pretrained().sha256
+    assert module.model_checksum(models / 'default') == module.model_checksum('default')
+    with pytest.raises(ValueError, match="or a folder, received 'best'"):
+        module.model_checksum('best')
 
 
 def test_the_checksum_of_several_weights(models):

@@ -4,6 +4,7 @@
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +16,14 @@ import pidoc
 from pidoc import mapper as module
 from pidoc import Prediction
 from pidoc.domain import Domain, features
+from pidoc.estimator import read_card
 from pidoc.mock import Mock
 from pidoc.scripts import pidoc_predict
 from pidoc.scripts.pidoc_predict import _center, EXAMPLE, main
+from pidoc.survey import _loaded, JOURNAL
 from pidoc.tests.stand_in import StandIn
 from pidoc.tests.test_prediction import same
+from pidoc.tests.test_samp import hub
 
 
 @pytest.fixture(scope='module')
@@ -36,9 +40,10 @@ def domain():
 def models(tmp_path, monkeypatch, domain):
     """Two models of stand-ins: one knows maps like that of the example, the other does not say."""
     estimator = types.ModuleType('pidoc.estimator')
-    estimator.Estimator = StandIn
+    estimator.Estimator, estimator.read_card = StandIn, read_card
     monkeypatch.setitem(sys.modules, 'pidoc.estimator', estimator)
     monkeypatch.setattr(module, '_MODELS', tmp_path / 'models')
+    _loaded.cache_clear()
     monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', '3')
     monkeypatch.chdir(tmp_path)
     StandIn().save(tmp_path / 'models' / 'default', {'name': 'default', 'domain': domain})
@@ -105,7 +110,8 @@ def test_plot(tmp_path):
 def test_table(tmp_path, capsys):
     Mock.read(EXAMPLE).write('b.fits.gz')
     assert main([str(EXAMPLE), 'b.fits.gz', '--table', 'deep/all.ecsv', '--distance', '20']) == 0
-    assert sorted(path.name for path in tmp_path.glob('*pidoc*')) == ['b-pidoc.fits', 'example-pidoc.fits']
+    assert sorted(path.name for path in tmp_path.glob('*pidoc*')) == ['b-pidoc.fits', 'example-pidoc.fits',
+                                                                      JOURNAL]
     table = QTable.read('deep/all.ecsv')
     assert list(table['name']) == ['example.fits', 'b.fits.gz']
     assert table['total_mass'][0] == table['total_mass'][1] and table['total_mass'].unit == u.Msun
@@ -127,13 +133,19 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path, capsys):
     assert lines[0].startswith('pidoc-predict: bad.fits: ')
     assert lines[1].startswith('pidoc-predict: none.fits: ')
     assert len(lines) == 2 and 'example.fits' in output
-    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['example-pidoc.fits']
-    assert len(QTable.read('all.ecsv')) == 1
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['example-pidoc.fits', JOURNAL]
+    table = QTable.read('all.ecsv')
+    assert list(table['file']) == ['bad.fits', str(EXAMPLE), 'none.fits']
+    # astropy masks empty strings
+    assert list(table['error'].mask) == [False, True, False]
+    assert 'No such file' in table['error'][2] and np.isnan(table['total_mass'][2])
+    assert list(table['output'].filled('')) == ['', 'out/example-pidoc.fits', '']
 
 
 def test_only_bad_files(tmp_path, capsys):
     assert main(['none.fits', '--table', 'all.ecsv']) == 2
-    assert not (tmp_path / 'all.ecsv').exists()
+    table = QTable.read('all.ecsv')
+    assert len(table) == 1 and 'No such file' in table['error'][0]
 
 
 def test_nothing_is_replaced_unasked(tmp_path, capsys):
@@ -145,19 +157,26 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
         assert main(['--example', *more]) == 2
         error = capsys.readouterr().err
         if name:
-            assert error == f'pidoc-predict: {name} exists: say --overwrite to replace it\n'
+            assert error == f'pidoc-predict: {name} exists: say overwrite to replace it\n'
         else:
-            assert error.startswith('pidoc-predict: --table must end in .ecsv, .csv or .fits, received ')
+            assert error.startswith('pidoc-predict: a table must end in .ecsv, .csv or .fits, received ')
     assert not (tmp_path / 'x').exists() and (tmp_path / 'all.csv').read_text() == 'mine'
     assert main(['--example', '--quiet', '--overwrite']) == 0
     assert (tmp_path / 'example-pidoc.fits').read_bytes() != before      # the command is in it
     assert main(['--example', '--quiet', '--table', 'all.csv', '--overwrite']) == 0
-    assert (tmp_path / 'all.csv').read_text().startswith('name,total_mass')
+    assert (tmp_path / 'all.csv').read_text().startswith('file,name,total_mass')
 
 
 @pytest.mark.parametrize(('args', 'message'), [
-    ([], 'either images or --example must be given, received neither'),
-    (['a.fits', '--example'], 'either images or --example must be given, received both'),
+    ([], 'images, --list or --example must be given, received none'),
+    (['a.fits', '--example'], 'images, --list or --example must be given, received images and --example'),
+    (['--list', 'a.txt', '--example'], 'images, --list or --example must be given, received --list and'),
+    (['--list', 'a.txt'], '[Errno 2] No such file or directory'),
+    (['a.fits', '--table-only'], '--table-only needs --table, received none'),
+    (['a.fits', '--table', 'a.ecsv', '--table-only', '--samp'],
+     '--samp is for the files of at most 20 images, received 1 without files'),
+    ([*(f'{k}.fits' for k in range(21)), '--samp'],
+     '--samp is for the files of at most 20 images, received 21'),
     (['a.fits', 'b/a.fits'], 'a-pidoc.fits would be written twice: rename images of the same name'),
     (['a.fits', 'b.fits', '-o', 'c.fits'], '--output must be a folder, for 2 images, received c.fits'),
     (['--example', '--model', 'best'], "a model must be one of default, other, or a folder, received 'best'"),
@@ -171,7 +190,8 @@ def test_errors_on_one_line(args, message, capsys):
 @pytest.mark.parametrize(('args', 'message'), [
     (['x', '--distance', 'far'], "must be a number [kpc], received 'far'"),
     (['x', '--distance', '3 s'], "must be a number [kpc], received '3 s'"),
-    (['x', '--seeing', 'nan'], "must be finite, received 'nan'")])
+    (['x', '--seeing', 'nan'], "must be finite, received 'nan'"),
+    (['x', '--jobs', '0'], "must be a whole number above 0, received '0'")])
 def test_numbers_with_units(args, message, capsys):
     with pytest.raises(SystemExit) as stop:
         main(args)
@@ -187,9 +207,9 @@ def test_what_goes_to_the_preparation(monkeypatch):
     seen = {}
 
     class Mapper:
-        def predict(self, image, **told):
+        def predict_many(self, images, *, batch_size, return_errors, **told):
             seen.update(told)
-            return module.MassMapper(StandIn()).predict(Mock.read(EXAMPLE))
+            return [module.MassMapper(StandIn()).predict(Mock.read(EXAMPLE))]
 
     monkeypatch.setattr(module.MassMapper, 'from_pretrained', lambda name: Mapper())
     assert main(['x.fits', '--zero-point', '25', '--exposure', '1min', '--extinction', '0.1', '--pixel-scale',
@@ -255,17 +275,46 @@ def test_the_file_is_for_everyone(tmp_path):
         assert hdus['LIGHT'].header['AGE'] == 11 and hdus[0].header['AGE'] == 9
 
 
-def test_libraries_are_kept_quiet(capfd):
-    with pidoc_predict._hushed():
-        subprocess.run([sys.executable, '-c', 'import sys; sys.stderr.write("oneDNN is on")'], check=True)
-    assert capfd.readouterr() == ('', '')
-    # but not when they fail
-    with pytest.raises(ImportError, match='no keras'):
-        fail_to_load()
-    assert capfd.readouterr().err == 'cannot open x.so'
+# -- many images ----------------------------------------------------------------------------------
 
 
-def fail_to_load():
-    with pidoc_predict._hushed():
-        subprocess.run([sys.executable, '-c', 'import sys; sys.stderr.write("cannot open x.so")'], check=True)
-        raise ImportError('no keras')
+def test_a_list(capsys):
+    (Mock.read(EXAMPLE)).write('b.fits')
+    with open('images.csv', 'w', encoding='utf-8') as stream:
+        stream.write(f'file,name,distance,distance_error\n{EXAMPLE},far,30,2\nb.fits,near,,\nnone.fits,no,10,\n')
+    assert main(['--list', 'images.csv', '-o', 'out', '--table', 'out/all.ecsv', '--distance', '12']) == 2
+    output, errors = capsys.readouterr()
+    assert output == '3 images, 1 failed, 0 outside the training domain; out/all.ecsv\n'
+    assert errors.startswith('pidoc-predict: none.fits: ') and errors.count('\n') == 1
+    table = QTable.read('out/all.ecsv')
+    assert list(table['name'][:2]) == ['far', 'near']
+    assert table['distance'][:2].to_value('kpc') == pytest.approx([30, 12])
+    assert Prediction.read('out/far-pidoc.fits').name == 'far'
+    # what failed is tried again, and nothing else
+    before = {name: Path('out', f'{name}-pidoc.fits').stat().st_mtime_ns for name in ('far', 'near')}
+    Mock.read(EXAMPLE).write('none.fits')
+    assert main(['--list', 'images.csv', '-o', 'out', '--table', 'out/all.ecsv', '--distance', '12',
+                 '--resume']) == 0
+    assert capsys.readouterr().out.startswith('3 images, 0 failed')
+    assert before == {name: Path('out', f'{name}-pidoc.fits').stat().st_mtime_ns for name in before}
+    assert QTable.read('out/all.ecsv')['error'].mask.all()
+
+
+def test_a_table_and_no_files(tmp_path, capsys):
+    Path('images.txt').write_text(f'# one image\n\n{EXAMPLE}\n', encoding='utf-8')
+    assert main(['--list', 'images.txt', '--table-only', '--table', 'all.fits', '--quiet']) == 0
+    assert capsys.readouterr() == ('', '')
+    assert not list(tmp_path.glob('*-pidoc.fits')) and QTable.read('all.fits')['age'][0] == 9 * u.Gyr
+
+
+def test_samp(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv('SAMP_HUB', f'std-lockurl:{(tmp_path / "none").as_uri()}')
+    assert main(['--example', '--samp']) == 2
+    assert capsys.readouterr() == ('', 'pidoc-predict: no SAMP hub runs: start DS9, Aladin or TOPCAT first\n')
+    assert not (tmp_path / 'example-pidoc.fits').exists()
+    with hub(tmp_path, monkeypatch) as viewer:
+        assert main(['--example', '--samp', '--table', 'all.fits']) == 0
+    output = capsys.readouterr().out
+    assert output.count('sent to            a viewer') == 2
+    assert viewer.got == {('image.load.fits', (tmp_path / 'example-pidoc.fits').as_uri()),
+                          ('table.load.fits', (tmp_path / 'all.fits').as_uri())}

@@ -15,7 +15,14 @@ from astropy.table import QTable, vstack
 from astropy.wcs import WCS
 
 from pidoc.domain import flag_bits
-from pidoc.prediction import checked_center, Measured, measured_age, measured_from_log, Prediction
+from pidoc.prediction import (
+    checked_center,
+    Measured,
+    measured_age,
+    measured_from_log,
+    Prediction,
+    row_units,
+)
 
 
 def a_wcs(crpix=(81.0, 79.0)):
@@ -267,6 +274,43 @@ def test_the_file(tmp_path):
     np.testing.assert_allclose(ratio, prediction.mass_to_light_map.data)
     assert mask[5, 6] == 1 and mask.sum() == 1
     assert light['PSFFWHM'] == 1.1 and light['BUNIT'] == 'solLum kpc-2'
+
+
+def test_other_programs_read_it(tmp_path):
+    """DS9, Aladin and jdaviz want world coordinates and a name in each image; TOPCAT units of columns."""
+    prediction = a_prediction(bad=(5, 6))
+    prediction.write(tmp_path / 'a.fits')
+    with fits.open(tmp_path / 'a.fits') as hdus:
+        hdus.verify('exception')
+        assert isinstance(prediction.to_hdulist(), fits.HDUList)
+        for hdu in hdus:
+            assert hdu.header['EXTNAME'] == hdu.name != ''
+            if not hdu.is_image:
+                continue
+            wcs = WCS(hdu.header)
+            assert wcs.has_celestial and wcs.array_shape == (160, 160)
+            there = wcs.pixel_to_world(80, 78)
+            assert (there.ra.deg, there.dec.deg) == pytest.approx((250.42, 36.46))
+            if hdu.name != 'MASK':
+                assert u.Unit(hdu.header['BUNIT'], format='fits') in (u.Msun, u.Msun / u.Lsun,
+                                                                      u.Lsun / u.kpc**2)
+        columns = hdus['PROFILE'].columns
+        assert all(u.Unit(column.unit, format='fits') for column in columns
+                   if column.unit and column.name != 'number')
+        units = {column.name: column.unit for column in columns}
+        assert units['separation'] == 'arcsec' and units['mass'] == 'solMass'
+        assert not any('O' in column.format or 'P' in column.format for hdu in hdus if not hdu.is_image
+                       for column in hdu.columns)
+
+
+def test_plain_rows():
+    prediction = a_prediction()
+    row, values = prediction.to_row(), prediction.row_values()
+    assert list(values) == row.colnames == list(row_units())
+    for name, unit in row_units().items():
+        assert row[name].unit == unit if unit else not hasattr(row[name][0], 'unit')
+        assert type(values[name]) in (str, bool, int, float)
+        assert getattr(row[name][0], 'value', row[name][0]) == values[name]
 
 
 def test_astropy_reads_it(tmp_path):
