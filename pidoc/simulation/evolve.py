@@ -109,7 +109,7 @@ class Numerics:
                              f'received {self.escape!r}')
 
 
-def simulate(model, *, ages, numerics=None, threads=1):
+def simulate(model, *, ages, seed=None, numerics=None, threads=1):
     """Evolve a cluster and hand out its stars at the given ages.
 
     Parameters
@@ -118,6 +118,8 @@ def simulate(model, *, ages, numerics=None, threads=1):
         What to simulate; its seed is the seed of everything that is drawn.
     ages : `~astropy.units.Quantity`, shape (n,)
         Ages of the snapshots, increasing, from 0 to 15 Gyr.
+    seed : int, optional
+        Another seed than the model's; the snapshots' model has it.
     numerics : `Numerics`, optional
         Accuracy parameters.
     threads : int, optional
@@ -149,6 +151,8 @@ def simulate(model, *, ages, numerics=None, threads=1):
     20 Myr: 1000 stars, 1000 solMass
     """
     ages = check_ages(ages)
+    if seed is not None:
+        model = model.replace(seed=seed)
     simulation = Simulation(model, numerics=numerics, threads=threads)
     for age in ages:
         simulation.advance_to(age)

@@ -381,6 +381,17 @@ def test_seed_decides_and_threads_do_not():
     assert runs[0]._shells.r[0] != runs[2]._shells.r[0]
 
 
+def test_the_seed_of_simulate():
+    def place(model, **options):
+        (snapshot,) = simulate(model, ages=0 * u.Myr, **options)
+        return snapshot.model, snapshot.stars['radius']
+
+    (plain, first), (model, second), (_, third) = (
+        place(small()), place(small(), seed=7), place(small(seed=7)))
+    assert (plain.seed, model.seed) == (1, 7)
+    assert np.all(second == third) and not np.any(second == first)
+
+
 def test_files_that_are_no_checkpoints(tmp_path):
     path = tmp_path / 'file.npz'
     with pytest.raises(FileNotFoundError, match='file.npz'):
@@ -450,7 +461,7 @@ def test_the_version_of_the_physics_follows_the_sources():
     """
     assert (evolve.PHYSICS, digest_of_physics()) == (1, {
         'kernels': '6110bd2fa420',
-        'evolve': '49b8c6990087',
+        'evolve': '342e9bbde32e',
         'stellar': '0ec7856cb910',
         'tides': '06b528fea8d8',
         'ledger': '138b106d0857',
