@@ -5,6 +5,7 @@
 of pixels with what is bad in them and how uncertain they are.
 """
 
+import gzip
 import math
 import os
 import re
@@ -24,7 +25,10 @@ from pidoc.image_units import linear_counts
 __all__ = ['Source', 'opened']
 
 _UNCERTAINTIES = {kind.__name__: kind for kind in (StdDevUncertainty, VarianceUncertainty, InverseVariance)}
-_MOST_COLUMNS = 999        # of a table: FITS standard 4.0, section 7.3.1
+_BLOCK = 2880
+_MOST = 999                # axes, or columns of a table: FITS standard 4.0, sections 4.4.1 and 7.3.1
+_COUNT = re.compile(rb'^(NAXIS\d{0,3}|BITPIX|[PG]COUNT|TFIELDS) *= *([+-]?\d+) *(?:/|$)', re.MULTILINE)
+_END = re.compile(rb'END {77}')
 _UNREADABLE, _AMBIGUOUS = '(unreadable)', '(ambiguous)'
 # names that they have in files
 _TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UNCERTAINTIES.values()}
@@ -277,11 +281,8 @@ def _of_file(stack, path, hdu, unit):
             warnings.simplefilter('always')
             # opened here, because astropy does not close what it cannot read
             file = stack.enter_context(open(path, 'rb'))
-            hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False,
-                                                 disable_image_compression=True))
-            if _has_tiles(hdus):
-                file.seek(0)
-                hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
+            _check_counts(file)
+            hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
@@ -293,13 +294,38 @@ def _of_file(stack, path, hdu, unit):
     return _of_hdus(hdus, path.name, hdu, unit)
 
 
-def _has_tiles(hdus):
-    """Whether an image is compressed in tiles; for these astropy looks at each column that is promised."""
-    for hdu in hdus:
-        number = hdu.header.get('TFIELDS', 0)
-        if not (isinstance(number, int) and 0 <= number <= _MOST_COLUMNS):
-            raise ValueError(f'TFIELDS must be from 0 to {_MOST_COLUMNS}, received {number!r}')
-    return any('ZIMAGE' in hdu.header for hdu in hdus)
+def _check_counts(file):
+    """Refuse headers that promise more axes or columns than there can be: astropy looks for each of them.
+
+    Of a compressed file only the first header is looked at.
+    """
+    packed = file.read(2) == b'\x1f\x8b'
+    file.seek(0)
+    stream = gzip.GzipFile(fileobj=file) if packed else file
+    while header := _header_bytes(stream):
+        numbers = {key.decode(): int(value) for key, value in _COUNT.findall(header)}
+        for keyword in ('NAXIS', 'TFIELDS'):
+            if not 0 <= numbers.get(keyword, 0) <= _MOST:
+                raise ValueError(f'{keyword} must be from 0 to {_MOST}, received {numbers[keyword]}')
+        sizes = [numbers.get(f'NAXIS{k + 1}', 0) for k in range(numbers.get('NAXIS', 0))]
+        values = numbers.get('GCOUNT', 1) * (numbers.get('PCOUNT', 0) + math.prod(sizes)) if sizes else 0
+        data = -(-abs(numbers.get('BITPIX', 8)) // 8 * values // _BLOCK) * _BLOCK
+        if packed or data < 0:
+            break
+        stream.seek(data, os.SEEK_CUR)
+    file.seek(0)
+
+
+def _header_bytes(stream):
+    """The cards of the header that begins here, one behind the other; nothing if none does."""
+    header = b''
+    while block := stream.read(_BLOCK):
+        if not header and not block.startswith((b'SIMPLE  =', b'XTENSION=')):
+            return b''
+        header += block
+        if _END.search(header, len(header) - len(block)):
+            return b'\n'.join(header[k:k + 80] for k in range(0, len(header), 80))
+    return b''
 
 
 class _Several(ValueError):

@@ -307,7 +307,7 @@ def test_archives_that_are_none(tmp_path, content):
 
 
 @pytest.mark.parametrize(('keyword', 'value'), [('ZTILE1', '0'), ('ZNAXIS1', '99999'), ('TFIELDS', '3000000000'),
-                                                ('TFIELDS', '-1')])
+                                                ('NAXIS', '3000000000'), ('TFIELDS', '-1')])
 def test_tiles_that_do_not_fit(tmp_path, keyword, value):
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.ones((30, 30)), compression_type='GZIP_1')]).writeto(
         tmp_path / 'a.fits')
@@ -316,6 +316,13 @@ def test_tiles_that_do_not_fit(tmp_path, keyword, value):
     content = content[:start] + f'{keyword:<8}= {value:>20}'.ljust(80).encode() + content[start + 80:]
     with pytest.raises(ValueError, match='damaged'), opened(written(tmp_path, content)) as source:
         source.read((0, 30, 0, 30))
+
+
+@pytest.mark.parametrize('pack', [bytes, gzip.compress])
+def test_more_axes_than_there_can_be(tmp_path, pack):
+    content = placed({'NAXIS': f'{3000000000:>20}'})
+    with pytest.raises(ValueError, match='a.fits is no FITS file, .* NAXIS must be from 0 to 999, received 3000000000'):
+        first(written(tmp_path, pack(content)))
 
 
 @pytest.mark.parametrize('pixels', [PIXELS + 1j, PIXELS.astype(str), PIXELS.astype(object)])
