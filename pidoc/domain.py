@@ -538,12 +538,17 @@ class Domain:
             raise ValueError(f'a domain must be a dict of format {_FORMAT}, received '
                              f'{values.get("format") if isinstance(values, dict) else values!r}')
         missing = {'ranges', 'thresholds', 'reference'} - set(values)
-        unknown = set(values.get('ranges', ())) - set(_BY_NAME)
+        ranges = values.get('ranges', {})
+        unknown = set(map(str, ranges if isinstance(ranges, dict) else [ranges])) - set(_BY_NAME)
         if missing or unknown:
             raise ValueError('a domain must have ranges of quantities that are known, thresholds and a '
                              f'reference, received one {"without" if missing else "with"} '
                              f'{", ".join(sorted(missing or unknown))}')
-        return cls(values['ranges'], values['reference'], values['thresholds'])
+        try:
+            return cls(values['ranges'], values['reference'], values['thresholds'])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError('a domain must have numbers for each of its quantities, received one that is '
+                             f'damaged: {error!r}') from error
 
 
 _OPTIONAL = ('sharp_scatter', 'seeing', 'distance', 'luminosity', 'size')

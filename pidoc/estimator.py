@@ -8,7 +8,6 @@ A `PaperEstimator` is the two networks of the paper, which serve the same purpos
 import hashlib
 import json
 import math
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -518,6 +517,9 @@ def read_card(folder):
     missing = {'about', 'turns', 'config', 'scaling', 'calibration', 'sha256'} - set(card)
     if missing or not isinstance(card['sha256'], dict) or not card['sha256']:
         raise ModelFolderError(f'{path} lacks {", ".join(sorted(missing)) or "the checksums of weights"}')
+    for name in ('about', 'config', 'scaling', 'calibration'):
+        if not isinstance(card[name], dict):
+            raise ModelFolderError(f'{path} must have a table of {name}, received {card[name]!r}')
     return card
 
 
@@ -548,7 +550,8 @@ def read_weights(network, path):
     try:
         with open(path, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
             values = [arrays[name].astype(np.float32) for name in sorted(arrays.files)]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # numpy and zipfile have many kinds of errors for damaged files
         raise ModelFolderError(f'{path} is damaged: {error}') from error
     shapes = [tuple(weight.shape) for weight in network.weights]
     if [value.shape for value in values] != shapes:

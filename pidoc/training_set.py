@@ -44,6 +44,7 @@ _FORMAT_VERSION = 1
 _MANIFEST = 'manifest.json'
 _TABLE = 'maps.fits'
 _CUBES = {'LIGHT': APPARENT_FLUX, 'MASS': MASS_PER_PIXEL, 'SHARP': APPARENT_FLUX}
+_MOST_MAPS = 2**31      # in a file
 _JITTER_ABOVE = 0.5     # Msun: initial masses whose light is given play; lighter stars hardly shine
 _SHARD = re.compile(r'[A-Za-z0-9._+-]+-(train|validation|test)-\d{4,}\.fits')
 _LEFTOVER = re.compile(r'\.\d+\.(.+)')
@@ -918,11 +919,27 @@ class _Manifest:
                 raise TrainingSetError(f'{path} must be of format version {_FORMAT_VERSION}, the one this '
                                        f'pidoc knows, received {content["format_version"]!r}')
             keys = 'recipe', 'recipe_sha256', 'simulations', 'n_files', 'pidoc', 'state', 'files', 'table'
-            return cls(*(content[key] for key in keys))
+            manifest = cls(*(content[key] for key in keys))
+            manifest._check()
+            return manifest
         except FileNotFoundError:
             raise FileNotFoundError(f'{folder} holds no training set: no {_MANIFEST} in it') from None
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except TrainingSetError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise TrainingSetError(f'{path} is damaged, or no manifest of a training set: {error}') from error
+
+    def _check(self):
+        """Of the right kinds; names are those of files in the folder, and nowhere else."""
+        if not all(isinstance(each, dict) for each in (self.recipe, self.simulations, self.shards)):
+            raise ValueError('recipe, simulations and files must be tables')
+        whole = self.state == 'complete'
+        for name, entry in [*self.shards.items(), *([(_TABLE, {'maps': 1, **self.table})] if whole else [])]:
+            if not (_SHARD.fullmatch(name) or name == _TABLE):
+                raise ValueError(f'files must be shards, received {name!r}')
+            if not (type(entry['maps']) is type(entry['bytes']) is int and 0 < entry['maps'] < _MOST_MAPS):
+                raise ValueError(f'{name} must have whole numbers of maps and bytes, received {entry}')
+            _ = entry['sha256']
 
     def check_same(self, other, folder):
         """Whether a build may go on with what another has begun."""

@@ -11,7 +11,6 @@ import json
 import logging
 import math
 import os
-import zipfile
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -647,11 +646,10 @@ class Simulation:
                                       'the run would not fit')
             model = ClusterModel.from_header(fits.Header.fromstring(meta['model']))
             return cls._restore(model, meta, data, threads)
-        except CheckpointError:
+        except (CheckpointError, FileNotFoundError):
             raise
-        except (OSError, KeyError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
+        except Exception as error:
+            # numpy and zipfile have many kinds of errors for damaged files
             raise CheckpointError(f'{path} is no whole checkpoint of a simulation: {error}') from error
 
     @classmethod

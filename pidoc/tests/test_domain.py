@@ -333,3 +333,13 @@ def test_bits_without_a_meaning(flags):
 def test_a_flag_that_is_none():
     with pytest.raises(ValueError, match="a flag must be one of total_flux, .*, received 'beauty'"):
         flag_bits('beauty')
+
+
+@pytest.mark.parametrize('change', [{'ranges': 3}, {'reference': {}}, {'reference': None}, {'thresholds': {'x': 1}},
+                                    {'thresholds': []}])
+def test_damaged_domains(change):
+    maps = np.random.default_rng(0).uniform(1.0, 2.0, (50, 32, 32))
+    measured = features(maps, seeing=np.ones(50), distance=np.full(50, 20.0))
+    values = Domain.fit(measured, measured).to_dict()
+    with pytest.raises(ValueError, match='a domain must have '):
+        Domain.from_dict(values | change)

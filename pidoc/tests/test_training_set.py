@@ -486,6 +486,32 @@ def test_no_set_and_no_manifest(tmp_path):
         TrainingSet.read(tmp_path)
 
 
+@pytest.mark.parametrize('change', [
+    {'files': ['x']}, {'recipe': 'x'}, {'table': None}, {'files': {'first-train-0000.fits': {'maps': 4}}},
+    {'files': {'first-train-0000.fits': {'maps': 10**30, 'bytes': 1, 'sha256': ''}}},
+    {'files': {'../first-train-0000.fits': {'maps': 4, 'bytes': 1, 'sha256': ''}}},
+    {'files': {'/etc/passwd': {'maps': 4, 'bytes': 1, 'sha256': ''}}}])
+def test_manifests_that_are_damaged(made, tmp_path, change):
+    content = json.loads((made.folder / 'manifest.json').read_text(encoding='utf-8'))
+    (tmp_path / 'manifest.json').write_text(json.dumps(content | change), encoding='utf-8')
+    with pytest.raises(TrainingSetError, match='manifest.json is damaged, or no manifest of a training set: '):
+        TrainingSet.read(tmp_path)
+
+
+@pytest.mark.parametrize(('old', 'new'), [(b"'LIGHT   '", b"'DARK    '"), (b'=                  -32', b'=                  -64'),
+                                          (b'NAXIS3  =                    4', b'NAXIS3  =                    3'),
+                                          (b'SIMPLE  =', b'simple  =')])
+def test_cubes_that_are_not_what_the_manifest_says(made, tmp_path, old, new):
+    folder = tmp_path / 'set'
+    shutil.copytree(made.folder, folder)
+    path = folder / 'first-train-0000.fits'
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(TrainingSetError, match='first-train-0000.fits is damaged, or not what it should be'):
+        TrainingSet.read(folder).light([0])
+
+
 def test_a_damaged_table(made, tmp_path):
     folder = tmp_path / 'set'
     shutil.copytree(made.folder, folder)
