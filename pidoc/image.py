@@ -51,6 +51,7 @@ FLAGS = {
 _FORMAT_VERSION = 1
 _STAR_FIELD = 75.0                     # arcsec from the centre, within which stars are looked for
 _LARGEST = 4096                        # pixels to a side that are searched or measured at once
+_LARGEST_PIXEL = 3600.0                # arcsec: where coordinates are in no unit, or in another one
 _CENTRE_WIDTH = 20.0                   # arcsec, least diameter of the circle that a centre is the centroid of
 _ANNULUS = 0.75                        # inner radius of an annulus that is chosen, in its outer one
 _OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen
@@ -274,6 +275,9 @@ class _Found:
         self.scale = math.sqrt(sides[0] * sides[1] * abs(math.sin(turn)))
         if not (self.scale > 0.0 and abs(math.sin(turn)) > 1e-6):
             raise ValueError(f'the world coordinates of {self.source} make pixels without an area')
+        if self.scale > _LARGEST_PIXEL:
+            raise ValueError(f'the pixels of {self.source} must be smaller than a degree, received '
+                             f'{self.scale / 3600.0:.3g} degrees by its world coordinates')
         if told is not None and abs(told / self.scale - 1.0) > 0.02:
             raise ValueError(f'pixel_scale must be that of the world coordinates, {self.scale:.4g} arcsec, '
                              'or be left out; '

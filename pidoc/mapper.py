@@ -31,6 +31,7 @@ SMOOTHING = 4.0            # standard deviation of the Gaussian on the maps [pix
 _MODELS = Path(__file__).parent / 'models'
 _SAME = 1e-3               # relative difference of pixel scales that is none
 _MOSTLY = 0.1              # share of filled pixels from which on it is told
+_NEAREST, _FARTHEST = 1e-6, 1e8     # kpc: beyond the Universe on both sides, and before numbers overflow
 _WIDEST = 10.0             # error of ln M at which its exponential is cut
 
 
@@ -507,6 +508,8 @@ def _told_distance(distance, error):
         value = to_value(quantity, u.kpc, name, positive=True)
         if not isinstance(value, float):
             raise ValueError(f'{name} must be a scalar, received an array of shape {value.shape}')
+        if not _NEAREST <= value <= _FARTHEST:
+            raise ValueError(f'{name} must be from {_NEAREST:g} to {_FARTHEST:g} kpc, received {quantity}')
         values.append(value)
     if np.isnan(values[0]) and not np.isnan(values[1]):
         raise ValueError(f'distance_error needs distance, received {error} alone')
