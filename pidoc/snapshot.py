@@ -676,7 +676,12 @@ def write_hdus(hdus, filename):
         hdu.add_checksum(when='checksum of the HDU')
     # the ending decides on compression
     with replacing(filename) as temporary:
-        fits.HDUList(hdus).writeto(temporary, overwrite=True)
+        try:
+            fits.HDUList(hdus).writeto(temporary, overwrite=True)
+        except OSError as error:
+            # numpy does not say why a write ended early
+            message = f'{filename} could not be written: {error}{"" if error.errno else "; the disk may be full"}'
+            raise (OSError(error.errno, message) if error.errno else OSError(message)) from error
 
 
 def _table_hdu(snapshot, dtype):

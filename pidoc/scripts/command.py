@@ -4,6 +4,7 @@
 import argparse
 import logging
 import math
+import os
 import sys
 
 __all__ = ['BAD', 'INTERRUPTED', 'HelpFormatter', 'Parser', 'quantity', 'run_command']
@@ -74,13 +75,29 @@ def run_command(parser, options, work, *, interrupted):
     """
     logging.basicConfig(format=f'{parser.prog}: %(message)s')
     try:
-        return work(options) or 0
+        status = work(options) or 0
+        # here and not when Python ends, where nobody could tell of it
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         print(f'\n{parser.prog}: interrupted; {interrupted}', file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # who read the output, `head` perhaps, has seen enough
+        _drop_output()
+        return BAD
     except Exception as error:
         if options.debug:
             raise
         kind = '' if isinstance(error, (ValueError, TypeError, OSError)) else f'{type(error).__name__}: '
         print(f'{parser.prog}: {kind}{" ".join(str(error).split())}', file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return BAD
+
+
+def _drop_output():
+    """Let Python not try again to write what cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
