@@ -21,6 +21,7 @@ __all__ = ['GAUSSIAN_END', 'Grid', 'Layer', 'Plane', 'blurred', 'pixel_areas']
 GAUSSIAN_END = 5.0
 """Where Gaussians are cut, in their standard deviations, as in `pidoc.mock`."""
 
+_MOST_PIXELS = 8192        # to a side
 _PER_FWHM = 1.0 / math.sqrt(8.0 * math.log(2.0))
 
 
@@ -47,6 +48,9 @@ class Grid:
                              f'{field_of_view}')
         if not (isinstance(smoothing, Real) and math.isfinite(smoothing) and smoothing >= 0.0):
             raise ValueError(f'smoothing must be a number of pixels, not negative, received {smoothing!r}')
+        if number.max() > _MOST_PIXELS or smoothing > number.max():
+            raise ValueError(f'field_of_view must be of at most {_MOST_PIXELS} pixels to a side, and smoothing of '
+                             f'no more than there are, received {number.max():.4g} and {smoothing:.4g}')
         number = np.round(number).astype(int)
         return cls(int(number[0]), int(number[-1]), scale, float(smoothing))
 
