@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import keras
@@ -410,15 +410,19 @@ class _Device:
         if self.parts == 1:
             return network.train_on_batch(inputs, truth, return_dict=True)
         # train_on_batch would give every GPU the whole batch (Keras 3.15)
-        return self._in_parts(network, (inputs, truth, None))
+        return self._in_parts(network, (inputs, truth))
 
     def _in_parts(self, network, data):
+        if network.train_function is None:
+            # all variables must be there before TensorFlow compiles a step for several devices
+            network.optimizer.build(network.trainable_variables)
+            network.test_on_batch(*data)
         network.make_train_function()
         network.reset_metrics()
 
         def part(context):
-            k = context.replica_id_in_sync_group
-            return keras.tree.map_structure(lambda array: array[k::self.parts], data)
+            rows = slice(context.replica_id_in_sync_group, None, self.parts)
+            return keras.tree.map_structure(lambda array: keras.ops.convert_to_tensor(array[rows]), data)
 
         distributed = self.strategy.experimental_distribute_values_from_function(part)
         logs = network.train_function(iter([distributed]))
@@ -432,9 +436,7 @@ def _device(precision):
     strategy = None
     if len(gpus) > 1:
         if keras.backend.backend() == 'tensorflow':
-            import tensorflow
-
-            strategy = tensorflow.distribute.MirroredStrategy(_tensorflow_names(gpus))
+            strategy = _mirrored(tuple(_tensorflow_names(gpus)))
         elif keras.backend.backend() == 'jax':
             keras.distribution.set_distribution(keras.distribution.DataParallel(devices=gpus))
     if precision == 'bfloat16' or (gpus and precision == 'auto'):
@@ -445,6 +447,14 @@ def _device(precision):
             yield _Device(strategy)
     finally:
         keras.config.set_dtype_policy(before)
+
+
+@lru_cache(maxsize=1)
+def _mirrored(names):
+    """One for the process: those of two strategies on the same devices get into each other's way."""
+    import tensorflow
+
+    return tensorflow.distribute.MirroredStrategy(names)
 
 
 def _gpus():
