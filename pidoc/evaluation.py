@@ -156,7 +156,8 @@ class _Tally:
             true = self.truth[_TRUTH[name]]
             if log_scale:
                 values, true, unit = np.log10(values), np.log10(true), 'dex'
-            rows.append((label, unit, float(np.mean(values - true)), *edge_bias(values, true)))
+            paper = _paper_edges(true) if name == 'distance' else (math.nan, math.nan)
+            rows.append((label, unit, float(np.mean(values - true)), *edge_bias(values, true), *paper))
         return rows
 
     def by_groups(self):
@@ -221,6 +222,12 @@ _UNITS = (('half_68', u.one), ('half_95', u.one), ('mass_to_light', u.Msun / u.L
           ('mass_to_light_own', u.Msun / u.Lsun), ('mass', u.Msun), ('total_mass_own', u.Msun),
           ('luminosity', u.Lsun), ('age', u.Gyr), ('distance', u.kpc))
 _SHARES = ('share_68', 'error_68', 'share_95', 'error_95')
+
+
+def _paper_edges(distance):
+    """Bias of the paper at the nearest and the farthest distance, if they are its own: Table 2."""
+    found = {far: mean - far for far, mean, *_ in TABLE_2}
+    return tuple(found.get(round(float(edge), 6), math.nan) for edge in (distance.min(), distance.max()))
 
 
 def _age_groups(age):
@@ -323,6 +330,10 @@ def evaluate(estimator, maps, *, modes=('image',), training=None, snapshots=None
     meta = {'model': name, 'maps': int(distance.size), 'modes': ', '.join(modes),
             'distance_error': distance_error, 'minimum_pixels': minimum_pixels, 'minimum_maps': minimum_maps,
             'seed': seed, 'pidoc': __version__}
+    # of the networks of the paper: no number without it
+    vgg = getattr(estimator, 'about', {}).get('settings', {}).get('vgg')
+    if vgg is not None:
+        meta['perceptual_loss'] = vgg
     return _report({key: tallies[key] for key in modes}, columns, edges, meta)
 
 
@@ -349,7 +360,8 @@ def _report(tallies, columns, edges, meta):
             if key in comparisons[mode]:
                 tables[f'{key}_{mode}'] = comparisons[mode][key].bins()
     names = {'coverage': ('mode', 'quantity', 'group', 'n', 'share_68', 'error_68', 'share_95', 'error_95'),
-             'bias': ('mode', 'quantity', 'unit', 'all', 'lowest_tenth', 'highest_tenth'),
+             'bias': ('mode', 'quantity', 'unit', 'all', 'lowest_tenth', 'highest_tenth', 'paper_lowest',
+                      'paper_highest'),
              'groups': ('mode', 'by', 'group', 'n', 'mass_error', 'mass_bias', 'mass_to_light_error',
                         'mass_to_light_bias', 'age_error', 'age_bias', 'distance_error', 'distance_bias')}
     units = {'coverage': (None,) * 4 + ('%',) * 4, 'bias': None,
@@ -448,6 +460,8 @@ class Report:
         """
         title = f'Scores of {self.meta["model"]}' if self.meta.get('model') else 'Scores'
         lines = [title, '=' * len(title), '', _INTRODUCTION.format(**self.meta), '']
+        if 'perceptual_loss' in self.meta:
+            lines += [_REMARK.format(**self.meta), '']
         lines += _rst(_readable_scores(self.tables['scores']))
         for name, heading in _HEADINGS.items():
             if name in self.tables:
@@ -489,6 +503,9 @@ class Report:
         with replacing(folder / 'report.rst') as path:
             path.write_text(text, encoding='utf-8')
 
+
+_REMARK = """\
+The mass network learned with a perceptual loss: VGG16 with the weights {perceptual_loss}."""
 
 _INTRODUCTION = """\
 {maps} maps. A dash: no such number. Bins with fewer than {minimum_pixels} pixels or {minimum_maps} maps

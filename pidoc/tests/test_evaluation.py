@@ -6,7 +6,7 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable
 
-from pidoc.evaluation import evaluate
+from pidoc.evaluation import _paper_edges, evaluate
 from pidoc.scores import AGE_EDGES, coverage, TOTAL_MASS_EDGES
 from pidoc.tests.evaluation_helpers import a_set, DISTANCES, Oracle, plummer_snapshot
 
@@ -132,6 +132,22 @@ def test_table_2_of_the_report(report):
     np.testing.assert_allclose(table['paper_mean_absolute_error'][:4].to_value(u.kpc), [5.6, 7.4, 6.5, 6.0])
 
 
+def test_the_paper_has_a_bias_at_its_own_distances_only():
+    assert np.isnan(_paper_edges(np.array([14.0, 30.0, 90.0]))).all()
+    low, high = _paper_edges(np.array([15.0, 99.0]))
+    assert low == pytest.approx(5.3) and np.isnan(high)
+
+
+def test_a_report_on_networks_of_the_paper_tells_what_their_loss_saw():
+    maps = a_set(4)
+    oracle = Oracle(maps)
+    assert 'VGG16' not in evaluate(oracle, maps, progress=False).to_rst()
+    oracle.about = {'settings': {'vgg': 'random, seed 0'}}
+    report = evaluate(oracle, maps, progress=False)
+    assert report.meta['perceptual_loss'] == 'random, seed 0'
+    assert 'VGG16 with the weights random, seed 0.' in report.to_rst()
+
+
 def test_bias_and_groups(report):
     bias = report.tables['bias']
     for row in bias[bias['mode'] == 'image']:
@@ -139,6 +155,9 @@ def test_bias_and_groups(report):
         expected = known.get(row['quantity'], [np.log10(1.1)] * 3)
         found = [row['all'], row['lowest_tenth'], row['highest_tenth']]
         np.testing.assert_allclose(found, expected, rtol=1e-4)
+        # Table 2: 20.3 kpc at 15 kpc, 77.6 at 80; of the rest the paper has no numbers
+        paper = [5.3, -2.4] if row['quantity'] == 'distance' else [np.nan] * 2
+        np.testing.assert_allclose([row['paper_lowest'], row['paper_highest']], paper)
     groups = report.tables['groups']
     image = groups[groups['mode'] == 'image']
     # one simulation and one number of stars: no groups of those
