@@ -14,44 +14,18 @@ import os
 for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'):
     os.environ[name] = '1'
 
-import argparse  # noqa: E402
 import math  # noqa: E402
-import platform  # noqa: E402
 import time  # noqa: E402
 
 import numpy as np  # noqa: E402
 from astropy import units as u  # noqa: E402
 from astropy.table import QTable  # noqa: E402
+from common import aged_cluster, least, machine, parser, table  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
-from pidoc import ClusterModel, Snapshot  # noqa: E402
 from pidoc.mock import Conditions, observe  # noqa: E402
-from pidoc.simulation.initial import initial_conditions  # noqa: E402
-from pidoc.simulation.stellar import StellarEvolution  # noqa: E402
 
 DISTANCE = 20.0 * u.kpc
-
-
-def snapshot(number, age=10.0 * u.Gyr):
-    """The stars of a new cluster, aged but not moved."""
-    model = ClusterModel(n_stars=number)
-    start = initial_conditions(model)
-    state = StellarEvolution(model.metallicity).state(start.mass, age.to_value(u.Myr))
-    return Snapshot({
-        'radius': start.radius * u.pc, 'v_r': start.v_r * u.km / u.s, 'v_t': start.v_t * u.km / u.s,
-        'mass': state.mass * u.Msun, 'luminosity': state.luminosity * u.Lsun,
-        'stellar_radius': state.radius * u.Rsun, 'kind': state.kind}, age, model)
-
-
-def milliseconds(function, repeat=40):
-    """Least and middle time of the processor for one call: other work on the machine disturbs it little."""
-    function(0)
-    times = []
-    for seed in range(repeat):
-        start = time.process_time()
-        function(seed)
-        times.append(time.process_time() - start)
-    return 1e3 * min(times), 1e3 * float(np.median(times))
 
 
 def drawn_by_photutils(stars, fwhm=4.0):
@@ -73,26 +47,29 @@ def drawn_by_photutils(stars, fwhm=4.0):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--stars', type=int, default=50_000)
-    number = parser.parse_args().stars
-    cluster = snapshot(number)
+    how = parser(__doc__, repeats=40)
+    how.add_argument('--stars', type=int, default=50_000)
+    how = how.parse_args()
+    cluster = aged_cluster(how.stars)
     noisy = Conditions(sky=21 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=60 * u.s, read_noise=5)
-    print(f'{platform.processor() or platform.machine()}, {number} stars, one core')
-    print(f'{"ms for one mock":34}{"least":>8}{"median":>8}')
+    print(f'{machine()}; {how.clock} time, {how.stars} stars')
+    row = table([('', '34s'), ('ms/mock', '8.2f')])
     for label, options in (
             ('seeing 0.5', {'seeing': 0.5 * u.arcsec}), ('seeing 1.0', {}),
             ('seeing 1.5', {'seeing': 1.5 * u.arcsec}), ('all directions anew', {'direction': 'random'}),
             ('g band, model atmospheres', {'band': 'g', 'correction': 'kurucz1992'}),
             ('4 x 4 sub-pixels', {'oversampling': 4}), ('sky, photon and read noise', {'conditions': noisy}),
             ('the same, all directions anew', {'conditions': noisy, 'direction': 'random'})):
-        least, middle = milliseconds(lambda seed, options=options: observe(
-            cluster, distance=DISTANCE, shift='random', rotation='random', seed=seed, **options))
+        seeds = iter(range(how.repeats + 1))
+        took = 1e3 * least(lambda options=options, seeds=seeds: observe(
+            cluster, distance=DISTANCE, shift='random', rotation='random', seed=next(seeds), **options),
+            how.repeats, how.clock)
         if label == 'seeing 1.0':
-            ours = least
-        print(f'{label:34}{least:8.2f}{middle:8.2f}')
+            ours = took
+        row(label, took)
     image, seconds = drawn_by_photutils(cluster.stars)
-    print(f'{"photutils, light only":34}{1e3 * seconds:8.0f}\nratio: {1e3 * seconds / ours:.0f}')
+    row('photutils, light only', 1e3 * seconds)
+    print(f'ratio: {1e3 * seconds / ours:.0f}')
     for fine in (1, 4):
         found = observe(cluster, distance=DISTANCE, smoothing=0, oversampling=fine).light.data
         inner = np.s_[20:-20, 20:-20]

@@ -12,8 +12,6 @@ search among all shells, so that no step is faster than four searches of random 
 """
 
 import argparse
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -21,6 +19,7 @@ import time
 
 import numpy as np
 from astropy import units as u
+from common import least, machine, table
 from numba import njit
 
 from pidoc import ClusterModel
@@ -30,14 +29,9 @@ from pidoc.simulation.initial import initial_conditions
 SIZES = (10_000, 50_000, 200_000, 1_000_000)
 
 
-def best(function, repeat=5):
+def best(function):
     """Least processor time [s] of one call."""
-    times = []
-    for _ in range(repeat):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
+    return least(function, 5)
 
 
 @njit
@@ -66,7 +60,8 @@ def shells_of(model):
 def step():
     """Nanoseconds per star and step, by part."""
     print('nanoseconds per star')
-    print(f'{"stars":>9} {"relax":>10} {"binaries":>9} {"resample":>9} {"step":>7} {"bound":>7} {"ratio":>6}')
+    row = table([('stars', '9d'), ('relax', '10.0f'), ('binaries', '9.0f'), ('resample', '9.0f'),
+                 ('step', '7.0f'), ('bound', '7.0f'), ('ratio', '6.1f')])
     for n in SIZES:
         sh, stars, work = shells_of(ClusterModel(n_stars=n))
         dt, coulomb = 1e-6, 6.0
@@ -79,8 +74,7 @@ def step():
                  best(lambda: kernels.resample(sh, work, n, 1)))
         whole = best(lambda: kernels.advance(sh, stars, work, n, dt, coulomb, 1.0, 4, 1))
         bound = best(lambda: search_all(sh.r, values))
-        print(f'{n:9d} {parts[0] * scale:10.0f} {parts[1] * scale:9.0f} {parts[2] * scale:9.0f} '
-              f'{whole * scale:7.0f} {bound * scale:7.0f} {whole / bound:6.1f}', flush=True)
+        row(n, *(part * scale for part in (*parts, whole, bound)), whole / bound)
 
 
 def clusters():
@@ -130,8 +124,7 @@ def main(args=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('what', choices=['step', 'clusters', 'million', 'pair'])
     what = parser.parse_args(args).what
-    print(f'{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, '
-          f'numpy {np.__version__}')
+    print(machine())
     {'step': step, 'clusters': clusters, 'million': million, 'pair': pair}[what]()
 
 

@@ -6,8 +6,8 @@
 
 One cluster of 50,000 stars in a Plummer sphere (not evolved dynamically, but aged: it is as dear as
 any other), 120 snapshots on disk; the parts of table 1 and of the recipe paper-range with it, in numbers of
-maps that differ fourfold. Each build is a process of its own; told are its time on the clock, that of the
-processor, start included, and the peak of its memory.
+maps that differ fourfold. Each build is a process of its own; told are its time on the wall, that of the
+processor, and the peak of its memory. The limit is the mock itself: ``mock.py``.
 """
 
 import os
@@ -17,16 +17,14 @@ for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'):
 
 import argparse  # noqa: E402
 import json  # noqa: E402
-import platform  # noqa: E402
-import resource  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
-import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 from astropy import units as u  # noqa: E402
+from common import machine, peak_memory, spent, table  # noqa: E402
 
 from pidoc import ClusterModel, Snapshot  # noqa: E402
 from pidoc.recipe import Recipe  # noqa: E402
@@ -62,12 +60,9 @@ def recipe(options, number, sharp):
 
 def measure(content, folder, jobs):
     """One build; seconds of the clock and the processor, and the largest process's peak of memory [MB]."""
-    start = time.perf_counter()
+    start = spent()
     TrainingSet.build(Recipe(content), folder / 'set', simulations=folder, jobs=jobs, progress=False)
-    seconds = time.perf_counter() - start
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print(json.dumps({'seconds': seconds, 'cpu': sum(use.ru_utime + use.ru_stime for use in usage),
-                      'peak': max(use.ru_maxrss for use in usage) / 1024.0}))
+    print(json.dumps(spent(start) | {'peak': peak_memory()}))
 
 
 def main():
@@ -79,9 +74,9 @@ def main():
     if options.one:
         measure(json.loads(options.one[0]), Path(options.one[1]), options.jobs)
         return
-    print(f'{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, '
-          f'numpy {np.__version__}, {options.jobs} process(es)')
-    print('                                     maps   seconds  maps/s  processor ms/map  peak MB')
+    print(f'{machine()}; {options.jobs} process(es)')
+    row = table([('', '28s'), ('maps', '6d'), ('wall s', '8.1f'), ('maps/s', '7.1f'),
+                 ('processor ms/map', '8.1f'), ('peak MB', '7.0f')])
     for label, values, sharp in (('table 1', TABLE1, False), ('continuous, sharp, jitter', CONTINUOUS, True)):
         for number in (options.maps, 4 * options.maps):
             with tempfile.TemporaryDirectory() as folder:
@@ -89,10 +84,10 @@ def main():
                 command = [sys.executable, __file__, '--jobs', str(options.jobs), '--one',
                            json.dumps(recipe(values, number, sharp).to_dict()), folder]
                 done = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-            print(f'{label:35} {number:6d} {done["seconds"]:9.1f} {number / done["seconds"]:7.1f} '
-                  f'{1e3 * done["cpu"] / number:17.1f} {done["peak"]:8.0f}', flush=True)
+            row(label, number, done['wall'], number / done['wall'], 1e3 * done['processor'] / number,
+                done['peak'])
             if label == 'table 1' and number > options.maps:
-                clock, cpu = (30172 / number * done[name] / 60 for name in ('seconds', 'cpu'))
+                clock, cpu = (30172 / number * done[name] / 60 for name in ('wall', 'processor'))
                 print(f'  all of table 1, 30,172 maps, at this rate: {clock:.0f} min ({cpu:.0f} of the '
                       'processor)')
 

@@ -1,0 +1,135 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""What the benchmarks of times have in common: the machine, the least of several times, tables.
+
+Two clocks: that on the wall, and the processor time of the process. Where a machine does other work too only
+the second one says much, and it adds up all cores.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import time
+
+import numpy as np
+
+__all__ = ['aged_cluster', 'least', 'machine', 'multiplications', 'parser', 'peak_memory', 'spent', 'table']
+
+CLOCKS = {'wall': time.perf_counter, 'processor': time.process_time}
+
+
+def machine():
+    """One line about the machine, its load and what runs on it."""
+    name = platform.processor() or platform.machine()
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8') as stream:
+            name = next(line.split(':', 1)[1].strip() for line in stream if line.startswith('model name'))
+    except (OSError, StopIteration):
+        pass
+    cores = os.cpu_count()
+    used = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else cores
+    load = f', load {os.getloadavg()[0]:.1f}' if hasattr(os, 'getloadavg') else ''
+    return (f'{name}, {used} of {cores} cores, {os.environ.get("OMP_NUM_THREADS", "all")} thread(s){load}; '
+            f'Python {platform.python_version()}, numpy {np.__version__}')
+
+
+def parser(doc, *, repeats=5):
+    """Parser of a benchmark: its docstring, ``--repeats`` and ``--clock``."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument('--repeats', type=int, default=repeats, help=f'default: {repeats}')
+    made.add_argument('--clock', choices=CLOCKS, default='processor',
+                      help='processor time, of all cores together (the default), or that on the wall')
+    return made
+
+
+def least(function, repeats, clock='processor'):
+    """Least time of several calls [s], after one that is not counted: it compiles and fills caches."""
+    now = CLOCKS[clock]
+    function()
+    times = []
+    for _ in range(repeats):
+        start = now()
+        function()
+        times.append(now() - start)
+    return min(times)
+
+
+def spent(start=None):
+    """Times of this process and of its children that have ended, since an earlier call.
+
+    Returns
+    -------
+    dict
+        'wall' and 'processor' [s].
+    """
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    now = {'wall': time.perf_counter(), 'processor': sum(use.ru_utime + use.ru_stime for use in usage)}
+    return now if start is None else {name: now[name] - start[name] for name in now}
+
+
+def peak_memory():
+    """Of the largest of this process and its children that have ended [MB]."""
+    return max(resource.getrusage(who).ru_maxrss
+               for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024.0
+
+
+def table(heads, rows=()):
+    """Print a table; without rows its heading, and return a function that prints a row.
+
+    Parameters
+    ----------
+    heads : list of (str, str)
+        Heading, and format of the cells beneath, like '8.2f': its width is that of the column.
+    rows : iterable of tuple, optional
+
+    Returns
+    -------
+    callable
+        Takes the cells of one row.
+    """
+    widths = [max(len(head), int(''.join(c for c in form.split('.')[0] if c.isdigit()) or 0))
+              for head, form in heads]
+
+    def row(*cells):
+        parts = []
+        for cell, (_, form), width in zip(cells, heads, widths, strict=True):
+            text = cell if isinstance(cell, str) else format(cell, form)
+            parts.append(text.ljust(width) if form.endswith('s') else text.rjust(width))
+        print('  '.join(parts).rstrip(), flush=True)
+
+    print('  '.join(head.ljust(width) if form.endswith('s') else head.rjust(width)
+                    for (head, form), width in zip(heads, widths, strict=True)).rstrip(), flush=True)
+    for cells in rows:
+        row(*cells)
+    return row
+
+
+def aged_cluster(number, age=None):
+    """Snapshot of a new cluster whose stars have aged, 10 Gyr by default, and have not moved."""
+    from astropy import units as u
+
+    from pidoc import ClusterModel, Snapshot
+    from pidoc.simulation.initial import initial_conditions
+    from pidoc.simulation.stellar import StellarEvolution
+
+    age = 10.0 * u.Gyr if age is None else age
+    model = ClusterModel(n_stars=number)
+    start = initial_conditions(model)
+    state = StellarEvolution(model.metallicity).state(start.mass, age.to_value(u.Myr))
+    return Snapshot({
+        'radius': start.radius * u.pc, 'v_r': start.v_r * u.km / u.s, 'v_t': start.v_t * u.km / u.s,
+        'mass': state.mass * u.Msun, 'luminosity': state.luminosity * u.Lsun,
+        'stellar_radius': state.radius * u.Rsun, 'kind': state.kind}, age, model)
+
+
+def multiplications(network):
+    """Of one map by a Keras network: for each kernel, its size times the pixels that it is applied at."""
+    import keras
+
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            total += int(np.prod(layer.output.shape[1:3]) * np.prod(layer.kernel.shape))
+        elif isinstance(layer, keras.layers.Dense):
+            total += int(np.prod(layer.kernel.shape))
+    return total
