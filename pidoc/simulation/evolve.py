@@ -80,11 +80,14 @@ class Numerics:
         Which stars the tide removes: those above the critical energy, after the delay of Fukushige &
         Heggie (2000), as in Giersz+ (2013); those above the N-dependent energy of Giersz+ (2008), at once;
         or those whose orbits reach the tidal radius, at once (Joshi, Nave & Rasio 2001).
+    compensated : bool
+        Raise all deflections by what the slowest pairs, which cannot be deflected by more than half a turn,
+        lack on average (`pidoc.simulation.kernels.relax`).
 
     Raises
     ------
-    ValueError
-        If a value is out of its range.
+    TypeError, ValueError
+        If a value is of a wrong kind or out of its range.
     """
 
     theta_max: float = 1.0
@@ -93,6 +96,7 @@ class Numerics:
     mass_loss_step: float = 0.002
     coulomb_gamma: float | None = None
     escape: str = 'delayed'
+    compensated: bool = False
 
     def __post_init__(self):
         for name in ('theta_max', 'relaxation_step', 'mass_loss_step', 'coulomb_gamma'):
@@ -106,6 +110,8 @@ class Numerics:
         if self.escape not in ESCAPE_CRITERIA:
             raise ValueError(f'escape must be one of {", ".join(ESCAPE_CRITERIA)}, '
                              f'received {self.escape!r}')
+        if not isinstance(self.compensated, bool):
+            raise TypeError(f'compensated must be True or False, received {self.compensated!r}')
 
 
 def simulate(model, *, ages, seed=None, numerics=None, threads=1):
@@ -374,7 +380,7 @@ class Simulation:
         heat = self._work.tally[kernels.HEAT]
         kernels.advance(sh, self._stars, self._work, sh.r.size, dt / self.units.time,
                         self.coulomb_logarithm, self.numerics.theta_max, self.numerics.encounters,
-                        self.threads)
+                        self.threads, self.numerics.compensated)
         heat = self._work.tally[kernels.HEAT] - heat
         energy = kernels.total_energy(sh)
         self.ledger.energy['binaries'] += heat

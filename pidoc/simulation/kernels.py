@@ -57,6 +57,8 @@ MIN_HARDNESS = 1.0
 MAX_DEPTH = 40
 #: Every 32nd shell is kept apart: searches through these stay in the cache of the processor.
 COARSE_BITS = 5
+#: Largest deflection parameter of `_compensation`, beyond which nearly every pair is capped, and steps to it.
+MAX_PARAMETER, TABLE_STEPS = 3.5, 1024
 #: Zones larger than this are resampled by all threads.
 MIN_PARALLEL = 4000
 
@@ -286,8 +288,55 @@ def _share_momentum(sh, i, j, phi, dx, dy, dz):
     _store_velocity(sh, j, jx + fj * dx, jy + fj * dy, sh.vr[j] + fj * dz)
 
 
+def _compensation_table():
+    """`_compensation` at equal steps of the parameter."""
+    y = np.linspace(0.0, 6.0, 60_001)
+    part = 3.0 * y * y * np.exp(-0.5 * y * y)
+    capped = np.concatenate((np.zeros(1), np.cumsum(part[1:] + part[:-1]) * 0.5 * y[1]))
+    parameter = np.arange(1, TABLE_STEPS + 1) * (MAX_PARAMETER / TABLE_STEPS)
+    return np.concatenate((np.ones(1), np.interp(parameter, capped, y) ** 3 / parameter))
+
+
+_COMPENSATION = _compensation_table()
+
+
+@njit(cache=True, inline='always')
+def _compensation(parameter):
+    """By how much to raise sin^2(b / 2) of all pairs to make up for those that are capped.
+
+    Relative speeds w of dispersion s (one component) are Maxwellian, y = w / s; uncapped, sin^2(b / 2) is
+    A / y^3 with the parameter A.  What velocities gain in an encounter goes as w^2 sin^2(b / 2): the factor
+    c solves <y^2 min(1, c A / y^3)> = <A / y>.  With t^3 = c A the left side is
+
+        sqrt(2 / pi) 3 int_0^t y^2 exp(-y^2 / 2) dy,
+
+    the right side sqrt(2 / pi) A.
+    """
+    place = parameter * (TABLE_STEPS / MAX_PARAMETER)
+    if place >= TABLE_STEPS:
+        return _COMPENSATION[TABLE_STEPS]
+    k = int(place)
+    return _COMPENSATION[k] + (place - k) * (_COMPENSATION[k + 1] - _COMPENSATION[k])
+
+
 @njit(cache=True)
-def relax(sh, stars, work, first, n, dt, coulomb, encounters):
+def _local_dispersions(sh, first, n, out):
+    """Dispersion (one component) of the relative velocities of neighbours, of the shells first .. n - 1."""
+    lo = max(0, first - HALF_WINDOW)
+    hi = lo
+    v2 = 0.0
+    for k in range(first, n):
+        while hi < min(n, k + HALF_WINDOW + 1):
+            v2 += sh.vr[hi] * sh.vr[hi] + sh.vt[hi] * sh.vt[hi]
+            hi += 1
+        while lo < k - HALF_WINDOW:
+            v2 -= sh.vr[lo] * sh.vr[lo] + sh.vt[lo] * sh.vt[lo]
+            lo += 1
+        out[k] = math.sqrt(2.0 / 3.0 * max(v2, 0.0) / (hi - lo))
+
+
+@njit(cache=True)
+def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated=False):
     """Encounters between neighbours among the shells ``first`` .. ``n`` - 1.
 
     Two stars of masses m1, m2 and relative velocity w are deflected by the angle b with
@@ -297,10 +346,17 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters):
     (Henon 1971, eq. 16; Stodolkiewicz 1982; Joshi+ 2000, eq. 9): the mean effect of all encounters
     in dt.  The angle between their planes of motion is random.  The cap makes slow pairs relax
     too little, by some 20 % for mean deflections of 0.7; therefore a step is divided among
-    ``encounters`` partners in turn, from one to four shells away.
+    ``encounters`` partners in turn, from one to four shells away.  ``compensated``, all deflections are
+    raised by what the cap takes away on average: see `_compensation`.
     """
     for k in range(first, n):
         work.buffer[k] = _local_density(sh.r, k, n)
+    # not needed before `resample`
+    spread = work.r_new
+    if compensated:
+        _local_dispersions(sh, first, n, spread)
+    else:
+        spread[first:n] = 0.0
     part = dt / encounters
     for turn in range(encounters):
         key = next_key(work.counter)
@@ -309,12 +365,14 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters):
         for block in range(start, n - stride, 2 * stride):
             for k in range(block, min(block + stride, n - stride)):
                 _encounter(sh, stars, work, k, k + stride, work.buffer[k], part, coulomb,
-                           stream(key, k))
+                           stream(key, k), spread[k])
 
 
 @njit(cache=True)
-def _encounter(sh, stars, work, i, j, density, dt, coulomb, state):
+def _encounter(sh, stars, work, i, j, density, dt, coulomb, state, spread=0.0):
     """The encounter of shells i and j that stands for all of their encounters in dt; see `relax`.
+
+    ``spread`` is the dispersion of relative velocities for `_compensation`, 0: none.
 
     If one of the two is a binary, a close encounter (pericentre within two semi-major axes, with
     gravitational focusing) may take place instead and harden it: `_relative_energy_gain`.  Of two
@@ -347,7 +405,10 @@ def _encounter(sh, stars, work, i, j, density, dt, coulomb, state):
             _share_momentum(sh, i, j, phi, nx * w - wx, ny * w - wy, nz * w - wz)
             return
     state, u = uniform(state)
-    sin2 = min(1.0, 2.0 * math.pi * mass * mass * density * coulomb * dt / (w2 * w))
+    sin2 = 2.0 * math.pi * mass * mass * density * coulomb * dt / (w2 * w)
+    if spread > 0.0:
+        sin2 *= _compensation(sin2 * w2 * w / spread ** 3)
+    sin2 = min(1.0, sin2)
     cos_b = 1.0 - 2.0 * sin2
     sin_b = 2.0 * math.sqrt(sin2 * (1.0 - sin2))
     nx, ny, nz = _scatter(wx, wy, wz, cos_b, sin_b, 2.0 * math.pi * u)
@@ -795,7 +856,7 @@ def _follow_potential(sh, work, order, n):
 
 
 @njit(cache=True)
-def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads):
+def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, compensated=False):
     """Advance the innermost ``n`` shells by ``dt``, with shorter steps where relaxation is fast.
 
     The inner zone takes two steps of dt / 2, each of which may divide again; meanwhile its stars stay
@@ -825,7 +886,7 @@ def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads):
             size[depth], left[depth] = inner[depth - 1], -1
             continue
         if inner[depth] < size[depth]:
-            relax(sh, stars, work, inner[depth], size[depth], step, coulomb, encounters)
+            relax(sh, stars, work, inner[depth], size[depth], step, coulomb, encounters, compensated)
             form_binaries(sh, stars, work, inner[depth], size[depth], step)
             resample(sh, work, size[depth], threads)
         depth -= 1

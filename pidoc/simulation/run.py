@@ -44,6 +44,7 @@ _NUMERICS_CARDS = {
     'mass_loss_step': ('MLSTEP', 'largest mass loss in one step'),
     'coulomb_gamma': ('COULGAM', 'gamma of ln(gamma N), none: default'),
     'escape': ('ESCAPE', 'criterion of tidal escape'),
+    'compensated': ('COMPENS', 'deflections raised for those that are capped'),
 }
 _ENERGY = u.Msun * u.km ** 2 / u.s ** 2
 #: Columns of the log: unit (None: a whole number) and meaning.
@@ -462,7 +463,7 @@ class _Record:
         for field in dataclasses.fields(Numerics):
             keyword, comment = _NUMERICS_CARDS[field.name]
             value = getattr(self.numerics, field.name)
-            if isinstance(value, Real):
+            if isinstance(value, Real) and not isinstance(value, bool):
                 # with all digits: a card has room for 20 characters of a number only
                 value = int(value) if isinstance(value, Integral) else repr(float(value))
             header[keyword] = (value, comment)
@@ -481,7 +482,9 @@ class _Record:
             if header['RUNFMT'] != _FORMAT_VERSION:
                 raise ValueError(f'its format must be version {_FORMAT_VERSION}, the one this pidoc '
                                  f'knows, received {header["RUNFMT"]!r}')
-            values = {name: header[keyword] for name, (keyword, _) in _NUMERICS_CARDS.items()}
+            # runs of before there was such a thing do not say whether they are compensated
+            values = {name: header.get(keyword, False) if name == 'compensated' else header[keyword]
+                      for name, (keyword, _) in _NUMERICS_CARDS.items()}
             numerics = Numerics(**{name: float(value) if _is_float(name, value) else value
                                    for name, value in values.items()})
             return cls(ClusterModel.from_header(header), numerics,

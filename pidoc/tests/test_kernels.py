@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from scipy.stats import kstest
+from scipy.stats import kstest, maxwell
 
 from pidoc.simulation import kernels
 from pidoc.simulation.kernels import Shells, Stars
@@ -136,7 +136,29 @@ def test_deflection_is_that_of_all_encounters_in_the_step():
     np.testing.assert_allclose(sines, expected, rtol=1e-9)
 
 
-def heating(dt, encounters, n_steps, seed):
+@pytest.mark.parametrize('parameter', [1e-6, 0.003, 0.1, 0.7, 3.0])
+def test_the_compensation_gives_back_what_the_cap_takes(parameter):
+    """<y^2 min(1, c A / y^3)> = <A / y> for Maxwellian speeds y."""
+    c = kernels._compensation(parameter)
+    limit = (c * parameter) ** (1 / 3)
+    found = (quad(lambda y: y**2 * maxwell.pdf(y), 0, limit)[0]
+             + quad(lambda y: c * parameter / y * maxwell.pdf(y), limit, np.inf)[0])
+    assert found == pytest.approx(parameter * math.sqrt(2 / math.pi), rel=2e-3)
+    assert c >= 1.0 and kernels._compensation(100.0) == kernels._compensation(kernels.MAX_PARAMETER)
+
+
+def test_local_dispersions_against_a_slow_twin():
+    shells, _, _ = cluster(300)
+    found = np.zeros(300)
+    kernels._local_dispersions(shells, 40, 280, found)
+    for k in range(40, 280):
+        near = slice(max(0, k - 12), min(280, k + 13))
+        v2 = np.mean(shells.vr[near] ** 2 + shells.vt[near] ** 2)
+        assert found[k] == pytest.approx(math.sqrt(2 * v2 / 3), rel=1e-12)
+    assert not found[:40].any() and not found[280:].any()
+
+
+def heating(dt, encounters, n_steps, seed, compensated=False):
     """Gain of m sigma^2 of heavy stars among light ones, over that of Spitzer's theory.
 
     Two Maxwellian populations of temperatures T = m sigma^2 approach one another as dT1/dt = nu (T2 - T1),
@@ -163,7 +185,7 @@ def heating(dt, encounters, n_steps, seed):
     nu = (8 * math.sqrt(2 * math.pi) / 3 * (m1 * m2) ** 2.5 * density / 2 * coulomb
           / (m1 * other + m2 * before) ** 1.5)
     for _ in range(n_steps):
-        kernels.relax(shells, stars, work, 0, n, dt, coulomb, encounters)
+        kernels.relax(shells, stars, work, 0, n, dt, coulomb, encounters, compensated)
     return (temperature(heavy) - before) / (n_steps * dt) / (nu * (other - before))
 
 
@@ -178,6 +200,12 @@ def test_large_deflections_relax_too_little_and_more_partners_mend_it():
                  for encounters in (1, 4))
     assert one == pytest.approx(0.87, abs=0.03)
     assert one < four < 0.95
+
+
+def test_compensated_deflections_relax_as_in_theory():
+    """At 0.5 rad in a single encounter, where 13 % are missing otherwise."""
+    ratios = [heating(100.0, 1, 1, seed, True) for seed in range(8)]
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.03)
 
 
 def test_local_density_of_a_homogeneous_sphere():

@@ -191,13 +191,20 @@ def test_arguments(tmp_path, change, error, message):
 
 def test_numerics_have_a_card_each(whole):
     assert module._Record.read(whole / 'model.fits').numerics == FEW_STEPS
-    odd = Numerics(theta_max=1 / 3, coulomb_gamma=np.float64(1e-7 / 3), escape='energy', encounters=4)
+    odd = Numerics(theta_max=1 / 3, coulomb_gamma=np.float64(1e-7 / 3), escape='energy', encounters=4,
+                   compensated=True)
     record = module._Record(MODEL, odd, np.array([0.1 + 0.2]), 'float64')
     path = whole.parent / 'odd.fits'
     record.write(path)
     again = module._Record.read(path)
     assert (again.model, again.numerics, list(again.ages), again.dtype) == (
         MODEL, odd, [0.1 + 0.2], 'float64')
+
+
+def test_a_record_of_before_numerics_could_be_compensated(copy):
+    with fits.open(copy / 'model.fits', mode='update', checksum=True) as hdus:
+        del hdus[1].header['COMPENS']
+    assert module._Record.read(copy / 'model.fits').numerics == FEW_STEPS
 
 
 # -- interruptions --------------------------------------------------------------------------------
