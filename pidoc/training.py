@@ -503,15 +503,22 @@ def _epoch(network, course, device, epoch, bar):
     batches come from Python.
     """
     found = _Means()
-    for inputs, truth in course.batches(epoch):
+    for inputs, truth in map(_for_backend, course.batches(epoch)):
         network.reset_metrics()
         found.add(device.step(network, inputs, truth), _number(truth))
         bar.update(1)
     checked = _Means('val_')
-    for inputs, truth in course.checks():
+    for inputs, truth in map(_for_backend, course.checks()):
         network.reset_metrics()
         checked.add(network.test_on_batch(inputs, truth, return_dict=True), _number(truth))
     return found.values() | checked.values()
+
+
+def _for_backend(batch):
+    """With PyTorch Keras gives metrics the truth as it came: arrays and tensors do not mix."""
+    if keras.backend.backend() != 'torch':
+        return batch
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
 
 
 def _number(truth):
