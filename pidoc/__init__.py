@@ -7,6 +7,7 @@ The modules, each of which imports only from those above it:
 ``units``               constants, N-body units, the door through which quantities become numbers
 ``files``               files that appear whole or not at all, folders that one uses at a time
 ``processes``           how worker processes begin and end, and what they say
+``notebook``            how objects look in notebooks
 ``cluster_model``       `ClusterModel`: what one simulated cluster is
 ``model_table``         cluster models from tables and from what people type
 ``photometry``          bolometric corrections, luminosities in a band, apparent flux

@@ -10,6 +10,7 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 
+from pidoc.notebook import html_table
 from pidoc.units import G_MYR, to_value
 
 __all__ = ['ClusterModel']
@@ -377,6 +378,11 @@ class ClusterModel:
         """The fields as plain, hashable values in the units they are kept in."""
         values = (getattr(self, field.name) for field in dataclasses.fields(self))
         return tuple(tuple(np.ravel(v.value)) if isinstance(v, u.Quantity) else v for v in values)
+
+    def _repr_html_(self):
+        fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return html_table(f'ClusterModel {self.name}'.rstrip(), [
+            (name, value) for name, value in fields if name != 'name' and value is not None])
 
     def __eq__(self, other):
         return self._key() == other._key() if isinstance(other, ClusterModel) else NotImplemented

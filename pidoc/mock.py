@@ -26,6 +26,7 @@ from astropy.wcs import WCS
 
 from pidoc import __version__
 from pidoc.cluster_model import ClusterModel
+from pidoc.notebook import html_table
 from pidoc.photometry import apparent_flux, band_luminosity, BANDS
 from pidoc.snapshot import Snapshot, write_hdus
 from pidoc.units import to_value
@@ -287,6 +288,13 @@ class Mock:
         ny, nx = self.light.shape
         return (f'<Mock of {nx} x {ny} pixels in {self.band} of {self.simulation or "no name"}: '
                 f'{self.age:.4g}, {self.distance:.4g}, seeing {self.psf_fwhm:.3g}, seed {self.seed}>')
+
+    def _repr_html_(self):
+        ny, nx = self.light.shape
+        return html_table(f'Mock of {self.simulation or "no name"}', [
+            ('age', f'{self.age:.4g}'), ('distance', f'{self.distance:.4g}'), ('band', self.band),
+            ('seeing', f'{self.psf_fwhm:.3g}'), ('pixels', f'{nx} x {ny}'),
+            ('mass in the field', f'{self.total_mass:.4g}'), ('seed', self.seed)])
 
     @property
     def header(self):

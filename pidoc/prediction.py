@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """What a model says of one image: `Prediction`, its FITS file, row of a table and picture."""
 
-import html
 import re
 import warnings
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from astropy.wcs import FITSFixedWarning, WCS
 from pidoc import __version__
 from pidoc.domain import decode_flags, OUTSIDE
 from pidoc.mock import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.notebook import html_table
 from pidoc.profiles import mass_profile, mass_to_light_profile
 from pidoc.snapshot import write_hdus
 
@@ -265,10 +265,7 @@ class Prediction:
                 f'{"inside" if self.in_domain else "OUTSIDE"} the training domain>')
 
     def _repr_html_(self):
-        rows = ''.join(f'<tr><td>{label}</td><td>{html.escape(text)}</td></tr>'
-                       for label, text in self._lines())
-        title = html.escape(f'{self.name or "image"}, model {self.model}')
-        return f'<table><caption>{title}</caption>{rows}</table>'
+        return html_table(f'{self.name or "image"}, model {self.model}', self._lines())
 
     def _lines(self):
         """Labels and texts of a summary."""

@@ -16,6 +16,7 @@ from astropy.utils.exceptions import AstropyWarning
 from pidoc import __version__
 from pidoc.cluster_model import ClusterModel
 from pidoc.files import replacing
+from pidoc.notebook import html_table
 from pidoc.photometry import v_luminosity
 from pidoc.units import SOLAR_TEFF, to_value
 
@@ -195,6 +196,13 @@ class Snapshot:
     def __repr__(self):
         name = self.model.name if self.model is not None and self.model.name else 'no model'
         return f'<Snapshot of {self.n_stars} stars at {self.age:.4g} ({name})>'
+
+    def _repr_html_(self):
+        name = f' of {self.model.name}' if self.model is not None and self.model.name else ''
+        return html_table(f'Snapshot{name}', [
+            ('age', f'{self.age:.4g}'), ('stars', self.n_stars), ('mass', f'{self.total_mass:.4g}'),
+            ('half-mass radius', f'{self.half_mass_radius:.4g}'),
+            ('columns', ', '.join(self._native))])
 
     # -- stars ------------------------------------------------------------------------------------
 
@@ -680,7 +688,8 @@ def write_hdus(hdus, filename):
             fits.HDUList(hdus).writeto(temporary, overwrite=True)
         except OSError as error:
             # numpy does not say why a write ended early
-            message = f'{filename} could not be written: {error}{"" if error.errno else "; the disk may be full"}'
+            why = '' if error.errno else '; the disk may be full'
+            message = f'{filename} could not be written: {error}{why}'
             raise (OSError(error.errno, message) if error.errno else OSError(message)) from error
 
 

@@ -30,6 +30,7 @@ from pidoc import __version__, Snapshot
 from pidoc.cluster_model import ClusterModel
 from pidoc.files import locked, replacing
 from pidoc.mock import APPARENT_FLUX, MASS_PER_PIXEL, Mock, mock_header, observe, star_light
+from pidoc.notebook import html_table
 from pidoc.photometry import band_luminosity
 from pidoc.processes import begin_worker, scheduler_client, threads_each
 from pidoc.recipe import CONDITION_UNITS, conditions_of, Recipe, Values
@@ -130,6 +131,11 @@ class TrainingSet:
 
     def __repr__(self):
         return f'<TrainingSet {self.recipe.name}: {len(self)} maps in {self.folder}>'
+
+    def _repr_html_(self):
+        splits, counts = np.unique(self.table['split'], return_counts=True)
+        maps = [(split, f'{count} maps') for split, count in zip(splits, counts, strict=True)]
+        return html_table(f'TrainingSet {self.recipe.name}', [('folder', self.folder), *maps])
 
     def __getstate__(self):
         # a mapped file would travel with all that is in it

@@ -17,6 +17,7 @@ ORDER = (
     'units',
     'files',
     'processes',
+    'notebook',
     'cluster_model',
     'model_table',
     'photometry',
