@@ -335,8 +335,8 @@ def test_a_flag_that_is_none():
         flag_bits('beauty')
 
 
-@pytest.mark.parametrize('change', [{'ranges': 3}, {'reference': {}}, {'reference': None}, {'thresholds': {'x': 1}},
-                                    {'thresholds': []}])
+@pytest.mark.parametrize('change', [{'ranges': 3}, {'reference': {}}, {'reference': None},
+                                    {'thresholds': {'x': 1}}, {'thresholds': []}])
 def test_damaged_domains(change):
     maps = np.random.default_rng(0).uniform(1.0, 2.0, (50, 32, 32))
     measured = features(maps, seeing=np.ones(50), distance=np.full(50, 20.0))

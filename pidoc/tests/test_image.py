@@ -843,7 +843,7 @@ def test_dark_is_flagged(small):
 
 @pytest.mark.parametrize(('cards', 'rule'), [
     ({'CD1_2': 0.4 / 3600, 'CD2_1': -0.4 / 3600}, 'make pixels without an area'),
-    ({'CD1_1': -1e50, 'CD2_2': 1e50}, 'pixels of .* must be smaller than a degree, received .* degrees by its'),
+    ({'CD1_1': -1e50, 'CD2_2': 1e50}, 'pixels of .* must be smaller than a degree, received .* degrees'),
     ({'CTYPE1': 'RA---XXX', 'CTYPE2': 'DEC--XXX'}, 'world coordinates of PrimaryHDU.0 PRIMARY. are not '
                                                    'understood'),
     ({'CRPIX1': 1e7, 'CTYPE1': 'RA---SIN', 'CTYPE2': 'DEC--SIN'}, 'give no position for its middle')])

@@ -334,7 +334,7 @@ def test_an_image_that_the_networks_refuse_does_not_stop_its_batch(mapper, mock,
 
 @pytest.mark.parametrize(('options', 'kind', 'message'), [
     ({'distance': 20}, TypeError, 'distance must be an astropy Quantity in kpc, received 20'),
-    ({'distance': 1e300 * u.kpc}, ValueError, 'distance must be from 1e-06 to 1e.08 kpc, received 1e.300 kpc'),
+    ({'distance': 1e300 * u.kpc}, ValueError, 'distance must be from 1e-06 to 1e.08 kpc, received 1e.300'),
     ({'distance': -20 * u.kpc}, ValueError, 'distance must be positive, received -20.0 kpc'),
     ({'distance': 20 * u.s}, u.UnitConversionError, 'distance must have a unit that converts to kpc'),
     ({'distance': [20, 30] * u.kpc}, ValueError, r'distance must be a scalar, received an array of shape'),
