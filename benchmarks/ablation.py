@@ -90,7 +90,6 @@ VARIANTS = {
     'narrow': ('half as many channels', everything, {'widths': (12, 24, 48, 64)}, nullcontext),
     'wide': ('half as many channels more', everything, {'widths': (36, 72, 144, 192)}, nullcontext),
     'never-told': ('distance never told', everything, {'known_distance': 0.0}, nullcontext),
-    'always-told': ('distance always told', everything, {'known_distance': 1.0}, nullcontext),
     'map-only': ('map head alone', everything, {}, weighted(1.0, 0.0)),
     'scalars-only': ('head of scalars alone', everything, {}, weighted(0.0, 1.0)),
 }
