@@ -628,27 +628,24 @@ class _Space:
     """Maps of the training as points: quantities less their median, over their scatter."""
 
     def __init__(self, reference, names):
+        from scipy.spatial import cKDTree
+
         points = np.column_stack([reference[name] for name in names]).astype(float)
         self.middle = np.median(points, axis=0)
         spread = 1.4826 * np.median(np.abs(points - self.middle), axis=0)
         self.spread = np.where(spread > 0.0, spread, 1.0)
         self.points = (points - self.middle) / self.spread
-        self.squares = np.sum(self.points**2, axis=1)
+        self.tree = cKDTree(self.points)
 
     def apart(self, numbers):
         """Distance to the third neighbour, and the quantity that has the largest part in it."""
         place = (numbers - self.middle) / self.spread
-        distance, most = np.empty(len(place)), np.empty(len(place), dtype=int)
-        rank = min(_NEIGHBOURS, len(self.points)) - 1
-        for k, point in enumerate(place):
-            if not np.all(np.isfinite(point)):
-                distance[k], most[k] = np.inf, np.argmin(np.isfinite(point))
-                continue
-            squares = self.squares - 2.0 * self.points @ point
-            nearest = np.argpartition(squares, rank)[:rank + 1]
-            away = self.points[nearest] - point
-            lengths = np.sqrt(np.sum(away**2, axis=1))
-            distance[k], most[k] = lengths.max(), np.argmax(np.abs(away.mean(axis=0)))
+        finite = np.isfinite(place)
+        known = finite.all(axis=1)
+        distance, most = np.full(len(place), np.inf), np.argmin(finite, axis=1)
+        lengths, nearest = self.tree.query(place[known], k=range(1, min(_NEIGHBOURS, len(self.points)) + 1))
+        away = self.points[nearest] - place[known, np.newaxis]
+        distance[known], most[known] = lengths[:, -1], np.argmax(np.abs(away.mean(axis=1)), axis=1)
         return distance, most
 
 
