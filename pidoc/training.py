@@ -433,17 +433,18 @@ class _Device:
 def _device(precision):
     """The precision asked for, and all GPUs where there are several; yields a `_Device`."""
     gpus, before = _gpus(), keras.config.dtype_policy()
-    strategy = None
+    strategy, scope = None, nullcontext()
     if len(gpus) > 1:
         if keras.backend.backend() == 'tensorflow':
             strategy = _mirrored(tuple(_tensorflow_names(gpus)))
-        elif keras.backend.backend() == 'jax':
-            keras.distribution.set_distribution(keras.distribution.DataParallel(devices=gpus))
+            scope = strategy.scope()
+        else:
+            scope = keras.distribution.DataParallel(devices=gpus).scope()
     if precision == 'bfloat16' or (gpus and precision == 'auto'):
         keras.config.set_dtype_policy('mixed_bfloat16')
     log.info('training on %s, %s', ', '.join(gpus) or 'the CPU', keras.config.dtype_policy().name)
     try:
-        with nullcontext() if strategy is None else strategy.scope():
+        with scope:
             yield _Device(strategy)
     finally:
         keras.config.set_dtype_policy(before)

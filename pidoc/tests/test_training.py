@@ -2,7 +2,9 @@
 """Training: what follows from the seed, going on after an interruption, calibration, the command."""
 
 import dataclasses
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -445,6 +447,39 @@ def test_several_devices_share_the_maps_of_a_step(tmp_path):
     root = str(Path(training.__file__).parents[1])
     result = subprocess.run([sys.executable, '-c', _TWO_DEVICES, str(tmp_path)], capture_output=True,
                             text=True, cwd=root)
+    assert result.returncode == 0 and result.stdout.endswith('done\n'), result.stderr[-3000:]
+
+
+_TWO_DEVICES_OF_JAX = """
+import dataclasses
+import sys
+
+import keras
+import numpy as np
+
+from pidoc import training
+from pidoc.tests.test_training import Maps, SMALL
+
+maps, found = Maps.make(420, 1), []
+for number in (1, 2):
+    training._gpus = lambda: keras.distribution.list_devices()[:number] if number > 1 else []
+    settings = dataclasses.replace(SMALL, precision='float32')
+    model = training.train(maps, f'{sys.argv[1]}/{number}', settings=settings, progress=False)
+    found.append(model.about['history'][0]['val_loss'])
+    assert keras.distribution.distribution() is None
+np.testing.assert_allclose(*found, rtol=1e-3)
+print('done')
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_of_jax_learn_what_one_does(tmp_path):
+    if importlib.util.find_spec('jax') is None:
+        pytest.skip('jax is not installed')
+    environment = {**os.environ, 'KERAS_BACKEND': 'jax',
+                   'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
+    result = subprocess.run([sys.executable, '-c', _TWO_DEVICES_OF_JAX, str(tmp_path)], capture_output=True,
+                            text=True, cwd=str(Path(training.__file__).parents[1]), env=environment)
     assert result.returncode == 0 and result.stdout.endswith('done\n'), result.stderr[-3000:]
 
 

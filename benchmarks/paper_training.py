@@ -1,0 +1,59 @@
+#!/usr/bin/env python
+"""What training the networks of the paper takes: a step on one core, the experiment by arithmetic.
+
+Both networks, their losses and optimisers as ``pidoc-train --network paper`` has them, batches of maps of
+160 x 160 pixels of noise: time does not depend on what is in them. A step needs the multiplications of the
+network three times (forward, for the gradients of the maps, for those of the weights). The perceptual loss
+shows VGG16 two maps forward, and takes gradients back through one of them: three times as well. The
+experiment is 20,000 maps, 100 epochs of the mass network and 200 of the other; the paper states 40 and 10
+hours on GPUs of the kind V100 (section 3.2).
+"""
+
+import keras
+import numpy as np
+from common import least, machine, multiplications, parser, table
+
+from pidoc.losses import PerceptualLoss
+from pidoc.networks import (
+    AGE_DISTANCE_LEARNING_RATE,
+    MASS_LEARNING_RATE,
+    paper_age_distance_network,
+    paper_mass_network,
+)
+
+MAPS = 20000
+NETWORKS = (('mass', paper_mass_network, MASS_LEARNING_RATE, (160, 160, 1), 100),
+            ('age and distance', paper_age_distance_network, AGE_DISTANCE_LEARNING_RATE, (2,), 200))
+# to block2_conv2, at a side of 160: 3 x 3 kernels; channels in and out, pixels a side
+VGG16 = sum(9 * into * out * side**2 for into, out, side in
+            ((3, 64, 160), (64, 64, 160), (64, 128, 80), (128, 128, 80)))
+
+
+def main():
+    how = parser(__doc__, repeats=3)
+    how.add_argument('--batch', type=int, default=32)
+    how.add_argument('--gpu', type=float, default=2.5e12,
+                     help='multiplications with additions a second to reckon with (default: 2.5e12, a third '
+                          'of the most that a V100 does in single precision)')
+    options = how.parse_args()
+    rng = np.random.default_rng(1)
+    print(f'{machine()}, Keras {keras.__version__}, {keras.backend.backend()}; {options.clock} time')
+    row = table([('', '18s'), ('10^9 a map', '10.1f'), ('ms/map', '8.0f'), ('10^9/s', '7.0f'),
+                 ('experiment, 10^15', '17.1f'), ('days here', '9.1f'), ('hours on a GPU', '14.1f')])
+    light = rng.normal(size=(options.batch, 160, 160, 1)).astype('float32')
+    for name, build, rate, shape, epochs in NETWORKS:
+        network = build(seed=0)
+        perceptual = name == 'mass'
+        network.compile(optimizer=keras.optimizers.Adam(rate),
+                        loss=PerceptualLoss(weights=None) if perceptual else 'mean_squared_error')
+        truth = rng.normal(size=(options.batch, *shape)).astype('float32')
+        took = least(lambda network=network, truth=truth: network.train_on_batch(light, truth),
+                     options.repeats, options.clock) / options.batch
+        count = 3 * multiplications(network) + 3 * VGG16 * perceptual
+        total = count * MAPS * epochs
+        row(name, count / 1e9, 1e3 * took, count / took / 1e9, total / 1e15, took * MAPS * epochs / 86400,
+            total / options.gpu / 3600)
+
+
+if __name__ == '__main__':
+    main()
