@@ -160,6 +160,9 @@ class Watch:
 
 COLLAPSE_RUNS = [(10_000, seed) for seed in range(5)] + [(50_000, seed) for seed in range(2)]
 COLLAPSE_END = 25.0
+#: Stars, seeds, and numerics of collapses with other encounters than the default's.
+ENCOUNTER_RUNS = [(10_000, 4, 1, True), (50_000, 1, 1, True), (10_000, 4, 4, True),
+                  (10_000, 2, 16, False)]
 #: Columns of a file of Lagrange radii of CMC with 1, 10, 50 and 90 % of the mass; its unit of time,
 #: N / ln(gamma N) Henon times, in initial half-mass relaxation times; its core collapse in its unit.
 CMC_COLUMNS, CMC_UNIT, CMC_COLLAPSE = (11, 16, 20, 24), 10.75462, 1.7243
@@ -233,6 +236,43 @@ def collapse(args):
         cmc[:, 0] *= CMC_UNIT
         compare_collapse(history, runs, cmc)
     draw_collapse(history, runs, cmc)
+
+
+class Collapsed(Exception):
+    """The core has collapsed: the rest need not be simulated."""
+
+
+def collapse_time(n, seed, **numerics):
+    """When the core of an isolated Plummer model of equal masses collapses, and processor time."""
+    model = ClusterModel(n_stars=n, imf='equal', galaxy=None, stellar_evolution=False, seed=seed)
+    sim = Simulation(model, numerics=Numerics(**numerics))
+    unit = 0.138 * n * PLUMMER_HALF ** 1.5 / np.log(0.11 * n) * sim.units.time
+
+    def look(sim):
+        if heat(sim) >= COLLAPSE_HEAT:
+            raise Collapsed
+
+    start = time.process_time()
+    try:
+        sim.advance_to(COLLAPSE_END * unit, each_step=look)
+    except Collapsed:
+        return sim.age / unit, time.process_time() - start
+    return np.nan, time.process_time() - start
+
+
+def encounters(args):
+    """Core collapse with other numbers of encounters in a step, compensated for the cap or not."""
+    if not args.draw:
+        rows = []
+        for n, seeds, number, compensated in ENCOUNTER_RUNS:
+            for seed in range(seeds):
+                when, cpu = collapse_time(n, seed, encounters=number, compensated=compensated)
+                rows.append({'n': n, 'seed': seed, 'encounters': number, 'compensated': compensated,
+                             't_collapse': when, 'cpu': cpu})
+                store('encounters', rounded(rows), title='Core collapse with other encounters in a step')
+    runs = stored('encounters')
+    show(runs, {'n': (6, 'd'), 'seed': (4, 'd'), 'encounters': (10, 'd'), 'compensated': (11, ''),
+                't_collapse': (10, '.2f'), 'cpu': (5, '.0f')})
 
 
 def compare_collapse(history, runs, cmc):
@@ -865,8 +905,8 @@ def draw_models(table, runs):
 
 # ---------------------------------------------------------------- command line
 
-CASES = {'collapse': collapse, 'two-mass': two_mass, 'adiabatic': adiabatic, 'dissolution': dissolution,
-         'segregation': segregation, 'cmc': cmc, 'models': models}
+CASES = {'collapse': collapse, 'encounters': encounters, 'two-mass': two_mass, 'adiabatic': adiabatic,
+         'dissolution': dissolution, 'segregation': segregation, 'cmc': cmc, 'models': models}
 
 
 def main():
