@@ -266,7 +266,7 @@ class ClusterReport:
         -------
         `~astropy.table.QTable`
             A row for each mode, quantity and group of clusters ('in domain': not flagged): ``n``, mean of
-            |predicted - known| and of predicted - known, per cent of the known but for ages [Gyr]; number of
+            ``|predicted - known|`` and of predicted - known, per cent of the known but for ages [Gyr]; number of
             clusters whose 68 % and 95 % intervals hold the known value.
         """
         table = self.table
