@@ -265,9 +265,9 @@ class ClusterReport:
         Returns
         -------
         `~astropy.table.QTable`
-            A row for each mode, quantity and group of clusters ('in domain': not flagged): ``n``, mean of
-            ``|predicted - known|`` and of predicted - known, per cent of the known but for ages [Gyr]; number of
-            clusters whose 68 % and 95 % intervals hold the known value.
+            A row for each mode, quantity and group of clusters ('in domain': not flagged): ``n``, mean
+            absolute and mean difference of what was predicted and what is known, per cent of the known but
+            for ages [Gyr]; number of clusters whose 68 % and 95 % intervals hold the known value.
         """
         table = self.table
         known = [('M/L, literature', 'mass_to_light', table['literature_mass_to_light']),
