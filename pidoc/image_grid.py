@@ -49,8 +49,8 @@ class Grid:
         if not (isinstance(smoothing, Real) and math.isfinite(smoothing) and smoothing >= 0.0):
             raise ValueError(f'smoothing must be a number of pixels, not negative, received {smoothing!r}')
         if number.max() > _MOST_PIXELS or smoothing > number.max():
-            raise ValueError(f'field_of_view must be of at most {_MOST_PIXELS} pixels to a side, and smoothing '
-                             'of no more than there are, received '
+            raise ValueError(f'field_of_view must be of at most {_MOST_PIXELS} pixels to a side, and '
+                             'smoothing of no more than there are, received '
                              f'{number.max():.4g} and {smoothing:.4g}')
         number = np.round(number).astype(int)
         return cls(int(number[0]), int(number[-1]), scale, float(smoothing))
