@@ -95,6 +95,36 @@ def size(path):
     return sum(file.stat().st_size for file in path.rglob('*')) if path.is_dir() else path.stat().st_size
 
 
+def rows(folder, number):
+    """Reading a journal of so many images, making the table, writing it: seconds of the processor, memory."""
+    from pidoc.survey import _How, _Survey, ImageList, JOURNAL
+
+    lines = (json.loads(text) for text in open(folder / 'work' / 'files' / JOURNAL, encoding='utf-8'))
+    done = next(line for line in lines if line['state'] == 'done')
+    target = folder / 'rows'
+    target.mkdir(exist_ok=True)
+    images = ImageList([f'/survey/field_{k // 1000:04d}/image_{k:07d}.fits' for k in range(number)])
+    with open(target / JOURNAL, 'w', encoding='utf-8') as stream:
+        for product in images.products:
+            stream.write(json.dumps(done | {'product': product}) + '\n')
+    work = _Survey(images, _How('default', '', str(target), {}), None, True)
+    row = table([('', '18s'), ('processor s', '8.1f'), ('peak MB', '7.0f')])
+    row('before', 0.0, peak_memory())
+    start = spent()
+    there = work._there()
+    work._offsets[:] = [there[product][0] for product in images.products]
+    row('read the journal', spent(start)['processor'], peak_memory())
+    with work.opened():
+        start = spent()
+        made = work._rows()
+        row('rows', spent(start)['processor'], peak_memory())
+    for ending in ('fits', 'ecsv'):
+        start, work.table = spent(), target / f'rows.{ending}'
+        work._write_table(made)
+        row(ending, spent(start)['processor'], peak_memory())
+    return 0
+
+
 def main():
     if sys.argv[1:2] == ['--one']:
         return one(sys.argv[2:])
@@ -103,12 +133,16 @@ def main():
     how.add_argument('--images', type=int, default=1000)
     how.add_argument('--jobs', type=int, default=1)
     how.add_argument('--raw', action='store_true', help='images that have to be prepared')
+    how.add_argument('--rows', type=int, metavar='N',
+                     help='instead: the table of N images, after a run whose journal is in the folder')
     options = how.parse_args()
     print(machine())
+    if options.rows:
+        return rows(options.folder, options.rows)
     images = make_images(options.folder / ('raw' if options.raw else 'grid'), options.images, options.raw)
     single = options.folder / 'one.ecsv'
     Table.read(images)[:1].write(single, overwrite=True)
-    work = options.folder / 'work'
+    work = options.folder / ('work-raw' if options.raw else 'work')
     out = ('--jobs', options.jobs, '--overwrite')
     start = run(work, single, 'start', '--table-only', '--table', work / 'start.fits', '--overwrite')
     row = table([('', '18s'), ('images', '7d'), ('wall s', '8.1f'), ('processor s', '11.1f'),
