@@ -148,6 +148,8 @@ class Layer:
         target = grid.wcs(self.position, margin)
         areas = pixel_areas(self.wcs, self.flux.shape, target)
         good = ~self.bad
+        if np.any(areas[good] == 0.0):
+            raise ValueError('world coordinates must give each pixel an area, received some without')
         layers = [np.where(good, self.flux / areas, 0.0), good.astype(float)]
         if self.deviation is not None:
             layers.append(np.where(good, self.deviation**2 / areas, 0.0))
