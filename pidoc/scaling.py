@@ -378,9 +378,13 @@ class PaperScaling(_Stored):
         return np.stack([_standard(age, self.age), _standard(distance, self.distance)], axis=1)
 
     def log_masses(self, output):
-        """The natural logarithm of the mass per pixel from what the mass network says, (n, ny, nx, 1)."""
+        """The natural logarithm of the mass per pixel from what the mass network says, (n, ny, nx, 1).
+
+        Never more than 10 standard deviations from the mean: what a network that has hardly learned says
+        could else not be summed.
+        """
         mean, sd = self.mass
-        return math.log(10.0) * (mean + sd * np.asarray(output)[..., 0])
+        return math.log(10.0) * (mean + sd * np.clip(np.asarray(output)[..., 0], -10.0, 10.0))
 
     def age_distance(self, output):
         """Ages [Gyr] and distances [kpc] from what the other network says, shape (n, 2)."""

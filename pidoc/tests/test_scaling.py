@@ -124,6 +124,10 @@ def test_the_papers_scaling_standardises_and_comes_back():
         assert image.dtype == np.float32 and image.shape == (9, 8, 8, 1)
         assert image.mean() == pytest.approx(0.0, abs=1e-4) and image.std() == pytest.approx(1.0, rel=1e-4)
     np.testing.assert_allclose(np.exp(scaling.log_masses(scaling.mass_image(mass))), mass, rtol=1e-5)
+    wild = np.array([-1e9, 1e9], dtype=np.float32).reshape(1, 1, 2, 1)
+    mean, sd = scaling.mass
+    held = scaling.log_masses(wild).ravel() / np.log(10.0)
+    np.testing.assert_allclose(held, [mean - 10 * sd, mean + 10 * sd])
     # together they have mean 0 and variance 1
     labels = scaling.labels(age, distance)
     assert scaling.age == scaling.distance

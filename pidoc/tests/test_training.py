@@ -172,7 +172,7 @@ def test_cached_maps_must_be_as_many(maps, tmp_path):
 
 
 def test_members_differ_and_patience_ends_a_training(maps, tmp_path, monkeypatch):
-    settings = Settings(members=2, epochs=6, batch_size=64, widths=(4, 4), patience=1, learning_rate=0.2)
+    settings = Settings(members=2, epochs=6, batch_size=64, widths=(4, 4), patience=1, learning_rate=0.05)
     monkeypatch.setattr(training, '_domain', lambda *_: Domain({}, {}, {}))
     estimator = train(maps, tmp_path, settings=settings, progress=False)
     one, two = (network.get_weights()[0] for network in estimator.networks)
