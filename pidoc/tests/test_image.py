@@ -860,8 +860,9 @@ def test_coordinates_in_which_pixels_fall_on_one_line(small):
     header = fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 10.0, 'CRVAL2': 20.0,
                           'CRPIX1': 45.5, 'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600, 'CD1_2': 9e59,
                           'CD2_1': 3e-5, 'CD2_2': 0.4 / 3600})
-    with pytest.raises(ValueError, match='world coordinates must give each pixel an area, received some without'):
-        prepare(fits.PrimaryHDU(small[0].data, header), **(COUNTS | {'unit': None}))
+    told = COUNTS | {'unit': None, 'center': (45.0, 45.0)}
+    with pytest.raises(ValueError, match='world coordinates must give each pixel an area, received some'):
+        prepare(fits.PrimaryHDU(small[0].data, header), **told)
 
 
 def test_every_flag_is_met():
