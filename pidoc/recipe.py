@@ -38,6 +38,7 @@ CONDITION_UNITS = {
     'zero_point': u.mag, 'exposure': u.s, 'read_noise': None, 'saturation': None,
     'field_stars': u.arcmin**-2, 'field_star_slope': None, 'bad_pixels': None,
 }
+_MOST_PIXELS = 8192        # to a side of a map
 _NAME = re.compile(r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*')
 
 
@@ -280,9 +281,9 @@ class Maps:
             sharp=table.boolean('sharp', False),
             shard=table.number('shard', 256, low=1, high=10000, whole=True))
         number = maps.field_of_view / maps.pixel_scale
-        if abs(number - round(number)) > 1e-6 * number or number < 0.5:
-            raise table.error('field_of_view', f'a whole number of pixels of {maps.pixel_scale:g} arcsec',
-                              maps.field_of_view)
+        if not 0.5 <= number <= _MOST_PIXELS or abs(number - round(number)) > 1e-6 * number:
+            raise table.error('field_of_view', f'a whole number of pixels of {maps.pixel_scale:g} arcsec, at '
+                              f'most {_MOST_PIXELS}', maps.field_of_view)
         if maps.band != 'V' and maps.correction != 'kurucz1992':
             raise table.error('correction', f"'kurucz1992' for the band {maps.band}", maps.correction)
         table.finish()

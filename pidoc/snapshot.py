@@ -3,6 +3,7 @@
 
 import re
 import warnings
+from contextlib import ExitStack
 from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
@@ -717,9 +718,11 @@ def _read_fits(source):
     name = getattr(source, 'name', source)
     try:
         # astropy warns of a short file or a wrong checksum, and goes on.
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), ExitStack() as stack:
             warnings.simplefilter('error', AstropyWarning)
-            with fits.open(source, memmap=False, checksum=True) as hdus:
+            # opened here, because astropy does not close what it cannot read
+            file = source if hasattr(source, 'read') else stack.enter_context(open(source, 'rb'))
+            with fits.open(file, memmap=False, checksum=True) as hdus:
                 header, stars = _header_and_table(hdus)
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise

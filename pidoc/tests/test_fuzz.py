@@ -2,7 +2,7 @@
 """Whatever goes in, the same answer, a flag or a documented error comes out.
 
 Examples are made by hypothesis: few and always the same ones here; 300 for each test with
-``pytest pidoc/tests/test_fuzz.py --hypothesis-profile=long``.
+``pytest pidoc/tests/test_fuzz.py --hypothesis-profile=long --hypothesis-seed=1``.
 """
 
 import gzip
@@ -581,8 +581,8 @@ def damaged(draw, content):
                         b'',
                         b'\n',
                         b'SIMPLE  =                    T',
-                        gzip.compress(b'no image'),
-                        gzip.compress(content)[:400],
+                        gzip.compress(b'no image', mtime=0),
+                        gzip.compress(content, mtime=0)[:400],
                         b'\x1f\x8b',
                         b'BZh91AY&SY',
                         b'\xfd7zXZ\x00',
@@ -861,6 +861,8 @@ def snapshots(tmp_path_factory):
     return found
 
 
+# astropy leaves files open in which it looks in vain for something compressed
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @given(data=st.data(), name=st.sampled_from(SOURCES))
 def test_damaged_snapshots(place, snapshots, data, name):
     if name not in snapshots:
