@@ -14,6 +14,7 @@ from astropy.table import QTable, vstack
 
 from pidoc.evaluation import evaluate
 from pidoc.scripts.pidoc_evaluate import _distances, main
+from pidoc.tests import stand_in
 from pidoc.tests.evaluation_helpers import a_set, Oracle, plummer_snapshot, StandIn
 
 
@@ -165,7 +166,6 @@ def formulae(monkeypatch, tmp_path):
     from astropy.config import set_temp_cache
 
     from pidoc import mapper
-    from pidoc.tests import stand_in
 
     monkeypatch.setattr(mapper.MassMapper, 'from_pretrained',
                         lambda name: mapper.MassMapper(stand_in.StandIn(), name=f'formulae of {name}'))

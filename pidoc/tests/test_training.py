@@ -430,7 +430,6 @@ networks._ENCODER, networks._KERNELS = (4,) * 4, ((10, 4), (10, 4), (5, 8), (5, 
 losses._VGG16 = tuple((name, 4, counts) for name, _, counts in losses._VGG16)
 few = Maps.make(160, 2, side=96)
 few.table['split'] = np.where(np.arange(160) < 48, 'train', 'validation')
-# in mixed precision, as on GPUs
 for maps, settings, name in ((Maps.make(420, 1), SMALL, 'ours'), (few, PAPER, 'papers')):
     model = training.train(maps, f'{sys.argv[1]}/{name}', settings=settings, progress=False)
     # six steps of 10^-4 do not tell whether age and distance are learned
