@@ -489,19 +489,23 @@ class Report:
         """
         folder = Path(folder)
         tables = self.tables | {f'maps_{mode}': table for mode, table in self.maps.items()}
-        names = ['report.rst', *(f'{name}.ecsv' for name in tables)]
-        taken = [folder / name for name in names if (folder / name).exists()]
-        if taken and not overwrite:
-            raise OSError(f'{taken[0]} exists: say overwrite=True to replace it')
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            written = table.copy()
-            written.meta |= self.meta
-            with replacing(folder / f'{name}.ecsv') as path:
-                written.write(path, format='ascii.ecsv', overwrite=True)
-        text = self.to_rst(figures=figures)
-        with replacing(folder / 'report.rst') as path:
-            path.write_text(text, encoding='utf-8')
+        write_report(folder, lambda: self.to_rst(figures=figures), tables, self.meta, overwrite=overwrite)
+
+
+def write_report(folder, text, tables, meta, *, overwrite):
+    """``report.rst``, made by a function, and tables as ``<name>.ecsv`` with the meta given; or nothing."""
+    names = ['report.rst', *(f'{name}.ecsv' for name in tables)]
+    taken = [folder / name for name in names if (folder / name).exists()]
+    if taken and not overwrite:
+        raise OSError(f'{taken[0]} exists: say overwrite=True to replace it')
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        written = table.copy()
+        written.meta |= meta
+        with replacing(folder / f'{name}.ecsv') as path:
+            written.write(path, format='ascii.ecsv', overwrite=True)
+    with replacing(folder / 'report.rst') as path:
+        path.write_text(text(), encoding='utf-8')
 
 
 _REMARK = """\

@@ -16,8 +16,7 @@ from astropy.table import QTable
 
 from pidoc import __version__
 from pidoc.catalogs import paper_table
-from pidoc.evaluation import _rst
-from pidoc.files import replacing
+from pidoc.evaluation import _rst, write_report
 from pidoc.retrieval import fetch, NotInCacheError, ServiceError
 
 __all__ = ['ASSUMED_AGE', 'OLD', 'PAPER_RANGE', 'ClusterReport', 'compare', 'fetch_all']
@@ -332,18 +331,8 @@ class ClusterReport:
         """
         folder = Path(folder)
         tables = {'clusters': self.table, 'caught': self.caught(), 'agreement': self.agreement()}
-        taken = [folder / name for name in ('report.rst', *(f'{name}.ecsv' for name in tables))
-                 if (folder / name).exists()]
-        if taken and not overwrite:
-            raise OSError(f'{taken[0]} exists: say overwrite=True to replace it')
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            written = table.copy()
-            written.meta = dict(self.table.meta)
-            with replacing(folder / f'{name}.ecsv') as path:
-                written.write(path, format='ascii.ecsv', overwrite=True)
-        with replacing(folder / 'report.rst') as path:
-            path.write_text(self.to_rst(figures=figures), encoding='utf-8')
+        write_report(folder, lambda: self.to_rst(figures=figures), tables, self.table.meta,
+                     overwrite=overwrite)
 
     # -- its parts
 
