@@ -9,6 +9,7 @@ import http.client
 import logging
 import os
 import re
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +28,7 @@ from astropy.utils import data as astropy_data
 from astropy.utils.exceptions import AstropyWarning
 
 from pidoc import __version__, catalogs
+from pidoc.files import replacing
 from pidoc.ps1 import parse_listing, PIXEL_SCALE, read_mask, read_stack, read_variance, SOUTHERN_LIMIT
 from pidoc.ps1_map import Frame, make_v_map
 from pidoc.units import to_value
@@ -183,12 +185,8 @@ class Archive:
 
     def _get(self, url, check, *, most=None):
         """What an address holds, from the cache or the service, checked."""
-        if not self.refresh:
-            try:
-                # without a source, so only from the cache
-                return Path(astropy_data.download_file(url, cache=True, sources=[]))
-            except KeyError:
-                pass
+        if not self.refresh and (path := _cached(url)):
+            return path
         if self.offline or not astropy_data.conf.allow_internet:
             raise NotInCacheError(f'{url} is not in the cache, and nobody may be asked (offline)')
         wait, last = self.backoff.to_value(u.s), None
@@ -231,10 +229,30 @@ class Archive:
                     raise ValueError(f'cut short: {length} of {told} bytes')
                 file.close()
                 check(path)
-                return Path(astropy_data.import_file_to_cache(url, str(path)))
+                return _keep(url, path)
             finally:
                 file.close()
                 os.unlink(path)
+
+
+def _cached(url):
+    """The file that the cache holds of an address, or None."""
+    try:
+        # without a source, so only from the cache
+        return Path(astropy_data.download_file(url, cache=True, sources=[]))
+    except KeyError:
+        return None
+
+
+def _keep(url, path):
+    """Put a copy of a file into the cache, such that others who read there find the old one or the new."""
+    known = _cached(url)
+    if known is None:
+        return Path(astropy_data.import_file_to_cache(url, str(path), replace=False))
+    # astropy would remove the old one first, and for a moment there were none
+    with replacing(known) as temporary:
+        shutil.copyfile(path, temporary)
+    return known
 
 
 def _is_safe(url):
