@@ -65,14 +65,14 @@ def step():
     for n in SIZES:
         sh, stars, work = shells_of(ClusterModel(n_stars=n))
         dt, coulomb = 1e-6, 6.0
-        kernels.advance(sh, stars, work, n, dt, coulomb, 1.0, 4, 1)
+        kernels.advance(sh, stars, work, n, dt, coulomb, 1.0, 1, 1, True, False)
         values = np.random.default_rng(0).permutation(sh.r)
         search_all(sh.r, values[:10])
         scale = 1e9 / n
-        parts = (best(lambda: kernels.relax(sh, stars, work, 0, n, dt, coulomb, 4)),
+        parts = (best(lambda: kernels.relax(sh, stars, work, 0, n, dt, coulomb, 1, True)),
                  best(lambda: kernels.form_binaries(sh, stars, work, 0, n, dt)),
-                 best(lambda: kernels.resample(sh, work, n, 1)))
-        whole = best(lambda: kernels.advance(sh, stars, work, n, dt, coulomb, 1.0, 4, 1))
+                 best(lambda: kernels.resample(sh, work, n, 1, False)))
+        whole = best(lambda: kernels.advance(sh, stars, work, n, dt, coulomb, 1.0, 1, 1, True, False))
         bound = best(lambda: search_all(sh.r, values))
         row(n, *(part * scale for part in (*parts, whole, bound)), whole / bound)
 

@@ -161,8 +161,8 @@ class Watch:
 COLLAPSE_RUNS = [(10_000, seed) for seed in range(5)] + [(50_000, seed) for seed in range(2)]
 COLLAPSE_END = 25.0
 #: Stars, seeds, and numerics of collapses with other encounters than the default's.
-ENCOUNTER_RUNS = [(10_000, 4, 1, True), (50_000, 1, 1, True), (10_000, 4, 4, True),
-                  (10_000, 2, 16, False)]
+ENCOUNTER_RUNS = [(10_000, 4, 1, False), (10_000, 4, 4, False), (10_000, 2, 16, False),
+                  (10_000, 4, 4, True)]
 #: Columns of a file of Lagrange radii of CMC with 1, 10, 50 and 90 % of the mass; its unit of time,
 #: N / ln(gamma N) Henon times, in initial half-mass relaxation times; its core collapse in its unit.
 CMC_COLUMNS, CMC_UNIT, CMC_COLLAPSE = (11, 16, 20, 24), 10.75462, 1.7243
@@ -326,7 +326,7 @@ def draw_collapse(history, runs, cmc):
 
 # ---------------------------------------------------------------- (b) two masses, direct N-body
 
-TWO_MASS_GAMMAS = (0.01, 0.02, 0.04, 0.07, 0.11, 0.2, 0.4)
+TWO_MASS_GAMMAS = (0.01, 0.02, 0.035, 0.05, 0.07, 0.11, 0.2)
 TWO_MASS_COLUMNS = ('r10_heavy', 'r50_heavy', 'r10_light', 'r50_light')
 TWO_MASS_SEEDS = 40
 
@@ -466,11 +466,13 @@ def draw_two_mass(ours, theirs, unit):
 
 # ---------------------------------------------------------------- (c) CMC's cluster
 
-CMC_NUMERICS = {'coulomb_gamma': 0.01, 'theta_max': 1.41, 'encounters': 1, 'escape': 'energy'}
+#: CMC caps deflections too, but its step is the shortest that any group of stars needs: caps hardly matter.
+CMC_NUMERICS = {'coulomb_gamma': 0.01, 'theta_max': 1.41, 'escape': 'energy', 'angular_momentum': 'scaled'}
 #: name: (numerics, changes of the model, seeds)
 CMC_RUNS = {
     'cmc-settings': (CMC_NUMERICS, {}, 3),
     'defaults': ({}, {}, 3),
+    'kept': ({**CMC_NUMERICS, 'angular_momentum': 'kept'}, {}, 3),
     'apocentre': ({**CMC_NUMERICS, 'escape': 'apocentre'}, {}, 1),
     'black-holes': (CMC_NUMERICS, {'black_hole_retention': 0.1}, 1),
     'large': (CMC_NUMERICS, {'n_stars': 200_000}, 1),
@@ -588,6 +590,10 @@ def draw_cmc(table):
 # ---------------------------------------------------------------- (d) adiabatic mass loss
 
 
+#: What becomes of angular momenta: `Numerics.angular_momentum`.
+RULES = ('kept', 'scaled')
+
+
 class Unrelaxed(Simulation):
     """A cluster whose stars do not meet: orbits are sampled, nothing else."""
 
@@ -595,40 +601,89 @@ class Unrelaxed(Simulation):
     relaxation_time = 2000.0  # a step is 1 % of it
 
 
+def adiabatic_run(rule):
+    """Rows of `MW15` without relaxation, by what becomes of angular momenta."""
+    model = ClusterModel(galaxy=None)
+    sim = Unrelaxed(model, numerics=Numerics(angular_momentum=rule))
+    # the profile's own radii: those of the stars drawn have their shot noise
+    profile = plummer_radius([0.1, 0.5, 0.9]) / plummer_radius(0.5)
+    first = profile * model.half_mass_radius.to_value(u.pc) * sim.cluster_mass
+    rows = []
+    for age in (0.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0):
+        sim.advance_to(age)
+        radii = lagrange(sim, [0.1, 0.5, 0.9]) * sim.cluster_mass
+        rows.append({'rule': rule, 'age': age, 'mass': sim.cluster_mass,
+                     **dict(zip(('r10_m', 'r50_m', 'r90_m'), radii / first)),
+                     'anisotropy': anisotropy(sim.snapshot().stars), 'virial': sim.virial_ratio})
+    return rows
+
+
 def adiabatic(args):
     """Stellar evolution without relaxation."""
     if not args.draw:
-        model = ClusterModel(galaxy=None)
-        rows = []
-        sim = Unrelaxed(model)
-        # the profile's own radii: those of the stars drawn have their shot noise
-        profile = plummer_radius([0.1, 0.5, 0.9]) / plummer_radius(0.5)
-        first = profile * model.half_mass_radius.to_value(u.pc) * sim.cluster_mass
-        for age in (0.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0):
-            sim.advance_to(age)
-            radii = lagrange(sim, [0.1, 0.5, 0.9]) * sim.cluster_mass
-            rows.append({'age': age, 'mass': sim.cluster_mass,
-                         **dict(zip(('r10_m', 'r50_m', 'r90_m'), radii / first)),
-                         'anisotropy': anisotropy(sim.snapshot().stars), 'virial': sim.virial_ratio})
+        rows = [row for rule in RULES for row in adiabatic_run(rule)]
         store('adiabatic', rounded(rows), title='MW15 alone in space, its stars evolve but do not meet: '
               'age Myr, mass Msun; Lagrange radius times mass in units of that of the profile; anisotropy '
               '1 - <v_t^2> / (2 <v_r^2>)')
     table = stored('adiabatic')
-    show(table, {'age': (7, '.0f'), 'mass': (7, '.0f'), 'r10_m': (6, '.3f'), 'r50_m': (6, '.3f'),
-                 'r90_m': (6, '.3f'), 'anisotropy': (10, '.3f'), 'virial': (7, '.4f')})
+    show(table, {'rule': (6, ''), 'age': (7, '.0f'), 'mass': (7, '.0f'), 'r10_m': (6, '.3f'),
+                 'r50_m': (6, '.3f'), 'r90_m': (6, '.3f'), 'anisotropy': (10, '.3f'), 'virial': (7, '.4f')})
     fig, axes = figure(2, 2.9)
+    kept = table[table['rule'] == 'kept']
+    age = np.maximum(kept['age'], 1)
     for k, (name, label) in enumerate((('r10_m', '10 %'), ('r50_m', '50 %'), ('r90_m', '90 %'))):
-        axes[0].plot(np.maximum(table['age'], 1), table[name], color=COLOURS[k], ls=DASHES[k], marker='.',
-                     label=label)
-    axes[0].plot(np.maximum(table['age'], 1), table['mass'] / table['mass'][0], 'k:', label='mass alone')
-    axes[1].plot(np.maximum(table['age'], 1), table['anisotropy'], 'k.-')
+        axes[0].plot(age, kept[name], color=COLOURS[k], ls=DASHES[k], marker='.', label=label)
+    axes[0].plot(age, kept['mass'] / kept['mass'][0], 'k:', label='mass alone')
+    for k, rule in enumerate(RULES):
+        axes[1].plot(age, table['anisotropy'][table['rule'] == rule], color=COLOURS[k], ls=DASHES[k],
+                     marker='.', label=f'angular momentum {rule}')
     axes[0].set(xscale='log', xlabel='age [Myr]', ylabel='Lagrange radius x mass [initial]')
-    axes[1].set(xscale='log', xlabel='age [Myr]', ylabel='anisotropy', ylim=(-0.5, 0.5))
-    axes[0].legend()
+    axes[1].set(xscale='log', xlabel='age [Myr]', ylabel='anisotropy', ylim=(-0.6, 0.4))
+    for axis in axes:
+        axis.legend()
     save_figure(fig, 'adiabatic')
 
 
-# ---------------------------------------------------------------- (e) dissolution in a tidal field
+# ---------------------------------------------------------------- (e) the noise of few stars
+
+#: What becomes of angular momenta, longest step in relaxation times, seeds.
+STEP_RUNS = [('kept', 0.01, 6), ('kept', 0.002, 6), ('scaled', 0.01, 6), ('scaled', 0.002, 6),
+             ('scaled', 0.0005, 2)]
+STEP_AGES = (0.25, 1.0, 2.0, 3.0)
+#: A run of CMC with 5000 stars, black holes kept: anisotropies at these ages.
+CMC_SMALL = {0.25: (4424, -0.35), 1.0: (3556, 0.32), 2.0: (2505, 0.32), 3.0: (1454, 0.32)}
+
+
+def steps(args):
+    """A cluster of 5000 stars with steps of several lengths: noise grows with their number."""
+    if not args.draw:
+        rows = []
+        for rule, step, seeds in STEP_RUNS:
+            for seed in range(seeds):
+                model = ClusterModel(n_stars=5000, galaxy='logarithmic', seed=seed)
+                numerics = CMC_NUMERICS | {'angular_momentum': rule, 'relaxation_step': step}
+                sim = Simulation(model, numerics=Numerics(**numerics))
+                for age in STEP_AGES:
+                    sim.advance_to(1e3 * age)
+                    r_10, r_h = (float(r) for r in lagrange(sim, [0.1, 0.5]))
+                    rows.append({'rule': rule, 'step': step, 'seed': seed, 'age': age, 'steps': sim.steps,
+                                 'n_stars': sim.n_bodies, 'mass': sim.cluster_mass, 'r_10': r_10, 'r_h': r_h,
+                                 'anisotropy': anisotropy(sim.snapshot().stars)})
+        store('steps', rounded(rows), title='Plummer models of 5000 stars, r_h = 3.2 pc, Z = 0.001, 15 kpc: '
+              'age Gyr, mass Msun, radii pc')
+    table = stored('steps')
+    for rule, step, seeds in STEP_RUNS:
+        own = table[(table['rule'] == rule) & (table['step'] == step)]
+        print(f'{rule}, {step} relaxation times, {seeds} seeds')
+        for age in STEP_AGES:
+            now = own[own['age'] == age]
+            n, r_10, r_h, beta = (np.mean(now[name]) for name in ('n_stars', 'r_10', 'r_h', 'anisotropy'))
+            print(f'  {age:4.2f} Gyr: {np.mean(now["steps"]):6.0f} steps, {n:5.0f} stars (CMC '
+                  f'{CMC_SMALL[age][0]}), r_10 {r_10:.2f}, r_h {r_h:.2f} pc, anisotropy {beta:+.2f} (CMC '
+                  f'{CMC_SMALL[age][1]:+.2f})')
+
+
+# ---------------------------------------------------------------- (f) dissolution in a tidal field
 
 #: (stars, galactocentric distance [kpc], escape)
 DISSOLUTION_RUNS = [(8192, 8.5, 'delayed'), (16384, 8.5, 'delayed'), (32768, 8.5, 'delayed'),
@@ -735,7 +790,7 @@ def draw_dissolution(table, results):
     save_figure(fig, 'dissolution')
 
 
-# ---------------------------------------------------------------- (f) equipartition and M/L
+# ---------------------------------------------------------------- (g) equipartition and M/L
 
 SEGREGATION_AGES = (4.0, 8.0, 12.0)
 SEGREGATION_EDGES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -838,7 +893,7 @@ def equipartition(own):
     return power[1], np.sqrt(cov[1, 1]), exponential[1], np.sqrt(cov_e[1, 1])
 
 
-# ---------------------------------------------------------------- (g) the ledgers of four models
+# ---------------------------------------------------------------- (h) the ledgers of four models
 
 MODELS = {'MW15': ClusterModel.named('MW15'), 'MW15-R1.6': ClusterModel.named('MW15-R1.6'),
           'MW15-R4': ClusterModel.named('MW15-R4'),
@@ -906,7 +961,7 @@ def draw_models(table, runs):
 # ---------------------------------------------------------------- command line
 
 CASES = {'collapse': collapse, 'encounters': encounters, 'two-mass': two_mass, 'adiabatic': adiabatic,
-         'dissolution': dissolution, 'segregation': segregation, 'cmc': cmc, 'models': models}
+         'steps': steps, 'dissolution': dissolution, 'segregation': segregation, 'cmc': cmc, 'models': models}
 
 
 def main():

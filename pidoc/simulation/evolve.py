@@ -51,7 +51,7 @@ ESCAPE_REASONS = ('kick', 'ejection', 'tide')
 _CHECKPOINT_FORMAT = 1
 #: Raised whenever the same model, seed and numerics end with other numbers than before, for whatever reason:
 #: a checkpoint is of one physics, and is not gone on with by another. A test watches the sources.
-PHYSICS = 1
+PHYSICS = 2
 
 
 class CheckpointError(ValueError):
@@ -69,6 +69,9 @@ class Numerics:
         the cluster take steps as short as that needs.
     encounters : int
         Partners that a star meets in a step, among which the deflection is divided.
+    compensated : bool
+        Raise all deflections by what the slowest pairs, which cannot be deflected by more than half a turn,
+        lack on average (`pidoc.simulation.kernels.relax`).
     relaxation_step : float
         Longest step, in units of the half-mass relaxation time of the moment.
     mass_loss_step : float
@@ -80,9 +83,10 @@ class Numerics:
         Which stars the tide removes: those above the critical energy, after the delay of Fukushige &
         Heggie (2000), as in Giersz+ (2013); those above the N-dependent energy of Giersz+ (2008), at once;
         or those whose orbits reach the tidal radius, at once (Joshi, Nave & Rasio 2001).
-    compensated : bool
-        Raise all deflections by what the slowest pairs, which cannot be deflected by more than half a turn,
-        lack on average (`pidoc.simulation.kernels.relax`).
+    angular_momentum : {'kept', 'scaled'}
+        What becomes of a star's angular momentum when the potential changes: kept wherever the change of
+        energy leaves room for that, or scaled with the speed (Stodolkiewicz 1982, and CMC: Rodriguez+ 2022),
+        which is not what slow changes do (`pidoc.simulation.kernels.resample`).
 
     Raises
     ------
@@ -91,12 +95,13 @@ class Numerics:
     """
 
     theta_max: float = 1.0
-    encounters: int = 4
+    encounters: int = 1
+    compensated: bool = True
     relaxation_step: float = 0.01
     mass_loss_step: float = 0.002
     coulomb_gamma: float | None = None
     escape: str = 'delayed'
-    compensated: bool = False
+    angular_momentum: str = 'kept'
 
     def __post_init__(self):
         for name in ('theta_max', 'relaxation_step', 'mass_loss_step', 'coulomb_gamma'):
@@ -110,6 +115,8 @@ class Numerics:
         if self.escape not in ESCAPE_CRITERIA:
             raise ValueError(f'escape must be one of {", ".join(ESCAPE_CRITERIA)}, '
                              f'received {self.escape!r}')
+        if self.angular_momentum not in ('kept', 'scaled'):
+            raise ValueError(f'angular_momentum must be kept or scaled, received {self.angular_momentum!r}')
         if not isinstance(self.compensated, bool):
             raise TypeError(f'compensated must be True or False, received {self.compensated!r}')
 
@@ -378,9 +385,10 @@ class Simulation:
             self._kick(kicked)
         sh = self._shells
         heat = self._work.tally[kernels.HEAT]
+        numerics = self.numerics
         kernels.advance(sh, self._stars, self._work, sh.r.size, dt / self.units.time,
-                        self.coulomb_logarithm, self.numerics.theta_max, self.numerics.encounters,
-                        self.threads, self.numerics.compensated)
+                        self.coulomb_logarithm, numerics.theta_max, numerics.encounters, self.threads,
+                        numerics.compensated, numerics.angular_momentum == 'scaled')
         heat = self._work.tally[kernels.HEAT] - heat
         energy = kernels.total_energy(sh)
         self.ledger.energy['binaries'] += heat

@@ -47,7 +47,7 @@ N_TALLY = 7
 MIN_ZONE = 32
 #: No step is shorter than this many times radius / velocity: orbits are sampled, not followed.
 MIN_CROSSINGS = 1.0
-#: Largest part of its radial energy that a star gives to another that stands at a turning point.
+#: Largest part of its kinetic energy that a star gives to another that would have none.
 MAX_PAYMENT = 0.2
 #: Neighbours on either side that define the local density and velocity dispersion.
 HALF_WINDOW = 12
@@ -336,7 +336,7 @@ def _local_dispersions(sh, first, n, out):
 
 
 @njit(cache=True)
-def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated=False):
+def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated):
     """Encounters between neighbours among the shells ``first`` .. ``n`` - 1.
 
     Two stars of masses m1, m2 and relative velocity w are deflected by the angle b with
@@ -369,7 +369,7 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated=False)
 
 
 @njit(cache=True)
-def _encounter(sh, stars, work, i, j, density, dt, coulomb, state, spread=0.0):
+def _encounter(sh, stars, work, i, j, density, dt, coulomb, state, spread):
     """The encounter of shells i and j that stands for all of their encounters in dt; see `relax`.
 
     ``spread`` is the dispersion of relative velocities for `_compensation`, 0: none.
@@ -779,14 +779,13 @@ def _reorder(values, order, buffer, n):
 
 
 @njit(cache=True)
-def resample(sh, work, n, threads):
+def resample(sh, work, n, threads, scaled):
     """New radii for the innermost ``n`` shells, the new potential, and velocities that follow it.
 
     The specific energy of a star changes by half the change of potential at its old and its new place
     (Stodolkiewicz 1982; Joshi+ 2000, section 2.5).  The mutual energy of old and new shells is the same
-    from either side, so that the total energy is conserved to rounding.  Where the new kinetic energy
-    does not even cover the tangential motion, the star stands at a turning point, and the energy it
-    lacks is taken from the radial motion of the next stars (``DEBT`` is what is still owed).
+    from either side, so that the total energy is conserved to rounding.  The velocities that go with the
+    new energies: `_follow_potential`.
     """
     total = sh.r.size
     limit = sh.r[n] if n < total else np.inf
@@ -828,26 +827,47 @@ def resample(sh, work, n, threads):
         work.phi_at_old[k] = shift + own / max(r_old[k], work.r_new[k]) - own / r_old[k]
         # from here on without the star's own potential
         work.energy[k] += own / r_old[k]
-    _follow_potential(sh, work, order, n)
+    _follow_potential(sh, work, order, n, scaled)
 
 
 @njit(cache=True)
-def _follow_potential(sh, work, order, n):
-    """Velocities at the new places from the corrected energies; see `resample`."""
+def _follow_potential(sh, work, order, n, scaled):
+    """Velocities at the new places from the corrected energies; see `resample`.
+
+    A star keeps its angular momentum, and its radial motion takes up the change of energy, unless that is
+    more than the radial motion has: then both components are scaled alike, as Stodolkiewicz (1982) and
+    Rodriguez+ (2022) do for all stars (``scaled``).  The rule is blind to the sign of the change.  Most of
+    the change is the noise of a potential of n stars; if only stars that lose energy gave up angular
+    momentum, or were kept from losing, noise would make orbits more radial or more circular, and heat the
+    core.  Scaling all stars moves angular momentum outwards while a cluster expands.
+
+    A star that would have no kinetic energy keeps that of the old potential, and the next stars pay
+    (``DEBT`` is what is still owed).
+    """
     debt = work.tally[DEBT]
     for k in range(n):
         old = order[k]
         phi = sh.phi[k] + sh.m[k] / sh.r[k]
         shift = work.phi_at_old[old] + phi - work.phi_at_new[old]
-        sh.vt[k] = work.ang_mom[old] / sh.r[k]
-        radial = 2.0 * (work.energy[old] + 0.5 * shift - phi) - sh.vt[k] ** 2
-        if radial < 0.0:
-            debt -= 0.5 * sh.m[k] * radial
-            radial = 0.0
+        vt = work.ang_mom[old] / sh.r[k]
+        # in the old potential, and in the new one
+        radial = max(0.0, 2.0 * (work.energy[old] - work.phi_at_new[old]) - vt * vt)
+        before = radial + vt * vt
+        after = 2.0 * (work.energy[old] + 0.5 * shift - phi)
+        if after <= 0.0:
+            debt += 0.5 * sh.m[k] * (before - after)
+            after = before
         elif debt > 0.0 and sh.m[k] > 0.0:
-            paid = min(debt, MAX_PAYMENT * 0.5 * sh.m[k] * radial)
-            radial -= 2.0 * paid / sh.m[k]
+            paid = min(debt, MAX_PAYMENT * 0.5 * sh.m[k] * after)
+            after -= 2.0 * paid / sh.m[k]
             debt -= paid
+        if before > 0.0 and (scaled or radial < abs(after - before)):
+            factor = after / before
+            radial *= factor
+            vt *= math.sqrt(factor)
+        else:
+            radial = max(0.0, after - vt * vt)
+        sh.vt[k] = vt
         sh.vr[k] = math.copysign(math.sqrt(radial), sh.vr[k])
     work.tally[DEBT] = debt
 
@@ -856,7 +876,7 @@ def _follow_potential(sh, work, order, n):
 
 
 @njit(cache=True)
-def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, compensated=False):
+def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, compensated, scaled):
     """Advance the innermost ``n`` shells by ``dt``, with shorter steps where relaxation is fast.
 
     The inner zone takes two steps of dt / 2, each of which may divide again; meanwhile its stars stay
@@ -888,5 +908,5 @@ def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, com
         if inner[depth] < size[depth]:
             relax(sh, stars, work, inner[depth], size[depth], step, coulomb, encounters, compensated)
             form_binaries(sh, stars, work, inner[depth], size[depth], step)
-            resample(sh, work, size[depth], threads)
+            resample(sh, work, size[depth], threads, scaled)
         depth -= 1

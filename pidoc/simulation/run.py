@@ -40,12 +40,15 @@ _FORMAT_VERSION = 1
 _NUMERICS_CARDS = {
     'theta_max': ('THETAMAX', '[rad] rms deflection in one step'),
     'encounters': ('NENCOUNT', 'encounters of a star in one step'),
+    'compensated': ('COMPENS', 'deflections raised for those that are capped'),
     'relaxation_step': ('RELAXSTP', 'longest step over relaxation time'),
     'mass_loss_step': ('MLSTEP', 'largest mass loss in one step'),
     'coulomb_gamma': ('COULGAM', 'gamma of ln(gamma N), none: default'),
     'escape': ('ESCAPE', 'criterion of tidal escape'),
-    'compensated': ('COMPENS', 'deflections raised for those that are capped'),
+    'angular_momentum': ('ANGMOM', 'when the potential changes: kept or scaled'),
 }
+#: What runs of before there was such a choice did.
+_BEFORE = {'compensated': False, 'angular_momentum': 'kept'}
 _ENERGY = u.Msun * u.km ** 2 / u.s ** 2
 #: Columns of the log: unit (None: a whole number) and meaning.
 _COLUMNS = {
@@ -482,8 +485,7 @@ class _Record:
             if header['RUNFMT'] != _FORMAT_VERSION:
                 raise ValueError(f'its format must be version {_FORMAT_VERSION}, the one this pidoc '
                                  f'knows, received {header["RUNFMT"]!r}')
-            # runs of before there was such a thing do not say whether they are compensated
-            values = {name: header.get(keyword, False) if name == 'compensated' else header[keyword]
+            values = {name: header.get(keyword, _BEFORE[name]) if name in _BEFORE else header[keyword]
                       for name, (keyword, _) in _NUMERICS_CARDS.items()}
             numerics = Numerics(**{name: float(value) if _is_float(name, value) else value
                                    for name, value in values.items()})
@@ -511,7 +513,7 @@ class _Record:
 
 
 def _is_float(name, value):
-    return name != 'escape' and isinstance(value, str)
+    return name not in ('escape', 'angular_momentum') and isinstance(value, str)
 
 
 def _differing_fields(there, here):
