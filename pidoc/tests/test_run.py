@@ -361,7 +361,8 @@ def test_a_checkpoint_of_another_physics(stopped, whole, caplog, monkeypatch):
     written = evolve.PHYSICS
     monkeypatch.setattr(evolve, 'PHYSICS', 99)
     start(stopped)
-    caplog_matches(caplog, f'version 99 of the physics, .* received version {written}: .*the run starts again')
+    message = f'version 99 of the physics, .* received version {written}: .*the run starts again'
+    caplog_matches(caplog, message)
     # from the beginning: nothing else differs here
     assert contents(stopped) == contents(whole)
 
