@@ -454,7 +454,7 @@ def draw_two_mass(ours, theirs, unit):
             t = theirs['time'] / unit
             low, high = (theirs[name] + s * theirs[name + '_error'] for s in (-1, 1))
             axis.fill_between(t, low, high, color=shade, alpha=0.3, lw=0, label=f'N-body, {kind}')
-            for gamma, dash in ((0.11, '-'), (0.02, ':')):
+            for gamma, dash in ((0.05, '-'), (0.02, ':')):
                 own = ours[ours['gamma'] == gamma]
                 axis.plot(own['time'] / unit, own[name], color=shade, ls=dash,
                           label=f'{kind}, $\\gamma$ = {gamma}')

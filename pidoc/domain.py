@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ['FEATURES', 'FLAGS', 'OUTSIDE', 'Domain', 'Feature', 'Flag', 'Verdict', 'decode_flags', 'features',
-           'flag_bits', 'flag_table']
+__all__ = ['FEATURES', 'FLAGS', 'OUTSIDE', 'Domain', 'Feature', 'Flag', 'Verdict', 'check_numbers', 'decode_flags',
+           'features', 'flag_bits', 'flag_table']
 
 _FORMAT = 1
 _CHUNK = 32                # maps whose features are measured at a time: they fit into the cache
@@ -386,6 +386,23 @@ class Verdict:
 
 # -- the domain -----------------------------------------------------------------------------------
 
+#: Share of the validation maps that a domain may flag.
+FLAGGED = 0.05
+
+
+def check_numbers(n_training, n_validation, flagged=FLAGGED):
+    """Refuse to learn a domain from too few maps.
+
+    Raises
+    ------
+    ValueError
+        If there are too few to tell the share that is flagged.
+    """
+    at_least = math.ceil(2.0 / flagged)
+    for name, number in (('training', n_training), ('validation', n_validation)):
+        if number < at_least:
+            raise ValueError(f'{name} must have at least {at_least} maps, received {number}')
+
 
 class Domain:
     """What networks were trained on, in the quantities of `FEATURES`; made by `fit`.
@@ -411,7 +428,7 @@ class Domain:
                 f'{", ".join(self.ranges)}>')
 
     @classmethod
-    def fit(cls, training, validation, *, flagged=0.05, seed=0):
+    def fit(cls, training, validation, *, flagged=FLAGGED, seed=0):
         """Learn the domain.
 
         The ranges leave out as much of the training at either end, at most 1 %, as lets not more than half of
@@ -444,11 +461,7 @@ class Domain:
             raise ValueError(f'flagged must be between 0 and 1, received {flagged!r}')
         known = [feature.name for feature in FEATURES if _known(training, 'training', feature.name)
                  and _known(validation, 'validation', feature.name)]
-        at_least = math.ceil(2.0 / flagged)
-        for name, maps in (('training', training), ('validation', validation)):
-            if len(maps['total_flux']) < at_least:
-                raise ValueError(f'{name} must have at least {at_least} maps, received '
-                                 f'{len(maps["total_flux"])}')
+        check_numbers(len(training['total_flux']), len(validation['total_flux']), flagged)
         ranges = _ranges(training, validation, known, 0.5 * flagged)
         reference = _reference(training, known, seed)
         modes = [mode for mode in _JOINT if set(_JOINT[mode]) <= set(known)]

@@ -24,7 +24,7 @@ from astropy import units as u
 from tqdm import tqdm
 
 from pidoc import __version__
-from pidoc.domain import Domain, features
+from pidoc.domain import check_numbers, Domain, features
 from pidoc.estimator import (
     Calibration,
     Estimator,
@@ -334,10 +334,13 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
     TrainingError
         If the folder is of another training.
     ConnectionError, OSError, ValueError
-        If the weights of the perceptual loss cannot be had: `~pidoc.losses.PerceptualLoss`.
+        If a split has too few maps, or the weights of the perceptual loss cannot be had:
+        `~pidoc.losses.PerceptualLoss`.
     """
     settings = settings or Settings()
     protocol = settings.protocol()
+    # the domain is learned last: too few maps for it should not be found out after hours
+    check_numbers(*(len(training_set.split(split)) for split in ('train', 'validation')))
     folder = Path(folder)
     work = folder / 'work'
     work.mkdir(parents=True, exist_ok=True)

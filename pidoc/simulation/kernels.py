@@ -6,12 +6,12 @@ spherical shells, one a star (or a binary), sorted by radius.  One step (`advanc
 
 1. `zone_boundary`    which inner stars relax too fast for this step: they take two half steps
                       of their own first (recursively), inside their own radius;
-2. `relax`            neighbours meet: a few encounters stand for all the encounters of the step
+2. `relax`            neighbours meet: one encounter stands for all the encounters of the step
                       (Henon 1971); binaries meet single stars and harden;
 3. `form_binaries`    three neighbours may form a binary;
 4. `resample`         every star gets a new place on its orbit, with a probability proportional
                       to the time it spends there, in the potential of the old places; then the
-                      potential is computed anew and the energies follow it.
+                      potential is computed anew and energies and velocities follow it.
 
 References
 ----------
@@ -345,9 +345,9 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated):
 
     (Henon 1971, eq. 16; Stodolkiewicz 1982; Joshi+ 2000, eq. 9): the mean effect of all encounters
     in dt.  The angle between their planes of motion is random.  The cap makes slow pairs relax
-    too little, by some 20 % for mean deflections of 0.7; therefore a step is divided among
-    ``encounters`` partners in turn, from one to four shells away.  ``compensated``, all deflections are
-    raised by what the cap takes away on average: see `_compensation`.
+    too little, by some 20 % for mean deflections of 0.7: ``compensated``, all deflections are raised by
+    what it takes away on average (`_compensation`).  A step may also be divided among ``encounters``
+    partners in turn, from one to four shells away.
     """
     for k in range(first, n):
         work.buffer[k] = _local_density(sh.r, k, n)

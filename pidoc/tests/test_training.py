@@ -197,6 +197,16 @@ def test_means_are_over_all_maps():
     assert means.values() == {'val_loss': pytest.approx(1.75)}
 
 
+def test_too_few_maps_for_a_domain_are_refused_at_once(tmp_path):
+    # three tenths of these are for the validation
+    few = Maps.make(100, 1)
+    received = len(few.split('validation'))
+    assert received < 40 <= len(few.split('train'))
+    with pytest.raises(ValueError, match=f'validation must have at least 40 maps, received {received}'):
+        train(few, tmp_path / 'model', settings=SMALL, progress=False)
+    assert not (tmp_path / 'model').exists()
+
+
 def test_too_few_maps_for_a_batch(maps, tmp_path):
     settings = Settings(epochs=1, batch_size=1000, widths=(4, 8))
     with pytest.raises(ValueError, match='must hold a batch of 1000 maps, received 294'):
