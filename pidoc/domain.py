@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ['FEATURES', 'FLAGS', 'OUTSIDE', 'Domain', 'Feature', 'Flag', 'Verdict', 'check_numbers', 'decode_flags',
-           'features', 'flag_bits', 'flag_table']
+__all__ = ['FEATURES', 'FLAGS', 'OUTSIDE', 'Domain', 'Feature', 'Flag', 'Verdict', 'check_numbers',
+           'decode_flags', 'features', 'flag_bits', 'flag_table']
 
 _FORMAT = 1
 _CHUNK = 32                # maps whose features are measured at a time: they fit into the cache

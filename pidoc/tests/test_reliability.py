@@ -423,7 +423,8 @@ def test_no_home_and_no_network(tmp_path):
     """
     result = finish('fetch', 'NGC 5466', '-o', tmp_path / 'f.fits', '--offline')
     *before, line = result.stderr.splitlines()
-    assert result.returncode == 2 and all('Remote data cache could not be accessed' in text for text in before)
+    assert result.returncode == 2
+    assert all('Remote data cache could not be accessed' in text for text in before)
     assert line.startswith('pidoc-fetch: ') and 'is not in the cache' in line
 
 
