@@ -7,7 +7,12 @@ network three times (forward, for the gradients of the maps, for those of the we
 shows VGG16 two maps forward, and takes gradients back through one of them: three times as well. The
 experiment is 20,000 maps, 100 epochs of the mass network and 200 of the other; the paper states 40 and 10
 hours on GPUs of the kind V100 (section 3.2).
+
+With ``--set sets/paper-range`` it trains both on a few maps of a set instead, with VGG16 of random weights,
+and prints the losses of the epochs: how the first steps go.
 """
+
+import tempfile
 
 import keras
 import numpy as np
@@ -20,6 +25,8 @@ from pidoc.networks import (
     paper_age_distance_network,
     paper_mass_network,
 )
+from pidoc.training import PaperSettings, train
+from pidoc.training_set import TrainingSet
 
 MAPS = 20000
 NETWORKS = (('mass', paper_mass_network, MASS_LEARNING_RATE, (160, 160, 1), 100),
@@ -29,13 +36,35 @@ VGG16 = sum(9 * into * out * side**2 for into, out, side in
             ((3, 64, 160), (64, 64, 160), (64, 128, 80), (128, 128, 80)))
 
 
+def first_epochs(options):
+    """Train on some maps of a set; print the losses."""
+    maps = TrainingSet.read(options.set)
+    rng = np.random.default_rng(0)
+    rows = [rng.choice(np.flatnonzero(maps.table['split'] == split), number, replace=False)
+            for split, number in (('train', options.maps), ('validation', 112))]
+    settings = PaperSettings(epochs=tuple(options.epochs), batch_size=8, vgg='random')
+    with tempfile.TemporaryDirectory() as folder:
+        about = train(maps[np.sort(np.concatenate(rows))], folder, settings=settings).about
+    row = table([('', '18s'), ('epoch', '6d'), ('loss', '12.4f'), ('validation', '12.4f')])
+    for (name, *_), history in zip(NETWORKS, about['history'], strict=True):
+        for epoch, losses in enumerate(zip(history['loss'], history['val_loss'], strict=True), 1):
+            row(name, epoch, *losses)
+
+
 def main():
     how = parser(__doc__, repeats=3)
+    how.add_argument('--set', help='train on maps of this set and print the losses')
+    how.add_argument('--maps', type=int, default=256, help='of the set, for training (default: 256)')
+    how.add_argument('--epochs', type=int, nargs=2, default=(12, 40), metavar='N',
+                     help='of the mass network and of the other (default: 12 40)')
     how.add_argument('--batch', type=int, default=32)
     how.add_argument('--gpu', type=float, default=2.5e12,
                      help='multiplications with additions a second to reckon with (default: 2.5e12, a third '
                           'of the most that a V100 does in single precision)')
     options = how.parse_args()
+    if options.set:
+        first_epochs(options)
+        return
     rng = np.random.default_rng(1)
     print(f'{machine()}, Keras {keras.__version__}, {keras.backend.backend()}; {options.clock} time')
     row = table([('', '18s'), ('10^9 a map', '10.1f'), ('ms/map', '8.0f'), ('10^9/s', '7.0f'),

@@ -47,7 +47,7 @@ _NUMERICS_CARDS = {
     'escape': ('ESCAPE', 'criterion of tidal escape'),
     'angular_momentum': ('ANGMOM', 'when the potential changes: kept or scaled'),
 }
-#: What runs of before there was such a choice did.
+#: What comes nearest to runs of before there was such a choice.
 _BEFORE = {'compensated': False, 'angular_momentum': 'kept'}
 _ENERGY = u.Msun * u.km ** 2 / u.s ** 2
 #: Columns of the log: unit (None: a whole number) and meaning.
