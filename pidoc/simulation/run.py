@@ -513,7 +513,7 @@ class _Record:
 
 
 def _is_float(name, value):
-    return name not in ('escape', 'angular_momentum') and isinstance(value, str)
+    return isinstance(value, str) and not isinstance(getattr(Numerics, name), str)
 
 
 def _differing_fields(there, here):

@@ -347,6 +347,8 @@ def test_predict_into_a_folder_that_is_read_only(tmp_path):
 @pytest.mark.slow
 def test_no_room(place, tmp_path):
     """No file may grow beyond some kB: the write fails on its way, as on a full disk."""
+    build = ['trainingset', place / 'tiny.toml', '--simulations', place / 'runs', '--jobs', '1']
+    build += ['-o', tmp_path / 'set', '--quiet']
     told(
         finish(
             'simulate',
@@ -367,18 +369,7 @@ def test_no_room(place, tmp_path):
         'goes on when',
     )
     told(
-        finish(
-            'trainingset',
-            place / 'tiny.toml',
-            '--simulations',
-            place / 'runs',
-            '--jobs',
-            '1',
-            '-o',
-            tmp_path / 'set',
-            '--quiet',
-            size=30_000,
-        ),
+        finish(*build, size=30_000),
         'trainingset',
         'could not be written',
         'goes on when',
@@ -398,20 +389,7 @@ def test_no_room(place, tmp_path):
     )
     assert hidden(tmp_path) == [] and not list(tmp_path.glob('m/*')) and not list(tmp_path.glob('set/*.fits'))
     # and with room it goes on
-    assert (
-        finish(
-            'trainingset',
-            place / 'tiny.toml',
-            '--simulations',
-            place / 'runs',
-            '--jobs',
-            '1',
-            '-o',
-            tmp_path / 'set',
-            '--quiet',
-        ).returncode
-        == 0
-    )
+    assert finish(*build).returncode == 0
     assert digests(tmp_path / 'set') == digests(place / 'set')
 
 
