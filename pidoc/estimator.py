@@ -27,6 +27,8 @@ QUANTITIES = ('log_mass', 'log_total_mass', 'log_mass_to_light', 'age', 'log_dis
 
 _FAINTEST = 1e-2           # Msun per pixel: fainter pixels do not count in a calibration
 _NEAREST = 0.1             # kpc: a linear output may fall below
+_MIDDLE = 30.0             # kpc: where the factors of a calibration hold
+_SMALLEST_MISS = 1e-2      # standard deviations
 _DISTANCE_ERROR = 0.02     # relative, of Milky Way clusters (Baumgardt & Vasiliev 2021), if none is given
 _WEIGHTS = 'network-{}.npz'
 
@@ -72,24 +74,91 @@ class Calibration:
     """How much wider than the networks say intervals must be, measured on validation simulations.
 
     Split conformal prediction (Lei+ 2018, section 2.2): the half-width of an interval is the quantile of
-    abs(estimate - truth) / sd over maps that were not trained on, times sd.
+    abs(estimate - truth) / sd over maps that were not trained on, times sd. Locally weighted (their section
+    5.2): networks are surer of themselves at some distances than at others, so each sd is first multiplied by
+    (d / 30 kpc)^slope, with d the distance that they find.
 
     Parameters
     ----------
     factors : dict
-        mode -> quantity -> (68 %, 95 %) factors on the standard deviation.
+        mode -> quantity -> (68 %, 95 %) factors on the standard deviation at 30 kpc.
+    slopes : dict, optional
+        mode -> quantity -> slope; by default 0.
+    distances : tuple of float, optional
+        The nearest and the farthest distance [kpc] at which it was measured: it is as there beyond them.
+
+    Raises
+    ------
+    ValueError
+        If factors are not positive and increasing, slopes not finite, or the distances not in order.
     """
 
     factors: dict = field(default_factory=lambda: {
         mode: {name: (1.0, 2.0) for name in QUANTITIES} for mode in MODES})
+    slopes: dict = field(default_factory=lambda: {mode: dict.fromkeys(QUANTITIES, 0.0) for mode in MODES})
+    distances: tuple = (_MIDDLE, _MIDDLE)
 
     def __post_init__(self):
+        near, far = self.distances
+        if not 0.0 < near <= far < math.inf:
+            raise ValueError('the distances of a calibration must be positive and in order, received '
+                             f'{near!r} and {far!r} kpc')
         for mode in MODES:
             for name in QUANTITIES:
                 low, high = self.factors[mode][name]
                 if not 0.0 < low <= high < math.inf:
                     raise ValueError(f'the factors of {name} ({mode}) must be positive and increasing, '
                                      f'received {low!r} and {high!r}')
+                if not math.isfinite(self.slopes[mode][name]):
+                    raise ValueError(f'the slope of {name} ({mode}) must be finite, received '
+                                     f'{self.slopes[mode][name]!r}')
+
+    def at(self, mode, name, log_distance):
+        """Factors on the standard deviations of one quantity.
+
+        Parameters
+        ----------
+        mode, name : str
+            Of `MODES` and `QUANTITIES`.
+        log_distance : ndarray, shape (n,)
+            ln of the distance [kpc] that networks find.
+
+        Returns
+        -------
+        ndarray, shape (n, 2)
+            For 68 and 95 %.
+        """
+        trend = _trend(self.slopes[mode][name], log_distance, self.distances)
+        return trend[:, np.newaxis] * np.array(self.factors[mode][name])
+
+    @classmethod
+    def fit(cls, misses, distances):
+        """Slopes by least squares of ln(score) against ln(d), then factors by `quantiles`.
+
+        Parameters
+        ----------
+        misses : dict
+            mode -> quantity -> scores abs(estimate - truth) / sd, and ln of the distance [kpc] that networks
+            find in the same maps: `Estimator.misses`.
+        distances : tuple of float
+            The nearest and the farthest distance of the maps [kpc].
+
+        Returns
+        -------
+        Calibration
+
+        Raises
+        ------
+        ValueError
+            As `quantiles` and the calibration itself.
+        """
+        factors, slopes = ({mode: {} for mode in misses} for _ in range(2))
+        for mode, found in misses.items():
+            for name, (scores, log_distance) in found.items():
+                slope = _slope(scores, np.clip(log_distance, *np.log(distances)))
+                slopes[mode][name] = slope
+                factors[mode][name] = cls.quantiles(scores / _trend(slope, log_distance, distances))
+        return cls(factors, slopes, tuple(distances))
 
     @staticmethod
     def quantiles(scores):
@@ -115,6 +184,20 @@ class Calibration:
                              f'{scores.size}, {np.count_nonzero(~np.isfinite(scores))} not finite')
         ranks = [min(math.ceil((scores.size + 1) * share), scores.size) for share in (0.6827, 0.9545)]
         return tuple(float(scores[rank - 1]) for rank in ranks)
+
+
+def _slope(scores, log_distance):
+    """Least squares of ln(score) against ln(d); 0 where the distances are the same within 10 %."""
+    away = log_distance - np.mean(log_distance, dtype=float)
+    if np.std(away) < 0.1:
+        return 0.0
+    # a miss of nothing at all would count without limit
+    return float(np.mean(away * np.log(np.maximum(scores, _SMALLEST_MISS))) / np.mean(away**2))
+
+
+def _trend(slope, log_distance, distances):
+    """(d / 30 kpc)^slope, as at the ends beyond the distances [kpc] of the calibration."""
+    return np.exp(slope * (np.clip(log_distance, *np.log(distances)) - math.log(_MIDDLE)))
 
 
 class Estimator:
@@ -217,10 +300,11 @@ class Estimator:
     def _batch(self, light, distance, error):
         output, mean, sd = self._in_blocks(self._blocks(light), distance, error)
         given = np.isfinite(distance)
-        factors = self._factors(given)
+        named = named_scalars(mean, sd)
+        factors = self._factors(given, named['log_distance'][0])
         mass, log_error = self._mass(*self.scaling.masses(output), factors['log_mass'][:, 0])
         intervals = {}
-        for name, (value, width) in named_scalars(mean, sd).items():
+        for name, (value, width) in named.items():
             low, high = factors[name].T
             intervals[name] = Interval(value, low * width, high * width)
         intervals['log_distance'] = _combined(intervals['log_distance'], distance, error, given)
@@ -263,17 +347,21 @@ class Estimator:
         Returns
         -------
         dict
-            Of each of `QUANTITIES`: abs(estimate - truth) / sd, flat.
+            Of each of `QUANTITIES`: abs(estimate - truth) / sd, and ln of the distance [kpc] that the
+            networks find in the same map, both flat.
         """
         map_mean, map_sd, mean, sd = self.raw(light, distance=distance, distance_error=distance_error,
                                               batch_size=batch_size)
         thin = np.s_[:, ::self._every, ::self._every]
         mass = np.asarray(mass)[thin]
         scores = np.abs(self._compressed(mass) - map_mean[thin]) / map_sd[thin]
-        found = {'log_mass': scores[mass > _FAINTEST]}
+        named = self._named(mean, sd)
+        log_distance, _ = named['log_distance']
+        counted = mass > _FAINTEST
+        found = {'log_mass': (scores[counted], np.repeat(log_distance, counted.sum(axis=(1, 2))))}
         truth = named_scalars(scalars, np.zeros_like(scalars))
-        for name, (value, width) in self._named(mean, sd).items():
-            found[name] = np.abs(value - truth[name][0]) / width
+        for name, (value, width) in named.items():
+            found[name] = np.abs(value - truth[name][0]) / width, log_distance
         return found
 
     def _compressed(self, mass):
@@ -309,10 +397,13 @@ class Estimator:
                                         np.stack([m[..., 1] for m in maps]))
         return np.stack([map_mean, map_log_sd], axis=-1), mean, sd
 
-    def _factors(self, given):
+    def _factors(self, given, log_distance):
         """Factors of each map, by whether its distance is given: quantity -> (n, 2)."""
-        image, known = (self.calibration.factors[mode] for mode in MODES)
-        return {name: np.where(given[:, np.newaxis], known[name], image[name]) for name in QUANTITIES}
+        found = {}
+        for name in QUANTITIES:
+            image, known = (self.calibration.at(mode, name, log_distance) for mode in MODES)
+            found[name] = np.where(given[:, np.newaxis], known, image)
+        return found
 
     def _mass(self, mean, sd, factor):
         """Expected mass per pixel, and the 68 % half-width of its logarithm."""
@@ -474,9 +565,9 @@ class PaperEstimator(Estimator):
     def _batch(self, light, distance, error):
         log_mass, mean = self._values(light, distance)
         given = np.isfinite(distance)
-        factors = self._factors(given)
-        scalars = {name: Interval(value, *factors[name].T)
-                   for name, (value, _) in self._named(mean, mean).items()}
+        named = self._named(mean, mean)
+        factors = self._factors(given, named['log_distance'][0])
+        scalars = {name: Interval(value, *factors[name].T) for name, (value, _) in named.items()}
         scalars['log_distance'] = _combined(scalars['log_distance'], distance, error, given)
         half = factors['log_mass'][:, 0, np.newaxis, np.newaxis].astype(np.float32)
         return Estimates(np.exp(log_mass).astype(np.float32), np.broadcast_to(half, log_mass.shape), scalars)

@@ -773,19 +773,21 @@ def calibrate(estimator, data, *, distance_error=0.02, seed=0):
     true = np.exp(data.scalars[:, SCALARS.index('log_distance')])
     given = true * np.exp(distance_error * rng.normal(size=true.size))
     modes = dict(zip(MODES, ((None, None), (given, distance_error * given)), strict=True))
-    return Calibration({mode: _mode_factors(estimator, data, *told) for mode, told in modes.items()})
+    misses = {mode: _misses(estimator, data, *told) for mode, told in modes.items()}
+    return Calibration.fit(misses, (float(true.min()), float(true.max())))
 
 
-def _mode_factors(estimator, data, distance, error):
+def _misses(estimator, data, distance, error):
     parts = {name: [] for name in QUANTITIES}
     for k in range(0, len(data.scalars), _CHUNK):
         rows = slice(k, k + _CHUNK)
         told = {} if distance is None else {'distance': distance[rows], 'distance_error': error[rows]}
         found = estimator.misses(np.asarray(data.light[rows]), np.asarray(data.mass[rows]),
                                  data.scalars[rows], batch_size=_CHUNK, **told)
-        for name, scores in found.items():
-            parts[name].append(scores)
-    return {name: Calibration.quantiles(np.concatenate(each)) for name, each in parts.items()}
+        for name, each in found.items():
+            parts[name].append(each)
+    return {name: [np.concatenate(values) for values in zip(*each, strict=True)]
+            for name, each in parts.items()}
 
 
 def _domain(training_set, progress):

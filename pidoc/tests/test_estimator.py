@@ -142,6 +142,52 @@ def test_conformal_quantiles_cover_what_they_promise():
     assert np.mean(fresh <= high) == pytest.approx(0.9545, abs=0.005)
 
 
+def test_calibration_follows_the_distance_and_stops_at_its_ends(estimator, light):
+    factors = {mode: {name: (1.5, 4.0) for name in QUANTITIES} for mode in MODES}
+    slopes = {mode: dict.fromkeys(QUANTITIES, 0.5) for mode in MODES}
+    flat = estimator.replace(calibration=Calibration(factors)).estimate(light)
+    found = np.exp(flat.scalars['log_distance'].value)
+    near, far = np.sort(found)[[1, 3]]
+    steep = estimator.replace(calibration=Calibration(factors, slopes, (near, far))).estimate(light)
+    wider = np.sqrt(np.clip(found, near, far) / 30.0)
+    assert np.ptp(wider) > 1e-4
+    for name in QUANTITIES[1:]:
+        for half in ('half_68', 'half_95'):
+            np.testing.assert_allclose(getattr(steep.scalars[name], half),
+                                       wider * getattr(flat.scalars[name], half))
+    np.testing.assert_allclose(steep.log_mass_error, wider[:, None, None] * flat.log_mass_error, rtol=1e-5)
+
+
+def test_fitted_calibration_covers_at_every_distance():
+    rng = np.random.default_rng(1)
+
+    def draw(number):
+        log_distance = np.log(rng.uniform(10.0, 100.0, number))
+        # off by more than was claimed, and the more the nearer
+        return np.abs(rng.normal(size=number)) * 3.0 * np.exp(log_distance) ** -0.4, log_distance
+
+    misses = {mode: {name: draw(20000) for name in QUANTITIES} for mode in MODES}
+    calibration = Calibration.fit(misses, (10.0, 100.0))
+    assert calibration.slopes['image']['age'] == pytest.approx(-0.4, abs=0.03)
+    scores, log_distance = draw(200000)
+    for mode in MODES:
+        halves = calibration.at(mode, 'age', log_distance)
+        for low, high in ((10, 20), (40, 60), (80, 100)):
+            here = (log_distance > np.log(low)) & (log_distance < np.log(high))
+            shares = np.mean(scores[here, None] < halves[here], axis=0)
+            np.testing.assert_allclose(shares, (0.6827, 0.9545), atol=0.015)
+    # one factor for all does not: the test can fail
+    flat = Calibration.quantiles(misses['image']['age'][0])
+    assert np.mean(scores[log_distance < np.log(20)] < flat[0]) < 0.6
+
+
+def test_calibration_at_one_distance_has_no_slope():
+    rng = np.random.default_rng(2)
+    misses = {mode: {name: (np.abs(rng.normal(size=500)), np.full(500, 3.0)) for name in QUANTITIES}
+              for mode in MODES}
+    assert set(Calibration.fit(misses, (20.0, 20.0)).slopes['image'].values()) == {0.0}
+
+
 def test_calibration_refuses_too_little_or_impossible():
     with pytest.raises(ValueError, match='at least 100 scores, all finite, received 5'):
         Calibration.quantiles(np.ones(5))
@@ -150,6 +196,11 @@ def test_calibration_refuses_too_little_or_impossible():
     factors = {mode: {name: (2.0, 1.0) for name in QUANTITIES} for mode in MODES}
     with pytest.raises(ValueError, match=r'the factors of log_mass \(image\) must be positive'):
         Calibration(factors)
+    slopes = {mode: dict.fromkeys(QUANTITIES, np.nan) for mode in MODES}
+    with pytest.raises(ValueError, match=r'the slope of log_mass \(image\) must be finite, received nan'):
+        Calibration(slopes=slopes)
+    with pytest.raises(ValueError, match='must be positive and in order, received 50.0 and 20.0 kpc'):
+        Calibration(distances=(50.0, 20.0))
 
 
 def test_age_from_its_root_against_a_sample():
