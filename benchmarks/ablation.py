@@ -9,7 +9,7 @@ seeds: differences smaller than theirs mean nothing.
 """
 
 import argparse
-from contextlib import nullcontext
+from contextlib import contextmanager, ExitStack, nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -18,7 +18,9 @@ from astropy import units as u
 from astropy.table import Table
 
 from pidoc import training
-from pidoc.scaling import block_mean, soft_log
+from pidoc.estimator import Estimator
+from pidoc.networks import cluster_network
+from pidoc.scaling import block_mean, SCALARS, Scaling, soft_log
 from pidoc.training import Settings
 from pidoc.training_set import TrainingSet
 
@@ -63,15 +65,79 @@ def no_turns():
 
 def weighted(maps, scalars):
     """Only one of the two heads is trained."""
-    plain = training._compile
+    plain = training._Ours._compile
 
-    def compiled(network, settings, steps):
-        plain(network, settings, steps)
-        loss = training.GaussianNLL(beta=settings.beta)
+    def compiled(ours, network, steps):
+        plain(ours, network, steps)
+        loss = training.GaussianNLL(beta=ours.settings.beta)
         metrics = [training._square_error, training._likelihood]
         network.compile(optimizer=network.optimizer, loss=[loss, loss], loss_weights=[maps, scalars],
                         metrics=[metrics, metrics])
-    return lambda: mock.patch.object(training, '_compile', compiled)
+    return lambda: mock.patch.object(training._Ours, '_compile', compiled)
+
+
+class PlainDistance(training._Split):
+    """Scalars with d / 30 kpc in place of ln d."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.kpc = np.exp(self.scalars[:, -1])
+        self.scalars[:, -1] = self.kpc / 30.0
+
+    @property
+    def distance(self):
+        return self.kpc
+
+
+@contextmanager
+def distance_itself():
+    plain = Estimator.raw
+
+    def raw(self, *args, **options):
+        *rest, mean, sd = plain(self, *args, **options)
+        # scores compare ln d
+        mean[:, SCALARS.index('log_distance')] = np.log(30.0 * np.maximum(mean[:, -1], 0.01))
+        return *rest, mean, sd
+
+    # the calibration means nothing then, and has no part in the scores
+    with mock.patch.object(training, '_Split', PlainDistance), mock.patch.object(Estimator, 'raw', raw):
+        yield
+
+
+def light_blocks(maps, block):
+    return in_blocks(maps.light, len(maps), block)
+
+
+def both_lights(maps, block):
+    """Smoothed and unsmoothed, as two channels."""
+    return np.stack([in_blocks(read, len(maps), block) for read in (maps.light, maps.sharp)], axis=-1)
+
+
+def in_blocks(read, number, block):
+    return np.concatenate([block_mean(read(slice(k, k + 256)), block) for k in range(0, number, 256)])
+
+
+@contextmanager
+def with_sharp():
+    """The light before the smoothing as a second channel; blocks of pixels only, never whole maps."""
+    def reduced(training_set, split, block, folder, progress):
+        maps = training_set.split(split)
+        return training._Split(maps.table, both_lights(maps, block), in_blocks(maps.mass, len(maps), block))
+
+    def network(shape, **options):
+        return cluster_network((*shape[:2], 2), **options)
+
+    def image(self, light):
+        mean, sd = self.flux
+        return ((soft_log(light, self.flux_floor) - mean) / sd).astype(np.float32)
+
+    with ExitStack() as stack:
+        for owner, name, new in ((training, '_reduced', reduced), (training, 'cluster_network', network),
+                                 (Scaling, 'image_of_blocks', image),
+                                 (Estimator, '_blocks', lambda self, light: light)):
+            stack.enter_context(mock.patch.object(owner, name, new))
+        stack.enter_context(mock.patch.dict(globals(), light_blocks=both_lights))
+        yield
 
 
 #: name: (what it is, rows, settings, patch)
@@ -92,6 +158,8 @@ VARIANTS = {
     'never-told': ('distance never told', everything, {'known_distance': 0.0}, nullcontext),
     'map-only': ('map head alone', everything, {}, weighted(1.0, 0.0)),
     'scalars-only': ('head of scalars alone', everything, {}, weighted(0.0, 1.0)),
+    'distance-itself': ('d in place of ln d', everything, {}, distance_itself),
+    'sharp': ('light before the smoothing too', everything, {}, with_sharp),
 }
 
 
@@ -99,33 +167,32 @@ VARIANTS = {
 
 
 def trained(name, maps, folder, options):
-    _, choose, settings, patch = VARIANTS[name]
+    _, choose, settings, _ = VARIANTS[name]
     rows = np.flatnonzero(maps.table['split'] == 'train')
     chosen = rows[choose(maps.table[rows], options.maps)]
     checked = evenly(np.flatnonzero(maps.table['split'] == 'validation'), options.validation)
     # as many steps for all
     epochs = max(1, round(options.epochs * options.maps / len(chosen)))
-    with patch():
-        return training.train(maps[np.concatenate([chosen, checked])], folder / name,
-                              settings=Settings(epochs=epochs, patience=epochs, precision=options.precision,
-                                                **settings))
+    return training.train(maps[np.concatenate([chosen, checked])], folder / name,
+                          settings=Settings(epochs=epochs, patience=epochs, precision=options.precision,
+                                            **settings))
 
 
 def scores(estimator, maps):
     """Errors of both modes, in the order of COLUMNS."""
     scaling = estimator.scaling
-    blocks = {name: np.concatenate([block_mean(getattr(maps, name)(slice(k, k + 256)), scaling.block)
-                                    for k in range(0, len(maps), 256)]) for name in ('light', 'mass')}
+    light = light_blocks(maps, scaling.block)
+    masses = in_blocks(maps.mass, len(maps), scaling.block)
     table = maps.table
-    mass, light = table['mass'].to_value(u.Msun), table['luminosity'].to_value(u.Lsun)
+    mass, luminosity = table['mass'].to_value(u.Msun), table['luminosity'].to_value(u.Lsun)
     age, distance = table['age'].to_value(u.Gyr), table['distance'].to_value(u.kpc)
-    truth = np.stack([np.log(mass), np.log(mass / light), age, np.log(distance)], axis=1)
+    truth = np.stack([np.log(mass), np.log(mass / luminosity), age, np.log(distance)], axis=1)
     told = distance * np.exp(0.02 * np.random.default_rng(0).normal(size=distance.size))
     errors = []
     for given in (None, told):
-        pixels, _, mean, _ = estimator.raw(blocks['light'], distance=given, batch_size=256)
+        pixels, _, mean, _ = estimator.raw(light, distance=given, batch_size=256)
         mean[:, 2] **= 2
-        away = np.abs(pixels - soft_log(blocks['mass'], scaling.mass_floor))[blocks['mass'] > FAINTEST]
+        away = np.abs(pixels - soft_log(masses, scaling.mass_floor))[masses > FAINTEST]
         errors += [away.mean(), *np.abs(mean - truth).mean(axis=0)]
     return errors
 
@@ -146,7 +213,8 @@ def main():
     names = [*COLUMNS, *(f'{name}, d' for name in COLUMNS)]
     table = Table(names=['variant', 'what', *names], dtype=['U20', 'U60', *[float] * len(names)])
     for name in options.only:
-        found = scores(trained(name, maps, options.folder, options), checked)
+        with VARIANTS[name][-1]():
+            found = scores(trained(name, maps, options.folder, options), checked)
         table.add_row([name, VARIANTS[name][0], *found])
         table.write(options.folder / 'scores.ecsv', overwrite=True)
         print(f'{VARIANTS[name][0]:44} ' + ' '.join(f'{value:7.4f}' for value in found), flush=True)
