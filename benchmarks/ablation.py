@@ -10,6 +10,7 @@ seeds: differences smaller than theirs mean nothing.
 
 import argparse
 from contextlib import contextmanager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -17,7 +18,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from pidoc import training
+from pidoc import scaling, training
 from pidoc.estimator import Estimator
 from pidoc.networks import cluster_network
 from pidoc.scaling import block_mean, SCALARS, Scaling, soft_log
@@ -140,6 +141,24 @@ def with_sharp():
         yield
 
 
+def logarithms():
+    """Logarithms, cut at the floor, where the packaged models have arcsinh."""
+    def cut(values, floor):
+        return np.log(np.maximum(values, floor) / floor)
+    return mock.patch.object(scaling, 'soft_log', cut)
+
+
+def pooled():
+    """One mean and one standard deviation for all scalars."""
+    plain = Scaling.fit.__func__
+
+    def fit(cls, light, mass, scalars, **options):
+        moments = (float(np.mean(scalars)), float(np.std(scalars)))
+        return replace(plain(cls, light, mass, scalars, **options), scalars=(moments,) * len(SCALARS))
+
+    return mock.patch.object(Scaling, 'fit', classmethod(fit))
+
+
 #: name: (what it is, rows, settings, patch)
 VARIANTS = {
     'plain': ('as the packaged models, but smaller', everything, {}, nullcontext),
@@ -158,6 +177,8 @@ VARIANTS = {
     'never-told': ('distance never told', everything, {'known_distance': 0.0}, nullcontext),
     'map-only': ('map head alone', everything, {}, weighted(1.0, 0.0)),
     'scalars-only': ('head of scalars alone', everything, {}, weighted(0.0, 1.0)),
+    'pooled': ('scalars standardised together', everything, {}, pooled),
+    'log': ('logarithms, cut at the floor, not arcsinh', everything, {}, logarithms),
     'distance-itself': ('d in place of ln d', everything, {}, distance_itself),
     'sharp': ('light before the smoothing too', everything, {}, with_sharp),
 }
@@ -180,9 +201,9 @@ def trained(name, maps, folder, options):
 
 def scores(estimator, maps):
     """Errors of both modes, in the order of COLUMNS."""
-    scaling = estimator.scaling
-    light = light_blocks(maps, scaling.block)
-    masses = in_blocks(maps.mass, len(maps), scaling.block)
+    block, floor = estimator.scaling.block, estimator.scaling.mass_floor
+    light = light_blocks(maps, block)
+    masses = in_blocks(maps.mass, len(maps), block)
     table = maps.table
     mass, luminosity = table['mass'].to_value(u.Msun), table['luminosity'].to_value(u.Lsun)
     age, distance = table['age'].to_value(u.Gyr), table['distance'].to_value(u.kpc)
@@ -192,7 +213,7 @@ def scores(estimator, maps):
     for given in (None, told):
         pixels, _, mean, _ = estimator.raw(light, distance=given, batch_size=256)
         mean[:, 2] **= 2
-        away = np.abs(pixels - soft_log(masses, scaling.mass_floor))[masses > FAINTEST]
+        away = np.abs(pixels - soft_log(masses, floor))[masses > FAINTEST]
         errors += [away.mean(), *np.abs(mean - truth).mean(axis=0)]
     return errors
 
