@@ -16,8 +16,8 @@ from pidoc.scripts.pidoc_predict import EXAMPLE
 # what each said of the example when it was packaged: mass in the field [Msun], M/L_V, age [Gyr], distance
 # [kpc]; first from the image only, then with the true distance of 20 kpc
 STORED = {
-    'default': ((3014.98, 1.33249, 9.81169, 20.6355), (3024.62, 1.49318, 10.8272, 20.0)),
-    'paper-range': ((3081.42, 1.59743, 11.6469, 20.0736), (3091.39, 1.59785, 11.5841, 20.0)),
+    'default': ((3632.48, 1.24372, 9.81434, 23.2905), (3089.43, 1.57228, 11.3713, 20.0)),
+    'paper-range': ((2858.77, 1.54782, 11.3663, 19.7112), (2939.42, 1.55059, 11.1078, 20.0)),
 }
 
 

@@ -159,8 +159,8 @@ def test_table1_is_that_of_the_paper():
 def test_paper_range():
     recipe = Recipe.read('paper-range')
     taken = recipe.simulations_of_parts()
-    assert [len(taken[name]) for name in ('train', 'validation', 'test')] == [8, 2, 1]
-    assert [part.number for part in recipe.parts] == [15000, 3000, None]
+    assert [len(taken[name]) for name in ('train', 'validation', 'test')] == [16, 4, 1]
+    assert [part.number for part in recipe.parts] == [24000, 4000, None]
     assert [part.light_jitter for part in recipe.parts] == [0.01, 0.0, 0.0]
     assert recipe.parts[0].distance == Values(low=8.0, high=120.0, log=True)
     assert recipe.parts[0].seeing == Values(low=0.4, high=1.8)
