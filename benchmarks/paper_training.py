@@ -8,11 +8,12 @@ shows VGG16 two maps forward, and takes gradients back through one of them: thre
 experiment is 20,000 maps, 100 epochs of the mass network and 200 of the other; the paper states 40 and 10
 hours on GPUs of the kind V100 (section 3.2).
 
-With ``--set sets/paper-range`` it trains both on a few maps of a set instead, with VGG16 of random weights,
-and prints the losses of the epochs: how the first steps go.
+With ``--set sets/paper-range`` it trains both on a part of a set instead, with VGG16 of random weights, and
+prints the losses of the epochs: how the first steps go. ``--folder`` keeps the model, for ``pidoc-evaluate``.
 """
 
 import tempfile
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -41,10 +42,13 @@ def first_epochs(options):
     maps = TrainingSet.read(options.set)
     rng = np.random.default_rng(0)
     rows = [rng.choice(np.flatnonzero(maps.table['split'] == split), number, replace=False)
-            for split, number in (('train', options.maps), ('validation', 112))]
-    settings = PaperSettings(epochs=tuple(options.epochs), batch_size=8, vgg='random')
-    with tempfile.TemporaryDirectory() as folder:
-        about = train(maps[np.sort(np.concatenate(rows))], folder, settings=settings).about
+            for split, number in (('train', options.maps), ('validation', options.validation))]
+    settings = PaperSettings(epochs=tuple(options.epochs), batch_size=options.batch, vgg='random',
+                             precision=options.precision)
+    keep = nullcontext(options.folder) if options.folder else tempfile.TemporaryDirectory()
+    with keep as folder:
+        about = train(maps[np.sort(np.concatenate(rows))], folder, settings=settings,
+                      name='paper, short').about
     row = table([('', '18s'), ('epoch', '6d'), ('loss', '12.4f'), ('validation', '12.4f')])
     for (name, *_), history in zip(NETWORKS, about['history'], strict=True):
         for epoch, losses in enumerate(zip(history['loss'], history['val_loss'], strict=True), 1):
@@ -57,7 +61,11 @@ def main():
     how.add_argument('--maps', type=int, default=256, help='of the set, for training (default: 256)')
     how.add_argument('--epochs', type=int, nargs=2, default=(12, 40), metavar='N',
                      help='of the mass network and of the other (default: 12 40)')
-    how.add_argument('--batch', type=int, default=32)
+    how.add_argument('--validation', type=int, default=112, help='of the set, for validation (default: 112)')
+    how.add_argument('--folder', help='where to keep the model that is trained on the set')
+    how.add_argument('--precision', choices=('auto', 'float32', 'bfloat16'), default='auto',
+                     help='of that training')
+    how.add_argument('--batch', type=int, default=32, help='maps in a step (default: 32)')
     how.add_argument('--gpu', type=float, default=2.5e12,
                      help='multiplications with additions a second to reckon with (default: 2.5e12, a third '
                           'of the most that a V100 does in single precision)')

@@ -7,7 +7,9 @@
     python benchmarks/validation.py adiabatic                 # slow mass loss without relaxation (1 min)
     python benchmarks/validation.py dissolution               # life times in a tidal field (2 min)
     python benchmarks/validation.py segregation               # equipartition and M/L in MW15 (2 min)
-    python benchmarks/validation.py cmc                       # CMC's cluster of 50,000 stars (10 min)
+    python benchmarks/validation.py cmc --tracks FILE         # CMC's cluster of 50,000 stars (10 min)
+    python benchmarks/validation.py cmc-stars --tracks FILE --cmc-file FILE   # stars of CMC, one by one (1 s)
+    python benchmarks/validation.py cmc-same --tracks FILE --cmc-file FILE    # CMC's own 5000 stars (1 min)
     python benchmarks/validation.py models                    # the ledgers of four models (9 min)
 
 Each command runs its simulations (times are those of one core), stores what came out in
@@ -30,10 +32,13 @@ from astropy import units as u
 from astropy.table import Table, vstack
 from scipy.optimize import brentq, curve_fit
 
+import pidoc.foreign  # noqa: F401 -- reads the snapshots of CMC
 from pidoc import ClusterModel
 from pidoc.simulation import Numerics, Simulation
-from pidoc.simulation.initial import king_structure, plummer, plummer_radius, virialised
+from pidoc.simulation.initial import InitialConditions, king_structure, plummer, plummer_radius, virialised
+from pidoc.simulation.stellar import StellarEvolution
 from pidoc.simulation.tides import TidalField
+from pidoc.snapshot import Snapshot
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
@@ -466,9 +471,14 @@ def draw_two_mass(ours, theirs, unit):
 
 # ---------------------------------------------------------------- (c) CMC's cluster
 
+#: The settings of COSMIC with which CMC's own stars are had (`cmc_stars`); other ones ship with pidoc.
+#: python tools/make_stellar_tracks.py table --metallicity 0.001 --output FILE \
+#:     --set zsun=0.014 pts1=0.05 pts2=0.01 pts3=0.02 ecsn=2.5 ecsn_mlow=1.4
+CMC_METALLICITY = 0.001
+CMC_SAME_SEEDS = 8
 #: CMC caps deflections too, but its step is the shortest that any group of stars needs: caps hardly matter.
 CMC_NUMERICS = {'coulomb_gamma': 0.01, 'theta_max': 1.41, 'escape': 'energy', 'angular_momentum': 'scaled'}
-#: name: (numerics, changes of the model, seeds)
+#: name: (numerics, changes of the model, seeds); all but the defaults with CMC's tracks of stars
 CMC_RUNS = {
     'cmc-settings': (CMC_NUMERICS, {}, 3),
     'defaults': ({}, {}, 3),
@@ -491,11 +501,12 @@ CMC_VALUES = {
 }
 
 
-def cmc_run(name, seed):
-    """Rows at `CMC_AGES` and a summary of one run."""
+def cmc_run(name, seed, tracks):
+    """Rows at `CMC_AGES` and a summary of one run; ``tracks`` is a file of CMC's."""
     numerics, changes, _ = CMC_RUNS[name]
     model = ClusterModel(galaxy='logarithmic', seed=seed).replace(**changes)
-    sim, watch, rows = Simulation(model, numerics=Numerics(**numerics)), Watch(), []
+    stars = StellarEvolution(CMC_METALLICITY, table=tracks) if numerics else None
+    sim, watch, rows = Simulation(model, numerics=Numerics(**numerics), tracks=stars), Watch(), []
     start = time.process_time()
     for age in CMC_AGES:
         sim.advance_to(1e3 * age, each_step=watch)
@@ -528,7 +539,7 @@ def cmc(args):
     if not args.draw:
         for name in args.runs or CMC_RUNS:
             for seed in range(CMC_RUNS[name][2]):
-                rows, summary = cmc_run(name, seed)
+                rows, summary = cmc_run(name, seed, args.tracks)
                 store('cmc', replace_rows('cmc', rounded(rows), name, seed), title='Plummer models of '
                       'r_h = 3.2 pc, Z = 0.001, 15 kpc, 220 km/s; age Gyr, mass Msun, radii pc')
                 store('cmc_runs', replace_rows('cmc_runs', rounded([summary]), name, seed),
@@ -585,6 +596,74 @@ def draw_cmc(table):
     for axis in axes:
         axis.set(xlabel='age [Gyr]', xlim=(0, 14))
     save_figure(fig, 'cmc')
+
+
+#: Stellar types of Hurley+ (2000).
+CMC_KINDS = {'main sequence': (0, 1), 'giants': (2, 9), 'white dwarfs': (10, 12)}
+
+
+def cmc_stars(args):
+    """Stars of a run of CMC, one by one, beside the tracks of pidoc and those of --tracks."""
+    if not args.draw:
+        first = Snapshot.read(args.cmc_file, at=0).stars
+        born = dict(zip(first['id'], first['mass'].to_value(u.Msun)))
+        tracks = {'pidoc': None, 'like CMC': args.tracks}
+        rows = []
+        for name, table in tracks.items():
+            ours = StellarEvolution(CMC_METALLICITY, table=table)
+            for number in (1, 4, 8, 12):
+                rows += star_rows(name, ours, Snapshot.read(args.cmc_file, at=number), born)
+        store('cmc-stars', rounded(rows, 3), title='Single stars of a run of CMC: how far the tracks are '
+              'from them, medians, and how many are of another type (Hurley+ 2000)')
+    show(stored('cmc-stars'), {'tracks': (10, ''), 'age': (6, '.2f'), 'kind': (14, ''), 'stars': (6, 'd'),
+                               'mass': (10, '.1e'), 'luminosity': (11, '.1e'), 'other_type': (11, 'd')})
+
+
+def star_rows(name, ours, snapshot, born):
+    """One row a kind of stars: medians of the differences in mass and luminosity."""
+    stars = snapshot.stars[np.isin(snapshot.stars['id'], list(born))]
+    kind = np.asarray(stars['kind'])
+    state = ours.state([born[star] for star in stars['id']], snapshot.age.to_value(u.Myr))
+    rows = []
+    for what, (low, high) in CMC_KINDS.items():
+        chosen = (kind >= low) & (kind <= high)
+        same = chosen & (state.kind >= low) & (state.kind <= high)
+        mass, light = (np.median(np.abs(value[same] / stars[column].value[same] - 1.0))
+                       for value, column in ((state.mass, 'mass'), (state.luminosity, 'luminosity')))
+        rows.append({'tracks': name, 'age': snapshot.age.to_value(u.Gyr), 'kind': what,
+                     'stars': int(chosen.sum()), 'mass': mass, 'luminosity': light,
+                     'other_type': int(np.sum(state.kind[chosen] != kind[chosen]))})
+    return rows
+
+
+def cmc_same(args):
+    """The very stars of a run of CMC with 5000 of them, at the same places and speeds."""
+    if not args.draw:
+        first = Snapshot.read(args.cmc_file, at=0)
+        stars = first.stars[np.argsort(first.stars['radius'])]
+        initial = InitialConditions(*(stars[name].to_value(unit) for name, unit in (
+            ('mass', u.Msun), ('radius', u.pc), ('v_r', u.km / u.s), ('v_t', u.km / u.s))))
+        theirs = [Snapshot.read(args.cmc_file, at=number) for number in (1, 2, 3, 4, 8, 12)]
+        rows = [{'run': 'CMC', 'seed': 0, 'age': one.age.to_value(u.Gyr), 'n_stars': one.n_stars,
+                 'mass': one.total_mass.to_value(u.Msun), 'r_h': one.half_mass_radius.to_value(u.pc)}
+                for one in theirs]
+        ages = [row['age'] for row in rows]
+        for seed in range(CMC_SAME_SEEDS):
+            model = ClusterModel(n_stars=initial.mass.size, galaxy='logarithmic', seed=seed)
+            sim = Simulation(model, numerics=Numerics(**CMC_NUMERICS), initial=initial,
+                             tracks=StellarEvolution(CMC_METALLICITY, table=args.tracks))
+            for age in ages:
+                sim.advance_to(1e3 * age)
+                rows.append({'run': 'ours', 'seed': seed, 'age': age, 'n_stars': sim.n_bodies,
+                             'mass': sim.cluster_mass, 'r_h': float(lagrange(sim, 0.5))})
+        store('cmc-same', rounded(rows), title="CMC's own 5000 stars: age Gyr, mass Msun, radius pc")
+    table = stored('cmc-same')
+    theirs, ours = table[table['run'] == 'CMC'], table[table['run'] == 'ours']
+    for row in theirs:
+        own = ours[ours['age'] == row['age']]
+        print(f'{row["age"]:5.2f} Gyr  ' + ', '.join(
+            f'{name} {row[name]:.5g} ours {np.mean(own[name]):.5g} +- {np.std(own[name], ddof=1):.2g} '
+            f'({100 * (np.mean(own[name]) / row[name] - 1):+.1f} %)' for name in ('n_stars', 'mass', 'r_h')))
 
 
 # ---------------------------------------------------------------- (d) adiabatic mass loss
@@ -961,7 +1040,8 @@ def draw_models(table, runs):
 # ---------------------------------------------------------------- command line
 
 CASES = {'collapse': collapse, 'encounters': encounters, 'two-mass': two_mass, 'adiabatic': adiabatic,
-         'steps': steps, 'dissolution': dissolution, 'segregation': segregation, 'cmc': cmc, 'models': models}
+         'steps': steps, 'dissolution': dissolution, 'segregation': segregation, 'cmc': cmc,
+         'cmc-stars': cmc_stars, 'cmc-same': cmc_same, 'models': models}
 
 
 def main():
@@ -972,10 +1052,16 @@ def main():
         case.add_argument('--draw', action='store_true', help='only draw and print what is stored')
         if name == 'collapse':
             case.add_argument('--cmc-file', help="CMC's Lagrange radii of an isolated Plummer model")
+        if name in ('cmc-stars', 'cmc-same'):
+            case.add_argument('--cmc-file', help='snapshots of CMC (HDF5), conv.sh beside them')
+        if name.startswith('cmc'):
+            case.add_argument('--tracks', help="a table of tracks with CMC's settings of COSMIC")
         if name in ('cmc', 'models'):
             case.add_argument('--runs', nargs='+', choices=CMC_RUNS if name == 'cmc' else MODELS,
                               help='replace these runs only')
     args = parser.parse_args()
+    if 'tracks' in args and not (args.tracks or args.draw):
+        parser.error(f'{args.case} needs --tracks (see CMC_METALLICITY in this file), or --draw')
     start = time.process_time()
     CASES[args.case](args)
     print(f'{time.process_time() - start:.0f} s of processor time')

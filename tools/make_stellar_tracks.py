@@ -8,6 +8,11 @@ that program and arranges what it printed; pidoc needs it no more once the table
     python tools/make_stellar_tracks.py table     -> pidoc/data/stellar_tracks.fits
     python tools/make_stellar_tracks.py reference -> pidoc/tests/data/stellar_reference.fits
 
+With other settings of COSMIC, those of a run of CMC for instance (benchmarks/validation.py cmc --tracks):
+
+    python tools/make_stellar_tracks.py table --metallicity 0.001 --output cmc_tracks.fits \
+        --set zsun=0.014 pts1=0.05 pts2=0.01 pts3=0.02 ecsn=2.5 ecsn_mlow=1.4
+
 How the table is laid out is told in pidoc/data/README.rst; why it is so, below.
 
 * A star's life is cut into phases, one for each stellar type in turn.  Within a phase the mass, the
@@ -525,18 +530,32 @@ def make_reference(path):
     write_atomically([primary_hdu('reference stars'), stars, totals], path)
 
 
+def setting(text):
+    """NAME=VALUE, of a setting that is a number."""
+    name, _, value = text.partition('=')
+    if not isinstance(SETTINGS.get(name), (int, float)):
+        raise argparse.ArgumentTypeError(f'{name} is not one of the settings that are numbers')
+    return name, type(SETTINGS[name])(value)
+
+
 def main():
     """Run one of the two tasks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('task', choices=['table', 'reference'])
     parser.add_argument('--metallicity', type=float, nargs='*', default=METALLICITIES,
                         help='make a table of these only')
+    parser.add_argument('--set', type=setting, nargs='+', default=[], metavar='NAME=VALUE',
+                        help="settings of COSMIC in place of the table's")
+    parser.add_argument('--output', type=pathlib.Path, help='of the table, if it is not for the package')
     arguments = parser.parse_args()
     found = importlib.metadata.version('cosmic-popsynth')
     if found != VERSION:
         parser.error(f'COSMIC must be {VERSION}, found {found}')
+    if arguments.set and not (arguments.task == 'table' and arguments.output):
+        parser.error('--set needs the task table and --output: the table of the package has its own settings')
+    SETTINGS.update(arguments.set)
     if arguments.task == 'table':
-        make_table(tuple(arguments.metallicity), TABLE)
+        make_table(tuple(arguments.metallicity), arguments.output or TABLE)
     else:
         make_reference(REFERENCE)
 

@@ -55,7 +55,8 @@ PHYSICS = 2
 
 
 class CheckpointError(ValueError):
-    """A file is no checkpoint of this program, or one of another run or of another version of the physics."""
+    """A file is no checkpoint of this program, or one of another run or of another version of the physics; or
+    what runs cannot be put into one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +214,9 @@ class Simulation:
     initial : `~pidoc.simulation.initial.InitialConditions`, optional
         Stars to begin with, in place of those that the model describes: masses [Msun], radii [pc],
         velocities [km/s], sorted by radius.
+    tracks : `~pidoc.simulation.stellar.StellarEvolution`, optional
+        How stars age, in place of the tracks that come with pidoc at the model's metallicity. Such a
+        simulation cannot be saved: a checkpoint has no room for them.
 
     Attributes
     ----------
@@ -226,13 +230,14 @@ class Simulation:
         Units of the initial cluster.
     """
 
-    def __init__(self, model, *, numerics=None, threads=1, initial=None):
+    def __init__(self, model, *, numerics=None, threads=1, initial=None, tracks=None):
         check_tidally_bound(model)
         self.model = model
         self.numerics = numerics or Numerics()
         self.threads = _check_threads(threads)
         self._tide = TidalField(model)
-        self._tracks = StellarEvolution(model.metallicity)
+        self._has_other_tracks = tracks is not None
+        self._tracks = tracks or StellarEvolution(model.metallicity)
         self.age = 0.0
         self.steps = 0
         self._escapers = []
@@ -620,7 +625,15 @@ class Simulation:
         ----------
         path : path-like
             A NumPy ``.npz`` file, replaced in one move if it exists.
+
+        Raises
+        ------
+        CheckpointError
+            If the simulation has tracks of its own.
         """
+        if self._has_other_tracks:
+            raise CheckpointError('a simulation can be saved only with the tracks that come with pidoc, '
+                                  f'received {self._tracks!r} as tracks when it was made')
         meta = {'format': _CHECKPOINT_FORMAT, 'physics': PHYSICS, 'model': self.model.to_header().tostring(),
                 'numerics': dataclasses.asdict(self.numerics), 'age': self.age.hex(),
                 'steps': self.steps}
@@ -673,6 +686,7 @@ class Simulation:
         self.numerics = Numerics(**meta['numerics'])
         self.threads = _check_threads(threads)
         self._tide = TidalField(model)
+        self._has_other_tracks = False
         self._tracks = StellarEvolution(model.metallicity)
         self.age = float.fromhex(meta['age'])
         self.steps = meta['steps']

@@ -19,6 +19,7 @@ phases are those of the nearer metallicity (in log Z).
 Numbers are plain floats here: Msun, Myr, Lsun, Rsun.
 """
 from collections import namedtuple
+from contextlib import nullcontext
 from importlib.resources import as_file, files
 
 import numpy as np
@@ -388,6 +389,8 @@ class StellarEvolution:
     ----------
     metallicity : float
         Mass fraction of metals, within the table's 0.0001 to 0.03.
+    table : path-like, optional
+        Another table that ``tools/make_stellar_tracks.py`` made, with other settings of COSMIC.
 
     Attributes
     ----------
@@ -416,9 +419,10 @@ class StellarEvolution:
     [ 0 11 11 14]
     """
 
-    def __init__(self, metallicity):
+    def __init__(self, metallicity, *, table=None):
         metallicity = float(metallicity)
-        with as_file(files('pidoc') / 'data' / TABLE) as path, fits.open(path) as hdus:
+        source = as_file(files('pidoc') / 'data' / TABLE) if table is None else nullcontext(table)
+        with source as path, fits.open(path) as hdus:
             table_z = hdus['METALLICITIES'].data['metallicity']
             if not table_z[0] <= metallicity <= table_z[-1]:
                 raise ValueError(f'metallicity must be between {table_z[0]:g} and {table_z[-1]:g}, '

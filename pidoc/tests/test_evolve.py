@@ -484,8 +484,8 @@ def test_the_version_of_the_physics_follows_the_sources():
     """
     assert (evolve.PHYSICS, digest_of_physics()) == (2, {
         'kernels': '3247c790e764',
-        'evolve': 'd28a671e2b4a',
-        'stellar': '0a3315183ed9',
+        'evolve': 'f16ab9e4f481',
+        'stellar': '01fbd4140ce1',
         'tides': '769969430515',
         'ledger': '9e2bbbcd6880',
         'stellar_tracks.fits': 'b680b1809cf4'})
@@ -497,6 +497,22 @@ def test_code_without_what_is_said_about_it():
         'import os\ndef f(a):\n    return (a\n        * 2.0)',
         'def f(a):\n    return a * 2.5'))
     assert one == same != other
+
+
+def test_other_tracks(tmp_path):
+    """Metal-poor tracks in a cluster that is said to be metal-rich; no checkpoint forgets them."""
+    tracks = StellarEvolution(0.0002)
+    simulation = Simulation(small(metallicity=0.02), tracks=tracks)
+    simulation.advance_to(300.0)
+    # those that left earlier do not age
+    here = simulation._shells.ident
+    expected, richer = (stars.mass(simulation.initial_mass[here], 300.0)[0]
+                        for stars in (tracks, StellarEvolution(0.02)))
+    np.testing.assert_array_equal(simulation.mass[here], expected)
+    assert np.any(expected != richer)
+    with pytest.raises(CheckpointError, match=r'saved only with the tracks .*StellarEvolution\(0.0002\)'):
+        simulation.save(tmp_path / 'checkpoint.npz')
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):

@@ -4,14 +4,14 @@
 import importlib.util
 import time
 import warnings
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from pidoc.simulation.stellar import remnant_luminosity_and_radius, StellarEvolution
+from pidoc.simulation.stellar import remnant_luminosity_and_radius, StellarEvolution, TABLE
 
 NEUTRON_STAR = 13
 MAKER = Path(__file__).parents[2] / 'tools' / 'make_stellar_tracks.py'
@@ -73,6 +73,18 @@ def test_main_sequence_lifetime_is_that_of_hurley(solar, mass):
     expected = max(hook, 0.95 * giant)
     found = first_age(solar, mass, lambda kind: kind > 1, 10.0, 14999.0)
     assert found == pytest.approx(expected, rel=0.003)
+
+
+def test_another_table(tmp_path):
+    """White dwarfs of a table whose remnants are a tenth heavier are just that."""
+    path = tmp_path / 'other.fits'
+    with as_file(files('pidoc') / 'data' / TABLE) as packaged, fits.open(packaged) as hdus:
+        hdus['STARS'].data['remnant_mass'] *= 1.1
+        hdus.writeto(path)
+    mass = np.array([2.0, 4.0])
+    ours, others = StellarEvolution(0.001), StellarEvolution(0.001, table=path)
+    np.testing.assert_allclose(others.mass(mass, 9000.0)[0], 1.1 * ours.mass(mass, 9000.0)[0], rtol=1e-6)
+    np.testing.assert_array_equal(others.mass(mass, 1.0)[0], ours.mass(mass, 1.0)[0])
 
 
 @pytest.mark.parametrize(('mass', 'remnant'), [(1.0, 0.58), (2.0, 0.76), (5.0, 1.17)])
