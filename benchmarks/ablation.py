@@ -4,8 +4,9 @@
 Trains one small network for each variant, all on as many maps of the training part and in as many steps, and
 scores them on the validation part, never on the test part; goes on where it was stopped. Mean absolute
 errors, from the image only and with the distance given to 2 %: of ln M of pixels above 0.1 Msun, of ln of
-the mass in the field, of ln of M/L, of the age [Gyr] and of ln of the distance. ``plain`` is there with two
-seeds: differences smaller than theirs mean nothing.
+the mass in the field, of ln of M/L, of the age [Gyr] and of ln of the distance; of ln of the sum of the map
+of the mass, and how far that is from what the network says of the mass. ``plain`` is there with two seeds:
+differences smaller than theirs mean nothing.
 """
 
 import argparse
@@ -21,13 +22,13 @@ from astropy.table import Table
 from pidoc import scaling, training
 from pidoc.estimator import Estimator
 from pidoc.networks import cluster_network
-from pidoc.scaling import block_mean, SCALARS, Scaling, soft_log
+from pidoc.scaling import block_mean, SCALARS, Scaling, soft_exp, soft_log
 from pidoc.training import Settings
 from pidoc.training_set import TrainingSet
 
 FAINTEST = 0.1                          # Msun per pixel
 WINDOWS = (10.0, 25.0, 50.0, 75.0, 100.0)   # kpc: the distances of the paper
-COLUMNS = ('pixels', 'mass', 'M/L', 'age', 'distance')
+COLUMNS = ('pixels', 'mass', 'M/L', 'age', 'distance', 'sum', 'apart')
 
 
 # -- variants: rows of the training part, settings, and what is put in the place of a function ------
@@ -211,10 +212,14 @@ def scores(estimator, maps):
     told = distance * np.exp(0.02 * np.random.default_rng(0).normal(size=distance.size))
     errors = []
     for given in (None, told):
-        pixels, _, mean, _ = estimator.raw(light, distance=given, batch_size=256)
+        pixels, pixel_sd, mean, _ = estimator.raw(light, distance=given, batch_size=256)
         mean[:, 2] **= 2
         away = np.abs(pixels - soft_log(masses, floor))[masses > FAINTEST]
-        errors += [away.mean(), *np.abs(mean - truth).mean(axis=0)]
+        # as `Estimator.estimate` has the mass of a pixel
+        expected = soft_exp(pixels, floor) * np.exp(0.5 * np.minimum(pixel_sd, 1.0) ** 2)
+        summed = np.log(block ** 2 * expected.sum(axis=(1, 2)))
+        errors += [away.mean(), *np.abs(mean - truth).mean(axis=0), np.abs(summed - truth[:, 0]).mean(),
+                   np.abs(summed - mean[:, 0]).mean()]
     return errors
 
 

@@ -17,7 +17,7 @@ all stars that were not kicked, those that escaped too, which count as farther o
 The direct integrations are those of ``benchmarks/direct_nbody.py``. Sixteen times in a Henon time, when all
 stars have come to the same moment, they get the masses of their age, and the energy that goes with the lost
 mass is booked: what is then missing is the error of the integration, which may be 1e-4. A seed with more,
-because of a tight binary, is left out from there on.
+because of a tight binary, ends there, and is left out if others went farther.
 """
 
 import argparse
@@ -50,6 +50,8 @@ FRACTIONS = {'r_10': 0.1, 'r_50': 0.5, 'r_90': 0.9}
 #: Limits of the initial mass [Msun] of groups whose radius of half of the number is taken.
 GROUPS = {'light': (0.1, 0.3), 'heavy': (0.8, 6.0)}
 COLUMNS = (*FRACTIONS, *GROUPS)
+#: Beside the radii, which are compared: 1 - <v_t^2> / (2 <v_r^2>) of stars inside r_90.
+ANISOTROPY = 'anisotropy'
 NEUTRON_STAR = 13
 
 
@@ -74,6 +76,11 @@ def radii(radius, mass, born, every_born, total):
         number = np.sum((every_born >= low) & (every_born < high))
         row[name] = np.interp(0.5 * number, np.arange(own.size) + 0.5, own)
     return row
+
+
+def anisotropy(inside, v_r2, v_t2):
+    """0 if isotropic, negative if tangential; from squares of speeds."""
+    return 1.0 - np.mean(v_t2[inside]) / (2.0 * np.mean(v_r2[inside]))
 
 
 # ---------------------------------------------------------------- direct integrations
@@ -115,13 +122,17 @@ def direct_rows(name, seed):
             cluster.integrate(cluster.time + MAXIMUM_STEP)
             cluster.set_masses(masses(tracks, initial.mass, cluster.time * units.time) / units.mass)
         here = cluster.mass > 0.0
-        mass, born = cluster.mass[here] * units.mass, initial.mass[here]
-        centre, _ = centre_and_core_radius(cluster.mass[here], cluster.pos[:, here])
-        distance = np.linalg.norm(cluster.pos[:, here] - centre[:, None], axis=0)
-        binding = largest_binding_energy(cluster.mass[here], cluster.pos[:, here], cluster.vel[:, here])
-        yield {'model': name, 'seed': seed, 'age': age,
-               **radii(distance * units.length, mass, born, born, mass.sum()),
-               'binding': binding * 6 * here.size, 'energy_error': cluster.energy_error()}
+        mass, born, vel = cluster.mass[here] * units.mass, initial.mass[here], cluster.vel[:, here]
+        pos = cluster.pos[:, here]
+        binding = largest_binding_energy(cluster.mass[here], pos, vel) * 6 * here.size
+        pos = pos - centre_and_core_radius(cluster.mass[here], pos)[0][:, None]
+        distance = np.linalg.norm(pos, axis=0)
+        row = radii(distance * units.length, mass, born, born, mass.sum())
+        v_r2 = (np.sum(pos * vel, axis=0) / distance) ** 2
+        yield {'model': name, 'seed': seed, 'age': age, **row,
+               ANISOTROPY: anisotropy(distance * units.length < row['r_90'], v_r2,
+                                      np.sum(vel ** 2, axis=0) - v_r2),
+               'binding': binding, 'energy_error': cluster.energy_error()}
 
 
 def direct(name):
@@ -161,10 +172,11 @@ def monte_carlo_rows(name, seed, gamma, draw):
     for age in AGES:
         sim.advance_to(age)
         stars = sim.snapshot().stars
-        left = masses(tracks, initial.mass, age)
-        yield {'model': name, 'gamma': gamma, 'seed': seed, 'draw': draw, 'age': age,
-               **radii(stars['radius'].to_value(u.pc), stars['mass'].to_value(u.Msun),
-                       initial.mass[stars['id']], initial.mass[left > 0.0], left.sum())}
+        left, radius = masses(tracks, initial.mass, age), stars['radius'].to_value(u.pc)
+        row = radii(radius, stars['mass'].to_value(u.Msun), initial.mass[stars['id']],
+                    initial.mass[left > 0.0], left.sum())
+        yield {'model': name, 'gamma': gamma, 'seed': seed, 'draw': draw, 'age': age, **row,
+               ANISOTROPY: anisotropy(radius < row['r_90'], stars['v_r'].value ** 2, stars['v_t'].value ** 2)}
 
 
 def monte_carlo():
@@ -176,9 +188,10 @@ def monte_carlo():
                     rows += monte_carlo_rows(name, seed, gamma, draw)
             print(f'{name}, gamma = {gamma}: done', flush=True)
     table = Table(rows=rows).group_by(['model', 'gamma', 'seed', 'age'])
-    scatter = table[COLUMNS].group_by(table.groups.keys).groups.aggregate(lambda x: np.std(x, ddof=1))
+    columns = [*COLUMNS, ANISOTROPY]
+    scatter = table[columns].group_by(table.groups.keys).groups.aggregate(lambda x: np.std(x, ddof=1))
     means = Table(table.groups.keys)
-    for column in COLUMNS:
+    for column in columns:
         means[column] = table[column].groups.aggregate(np.mean)
         means[column + '_scatter'] = scatter[column]
     store('ageing', rounded([dict(zip(means.colnames, row)) for row in means]),
@@ -186,6 +199,15 @@ def monte_carlo():
 
 
 # ---------------------------------------------------------------- comparison
+
+
+def comparable(name):
+    """Both stored tables of a model, of the seeds whose direct integration went farthest."""
+    ours, theirs = (table[table['model'] == name] for table in (stored('ageing'), stored('ageing_nbody')))
+    if len(theirs):
+        seeds = theirs['seed'][theirs['age'] == np.max(theirs['age'])]
+        ours, theirs = (table[np.isin(table['seed'], seeds)] for table in (ours, theirs))
+    return ours, theirs
 
 
 def late_means(table, seeds, ages, columns=COLUMNS):
@@ -200,13 +222,13 @@ def report(name, ours, theirs):
     One seed tells nothing of its error: there it is the scatter of the Monte Carlo runs, which a direct
     integration has as well.
     """
-    ours, theirs = ours[ours['model'] == name], theirs[theirs['model'] == name]
     seeds, ages = np.unique(theirs['seed']), np.unique(theirs['age'])
     reference = late_means(theirs, seeds, ages)
     print(f'{name}: means from {LATE:g} to {ages[-1]:g} Myr, {len(seeds)} seeds; largest energy error of '
           f'N-body {np.max(np.abs(theirs["energy_error"])):.1e}')
     print('           ' + ''.join(f'{column:>19}' for column in COLUMNS) + '     chi^2')
-    print('N-body     ' + ''.join(f'{value:19.3f}' for value in reference.mean(axis=0)))
+    print('N-body     ' + ''.join(f'{value:19.3f}' for value in reference.mean(axis=0))
+          + f'     anisotropy {late_means(theirs, seeds, ages, [ANISOTROPY]).mean():+.3f}')
     for gamma in GAMMAS:
         own = ours[ours['gamma'] == gamma]
         relative = late_means(own, seeds, ages) / reference - 1.0
@@ -217,11 +239,11 @@ def report(name, ours, theirs):
             error = (scatter / reference)[0] * np.sqrt(1.0 + 1.0 / MODELS[name][3])
         z = relative.mean(axis=0) / error
         print(f'{gamma:<11g}' + ''.join(f'{100 * m:+9.1f} % {s:+5.1f} s' for m, s in
-                                        zip(relative.mean(axis=0), z)) + f'{np.sum(z ** 2):10.1f}')
+                                        zip(relative.mean(axis=0), z)) + f'{np.sum(z ** 2):10.1f}'
+              + f'     anisotropy {late_means(own, seeds, ages, [ANISOTROPY]).mean():+.3f}')
 
 
 def draw(ours, theirs):
-    ours, theirs = ours[ours['model'] == 'narrow'], theirs[theirs['model'] == 'narrow']
     fig, axes = figure(2)
     for axis, names in zip(axes, (tuple(FRACTIONS), tuple(GROUPS))):
         for k, name in enumerate(names):
@@ -230,7 +252,7 @@ def draw(ours, theirs):
             axis.fill_between(AGES, mean - error, mean + error, color=COLOURS[k], alpha=0.3, lw=0,
                               label=f'N-body, {name}')
             for gamma, dash in ((0.05, '-'), (0.02, ':')):
-                own = ours[(ours['gamma'] == gamma) & np.isin(ours['seed'], theirs['seed'])]
+                own = ours[ours['gamma'] == gamma]
                 axis.plot(AGES, [np.mean(own[name][own['age'] == age]) for age in AGES], color=COLOURS[k],
                           ls=dash, label=f'{name}, $\\gamma$ = {gamma}')
         axis.set(xlabel='age [Myr]', xlim=(0, AGES[-1]))
@@ -252,11 +274,11 @@ def main():
         return
     if not args.draw:
         monte_carlo()
-    ours, theirs = stored('ageing'), stored('ageing_nbody')
     for name in MODELS:
-        if name in theirs['model']:
+        ours, theirs = comparable(name)
+        if len(theirs):
             report(name, ours, theirs)
-    draw(ours, theirs)
+    draw(*comparable('narrow'))
 
 
 if __name__ == '__main__':

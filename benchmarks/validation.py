@@ -32,13 +32,19 @@ from astropy import units as u
 from astropy.table import Table, vstack
 from scipy.optimize import brentq, curve_fit
 
-import pidoc.foreign  # noqa: F401 -- reads the snapshots of CMC
-from pidoc import ClusterModel
+from pidoc import ClusterModel, Snapshot
+from pidoc.photometry import v_luminosity
 from pidoc.simulation import Numerics, Simulation
-from pidoc.simulation.initial import InitialConditions, king_structure, plummer, plummer_radius, virialised
+from pidoc.simulation.initial import (
+    InitialConditions,
+    king_structure,
+    kroupa_masses,
+    plummer,
+    plummer_radius,
+    virialised,
+)
 from pidoc.simulation.stellar import StellarEvolution
 from pidoc.simulation.tides import TidalField
-from pidoc.snapshot import Snapshot
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
@@ -51,6 +57,8 @@ REFERENCE = ROOT / 'pidoc' / 'tests' / 'data' / 'two_mass_nbody.ecsv'
 PLUMMER_HALF, PLUMMER_SCALE = 0.76857, 3.0 * np.pi / 16.0
 #: The core has collapsed when binaries have given the cluster this part of its initial energy.
 COLLAPSE_HEAT = 1e-3
+#: Stellar type of Hurley+ (2000).
+NEUTRON_STAR = 13
 #: Colours that the colour-blind can tell apart (Okabe & Ito), each with a dash of its own.
 COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000']
 DASHES = ['-', '--', '-.', ':', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2))]
@@ -483,9 +491,11 @@ CMC_RUNS = {
     'cmc-settings': (CMC_NUMERICS, {}, 3),
     'defaults': ({}, {}, 3),
     'kept': ({**CMC_NUMERICS, 'angular_momentum': 'kept'}, {}, 3),
+    'gamma': ({**CMC_NUMERICS, 'coulomb_gamma': 0.05}, {}, 3),
     'apocentre': ({**CMC_NUMERICS, 'escape': 'apocentre'}, {}, 1),
-    'black-holes': (CMC_NUMERICS, {'black_hole_retention': 0.1}, 1),
+    'black-holes': (CMC_NUMERICS, {'black_hole_retention': 0.1}, 3),
     'large': (CMC_NUMERICS, {'n_stars': 200_000}, 1),
+    'large-gamma': ({**CMC_NUMERICS, 'coulomb_gamma': 0.05}, {'n_stars': 200_000}, 1),
 }
 CMC_AGES = (0.0, 0.1, 0.3, 1.0, 1.03, 1.3, 2.5, 4.0, 5.0, 5.01, 6.0, 7.0, 7.5, 8.0, 9.0, 10.0, 11.0, 12.0,
             13.0, 13.8, 14.0)
@@ -546,7 +556,11 @@ def cmc(args):
                       title='Core collapse (binaries have given 0.1 % of the initial energy) and smallest '
                             '1 % radius before they have given 1 %: ages in Myr')
                 print(name, seed, f'{summary["cpu"]:.0f} s', flush=True)
+        store('cmc-population', rounded(population(args.tracks), 3), title='M/L_V of stars that do not meet, '
+              'and its relative noise in a cluster of 50,000')
     table, runs = stored('cmc'), stored('cmc_runs')
+    show(stored('cmc-population'), {'tracks': (10, ''), 'age': (5, '.1f'), 'm_to_l': (7, '.3f'),
+                                    'noise': (6, '.2f')})
     for name in CMC_RUNS:
         own = table[table['run'] == name]
         if len(own):
@@ -557,10 +571,26 @@ def cmc(args):
     draw_cmc(table)
 
 
+def population(tracks):
+    """M/L_V of a million stars that do not meet, and the noise of it in a cluster of 50,000: rows."""
+    rng, rows = np.random.default_rng(1), []
+    born = kroupa_masses(1_000_000, rng, lower=0.1, upper=50.0)
+    for name, table in (('pidoc', None), ('like CMC', tracks)):
+        stars = StellarEvolution(CMC_METALLICITY, table=table)
+        for age in (1.3, 5.0, 7.5, 10.0):
+            mass, luminosity, radius, kind = stars.state(born, 1e3 * age)
+            kelvin = 5772.0 * luminosity ** 0.25 / np.sqrt(radius)
+            light = v_luminosity(luminosity * u.Lsun, kelvin * u.K, kind).to_value(u.Lsun)
+            here = kind < NEUTRON_STAR
+            rows.append({'tracks': name, 'age': age, 'm_to_l': mass[here].sum() / light.sum(),
+                         'noise': np.sqrt(np.sum(light ** 2) * born.size / 50_000) / light.sum()})
+    return rows
+
+
 def report_cmc(name, own):
     """Print the means of one run over its seeds beside CMC's values."""
     print(f'{name}, {len(np.unique(own["seed"]))} seeds')
-    size = 200 if name == 'large' else 50
+    size = 200 if name.startswith('large') else 50
     for (stars, age), values in sorted(CMC_VALUES.items()):
         if stars != size:
             continue
@@ -578,7 +608,7 @@ def report_cmc(name, own):
 
 def draw_cmc(table):
     fig, axes = figure(3, 3.2)
-    for k, name in enumerate(n for n in CMC_RUNS if n != 'large' and n in table['run']):
+    for k, name in enumerate(n for n in CMC_RUNS if not n.startswith('large') and n in table['run']):
         own = table[(table['run'] == name) & (table['seed'] == 0)]
         for axis, column in zip(axes, ('mass', 'r_h', 'm_to_l')):
             axis.plot(own['age'], own[column], color=COLOURS[k], ls=DASHES[k], label=name)
