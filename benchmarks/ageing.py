@@ -187,15 +187,17 @@ def monte_carlo():
                 for draw in range(draws):
                     rows += monte_carlo_rows(name, seed, gamma, draw)
             print(f'{name}, gamma = {gamma}: done', flush=True)
-    table = Table(rows=rows).group_by(['model', 'gamma', 'seed', 'age'])
-    columns = [*COLUMNS, ANISOTROPY]
-    scatter = table[columns].group_by(table.groups.keys).groups.aggregate(lambda x: np.std(x, ddof=1))
-    means = Table(table.groups.keys)
-    for column in columns:
-        means[column] = table[column].groups.aggregate(np.mean)
-        means[column + '_scatter'] = scatter[column]
-    store('ageing', rounded([dict(zip(means.colnames, row)) for row in means]),
+    store('ageing', rounded(summary(rows)),
           title='Monte Carlo runs of ageing stars, means and scatter of the runs of each seed: Myr, pc')
+
+
+def summary(rows):
+    """Rows of means over the runs of each seed, and their scatter."""
+    keys, columns = ['model', 'gamma', 'seed', 'age'], [*COLUMNS, ANISOTROPY]
+    table = Table(rows=rows).group_by(keys)
+    return [{**{key: group[key][0] for key in keys}, **{name: np.mean(group[name]) for name in columns},
+             **{f'{name}_scatter': np.std(group[name], ddof=1) for name in columns}}
+            for group in table.groups]
 
 
 # ---------------------------------------------------------------- comparison
