@@ -258,9 +258,9 @@ def draw(ours, theirs):
                 axis.plot(AGES, [np.mean(own[name][own['age'] == age]) for age in AGES], color=COLOURS[k],
                           ls=dash, label=f'{name}, $\\gamma$ = {gamma}')
         axis.set(xlabel='age [Myr]', xlim=(0, AGES[-1]))
-        axis.legend(fontsize=7)
-    axes[0].set(ylabel='radius of 10, 50, 90 % of the mass [pc]', yscale='log', ylim=(0.6, 60))
-    axes[1].set(ylabel='radius of half of the stars [pc]', ylim=(2, 10))
+        axis.legend(fontsize=7, loc='upper left', ncol=len(names), columnspacing=1.0, handlelength=1.5)
+    axes[0].set(ylabel='radius of 10, 50, 90 % of the mass [pc]', yscale='log', ylim=(0.6, 150))
+    axes[1].set(ylabel='radius of half of the stars [pc]', ylim=(2, 9))
     save_figure(fig, 'ageing')
 
 

@@ -620,7 +620,7 @@ def draw_cmc(table):
     axes[0].set(ylabel='mass [$M_\\odot$]', yscale='log', ylim=(1e4, 3.2e4))
     axes[0].set_yticks([1e4, 2e4, 3e4], ['10 000', '20 000', '30 000'], rotation=90, va='center')
     axes[0].minorticks_off()
-    axes[1].set(ylabel='half-mass radius [pc]', ylim=(3, 8))
+    axes[1].set(ylabel='half-mass radius [pc]', ylim=(3, 9))
     axes[2].set(ylabel='M/L$_V$ [solar]', ylim=(0, None))
     axes[0].legend()
     for axis in axes:
