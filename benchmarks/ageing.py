@@ -38,6 +38,7 @@ from validation import COLOURS, figure, FOLDER, rounded, save_figure, store, sto
 
 from pidoc import ClusterModel
 from pidoc.simulation import Numerics, Simulation
+from pidoc.simulation.evolve import NEUTRON_STAR
 from pidoc.simulation.initial import initial_conditions
 from pidoc.simulation.stellar import StellarEvolution
 
@@ -52,7 +53,6 @@ GROUPS = {'light': (0.1, 0.3), 'heavy': (0.8, 6.0)}
 COLUMNS = (*FRACTIONS, *GROUPS)
 #: Beside the radii, which are compared: 1 - <v_t^2> / (2 <v_r^2>) of stars inside r_90.
 ANISOTROPY = 'anisotropy'
-NEUTRON_STAR = 13
 
 
 def model(name, seed):

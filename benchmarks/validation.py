@@ -35,6 +35,7 @@ from scipy.optimize import brentq, curve_fit
 from pidoc import ClusterModel, Snapshot
 from pidoc.photometry import v_luminosity
 from pidoc.simulation import Numerics, Simulation
+from pidoc.simulation.evolve import NEUTRON_STAR
 from pidoc.simulation.initial import (
     InitialConditions,
     king_structure,
@@ -57,8 +58,6 @@ REFERENCE = ROOT / 'pidoc' / 'tests' / 'data' / 'two_mass_nbody.ecsv'
 PLUMMER_HALF, PLUMMER_SCALE = 0.76857, 3.0 * np.pi / 16.0
 #: The core has collapsed when binaries have given the cluster this part of its initial energy.
 COLLAPSE_HEAT = 1e-3
-#: Stellar type of Hurley+ (2000).
-NEUTRON_STAR = 13
 #: Colours that the colour-blind can tell apart (Okabe & Ito), each with a dash of its own.
 COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000']
 DASHES = ['-', '--', '-.', ':', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2))]
