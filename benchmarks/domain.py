@@ -3,8 +3,8 @@
 
 ``python benchmarks/domain.py MODEL SET``: shares of the maps of the test part that are flagged, as they are;
 and with all light times ten, first of all maps (most of them then look like other, younger or richer clusters
-of the training), then of those that are by this brighter at their distance than any map of the training. Each
-from the image only and with the distance given.
+of the training), then of those that are by this brighter at their distance than the training: than the upper
+end of the model's range of luminosities. Each from the image only and with the distance given.
 """
 
 import argparse
@@ -32,14 +32,13 @@ def main():
     parser.add_argument('--maps', type=int, default=2000, help='of the test part, evenly through it')
     options = parser.parse_args()
     domain = MassMapper.from_pretrained(options.model).domain
-    everything = TrainingSet.read(options.set)
-    maps = everything.split('test')
+    maps = TrainingSet.read(options.set).split('test')
     maps = maps[np.unique(np.linspace(0, len(maps) - 1, options.maps).astype(int))]
     light, table = maps.light(), maps.table
-    brightest = everything.split('train').table['luminosity'].max()
-    beyond = 10.0 * table['luminosity'] > brightest
-    print(f'{len(maps)} maps; ten times as bright, {np.count_nonzero(beyond)} are brighter than any of the '
-          'training')
+    _, brightest = domain.ranges['luminosity']
+    beyond = 10.0 * table['luminosity'].to_value(u.Lsun) > brightest
+    print(f'{len(maps)} maps; ten times as bright, {np.count_nonzero(beyond)} are brighter than '
+          f'{brightest:.3g} Lsun, the end of the range of {options.model}')
     for given in (False, True):
         usual, bright = (flagged(domain, factor * light, table, given) for factor in (1.0, 10.0))
         print(f'distance {"given" if given else "not given":9}: as they are {100 * usual.mean():5.1f} %, '
