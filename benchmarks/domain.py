@@ -35,7 +35,8 @@ def main():
     maps = TrainingSet.read(options.set).split('test')
     maps = maps[np.unique(np.linspace(0, len(maps) - 1, options.maps).astype(int))]
     light, table = maps.light(), maps.table
-    _, brightest = domain.ranges['luminosity']
+    # ranges are of its logarithm
+    brightest = 10.0 ** domain.ranges['luminosity'][1]
     beyond = 10.0 * table['luminosity'].to_value(u.Lsun) > brightest
     print(f'{len(maps)} maps; ten times as bright, {np.count_nonzero(beyond)} are brighter than '
           f'{brightest:.3g} Lsun, the end of the range of {options.model}')
