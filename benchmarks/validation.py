@@ -35,7 +35,7 @@ from scipy.optimize import brentq, curve_fit
 from pidoc import ClusterModel, Snapshot
 from pidoc.photometry import v_luminosity
 from pidoc.simulation import Numerics, Simulation
-from pidoc.simulation.evolve import NEUTRON_STAR
+from pidoc.simulation.evolve import BLACK_HOLE, NEUTRON_STAR
 from pidoc.simulation.initial import (
     InitialConditions,
     king_structure,
@@ -482,7 +482,9 @@ def draw_two_mass(ours, theirs, unit):
 #: python tools/make_stellar_tracks.py table --metallicity 0.001 --output FILE \
 #:     --set zsun=0.014 pts1=0.05 pts2=0.01 pts3=0.02 ecsn=2.5 ecsn_mlow=1.4
 CMC_METALLICITY = 0.001
-CMC_SAME_SEEDS = 8
+#: Runs with CMC's own 5000 stars: seeds, last age [Gyr], numerics in place of CMC_NUMERICS.
+CMC_SAME_RUNS = {'ours': (8, 3.1, {}), 'short steps': (2, 0.6, {'relaxation_step': 3e-4}),
+                 'short, kept': (2, 0.6, {'relaxation_step': 3e-4, 'angular_momentum': 'kept'})}
 #: CMC caps deflections too, but its step is the shortest that any group of stars needs: caps hardly matter.
 CMC_NUMERICS = {'coulomb_gamma': 0.01, 'theta_max': 1.41, 'escape': 'energy', 'angular_momentum': 'scaled'}
 #: name: (numerics, changes of the model, seeds); all but the defaults with CMC's tracks of stars
@@ -640,6 +642,9 @@ def cmc_stars(args):
         rows = []
         for name, table in tracks.items():
             ours = StellarEvolution(CMC_METALLICITY, table=table)
+            made = np.sum(ours.state(list(born.values()), 250.0).kind == BLACK_HOLE)
+            kept = np.sum(Snapshot.read(args.cmc_file, at=1).stars['kind'] == BLACK_HOLE)
+            print(f'black holes after 250 Myr: {made} with the tracks {name}, {kept} in the cluster of CMC')
             for number in (1, 4, 8, 12):
                 rows += star_rows(name, ours, Snapshot.read(args.cmc_file, at=number), born)
         store('cmc-stars', rounded(rows, 3), title='Single stars of a run of CMC: how far the tracks are '
@@ -677,22 +682,27 @@ def cmc_same(args):
                  'mass': one.total_mass.to_value(u.Msun), 'r_h': one.half_mass_radius.to_value(u.pc)}
                 for one in theirs]
         ages = [row['age'] for row in rows]
-        for seed in range(CMC_SAME_SEEDS):
-            model = ClusterModel(n_stars=initial.mass.size, galaxy='logarithmic', seed=seed)
-            sim = Simulation(model, numerics=Numerics(**CMC_NUMERICS), initial=initial,
-                             tracks=StellarEvolution(CMC_METALLICITY, table=args.tracks))
-            for age in ages:
-                sim.advance_to(1e3 * age)
-                rows.append({'run': 'ours', 'seed': seed, 'age': age, 'n_stars': sim.n_bodies,
-                             'mass': sim.cluster_mass, 'r_h': float(lagrange(sim, 0.5))})
+        for name, (seeds, last, changes) in CMC_SAME_RUNS.items():
+            for seed in range(seeds):
+                model = ClusterModel(n_stars=initial.mass.size, galaxy='logarithmic', seed=seed)
+                sim = Simulation(model, numerics=Numerics(**{**CMC_NUMERICS, **changes}), initial=initial,
+                                 tracks=StellarEvolution(CMC_METALLICITY, table=args.tracks))
+                for age in [age for age in ages if age < last]:
+                    sim.advance_to(1e3 * age)
+                    rows.append({'run': name, 'seed': seed, 'age': age, 'n_stars': sim.n_bodies,
+                                 'mass': sim.cluster_mass, 'r_h': float(lagrange(sim, 0.5))})
         store('cmc-same', rounded(rows), title="CMC's own 5000 stars: age Gyr, mass Msun, radius pc")
     table = stored('cmc-same')
-    theirs, ours = table[table['run'] == 'CMC'], table[table['run'] == 'ours']
-    for row in theirs:
-        own = ours[ours['age'] == row['age']]
-        print(f'{row["age"]:5.2f} Gyr  ' + ', '.join(
-            f'{name} {row[name]:.5g} ours {np.mean(own[name]):.5g} +- {np.std(own[name], ddof=1):.2g} '
-            f'({100 * (np.mean(own[name]) / row[name] - 1):+.1f} %)' for name in ('n_stars', 'mass', 'r_h')))
+    theirs = table[table['run'] == 'CMC']
+    for name in CMC_SAME_RUNS:
+        for row in theirs:
+            own = table[(table['run'] == name) & (table['age'] == row['age'])]
+            if len(own):
+                print(f'{name:12} {row["age"]:5.2f} Gyr  ' + ', '.join(
+                    f'{column} {row[column]:.5g} ours {np.mean(own[column]):.5g} '
+                    f'+- {np.std(own[column], ddof=1):.2g} '
+                    f'({100 * (np.mean(own[column]) / row[column] - 1):+.1f} %)'
+                    for column in ('n_stars', 'mass', 'r_h')))
 
 
 # ---------------------------------------------------------------- (d) adiabatic mass loss
