@@ -22,7 +22,7 @@ from astropy.table import Table
 from pidoc import scaling, training
 from pidoc.estimator import Estimator
 from pidoc.networks import cluster_network
-from pidoc.scaling import block_mean, SCALARS, Scaling, soft_exp, soft_log
+from pidoc.scaling import block_mean, SCALARS, Scaling, soft_log
 from pidoc.training import Settings
 from pidoc.training_set import TrainingSet
 
@@ -215,8 +215,8 @@ def scores(estimator, maps):
         pixels, pixel_sd, mean, _ = estimator.raw(light, distance=given, batch_size=256)
         mean[:, 2] **= 2
         away = np.abs(pixels - soft_log(masses, floor))[masses > FAINTEST]
-        # as `Estimator.estimate` has the mass of a pixel
-        expected = soft_exp(pixels, floor) * np.exp(0.5 * np.minimum(pixel_sd, 1.0) ** 2)
+        # the second is of errors, which have no part in this
+        expected, _ = estimator._mass(pixels, pixel_sd, np.ones(len(pixels)))
         summed = np.log(block ** 2 * expected.sum(axis=(1, 2)))
         errors += [away.mean(), *np.abs(mean - truth).mean(axis=0), np.abs(summed - truth[:, 0]).mean(),
                    np.abs(summed - mean[:, 0]).mean()]

@@ -26,15 +26,15 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table, vstack
 from direct_nbody import (
-    _directions,
     centre_and_core_radius,
     Cluster,
+    directions,
     EnergyError,
     force,
     largest_binding_energy,
     MAXIMUM_STEP,
 )
-from validation import COLOURS, figure, FOLDER, rounded, save_figure, store, stored
+from validation import anisotropy, COLOURS, figure, FOLDER, rounded, save_figure, store, stored
 
 from pidoc import ClusterModel
 from pidoc.simulation import Numerics, Simulation
@@ -78,11 +78,6 @@ def radii(radius, mass, born, every_born, total):
     return row
 
 
-def anisotropy(inside, v_r2, v_t2):
-    """0 if isotropic, negative if tangential; from squares of speeds."""
-    return 1.0 - np.mean(v_t2[inside]) / (2.0 * np.mean(v_r2[inside]))
-
-
 # ---------------------------------------------------------------- direct integrations
 
 
@@ -102,7 +97,7 @@ class AgeingCluster(Cluster):
 
 def placed(initial, units, rng):
     """Masses, positions and velocities in Henon units: radii and speeds in random directions."""
-    outward, across = _directions(initial.mass.size, rng), _directions(initial.mass.size, rng)
+    outward, across = directions(initial.mass.size, rng), directions(initial.mass.size, rng)
     across -= outward * np.sum(outward * across, axis=0)
     across /= np.linalg.norm(across, axis=0)
     mass = initial.mass / units.mass
@@ -128,10 +123,10 @@ def direct_rows(name, seed):
         pos = pos - centre_and_core_radius(cluster.mass[here], pos)[0][:, None]
         distance = np.linalg.norm(pos, axis=0)
         row = radii(distance * units.length, mass, born, born, mass.sum())
-        v_r2 = (np.sum(pos * vel, axis=0) / distance) ** 2
+        v_r, inside = np.sum(pos * vel, axis=0) / distance, distance * units.length < row['r_90']
+        v_t = np.sqrt(np.sum(vel ** 2, axis=0) - v_r ** 2)
         yield {'model': name, 'seed': seed, 'age': age, **row,
-               ANISOTROPY: anisotropy(distance * units.length < row['r_90'], v_r2,
-                                      np.sum(vel ** 2, axis=0) - v_r2),
+               ANISOTROPY: anisotropy({'v_r': v_r[inside], 'v_t': v_t[inside]}),
                'binding': binding, 'energy_error': cluster.energy_error()}
 
 
@@ -176,7 +171,7 @@ def monte_carlo_rows(name, seed, gamma, draw):
         row = radii(radius, stars['mass'].to_value(u.Msun), initial.mass[stars['id']],
                     initial.mass[left > 0.0], left.sum())
         yield {'model': name, 'gamma': gamma, 'seed': seed, 'draw': draw, 'age': age, **row,
-               ANISOTROPY: anisotropy(radius < row['r_90'], stars['v_r'].value ** 2, stars['v_t'].value ** 2)}
+               ANISOTROPY: anisotropy(stars[radius < row['r_90']])}
 
 
 def monte_carlo():

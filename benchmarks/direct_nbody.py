@@ -322,7 +322,7 @@ class TwoKinds:
         return 0.138 * self.n * PLUMMER_HALF_MASS_RADIUS ** 1.5 / np.log(gamma * self.n)
 
 
-def _directions(n, rng):
+def directions(n, rng):
     z, angle = rng.uniform(-1, 1, n), rng.uniform(0, 2 * np.pi, n)
     s = np.sqrt(1 - z * z)
     return np.array([s * np.cos(angle), s * np.sin(angle), z])
@@ -341,9 +341,9 @@ def plummer(mass, rng):
     """Positions and velocities (3, n) of a Plummer model, scaled to E = -1/4 and 2K = |W|."""
     n = mass.size
     radius = 1 / np.sqrt(rng.uniform(0, 1, n) ** (-2 / 3) - 1)
-    pos = radius * _directions(n, rng)
+    pos = radius * directions(n, rng)
     speed = _plummer_speed_fraction(n, rng) * np.sqrt(2) * (1 + radius ** 2) ** -0.25
-    vel = speed * _directions(n, rng)
+    vel = speed * directions(n, rng)
     pos -= (pos @ mass)[:, None]
     vel -= (vel @ mass)[:, None]
     pos *= -2 * potential_energy(mass, pos)

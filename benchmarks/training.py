@@ -35,12 +35,16 @@ def product_rate(repeats, clock):
 def main():
     how = parser(__doc__)
     how.add_argument('--batch', type=int, default=32)
+    how.add_argument('--precision', choices=('float32', 'bfloat16'), default='float32',
+                     help='of the network; bfloat16 as `pidoc-train --precision bfloat16`')
     how.add_argument('--widths', type=int, nargs='+', default=(24, 48, 96, 128))
     options = how.parse_args()
     rng = np.random.default_rng(1)
     size = options.batch
     image, told, *truth = (rng.normal(size=(size, *shape)).astype('float32')
                            for shape in ((40, 40, 1), (3,), (40, 40, 1), (4,)))
+    if options.precision == 'bfloat16':
+        keras.config.set_dtype_policy('mixed_bfloat16')
     network = compiled(tuple(options.widths))
     count = multiplications(network)
     rate = product_rate(options.repeats, options.clock)

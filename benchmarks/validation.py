@@ -46,6 +46,7 @@ from pidoc.simulation.initial import (
 )
 from pidoc.simulation.stellar import StellarEvolution
 from pidoc.simulation.tides import TidalField
+from pidoc.units import SOLAR_TEFF
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
@@ -140,8 +141,8 @@ def groups(stars):
 
 
 def anisotropy(stars):
-    """1 - <v_t^2> / (2 <v_r^2>) of all stars; 0 if isotropic."""
-    v_r, v_t = (stars[name].to_value(u.km / u.s) for name in ('v_r', 'v_t'))
+    """1 - <v_t^2> / (2 <v_r^2>) of stars, a table or a dict of plain numbers in one unit; 0 if isotropic."""
+    v_r, v_t = ((stars[name] << u.km / u.s).value for name in ('v_r', 'v_t'))
     return float(1.0 - np.mean(v_t ** 2) / (2.0 * np.mean(v_r ** 2)))
 
 
@@ -579,7 +580,7 @@ def population(tracks):
         stars = StellarEvolution(CMC_METALLICITY, table=table)
         for age in (1.3, 5.0, 7.5, 10.0):
             mass, luminosity, radius, kind = stars.state(born, 1e3 * age)
-            kelvin = 5772.0 * luminosity ** 0.25 / np.sqrt(radius)
+            kelvin = SOLAR_TEFF * luminosity ** 0.25 / np.sqrt(radius)
             light = v_luminosity(luminosity * u.Lsun, kelvin * u.K, kind).to_value(u.Lsun)
             here = kind < NEUTRON_STAR
             rows.append({'tracks': name, 'age': age, 'm_to_l': mass[here].sum() / light.sum(),
@@ -637,15 +638,15 @@ def cmc_stars(args):
     if not args.draw:
         first = Snapshot.read(args.cmc_file, at=0).stars
         born = dict(zip(first['id'], first['mass'].to_value(u.Msun)))
-        tracks = {'pidoc': None, 'like CMC': args.tracks}
+        later = [Snapshot.read(args.cmc_file, at=number) for number in (1, 4, 8, 12)]
+        kept = np.sum(later[0].stars['kind'] == BLACK_HOLE)
         rows = []
-        for name, table in tracks.items():
+        for name, table in (('pidoc', None), ('like CMC', args.tracks)):
             ours = StellarEvolution(CMC_METALLICITY, table=table)
             made = np.sum(ours.state(list(born.values()), 250.0).kind == BLACK_HOLE)
-            kept = np.sum(Snapshot.read(args.cmc_file, at=1).stars['kind'] == BLACK_HOLE)
             print(f'black holes after 250 Myr: {made} with the tracks {name}, {kept} in the cluster of CMC')
-            for number in (1, 4, 8, 12):
-                rows += star_rows(name, ours, Snapshot.read(args.cmc_file, at=number), born)
+            for snapshot in later:
+                rows += star_rows(name, ours, snapshot, born)
         store('cmc-stars', rounded(rows, 3), title='Single stars of a run of CMC: how far the tracks are '
               'from them, medians, and how many are of another type (Hurley+ 2000)')
     show(stored('cmc-stars'), {'tracks': (10, ''), 'age': (6, '.2f'), 'kind': (14, ''), 'stars': (6, 'd'),
