@@ -19,12 +19,13 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from pidoc import scaling, training
-from pidoc.estimator import Estimator
-from pidoc.networks import cluster_network
-from pidoc.scaling import block_mean, SCALARS, Scaling, soft_log
-from pidoc.training import Settings
-from pidoc.training_set import TrainingSet
+from pidoc.networks import scaling
+from pidoc.training import fit as training
+from pidoc.inference.estimator import Estimator
+from pidoc.networks.cluster import cluster_network
+from pidoc.networks.scaling import block_mean, SCALARS, Scaling, soft_log
+from pidoc.training.fit import Settings
+from pidoc.training_set.dataset import TrainingSet
 
 FAINTEST = 0.1                          # Msun per pixel
 WINDOWS = (10.0, 25.0, 50.0, 75.0, 100.0)   # kpc: the distances of the paper

@@ -40,7 +40,7 @@ from pidoc import ClusterModel
 from pidoc.simulation import Numerics, Simulation
 from pidoc.simulation.evolve import NEUTRON_STAR
 from pidoc.simulation.initial import initial_conditions
-from pidoc.simulation.stellar import StellarEvolution
+from pidoc.stellar import StellarEvolution
 
 AGES = (0.0, 10.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 250.0)     # Myr
 LATE = 100.0            # differences are means of the ages from here on

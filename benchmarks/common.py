@@ -110,7 +110,7 @@ def aged_cluster(number, age=None):
 
     from pidoc import ClusterModel, Snapshot
     from pidoc.simulation.initial import initial_conditions
-    from pidoc.simulation.stellar import StellarEvolution
+    from pidoc.stellar import StellarEvolution
 
     age = 10.0 * u.Gyr if age is None else age
     model = ClusterModel(n_stars=number)

@@ -13,8 +13,8 @@ import numpy as np
 from astropy import units as u
 
 from pidoc import MassMapper
-from pidoc.domain import features, OUTSIDE
-from pidoc.training_set import TrainingSet
+from pidoc.inference.domain import features, OUTSIDE
+from pidoc.training_set.dataset import TrainingSet
 
 
 def flagged(domain, light, table, given):

@@ -19,15 +19,15 @@ import keras
 import numpy as np
 from common import least, machine, multiplications, parser, table
 
-from pidoc.losses import PerceptualLoss
-from pidoc.networks import (
+from pidoc.networks.losses import PerceptualLoss
+from pidoc.networks.cluster import (
     AGE_DISTANCE_LEARNING_RATE,
     MASS_LEARNING_RATE,
     paper_age_distance_network,
     paper_mass_network,
 )
-from pidoc.training import PaperSettings, train
-from pidoc.training_set import TrainingSet
+from pidoc.training.fit import PaperSettings, train
+from pidoc.training_set.dataset import TrainingSet
 
 MAPS = 20000
 NETWORKS = (('mass', paper_mass_network, MASS_LEARNING_RATE, (160, 160, 1), 100),

@@ -52,14 +52,14 @@ def make_images(folder, number, raw):
 
 
 def _write(cluster, file, distance, seeing, seed):
-    from pidoc.mock import observe
+    from pidoc.mock.observation import observe
 
     mock = observe(cluster, distance=distance, seeing=seeing, direction='random', shift='random', seed=seed)
     mock.write(file)
 
 
 def _write_raw(cluster, file, distance, seeing, seed):
-    from pidoc.mock import Conditions, observe
+    from pidoc.mock.observation import Conditions, observe
     from pidoc.photometry import apparent_magnitude
 
     noise = Conditions(sky=21 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=60 * u.s, read_noise=5)
@@ -97,7 +97,7 @@ def size(path):
 
 def rows(folder, number):
     """Reading a journal of so many images, making the table, writing it: seconds of the processor, memory."""
-    from pidoc.survey import _How, _Survey, ImageList, JOURNAL
+    from pidoc.prediction.survey import _How, _Survey, ImageList, JOURNAL
 
     lines = (json.loads(text) for text in open(folder / 'work' / 'files' / JOURNAL, encoding='utf-8'))
     done = next(line for line in lines if line['state'] == 'done')

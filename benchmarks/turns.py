@@ -13,8 +13,8 @@ import numpy as np
 from astropy import units as u
 
 from pidoc import MassMapper
-from pidoc.scaling import block_mean, soft_log
-from pidoc.training_set import TrainingSet
+from pidoc.networks.scaling import block_mean, soft_log
+from pidoc.training_set.dataset import TrainingSet
 
 FAINTEST = 0.1     # Msun per pixel
 

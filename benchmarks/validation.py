@@ -44,7 +44,7 @@ from pidoc.simulation.initial import (
     plummer_radius,
     virialised,
 )
-from pidoc.simulation.stellar import StellarEvolution
+from pidoc.stellar import StellarEvolution
 from pidoc.simulation.tides import TidalField
 from pidoc.units import SOLAR_TEFF
 

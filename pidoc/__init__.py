@@ -83,8 +83,8 @@ __citation__ = f'''\
 }}
 '''
 
-_HOME = {'ClusterModel': 'pidoc.cluster_model', 'MassMapper': 'pidoc.mapper',
-         'Prediction': 'pidoc.prediction', 'Snapshot': 'pidoc.snapshot'}
+_HOME = {'ClusterModel': 'pidoc.cluster.model', 'MassMapper': 'pidoc.prediction.mapper',
+         'Prediction': 'pidoc.prediction', 'Snapshot': 'pidoc.cluster.snapshot'}
 
 __all__ = ['ClusterModel', 'MassMapper', 'Prediction', 'Snapshot', '__citation__', '__version__']
 
@@ -94,7 +94,7 @@ def __getattr__(name):
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     if name == 'Snapshot':
         # adds the formats of other codes to Snapshot.read
-        import_module('pidoc.foreign')
+        import_module('pidoc.cluster.foreign')
     return getattr(import_module(_HOME[name]), name)
 
 

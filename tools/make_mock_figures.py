@@ -16,14 +16,14 @@ from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.colors import LogNorm  # noqa: E402
 
 from pidoc import ClusterModel  # noqa: E402
-from pidoc.mock import observe  # noqa: E402
+from pidoc.mock.observation import observe  # noqa: E402
 from pidoc.photometry import (  # noqa: E402
     atmosphere,
     bolometric_correction,
     iron_abundance,  # noqa: E402
 )
 from pidoc.simulation import simulate  # noqa: E402
-from pidoc.simulation.stellar import StellarEvolution  # noqa: E402
+from pidoc.stellar import StellarEvolution  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / 'docs' / 'images'
 DISTANCES = (10, 25, 50, 100) * u.kpc

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Make the table of stellar tracks that `pidoc.simulation.stellar` interpolates, and its test data.
+"""Make the table of stellar tracks that `pidoc.stellar` interpolates, and its test data.
 
 The stars are evolved by COSMIC 4.3.3 (`pip install cosmic-popsynth==4.3.3`), one star at a time, by
 the single-star formulae of Hurley, Pols & Tout (2000, MNRAS 315, 543), "SSE".  This script only runs

@@ -14,7 +14,7 @@ matplotlib.use('agg')
 
 from matplotlib import pyplot as plt  # noqa: E402
 
-from pidoc.training_set import TrainingSet  # noqa: E402
+from pidoc.training_set.dataset import TrainingSet  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / 'docs' / 'images'
 #: Mean and standard deviation that the authors' released network was trained with.

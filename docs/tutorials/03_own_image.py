@@ -16,7 +16,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from pidoc import ClusterModel
-from pidoc.mock import Conditions, observe
+from pidoc.mock.observation import Conditions, observe
 from pidoc.photometry import apparent_flux
 from pidoc.simulation import simulate
 
@@ -50,7 +50,7 @@ fits.writeto(path, counts.astype('float32'), header)
 #
 # `~pidoc.image.prepare` guesses nothing that would change a mass. This header does not say the band:
 
-from pidoc.image import prepare
+from pidoc.image.preparation import prepare
 
 try:
     prepare(path)
@@ -98,7 +98,7 @@ for axis, title, data in zip(figure.subplots(1, 3), ('counts', 'prepared', 'obse
 # Predict
 # -------
 #
-# `MassMapper.predict <pidoc.mapper.MassMapper.predict>` does all this by itself: options that it does not
+# `MassMapper.predict <pidoc.prediction.mapper.MassMapper.predict>` does all this by itself: options that it does not
 # know are those of `~pidoc.image.prepare`.
 
 from pidoc import MassMapper

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pidoc import __version__, Snapshot
-from pidoc.files import replacing
+from pidoc.io.files import replacing
 from pidoc.scripts.command import BAD, HelpFormatter, Parser, run_command
 
 __all__ = ['main']
@@ -113,10 +113,10 @@ def _evaluate(options):
     if options.clusters:
         return _clusters(options)
     # heavy: the help must not wait for them
-    from pidoc.estimator import Estimator
-    from pidoc.evaluation import evaluate
-    from pidoc.model_card import add_scores
-    from pidoc.training_set import TrainingSet
+    from pidoc.inference.estimator import Estimator
+    from pidoc.evaluation.report import evaluate
+    from pidoc.training.model_card import add_scores
+    from pidoc.training_set.dataset import TrainingSet
 
     page = options.output / 'report.rst'
     if page.exists() and not options.overwrite:
@@ -162,15 +162,15 @@ def _check(options):
 
 def _clusters(options):
     """The clusters of the paper's Table 3; nothing is written if none of them can be had."""
-    from pidoc.mapper import MassMapper
-    from pidoc.real_clusters import compare
+    from pidoc.prediction.mapper import MassMapper
+    from pidoc.evaluation.real_clusters import compare
 
     page = options.output / 'report.rst'
     if page.exists() and not options.overwrite:
         raise OSError(f'{page} exists: say --overwrite to replace it')
     training = None
     if options.set is not None:
-        from pidoc.training_set import TrainingSet
+        from pidoc.training_set.dataset import TrainingSet
 
         maps = TrainingSet.read(options.set)
         training = maps.split('train').table if 'train' in set(maps.table['split']) else maps.table
@@ -197,8 +197,8 @@ def _clusters(options):
 
 def _images(options):
     """Maps of the clusters, and why others are not there."""
-    from pidoc.real_clusters import fetch_all
-    from pidoc.retrieval import Archive
+    from pidoc.evaluation.real_clusters import fetch_all
+    from pidoc.image.ps1.retrieval import Archive
 
     if not options.stand_ins:
         server = {'server': options.server.rstrip('/')} if options.server else {}
@@ -208,8 +208,8 @@ def _images(options):
     from astropy import units as u
 
     from pidoc.catalogs import paper_table
-    from pidoc.real_clusters import ASSUMED_AGE
-    from pidoc.synthetic_sky import draw_cluster, SyntheticArchive, write_files
+    from pidoc.evaluation.real_clusters import ASSUMED_AGE
+    from pidoc.evaluation.synthetic_sky import draw_cluster, SyntheticArchive, write_files
 
     known = paper_table()
     ages = {str(name): ASSUMED_AGE if getattr(age, 'mask', False) else float(age.value) * u.Gyr
@@ -224,7 +224,7 @@ def _images(options):
 
 
 def _cluster_figures(report, options):
-    from pidoc.real_clusters_plot import plot_light, plot_literature, plot_predictions
+    from pidoc.plotting.real_clusters import plot_light, plot_literature, plot_predictions
 
     drawn = [('light', plot_light(report), 'V luminosity in the field against age, as Fig. 10. '
               'Open: out of range.')]
@@ -263,7 +263,7 @@ def _training(everything, options):
 
 def _figures(report, estimator, maps, modes, options):
     """Write all figures; returns names and captions."""
-    from pidoc.plotting import plot_comparison
+    from pidoc.plotting.figures import plot_comparison
 
     made = []
     for mode in modes:
@@ -294,7 +294,7 @@ def _save(figure, name, mode, said, caption, options):
 
 
 def _distances(report, mode, comparison):
-    from pidoc.plotting import plot_comparison, plot_distances
+    from pidoc.plotting.figures import plot_comparison, plot_distances
 
     table = report.maps[mode]
     if np.unique(table['true_distance'].value).size <= 8:
@@ -306,9 +306,9 @@ def _examples(estimator, maps, mode, said, options):
     """Maps and profiles of some clusters, as Figs. 4 and 7."""
     from astropy import units as u
 
-    from pidoc.mock import APPARENT_FLUX, MASS_PER_PIXEL
-    from pidoc.plotting import plot_maps, plot_profiles
-    from pidoc.profiles import mass_profile, mass_to_light_profile
+    from pidoc.mock.observation import APPARENT_FLUX, MASS_PER_PIXEL
+    from pidoc.plotting.figures import plot_maps, plot_profiles
+    from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
 
     rows = _example_rows(maps.table)
     light, mass, table = maps.light(rows), maps.mass(rows) * MASS_PER_PIXEL, maps.table[rows]

@@ -71,7 +71,7 @@ def _parser():
     what.add_argument('--centre', metavar='"RA DEC"', help='where the cluster is on the sky (default: 0 0)')
     what.add_argument('--seed', metavar='SEED', type=int, default=0,
                       help='of the first observation; the next one has the next seed (default: 0)')
-    others = parser.add_argument_group('snapshots of other codes (see pidoc.foreign)')
+    others = parser.add_argument_group('snapshots of other codes (see pidoc.cluster.foreign)')
     others.add_argument('--format', metavar='NAME',
                         help='nbody6, nbody6++, petar, cmc, amuse or table; as a rule found from the file')
     others.add_argument('--at', metavar='WHICH', type=_which,
@@ -162,7 +162,7 @@ def _centre(text):
 
 
 def _conditions(options):
-    from pidoc.mock import Conditions
+    from pidoc.mock.observation import Conditions
 
     names = ('extinction', 'sky', 'sky_gradient', 'zero_point', 'exposure', 'read_noise', 'saturation',
              'field_stars', 'bad_pixels')
@@ -178,7 +178,7 @@ def _reader_options(options):
 
 
 def _observe_all(options):
-    from pidoc.mock import observe
+    from pidoc.mock.observation import observe
 
     if options.random and (options.shift or options.rotation is not None or options.direction):
         raise ValueError('--random draws shift, rotation and direction: give none of them')

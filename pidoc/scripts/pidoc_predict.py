@@ -163,7 +163,7 @@ def _predict_all(options):
     if options.samp and (options.table_only or len(images) > _MOST_TO_SEND):
         raise ValueError(f'--samp is for the files of at most {_MOST_TO_SEND} images, received {len(images)}'
                          f'{" without files" if options.table_only else ""}')
-    from pidoc.samp import connected
+    from pidoc.prediction.samp import connected
 
     # that no hub runs is known before the work
     with connected() if options.samp else nullcontext() as client:
@@ -178,7 +178,7 @@ def _predict_all(options):
 
 def _images(options):
     """The list of images, and the folder of their products."""
-    from pidoc.survey import ImageList
+    from pidoc.prediction.survey import ImageList
 
     given = [name for name, there in (('images', options.images), ('--list', options.list),
                                       ('--example', options.example)) if there]
@@ -197,7 +197,7 @@ def _images(options):
 
 def _survey(images, folder, options):
     """The table of all predictions."""
-    from pidoc.survey import survey
+    from pidoc.prediction.survey import survey
 
     # thousands of summaries are read by nobody
     one_by_one = not (options.list or options.scheduler or options.jobs > 1)
@@ -225,7 +225,7 @@ def _count(rows, bad, options):
 
 
 def _send(client, rows, options):
-    from pidoc.samp import send
+    from pidoc.prediction.samp import send
 
     sent = [(path, False) for path in rows['output'] if path]
     if options.table and options.table.suffix == '.fits':

@@ -11,7 +11,7 @@ import numpy as np
 from astropy import units as u
 
 from pidoc import __version__, ClusterModel
-from pidoc.model_table import FIELD_UNITS, field_value, read_models
+from pidoc.cluster.table import FIELD_UNITS, field_value, read_models
 from pidoc.scripts.command import HelpFormatter, Parser, run_command
 
 __all__ = ['main']

@@ -100,7 +100,7 @@ def _told_default(field):
 
 def _settings(options):
     """Settings of the network that is asked for; only what was given differs from their defaults."""
-    from pidoc.training import PaperSettings, Settings
+    from pidoc.training.fit import PaperSettings, Settings
 
     paper = options.network == 'paper'
     mine = _PAPER_DEFAULTS if paper else _DEFAULTS
@@ -120,9 +120,9 @@ def _settings(options):
 
 def _train(options):
     # keras comes with it, which --help and errors in the arguments need not wait for
-    from pidoc.model_card import epochs_told
-    from pidoc.training import train
-    from pidoc.training_set import TrainingSet
+    from pidoc.training.model_card import epochs_told
+    from pidoc.training.fit import train
+    from pidoc.training_set.dataset import TrainingSet
 
     if options.log:
         logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr,
@@ -145,8 +145,8 @@ def _train(options):
 
 def _plot(histories, path, *, paper):
     """The history as Fig. 3 of the paper."""
-    from pidoc.files import replacing
-    from pidoc.plotting import plot_history
+    from pidoc.io.files import replacing
+    from pidoc.plotting.figures import plot_history
 
     if paper:
         figure = plot_history(dict(zip(('mass', 'age and distance'), histories, strict=True)),

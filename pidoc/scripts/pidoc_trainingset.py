@@ -89,21 +89,21 @@ def _work(options):
 
 
 def _list():
-    from pidoc.recipe import Recipe
+    from pidoc.training_set.recipe import Recipe
 
     for name in Recipe.shipped():
         print(f'{name:12}  {Recipe.read(name, check=False).description}')
 
 
 def _show(name):
-    from pidoc.recipe import Recipe
+    from pidoc.training_set.recipe import Recipe
 
     print(Recipe.text(name), end='')
 
 
 def _build(options):
-    from pidoc.recipe import Recipe
-    from pidoc.training_set import simulate, TrainingSet
+    from pidoc.training_set.recipe import Recipe
+    from pidoc.training_set.dataset import simulate, TrainingSet
 
     if options.simulations is None:
         raise ValueError('the folder of the simulations must be given: --simulations FOLDER')
@@ -118,7 +118,7 @@ def _build(options):
 
 
 def _check(options):
-    from pidoc.training_set import TrainingSet
+    from pidoc.training_set.dataset import TrainingSet
 
     _tell(TrainingSet.read(options.output, check=True), options)
 

@@ -20,15 +20,15 @@ from astropy.io import fits
 from astropy.table import QTable
 from numba import config, get_num_threads, set_num_threads
 
-from pidoc.cluster_model import ClusterModel
-from pidoc.files import replacing
+from pidoc.cluster.model import ClusterModel
+from pidoc.io.files import replacing
 from pidoc.simulation import kernels
 from pidoc.simulation.initial import initial_conditions
 from pidoc.simulation.kernels import Shells, Stars
 from pidoc.simulation.ledger import Ledger
-from pidoc.simulation.stellar import StellarEvolution
+from pidoc.stellar import StellarEvolution
 from pidoc.simulation.tides import check_tidally_bound, critical_energy, remaining_fraction, TidalField
-from pidoc.snapshot import Snapshot
+from pidoc.cluster.snapshot import Snapshot
 from pidoc.units import G, HenonUnits, to_value
 
 __all__ = ['CheckpointError', 'Numerics', 'Simulation', 'simulate']
@@ -140,7 +140,7 @@ def simulate(model, *, ages, seed=None, numerics=None, threads=1):
 
     Yields
     ------
-    `~pidoc.snapshot.Snapshot`
+    `~pidoc.cluster.snapshot.Snapshot`
         One an age, as soon as the run is there. If the cluster dissolves, a warning is logged and the
         rest is not yielded.
 
@@ -214,7 +214,7 @@ class Simulation:
     initial : `~pidoc.simulation.initial.InitialConditions`, optional
         Stars to begin with, in place of those that the model describes: masses [Msun], radii [pc],
         velocities [km/s], sorted by radius.
-    tracks : `~pidoc.simulation.stellar.StellarEvolution`, optional
+    tracks : `~pidoc.stellar.StellarEvolution`, optional
         How stars age, in place of the tracks that come with pidoc at the model's metallicity. Such a
         simulation cannot be saved: a checkpoint has no room for them.
 
@@ -589,7 +589,7 @@ class Simulation:
     # ------------------------------------------------------------ output
 
     def snapshot(self):
-        """The stars now, as a `~pidoc.snapshot.Snapshot`; binaries as their two components."""
+        """The stars now, as a `~pidoc.cluster.snapshot.Snapshot`; binaries as their two components."""
         sh, stars = self._shells, self._stars
         pairs = np.flatnonzero(stars.partner[sh.ident] >= 0)
         rows = np.concatenate([np.arange(sh.r.size), pairs])

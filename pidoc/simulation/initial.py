@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pidoc.cluster_model import KROUPA_BREAK, KROUPA_SLOPES
+from pidoc.cluster.model import KROUPA_BREAK, KROUPA_SLOPES
 from pidoc.units import G
 
 __all__ = [
@@ -64,7 +64,7 @@ def initial_conditions(model):
 
     Parameters
     ----------
-    model : pidoc.cluster_model.ClusterModel
+    model : pidoc.cluster.model.ClusterModel
         The cluster wanted.
 
     Returns

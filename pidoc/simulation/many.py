@@ -18,9 +18,9 @@ from astropy import units as u
 from astropy.table import QTable
 from tqdm import tqdm
 
-from pidoc.files import replacing
-from pidoc.model_table import read_models
-from pidoc.processes import end_with_parent, one_line, scheduler_client
+from pidoc.io.files import replacing
+from pidoc.cluster.table import read_models
+from pidoc.io.processes import end_with_parent, one_line, scheduler_client
 from pidoc.simulation.evolve import check_ages
 from pidoc.simulation.run import _check_dtype, _COLUMNS, read_log, run, RunFolderError
 
@@ -41,7 +41,7 @@ def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, pro
     Parameters
     ----------
     models : path-like, `~astropy.table.Table` or iterable of `~pidoc.ClusterModel`
-        As `~pidoc.model_table.read_models` takes them. Their names become those of the folders.
+        As `~pidoc.cluster.table.read_models` takes them. Their names become those of the folders.
     folder : path-like
         Where the folders of the runs go.
     ages, numerics, checkpoint_interval, dtype, overwrite

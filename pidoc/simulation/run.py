@@ -23,13 +23,13 @@ from astropy.utils.exceptions import AstropyWarning
 from tqdm import tqdm
 
 from pidoc import __version__
-from pidoc.cluster_model import ClusterModel
-from pidoc.files import locked, replacing
-from pidoc.processes import one_line
+from pidoc.cluster.model import ClusterModel
+from pidoc.io.files import locked, replacing
+from pidoc.io.processes import one_line
 from pidoc.simulation import kernels
 from pidoc.simulation.evolve import check_ages, CheckpointError, ESCAPE_REASONS, Numerics, Simulation
 from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
-from pidoc.snapshot import write_hdus
+from pidoc.cluster.snapshot import write_hdus
 from pidoc.units import to_value
 
 __all__ = ['RunFolderError', 'read_log', 'run']
@@ -81,7 +81,7 @@ _COLUMNS = {
 }
 #: What a run folder holds, besides ``snapshots/snapshot_00000.fits`` and so on.
 _FILES = ('model.fits', 'log.fits', 'escapers.fits', 'checkpoint.npz', 'quicklook.png', '.lock')
-#: Temporary files of `pidoc.files.replacing`: a killed run leaves them.
+#: Temporary files of `pidoc.io.files.replacing`: a killed run leaves them.
 _LEFTOVER = re.compile(r'\.\d+\.(.+)')
 _SNAPSHOT = re.compile(r'snapshot_\d{5,}\.fits')
 
@@ -366,7 +366,7 @@ class _Run:
         table = read_log(self.folder)
         if path.exists() or not len(table):
             return
-        from pidoc.plotting import plot_run
+        from pidoc.plotting.figures import plot_run
 
         with replacing(path) as temporary:
             # without the version of matplotlib, which would be the only trace of the machine

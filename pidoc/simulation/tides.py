@@ -136,7 +136,7 @@ class TidalField:
 
     Parameters
     ----------
-    model : pidoc.cluster_model.ClusterModel
+    model : pidoc.cluster.model.ClusterModel
         Of which galaxy and orbit are used.
 
     Attributes
@@ -149,7 +149,7 @@ class TidalField:
 
     Examples
     --------
-    >>> from pidoc.cluster_model import ClusterModel
+    >>> from pidoc.cluster.model import ClusterModel
     >>> field = TidalField(ClusterModel.named('MW15'))
     >>> print(f'{field.tidal_radius(3e4):.1f} pc')
     66.0 pc
@@ -205,7 +205,7 @@ def check_tidally_bound(model):
 
     Parameters
     ----------
-    model : pidoc.cluster_model.ClusterModel
+    model : pidoc.cluster.model.ClusterModel
 
     Raises
     ------

@@ -6,8 +6,8 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pidoc import ClusterModel, Snapshot
-from pidoc.baselines import Guess, Interval
-from pidoc.mock import observe
+from pidoc.evaluation.baselines import Guess, Interval
+from pidoc.mock.observation import observe
 
 DISTANCES = (15.0, 30.0, 60.0, 80.0)
 

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""A stand-in for `pidoc.estimator.Estimator` without networks: formulae that tests can work out."""
+"""A stand-in for `pidoc.inference.estimator.Estimator` without networks: formulae that tests can work out."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pidoc.estimator import Estimates, Interval, ModelFolderError
+from pidoc.inference.estimator import Estimates, Interval, ModelFolderError
 
 RATIO, AGE, DISTANCE = 2.0, 9.0, 25.0     # M/L [Msun/Lsun], Gyr, kpc
 

@@ -9,8 +9,8 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pidoc import Snapshot
-from pidoc.baselines import expected_mass_map, fit_nulls, shot_noise_floor, truth_of
-from pidoc.mock import observe
+from pidoc.evaluation.baselines import expected_mass_map, fit_nulls, shot_noise_floor, truth_of
+from pidoc.mock.observation import observe
 from pidoc.tests.evaluation_helpers import a_set, plummer_snapshot
 
 

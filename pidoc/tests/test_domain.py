@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from pidoc import domain
-from pidoc.domain import (
+from pidoc.inference import domain
+from pidoc.inference.domain import (
     decode_flags,
     Domain,
     FEATURES,

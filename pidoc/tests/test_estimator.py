@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from pidoc.estimator import (
+from pidoc.inference.estimator import (
     age_from_root,
     Calibration,
     Estimator,
@@ -17,8 +17,8 @@ from pidoc.estimator import (
     read_card,
     read_weights,
 )
-from pidoc.networks import cluster_network
-from pidoc.scaling import PaperScaling, Scaling
+from pidoc.networks.cluster import cluster_network
+from pidoc.networks.scaling import PaperScaling, Scaling
 
 CONFIG = {'shape': [8, 8, 1], 'widths': [4, 8], 'dense': 16}
 

@@ -6,8 +6,8 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable
 
-from pidoc.evaluation import _paper_edges, evaluate
-from pidoc.scores import AGE_EDGES, coverage, TOTAL_MASS_EDGES
+from pidoc.evaluation.report import _paper_edges, evaluate
+from pidoc.evaluation.scores import AGE_EDGES, coverage, TOTAL_MASS_EDGES
 from pidoc.tests.evaluation_helpers import a_set, DISTANCES, Oracle, plummer_snapshot
 
 FEW = {'minimum_pixels': 20, 'minimum_maps': 1}
@@ -215,7 +215,7 @@ def test_the_seed_decides(maps):
 
 def test_maps_are_streamed(maps, monkeypatch):
     """In pieces, to the same result."""
-    from pidoc import evaluation
+    from pidoc.evaluation import report as evaluation
 
     whole = evaluate(Oracle(maps, factor=1.1), maps, **FEW)
     monkeypatch.setattr(evaluation, '_BATCH', 7)
@@ -227,7 +227,7 @@ def test_maps_are_streamed(maps, monkeypatch):
 
 
 def test_an_estimator_without_distances_or_widths(maps):
-    from pidoc.baselines import Guess
+    from pidoc.evaluation.baselines import Guess
 
     class MassOnly(Oracle):
         def estimate(self, light, **options):

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from pidoc.cluster_model import ClusterModel
+from pidoc.cluster.model import ClusterModel
 from pidoc.simulation import CheckpointError, evolve, kernels, LedgerError, Numerics, simulate, Simulation
 from pidoc.simulation.evolve import check_ages, NEUTRON_STAR
 from pidoc.simulation.initial import InitialConditions, plummer, virialised
-from pidoc.simulation.stellar import StellarEvolution
+from pidoc.stellar import StellarEvolution
 from pidoc.simulation.tides import critical_energy, remaining_fraction, TidalField
 
 

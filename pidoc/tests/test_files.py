@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pidoc.files import locked, replacing
+from pidoc.io.files import locked, replacing
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path):

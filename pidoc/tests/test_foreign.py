@@ -16,8 +16,8 @@ from astropy.io import registry
 from astropy.table import QTable, Table
 
 import pidoc
-from pidoc import foreign
-from pidoc.snapshot import Snapshot
+from pidoc.cluster import foreign
+from pidoc.cluster.snapshot import Snapshot
 from pidoc.units import G, HenonUnits, KMS_IN_PC_PER_MYR
 
 KMS = u.km / u.s
@@ -114,7 +114,7 @@ class TestNbody6:
         stars = snapshot.stars
         assert snapshot.meta['LIGHTSRC'] == 'pidoc' and snapshot.meta['LIGHTZ'] == 0.02
         np.testing.assert_array_equal(stars['initial_mass'], stars['mass'])
-        from pidoc.simulation.stellar import StellarEvolution
+        from pidoc.stellar import StellarEvolution
         state = StellarEvolution(0.02).state(stars['mass'].value, snapshot.age.to_value(u.Myr))
         np.testing.assert_array_equal(stars['kind'], state.kind)
         # after 67 Myr the one of 8.2 Msun is a neutron star
@@ -433,7 +433,7 @@ def test_a_choice_that_is_none(write, at, error, message):
 def test_a_file_cut_short(write, caplog):
     whole = nbody_bytes([0.0, 2.0, 4.0])
     path = write(whole[:-10])
-    with caplog.at_level(logging.WARNING, logger='pidoc.foreign'):
+    with caplog.at_level(logging.WARNING, logger='pidoc.cluster.foreign'):
         assert foreign.ages(path).size == 2
     assert 'is cut short after byte' in caplog.text
     with pytest.raises(ValueError, match='is cut short: it has no complete snapshot'):
@@ -511,7 +511,7 @@ def test_initial_masses_of_another_snapshot(write):
     stars = Snapshot.read(late, metallicity=0.001, initial=born, age=0.3 * u.Gyr).stars
     np.testing.assert_allclose(stars['initial_mass'].value, 500.0 * mass[5:], rtol=1e-6)
     np.testing.assert_allclose(stars['mass'].value, 250.0 * mass[5:], rtol=1e-6)
-    from pidoc.simulation.stellar import StellarEvolution
+    from pidoc.stellar import StellarEvolution
     state = StellarEvolution(0.001).state(stars['initial_mass'].value, 300.0)
     np.testing.assert_array_equal(stars['kind'], state.kind)
     np.testing.assert_allclose(stars['luminosity'].value, state.luminosity)
@@ -524,7 +524,7 @@ def test_brown_dwarfs_are_dark(write, caplog):
     mass, place, velocity, names = cluster()
     mass[3] = 0.05 / 500.0
     path = write(nbody_bytes(stars=(mass, place, velocity, names)))
-    with caplog.at_level(logging.INFO, logger='pidoc.foreign'):
+    with caplog.at_level(logging.INFO, logger='pidoc.cluster.foreign'):
         stars = Snapshot.read(path, metallicity=0.02, initial='mass', age=1 * u.Gyr).stars
     assert '1 stars below 0.08 Msun are taken as dark' in caplog.text
     assert stars['luminosity'][3] == 1e-10 * u.Lsun
@@ -645,7 +645,7 @@ def test_newer_nbody6pp(hdf5, caplog):
     path = hdf5.folder / 'snap.40_0.h5part'
     np.testing.assert_allclose(foreign.ages(path).to_value(u.Myr), [18 * UNITS.time,
                                                                     20 * UNITS.time], rtol=1e-6)
-    with caplog.at_level(logging.WARNING, logger='pidoc.foreign'):
+    with caplog.at_level(logging.WARNING, logger='pidoc.cluster.foreign'):
         snapshot = Snapshot.read(path, at=1, centre='origin')
     assert 'the stars of 3 hierarchical triples are left out' in caplog.text
     mass, place, velocity, names = cluster(41)
@@ -699,7 +699,7 @@ def test_older_nbody6pp(hdf5, caplog):
         Snapshot.read(path)
     with pytest.raises(ValueError, match='does not say its age$'):
         foreign.ages(path)
-    with caplog.at_level(logging.WARNING, logger='pidoc.foreign'):
+    with caplog.at_level(logging.WARNING, logger='pidoc.cluster.foreign'):
         snapshot = Snapshot.read(path, time_unit=2 * u.Myr, centre='origin')
     assert '1 hierarchical triples' in caplog.text
     assert snapshot.age.to_value(u.Myr) == pytest.approx(6.0)

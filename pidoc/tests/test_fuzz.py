@@ -30,14 +30,14 @@ from hypothesis import strategies as st
 
 import pidoc
 from pidoc import Snapshot
-from pidoc.image import FLAGS, prepare
-from pidoc.mapper import MassMapper
-from pidoc.prediction import Prediction
-from pidoc.recipe import Recipe
+from pidoc.image.preparation import FLAGS, prepare
+from pidoc.prediction.mapper import MassMapper
+from pidoc.prediction.prediction import Prediction
+from pidoc.training_set.recipe import Recipe
 from pidoc.scripts.pidoc_predict import main
 from pidoc.tests.image_helpers import CENTRE, expected, paint, stars, tan_wcs, truth, ZERO_POINT
 from pidoc.tests.stand_in import StandIn
-from pidoc.training_set import TrainingSet
+from pidoc.training_set.dataset import TrainingSet
 
 pytest.importorskip('reproject')
 
@@ -954,7 +954,7 @@ def model(tmp_path_factory):
 
 @given(data=st.data(), text=st.booleans())
 def test_damaged_models(place, model, monkeypatch, data, text):
-    from pidoc import estimator
+    from pidoc.inference import estimator
 
     folder = place / 'model'
     folder.mkdir(exist_ok=True)
@@ -1048,9 +1048,9 @@ class Whole(StandIn):
 @given(data=st.data())
 def test_the_command(place, monkeypatch, data):
     """One line for each bad image, and status 2; the others are worked on."""
-    estimator = types.ModuleType('pidoc.estimator')
+    estimator = types.ModuleType('pidoc.inference.estimator')
     estimator.Estimator = Whole
-    monkeypatch.setitem(sys.modules, 'pidoc.estimator', estimator)
+    monkeypatch.setitem(sys.modules, 'pidoc.inference.estimator', estimator)
     (place / 'stand-in').mkdir(exist_ok=True)
     (place / 'stand-in' / 'model.json').write_text('{}')
     wcs = tan_wcs((110, 110), 0.5)

@@ -1,11 +1,11 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Tests of pidoc.simulation.grid."""
+"""Tests of pidoc.simulation.design."""
 
 import numpy as np
 import pytest
 from astropy import units as u
 
-from pidoc.simulation.grid import draw_models
+from pidoc.simulation.design import draw_models
 from pidoc.simulation.tides import TidalField
 
 FIELDS = {'n_stars': {'low': 1e4, 'high': 1e5, 'scale': 'log'},

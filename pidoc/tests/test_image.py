@@ -13,10 +13,10 @@ from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, Variance
 from astropy.wcs import WCS
 
 import pidoc
-from pidoc.image import FLAGS, prepare, SEEING_RANGE
-from pidoc.mock import APPARENT_FLUX, observe
+from pidoc.image.preparation import FLAGS, prepare, SEEING_RANGE
+from pidoc.mock.observation import APPARENT_FLUX, observe
 from pidoc.photometry import apparent_flux
-from pidoc.snapshot import Snapshot
+from pidoc.cluster.snapshot import Snapshot
 from pidoc.tests.image_helpers import CENTRE, expected, paint, shared, stars, tan_wcs, truth, ZERO_POINT
 
 pytest.importorskip('reproject')

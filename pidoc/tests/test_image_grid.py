@@ -6,8 +6,8 @@ import pytest
 from astropy import units as u
 from astropy.wcs.utils import proj_plane_pixel_area
 
-from pidoc.image_grid import blurred, Grid, Layer, pixel_areas, Plane
-from pidoc.mock import _band
+from pidoc.image.resample import blurred, Grid, Layer, pixel_areas, Plane
+from pidoc.mock.observation import _band
 from pidoc.tests.image_helpers import CENTRE, tan_wcs
 
 POSITION = CENTRE.ra.deg, CENTRE.dec.deg

@@ -17,7 +17,7 @@ from astropy.nddata import (
 )
 from astropy.wcs import WCS
 
-from pidoc.image_input import opened, Source
+from pidoc.image.read import opened, Source
 from pidoc.tests.image_helpers import shared, tan_wcs
 
 PIXELS = np.arange(12.0).reshape(3, 4)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from pidoc.image_sky import background_in_annulus, find_centre, measure_seeing
+from pidoc.image.sky import background_in_annulus, find_centre, measure_seeing
 from pidoc.tests.image_helpers import paint, stars, tan_wcs
 
 pytest.importorskip('photutils')

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from pidoc.image_units import (
+from pidoc.image.calibration import (
     AB_MINUS_VEGA_V,
     band_of,
     calibrate,

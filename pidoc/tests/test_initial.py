@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.special import erf
 from scipy.stats import ks_1samp
 
-from pidoc.cluster_model import ClusterModel
+from pidoc.cluster.model import ClusterModel
 from pidoc.simulation import initial
 from pidoc.units import G
 

@@ -178,14 +178,14 @@ def test_imports_of(name):
 
 
 @pytest.mark.parametrize(('name', 'source', 'rule'), [
-    ('units', 'from pidoc.snapshot import Snapshot', 'does not stand above it'),
+    ('units', 'from pidoc.cluster.snapshot import Snapshot', 'does not stand above it'),
     ('units', 'from pidoc import snapshot', 'does not stand above it'),
     ('units', 'from pidoc import ClusterModel', 'does not stand above it'),
     ('units', 'import pidoc.simulation.evolve', 'does not stand above it'),
     ('units', 'from . import cluster_model', 'does not stand above it'),
     ('units', 'from .simulation.kernels import step', 'does not stand above it'),
     ('units', 'def f():\n    from pidoc import plotting', 'does not stand above it'),
-    ('snapshot', 'if True:\n    import pidoc.snapshot', 'does not stand above it'),
+    ('snapshot', 'if True:\n    import pidoc.cluster.snapshot', 'does not stand above it'),
     ('simulation.initial', 'from .evolve import simulate', 'does not stand above it'),
     ('simulation.initial', 'from ..scripts import draw', 'does not stand above it'),
     ('simulation.initial', 'from pidoc.simulation import anything', 'does not stand above it'),

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from pidoc import losses
-from pidoc.losses import IMAGENET_SPREAD, PerceptualLoss
-from pidoc.networks import MASS_LEARNING_RATE, paper_mass_network
+from pidoc.networks import losses
+from pidoc.networks.losses import IMAGENET_SPREAD, PerceptualLoss
+from pidoc.networks.cluster import MASS_LEARNING_RATE, paper_mass_network
 
 CHANNELS = {'block1_conv1': (3, 64), 'block1_conv2': (64, 64),
             'block2_conv1': (64, 128), 'block2_conv2': (128, 128)}

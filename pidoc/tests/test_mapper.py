@@ -12,13 +12,13 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData
 
-from pidoc import mapper as module
-from pidoc.domain import Domain, features, flag_bits
-from pidoc.estimator import read_card
-from pidoc.mapper import fill_pixels, MassMapper, pretrained_models
-from pidoc.mock import Conditions, Mock, observe
-from pidoc.prediction import Prediction
-from pidoc.snapshot import Snapshot
+from pidoc.prediction import mapper as module
+from pidoc.inference.domain import Domain, features, flag_bits
+from pidoc.inference.estimator import read_card
+from pidoc.prediction.mapper import fill_pixels, MassMapper, pretrained_models
+from pidoc.mock.observation import Conditions, Mock, observe
+from pidoc.prediction.prediction import Prediction
+from pidoc.cluster.snapshot import Snapshot
 from pidoc.tests.stand_in import RATIO, StandIn
 from pidoc.tests.test_prediction import same
 
@@ -377,9 +377,9 @@ def test_the_input_is_not_changed(mapper, mock):
 @pytest.fixture
 def models(tmp_path, domain, monkeypatch):
     """A package with two models, of stand-ins."""
-    estimator = types.ModuleType('pidoc.estimator')
+    estimator = types.ModuleType('pidoc.inference.estimator')
     estimator.Estimator = StandIn
-    monkeypatch.setitem(sys.modules, 'pidoc.estimator', estimator)
+    monkeypatch.setitem(sys.modules, 'pidoc.inference.estimator', estimator)
     monkeypatch.setattr(module, '_MODELS', tmp_path / 'models')
     StandIn().save(tmp_path / 'models' / 'default', {'name': 'default', 'domain': domain.to_dict()})
     StandIn().save(tmp_path / 'models' / 'paper', {})
@@ -430,9 +430,9 @@ def test_fit_trains_and_loads(models, tmp_path, monkeypatch):
 
 def test_save(tmp_path, domain, mock):
     pytest.importorskip('tensorflow')
-    from pidoc.estimator import Estimator
-    from pidoc.networks import cluster_network
-    from pidoc.scaling import Scaling
+    from pidoc.inference.estimator import Estimator
+    from pidoc.networks.cluster import cluster_network
+    from pidoc.networks.scaling import Scaling
 
     config = {'shape': [40, 40, 1], 'widths': [4, 8], 'dense': 16}
     estimator = Estimator([cluster_network(**config, seed=1)], Scaling(), config=config)
@@ -449,7 +449,7 @@ def test_save(tmp_path, domain, mock):
 
 
 def test_the_checksum_without_the_networks(models, monkeypatch):
-    monkeypatch.setattr(sys.modules['pidoc.estimator'], 'read_card', read_card, raising=False)
+    monkeypatch.setattr(sys.modules['pidoc.inference.estimator'], 'read_card', read_card, raising=False)
     assert module.model_checksum('default') == MassMapper.from_pretrained().sha256
     assert module.model_checksum(models / 'default') == module.model_checksum('default')
     with pytest.raises(ValueError, match="or a folder, received 'best'"):

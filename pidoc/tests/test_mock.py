@@ -15,8 +15,9 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 from scipy.integrate import trapezoid
 
-from pidoc import ClusterModel, mock, Snapshot
-from pidoc.mock import Conditions, Mock, observe
+from pidoc import ClusterModel, Snapshot
+from pidoc.mock import observation as mock
+from pidoc.mock.observation import Conditions, Mock, observe
 from pidoc.photometry import apparent_flux, apparent_magnitude, band_luminosity
 
 FLUX = u.Lsun / u.kpc**2

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from pidoc.domain import Domain
-from pidoc.estimator import ModelFolderError, read_card
-from pidoc.model_card import add_scores, card_text, write_model_card
+from pidoc.inference.domain import Domain
+from pidoc.inference.estimator import ModelFolderError, read_card
+from pidoc.training.model_card import add_scores, card_text, write_model_card
 
 ABOUT = {'name': 'small', 'description': 'Ten clusters.', 'n_train': 300, 'n_validation': 40,
          'recipe': {'name': 'mine', 'description': 'few maps'}, 'settings': {'epochs': 3, 'widths': [4, 8]},

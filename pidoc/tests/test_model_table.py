@@ -7,8 +7,8 @@ from astropy import units as u
 from astropy.table import MaskedColumn, QTable, Table
 
 from pidoc import ClusterModel
-from pidoc.cluster_model import _QUANTITIES
-from pidoc.model_table import FIELD_UNITS, field_value, read_models
+from pidoc.cluster.model import _QUANTITIES
+from pidoc.cluster.table import FIELD_UNITS, field_value, read_models
 
 KMS = u.km / u.s
 

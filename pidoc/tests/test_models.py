@@ -6,11 +6,11 @@ import pytest
 from astropy import units as u
 
 from pidoc import MassMapper
-from pidoc.domain import Domain
-from pidoc.estimator import Estimator, read_card
-from pidoc.mapper import _MODELS, pretrained_models
-from pidoc.mock import Mock
-from pidoc.model_card import card_text
+from pidoc.inference.domain import Domain
+from pidoc.inference.estimator import Estimator, read_card
+from pidoc.prediction.mapper import _MODELS, pretrained_models
+from pidoc.mock.observation import Mock
+from pidoc.training.model_card import card_text
 from pidoc.scripts.pidoc_predict import EXAMPLE
 
 # what each said of the example when it was packaged: mass in the field [Msun], M/L_V, age [Gyr], distance

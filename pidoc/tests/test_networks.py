@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from pidoc.networks import (
+from pidoc.networks.cluster import (
     AGE_DISTANCE_LEARNING_RATE,
     DROPOUT,
     MASS_LEARNING_RATE,

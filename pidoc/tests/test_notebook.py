@@ -8,12 +8,12 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pidoc import ClusterModel, Prediction, Snapshot
-from pidoc.mock import Mock
-from pidoc.notebook import html_table
-from pidoc.recipe import Recipe
+from pidoc.mock.observation import Mock
+from pidoc.io.html import html_table
+from pidoc.training_set.recipe import Recipe
 from pidoc.scripts.pidoc_predict import EXAMPLE
 from pidoc.tests.test_prediction import a_prediction
-from pidoc.training_set import TrainingSet
+from pidoc.training_set.dataset import TrainingSet
 
 NASTY = '<script>alert("x")</script> & \'y\''
 

@@ -272,7 +272,7 @@ def test_the_light_of_a_band_refuses_nonsense():
 
 def population(metallicity, age, slope, band='V', correction='kurucz1992'):
     """Mass left, mass without neutron stars and black holes, light: per Msun formed, by quadrature."""
-    from pidoc.simulation.stellar import StellarEvolution
+    from pidoc.stellar import StellarEvolution
 
     # dense where stars of old populations are giants, for which a moment of mass is a life
     edges = np.concatenate([np.geomspace(0.1, 0.7, 3000), np.linspace(0.7, 1.2, 200000)[1:-1],

@@ -12,7 +12,7 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable, vstack
 
-from pidoc.evaluation import evaluate
+from pidoc.evaluation.report import evaluate
 from pidoc.scripts.pidoc_evaluate import _distances, main
 from pidoc.tests import stand_in
 from pidoc.tests.evaluation_helpers import a_set, Oracle, plummer_snapshot, StandIn
@@ -165,7 +165,7 @@ def formulae(monkeypatch, tmp_path):
     """A mapper of formulae in place of networks; empty caches."""
     from astropy.config import set_temp_cache
 
-    from pidoc import mapper
+    from pidoc.prediction import mapper
 
     monkeypatch.setattr(mapper.MassMapper, 'from_pretrained',
                         lambda name: mapper.MassMapper(stand_in.StandIn(), name=f'formulae of {name}'))
@@ -186,7 +186,7 @@ def test_no_cache_and_no_network(formulae, capsys, caplog):
 
 def test_nobody_answers(formulae, capsys, monkeypatch):
     """The first cluster is waited for, the others are not."""
-    from pidoc import retrieval
+    from pidoc.image.ps1 import retrieval
 
     waits = []
     monkeypatch.setattr(retrieval.time, 'sleep', waits.append)
@@ -204,7 +204,7 @@ def test_nobody_answers(formulae, capsys, monkeypatch):
 def test_from_the_cache(formulae, capsys, caplog):
     """One cluster is in the cache, by a server of our own; the report tells of the others."""
     pytest.importorskip('reproject')
-    from pidoc.retrieval import Archive, fetch
+    from pidoc.image.ps1.retrieval import Archive, fetch
     from pidoc.tests import ps1_sky as sky
 
     server = sky.Server(sky.Survey(formulae))
@@ -228,7 +228,8 @@ def test_from_the_cache(formulae, capsys, caplog):
 def test_stand_ins(formulae, capsys, monkeypatch, stand_ins):
     """Two of them, from drawn stars to the report, with a training set."""
     pytest.importorskip('reproject')
-    from pidoc import catalogs, real_clusters
+    from pidoc import catalogs
+    from pidoc.evaluation import real_clusters
 
     few = catalogs.paper_table()[[1, 8]]
     for module in (catalogs, real_clusters):

@@ -139,5 +139,5 @@ def test_help(capsys):
 
 
 def test_the_relations_are_those_of_the_library():
-    from pidoc.ps1 import RELATIONS
+    from pidoc.image.ps1.files import RELATIONS
     assert pidoc_fetch._RELATIONS == tuple(RELATIONS)

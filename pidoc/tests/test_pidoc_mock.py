@@ -14,7 +14,7 @@ from astropy.table import QTable
 
 import pidoc
 from pidoc import ClusterModel, Snapshot
-from pidoc.mock import Conditions, Mock, observe
+from pidoc.mock.observation import Conditions, Mock, observe
 from pidoc.scripts import pidoc_mock
 from pidoc.scripts.pidoc_mock import main
 

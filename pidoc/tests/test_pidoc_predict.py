@@ -13,14 +13,14 @@ from astropy.io import fits
 from astropy.table import QTable
 
 import pidoc
-from pidoc import mapper as module
+from pidoc.prediction import mapper as module
 from pidoc import Prediction
-from pidoc.domain import Domain, features
-from pidoc.estimator import read_card
-from pidoc.mock import Mock
+from pidoc.inference.domain import Domain, features
+from pidoc.inference.estimator import read_card
+from pidoc.mock.observation import Mock
 from pidoc.scripts import pidoc_predict
 from pidoc.scripts.pidoc_predict import _center, EXAMPLE, main
-from pidoc.survey import _loaded, JOURNAL
+from pidoc.prediction.survey import _loaded, JOURNAL
 from pidoc.tests.stand_in import StandIn
 from pidoc.tests.test_prediction import same
 from pidoc.tests.test_samp import hub
@@ -39,9 +39,9 @@ def domain():
 @pytest.fixture(autouse=True)
 def models(tmp_path, monkeypatch, domain):
     """Two models of stand-ins: one knows maps like that of the example, the other does not say."""
-    estimator = types.ModuleType('pidoc.estimator')
+    estimator = types.ModuleType('pidoc.inference.estimator')
     estimator.Estimator, estimator.read_card = StandIn, read_card
-    monkeypatch.setitem(sys.modules, 'pidoc.estimator', estimator)
+    monkeypatch.setitem(sys.modules, 'pidoc.inference.estimator', estimator)
     monkeypatch.setattr(module, '_MODELS', tmp_path / 'models')
     _loaded.cache_clear()
     monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', '3')

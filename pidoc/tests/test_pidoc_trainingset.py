@@ -8,10 +8,10 @@ import pytest
 from astropy import units as u
 
 from pidoc import ClusterModel
-from pidoc.recipe import Recipe
+from pidoc.training_set.recipe import Recipe
 from pidoc.scripts.pidoc_trainingset import main
 from pidoc.simulation.run import run
-from pidoc.training_set import TrainingSet
+from pidoc.training_set.dataset import TrainingSet
 
 RECIPE = """\
 name = 'tiny'

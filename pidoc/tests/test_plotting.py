@@ -7,9 +7,9 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable
 
-from pidoc.plotting import plot_comparison, plot_distances, plot_history, plot_maps, plot_profiles, plot_run
-from pidoc.profiles import mass_profile, mass_to_light_profile
-from pidoc.scores import AGE_EDGES, Comparison, PIXEL_EDGES
+from pidoc.plotting.figures import plot_comparison, plot_distances, plot_history, plot_maps, plot_profiles, plot_run
+from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
+from pidoc.evaluation.scores import AGE_EDGES, Comparison, PIXEL_EDGES
 
 
 def a_log(age=None):

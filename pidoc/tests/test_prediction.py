@@ -14,8 +14,8 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.table import QTable, vstack
 from astropy.wcs import WCS
 
-from pidoc.domain import flag_bits
-from pidoc.prediction import (
+from pidoc.inference.domain import flag_bits
+from pidoc.prediction.prediction import (
     checked_center,
     Measured,
     measured_age,

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from pidoc.processes import begin_worker, hushed, one_line, scheduler_client, threads_each
+from pidoc.io.processes import begin_worker, hushed, one_line, scheduler_client, threads_each
 
 
 def test_threads_of_those_that_are_started(monkeypatch):
@@ -32,7 +32,7 @@ def test_threads_are_set_back_after_an_error(monkeypatch):
 
 PARENT = """
 import multiprocessing, os, time
-from pidoc.processes import end_with_parent
+from pidoc.io.processes import end_with_parent
 
 def child(path):
     end_with_parent()

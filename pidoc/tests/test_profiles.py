@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from pidoc.profiles import half_mass_radius, mass_profile, mass_to_light_profile
+from pidoc.prediction.profiles import half_mass_radius, mass_profile, mass_to_light_profile
 
 SCALE = 0.25
 

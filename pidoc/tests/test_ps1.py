@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 import pidoc
-from pidoc import ps1
+from pidoc.image.ps1 import files as ps1
 from pidoc.photometry import ps1_to_johnson
 
 

@@ -12,10 +12,11 @@ from astropy.io import fits
 from astropy.nddata import CCDData, VarianceUncertainty
 from astropy.stats import gaussian_fwhm_to_sigma
 
-from pidoc import ps1, ps1_map
-from pidoc.mock import APPARENT_FLUX, observe
+from pidoc.image.ps1 import files as ps1
+from pidoc.image.ps1 import stacks as ps1_map
+from pidoc.mock.observation import APPARENT_FLUX, observe
 from pidoc.photometry import ps1_to_johnson
-from pidoc.ps1_map import Frame, make_v_map, matching_kernel, measure_psf, Psf
+from pidoc.image.ps1.stacks import Frame, make_v_map, matching_kernel, measure_psf, Psf
 from pidoc.tests import ps1_sky as sky
 
 

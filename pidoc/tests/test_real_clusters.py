@@ -9,13 +9,13 @@ from astropy import units as u
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
-from pidoc import real_clusters
+from pidoc.evaluation import real_clusters
 from pidoc.catalogs import paper_table
-from pidoc.domain import Domain
-from pidoc.mapper import MassMapper
-from pidoc.mock import APPARENT_FLUX
-from pidoc.real_clusters import compare, fetch_all
-from pidoc.retrieval import Archive, NotInCacheError, ServiceError
+from pidoc.inference.domain import Domain
+from pidoc.prediction.mapper import MassMapper
+from pidoc.mock.observation import APPARENT_FLUX
+from pidoc.evaluation.real_clusters import compare, fetch_all
+from pidoc.image.ps1.retrieval import Archive, NotInCacheError, ServiceError
 from pidoc.tests.stand_in import AGE, DISTANCE, RATIO, StandIn
 
 PAPER = paper_table()
@@ -147,7 +147,7 @@ def test_report_is_rst(report):
     # not by its name, for which docutils 0.22 has another argument
     writer = pytest.importorskip('docutils.writers.null').Writer()
 
-    text = report.to_rst().replace('`pidoc.synthetic_sky`', 'pidoc.synthetic_sky')
+    text = report.to_rst().replace('`pidoc.evaluation.synthetic_sky`', 'pidoc.evaluation.synthetic_sky')
     publish_string(text, writer=writer, settings_overrides={'halt_level': 2, 'report_level': 2})
 
 

@@ -8,9 +8,9 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable
 
-from pidoc.mapper import MassMapper
-from pidoc.real_clusters import compare
-from pidoc.real_clusters_plot import plot_light, plot_literature, plot_predictions
+from pidoc.prediction.mapper import MassMapper
+from pidoc.evaluation.real_clusters import compare
+from pidoc.plotting.real_clusters import plot_light, plot_literature, plot_predictions
 from pidoc.tests.stand_in import StandIn
 from pidoc.tests.test_real_clusters import domain, light_of, NAMES
 

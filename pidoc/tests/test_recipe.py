@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Tests of pidoc.recipe."""
+"""Tests of pidoc.training_set.recipe."""
 
 import logging
 import textwrap
@@ -11,8 +11,8 @@ import pytest
 from astropy import units as u
 
 from pidoc import ClusterModel
-from pidoc.recipe import conditions_of, Recipe, RecipeError, Values
-from pidoc.simulation.grid import draw_models
+from pidoc.training_set.recipe import conditions_of, Recipe, RecipeError, Values
+from pidoc.simulation.design import draw_models
 
 
 def content(**changes):

@@ -408,7 +408,7 @@ def test_no_home_and_no_network(tmp_path):
 
 SHARING = """
 import sys
-from pidoc.retrieval import Archive
+from pidoc.image.ps1.retrieval import Archive
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.config import set_temp_cache
@@ -505,7 +505,7 @@ def test_the_search_finds(name, keywords):
 
 def test_objects_in_arrays_are_refused(tmp_path):
     """A file of weights and a checkpoint that hold a pickle: it is not opened."""
-    from pidoc.estimator import ModelFolderError, read_weights
+    from pidoc.inference.estimator import ModelFolderError, read_weights
     from pidoc.simulation.evolve import CheckpointError, Simulation
 
     class Trap:
@@ -540,7 +540,7 @@ def test_tables_with_tags_of_python_are_refused(tmp_path):
 def test_a_model_cannot_name_files_elsewhere(tmp_path, name):
     import json
 
-    from pidoc.estimator import Estimator, ModelFolderError
+    from pidoc.inference.estimator import Estimator, ModelFolderError
 
     card = {
         'format': 1,

@@ -15,8 +15,9 @@ from astropy.table import Table
 from astropy.utils import data as astropy_data
 
 import pidoc
-from pidoc import ps1, retrieval
-from pidoc.retrieval import Archive, fetch, find_target, frames, NotInCacheError, ServiceError
+from pidoc.image.ps1 import files as ps1
+from pidoc.image.ps1 import retrieval
+from pidoc.image.ps1.retrieval import Archive, fetch, find_target, frames, NotInCacheError, ServiceError
 from pidoc.tests import ps1_sky as sky
 
 NGC5466 = sky.CENTRE
@@ -514,7 +515,7 @@ class TestFetch:
     @pytest.mark.slow
     def test_the_whole_way(self, split, cache):
         """Two skycells, cutouts, noise, the PSF from stars: what comes out is the cluster's light."""
-        from pidoc.mock import observe
+        from pidoc.mock.observation import observe
         server = sky.Server(split)
         try:
             image = fetch('NGC 5466', archive=archive(server))

@@ -22,7 +22,7 @@ from astropy.table import QTable, Table
 
 import pidoc
 from pidoc import ClusterModel, Snapshot
-from pidoc.files import locked
+from pidoc.io.files import locked
 from pidoc.simulation import evolve, Numerics, Simulation
 from pidoc.simulation import run as run_exported
 from pidoc.simulation.evolve import ESCAPE_REASONS

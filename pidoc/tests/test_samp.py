@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pidoc.samp import _samp, connected, send
+from pidoc.prediction.samp import _samp, connected, send
 
 KINDS = 'image.load.fits', 'table.load.fits'
 

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from pidoc.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
+from pidoc.networks.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
 
 
 @pytest.fixture

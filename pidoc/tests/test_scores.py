@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from pidoc.scores import (
+from pidoc.evaluation.scores import (
     AGE_EDGES,
     Comparison,
     coverage,
@@ -142,7 +142,7 @@ def test_pieces_make_no_difference(monkeypatch):
     half = np.full(5000, 0.2)
     whole, pieces = (Comparison(PIXEL_EDGES, log=True) for _ in range(2))
     whole.add(predicted, true, half)
-    monkeypatch.setattr('pidoc.scores._PIECE', 300)
+    monkeypatch.setattr('pidoc.evaluation.scores._PIECE', 300)
     pieces.add(predicted, true, half)
     for name in whole.bins().colnames:
         np.testing.assert_allclose(np.asarray(pieces.bins()[name]), np.asarray(whole.bins()[name]), rtol=1e-9)

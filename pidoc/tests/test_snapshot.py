@@ -10,10 +10,10 @@ from astropy.io import fits, registry
 from astropy.table import QTable, Table
 from scipy.stats import ks_1samp
 
-from pidoc.cluster_model import ClusterModel
+from pidoc.cluster.model import ClusterModel
 from pidoc.photometry import v_luminosity
 from pidoc.simulation.initial import initial_conditions, plummer_radius
-from pidoc.snapshot import Snapshot
+from pidoc.cluster.snapshot import Snapshot
 
 KMS = u.km / u.s
 MODEL = ClusterModel(n_stars=20000, imf='equal', half_mass_radius=2 * u.pc, seed=5)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pidoc.simulation.stellar import remnant_luminosity_and_radius, StellarEvolution, TABLE
+from pidoc.stellar import remnant_luminosity_and_radius, StellarEvolution, TABLE
 
 NEUTRON_STAR = 13
 MAKER = Path(__file__).parents[2] / 'tools' / 'make_stellar_tracks.py'

@@ -13,12 +13,12 @@ from astropy import units as u
 from astropy.table import QTable, Table
 
 from pidoc import MassMapper, Prediction
-from pidoc import survey as module
-from pidoc.mock import Mock
-from pidoc.prediction import row_units
-from pidoc.processes import scheduler_client
+from pidoc.prediction import survey as module
+from pidoc.mock.observation import Mock
+from pidoc.prediction.prediction import row_units
+from pidoc.io.processes import scheduler_client
 from pidoc.scripts.pidoc_predict import EXAMPLE
-from pidoc.survey import ImageList, JOURNAL, survey
+from pidoc.prediction.survey import ImageList, JOURNAL, survey
 from pidoc.tests.stand_in import StandIn
 
 
@@ -361,7 +361,7 @@ def test_an_image_that_kills_is_told_and_stops_no_other(images):
 
 SCRIPT = """
 from pathlib import Path
-from pidoc.survey import survey
+from pidoc.prediction.survey import survey
 from pidoc.tests.test_survey import mapper
 from pidoc.tests.stand_in import StandIn
 import time

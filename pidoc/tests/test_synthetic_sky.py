@@ -11,12 +11,14 @@ from astropy.io import fits
 from astropy.table import QTable
 from astropy.utils.masked import Masked
 
-from pidoc import catalogs, ps1, synthetic_sky
+from pidoc import catalogs
+from pidoc.image.ps1 import files as ps1
+from pidoc.evaluation import synthetic_sky
 from pidoc.photometry import iron_abundance
-from pidoc.ps1_map import write_map
-from pidoc.retrieval import fetch, ServiceError
+from pidoc.image.ps1.stacks import write_map
+from pidoc.image.ps1.retrieval import fetch, ServiceError
 from pidoc.simulation.initial import king_structure
-from pidoc.synthetic_sky import (
+from pidoc.evaluation.synthetic_sky import (
     core_radius,
     DEPTH,
     draw_cluster,
@@ -80,7 +82,7 @@ def test_metals(fe_h):
 def test_the_mean_light_of_a_star():
     """The integral over the mass function, against stars that are drawn."""
     from pidoc.simulation.initial import kroupa_masses
-    from pidoc.simulation.stellar import StellarEvolution
+    from pidoc.stellar import StellarEvolution
 
     tracks = StellarEvolution(0.0005)
     masses = kroupa_masses(1_000_000, np.random.default_rng(1), lower=synthetic_sky._LOW,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from pidoc.cluster_model import ClusterModel
+from pidoc.cluster.model import ClusterModel
 from pidoc.simulation import tides
 from pidoc.simulation.initial import king_structure
 from pidoc.units import G, KMS_IN_PC_PER_MYR

@@ -16,12 +16,14 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable
 
-from pidoc import losses, networks, training
-from pidoc.domain import Domain
-from pidoc.estimator import Estimator, PaperEstimator
-from pidoc.scaling import Scaling
+from pidoc.networks import losses
+from pidoc.networks import cluster as networks
+from pidoc.training import fit as training
+from pidoc.inference.domain import Domain
+from pidoc.inference.estimator import Estimator, PaperEstimator
+from pidoc.networks.scaling import Scaling
 from pidoc.scripts.pidoc_train import _DEFAULTS, _PAPER_DEFAULTS, main
-from pidoc.training import PaperSettings, Settings, train, TrainingError
+from pidoc.training.fit import PaperSettings, Settings, train, TrainingError
 
 SIDE = 32
 SMALL = Settings(epochs=3, batch_size=16, widths=(4, 8), block=4, learning_rate=3e-3)
@@ -403,7 +405,9 @@ tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.Logic
 import keras
 import numpy as np
 
-from pidoc import losses, networks, training
+from pidoc.networks import losses
+from pidoc.networks import cluster as networks
+from pidoc.training import fit as training
 from pidoc.tests.test_training import Maps, PAPER, SMALL
 
 training._gpus = lambda: ['cpu:0', 'cpu:1']
@@ -466,7 +470,7 @@ import sys
 import keras
 import numpy as np
 
-from pidoc import training
+from pidoc.training import fit as training
 from pidoc.tests.test_training import Maps, SMALL
 
 maps, found = Maps.make(420, 1), []
@@ -512,7 +516,7 @@ def test_devices_of_each_backend(monkeypatch):
 
 
 def test_the_command_trains(maps, tmp_path, monkeypatch, capsys):
-    from pidoc.training_set import TrainingSet
+    from pidoc.training_set.dataset import TrainingSet
 
     monkeypatch.setattr(TrainingSet, 'read', lambda folder: maps)
     code = main(['a-set', '-o', str(tmp_path), '--epochs', '1', '--widths', '4,8', '--name', 'mine', '--log',
@@ -526,7 +530,7 @@ def test_the_command_trains(maps, tmp_path, monkeypatch, capsys):
 
 
 def test_the_command_trains_the_paper(few, slim, tmp_path, monkeypatch, capsys):
-    from pidoc.training_set import TrainingSet
+    from pidoc.training_set.dataset import TrainingSet
 
     monkeypatch.setattr(TrainingSet, 'read', lambda folder: few)
     assert main(['a-set', '-o', str(tmp_path), '--network', 'paper', '--vgg', 'random', '--epochs', '1',

@@ -19,12 +19,13 @@ from astropy import units as u
 from astropy.io import fits
 from scipy import stats
 
-from pidoc import ClusterModel, Snapshot, training_set
-from pidoc.files import locked
-from pidoc.mock import Conditions, observe
-from pidoc.recipe import Recipe
+from pidoc import ClusterModel, Snapshot
+from pidoc.training_set import dataset as training_set
+from pidoc.io.files import locked
+from pidoc.mock.observation import Conditions, observe
+from pidoc.training_set.recipe import Recipe
 from pidoc.simulation.run import run
-from pidoc.training_set import simulate, TrainingSet, TrainingSetError
+from pidoc.training_set.dataset import simulate, TrainingSet, TrainingSetError
 
 AGES = [0.0, 20.0, 100.0]
 ROWS = [{'name': name, 'n_stars': 400, 'half_mass_radius': radius, 'seed': seed}

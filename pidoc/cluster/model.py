@@ -1,0 +1,491 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""What one simulated star cluster is: `ClusterModel`."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+
+from pidoc.io.html import html_table
+from pidoc.units import G_MYR, to_value
+
+__all__ = ['ClusterModel']
+
+PROFILES = ('plummer', 'king')
+IMFS = ('kroupa2001', 'equal')
+GALAXIES = ('miholics2014', 'logarithmic')
+
+# Kroupa (2001, eq. 2), dN/dm ~ m^-slope: the two segments above the hydrogen-burning limit.
+KROUPA_BREAK = 0.5
+KROUPA_SLOPES = (1.3, 2.3)
+
+_NAME_LENGTH = 60  # fits one FITS card
+_N_STARS = (100, 1_000_000)
+_METALLICITY = (0.0001, 0.03)
+_KING_W0 = (1.0, 12.0)
+_STAR_MASS = (0.08, 150.0)
+_DEFAULT_MASS_LIMITS = {'kroupa2001': (0.1, 50.0), 'equal': (1.0, 1.0)}
+# Coulomb logarithm ln(gamma N): Giersz & Heggie 1994 (equal masses), 1996 (a mass spectrum).
+_COULOMB_GAMMA = {'kroupa2001': 0.02, 'equal': 0.11}
+
+# field: (unit, may it be None, may it be zero)
+_QUANTITIES = {
+    'half_mass_radius': (u.pc, False, False),
+    'galactocentric_distance': (u.kpc, True, False),
+    'perigalacticon': (u.kpc, True, False),
+    'circular_velocity': (u.km / u.s, False, False),
+    'neutron_star_kick': (u.km / u.s, False, True),
+    'black_hole_kick': (u.km / u.s, False, True),
+}
+
+_FLOATS = ('metallicity', 'king_w0', 'neutron_star_retention', 'black_hole_retention')
+
+# (keyword, field, comment), in the order of the header; mass_limits has two cards of its own.
+# A comment of at most 41 characters leaves room for the longest number.
+_CARDS = (
+    ('CLNAME', 'name', 'name'),
+    ('NSTARS', 'n_stars', 'initial number of stars'),
+    ('PROFILE', 'profile', 'initial density profile'),
+    ('KINGW0', 'king_w0', 'central potential W0 of the King profile'),
+    ('RHALF0', 'half_mass_radius', '[pc] initial half-mass radius'),
+    ('METALZ', 'metallicity', 'metallicity Z (mass fraction)'),
+    ('IMF', 'imf', 'initial mass function'),
+    ('IMFMIN', None, '[solMass] lowest initial mass'),
+    ('IMFMAX', None, '[solMass] highest initial mass'),
+    ('GALAXY', 'galaxy', 'galaxy model, none if isolated'),
+    ('RGAL', 'galactocentric_distance', '[kpc] galactocentric distance (largest)'),
+    ('RPERI', 'perigalacticon', '[kpc] perigalacticon, none if circular'),
+    ('VCIRC', 'circular_velocity', '[km/s] Vcirc of the logarithmic galaxy'),
+    ('STELEVOL', 'stellar_evolution', 'do the stars evolve'),
+    ('NSKICK', 'neutron_star_kick', '[km/s] neutron star kick, 1-D dispersion'),
+    ('BHKICK', 'black_hole_kick', '[km/s] black hole kick, 1-D dispersion'),
+    ('NSRETAIN', 'neutron_star_retention', 'fraction of neutron stars without kick'),
+    ('BHRETAIN', 'black_hole_retention', 'fraction of black holes without kick'),
+    ('SIMSEED', 'seed', 'seed of the simulation'),
+)
+
+_NAMED_RADII = {'MW15-R1.6': 1.6, 'MW15': 3.2, 'MW15-R4': 4.0}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClusterModel:
+    """The initial conditions and the physics of one simulated star cluster.
+
+    Immutable, compared by value, checked when made. Quantities may come in any unit that fits;
+    they are kept in the units named below. An isolated cluster has neither a galaxy nor a distance
+    from its centre: set either to None and both are.
+
+    Parameters
+    ----------
+    name : str
+        Free text, printable ASCII without surrounding blanks, at most 60 characters.
+    n_stars : int
+        Initial number of stars, 100 to 10^6. Below some 1000 a Monte Carlo treatment is a poor one.
+    profile : {'plummer', 'king'}
+        Initial density profile: Plummer (1911) or King (1966).
+    king_w0 : float or None
+        Dimensionless central potential, 1 to 12: for ``profile='king'``, and only there.
+    half_mass_radius : `~astropy.units.Quantity`
+        Initial half-mass radius of the profile [pc].
+    metallicity : float
+        Mass fraction Z of metals, 0.0001 to 0.03 (the range of Hurley et al. 2000).
+    imf : {'kroupa2001', 'equal'}
+        Initial mass function: Kroupa (2001), or stars of one mass.
+    mass_limits : `~astropy.units.Quantity` or None
+        Lowest and highest initial mass [Msun], 0.08 to 150. None: 0.1 and 50 for 'kroupa2001',
+        1 and 1 for 'equal', for which the two must be the same (one scalar is enough).
+    galaxy : {'miholics2014', 'logarithmic', None}
+        The Milky Way of Miholics, Webb & Sills (2014), a logarithmic potential, or none (isolated).
+    galactocentric_distance : `~astropy.units.Quantity` or None
+        Radius of the circular orbit, or the apogalacticon if ``perigalacticon`` is given [kpc].
+    perigalacticon : `~astropy.units.Quantity` or None
+        Smallest distance from the galactic centre [kpc]; None: a circular orbit.
+    circular_velocity : `~astropy.units.Quantity`
+        Circular velocity of ``galaxy='logarithmic'`` [km/s]; not used by the others.
+    stellar_evolution : bool
+        Whether stars evolve.
+    neutron_star_kick, black_hole_kick : `~astropy.units.Quantity`
+        1-D dispersion of the Maxwellian velocity given at birth [km/s] (265 km/s: Hobbs et al.
+        2005).
+    neutron_star_retention, black_hole_retention : float
+        Fraction born without a kick, 0 to 1.
+    seed : int
+        Seed of all random draws of the simulation, not negative.
+
+    Raises
+    ------
+    TypeError
+        If a field is of the wrong type; a length without a unit, say.
+    `~astropy.units.UnitConversionError`
+        If a quantity has the wrong dimension.
+    ValueError
+        If a value is out of its range, or contradicts another.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc import ClusterModel
+    >>> model = ClusterModel(n_stars=20000, half_mass_radius=2.5 * u.pc)
+    >>> print(f'{model.expected_total_mass:.0f}, {model.relaxation_time:.0f}')
+    12205 solMass, 246 Myr
+    """
+
+    name: str = ''
+    n_stars: int = 50000
+    profile: str = 'plummer'
+    king_w0: float | None = None
+    half_mass_radius: u.Quantity = 3.2 * u.pc
+    metallicity: float = 0.001
+    imf: str = 'kroupa2001'
+    mass_limits: u.Quantity | None = None
+    galaxy: str | None = 'miholics2014'
+    galactocentric_distance: u.Quantity | None = 15 * u.kpc
+    perigalacticon: u.Quantity | None = None
+    circular_velocity: u.Quantity = 220 * u.km / u.s
+    stellar_evolution: bool = True
+    neutron_star_kick: u.Quantity = 265 * u.km / u.s
+    black_hole_kick: u.Quantity = 265 * u.km / u.s
+    neutron_star_retention: float = 0.0
+    black_hole_retention: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self):
+        _check_name(self.name)
+        _check_choice(self.profile, PROFILES, 'profile')
+        _check_choice(self.imf, IMFS, 'imf')
+        if self.galaxy is not None:
+            _check_choice(self.galaxy, GALAXIES, 'galaxy')
+        self._set('n_stars', _integer(self.n_stars, 'n_stars', *_N_STARS))
+        self._set('seed', _integer(self.seed, 'seed', 0, math.inf))
+        self._set('metallicity', _number(self.metallicity, 'metallicity', *_METALLICITY))
+        for name in ('neutron_star_retention', 'black_hole_retention'):
+            self._set(name, _number(getattr(self, name), name, 0.0, 1.0))
+        if not isinstance(self.stellar_evolution, (bool, np.bool_)):
+            raise TypeError('stellar_evolution must be True or False, '
+                            f'received {self.stellar_evolution!r}')
+        self._set('stellar_evolution', bool(self.stellar_evolution))
+        for name, (unit, optional, zero) in _QUANTITIES.items():
+            if not (optional and getattr(self, name) is None):
+                self._set(name, _scalar_quantity(getattr(self, name), unit, name, zero=zero))
+        self._set_king_w0()
+        self._set_mass_limits()
+        self._set_orbit()
+
+    def _set(self, name, value):
+        object.__setattr__(self, name, value)
+
+    def _set_king_w0(self):
+        if self.profile == 'king':
+            if self.king_w0 is None:
+                raise ValueError("profile 'king' needs king_w0, received None")
+            self._set('king_w0', _number(self.king_w0, 'king_w0', *_KING_W0))
+        elif self.king_w0 is not None:
+            raise ValueError(f"king_w0 is for profile 'king' only, received {self.king_w0!r} "
+                             f'with profile {self.profile!r}')
+
+    def _set_mass_limits(self):
+        if self.mass_limits is None:
+            low, high = _DEFAULT_MASS_LIMITS[self.imf]
+        else:
+            low, high = _limits(self.mass_limits, scalar_allowed=self.imf == 'equal')
+        if self.imf == 'equal' and low != high:
+            raise ValueError(f"mass_limits must be the same mass twice for imf 'equal', "
+                             f'received {low} and {high} solMass')
+        if self.imf != 'equal' and not low < high:
+            raise ValueError('mass_limits must be in increasing order, '
+                             f'received {low} and {high} solMass')
+        if low < _STAR_MASS[0] or high > _STAR_MASS[1]:
+            raise ValueError(f'mass_limits must lie within {_STAR_MASS[0]} to {_STAR_MASS[1]} '
+                             f'solMass, received {low} and {high} solMass')
+        self._set('mass_limits', _frozen([low, high] * u.Msun))
+
+    def _set_orbit(self):
+        if self.galaxy is None or self.galactocentric_distance is None:
+            if self.perigalacticon is not None:
+                raise ValueError('perigalacticon must be None for an isolated cluster, '
+                                 f'received {self.perigalacticon}')
+            self._set('galaxy', None)
+            self._set('galactocentric_distance', None)
+        elif self.perigalacticon is not None and self.perigalacticon > self.galactocentric_distance:
+            raise ValueError('perigalacticon must not exceed galactocentric_distance '
+                             f'({self.galactocentric_distance}), received {self.perigalacticon}')
+
+    @classmethod
+    def named(cls, name):
+        """One of the models that have a name.
+
+        Parameters
+        ----------
+        name : {'MW15-R1.6', 'MW15', 'MW15-R4'}
+            50,000 stars with Z = 0.001 in a Plummer sphere of half-mass radius 1.6, 3.2 or 4.0 pc,
+            on a circular orbit at 15 kpc in the Milky Way of Miholics, Webb & Sills (2014).
+
+        Returns
+        -------
+        ClusterModel
+
+        Raises
+        ------
+        ValueError
+            If there is no model of that name.
+
+        Examples
+        --------
+        >>> from pidoc import ClusterModel
+        >>> ClusterModel.named('MW15-R4').half_mass_radius
+        <Quantity 4. pc>
+        """
+        if name not in _NAMED_RADII:
+            raise ValueError(f'the name must be one of {", ".join(_NAMED_RADII)}, '
+                             f'received {name!r}')
+        return cls(name=name, n_stars=50000, metallicity=0.001, profile='plummer',
+                   half_mass_radius=_NAMED_RADII[name] * u.pc, galaxy='miholics2014',
+                   galactocentric_distance=15 * u.kpc)
+
+    def replace(self, **changes):
+        """A copy with some fields changed, checked like a new model.
+
+        Parameters
+        ----------
+        **changes
+            Fields and their new values. If ``imf`` changes and ``mass_limits`` are not given, they
+            become the default ones; so does ``king_w0`` if ``profile`` is no longer 'king'.
+
+        Returns
+        -------
+        ClusterModel
+
+        Raises
+        ------
+        TypeError
+            If there is no such field.
+        ValueError
+            If the result is no valid model, or if only one of ``galaxy`` and
+            ``galactocentric_distance`` is given to an isolated one.
+
+        Examples
+        --------
+        >>> from pidoc import ClusterModel
+        >>> ClusterModel.named('MW15').replace(seed=7).seed
+        7
+        """
+        if changes.get('imf', self.imf) != self.imf:
+            changes.setdefault('mass_limits', None)
+        if changes.get('profile', self.profile) != 'king':
+            changes.setdefault('king_w0', None)
+        orbit = [changes.get(name) is not None for name in ('galaxy', 'galactocentric_distance')]
+        if self.isolated and orbit[0] != orbit[1]:
+            raise ValueError('an isolated model needs both galaxy and galactocentric_distance to '
+                             f'get an orbit, received {changes.get("galaxy")} and '
+                             f'{changes.get("galactocentric_distance")}')
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def isolated(self):
+        """Whether the cluster feels no tidal field."""
+        return self.galaxy is None
+
+    @property
+    def mean_mass(self):
+        """Mean initial mass of a star, from the mass function (`~astropy.units.Quantity`, Msun)."""
+        low, high = self.mass_limits.to_value(u.Msun)
+        if self.imf == 'equal':
+            return float(low) * u.Msun
+        return float(_kroupa_moment(low, high, 1) / _kroupa_moment(low, high, 0)) * u.Msun
+
+    @property
+    def expected_total_mass(self):
+        """Mean total initial mass of such clusters, ``n_stars`` times `mean_mass` (Msun).
+
+        One realisation differs: by 1.2 % (1 sigma) for 50,000 stars of the default mass function.
+        """
+        return self.n_stars * self.mean_mass
+
+    @property
+    def relaxation_time(self):
+        """Initial half-mass relaxation time (Myr).
+
+        Spitzer (1987), eq. 2-63: ``0.138 N^(1/2) r_h^(3/2) / (m^(1/2) G^(1/2) ln(gamma N))`` with
+        the mean mass m; gamma is 0.11 for equal masses (Giersz & Heggie 1994) and 0.02 for a mass
+        spectrum (Giersz & Heggie 1996).
+        """
+        radius, mass = self.half_mass_radius.to_value(u.pc), self.mean_mass.to_value(u.Msun)
+        logarithm = math.log(_COULOMB_GAMMA[self.imf] * self.n_stars)
+        return 0.138 * math.sqrt(self.n_stars * radius ** 3 / (mass * G_MYR)) / logarithm * u.Myr
+
+    def to_header(self):
+        """The model as FITS header cards, units in the comments.
+
+        Returns
+        -------
+        `~astropy.io.fits.Header`
+            A number that does not fit a FITS card to its last digit is written as a string. A
+            field that is None has an undefined value.
+
+        Examples
+        --------
+        >>> from pidoc import ClusterModel
+        >>> header = ClusterModel.named('MW15').to_header()
+        >>> header['RHALF0'], header.comments['RHALF0']
+        (3.2, '[pc] initial half-mass radius')
+        """
+        limits = dict(zip(('IMFMIN', 'IMFMAX'), self.mass_limits, strict=True))
+        header = fits.Header()
+        for keyword, field, comment in _CARDS:
+            value = limits[keyword] if field is None else getattr(self, field)
+            header[keyword] = (_card_value(value), comment)
+        return header
+
+    @classmethod
+    def from_header(cls, header):
+        """The model that `to_header` wrote, exactly.
+
+        Parameters
+        ----------
+        header : `~astropy.io.fits.Header`
+            May hold other cards as well.
+
+        Returns
+        -------
+        ClusterModel
+
+        Raises
+        ------
+        ValueError
+            If a card is missing, or the values make no valid model.
+
+        Examples
+        --------
+        >>> from pidoc import ClusterModel
+        >>> model = ClusterModel.named('MW15')
+        >>> ClusterModel.from_header(model.to_header()) == model
+        True
+        """
+        missing = [keyword for keyword, _, _ in _CARDS if keyword not in header]
+        if missing:
+            raise ValueError('the header of a cluster model must hold '
+                             f'{", ".join(missing)}: not found')
+        fields = {field: _field_value(header[keyword], field)
+                  for keyword, field, _ in _CARDS if field is not None}
+        limits = [_float_card(header[keyword], 'mass_limits') for keyword in ('IMFMIN', 'IMFMAX')]
+        return cls(mass_limits=limits * u.Msun, **fields)
+
+    def _key(self):
+        """The fields as plain, hashable values in the units they are kept in."""
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return tuple(tuple(np.ravel(v.value)) if isinstance(v, u.Quantity) else v for v in values)
+
+    def _repr_html_(self):
+        fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return html_table(f'ClusterModel {self.name}'.rstrip(), [
+            (name, value) for name, value in fields if name != 'name' and value is not None])
+
+    def __eq__(self, other):
+        return self._key() == other._key() if isinstance(other, ClusterModel) else NotImplemented
+
+    def __hash__(self):
+        return hash(self._key())
+
+
+def _kroupa_moment(low, high, power):
+    """Integral of m^power dN/dm over the Kroupa (2001) mass function, up to a constant factor."""
+    total = 0.0
+    edges = (0.0, KROUPA_BREAK, math.inf)
+    for slope, start, stop in zip(KROUPA_SLOPES, edges[:-1], edges[1:], strict=True):
+        a, b = max(low, start), min(high, stop)
+        if a < b:
+            exponent = power + 1 - slope
+            # scaled to be continuous at the break
+            total += KROUPA_BREAK ** slope * (b ** exponent - a ** exponent) / exponent
+    return total
+
+
+def _check_name(name):
+    if not isinstance(name, str):
+        raise TypeError(f'name must be a string, received {name!r}')
+    if name != name.strip() or not (name.isascii() and name.isprintable()):
+        raise ValueError('name must be printable ASCII without surrounding blanks, '
+                         f'received {name!r}')
+    length = len(name) + name.count("'")
+    if length > _NAME_LENGTH:
+        raise ValueError(f'name must have at most {_NAME_LENGTH} characters, apostrophes counting '
+                         f'twice, received {length}')
+
+
+def _check_choice(value, choices, name):
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f'{name} must be one of {", ".join(choices)}, received {value!r}')
+
+
+def _integer(value, name, low, high):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
+        raise TypeError(f'{name} must be an integer, received {value!r}')
+    if not low <= value <= high:
+        raise ValueError(f'{name} must be {_range(low, high)}, received {value!r}')
+    return int(value)
+
+
+def _number(value, name, low, high):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f'{name} must be a plain number, received {value!r}')
+    if not low <= value <= high:
+        raise ValueError(f'{name} must be {_range(low, high)}, received {value!r}')
+    return float(value)
+
+
+def _range(low, high):
+    return f'at least {low}' if high == math.inf else f'from {low} to {high}'
+
+
+def _scalar_quantity(value, unit, name, *, zero):
+    number = to_value(value, unit, name, positive=not zero, non_negative=zero)
+    if not isinstance(number, float):
+        raise ValueError(f'{name} must be a scalar, received an array of shape {number.shape}')
+    return _frozen(number * unit)
+
+
+def _limits(value, *, scalar_allowed):
+    masses = np.asarray(to_value(value, u.Msun, 'mass_limits', positive=True))
+    if scalar_allowed and masses.ndim == 0:
+        return float(masses), float(masses)
+    if masses.shape != (2,):
+        raise ValueError('mass_limits must be two masses, '
+                         f'received an array of shape {masses.shape}')
+    return float(masses[0]), float(masses[1])
+
+
+def _frozen(quantity):
+    """Make the array behind a quantity read-only: ``model.half_mass_radius *= 2`` must not work."""
+    quantity.flags.writeable = False
+    return quantity
+
+
+def _card_value(value):
+    """What stands in the header for a field: exact, whatever number of digits a card can hold."""
+    if isinstance(value, u.Quantity):
+        value = float(value.value)
+    if isinstance(value, float) and fits.Card.fromstring(str(fits.Card('X', value))).value != value:
+        return repr(value)
+    return value
+
+
+def _field_value(value, field):
+    """What `_card_value` made a header value from; an undefined card reads as None."""
+    if value is None:
+        return None
+    if field in _QUANTITIES:
+        return _float_card(value, field) * _QUANTITIES[field][0]
+    if field in _FLOATS:
+        return _float_card(value, field)
+    return value
+
+
+def _float_card(value, field):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f'{field} must be a number in the header, received {value!r}') from None

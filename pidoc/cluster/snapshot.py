@@ -1,0 +1,778 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The stars of a cluster at one age: `Snapshot`."""
+
+import re
+import warnings
+from contextlib import ExitStack
+from functools import cached_property
+from numbers import Integral, Real
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits, registry
+from astropy.table import QTable, Table
+from astropy.utils.exceptions import AstropyWarning
+
+from pidoc import __version__
+from pidoc.cluster.model import ClusterModel
+from pidoc.io.files import replacing
+from pidoc.io.html import html_table
+from pidoc.photometry import v_luminosity
+from pidoc.units import SOLAR_TEFF, to_value
+
+__all__ = ['Snapshot', 'SnapshotRead', 'SnapshotWrite']
+
+_SPHERICAL = {'radius': u.pc, 'v_r': u.km / u.s, 'v_t': u.km / u.s}
+_PLACE = {'x': u.pc, 'y': u.pc, 'z': u.pc}
+_VELOCITY = {'vx': u.km / u.s, 'vy': u.km / u.s, 'vz': u.km / u.s}
+_STELLAR = {
+    'mass': u.Msun, 'initial_mass': u.Msun, 'luminosity': u.Lsun, 'stellar_radius': u.Rsun,
+    'temperature': u.K,
+}
+_UNITS = {**_SPHERICAL, **_PLACE, **_VELOCITY, **_STELLAR}
+_INTEGERS = {'id': np.int32, 'kind': np.int16, 'partner': np.int32}
+_SIGNED = ('v_r', *_PLACE, *_VELOCITY)
+_SHARED = ('radius', 'v_r', 'v_t')  # by the components of a binary
+
+# Neighbours that the density around a star is measured with (Casertano & Hut 1985 prefer six).
+_NEIGHBOURS = 6
+
+_FORMAT_VERSION = 1
+_CARDS = {
+    'PIDOCFMT': 'version of the pidoc snapshot format',
+    'PIDOCVER': 'version of pidoc that wrote this file',
+    'AGE': '[Gyr] age of the cluster',
+    'SNAPSEED': 'seed of the angles on the sky',
+}
+_MODEL_CARDS = tuple(ClusterModel().to_header())
+# Added or removed by FITS tools: no part of what was stored.
+_FILE_CARDS = ('EXTNAME', 'CHECKSUM', 'DATASUM', 'DATE', 'COMMENT', 'HISTORY', '')
+
+
+# What a FITS table needs for itself.
+_TABLE_CARD = re.compile(
+    r'SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|TFIELDS|THEAP|T[A-Z]{3,4}\d+|END'
+)
+
+
+class SnapshotRead(registry.UnifiedReadWrite):
+    """Read a snapshot from a file.
+
+    Formats are those registered for `Snapshot` with `astropy.io.registry`; here it is 'pidoc', the
+    FITS table that `Snapshot.write` makes. The format is found from the file unless ``format`` is
+    given.
+
+    Parameters
+    ----------
+    filename : path-like
+    format : str, optional
+
+    Returns
+    -------
+    Snapshot
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, cut short, or not a snapshot.
+    `~astropy.io.registry.IORegistryError`
+        If the format is not found from the file.
+    """
+
+    def __init__(self, instance, cls):
+        super().__init__(instance, cls, 'read', registry=None)
+
+    def __call__(self, *args, **kwargs):
+        return self.registry.read(self._cls, *args, **kwargs)
+
+
+class SnapshotWrite(registry.UnifiedReadWrite):
+    """Write the snapshot to a file.
+
+    One FITS binary table with units, which astropy and TOPCAT read as it is; age, model, seed and
+    the version of pidoc are in its header. Of a spherical snapshot the spherical coordinates are
+    stored: the seed brings back the Cartesian ones. The file appears complete or not at all.
+
+    Parameters
+    ----------
+    filename : path-like
+        Ending in .fits or .fits.gz.
+    overwrite : bool, optional
+        Replace a file of that name.
+    dtype : dtype, optional
+        `numpy.float32` (7 digits) or `numpy.float64` (exact).
+
+    Raises
+    ------
+    OSError
+        If the file exists and ``overwrite`` is False.
+    ValueError
+        If ``dtype`` is another one.
+    """
+
+    def __init__(self, instance, cls):
+        super().__init__(instance, cls, 'write', registry=None)
+
+    def __call__(self, *args, **kwargs):
+        self.registry.write(self._instance, *args, **kwargs)
+
+
+class Snapshot:
+    """Stars of a cluster at one age.
+
+    Positions and velocities are either spherical (``radius``, ``v_r``, ``v_t``), as the Monte Carlo
+    simulator makes them, or Cartesian (``x y z``, with or without ``vx vy vz``), about the
+    cluster's centre. The other kind is derived: Cartesian from spherical coordinates by drawing
+    directions, isotropic on the sphere, from the seed. Where a table has both, the Cartesian ones
+    count. Not to be changed once made.
+
+    Parameters
+    ----------
+    stars : `~astropy.table.Table` or dict
+        One row per star, columns with units: a position, ``mass``, and any of
+
+        - ``initial_mass``, ``luminosity``, ``stellar_radius``, ``temperature`` (else from the two
+          before it);
+        - ``id`` (unique integers; else 0, 1, 2 ...);
+        - ``kind``: stellar type of Hurley, Pols & Tout (2000), 0 to 15 (else every star shines);
+        - ``partner``: the ``id`` of the other component of a binary, -1 if single (the default).
+          Both components have the same ``radius``, ``v_r`` and ``v_t``, and get the same direction.
+    age : `~astropy.units.Quantity`
+        Age of the cluster.
+    model : ClusterModel, optional
+        What was simulated.
+    seed : int, optional
+        Seed of the directions.
+    meta : dict, optional
+        Further header cards: strings, numbers or booleans under FITS keywords.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If a column is missing, unknown, of the wrong unit or kind, or has impossible values.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.cluster.snapshot import Snapshot
+    >>> stars = {'x': [1, 0, 0] * u.pc, 'y': [0, 2, 0] * u.pc, 'z': [0, 0, 4] * u.pc,
+    ...          'mass': [1, 1, 1] * u.Msun}
+    >>> snapshot = Snapshot(stars, 12 * u.Gyr)
+    >>> print(snapshot.total_mass, snapshot.half_mass_radius)
+    3.0 solMass 1.5 pc
+    """
+
+    read = registry.UnifiedReadWriteMethod(SnapshotRead)
+    write = registry.UnifiedReadWriteMethod(SnapshotWrite)
+
+    def __init__(self, stars, age, model=None, seed=0, *, meta=None):
+        self.age = _age(age)
+        self.model = _model(model)
+        self.seed = _seed(seed)
+        self._meta_header = _meta_header(meta or {})
+        self._native = _columns(stars)
+        self._partner_row = _partner_rows(self._native)
+
+    @property
+    def meta(self):
+        """Further header cards, as a new dict."""
+        return dict(self._meta_header)
+
+    @property
+    def is_spherical(self):
+        """Whether spherical coordinates were given and the Cartesian ones drawn."""
+        return 'x' not in self._native
+
+    @property
+    def n_stars(self):
+        """Number of stars, each component of a binary counted."""
+        return self._native['mass'].size
+
+    def __len__(self):
+        return self.n_stars
+
+    def __repr__(self):
+        name = self.model.name if self.model is not None and self.model.name else 'no model'
+        return f'<Snapshot of {self.n_stars} stars at {self.age:.4g} ({name})>'
+
+    def _repr_html_(self):
+        name = f' of {self.model.name}' if self.model is not None and self.model.name else ''
+        return html_table(f'Snapshot{name}', [
+            ('age', f'{self.age:.4g}'), ('stars', self.n_stars), ('mass', f'{self.total_mass:.4g}'),
+            ('half-mass radius', f'{self.half_mass_radius:.4g}'),
+            ('columns', ', '.join(self._native))])
+
+    # -- stars ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _coordinates(self):
+        """Spherical and Cartesian coordinates as plain arrays, pc and km/s."""
+        if self.is_spherical:
+            return _draw_directions(self._native, self._partner_row, self.seed)
+        return _spherical(self._native)
+
+    @cached_property
+    def _temperature(self):
+        """Effective temperatures [K]: as given, or from luminosity and radius; None if unknown."""
+        if 'temperature' in self._native:
+            return self._native['temperature']
+        if not {'luminosity', 'stellar_radius'} <= self._native.keys():
+            return None
+        radius = self._native['stellar_radius']
+        flux = np.zeros_like(radius)
+        np.divide(self._native['luminosity'], radius**2, out=flux, where=radius > 0.0)
+        return SOLAR_TEFF * flux**0.25
+
+    @cached_property
+    def _light(self):
+        """V luminosity of every star [Lsun]."""
+        if 'luminosity' not in self._native or self._temperature is None:
+            raise ValueError(
+                'the V luminosity needs the columns luminosity and either temperature or '
+                f'stellar_radius, received {", ".join(self._native)}'
+            )
+        kind = self._native.get('kind', 1)
+        luminosity, temperature = self._native['luminosity'] * u.Lsun, self._temperature * u.K
+        return v_luminosity(luminosity, temperature, kind).to_value(u.Lsun)
+
+    @property
+    def _has_light(self):
+        return 'luminosity' in self._native and self._temperature is not None
+
+    @property
+    def stars(self):
+        """All columns, given and derived (a new `~astropy.table.QTable`).
+
+        ``id``, ``x y z radius`` [pc], where known ``vx vy vz v_r v_t`` [km/s] and the stellar
+        columns, with ``temperature`` [K] = 5772 (L / R^2)^(1/4) and ``v_luminosity`` [Lsun].
+        """
+        table = QTable()
+        columns = {**self._native, **self._coordinates}
+        if self._temperature is not None:
+            columns['temperature'] = self._temperature
+        for name in ('id', *_UNITS, 'kind', 'partner'):
+            if name in columns:
+                unit = _UNITS.get(name)
+                table[name] = columns[name].copy() if unit is None else columns[name] * unit
+        if self._has_light:
+            table['v_luminosity'] = self._light * u.Lsun
+        return table
+
+    def rescaled(self, *, stars=1.0, size=1.0, seed=0):
+        """A cluster of the same shape that has fewer stars, and is larger or smaller.
+
+        Lengths are multiplied by ``size`` and velocities by the square root of (kept mass / mass) / ``size``,
+        by which the ratio of kinetic to potential energy stays what it was (homology; Binney & Tremaine 2008,
+        section 4.8.3). How far relaxation has gone is no longer what a cluster of this number and size
+        would have reached at this age.
+
+        Parameters
+        ----------
+        stars : float, optional
+            Share of the single stars and binaries that are kept, drawn at random.
+        size : float, optional
+        seed : int or `~numpy.random.SeedSequence`, optional
+            Of what is kept.
+
+        Returns
+        -------
+        Snapshot
+            With the model of this one, from which it now differs, and the cards STARSHAR and SIZEFACT in
+            its ``meta``.
+
+        Raises
+        ------
+        ValueError
+            If ``stars`` is not above 0 and at most 1, leaves no star, or ``size`` is not positive.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.cluster.snapshot import Snapshot
+        >>> cluster = Snapshot({'x': [1, 0] * u.pc, 'y': [0, 2] * u.pc, 'z': [0, 0] * u.pc,
+        ...                     'mass': [1, 1] * u.Msun}, 12 * u.Gyr)
+        >>> cluster.rescaled(size=1.5).half_mass_radius
+        <Quantity 1.5 pc>
+        """
+        if not 0.0 < stars <= 1.0:
+            raise ValueError(f'stars must be above 0 and at most 1, received {stars!r}')
+        if not 0.0 < size < np.inf:
+            raise ValueError(f'size must be positive, received {size!r}')
+        rows = self._some(stars, seed)
+        native = {name: column[rows] for name, column in self._native.items()}
+        faster = np.sqrt(native['mass'].sum() / self._native['mass'].sum() / size)
+        for name in native:
+            if name in ('radius', *_PLACE):
+                native[name] = native[name] * size
+            elif name in ('v_r', 'v_t', *_VELOCITY):
+                native[name] = native[name] * faster
+        # the columns were checked when this one was made
+        other = object.__new__(type(self))
+        other.age, other.model, other.seed = self.age, self.model, self.seed
+        other._meta_header = _meta_header(self.meta | {'STARSHAR': float(stars), 'SIZEFACT': float(size)})
+        other._native, other._partner_row = native, _partner_rows(native)
+        return other
+
+    def _some(self, share, seed):
+        """Rows of a random share of the stars; binaries stay or go as one."""
+        if share == 1.0:
+            return np.arange(self.n_stars)
+        rows = np.arange(self.n_stars)
+        first = rows if self._partner_row is None else np.where(
+            self._partner_row >= 0, np.minimum(rows, self._partner_row), rows)
+        systems = np.unique(first)
+        number = round(share * systems.size)
+        if number < 1:
+            raise ValueError(f'stars must leave at least one of {systems.size}, received {share!r}')
+        kept = np.zeros(self.n_stars, dtype=bool)
+        kept[np.random.default_rng(seed).choice(systems, number, replace=False)] = True
+        return np.flatnonzero(kept[first])
+
+    # -- what the stars add up to -----------------------------------------------------------------
+
+    @property
+    def total_mass(self):
+        """Mass of all stars and remnants."""
+        return float(self._native['mass'].sum()) * u.Msun
+
+    def lagrangian_radii(self, fractions):
+        """Radii about the origin that hold given fractions of the total mass.
+
+        Linear in the cumulative mass between one star and the next.
+
+        Parameters
+        ----------
+        fractions : float or array-like
+            Above 0, up to 1.
+
+        Returns
+        -------
+        `~astropy.units.Quantity`
+            Three-dimensional radii [pc], shape of ``fractions``.
+
+        Raises
+        ------
+        ValueError
+            If a fraction is out of range.
+        """
+        fractions = np.asarray(fractions, dtype=float)
+        bad = ~((fractions > 0.0) & (fractions <= 1.0))
+        if bad.any():
+            raise ValueError(
+                f'fractions must be above 0 and at most 1, received {fractions[bad].flat[0]}'
+            )
+        return self._radii_of(self._native['mass'], fractions) * u.pc
+
+    def _radii_of(self, weight, fractions):
+        cumulative = np.cumsum(weight[self._order])
+        if not cumulative[-1] > 0.0:
+            return np.full(np.shape(fractions), np.nan)
+        return np.interp(fractions * cumulative[-1], cumulative, self._radius[self._order])
+
+    @property
+    def _radius(self):
+        """Distances from the origin [pc]; of a spherical snapshot without drawing directions."""
+        return self._native['radius'] if self.is_spherical else self._coordinates['radius']
+
+    @cached_property
+    def _order(self):
+        return np.argsort(self._radius, kind='stable')
+
+    @property
+    def half_mass_radius(self):
+        """Three-dimensional radius that holds half of the mass."""
+        return self.lagrangian_radii(0.5)
+
+    @property
+    def v_luminosity(self):
+        """Luminosity of all stars in V, in solar luminosities of V."""
+        return float(self._light.sum()) * u.Lsun
+
+    @property
+    def mass_to_light(self):
+        """Total mass over V luminosity."""
+        return self.total_mass / self.v_luminosity
+
+    @property
+    def half_light_radius(self):
+        """Three-dimensional (not projected) radius that holds half of the V luminosity."""
+        return float(self._radii_of(self._light, 0.5)) * u.pc
+
+    @cached_property
+    def core_radius(self):
+        """Density radius of Casertano & Hut (1985): mean distance, weighted with the mass density.
+
+        The density around a star is that of its nearest six neighbours without the sixth, nor the
+        star itself, about the density centre. A spherical snapshot has only radii: there it is that
+        of the shell between its third neighbours inwards and outwards in radius, about the origin.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than seven stars.
+        """
+        if self.n_stars <= _NEIGHBOURS:
+            raise ValueError(f'core_radius needs at least 7 stars, received {self.n_stars}')
+        mass = self._native['mass']
+        if self.is_spherical:
+            radius = self._radius[self._order]
+            density = _shell_density(radius, mass[self._order])
+        else:
+            place = np.column_stack([self._native[name] for name in _PLACE])
+            density = _neighbour_density(place, mass)
+            centre = np.average(place, axis=0, weights=density)
+            radius = np.sqrt(np.sum((place - centre) ** 2, axis=1))
+        return float(np.average(radius, weights=density)) * u.pc
+
+    def summary(self):
+        """One row of a run's log.
+
+        Returns
+        -------
+        dict
+            ``age``, ``n_stars`` (a plain integer), ``total_mass``, ``r_10``, ``half_mass_radius``
+            and ``r_90`` (with 10, 50, 90 per cent of the mass), ``core_radius``; where the stars
+            have luminosities, ``v_luminosity``, ``mass_to_light`` and ``half_light_radius``.
+        """
+        r_10, r_50, r_90 = self.lagrangian_radii([0.1, 0.5, 0.9])
+        row = {
+            'age': self.age, 'n_stars': self.n_stars, 'total_mass': self.total_mass, 'r_10': r_10,
+            'half_mass_radius': r_50, 'r_90': r_90, 'core_radius': self.core_radius,
+        }
+        if self._has_light:
+            for name in ('v_luminosity', 'mass_to_light', 'half_light_radius'):
+                row[name] = getattr(self, name)
+        return row
+
+
+# -- the way in -----------------------------------------------------------------------------------
+
+
+def _age(age):
+    value = to_value(age, u.Gyr, 'age', non_negative=True)
+    if not isinstance(value, float):
+        raise ValueError(f'age must be a scalar, received an array of shape {value.shape}')
+    return value * u.Gyr
+
+
+def _model(model):
+    if model is not None and not isinstance(model, ClusterModel):
+        raise TypeError(f'model must be a ClusterModel or None, received {model!r}')
+    return model
+
+
+def _seed(seed):
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f'seed must be an integer, received {seed!r}')
+    if seed < 0:
+        raise ValueError(f'seed must not be negative, received {seed}')
+    return int(seed)
+
+
+def _meta_header(meta):
+    """The further cards as a header: what FITS cannot hold fails here, not when it is written."""
+    header = fits.Header()
+    for keyword, value in meta.items():
+        if not (isinstance(keyword, str) and _is_keyword(keyword)):
+            raise ValueError(
+                'a keyword of meta must be up to 8 of A-Z, 0-9, _ and -, and not one that FITS '
+                f'or snapshots use, received {keyword!r}'
+            )
+        if not isinstance(value, (str, Real)):
+            raise TypeError(
+                f'meta[{keyword!r}] must be a string, a number or a boolean, received {value!r}'
+            )
+        header[keyword] = value
+    return header
+
+
+def _is_keyword(text):
+    plain = re.fullmatch(r'[A-Z0-9_-]{1,8}', text)
+    taken = text in (*_CARDS, *_MODEL_CARDS, *_FILE_CARDS) or _TABLE_CARD.fullmatch(text)
+    return plain and not taken
+
+
+def _columns(stars):
+    """Check the table and turn it into read-only plain arrays in the units of this module."""
+    table = QTable(stars, copy=False)
+    # From a table that `Snapshot.stars` made; derived, so of no further use.
+    names = [name for name in table.colnames if name != 'v_luminosity']
+    unknown = [name for name in names if name not in (*_UNITS, *_INTEGERS)]
+    if unknown:
+        raise ValueError(
+            f'columns must be among {", ".join((*_INTEGERS, *_UNITS))}, received {unknown[0]!r}'
+        )
+    if not len(table):
+        raise ValueError('a snapshot must have at least one star, received an empty table')
+    names = _wanted_names(names)
+    columns = {}
+    for name in names:
+        if name in _INTEGERS:
+            columns[name] = _integers(table[name], name)
+        else:
+            # Copies: a snapshot must not change with the table it came from.
+            signed = name in _SIGNED
+            columns[name] = to_value(table[name], _UNITS[name], name, non_negative=not signed)
+    columns.setdefault('id', np.arange(len(table), dtype=np.int32))
+    _check_values(columns)
+    for column in columns.values():
+        column.flags.writeable = False
+    return columns
+
+
+def _wanted_names(names):
+    """The columns to keep: of the coordinates only one kind."""
+    cartesian = any(name in names for name in _PLACE)
+    if cartesian:
+        needed = [*_PLACE, *(_VELOCITY if any(name in names for name in _VELOCITY) else ())]
+        dropped = tuple(_SPHERICAL)
+    else:
+        needed, dropped = list(_SPHERICAL), ()
+    missing = [name for name in (*needed, 'mass') if name not in names]
+    if missing:
+        raise ValueError(
+            'stars must have a mass and either radius, v_r and v_t or x, y and z (and all of vx, '
+            f'vy and vz or none): {", ".join(missing)} not found'
+        )
+    return [name for name in names if name not in dropped]
+
+
+def _integers(column, name):
+    values = np.asarray(column)
+    if values.dtype.kind not in 'iu':
+        raise TypeError(f'{name} must be integers, received an array of {values.dtype}')
+    limits = np.iinfo(_INTEGERS[name])
+    if values.min() < limits.min or values.max() > limits.max:
+        raise ValueError(
+            f'{name} must lie within {limits.min} to {limits.max}, '
+            f'received {values.min()} to {values.max()}'
+        )
+    return values.astype(_INTEGERS[name])
+
+
+def _check_values(columns):
+    # faster than to look for the values, of which there are none as a rule
+    ordered = np.sort(columns['id'])
+    if np.any(ordered[1:] == ordered[:-1]):
+        values, counts = np.unique(columns['id'], return_counts=True)
+        raise ValueError(f'id must be unique, received {values[counts > 1][0]} more than once')
+    kind = columns.get('kind')
+    if kind is not None and (kind.min() < 0 or kind.max() > 15):
+        raise ValueError(f'kind must be 0 to 15, received {kind.min()} to {kind.max()}')
+
+
+def _partner_rows(columns):
+    """Row of each star's companion, -1 if single; checked to be mutual and at the same place."""
+    partner = columns.get('partner')
+    if partner is None or np.all(partner == -1):
+        return None
+    order = np.argsort(columns['id'])
+    sorted_id = columns['id'][order]
+    binary = np.flatnonzero(partner != -1)
+    found = np.minimum(np.searchsorted(sorted_id, partner[binary]), sorted_id.size - 1)
+    absent = sorted_id[found] != partner[binary]
+    if absent.any():
+        raise ValueError(f'partner must be the id of a star, received {partner[binary][absent][0]}')
+    other = order[found]
+    strange = (partner[other] != columns['id'][binary]) | (other == binary)
+    if strange.any():
+        raise ValueError(
+            'the partner of a star must have that star as its own, received '
+            f'{partner[binary][strange][0]} for star {columns["id"][binary][strange][0]}'
+        )
+    for name in _SHARED:
+        if name in columns and np.any(columns[name][binary] != columns[name][other]):
+            apart = columns['id'][binary][columns[name][binary] != columns[name][other]][0]
+            raise ValueError(
+                f'{name} must be the same for both components of a binary, star {apart} differs'
+            )
+    rows = np.full(partner.size, -1)
+    rows[binary] = other
+    return rows
+
+
+# -- coordinates and densities --------------------------------------------------------------------
+
+
+def _draw_directions(columns, partner_row, seed):
+    """Cartesian from spherical coordinates: isotropic directions, also of the tangential motion."""
+    rng = np.random.default_rng(seed)
+    number = columns['radius'].size
+    cos_theta = rng.uniform(-1.0, 1.0, number)
+    phi = rng.uniform(0.0, 2.0 * np.pi, number)
+    psi = rng.uniform(0.0, 2.0 * np.pi, number)
+    if partner_row is not None:
+        rows = np.arange(number)
+        # Both components take the direction of the one that comes first.
+        first = np.where(partner_row >= 0, np.minimum(rows, partner_row), rows)
+        cos_theta, phi, psi = cos_theta[first], phi[first], psi[first]
+    sin_theta, cos_phi, sin_phi = np.sqrt(1.0 - cos_theta**2), np.cos(phi), np.sin(phi)
+    outwards = np.array([sin_theta * cos_phi, sin_theta * sin_phi, cos_theta])
+    southwards = np.array([cos_theta * cos_phi, cos_theta * sin_phi, -sin_theta])
+    eastwards = np.array([-sin_phi, cos_phi, np.zeros(number)])
+    sideways = np.cos(psi) * southwards + np.sin(psi) * eastwards
+    place = columns['radius'] * outwards
+    velocity = columns['v_r'] * outwards + columns['v_t'] * sideways
+    return dict(zip((*_PLACE, *_VELOCITY), (*place, *velocity)))
+
+
+def _spherical(columns):
+    """Radius, and where there are velocities their radial and tangential parts."""
+    place = np.array([columns[name] for name in _PLACE])
+    radius = np.sqrt(np.sum(place**2, axis=0))
+    result = {'radius': radius}
+    if 'vx' in columns:
+        velocity = np.array([columns[name] for name in _VELOCITY])
+        # A star at the origin moves sideways: it has no radial direction.
+        outwards = np.divide(place, radius, out=np.zeros_like(place), where=radius > 0.0)
+        result['v_r'] = np.sum(outwards * velocity, axis=0)
+        result['v_t'] = np.sqrt(np.sum((velocity - result['v_r'] * outwards) ** 2, axis=0))
+    return result
+
+
+def _neighbour_density(place, mass):
+    """Mass density about each star: its first five neighbours in the sphere of the sixth."""
+    from scipy.spatial import cKDTree
+
+    distance, neighbour = cKDTree(place).query(place, k=_NEIGHBOURS + 1)
+    # Column 0 is the star itself, or another at the very same place.
+    inside = np.sum(mass[neighbour[:, 1:-1]], axis=1)
+    return _density(inside, distance[:, -1] ** 3)
+
+
+def _shell_density(radius, mass):
+    """Mass density about each star of a list sorted by radius: four stars in a shell of six spaces.
+
+    The stars between its third neighbours inwards and outwards, without itself: (n - 1) / n of the
+    stars that such a shell has room for, which is corrected for. The innermost three, and the
+    outermost, take the shell of the nearest star that has three neighbours on either side.
+    """
+    half = _NEIGHBOURS // 2
+    cumulative = np.concatenate(([0.0], np.cumsum(mass)))
+    middle = np.clip(np.arange(radius.size), half, radius.size - 1 - half)
+    low, high = middle - half, middle + half
+    inside = cumulative[high] - cumulative[low + 1] - mass[middle]
+    share = (_NEIGHBOURS - 2) / (_NEIGHBOURS - 1)
+    return _density(inside / share, radius[high] ** 3 - radius[low] ** 3)
+
+
+def _density(mass, cube):
+    """Mass over 4 pi / 3 times the cube; a volume of zero (stars at one place) is left out."""
+    density = np.zeros_like(mass)
+    np.divide(mass, 4.0 / 3.0 * np.pi * cube, out=density, where=cube > 0.0)
+    return density
+
+
+# -- FITS -----------------------------------------------------------------------------------------
+
+
+def _write_fits(snapshot, filename, *, overwrite=False, dtype=np.float32):
+    filename = Path(filename)
+    if filename.exists() and not overwrite:
+        raise OSError(f'{filename} exists: say overwrite=True to replace it')
+    write_hdus([fits.PrimaryHDU(), _table_hdu(snapshot, dtype)], filename)
+
+
+def write_hdus(hdus, filename):
+    """Write HDUs with checksums, in one move, replacing a file of that name.
+
+    The same HDUs make the same bytes: astropy's own checksum cards would hold the time of the day.
+    """
+    for hdu in hdus:
+        hdu.add_checksum(when='checksum of the HDU')
+    # the ending decides on compression
+    with replacing(filename) as temporary:
+        try:
+            fits.HDUList(hdus).writeto(temporary, overwrite=True)
+        except OSError as error:
+            # numpy does not say why a write ended early
+            why = '' if error.errno else '; the disk may be full'
+            message = f'{filename} could not be written: {error}{why}'
+            raise (OSError(error.errno, message) if error.errno else OSError(message)) from error
+
+
+def _table_hdu(snapshot, dtype):
+    dtype = np.dtype(dtype)
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f'dtype must be float32 or float64, received {dtype}')
+    table = Table()
+    for name, column in snapshot._native.items():
+        table[name] = column if name in _INTEGERS else column.astype(dtype)
+        table[name].unit = _UNITS.get(name)
+    hdu = fits.table_to_hdu(table)
+    hdu.name = 'SNAPSHOT'
+    values = (_FORMAT_VERSION, __version__, snapshot.age.to_value(u.Gyr), snapshot.seed)
+    for (keyword, comment), value in zip(_CARDS.items(), values):
+        hdu.header[keyword] = (value, comment)
+    if snapshot.model is not None:
+        hdu.header.extend(snapshot.model.to_header())
+    hdu.header.extend(snapshot._meta_header)
+    return hdu
+
+
+def _read_fits(source):
+    """Read what `_write_fits` wrote, from a path or an open file."""
+    name = getattr(source, 'name', source)
+    try:
+        # astropy warns of a short file or a wrong checksum, and goes on.
+        with warnings.catch_warnings(), ExitStack() as stack:
+            warnings.simplefilter('error', AstropyWarning)
+            # opened here, because astropy does not close what it cannot read
+            file = source if hasattr(source, 'read') else stack.enter_context(open(source, 'rb'))
+            with fits.open(file, memmap=False, checksum=True) as hdus:
+                header, stars = _header_and_table(hdus)
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:
+        # astropy has many kinds of errors for files that do not hold what they promise
+        raise ValueError(f'{name} is damaged or cut short: {error}') from error
+    if stars is None:
+        raise ValueError(
+            f'{name} is not a pidoc snapshot, or cut short: the first extension must be a table '
+            'with the keyword PIDOCFMT'
+        )
+    try:
+        return _from_header_and_table(header, stars)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{name} does not hold a valid snapshot: {error}') from error
+
+
+def _header_and_table(hdus):
+    """Both without what only FITS needs; no table if it is not one of ours."""
+    if len(hdus) < 2 or 'PIDOCFMT' not in hdus[1].header:
+        return None, None
+    return hdus[1].header.copy(strip=True), QTable.read(hdus[1], mask_invalid=False)
+
+
+def _from_header_and_table(header, stars):
+    if header['PIDOCFMT'] != _FORMAT_VERSION:
+        raise ValueError(
+            f'its format must be version {_FORMAT_VERSION}, the one this pidoc knows, '
+            f'received {header["PIDOCFMT"]!r}'
+        )
+    missing = [keyword for keyword in _CARDS if keyword not in header]
+    if missing:
+        raise ValueError(f'its header must have {", ".join(missing)}: not found')
+    model = ClusterModel.from_header(header) if _MODEL_CARDS[0] in header else None
+    ours = {*_CARDS, *_MODEL_CARDS, *_FILE_CARDS}
+    meta = {card.keyword: card.value for card in header.cards if card.keyword not in ours}
+    return Snapshot(stars, header['AGE'] * u.Gyr, model, header['SNAPSEED'], meta=meta)
+
+
+def _is_fits(origin, path, fileobj, *args, **kwargs):
+    if fileobj is not None:
+        start = fileobj.tell()
+        signature = fileobj.read(9)
+        fileobj.seek(start)
+        if signature == b'SIMPLE  =':
+            return True
+    # A damaged file is better met with a reason than with "unknown format".
+    return str(path).lower().endswith(('.fits', '.fits.gz'))
+
+
+registry.register_reader('pidoc', Snapshot, _read_fits)
+registry.register_writer('pidoc', Snapshot, _write_fits)
+registry.register_identifier('pidoc', Snapshot, _is_fits)

@@ -1,0 +1,447 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The clusters of Chardin & Bianchini (2021, section 5): light in the field, predictions, literature.
+
+`fetch_all` has their maps made from the survey's files, `compare` lets a model predict from each, without and
+with Harris's distance, and puts everything beside the paper's Table 3 in a `ClusterReport`.
+"""
+
+import logging
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable
+
+from pidoc import __version__
+from pidoc.catalogs import paper_table
+from pidoc.evaluation.report import _rst, write_report
+from pidoc.image.ps1.retrieval import fetch, NotInCacheError, ServiceError
+
+__all__ = ['ASSUMED_AGE', 'OLD', 'PAPER_RANGE', 'ClusterReport', 'compare', 'fetch_all']
+
+log = logging.getLogger(__name__)
+
+PAPER_RANGE = (300.0, 5000.0) * u.Lsun
+"""Light in the field of the paper's training maps, above 11 Gyr, 10 to 40 kpc (its section 5)."""
+
+OLD = 11.0 * u.Gyr
+"""From this age on maps of a training set are held against globular clusters, as in the paper."""
+
+ASSUMED_AGE = 12.0 * u.Gyr
+"""Of clusters without an age in the literature, as in the paper."""
+
+_NEAR = 1.5                # factor in distance, of maps of the training that are compared with a cluster
+_FEWEST = 10               # of them
+_MODES = ('image', 'distance')
+_QUANTITIES = (('mass_to_light', u.Msun / u.Lsun), ('age', u.Gyr), ('distance', u.kpc),
+               ('total_mass', u.Msun))
+_ENDS = ('', '_low_68', '_high_68', '_low_95', '_high_95')
+
+
+def fetch_all(archive, *, names=None):
+    """Make maps of clusters from the survey's files; what cannot be had is told, not raised.
+
+    Once the survey has not answered, only its cache is asked.
+
+    Parameters
+    ----------
+    archive : `~pidoc.image.ps1.retrieval.Archive` or callable
+        Or a function from the name of a cluster to an archive.
+    names : sequence of str, optional
+        By default the paper's 17 clusters.
+
+    Returns
+    -------
+    images : dict
+        Name -> `~astropy.nddata.CCDData`, of `pidoc.image.ps1.retrieval.fetch`.
+    missing : dict
+        Name -> why there is none.
+    """
+    names = [str(name) for name in paper_table()['name']] if names is None else names
+    images, missing = {}, {}
+    for name in names:
+        try:
+            images[name] = fetch(name, archive=archive(name) if callable(archive) else archive)
+        except (ServiceError, NotInCacheError, ValueError) as error:
+            missing[name] = ' '.join(str(error).split())
+            log.info('%s: %s', name, missing[name])
+            if isinstance(error, ServiceError) and not callable(archive):
+                archive = replace(archive, offline=True, refresh=False)
+    return images, missing
+
+
+def compare(mapper, images, *, distance_error=0.02, training=None, missing=None):
+    """Predict from maps of the paper's clusters and put the results beside the literature.
+
+    A cluster is *out of range* if its light in the field, at Harris's distance, is not that of any map of the
+    training of clusters older than 11 Gyr at 2/3 to 3/2 of its distance. Without a training set the range
+    is the paper's, 300 to 5000 Lsun.
+
+    Parameters
+    ----------
+    mapper : `~pidoc.prediction.mapper.MassMapper`
+    images : dict
+        Name -> map, as of `fetch_all`.
+    distance_error : float, optional
+        Relative standard error that is told with Harris's distances.
+    training : `~astropy.table.QTable`, optional
+        Rows of the training maps, with ``age``, ``distance`` and ``luminosity``, as
+        ``TrainingSet.table``.
+    missing : dict, optional
+        Name -> why there is no map, for the report.
+
+    Returns
+    -------
+    ClusterReport
+
+    Raises
+    ------
+    ValueError
+        If there are no maps, or one of a cluster that is not in the paper's Table 3.
+    """
+    paper = paper_table()
+    known = [str(name) for name in paper['name']]
+    strange = [name for name in images if name not in known]
+    if strange or not images:
+        raise ValueError("images must be of clusters of the paper's Table 3, received "
+                         f'{strange[0] if strange else "none"}')
+    if not 0.0 < distance_error < 1.0:
+        raise ValueError(f'distance_error must be between 0 and 1, received {distance_error!r}')
+    rows = [known.index(name) for name in known if name in images]
+    table = _literature(paper[rows])
+    maps = [images[name] for name in table['name']]
+    _add_light(table, maps, paper[rows])
+    _add_range(table, training)
+    predictions = {}
+    for mode in _MODES:
+        given = {}
+        if mode == 'distance':
+            given = {'distance': table['distance'], 'distance_error': distance_error * table['distance']}
+        predictions[mode] = list(mapper.predict_many(maps, **given))
+        _add_predictions(table, mode, predictions[mode])
+    synthetic = any(each.meta.get('SYNTHET') for each in maps)
+    shown = None
+    if training is not None:
+        shown = QTable({name: training[name] for name in ('age', 'distance', 'luminosity')})
+    table.meta = {'model': mapper.name, 'model_sha256': mapper.sha256, 'pidoc': __version__,
+                  'distance_error': distance_error, 'synthetic': synthetic,
+                  'range': 'paper' if training is None else 'training set'}
+    return ClusterReport(table, predictions, dict(missing or {}), shown)
+
+
+def _literature(paper):
+    """What is known of the clusters, from the paper's Table 3."""
+    table = QTable({'name': [str(name) for name in paper['name']]})
+    mask = np.array(np.broadcast_to(getattr(paper['age'], 'mask', False), len(paper)))
+    age = np.where(mask, ASSUMED_AGE.value, np.asarray(_plain(paper['age'])))
+    table['literature_age'] = age * u.Gyr
+    table['age_assumed'] = mask
+    table['distance'] = np.asarray(_plain(paper['distance'])) * u.kpc
+    table['fe_h'] = np.asarray(_plain(paper['fe_h']))
+    for name in ('mass_to_light', 'mass_to_light_error'):
+        table[f'literature_{name}'] = np.asarray(_plain(paper[name])) * u.Msun / u.Lsun
+    for name in ('pidoc_distance', 'pidoc_age', 'pidoc_mass_to_light', 'pidoc_log_mass'):
+        unit = getattr(paper[name], 'unit', None) or u.one
+        table[name.replace('pidoc_', 'paper_')] = np.asarray(_plain(paper[name])) * unit
+    return table
+
+
+def _plain(column):
+    column = getattr(column, 'unmasked', column)
+    return getattr(column, 'value', column)
+
+
+def _add_light(table, maps, paper):
+    """Luminosities in the field at Harris's distances, freed from extinction and as seen."""
+    flux = np.array([np.nansum(each.data, dtype=float) for each in maps])
+    table['luminosity'] = 4.0 * math.pi * flux * table['distance'].to_value(u.kpc) ** 2 * u.Lsun
+    table['extinction'] = [each.meta['EXTINCT'] for each in maps] * u.mag
+    table['luminosity_seen'] = table['luminosity'] * 10.0 ** (-0.4 * table['extinction'].value)
+    table['paper_luminosity'] = np.asarray(_plain(paper['field_luminosity'])) * u.Lsun
+    low, high = PAPER_RANGE.value
+    told = table['paper_luminosity'].value
+    table['in_paper_range'] = (told >= low) & (told <= high)
+    if all('TRUEMASS' in each.meta for each in maps):
+        mass, light = (np.array([each.meta[key] for each in maps]) for key in ('TRUEMASS', 'TRUELUM'))
+        table['true_mass'], table['true_luminosity'] = mass * u.Msun, light * u.Lsun
+        table['true_mass_to_light'] = mass / light * u.Msun / u.Lsun
+
+
+def _add_range(table, training):
+    """The light in the field of old clusters of the training about each distance."""
+    low = np.full(len(table), PAPER_RANGE[0].value)
+    high = np.full(len(table), PAPER_RANGE[1].value)
+    if training is not None:
+        old = training['age'] >= OLD
+        far, light = training['distance'][old].to_value(u.kpc), training['luminosity'][old].to_value(u.Lsun)
+        for k, distance in enumerate(table['distance'].to_value(u.kpc)):
+            near = light[np.abs(np.log(far / distance)) <= math.log(_NEAR)]
+            if near.size < _FEWEST:
+                raise ValueError(f'the training set must have {_FEWEST} maps of clusters older than {OLD} at '
+                                 f'2/3 to 3/2 of {distance:g} kpc, received {near.size}')
+            low[k], high[k] = near.min(), near.max()
+    table['range_low'], table['range_high'] = low * u.Lsun, high * u.Lsun
+    table['in_range'] = (table['luminosity'] >= table['range_low']) & (
+        table['luminosity'] <= table['range_high'])
+
+
+def _add_predictions(table, mode, predictions):
+    for name, unit in _QUANTITIES:
+        numbers = np.array([getattr(each, name).in_unit(unit) for each in predictions])
+        for end, column in zip(_ENDS, numbers.T, strict=True):
+            table[f'{name}{end}.{mode}'] = column * unit
+    table[f'in_domain.{mode}'] = [bool(each.in_domain) for each in predictions]
+    table[f'flags.{mode}'] = [' '.join(each.flag_names) for each in predictions]
+
+
+# -- the report -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterReport:
+    """Predictions of the paper's clusters beside the literature: made by `compare`.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        One row a cluster. ``luminosity`` of the field with Harris's distance, ``luminosity_seen`` without a
+        correction for extinction, ``paper_luminosity``; ``range_low``, ``range_high``, ``in_range``;
+        literature; ``mass_to_light``, ``age``, ``distance`` and ``total_mass`` with the ends of their
+        intervals, ``in_domain`` and ``flags``, each with ``.image`` or ``.distance``; what the paper
+        predicted (``paper_...``); of synthetic maps ``true_mass`` and so on.
+    predictions : dict
+        'image' or 'distance' -> list of `~pidoc.prediction.Prediction`.
+    missing : dict
+        Name -> why there is no map of a cluster.
+    training : `~astropy.table.QTable` or None
+        Age, distance and luminosity of the maps of the training.
+    """
+
+    table: QTable
+    predictions: dict
+    missing: dict
+    training: QTable = None
+
+    @property
+    def synthetic(self):
+        """Whether the images are synthetic."""
+        return bool(self.table.meta['synthetic'])
+
+    @property
+    def title(self):
+        """What the report is of."""
+        what = 'SYNTHETIC stand-ins of the paper\'s clusters' if self.synthetic else "The paper's clusters"
+        return f'{what}, model {self.table.meta["model"] or "without a name"}'
+
+    def caught(self):
+        """How many clusters are flagged as outside the training domain, of those in and out of range.
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            Rows 'out of range' and 'in range': ``n``, ``flagged_image``, ``flagged_distance``, and the names
+            of those that were ``missed``, out of range and not flagged, or flagged for nothing
+            (``false_alarm``), even with the distance given.
+        """
+        inside = np.asarray(self.table['in_range'])
+        rows = []
+        for label, chosen in (('out of range', ~inside), ('in range', inside)):
+            flagged = [chosen & ~np.asarray(self.table[f'in_domain.{mode}']) for mode in _MODES]
+            rows.append((label, int(chosen.sum()), *(int(each.sum()) for each in flagged)))
+        return QTable(rows=rows, names=('clusters', 'n', 'flagged_image', 'flagged_distance'))
+
+    def names(self, *, in_range, in_domain, mode):
+        """Clusters in or out of range that a mode takes for inside or outside its domain: list of str."""
+        chosen = (np.asarray(self.table['in_range']) == in_range) & (
+            np.asarray(self.table[f'in_domain.{mode}']) == in_domain)
+        return [str(name) for name in self.table['name'][chosen]]
+
+    def agreement(self):
+        """How well predictions agree with the literature, and for stand-ins with what they are made of.
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            A row for each mode, quantity and group of clusters ('in domain': not flagged): ``n``, mean
+            absolute and mean difference of what was predicted and what is known, per cent of the known but
+            for ages [Gyr]; number of clusters whose 68 % and 95 % intervals hold the known value.
+        """
+        table = self.table
+        known = [('M/L, literature', 'mass_to_light', table['literature_mass_to_light']),
+                 ('age, literature', 'age', table['literature_age']), ('distance, Harris', 'distance',
+                                                                       table['distance'])]
+        if self.synthetic:
+            known += [('M/L of the stand-in', 'mass_to_light', table['true_mass_to_light']),
+                      ('mass in the field of the stand-in', 'total_mass', table['true_mass'])]
+        rows = []
+        for mode in _MODES:
+            inside = np.asarray(table[f'in_domain.{mode}'])
+            groups = [('all', np.ones(len(table), dtype=bool)), ('not flagged', inside),
+                      ('in range', np.asarray(table['in_range']))]
+            for label, name, true in known:
+                if mode == 'distance' and name == 'distance':
+                    continue
+                for group, chosen in groups:
+                    rows.append((mode, label, group, *_agreement(table[chosen], name, mode, true[chosen])))
+        names = ('mode', 'quantity', 'clusters', 'n', 'error', 'bias', 'in_68', 'in_95')
+        return QTable(rows=rows, names=names)
+
+    def to_rst(self, *, figures=()):
+        """A page of reStructuredText.
+
+        Parameters
+        ----------
+        figures : sequence of (str, str), optional
+            File and caption of each.
+
+        Returns
+        -------
+        str
+        """
+        lines = [self.title, '=' * len(self.title), '', *self._introduction()]
+        for heading, text, rows in (
+                ('Light in the field', _LIGHT, self._light()),
+                ('From the image only', _IMAGE, self._said('image')),
+                ("With Harris's distance", _DISTANCE.format(**self.table.meta), self._said('distance')),
+                ('Do the flags catch what is out of range?', self._verdict(), self.caught()),
+                ('Agreement', _AGREEMENT, self.agreement())):
+            lines += ['', heading, '-' * len(heading), '', text, '', *_rst(rows)]
+        for file, caption in figures:
+            lines += ['', f'.. figure:: {file}', '', f'   {self._mark()}{caption}']
+        return '\n'.join(lines) + '\n'
+
+    def write(self, folder, *, overwrite=False, figures=()):
+        """Write ``report.rst``, and ``clusters.ecsv``, ``caught.ecsv`` and ``agreement.ecsv``.
+
+        Parameters
+        ----------
+        folder : path-like
+            Made if need be.
+        overwrite : bool, optional
+            Replace files of these names.
+        figures : sequence, optional
+            As in `to_rst`.
+
+        Raises
+        ------
+        OSError
+            If one of the files exists and ``overwrite`` is False; nothing is written then.
+        """
+        folder = Path(folder)
+        tables = {'clusters': self.table, 'caught': self.caught(), 'agreement': self.agreement()}
+        write_report(folder, lambda: self.to_rst(figures=figures), tables, self.table.meta,
+                     overwrite=overwrite)
+
+    # -- its parts
+
+    def _mark(self):
+        return 'SYNTHETIC images. ' if self.synthetic else ''
+
+    def _introduction(self):
+        table, lines = self.table, []
+        if self.synthetic:
+            lines += [_SYNTHETIC, '']
+        weights = table.meta['model_sha256']
+        told = f', weights ``{weights[:16]}``' if weights else ''
+        lines.append(f"{len(table)} of the 17 clusters of Chardin & Bianchini (2021, Table 3), model "
+                     f"``{table.meta['model']}``{told}.")
+        if self.missing:
+            lines += ['', 'Not there:', '']
+            lines += [f'- {name}: ``{why}``' for name, why in self.missing.items()]
+        return lines
+
+    def _light(self):
+        table = self.table
+        shown = QTable({'cluster': table['name'], 'd [kpc]': table['distance'].value,
+                        'A_V [mag]': table['extinction'].value, 'L [Lsun]': table['luminosity'].value,
+                        'L as seen': table['luminosity_seen'].value})
+        if self.synthetic:
+            shown['L, true'] = table['true_luminosity'].value
+        shown['L, paper'] = table['paper_luminosity'].value
+        shown['as seen / paper'] = (table['luminosity_seen'] / table['paper_luminosity']).value
+        shown['training, lowest'] = table['range_low'].value
+        shown['highest'] = table['range_high'].value
+        shown['in range'] = ['yes' if each else 'no' for each in table['in_range']]
+        return shown
+
+    def _said(self, mode):
+        table = self.table
+        shown = QTable({'cluster': table['name']})
+        shown['M/L'] = [_interval(row, 'mass_to_light', mode) for row in table]
+        shown['literature'] = [f'{row["literature_mass_to_light"].value:.2f} +- '
+                               f'{row["literature_mass_to_light_error"].value:.2f}' for row in table]
+        if self.synthetic:
+            shown['stand-in'] = [f'{row["true_mass_to_light"].value:.2f}' for row in table]
+        shown['paper'] = [f'{value:.2f}' for value in table['paper_mass_to_light'].value]
+        shown['age [Gyr]'] = [_interval(row, 'age', mode, '.1f') for row in table]
+        shown['known'] = [f'{"(" if row["age_assumed"] else ""}{row["literature_age"].value:g}'
+                          f'{")" if row["age_assumed"] else ""}' for row in table]
+        if mode == 'image':
+            shown['d [kpc]'] = [_interval(row, 'distance', mode, '.1f') for row in table]
+            shown['Harris'] = [f'{value:g}' for value in table['distance'].value]
+        mass = np.log10(table[f'total_mass.{mode}'].value)
+        shown['log M'] = [f'{value:.2f}' for value in mass]
+        shown['domain'] = [row[f'flags.{mode}'] if not row[f'in_domain.{mode}'] else 'inside'
+                           for row in table]
+        return shown
+
+    def _verdict(self):
+        """Sentences: what the flags catch."""
+        out = int((~np.asarray(self.table['in_range'])).sum())
+        own = self.table.meta['range'] == 'training set'
+        of = 'of the training set' if own else "of the paper's training"
+        text = [f'{out} of {len(self.table)} clusters have a light in the field that no map {of} older than '
+                f'{OLD.value:g} Gyr has at their distance.']
+        for mode, how in (('image', 'From the image only'), ('distance', 'With the distance given')):
+            caught = self.names(in_range=False, in_domain=False, mode=mode)
+            missed = self.names(in_range=False, in_domain=True, mode=mode)
+            false = self.names(in_range=True, in_domain=False, mode=mode)
+            number = f'{len(caught)} of these {out}' if caught else f'none of these {out}'
+            text.append(f'{how}, {number} {"is" if len(caught) == 1 else "are"} flagged'
+                        + (f'; not {", ".join(missed)}.' if missed and caught else '.'))
+            if false:
+                text.append(f'Also flagged, though in range: {", ".join(false)}.')
+        return '\n'.join(text)
+
+
+def _agreement(table, name, mode, true):
+    """Number, mean absolute error and bias, how many 68 % and 95 % intervals hold the known value."""
+    if not len(table):
+        return 0, math.nan, math.nan, 0, 0
+    off = (table[f'{name}.{mode}'] - true).value
+    if name != 'age':
+        off = 100.0 * off / true.value
+    held = [int(np.sum((table[f'{name}_low_{share}.{mode}'] <= true)
+                       & (true <= table[f'{name}_high_{share}.{mode}']))) for share in (68, 95)]
+    return len(table), float(np.mean(np.abs(off))), float(np.mean(off)), *held
+
+
+def _interval(row, name, mode, digits='.2f'):
+    value, low, high = (row[f'{name}{end}.{mode}'].value for end in _ENDS[:3])
+    return f'{value:{digits}} ({low:{digits}}-{high:{digits}})'
+
+
+_SYNTHETIC = """\
+**The images are synthetic.** They carry the light of the real clusters, not their look: King models with the
+core radius, concentration, M_V, [Fe/H], distance and reddening of Harris (2010), of single stars of Kroupa
+(2001) at the age of the literature, without mass segregation, drawn once each, and written as Pan-STARRS1
+stores its stacks (`pidoc.evaluation.synthetic_sky`). What is found here is no measurement of a real cluster. Their true
+M/L is that of their stars, not that of the literature."""
+
+_LIGHT = """\
+V luminosity in 40" x 40" at Harris's distance, freed from extinction; "as seen" is without that correction.
+The last columns: the range of maps of the training older than 11 Gyr at 2/3 to 3/2 of the distance (without a
+training set, the paper's range for all)."""
+
+_IMAGE = """\
+In brackets the 68 % interval. Ages in brackets are assumed. "paper" is pi-DOC's own prediction from the real
+images. M/L of the literature: Baumgardt et al. (2020); age: VandenBerg et al. (2013), both of the paper's
+Table 3."""
+
+_DISTANCE = "The same, the model being told Harris's distances with an error of {distance_error:g} of them."
+
+_AGREEMENT = """\
+Mean error and bias (predicted - known) in per cent, of ages in Gyr; number of clusters whose intervals hold
+the known value. "not flagged" are those that the model takes for inside its domain."""

@@ -1,0 +1,557 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Evaluation of a model: its scores beside the paper's, those of null predictors, and the shot-noise floor.
+
+`evaluate` streams a set of mock observations through an estimator and returns a `Report`.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable
+
+from pidoc import __version__
+from pidoc.evaluation.baselines import fit_nulls, shot_noise_floor, truth_of
+from pidoc.io.files import replacing
+from pidoc.training.model_card import simple_table
+from pidoc.evaluation.scores import (
+    AGE_EDGES,
+    Comparison,
+    coverage,
+    distance_scores,
+    edge_bias,
+    groups_of,
+    PIXEL_EDGES,
+    pixel_scores,
+    SCORES,
+    TABLE_2,
+    TABLE_2_COLUMNS,
+    TOTAL_MASS_EDGES,
+)
+
+__all__ = ['Report', 'evaluate']
+
+_MOST = 0.95               # of the true masses in the paper's range: then its bins are taken
+_BATCH = 128               # maps read at a time
+
+
+# -- running scores -------------------------------------------------------------------------------
+
+
+class _Tally:
+    """Running scores of one predictor."""
+
+    def __init__(self, truth):
+        self.truth = truth
+        self.pixels = Comparison(PIXEL_EDGES, log=True, label='pixel mass', unit='Msun')
+        self.columns = {'total_mass': np.full(truth['age'].size, np.nan)}
+        self.groups = groups_of(truth['distance'], 'kpc')
+        self.pixel_cover = None
+        self.seconds = 0.0
+
+    def add(self, rows, mass, guess):
+        found = np.asarray(guess.mass, dtype=float)
+        if found.shape != mass.shape:
+            raise ValueError(f'a predictor must return mass maps of the shape {mass.shape}, '
+                             f'received {found.shape}')
+        self.pixels.add(found, mass, guess.log_mass_error)
+        self.columns['total_mass'][rows] = found.sum(axis=(1, 2))
+        for name, interval in guess.scalars.items():
+            for part in ('value', 'half_68', 'half_95'):
+                values = getattr(interval, part)
+                if values is not None:
+                    empty = np.full(self.truth['age'].size, np.nan)
+                    whole = self.columns.setdefault(f'{name}.{part}', empty)
+                    whole[rows] = values
+        if guess.log_mass_error is not None:
+            self._cover_pixels(rows, found, mass, np.asarray(guess.log_mass_error, dtype=float))
+
+    def _cover_pixels(self, rows, found, mass, half):
+        """Counts of pixels, and of those in their intervals, of each map; of those that the bins hold."""
+        if self.pixel_cover is None:
+            self.pixel_cover = np.zeros((2, self.truth['age'].size), dtype=np.int64)
+        # pixels without mass are in no bin
+        with np.errstate(divide='ignore', invalid='ignore'):
+            off = np.abs(np.log(found) - np.log(mass))
+        low, high = 10.0 ** self.pixels.edges[[0, -1]]
+        binned = (found >= low) & (found <= high)
+        self.pixel_cover[0, rows] = np.count_nonzero(binned, axis=(1, 2))
+        self.pixel_cover[1, rows] = np.count_nonzero(binned & (off <= half), axis=(1, 2))
+
+    def value(self, name):
+        """Predicted total_mass, mass_to_light, age and so on; None if not predicted."""
+        if name == 'total_mass':
+            return self.columns['total_mass']
+        if name == 'mass_to_light':
+            return self.columns['total_mass'] / self.truth['luminosity']
+        source = {'total_mass_own': 'log_total_mass', 'mass_to_light_own': 'log_mass_to_light',
+                  'distance': 'log_distance', 'age': 'age'}[name] + '.value'
+        if source not in self.columns:
+            return None
+        values = self.columns[source]
+        return values if name == 'age' else np.exp(values)
+
+    def comparisons(self, edges):
+        """Of the pixels and of each scalar: name -> `Comparison`."""
+        found = {'pixel': self.pixels}
+        for name, log_scale, label, unit in _SCALARS:
+            values = self.value(name)
+            if values is not None:
+                key = name.removesuffix('_own')
+                found[name] = Comparison(edges[key], log=log_scale, label=label, unit=unit)
+                found[name].add(values, self.truth[_TRUTH[name]])
+        return found
+
+    def scores(self, edges, minimum_pixels, minimum_maps):
+        scores = pixel_scores(self.pixels, minimum_pixels)
+        for name, comparison in self.comparisons(edges).items():
+            if name != 'pixel':
+                each = comparison.scores(minimum_count=minimum_maps)
+                scores |= {f'{name}.{key}': value for key, value in each.items()}
+                scores[f'{name}.r_squared'] = comparison.r_squared()
+                # over all maps, whether a bin has them or not
+                p, t = self.value(name), self.truth[_TRUTH[name]]
+                for key, scale in (('sample', p), ('sample_true', t)):
+                    relative = 100.0 / scale if comparison.log else 1.0
+                    scores[f'{name}.{key}'] = float(np.mean(np.abs(p - t) * relative))
+        if 'log_distance.value' in self.columns:
+            table = distance_scores(self.value('distance'), self.truth['distance'])
+            scores['distance.mean'] = float(table['mean_absolute_error'].value.mean())
+            for row in table:
+                for name in TABLE_2_COLUMNS:
+                    scores[f'distance.{row["distance"].value:g}kpc.{name}'] = float(row[name].value)
+        if self.seconds:
+            scores['time'] = 1e3 * self.seconds / self.truth['age'].size
+        return scores
+
+    def coverage(self):
+        """Rows of the table of coverage: quantity first."""
+        rows = []
+        if self.pixel_cover is not None:
+            for name, chosen in [('all', slice(None)), *self.groups]:
+                number, inside = self.pixel_cover[:, chosen].sum(axis=1)
+                share = 100.0 * inside / number if number else math.nan
+                # pixels of a map are no independent trials: no error is told
+                rows.append(('log_mass', name, int(number), share, math.nan, math.nan, math.nan))
+        for name, true in (('log_total_mass', np.log(self.truth['mass'])),
+                           ('log_mass_to_light', np.log(self.truth['mass_to_light'])),
+                           ('age', self.truth['age']), ('log_distance', np.log(self.truth['distance']))):
+            if f'{name}.half_68' in self.columns:
+                parts = (self.columns[f'{name}.{part}'] for part in ('value', 'half_68', 'half_95'))
+                table = coverage(*parts, true, distance=self.truth['distance'])
+                rows += [(name, str(row['group']), int(row['n']), *(float(row[key].value) for key in _SHARES))
+                         for row in table]
+        return rows
+
+    def bias(self):
+        """Rows of the table of bias at the edges: of log10 of masses and M/L; of age and distance."""
+        rows = []
+        for name, log_scale, label, unit in _SCALARS:
+            values = self.value(name)
+            if values is None:
+                continue
+            true = self.truth[_TRUTH[name]]
+            if log_scale:
+                values, true, unit = np.log10(values), np.log10(true), 'dex'
+            paper = _paper_edges(true) if name == 'distance' else (math.nan, math.nan)
+            rows.append((label, unit, float(np.mean(values - true)), *edge_bias(values, true), *paper))
+        return rows
+
+    def by_groups(self):
+        """Rows of errors by distance, age, number of stars and simulation."""
+        rows = []
+        for column, unit in (('distance', 'kpc'), ('age', 'Gyr'), ('n_stars', 'stars'), ('simulation', '')):
+            if column not in self.truth:
+                continue
+            values = self.truth[column]
+            groups = _age_groups(values) if column == 'age' else groups_of(values, unit)
+            if len(groups) < 2:
+                continue
+            rows += [(column, name, *self._group(chosen)) for name, chosen in groups]
+        return rows
+
+    def _group(self, chosen):
+        numbers = [int(np.count_nonzero(chosen))]
+        for name in ('total_mass', 'mass_to_light_own'):
+            values, true = self.value(name), self.truth[_TRUTH[name]][chosen]
+            if values is None:
+                numbers += [math.nan, math.nan]
+                continue
+            values = values[chosen]
+            numbers += [float(np.mean(100.0 * np.abs(values - true) / values)),
+                        float(np.mean(np.log10(values / true)))]
+        for name in ('age', 'distance'):
+            values = self.value(name)
+            off = np.full(1, np.nan) if values is None else values[chosen] - self.truth[name][chosen]
+            numbers += [float(np.mean(np.abs(off))), float(np.mean(off))]
+        return numbers
+
+    def table(self):
+        """One row a map."""
+        table = QTable({f'true_{name}': values for name, values in self.truth.items()})
+        for name in ('mass_to_light', 'age', 'distance', 'total_mass', 'total_mass_own', 'mass_to_light_own'):
+            values = self.value(name)
+            if values is not None:
+                table[name] = values
+        for name, values in self.columns.items():
+            if '.half' in name:
+                table[name.replace('.', '_')] = values
+        for name in table.colnames:
+            for ending, unit in _UNITS:
+                if name.endswith(ending):
+                    table[name] = table[name] * unit
+                    break
+        return table
+
+
+# name, is its error relative, label, unit
+_SCALARS = (
+    ('total_mass', True, 'mass in the field', 'Msun'),
+    ('total_mass_own', True, "mass in the field, the model's own number", 'Msun'),
+    ('mass_to_light', True, 'M/L of the field, light of the true distance', 'Msun/Lsun'),
+    ('mass_to_light_own', True, "M/L of the field, the model's own number", 'Msun/Lsun'),
+    ('age', False, 'age', 'Gyr'),
+    ('distance', False, 'distance', 'kpc'),
+)
+_TRUTH = {'total_mass': 'mass', 'total_mass_own': 'mass', 'mass_to_light': 'mass_to_light',
+          'mass_to_light_own': 'mass_to_light', 'age': 'age', 'distance': 'distance'}
+_UNITS = (('half_68', u.one), ('half_95', u.one), ('mass_to_light', u.Msun / u.Lsun),
+          ('mass_to_light_own', u.Msun / u.Lsun), ('mass', u.Msun), ('total_mass_own', u.Msun),
+          ('luminosity', u.Lsun), ('age', u.Gyr), ('distance', u.kpc))
+_SHARES = ('share_68', 'error_68', 'share_95', 'error_95')
+
+
+def _paper_edges(distance):
+    """Bias of the paper at the nearest and the farthest distance, if they are its own: Table 2."""
+    found = {far: mean - far for far, mean, *_ in TABLE_2}
+    return tuple(found.get(round(float(edge), 6), math.nan) for edge in (distance.min(), distance.max()))
+
+
+def _age_groups(age):
+    edges = np.array([0.0, 0.1, 1.0, 4.0, 8.0, 12.0, np.inf])
+    place = np.searchsorted(edges, age, side='right') - 1
+    names = [f'{low:g}-{high:g} Gyr' for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    names[-1] = f'above {edges[-2]:g} Gyr'
+    return [(name, place == i) for i, name in enumerate(names) if np.any(place == i)]
+
+
+def _edges(truth):
+    """Bins of every scalar: the paper's where they hold the truth, else 19 over what there is."""
+    log_mass = np.log10(truth['mass'])
+    inside = np.mean((log_mass >= TOTAL_MASS_EDGES[0]) & (log_mass <= TOTAL_MASS_EDGES[-1]))
+    return {'total_mass': TOTAL_MASS_EDGES if inside >= _MOST else _over(log_mass),
+            'mass_to_light': _over(np.log10(truth['mass_to_light'])), 'age': AGE_EDGES,
+            'distance': np.linspace(0.0, 1.25 * truth['distance'].max(), 20)}
+
+
+def _over(values):
+    low, high = np.quantile(values, [0.005, 0.995])
+    low, high = math.floor(20.0 * low) / 20.0, math.ceil(20.0 * high) / 20.0
+    return np.linspace(low, max(high, low + 0.05), 20)
+
+
+def evaluate(estimator, maps, *, modes=('image',), training=None, snapshots=None, distance_error=0.02,
+             minimum_pixels=100, minimum_maps=10, batch_size=64, seed=0, name='', progress=None):
+    """Score an estimator on a set of mock observations, streamed.
+
+    Parameters
+    ----------
+    estimator : object
+        With ``estimate(light, *, distance=None, distance_error=None, batch_size=64)``, which returns an
+        object with ``mass``, ``log_mass_error`` and ``scalars``: see `Guess`.
+    maps : TrainingSet
+        What to score on.
+    modes : sequence of {'image', 'distance'}, optional
+        From the image only; with the distance given, with an error.
+    training : TrainingSet, optional
+        The training part; with it the null predictors are fitted and scored too.
+    snapshots : iterable of Snapshot, optional
+        Of the simulations in ``maps``; with them the shot-noise floor is measured, at up to eight distances.
+    distance_error : float, optional
+        Relative standard error of the distances that are given; they are drawn about the true ones.
+    minimum_pixels, minimum_maps : int, optional
+        What a bin must have to count.
+    batch_size : int, optional
+        Maps at a time in the estimator.
+    seed : int, optional
+        Of the given distances and of the projections of the floor.
+    name : str, optional
+        What the report calls the model.
+    progress : bool, optional
+        Show a bar; by default only on a terminal.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        If there are no maps, a mode is unknown, or an estimate is not finite.
+    """
+    from tqdm import tqdm
+
+    modes = tuple(modes)
+    if not modes or not set(modes) <= {'image', 'distance'}:
+        raise ValueError(f"modes must be some of 'image' and 'distance', received {modes!r}")
+    if not len(maps):
+        raise ValueError('an evaluation needs at least one map, received none')
+    if not (math.isfinite(distance_error) and distance_error >= 0.0):
+        raise ValueError(f'distance_error must not be negative, received {distance_error!r}')
+    truth = truth_of(maps.table)
+    edges, distance = _edges(truth), truth['distance']
+    given = distance * np.exp(distance_error * np.random.default_rng(seed).normal(size=distance.size))
+    nulls = {} if training is None else fit_nulls(training)
+    tallies = {key: _Tally(truth) for key in (*modes, *nulls)}
+
+    for start in tqdm(range(0, distance.size, _BATCH), desc='maps', unit=f'x{_BATCH}',
+                      disable=None if progress is None else not progress):
+        rows = np.arange(start, min(start + _BATCH, distance.size))
+        light, mass = np.asarray(maps.light(rows)), np.asarray(maps.mass(rows), dtype=float)
+        for key, tally in tallies.items():
+            begin = time.perf_counter()
+            if key in nulls:
+                guess = nulls[key].estimate(light, distance=distance[rows])
+            elif key == 'image':
+                guess = estimator.estimate(light, batch_size=batch_size)
+            else:
+                guess = estimator.estimate(light, distance=given[rows], batch_size=batch_size,
+                                           distance_error=distance_error * given[rows])
+            if key in modes:
+                tally.seconds += time.perf_counter() - begin
+            tally.add(rows, mass, guess)
+    columns = {key: tally.scores(edges, minimum_pixels, minimum_maps) for key, tally in tallies.items()}
+    if snapshots is not None:
+        columns['floor'] = shot_noise_floor(snapshots, distances=_few(distance) * u.kpc,
+                                            minimum_count=minimum_pixels, seed=seed)
+    meta = {'model': name, 'maps': int(distance.size), 'modes': ', '.join(modes),
+            'distance_error': distance_error, 'minimum_pixels': minimum_pixels, 'minimum_maps': minimum_maps,
+            'seed': seed, 'pidoc': __version__}
+    # of the networks of the paper: no number without it
+    vgg = getattr(estimator, 'about', {}).get('settings', {}).get('vgg')
+    if vgg is not None:
+        meta['perceptual_loss'] = vgg
+    return _report({key: tallies[key] for key in modes}, columns, edges, meta)
+
+
+def _few(distance):
+    different = np.unique(distance)
+    return different if different.size <= 8 else np.quantile(distance, np.linspace(0.05, 0.95, 8))
+
+
+def _report(tallies, columns, edges, meta):
+    """All tables of a report."""
+    tables = {'scores': _score_table(columns)}
+    rows = {'coverage': [], 'bias': [], 'groups': []}
+    distances, comparisons, maps = [], {}, {}
+    for mode, tally in tallies.items():
+        rows['coverage'] += [(mode, *row) for row in tally.coverage()]
+        rows['bias'] += [(mode, *row) for row in tally.bias()]
+        rows['groups'] += [(mode, *row) for row in tally.by_groups()]
+        distances += _table_2_rows(mode, tally)
+        comparisons[mode] = tally.comparisons(edges)
+        maps[mode] = tally.table()
+        for by in ('predicted', 'true'):
+            tables[f'pixels_by_{by}_{mode}'] = tally.pixels.bins(by=by)
+        for key in ('total_mass', 'mass_to_light', 'age'):
+            if key in comparisons[mode]:
+                tables[f'{key}_{mode}'] = comparisons[mode][key].bins()
+    names = {'coverage': ('mode', 'quantity', 'group', 'n', 'share_68', 'error_68', 'share_95', 'error_95'),
+             'bias': ('mode', 'quantity', 'unit', 'all', 'lowest_tenth', 'highest_tenth', 'paper_lowest',
+                      'paper_highest'),
+             'groups': ('mode', 'by', 'group', 'n', 'mass_error', 'mass_bias', 'mass_to_light_error',
+                        'mass_to_light_bias', 'age_error', 'age_bias', 'distance_error', 'distance_bias')}
+    units = {'coverage': (None,) * 4 + ('%',) * 4, 'bias': None,
+             'groups': (None,) * 4 + ('%', 'dex', '%', 'dex', 'Gyr', 'Gyr', 'kpc', 'kpc')}
+    for key, found in rows.items():
+        if found:
+            tables[key] = QTable(rows=found, names=names[key], units=units[key])
+    if distances:
+        tables['distances'] = QTable(
+            rows=distances, units=(None, 'kpc', None, *['kpc'] * 6),
+            names=('mode', 'distance', 'n', 'mean', 'standard_deviation', 'mean_absolute_error', 'paper_mean',
+                   'paper_standard_deviation', 'paper_mean_absolute_error'))
+    return Report(tables, comparisons, maps, meta)
+
+
+def _table_2_rows(mode, tally):
+    values = tally.value('distance')
+    if values is None:
+        return []
+    paper = {row[0]: row[1:] for row in TABLE_2}
+    return [(mode, float(row['distance'].value), int(row['n']),
+             *(float(row[key].value) for key in TABLE_2_COLUMNS),
+             *paper.get(round(float(row['distance'].value), 6), (math.nan,) * 3))
+            for row in distance_scores(values, tally.truth['distance'])]
+
+
+def _score_table(columns):
+    table = QTable({'score': [row[0] for row in SCORES], 'text': [row[1] for row in SCORES],
+                    'unit': [row[2] for row in SCORES], 'section': [row[4] for row in SCORES],
+                    'paper': [math.nan if row[3] is None else row[3] for row in SCORES]})
+    for name, scores in columns.items():
+        table[name] = [float(scores.get(row[0], math.nan)) for row in SCORES]
+    return table
+
+
+# -- the report -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All scores of an evaluation: made by `evaluate`.
+
+    Parameters
+    ----------
+    tables : dict
+        Name -> `~astropy.table.QTable`. ``scores``: a row a score, with columns for the paper, each mode,
+        each null predictor and the floor, NaN where there is no number. ``coverage``, ``distances`` (Table
+        2), ``bias`` (at the edges), ``groups`` (errors by distance, age, number of stars, simulation); and
+        the bins of each quantity.
+    comparisons : dict
+        Mode -> quantity -> `Comparison`, for figures.
+    maps : dict
+        Mode -> table with a row for each map.
+    meta : dict
+        How it was made.
+    """
+
+    tables: dict
+    comparisons: dict
+    maps: dict
+    meta: dict
+
+    def score(self, name, column):
+        """One number of the table ``scores``.
+
+        Parameters
+        ----------
+        name, column : str
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        KeyError
+            If there is no such score or column.
+        """
+        table = self.tables['scores']
+        found = np.flatnonzero(table['score'] == name)
+        if not found.size or column not in table.colnames[4:]:
+            raise KeyError(f'no score {name!r} of {column!r}')
+        return float(table[column][found[0]])
+
+    def to_rst(self, *, figures=()):
+        """A page of reStructuredText.
+
+        Parameters
+        ----------
+        figures : sequence of (str, str), optional
+            File and caption of each.
+
+        Returns
+        -------
+        str
+        """
+        title = f'Scores of {self.meta["model"]}' if self.meta.get('model') else 'Scores'
+        lines = [title, '=' * len(title), '', _INTRODUCTION.format(**self.meta), '']
+        if 'perceptual_loss' in self.meta:
+            lines += [_REMARK.format(**self.meta), '']
+        lines += _rst(_readable_scores(self.tables['scores']))
+        for name, heading in _HEADINGS.items():
+            if name in self.tables:
+                lines += ['', heading, '-' * len(heading), '', *_rst(self.tables[name])]
+        for file, caption in figures:
+            lines += ['', f'.. figure:: {file}', '', f'   {caption}']
+        return '\n'.join(lines) + '\n'
+
+    def write(self, folder, *, overwrite=False, figures=()):
+        """Write ``report.rst``, and each table as ``<name>.ecsv``; also ``maps_<mode>.ecsv``.
+
+        Parameters
+        ----------
+        folder : path-like
+            Made if need be.
+        overwrite : bool, optional
+            Replace files of these names.
+        figures : sequence, optional
+            As in `to_rst`.
+
+        Raises
+        ------
+        OSError
+            If one of the files exists and ``overwrite`` is False; nothing is written then.
+        """
+        folder = Path(folder)
+        tables = self.tables | {f'maps_{mode}': table for mode, table in self.maps.items()}
+        write_report(folder, lambda: self.to_rst(figures=figures), tables, self.meta, overwrite=overwrite)
+
+
+def write_report(folder, text, tables, meta, *, overwrite):
+    """``report.rst``, made by a function, and tables as ``<name>.ecsv`` with the meta given; or nothing."""
+    names = ['report.rst', *(f'{name}.ecsv' for name in tables)]
+    taken = [folder / name for name in names if (folder / name).exists()]
+    if taken and not overwrite:
+        raise OSError(f'{taken[0]} exists: say overwrite=True to replace it')
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        written = table.copy()
+        written.meta |= meta
+        with replacing(folder / f'{name}.ecsv') as path:
+            written.write(path, format='ascii.ecsv', overwrite=True)
+    with replacing(folder / 'report.rst') as path:
+        path.write_text(text(), encoding='utf-8')
+
+
+_REMARK = """\
+The mass network learned with a perceptual loss: VGG16 with the weights {perceptual_loss}."""
+
+_INTRODUCTION = """\
+{maps} maps. A dash: no such number. Bins with fewer than {minimum_pixels} pixels or {minimum_maps} maps
+do not count. Given distances have a relative error of {distance_error:g}. "Eq. 2": over the predicted; "as
+released": the middle of the bin in place of the predicted value, over the true: the released code."""
+
+_HEADINGS = {
+    'distances': 'Distance (Table 2)', 'coverage': 'Coverage of the intervals', 'bias': 'Bias at the edges',
+    'groups': 'Errors by group'}
+
+_COLUMNS = {
+    'text': 'score', 'paper': 'paper', 'image': 'image only', 'distance': 'distance given',
+    'constant_ml': 'constant M/L, d known', 'constant_ml_distance': 'constant M/L and d',
+    'mean_profile': 'mean profile, d known', 'floor': 'floor'}
+
+
+def _readable_scores(table):
+    """Without names of scores and columns that nobody reads."""
+    shown = QTable()
+    unit = [f' [{each}]' if each else '' for each in table['unit']]
+    shown['score'] = [text + each for text, each in zip(table['text'], unit, strict=True)]
+    for name in table.colnames[4:]:
+        shown[_COLUMNS.get(name, name)] = table[name]
+    have = np.any([np.isfinite(table[name]) for name in table.colnames[5:]], axis=0)
+    return shown[have]
+
+
+def _rst(table):
+    """Lines of a table with units."""
+    units = [getattr(table[name], 'unit', None) for name in table.colnames]
+    heads = [name if unit in (None, u.one) else f'{name} [{unit}]'
+             for name, unit in zip(table.colnames, units, strict=True)]
+    body = [[_text(row[name]) for name in table.colnames] for row in table]
+    return simple_table(heads, body)
+
+
+def _text(value):
+    value = getattr(value, 'value', value)
+    if isinstance(value, (float, np.floating)):
+        if not math.isfinite(value):
+            return '-'
+        if abs(value) < 1e-9:
+            return '0'
+        return f'{value:.0f}' if abs(value) >= 1000 else f'{value:#.3g}'.rstrip('.')
+    return str(value) or '-'

@@ -1,0 +1,470 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Files of a sky that never was: clusters with the light of real ones, as Pan-STARRS1 would have stored them.
+
+They stand in where real stacks cannot be had. `draw_cluster` draws the stars of a cluster of the catalogue:
+a King (1966) model with its core radius and concentration, of stars of Kroupa (2001) as they are at its age
+and metallicity, as many as its M_V takes, at its distance, reddened. `write_files` paints them through a PSF,
+adds noise, and writes stacks, variances and masks as the survey does. `SyntheticArchive` hands these files to
+`pidoc.image.ps1.retrieval.fetch` in place of the survey. Every file says that it is synthetic (SYNTHET).
+
+What is not in it: mass segregation and all else that dynamics does, binaries, stars in front but for those
+that the PSF is measured on, saturation, an over-subtracted sky.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+
+from pidoc.image.ps1 import files as ps1
+from pidoc.catalogs import cluster as catalogued
+from pidoc.catalogs import EXTINCTION_RATIO
+from pidoc.cluster.model import ClusterModel, KROUPA_BREAK, KROUPA_SLOPES
+from pidoc.photometry import apparent_magnitude, band_luminosity
+from pidoc.image.ps1.retrieval import Archive, ServiceError
+from pidoc.simulation.initial import king_density, king_radius, king_structure, kroupa_masses
+from pidoc.stellar import StellarEvolution
+from pidoc.units import SOLAR_TEFF, to_value
+
+__all__ = ['DEPTH', 'EXPOSURE', 'SKY', 'SyntheticArchive', 'SyntheticCluster', 'core_radius', 'draw_cluster',
+           'king_potential', 'metal_fraction', 'painted', 'write_files']
+
+EXPOSURE = {'g': 602.0 * u.s, 'r': 880.0 * u.s}
+"""Exposure times of the stacks."""
+
+SKY = {'g': 9.0, 'r': 20.0}
+"""Counts a second and pixel of a sky that has been subtracted and left its noise: it makes `DEPTH`."""
+
+DEPTH = {'g': 23.3 * u.mag, 'r': 23.2 * u.mag}
+"""Point sources at 5 sigma in stacks of the survey (Chambers et al. 2016, arXiv:1612.05560, table 11)."""
+
+_EXTINCTION = {'g': 3.172 / 2.742, 'r': 2.271 / 2.742}
+# A_g / A_V and A_r / A_V: Schlafly & Finkbeiner (2011, ApJ 737, 103), table 6, R_V = 3.1, V of Landolt
+
+_SIDE = 720                # pixels of a file: what `pidoc.image.ps1.retrieval` asks for
+_SCALE = ps1.PIXEL_SCALE.to_value(u.arcsec)
+_REACH = 100.0             # arcsec from the centre, within which stars are painted
+_BETA = 2.5                # of the Moffat function, as in `pidoc.mock`
+_FIELD_STARS = 60
+_RADII = (45.0, 85.0)      # arcsec: these stars are outside the field of 40" x 40"
+_CELL = '0000'             # no projection cell of the survey has this number
+_GRID = 400_000            # masses that the mean light of a star is integrated over
+
+
+# -- structure ------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def king_potential(concentration):
+    """Central potential W_0 of the King (1966) model of a concentration, log10(r_t / r_0).
+
+    Parameters
+    ----------
+    concentration : float
+        As large as that of a globular cluster: 0.5 to 2.5.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If no King model between W_0 = 0.2 and 14.5 has it.
+
+    Examples
+    --------
+    >>> print(f'{king_potential(1.03):.1f}')
+    5.0
+    """
+    from scipy.optimize import brentq
+
+    low, high = 0.2, 14.5
+    ends = [king_structure(w0).concentration for w0 in (low, high)]
+    if not ends[0] < concentration < ends[1]:
+        raise ValueError(f'concentration must be between {ends[0]:.2f} and {ends[1]:.2f}, '
+                         f'received {concentration}')
+    return float(brentq(lambda w0: king_structure(w0).concentration - concentration, low, high, xtol=1e-3))
+
+
+@lru_cache(maxsize=64)
+def core_radius(w0):
+    """Where the projected density of a King model is half of that in its centre, in units of r_0.
+
+    Parameters
+    ----------
+    w0 : float
+        Central potential W_0.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    King's r_0 is a little larger than this, the more so the less concentrated the model is.
+
+    >>> print(f'{core_radius(3.0):.2f} {core_radius(9.0):.2f}')
+    0.74 0.98
+    """
+    from scipy.integrate import trapezoid
+    from scipy.interpolate import PchipInterpolator
+    from scipy.optimize import brentq
+
+    structure = king_structure(w0)
+    potential = PchipInterpolator(structure.radius, structure.potential)
+    edge = structure.tidal_radius
+
+    def density(separation):
+        # along the line of sight, in steps that grow with the distance from the centre
+        away = np.concatenate(([0.0], np.geomspace(1e-3, 1.0, 2000) * math.sqrt(edge**2 - separation**2)))
+        radius = np.minimum(np.hypot(separation, away), edge)
+        return trapezoid(king_density(potential(radius)), away)
+
+    centre = density(0.0)
+    return float(brentq(lambda separation: density(separation) - 0.5 * centre, 1e-3, min(2.0, 0.99 * edge)))
+
+
+def metal_fraction(fe_h):
+    """Mass fraction of metals of an [Fe/H]: the inverse of `pidoc.photometry.iron_abundance`.
+
+    Parameters
+    ----------
+    fe_h : float
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> print(f'{metal_fraction(0.0):.3f} {metal_fraction(-1.34):.4f}')
+    0.020 0.0010
+    """
+    ratio = 10.0**fe_h * 0.02 / 0.70
+    return 0.76 * ratio / (1.0 + 3.0 * ratio)
+
+
+# -- stars ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SyntheticCluster:
+    """Stars of a cluster in a square about its centre: made by `draw_cluster`.
+
+    Parameters
+    ----------
+    name : str
+        Of the cluster whose light it has.
+    position : `~astropy.coordinates.SkyCoord`
+    distance, age, reddening : `~astropy.units.Quantity`
+    fe_h, king_w0 : float
+    number : int
+        Stars of the whole cluster at birth.
+    x, y : array
+        Offsets to the east and the north [arcsec].
+    mass, luminosity : array
+        [Msun], and in V [Lsun].
+    magnitude : dict
+        'g' or 'r' -> apparent magnitudes, reddened; infinite where it is dark.
+    """
+
+    name: str
+    position: SkyCoord
+    distance: u.Quantity
+    age: u.Quantity
+    reddening: u.Quantity
+    fe_h: float
+    king_w0: float
+    number: int
+    x: np.ndarray
+    y: np.ndarray
+    mass: np.ndarray
+    luminosity: np.ndarray
+    magnitude: dict
+
+    def inside(self, field_of_view=40.0 * u.arcsec):
+        """Which stars are in a square field about the centre: array of bool."""
+        half = 0.5 * to_value(field_of_view, u.arcsec, 'field_of_view', positive=True)
+        return (np.abs(self.x) < half) & (np.abs(self.y) < half)
+
+    def content(self, field_of_view=40.0 * u.arcsec):
+        """Mass and luminosity in V of the stars in a square field: two `~astropy.units.Quantity`."""
+        here = self.inside(field_of_view)
+        return float(self.mass[here].sum()) * u.Msun, float(self.luminosity[here].sum()) * u.Lsun
+
+
+def draw_cluster(name, *, age=None, seed=0):
+    """Draw the stars of a cluster of the catalogue.
+
+    Neutron stars and black holes have left it; white dwarfs have not. The number of stars is such that the
+    mean light of so many is that of the catalogue; the stars are drawn, so that the light scatters.
+
+    Parameters
+    ----------
+    name : str
+        As of `pidoc.catalogs.cluster`.
+    age : `~astropy.units.Quantity`, optional
+        By default that of VandenBerg et al. (2013), or 12 Gyr if they have none.
+    seed : int, optional
+
+    Returns
+    -------
+    SyntheticCluster
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If the cluster is not known, the catalogue has not all that is needed, or the age is impossible.
+    """
+    row = catalogued(name)
+    told = {key: _known(row, key) for key in ('m_v', 'distance', 'reddening', 'fe_h', 'concentration',
+                                              'core_radius')}
+    if age is None:
+        age = 12.0 * u.Gyr if getattr(row['age'], 'mask', False) else u.Quantity(row['age'])
+    years = to_value(age, u.Gyr, 'age', positive=True)
+    rng = np.random.default_rng([seed, *str(row['name']).encode()])
+    metals = metal_fraction(told['fe_h'])
+    tracks = StellarEvolution(metals)
+    number = round(float(row['luminosity'].value) / _mean_light(tracks, 1e3 * years))
+    w0 = king_potential(told['concentration'])
+    unit = 60.0 * told['core_radius'] / core_radius(w0)
+    x, y = _projected(unit * king_radius(rng.random(number), w0=w0), rng)
+    near = (np.abs(x) < _REACH) & (np.abs(y) < _REACH)
+    stars = tracks.state(kroupa_masses(int(near.sum()), rng, lower=_LOW, upper=_HIGH), 1e3 * years)
+    light = {band: _light(stars, metals, band) for band in 'Vgr'}
+    far = 4.0 * math.pi * told['distance'] ** 2
+    magnitude = {}
+    for band in 'gr':
+        dark = light[band] <= 0.0
+        magnitude[band] = np.full(dark.size, np.inf)
+        magnitude[band][~dark] = apparent_magnitude(light[band][~dark] / far * u.Lsun / u.kpc**2, band).value
+        magnitude[band] += _EXTINCTION[band] * EXTINCTION_RATIO * told['reddening']
+    return SyntheticCluster(
+        name=str(row['name']), position=row['position'], distance=told['distance'] * u.kpc, age=years * u.Gyr,
+        reddening=told['reddening'] * u.mag, fe_h=told['fe_h'], king_w0=w0, number=number, x=x[near],
+        y=y[near], mass=stars.mass * (stars.kind < 13), luminosity=light['V'], magnitude=magnitude)
+
+
+_LOW, _HIGH = (float(value) for value in ClusterModel().mass_limits.to_value(u.Msun))
+
+
+def _known(row, key):
+    if getattr(row[key], 'mask', False):
+        raise ValueError(f'the catalogue must have {key} of {row["name"]}, it is blank there')
+    return float(getattr(row[key], 'value', row[key]))
+
+
+def _mean_light(tracks, age):
+    """Light in V of a star of Kroupa's mass function [Lsun], at an age [Myr]."""
+    from scipy.integrate import trapezoid
+
+    # so fine that the giants, who give the light, have hundreds of them
+    masses = np.geomspace(_LOW, _HIGH, _GRID)
+    low, high = KROUPA_SLOPES
+    number = (masses / KROUPA_BREAK) ** -np.where(masses < KROUPA_BREAK, low, high)
+    light = _light(tracks.state(masses, age), tracks.metallicity, 'V')
+    return float(trapezoid(number * light, masses) / trapezoid(number, masses))
+
+
+def _light(stars, metals, band):
+    """Luminosities in a band [Lsun], by Kurucz's atmospheres."""
+    shines = stars.luminosity > 0.0
+    heat = SOLAR_TEFF * (stars.luminosity / np.where(shines, stars.radius, 1.0) ** 2) ** 0.25
+    return band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
+                           metallicity=metals, band=band, correction='kurucz1992').to_value(u.Lsun)
+
+
+def _projected(radius, rng):
+    """Two coordinates of places at these radii in random directions."""
+    height, azimuth = rng.uniform(-1.0, 1.0, radius.size), rng.uniform(0.0, 2.0 * math.pi, radius.size)
+    flat = radius * np.sqrt(1.0 - height**2)
+    return flat * np.cos(azimuth), flat * np.sin(azimuth)
+
+
+# -- images ---------------------------------------------------------------------------------------
+
+
+def painted(place, flux, wcs, side, seeing, *, fine=3):
+    """Stars on a fine grid, convolved with a Moffat function of exponent 2.5, as pixels of a square.
+
+    Parameters
+    ----------
+    place : `~astropy.coordinates.SkyCoord`
+        Of each star.
+    flux : array
+    wcs : `~astropy.wcs.WCS`
+        Of the square; pixels of 0.25 arcsec.
+    side : int
+        Its pixels to a side.
+    seeing : float
+        Full width at half maximum [arcsec].
+    fine : int, optional
+        Cells to a side of a pixel.
+
+    Returns
+    -------
+    array
+        Flux per pixel [y, x]. Stars outside the square have no part in it.
+    """
+    from scipy.signal import fftconvolve
+
+    x, y = wcs.world_to_pixel(place)
+    cells = _shared_out((x + 0.5) * fine - 0.5, (y + 0.5) * fine - 0.5, flux, side * fine)
+    half = 40 * fine
+    yy, xx = np.indices((2 * half + 1,) * 2) - half
+    width = seeing / _SCALE * fine / (2.0 * math.sqrt(2.0 ** (1.0 / _BETA) - 1.0))
+    kernel = (1.0 + (xx**2 + yy**2) / width**2) ** -_BETA
+    image = fftconvolve(cells, kernel / kernel.sum(), mode='same')
+    return image.reshape(side, fine, side, fine).sum(axis=(1, 3))
+
+
+def _shared_out(x, y, flux, side):
+    """Light put into the four cells about each place by their nearness: places are kept to second order."""
+    left, low = np.floor(x).astype(int), np.floor(y).astype(int)
+    cells = np.zeros((side, side))
+    for column, across in ((left, left + 1 - x), (left + 1, x - left)):
+        for row, along in ((low, low + 1 - y), (low + 1, y - low)):
+            inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
+            np.add.at(cells, (row[inside], column[inside]), (flux * across * along)[inside])
+    return cells
+
+
+def _skycell_wcs(position):
+    """Pixels about a place, of a plane that touches the sky some way off, as those of skycells do."""
+    away = position.icrs.spherical_offsets_by(0.9 * u.deg, 1.4 * u.deg)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ['RA---TAN', 'DEC--TAN']
+    wcs.wcs.crval = [away.ra.deg, away.dec.deg]
+    wcs.wcs.cdelt = [_SCALE / 3600.0] * 2
+    wcs.wcs.pc = [[-1, 0], [0, 1]]
+    wcs.wcs.crpix = [0, 0]
+    wcs.wcs.radesys = 'FK5'
+    x, y = wcs.world_to_pixel(position)
+    wcs.wcs.crpix = [_SIDE // 2 - round(float(x)), _SIDE // 2 - round(float(y))]
+    return wcs
+
+
+def _places(cluster, x, y):
+    """Positions on the sky of offsets to the east and the north [arcsec] in the tangent plane."""
+    plane = WCS(naxis=2)
+    plane.wcs.ctype = ['RA---TAN', 'DEC--TAN']
+    plane.wcs.crval = [cluster.position.icrs.ra.deg, cluster.position.icrs.dec.deg]
+    plane.wcs.cdelt = [-1.0 / 3600.0, 1.0 / 3600.0]
+    plane.wcs.crpix = [1, 1]
+    plane.wcs.radesys = 'ICRS'
+    return plane.pixel_to_world(-x, y)
+
+
+def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0, overwrite=False):
+    """Write what the survey would have of a cluster: stacks, variances and masks, and a list of them.
+
+    Parameters
+    ----------
+    cluster : SyntheticCluster
+    folder : path-like
+        Made if need be.
+    seeing : dict, optional
+        'g' and 'r' -> full width at half maximum of the PSF.
+    noise : bool, optional
+        That of the photons of stars and sky (`SKY`).
+    seed : int, optional
+        Of the noise, and of the stars in front on which the PSF can be measured: they are outside the field
+        of 40" x 40".
+    overwrite : bool, optional
+        Replace files that are there.
+
+    Returns
+    -------
+    list of `~pathlib.Path`
+
+    Raises
+    ------
+    OSError
+        If a file exists and ``overwrite`` is False.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, *cluster.name.encode(), 1])
+    wcs, skycell = _skycell_wcs(cluster.position), f'skycell.{_CELL}.000'
+    angle, away = rng.uniform(0.0, 2.0 * math.pi, _FIELD_STARS), rng.uniform(*_RADII, _FIELD_STARS)
+    bright = rng.uniform(15.5, 17.5, _FIELD_STARS)
+    place = _places(cluster, np.concatenate([cluster.x, away * np.cos(angle)]),
+                    np.concatenate([cluster.y, away * np.sin(angle)]))
+    lines = ['projcell subcell ra dec filter mjd type filename shortname badflag']
+    paths = []
+    for band in 'gr':
+        magnitude = np.concatenate([cluster.magnitude[band], bright + (0.6 if band == 'g' else 0.0)])
+        seconds = EXPOSURE[band].to_value(u.s)
+        flux = painted(place, 10.0 ** (-0.4 * magnitude), wcs, _SIDE,
+                       to_value(seeing[band], u.arcsec, 'seeing', positive=True))
+        counts = flux * 10.0 ** (0.4 * (25.0 + 2.5 * math.log10(seconds)))
+        # what convolution leaves where there is nothing may be below nothing
+        variance = np.maximum(counts, 0.0) + SKY[band] * seconds
+        if noise:
+            counts = counts + rng.normal(size=counts.shape) * np.sqrt(variance)
+        for kind, pixels in (('stack', counts), ('wt', variance), ('mask', np.zeros(counts.shape))):
+            end = '' if kind == 'stack' else f'.{kind}'
+            name = f'synthetic.{skycell}.stk.{band}.unconv{end}.fits'
+            ps1.write_cutout(folder / name, pixels, wcs, band=band, skycell=skycell, kind=kind,
+                             exposure=EXPOSURE[band], cards=_cards(cluster), overwrite=overwrite)
+            ra, dec = cluster.position.icrs.ra.deg, cluster.position.icrs.dec.deg
+            lines.append(f'0 0 {ra:.6f} {dec:.6f} {band} 0.0 {"stack" + end} /synthetic/{name} {name} 0')
+            paths.append(folder / name)
+    (folder / 'listing.txt').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    return [*paths, folder / 'listing.txt']
+
+
+def _cards(cluster):
+    mass, light = cluster.content()
+    return [('SYNTHET', True, 'no image of the sky: made by pidoc'),
+            ('OBJECT', f'{cluster.name} (synthetic)', 'a model with the light of this'),
+            ('TRUEMASS', mass.value, "[solMass] of the model, in 40 x 40 arcsec"),
+            ('TRUELUM', light.value, "[solLum] in V, of the model, in 40 x 40 arcsec"),
+            ('TRUEDIST', cluster.distance.to_value(u.kpc), '[kpc] of the model'),
+            ('TRUEAGE', cluster.age.to_value(u.Gyr), '[Gyr] of the model'),
+            ('TRUEFEH', cluster.fe_h, '[Fe/H] of the model'),
+            ('TRUEEBV', cluster.reddening.to_value(u.mag), '[mag] E(B-V) of the model'),
+            ('KINGW0', cluster.king_w0, 'central potential of its King model'),
+            ('NSTARS', cluster.number, 'stars of the whole model at birth')]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticArchive(Archive):
+    """Files of `write_files` in place of the survey's services: it asks nobody.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of one cluster.
+    **options
+        Those of `pidoc.image.ps1.retrieval.Archive` are of no use here.
+    """
+
+    folder: Path
+    server: str = 'https://synthetic.invalid'
+    offline: bool = True
+
+    def listing(self, position, *, bands=('g', 'r'), kinds=('stack', 'stack.wt', 'stack.mask')):
+        """As `pidoc.image.ps1.retrieval.Archive.listing`: no rows far from the cluster."""
+        table = ps1.parse_listing((Path(self.folder) / 'listing.txt').read_text(encoding='utf-8'))
+        place = SkyCoord(table['ra'], table['dec'], unit='deg')
+        near = position.icrs.separation(place).arcsec < 0.5 * _SIDE * _SCALE
+        return table[near & np.isin(table['filter'], list(bands)) & np.isin(table['type'], list(kinds))]
+
+    def cutout(self, filename, position, size):
+        """As `pidoc.image.ps1.retrieval.Archive.cutout`: the whole file, which may not be smaller than what is wanted.
+
+        Raises
+        ------
+        ServiceError
+            If it is smaller.
+        """
+        if size > _SIDE:
+            raise ServiceError(f'synthetic files have {_SIDE} pixels to a side, asked for were {size}')
+        return Path(self.folder) / Path(filename).name

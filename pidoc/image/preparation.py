@@ -1,0 +1,599 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Any image of a cluster, made into what the networks have seen: `prepare`.
+
+Whatever it comes as, the result is a map of the apparent V flux F = L / (4 pi d^2) per pixel [Lsun/kpc^2],
+160 x 160 pixels of 0.25 arcsec about the cluster's centre, north up, smoothed with a Gaussian of 4 pixels:
+the light map of `pidoc.mock`.
+"""
+
+import logging
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from numbers import Real
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.nddata import CCDData, StdDevUncertainty
+from astropy.wcs.utils import skycoord_to_pixel
+
+from pidoc import __version__
+from pidoc.image.resample import GAUSSIAN_END, Grid, Layer, pixel_areas, Plane
+from pidoc.image.read import opened
+from pidoc.image.sky import background_in_annulus, find_centre, measure_seeing
+from pidoc.image.calibration import calibrate, pixel_unit, v_from_g_r
+from pidoc.mock.observation import APPARENT_FLUX
+from pidoc.photometry import apparent_magnitude, BANDS
+from pidoc.units import to_value
+
+__all__ = ['FLAGS', 'SEEING_RANGE', 'prepare']
+
+log = logging.getLogger(__name__)
+
+SEEING_RANGE = (0.5, 1.5) * u.arcsec
+"""Seeing (FWHM) of the mock observations of Chardin & Bianchini (2021), table 1."""
+
+FLAGS = {
+    'seeing-unknown': 'the seeing was neither given nor could be measured',
+    'seeing-worse': 'the seeing is worse than the range that was asked for',
+    'zero-point': 'the zero point that was given differs from that of the header',
+    'gaps': 'more than 1 % of the pixels of the field are masked',
+    'background': 'no background was subtracted, and what lies around the field is 10 % of the light in it '
+                  'or more; or, where the image ends there, half of the light is the same everywhere',
+    'coarse-pixels': 'the pixels of the image are larger than 1 arcsec',
+    'no-sky-position': 'the image has no world coordinates: those of the map are made up',
+    'no-light': 'the light in the field is not positive',
+}
+"""What ``meta['FLAGS']`` may hold, and what it means."""
+
+_FORMAT_VERSION = 1
+_STAR_FIELD = 75.0                     # arcsec from the centre, within which stars are looked for
+_LARGEST = 4096                        # pixels to a side that are searched or measured at once
+_LARGEST_PIXEL = 3600.0                # arcsec: where coordinates are in no unit, or in another one
+_CENTRE_WIDTH = 20.0                   # arcsec, least diameter of the circle that a centre is the centroid of
+_ANNULUS = 0.75                        # inner radius of an annulus that is chosen, in its outer one
+_OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen
+_BRIGHTEST = 2.0                       # V: brighter than any cluster
+
+
+def prepare(image, *, hdu=None, unit=None, zero_point=None, exposure=None, band=None, pixel_scale=None,
+            center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None, weight=None,
+            colour=None, extinction=None, field_of_view=40.0 * u.arcsec,
+            output_pixel_scale=0.25 * u.arcsec, smoothing=4.0, min_coverage=0.5):
+    """Make any image of a cluster into a map of its V light on the grid of the networks.
+
+    In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken off,
+    the seeing is measured on stars, the pixels are distributed on the new grid by the areas in which they
+    overlap (`reproject.reproject_exact`), which conserves flux, and the map is smoothed. Masked pixels are
+    left out of the mean that smoothing is. Files of `pidoc.mock.Mock.write` and results of this function come
+    through as they are.
+
+    Parameters
+    ----------
+    image : path-like, `~astropy.nddata.CCDData`, HDU, Quantity, array or dict
+        A FITS file or what has been read. Two images, ``{'g': ..., 'r': ...}``, in the bands of Pan-STARRS1
+        make V by Kostov & Bonev (2018). Of large files only the part about ``center`` is read.
+    hdu : int or str or tuple, optional
+        Which HDU of a file; by default the only image that is no mask or weight.
+    unit : str or `~astropy.units.Unit`, optional
+        Of the pixels, instead of BUNIT; see `pidoc.image.calibration.pixel_unit`.
+    zero_point, exposure, band, colour
+        See `pidoc.image.calibration.calibrate`.
+    extinction : `~astropy.units.Quantity` or 'catalogue', optional
+        A_V, by which the light is made brighter; by default nothing is done. 'catalogue', where ``center`` is
+        a name: 3.1 E(B-V) of Harris (2010), `pidoc.catalogs.EXTINCTION_RATIO`.
+    pixel_scale : `~astropy.units.Quantity`, optional
+        Side of a pixel, of an image without world coordinates.
+    center : `~astropy.coordinates.SkyCoord`, str, tuple of float or callable, optional
+        Where the cluster is: a position; a name that `pidoc.catalogs` knows; column and row (0-based); or a
+        function like those of `photutils.centroids`, which takes the array and its ``mask`` and returns
+        column and row. By default it is found (`pidoc.image.sky.find_centre`); an image that is on the grid
+        already stays where it is.
+    seeing : `~astropy.units.Quantity`, optional
+        FWHM of the PSF; else measured (`pidoc.image.sky.measure_seeing`).
+    seeing_range : `~astropy.units.Quantity`, optional
+        Best and worst seeing that the networks know. Better seeing is degraded to the best one with a
+        Gaussian, worse is flagged. None: left alone.
+    background : None, 'annulus', two radii or a level, optional
+        None: nothing is subtracted. 'annulus': the level in the largest annulus about the field that fits on
+        the image. Two angles: inner and outer radius. A Quantity in the unit of the image: that level.
+    mask, weight : optional
+        See `pidoc.image.read.opened`.
+    field_of_view, output_pixel_scale : `~astropy.units.Quantity`, optional
+        Of the map: one angle, or width and height; side of a pixel.
+    smoothing : float, optional
+        Standard deviation of the Gaussian [pixels of the map]; 0 leaves the map unsmoothed.
+    min_coverage : float, optional
+        Share of the field that must have good pixels.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        With a TAN WCS; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the image
+        has one, the standard deviation of a pixel of the map. ``meta`` tells every step; ``meta['FLAGS']``
+        names, with blanks between, what is not as it should be: `FLAGS`.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If something is impossible, contradicts itself, or has to be told.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy import units as u
+    >>> from pidoc.image.preparation import prepare
+    >>> y, x = np.mgrid[:100, :100] - 49.5
+    >>> counts = 1e4 * np.exp(-(x**2 + y**2) / 200)
+    >>> light = prepare(counts, unit='adu', zero_point=25 * u.mag, band='V', pixel_scale=0.5 * u.arcsec,
+    ...                 center=(49.5, 49.5), seeing=1 * u.arcsec)
+    >>> print(light.shape, light.unit, light.meta['FLAGS'])
+    (160, 160) solLum / kpc2 no-sky-position
+    """
+    grid = Grid.of(field_of_view, output_pixel_scale, smoothing)
+    low, high = _range(seeing_range)
+    if not (isinstance(min_coverage, Real) and 0.0 <= min_coverage <= 1.0):
+        raise ValueError(f'min_coverage must be from 0 to 1, received {min_coverage!r}')
+    if isinstance(background, Mapping):
+        background = {name: _background_of(its) for name, its in background.items()}
+    else:
+        background = _background_of(background)
+    extinction, dust = _extinction(extinction, center)
+    options = {
+        'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
+        'mask': mask, 'weight': weight, 'zero_point': zero_point, 'exposure': exposure, 'colour': colour,
+        'extinction': extinction, 'freed': bool(dust)}
+    if isinstance(image, Mapping):
+        plane, meta, flags = _two_bands(image, grid, center, low, band, options)
+    else:
+        options.update(band=band, target='V')
+        layer = _measured(image, grid, center, options)
+        plane, meta, flags = layer.put(grid, low), layer.meta, layer.flags
+    return _product(plane, meta | dust, flags, high, min_coverage)
+
+
+# -- options --------------------------------------------------------------------------------------
+
+
+def _range(seeing_range):
+    if seeing_range is None:
+        return 0.0, math.inf
+    value = to_value(seeing_range, u.arcsec, 'seeing_range', non_negative=True)
+    if np.shape(value) != (2,) or value[0] > value[1]:
+        raise ValueError(f'seeing_range must be two angles, the smaller one first, received {seeing_range}')
+    return float(value[0]), float(value[1])
+
+
+def _angle(value, name):
+    value = to_value(value, u.arcsec, name, positive=True)
+    if not isinstance(value, float):
+        raise ValueError(f'{name} must be a scalar, received an array of shape {value.shape}')
+    return value
+
+
+def _extinction(told, center):
+    """A_V, and cards about where it is from if that is the catalogue."""
+    if not isinstance(told, str):
+        return told, {}
+    if told != 'catalogue':
+        raise ValueError(f"extinction must be a magnitude or 'catalogue', received {told!r}")
+    if not isinstance(center, str):
+        raise ValueError("extinction='catalogue' needs center to be the name of a cluster, received "
+                         f'{center!r}')
+    from pidoc.catalogs import cluster, EXTINCTION_RATIO
+
+    row = cluster(center)
+    if getattr(row['reddening'], 'mask', False):
+        raise ValueError(f'the reddening of {row["name"]} is in no catalogue here: give extinction')
+    red = float(row['reddening'].value)
+    return EXTINCTION_RATIO * red * u.mag, {'EBV': red, 'EBVFROM': 'Harris 1996 (2010 edition)'}
+
+
+# -- measuring ------------------------------------------------------------------------------------
+
+
+def _measured(image, grid, center, options):
+    """Open an image, find out all that must be known, read what is needed of it: `Layer`."""
+    told = {name: options[name]
+            for name in ('zero_point', 'exposure', 'band', 'colour', 'extinction', 'target')}
+    with opened(image, hdu=options['hdu'], unit=options['unit'], mask=options['mask'],
+                weight=options['weight']) as source:
+        if options['freed'] and source.header.get('EXTCORR'):
+            raise ValueError(f'{source} is freed from extinction already, EXTCORR in its header: leave '
+                             'extinction out')
+        calibration = calibrate(source.header, unit=source.unit, **told)
+        found = _Found(source, calibration, options['pixel_scale'])
+        found.place(center, grid)
+        box, around = found.boxes(grid, options)
+        pixels, bad, deviation = source.read(around)
+    if calibration.magnitudes:
+        pixels = calibration.linear(pixels)
+        if deviation is not None:
+            deviation = deviation * pixels * 0.4 * math.log(10.0)
+        bad |= ~np.isfinite(pixels)
+    if bad.all():
+        raise ValueError(f'{source} has no good pixel where the cluster is')
+    here = found.middle[0] - around[2], found.middle[1] - around[0]
+    level, sky = _background(options['background'], pixels, bad, here, grid, found.scale,
+                             calibration.meta['IMGUNIT'])
+    if found.ours and sky['BKGFROM'] == 'none':
+        # a map of ours has its background behind it
+        sky = {}
+    seeing, stars = found.seeing(options['seeing'], pixels, bad)
+    cut = slice(box[0] - around[0], box[1] - around[0]), slice(box[2] - around[2], box[3] - around[2])
+    part = found.wcs[box[0]:box[1], box[2]:box[3]]
+    areas = np.full(pixels[cut].shape, found.scale**2)
+    if calibration.per_area:
+        areas = pixel_areas(part, areas.shape, grid.wcs(found.position)) * grid.scale**2
+    factor = calibration.scale(areas)
+    if 'BKGAROUN' in sky:
+        sky['BKGAROUN'] *= float(np.median(factor)) / found.scale**2
+    flux = np.where(bad[cut], np.nan, (pixels[cut] - level) * factor)
+    flags = found.flags + calibration.flags
+    if not math.isfinite(seeing):
+        flags += ('seeing-unknown',)
+    if found.scale > 1.0 + 1e-6:
+        flags += ('coarse-pixels',)
+    return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, part, found.scale,
+                  found.position, found.on_grid, seeing, found.smoothed, found.meta() | sky | stars, flags)
+
+
+class _Found:
+    """What is found out about an image, step by step."""
+
+    def __init__(self, source, calibration, pixel_scale):
+        self.source, self.calibration, self.header = source, calibration, source.header
+        self.ours = str(self.header.get('CONVENT') or '') == 'apparent flux'
+        self.flags = tuple(str(self.header.get('FLAGS') or '').split()) if self.ours else ()
+        self._set_wcs(pixel_scale)
+        self.smoothed = 0.0
+        if self.ours:
+            pixel = float(self.header.get('PIXSCALE') or self.scale)
+            self.smoothed = float(self.header.get('SMOOTH') or 0.0) * pixel
+
+    def _set_wcs(self, pixel_scale):
+        """World coordinates, and side of a pixel [arcsec]."""
+        self.wcs = self.source.wcs
+        told = None if pixel_scale is None else _angle(pixel_scale, 'pixel_scale')
+        ny, nx = self.source.shape
+        if self.wcs is None:
+            if told is None:
+                raise ValueError(f'{self.source} has no world coordinates: give pixel_scale, the side of a '
+                                 'pixel')
+            self.wcs = Grid(nx, ny, told, 0.0).wcs((0.0, 0.0))
+            self.flags += ('no-sky-position',)
+            self.scale = told
+            return
+        corners = np.array([0.0, 1.0, 0.0]) + 0.5 * (nx - 1), np.array([0.0, 0.0, 1.0]) + 0.5 * (ny - 1)
+        places = self.wcs.pixel_to_world(*corners)
+        if not (np.all(np.isfinite(places.spherical.lon)) and np.all(np.isfinite(places.spherical.lat))):
+            raise ValueError(f'the world coordinates of {self.source} give no position for its middle')
+        sides = places[0].separation(places[1:]).arcsec
+        turn = (places[0].position_angle(places[2]) - places[0].position_angle(places[1])).rad
+        self.scale = math.sqrt(sides[0] * sides[1] * abs(math.sin(turn)))
+        if not (self.scale > 0.0 and abs(math.sin(turn)) > 1e-6):
+            raise ValueError(f'the world coordinates of {self.source} make pixels without an area')
+        if self.scale > _LARGEST_PIXEL:
+            raise ValueError(f'the pixels of {self.source} must be smaller than a degree, received '
+                             f'{self.scale / 3600.0:.3g} degrees by its world coordinates')
+        if told is not None and abs(told / self.scale - 1.0) > 0.02:
+            raise ValueError(f'pixel_scale must be that of the world coordinates, {self.scale:.4g} arcsec, '
+                             'or be left out; '
+                             f'received {pixel_scale}')
+
+    @property
+    def positioned(self):
+        return 'no-sky-position' not in self.flags
+
+    # where the cluster is
+
+    def place(self, center, grid):
+        """Column and row of the centre, degrees, and who said so."""
+        shape = self.source.shape
+        self.on_grid = center is None and shape == grid.shape and abs(self.scale / grid.scale - 1.0) < 1e-4
+        if self.on_grid:
+            self.middle, self.origin = tuple(0.5 * (n - 1) for n in reversed(shape)), 'grid'
+        elif isinstance(center, (SkyCoord, str)):
+            self.middle, self.origin = self._on_sky(center)
+        elif center is None or callable(center):
+            self.middle, self.origin = self._searched(center)
+        else:
+            self.middle, self.origin = self._in_pixels(center), 'pixel'
+        inside = all(-0.5 <= at <= n - 0.5 for at, n in zip(self.middle, reversed(shape)))
+        if not inside:
+            raise ValueError(f'center must be on the image, which has {shape[1]} x {shape[0]} pixels, '
+                             f'received {center}, which is '
+                             f'at column {self.middle[0]:.1f}, row {self.middle[1]:.1f}')
+        place = self.wcs.pixel_to_world(*self.middle).icrs
+        self.position = float(place.ra.deg), float(place.dec.deg)
+
+    def _on_sky(self, center):
+        origin = 'given'
+        if isinstance(center, str):
+            from pidoc.catalogs import cluster
+
+            center, origin = cluster(center)['position'], center
+        if not center.isscalar:
+            raise ValueError(f'center must be one position, received {center.size}')
+        if not self.positioned:
+            raise ValueError(f'{self.source} has no world coordinates: center must be column and row, '
+                             f'received {center}')
+        x, y = (float(v) for v in skycoord_to_pixel(center, self.wcs))
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError(f'center must be on the image, received {center}')
+        return (x, y), origin
+
+    @staticmethod
+    def _in_pixels(center):
+        try:
+            x, y = (float(v) for v in center)
+        except (TypeError, ValueError):
+            raise TypeError('center must be a SkyCoord, the name of a cluster, column and row, or a '
+                            'function, '
+                            f'received {center!r}') from None
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError(f'center must be finite, received {center!r}')
+        return x, y
+
+    def _searched(self, center):
+        shape = self.source.shape
+        if max(shape) > _LARGEST:
+            raise ValueError(f'an image of more than {_LARGEST} pixels to a side is not searched: give '
+                             'center, received '
+                             f'{shape[1]} x {shape[0]} pixels')
+        pixels, bad, _ = self.source.read((0, shape[0], 0, shape[1]))
+        pixels = self.calibration.linear(pixels)
+        bad |= ~np.isfinite(pixels)
+        if center is None:
+            return find_centre(pixels, bad, least=max(_CENTRE_WIDTH / self.scale, 6.0)), 'found'
+        found = np.asarray(center(np.where(bad, 0.0, pixels), mask=bad), dtype=float)
+        if found.shape != (2,) or not np.all(np.isfinite(found)):
+            raise ValueError(f'center must return column and row, received {found} from {center!r}')
+        return (float(found[0]), float(found[1])), getattr(center, '__name__', 'function')
+
+    # what is read
+
+    def boxes(self, grid, options):
+        """What the map is made of, and what more is read to measure: first and last rows and columns."""
+        shape = self.source.shape
+        if self.on_grid:
+            return ((0, shape[0], 0, shape[1]),) * 2
+        # of the smoothing, and of the blurring of a seeing that is too good
+        need = grid.reach + GAUSSIAN_END * 1.42 * max(grid.smoothing * grid.scale, 1.0) + 2.0 * self.scale
+        wish = max(need, _STAR_FIELD)
+        background = options['background']
+        if isinstance(background, str):
+            wish = max(wish, _OUTERMOST)
+        elif isinstance(background, tuple):
+            wish = max(wish, background[1])
+        wish = max(need, min(wish, 0.5 * _LARGEST * self.scale))
+        return self._box(need), self._box(wish)
+
+    def _box(self, reach):
+        box = []
+        # distorted or oblong pixels: the half more is cheap
+        for at, n in zip(reversed(self.middle), self.source.shape):
+            half = reach / self.scale + 2.0
+            box += [max(0, math.floor(at - half)), min(n, math.ceil(at + half) + 1)]
+        return tuple(box)
+
+    def seeing(self, told, pixels, bad):
+        """FWHM [arcsec], NaN if unknown, and cards about it."""
+        if told is not None:
+            return _angle(told, 'seeing'), {'SEEFROM': 'given'}
+        if self.ours and self.header.get('PSFFWHM') is not None:
+            return float(self.header['PSFFWHM']), {'SEEFROM': self.header.get('SEEFROM') or 'header'}
+        if self.smoothed > 0.0:
+            return math.nan, {'SEEFROM': 'unknown'}
+        fwhm, scatter, number = measure_seeing(pixels, bad, expected=max(1.0 / self.scale, 1.5))
+        if not math.isfinite(fwhm):
+            return math.nan, {'SEEFROM': 'unknown', 'SEESTARS': number}
+        return fwhm * self.scale, {'SEEFROM': 'stars', 'SEESTARS': number, 'SEESCAT': scatter * self.scale}
+
+    def meta(self):
+        """Cards about all this."""
+        ra, dec = self.position if self.positioned else (None, None)
+        cards = {
+            'IMGFMT': _FORMAT_VERSION, 'PIDOCVER': __version__, 'CONVENT': 'apparent flux',
+            'IMAGE': self.source.name, 'IMAGEHDU': self.source.part or None, 'IMGSCALE': self.scale,
+            'CENFROM': self.origin, 'CENX': self.middle[0], 'CENY': self.middle[1], 'CENRA': ra,
+            'CENDEC': dec}
+        cards |= self.calibration.meta
+        if self.ours and self.on_grid:
+            # a map comes through with what is told about it
+            cards |= _cards(self.header)
+        return cards | {'BAND': self.calibration.band}
+
+
+# what files and world coordinates need
+_PLUMBING = re.compile(r'SIMPLE|XTENSION|BITPIX|NAXIS|EXTEND|EXTNAME|[PG]COUNT|BUNIT|CHECKSUM|DATASUM|'
+                       r'C(TYPE|RVAL|RPIX|DELT|UNIT)|PC\d|WCSAXES|L(ON|AT)POLE|RADESYS|MJDREF|COMMENT|HISTORY|$')
+
+
+def _cards(header):
+    """Keywords that tell about the image, and their values."""
+    return {keyword: value for keyword, value in header.items()
+            if value is not None and keyword != 'FLAGS' and not _PLUMBING.match(keyword)}
+
+
+def _background_of(told):
+    """What ``background`` asks for: None, 'annulus', two radii [arcsec], or a level (number or Quantity)."""
+    if told is None or (isinstance(told, str) and told == 'annulus'):
+        return told
+    if isinstance(told, str):
+        raise ValueError(f"background must be None, 'annulus', two radii or a level, received {told!r}")
+    if isinstance(told, Real) or (isinstance(told, u.Quantity) and told.isscalar):
+        if not np.isfinite(told):
+            raise ValueError(f'background must be finite, received {told}')
+        return told
+    try:
+        radii = u.Quantity(told)
+    except TypeError:
+        raise TypeError("background must be None, 'annulus', two radii or a level, received "
+                        f"{told!r}") from None
+    radii = to_value(radii, u.arcsec, 'background', non_negative=True)
+    if radii.shape != (2,) or radii[0] >= radii[1]:
+        raise ValueError(f'the radii of the background must be two, the smaller one first, received {told}')
+    return tuple(radii.tolist())
+
+
+def _background(told, pixels, bad, here, grid, scale, unit):
+    """Level [unit of the pixels], and cards about it."""
+    ny, nx = pixels.shape
+    fits_in = min(here[0], here[1], nx - 1 - here[0], ny - 1 - here[1]) * scale
+    if told is None:
+        return 0.0, _around(pixels, bad, here, grid, scale, fits_in)
+    if isinstance(told, tuple):
+        inner, outer = told
+    elif isinstance(told, str):
+        outer = min(fits_in, _OUTERMOST)
+        inner = max(_ANNULUS * outer, grid.reach)
+        if outer < 1.1 * grid.reach:
+            raise ValueError('the annulus of the background must lie outside the field, '
+                             f'{grid.reach:.1f} arcsec from the centre, but the image only reaches '
+                             f'{fits_in:.1f} arcsec: give two radii, or a level')
+    else:
+        level = float(getattr(told, 'value', told))
+        if isinstance(told, u.Quantity) and not _same_unit(told.unit, unit):
+            raise ValueError(f"the level of the background must be in the unit of the image, '{unit}', "
+                             f"received {told}")
+        return level, {'BKGFROM': 'given', 'BKGLEVEL': level}
+    level, error = background_in_annulus(pixels, bad, here, inner / scale, outer / scale)
+    return level, {'BKGFROM': 'annulus', 'BKGLEVEL': level, 'BKGERROR': error, 'BKGINNER': inner,
+                   'BKGOUTER': outer}
+
+
+def _same_unit(told, its):
+    if its == 'no unit':
+        return told in (u.adu, u.ct, u.electron, u.DN, u.one)
+    return replace(pixel_unit(told), name='') == replace(pixel_unit(its), name='')
+
+
+def _around(pixels, bad, here, grid, scale, fits_in):
+    """Where nothing is subtracted: the level about the field, if the image reaches there."""
+    cards = {'BKGFROM': 'none', 'BKGLEVEL': 0.0}
+    if fits_in > 1.1 * grid.reach:
+        try:
+            level, _ = background_in_annulus(pixels, bad, here, grid.reach / scale,
+                                             min(fits_in, 1.5 * grid.reach) / scale)
+        except ValueError:
+            return cards
+        cards['BKGAROUN'] = level
+    return cards
+
+
+# -- two bands ------------------------------------------------------------------------------------
+
+
+def _two_bands(images, grid, center, best, band, options):
+    """V from g and r: a sharp plane of V, its colour taken from the smoothed ones, smoothed."""
+    if sorted(images) != ['g', 'r']:
+        raise ValueError(f"images in two bands must be {{'g': ..., 'r': ...}}, received "
+                         f"{sorted(map(str, images))}")
+    if band is not None or options['colour'] is not None:
+        raise ValueError('band and colour must be left out where images in both g and r are given, received '
+                         f'{band!r} and {options["colour"]}')
+    layers = {}
+    for name in 'rg':
+        its = options | {'band': name, 'target': name, 'extinction': None}
+        for option in ('zero_point', 'exposure', 'mask', 'weight', 'background', 'seeing', 'hdu', 'unit'):
+            if isinstance(options[option], Mapping):
+                its[option] = options[option].get(name)
+        layers[name] = _measured(images[name], grid, center, its)
+        if center is None and not layers[name].on_grid:
+            if not layers[name].meta['CENRA']:
+                raise ValueError('images in two bands without world coordinates need center, received None')
+            center = SkyCoord(*layers[name].position, unit='deg')
+    return _combined(layers['g'], layers['r'], grid, best, options['extinction'])
+
+
+def _combined(g, r, grid, best, extinction):
+    """The plane of V, cards, flags.
+
+    V - g is taken from the colour of the maps as they are smoothed, to which a tenth of the mean light of the
+    field is added in both bands: where there is little light, noise does not make the colour.
+    """
+    dimmed = 0.0 if extinction is None else to_value(extinction, u.mag, 'extinction', non_negative=True)
+    best = max([best, *(layer.seeing for layer in (g, r) if math.isfinite(layer.seeing))])
+    rest = min(g.missing(grid), r.missing(grid))
+    blurs = {'g': g.blur(grid, best), 'r': r.blur(grid, best)}
+    # an image on the grid has no margin
+    margin = 0 if g.on_grid or r.on_grid else g.margin(math.hypot(rest, max(blurs.values())))
+    sharp, smooth = {}, {}
+    for name, layer in (('g', g), ('r', r)):
+        sharp[name] = layer.plane(grid, margin).smoothed(blurs[name], 0)
+        wide = max(rest, grid.smoothing, 1.0) if layer.smoothed == 0.0 else rest
+        smooth[name] = sharp[name].smoothed(wide, 0).total
+    seen = np.minimum(*(np.where(np.isfinite(plane.total), plane.seen, 0.0) for plane in sharp.values()))
+    both = np.isfinite(smooth['g']) & np.isfinite(smooth['r'])
+    mean = {name: float(np.mean(values[both])) if both.any() else 0.0 for name, values in smooth.items()}
+    if min(mean.values()) <= 0.0:
+        raise ValueError('the light in the field must be positive in both bands, received a mean of '
+                         f'{mean["g"]:g} in g and {mean["r"]:g} in r')
+    floor = {name: np.maximum(np.where(both, values, 0.0), 0.0) + 0.1 * mean[name]
+             for name, values in smooth.items()}
+    sun = {name: BANDS[name].solar_magnitude for name in 'grV'}
+    x = sun['g'] - sun['r'] - 2.5 * np.log10(floor['g'] / floor['r'])
+    of_g = 10.0 ** (-0.4 * (v_from_g_r(x, 0.0) - x + sun['g'] - sun['V'] - dimmed))
+    variance = None
+    if all(plane.variance is not None for plane in sharp.values()):
+        # F_V ~ F_g^0.502 F_r^0.498 where the colour is of both
+        of_r = of_g * floor['g'] / floor['r']
+        variance = (0.502 * of_g)**2 * sharp['g'].variance + (0.498 * of_r)**2 * sharp['r'].variance
+        variance = np.nan_to_num(variance) * seen**2
+    plane = Plane(np.nan_to_num(sharp['g'].total) * of_g * seen, seen, variance, sharp['g'].wcs)
+    meta = {'BAND': 'V', 'IMGBAND': 'g+r', 'EXTCORR': dimmed, 'SMOOTH': grid.smoothing, 'SMOOTHBY': rest,
+            'PIXSCALE': grid.scale,
+            'COLOURGR': float(sun['g'] - sun['r'] - 2.5 * np.log10(mean['g'] / mean['r']))}
+    for keyword in ('IMAGE', 'IMAGEHDU', 'IMGUNIT', 'IMGZP', 'ZPFROM', 'SEEFROM', 'PSFBLUR', 'BKGFROM',
+                    'BKGLEVEL'):
+        for name, layer in (('G', g), ('R', r)):
+            meta[keyword[:7] + name] = layer.meta.get(keyword)
+    around = [layer.meta.get('BKGAROUN') for layer in (g, r)]
+    if None not in around:
+        meta['BKGAROUN'] = around[0] * float(np.median(of_g))
+    skip = {keyword[:7] for keyword in meta}
+    meta = {keyword: value for keyword, value in r.meta.items() if keyword[:7] not in skip} | meta
+    return plane.smoothed(rest, margin), meta, tuple(dict.fromkeys(g.flags + r.flags))
+
+
+# -- the product ----------------------------------------------------------------------------------
+
+
+def _product(plane, meta, flags, worst, min_coverage):
+    """The map as CCDData, after a last look at it."""
+    mask = ~(plane.seen >= 0.5) | ~np.isfinite(plane.total)
+    coverage = 1.0 - float(np.mean(mask))
+    if coverage < min_coverage or mask.all():
+        raise ValueError(f'the image must have good pixels in {100 * min_coverage:.0f} % of the field, '
+                         f'received {100 * coverage:.0f} %: '
+                         'give a smaller field_of_view, or min_coverage')
+    flags = list(flags)
+    total = float(np.sum(plane.total[~mask]))
+    if total <= 0.0:
+        flags.append('no-light')
+    elif apparent_magnitude(total * APPARENT_FLUX).value < _BRIGHTEST:
+        raise ValueError(f'the light in the field must be that of a cluster, received V = '
+                         f'{apparent_magnitude(total * APPARENT_FLUX).value:.2f}: check unit and zero_point')
+    if meta['PSFFWHM'] is not None and meta['PSFFWHM'] > worst * (1.0 + 1e-6):
+        flags.append('seeing-worse')
+    if coverage < 0.99:
+        flags.append('gaps')
+    area = mask.size * meta['PIXSCALE']**2
+    if 'BKGAROUN' in meta:
+        suspect = abs(meta['BKGAROUN']) * area * coverage > 0.1 * abs(total)
+    else:
+        # a level that is everywhere: the faintest twentieth of the pixels has it too
+        flat = np.percentile(plane.total[~mask], 5.0) * np.sum(~mask)
+        suspect = meta.get('BKGFROM') == 'none' and flat > 0.5 * total
+    if suspect:
+        flags.append('background')
+    flags = [flag for flag in FLAGS if flag in flags]
+    for flag in flags:
+        log.warning('%s: %s', meta.get('IMAGE', 'image'), FLAGS[flag])
+    meta = meta | {'COVERAGE': coverage, 'FLAGS': ' '.join(flags)}
+    uncertainty = None if plane.variance is None else StdDevUncertainty(np.sqrt(plane.variance))
+    return CCDData(plane.total, unit=APPARENT_FLUX, wcs=plane.wcs, meta=meta, uncertainty=uncertainty,
+                   mask=mask if mask.any() else None)

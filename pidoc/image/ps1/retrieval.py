@@ -1,0 +1,629 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Images of a cluster from the archive of Pan-STARRS1, made into a map of its V light: `fetch`.
+
+`Archive` asks the survey's services at MAST for lists of files, cutouts and skycells, with time limits and
+retries. What has arrived whole is kept in astropy's cache and need not be asked for again.
+"""
+
+import http.client
+import logging
+import os
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.parse import urlencode, urlsplit
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+from astropy.utils import data as astropy_data
+from astropy.utils.exceptions import AstropyWarning
+
+from pidoc import __version__, catalogs
+from pidoc.io.files import replacing
+from pidoc.image.ps1.files import parse_listing, PIXEL_SCALE, read_mask, read_stack, read_variance, SOUTHERN_LIMIT
+from pidoc.image.ps1.stacks import Frame, make_v_map
+from pidoc.units import to_value
+
+__all__ = ['Archive', 'NotInCacheError', 'ServiceError', 'Target', 'fetch', 'find_target', 'frames',
+           'mast_listing']
+
+log = logging.getLogger(__name__)
+
+_BANDS = ('g', 'r')
+_KINDS = ('stack', 'stack.wt', 'stack.mask')
+_READERS = {'stack': read_stack, 'stack.wt': read_variance, 'stack.mask': read_mask}
+_SIZE = 720                       # pixels of a cutout: 3 arcmin, for stars and sky about the cluster
+_HEAD = 20 * 2880                 # bytes that a header is looked for in
+_FITS = b'SIMPLE  ='
+_WAIT_NO_MORE = (408, 425, 429, 500, 502, 503, 504)     # HTTP status that may be another next time
+
+
+class ServiceError(OSError):
+    """A service does not answer, or not with what was asked for."""
+
+
+class _UnsafeError(ServiceError):
+    """A service sends to a place that is not asked."""
+
+
+class NotInCacheError(OSError):
+    """Something must not be asked for, and is not in the cache."""
+
+
+# -- the archive ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """The survey's services.
+
+    Parameters
+    ----------
+    server : str, optional
+        Address: https, but for one on this machine.
+    timeout : `~astropy.units.Quantity`, optional
+        How long to wait for a reply.
+    retries : int, optional
+        How often to ask again when a service fails or a file is cut short.
+    backoff : `~astropy.units.Quantity`, optional
+        How long to wait before the first time; twice as long before each further one.
+    offline : bool, optional
+        Ask nobody: only what is in the cache is there.
+    refresh : bool, optional
+        Ask even for what is in the cache.
+    form : str, optional
+        'cutout', or 'skycell' for whole skycells (about 100 MB each).
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If an option is impossible.
+    """
+
+    server: str = 'https://ps1images.stsci.edu'
+    timeout: u.Quantity = 60.0 * u.s
+    retries: int = 4
+    backoff: u.Quantity = 2.0 * u.s
+    offline: bool = False
+    refresh: bool = False
+    form: str = 'cutout'
+
+    def __post_init__(self):
+        if not (isinstance(self.server, str) and _is_safe(self.server)):
+            raise ValueError('server must be an address of https, or of this machine, received '
+                             f'{self.server!r}')
+        to_value(self.timeout, u.s, 'timeout', positive=True)
+        to_value(self.backoff, u.s, 'backoff', non_negative=True)
+        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
+            raise ValueError(f'retries must be a whole number, not negative, received {self.retries!r}')
+        if self.form not in ('cutout', 'skycell'):
+            raise ValueError(f"form must be 'cutout' or 'skycell', received {self.form!r}")
+        if self.offline and self.refresh:
+            raise ValueError('offline and refresh exclude each other, received both')
+
+    def listing(self, position, *, bands=_BANDS, kinds=_KINDS):
+        """Files of the skycell that a place is in.
+
+        Parameters
+        ----------
+        position : `~astropy.coordinates.SkyCoord`
+        bands, kinds : sequence of str, optional
+
+        Returns
+        -------
+        `~astropy.table.Table`
+            As of `pidoc.image.ps1.files.parse_listing`; no rows where the survey has not been.
+
+        Raises
+        ------
+        ServiceError, NotInCacheError
+        """
+        url = self._address('/cgi-bin/ps1filenames.py', **_place(position), filters=''.join(bands),
+                            type=','.join(kinds))
+        return parse_listing(self._get(url, _check_listing).read_text(encoding='utf-8'))
+
+    def cutout(self, filename, position, size):
+        """A square part of a skycell.
+
+        Parameters
+        ----------
+        filename : str
+            Of the skycell, with its folder.
+        position : `~astropy.coordinates.SkyCoord`
+            Its middle.
+        size : int
+            Pixels to a side.
+
+        Returns
+        -------
+        `~pathlib.Path`
+            In the cache.
+
+        Raises
+        ------
+        ServiceError, NotInCacheError
+        """
+        url = self._address('/cgi-bin/fitscut.cgi', **_place(position), size=size, format='fits',
+                            red=filename)
+        return self._get(url, _check_fits)
+
+    def skycell(self, filename):
+        """A whole skycell; for parameters, result and errors see `cutout`."""
+        return self._get(self.server + filename, _check_fits)
+
+    def exposure(self, filename):
+        """Exposure time of a stack, from the header of its skycell, of which only the beginning is asked for.
+
+        Parameters
+        ----------
+        filename : str
+
+        Returns
+        -------
+        `~astropy.units.Quantity` or None
+            None if it is not there either.
+
+        Raises
+        ------
+        ServiceError, NotInCacheError
+        """
+        path = self._get(f'{self.server}{filename}#header', _check_header, most=_HEAD)
+        header = _image_header(path.read_bytes())
+        return header['EXPTIME'] * u.s if 'EXPTIME' in header else None
+
+    def _address(self, path, **query):
+        return f'{self.server}{path}?{urlencode(query, safe="/,")}'
+
+    def _get(self, url, check, *, most=None):
+        """What an address holds, from the cache or the service, checked."""
+        if not self.refresh and (path := _cached(url)):
+            return path
+        if self.offline or not astropy_data.conf.allow_internet:
+            raise NotInCacheError(f'{url} is not in the cache, and nobody may be asked (offline)')
+        wait, last = self.backoff.to_value(u.s), None
+        for attempt in range(self.retries + 1):
+            if attempt:
+                log.info('%s: asked again in %.1f s', last, wait)
+                time.sleep(wait)
+                wait *= 2.0
+            try:
+                return self._ask(url, check, most)
+            except urllib.error.HTTPError as error:
+                last = ServiceError(f'{url} answers {error.code} {error.reason}')
+                error.close()
+                if error.code not in _WAIT_NO_MORE:
+                    break
+            except _UnsafeError as error:
+                raise ServiceError(f'{url}: {error}') from None
+            except (OSError, ValueError, EOFError, http.client.HTTPException) as error:
+                last = ServiceError(f'{url}: {getattr(error, "reason", error)}')
+        raise last
+
+    def _ask(self, url, check, most):
+        """Ask once; what is not whole does not get into the cache."""
+        headers = {'User-Agent': f'pidoc/{__version__}'}
+        if most is not None:
+            headers['Range'] = f'bytes=0-{most - 1}'
+        request = urllib.request.Request(url.split('#')[0], headers=headers)
+        with NamedTemporaryFile(prefix='pidoc-', delete=False) as file:
+            path = Path(file.name)
+            try:
+                opener = urllib.request.build_opener(_OnlySafe)
+                with opener.open(request, timeout=self.timeout.to_value(u.s)) as reply:
+                    told = reply.headers.get('Content-Length')
+                    while chunk := reply.read(min(1 << 18, (most or 1 << 62) - file.tell()) or 1):
+                        file.write(chunk)
+                        if most is not None and file.tell() >= most:
+                            break
+                    length = file.tell()
+                if most is None and told is not None and length != int(told):
+                    raise ValueError(f'cut short: {length} of {told} bytes')
+                file.close()
+                check(path)
+                return _keep(url, path)
+            finally:
+                file.close()
+                os.unlink(path)
+
+
+def _cached(url):
+    """The file that the cache holds of an address, or None."""
+    try:
+        # without a source, so only from the cache
+        return Path(astropy_data.download_file(url, cache=True, sources=[]))
+    except KeyError:
+        return None
+
+
+def _keep(url, path):
+    """Put a copy of a file into the cache, such that others who read there find the old one or the new."""
+    known = _cached(url)
+    if known is None:
+        return Path(astropy_data.import_file_to_cache(url, str(path), replace=False))
+    # astropy would remove the old one first, and for a moment there were none
+    with replacing(known) as temporary:
+        shutil.copyfile(path, temporary)
+    return known
+
+
+def _is_safe(url):
+    """Whether nobody on the way can change what an address answers."""
+    parts = urlsplit(url)
+    here = parts.hostname in ('localhost', '127.0.0.1', '::1')
+    return bool(parts.hostname) and (parts.scheme == 'https' or (parts.scheme == 'http' and here))
+
+
+class _OnlySafe(urllib.request.HTTPRedirectHandler):
+    """Follow a service elsewhere, but not out of https."""
+
+    def redirect_request(self, request, file, code, message, headers, address):
+        if not _is_safe(address) or (request.type == 'https' and not address.startswith('https:')):
+            raise _UnsafeError(f'it sends on to {address}, which is not https')
+        return super().redirect_request(request, file, code, message, headers, address)
+
+
+def _place(position):
+    # the same digits make the same address, which is the name in the cache
+    return {'ra': f'{position.icrs.ra.deg:.6f}', 'dec': f'{position.icrs.dec.deg:.6f}'}
+
+
+def _check_listing(path):
+    parse_listing(path.read_text(encoding='utf-8', errors='replace'))
+
+
+def _check_fits(path):
+    """That a file is FITS and whole."""
+    with open(path, 'rb') as file:
+        start = file.read(200)
+    if not start.startswith(_FITS):
+        page = b'<html' in start.lower() or b'<!doctype' in start.lower()
+        raise ValueError('a FITS file must be the answer, received '
+                         f'{"a page of HTML" if page else repr(start[:40])}')
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error', AstropyWarning)
+            with open(path, 'rb') as file, fits.open(file, memmap=False) as hdus:
+                for hdu in hdus:
+                    hdu.data   # noqa: B018
+    except (OSError, EOFError, TypeError, ValueError, IndexError, AstropyWarning) as error:
+        raise ValueError(f'the FITS file is damaged or cut short: {error}') from error
+
+
+def _check_header(path):
+    _image_header(path.read_bytes())
+
+
+def _image_header(content):
+    """Header of the image at the beginning of a FITS file, in HDU 0 or 1, of which there may be no more."""
+    if not content.startswith(_FITS):
+        raise ValueError(f'a FITS file must be the answer, received {content[:40]!r}')
+    start = 0
+    for _ in range(2):
+        for end in range(start + 2880, len(content) + 1, 2880):
+            cards = [content[i:i + 80] for i in range(end - 2880, end, 80)]
+            if any(card.rstrip() == b'END' for card in cards):
+                break
+        else:
+            raise ValueError(f'the header is cut short: {len(content)} bytes')
+        header = fits.Header.fromstring(content[start:end])
+        if header.get('NAXIS', 0) > 0:
+            return header
+        start = end
+    raise ValueError('the file must hold an image, received none')
+
+
+# -- MAST through astroquery ------------------------------------------------------------------------
+
+
+def mast_listing(position, *, bands=_BANDS, kinds=_KINDS):
+    """Files of the skycells about a place, from MAST's own list of observations, through astroquery.
+
+    It stands in for `Archive.listing` when the survey's own service does not answer.
+
+    Parameters
+    ----------
+    position : `~astropy.coordinates.SkyCoord`
+    bands, kinds : sequence of str, optional
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Columns ``projcell``, ``subcell``, ``filter``, ``type``, ``filename``.
+
+    Raises
+    ------
+    ServiceError
+        If MAST does not answer.
+    """
+    import requests
+    from astroquery.exceptions import RemoteServiceError
+    from astroquery.mast import Observations
+
+    rows = []
+    try:
+        seen = Observations.query_criteria(coordinates=position, radius=1 * u.arcsec, obs_collection='PS1',
+                                           filters=list(bands), dataproduct_type='image')
+        if len(seen):
+            products = Observations.get_product_list(seen)
+            rows = [str(name) for name in products['productFilename']]
+    except (requests.RequestException, RemoteServiceError, TimeoutError) as error:
+        raise ServiceError(f'MAST does not answer: {error}') from error
+    found = {}
+    pattern = re.compile(r'rings\.v3\.skycell\.(\d{4})\.(\d{3})\.stk\.([grizy])\.unconv(\.wt|\.mask)?\.fits')
+    for name in rows:
+        match = pattern.fullmatch(name)
+        if match and match[3] in bands and f'stack{match[4] or ""}' in kinds:
+            found[name] = (int(match[1]), int(match[2]), match[3], f'stack{match[4] or ""}',
+                           f'/rings.v3.skycell/{match[1]}/{match[2]}/{name}')
+    names = ('projcell', 'subcell', 'filter', 'type', 'filename')
+    return Table(rows=[found[name] for name in sorted(found)] or None, names=names,
+                 dtype=(int, int, str, str, str))
+
+
+# -- what to look at --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Target:
+    """A cluster to look at.
+
+    Parameters
+    ----------
+    name : str
+    position : `~astropy.coordinates.SkyCoord`
+    reddening, distance : `~astropy.units.Quantity` or None
+        E(B-V) and distance of the catalogue.
+    """
+
+    name: str
+    position: SkyCoord
+    reddening: u.Quantity = None
+    distance: u.Quantity = None
+
+
+def find_target(target, *, offline=False):
+    """Where a cluster is: by name from the catalogues, then by name from MAST, or by position.
+
+    Parameters
+    ----------
+    target : str or `~astropy.coordinates.SkyCoord`
+        A name, or the middle of the map. If a cluster of the catalogues is within 10 arcsec of a position,
+        its reddening and distance are taken.
+    offline : bool, optional
+        Ask nobody.
+
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    ValueError
+        If nobody knows the name.
+    ServiceError
+        If MAST does not answer.
+    """
+    if isinstance(target, SkyCoord) and target.isscalar:
+        table = catalogs.clusters()
+        apart = target.icrs.separation(table['position'])
+        row = table[int(np.argmin(apart))]
+        if apart.min() < 10 * u.arcsec:
+            return replace(_of_catalogue(row), position=target.icrs)
+        return Target(name=target.icrs.to_string('hmsdms', precision=1), position=target.icrs)
+    if not isinstance(target, str):
+        raise TypeError(f'target must be a name or one SkyCoord, received {target!r}')
+    try:
+        return _of_catalogue(catalogs.cluster(target))
+    except ValueError as unknown:
+        if offline:
+            raise ValueError(f'{unknown} (and nobody may be asked: offline)') from None
+        return Target(name=target, position=_resolve(target, unknown))
+
+
+def _of_catalogue(row):
+    known = {}
+    for name in ('reddening', 'distance'):
+        value = row[name]
+        known[name] = None if getattr(value, 'mask', False) else u.Quantity(float(value.value), value.unit)
+    return Target(name=str(row['name']), position=row['position'], **known)
+
+
+def _resolve(name, unknown):
+    """The position that MAST's name service has, through astroquery."""
+    import requests
+    from astroquery.exceptions import ResolverError
+    from astroquery.mast import utils
+
+    try:
+        return utils.resolve_object(name)
+    except ResolverError as error:
+        raise ValueError(f'{unknown}; nor does MAST know it: {error}') from error
+    except (requests.RequestException, TimeoutError) as error:
+        raise ServiceError(f'{unknown}; and MAST, which may know it, does not answer: {error}') from error
+
+
+# -- stacks -----------------------------------------------------------------------------------------
+
+
+def frames(position, *, archive=None, field_of_view=40.0 * u.arcsec, bands=_BANDS):
+    """Fetch the stacks that cover a field, with their variance and mask images.
+
+    The skycell of the middle comes first; if it does not cover all the field, the skycells of its
+    neighbourhood are fetched, too.
+
+    Parameters
+    ----------
+    position : `~astropy.coordinates.SkyCoord`
+    archive : Archive, optional
+    field_of_view : `~astropy.units.Quantity`, optional
+        Side of the square that is to be covered; the cutouts are larger.
+    bands : sequence of str, optional
+
+    Returns
+    -------
+    dict
+        Band -> list of `pidoc.image.ps1.stacks.Frame`.
+
+    Raises
+    ------
+    ValueError
+        If the survey has not seen the place, or a file is not what it should be.
+    ServiceError, NotInCacheError
+        If a service does not answer, or something is not in the cache.
+    """
+    archive = Archive() if archive is None else archive
+    side = to_value(field_of_view, u.arcsec, 'field_of_view', positive=True)
+    if position.icrs.dec <= SOUTHERN_LIMIT:
+        raise ValueError(f'Pan-STARRS1 has seen the sky north of {SOUTHERN_LIMIT.value:g} deg, received '
+                         f'a declination of {position.icrs.dec.deg:.3f} deg')
+    # with a margin: what lies outside is smoothed into the field
+    wide = side + 20.0
+    size = max(_SIZE, int(2.0 * wide / PIXEL_SCALE.to_value(u.arcsec)))
+    result, neighbours = {}, None
+    middle = _cells(archive, position, bands)
+    for band in bands:
+        if not middle[band]:
+            raise ValueError(f'Pan-STARRS1 has no stack in {band} at {position.icrs.to_string("hmsdms")}: '
+                             'the place is off the survey')
+        found = {name: _frame(archive, files, position, size) for name, files in middle[band].items()}
+        if not _covers(list(found.values()), position, wide):
+            if neighbours is None:
+                neighbours = [_cells(archive, place, bands) for place in _around(position, wide)]
+            for cells in neighbours:
+                for name, files in cells[band].items():
+                    if name not in found:
+                        found[name] = _frame(archive, files, position, size)
+        result[band] = [frame for frame in found.values() if frame is not None]
+        if not result[band]:
+            raise ValueError(f'the stacks in {band} have no data at {position.icrs.to_string("hmsdms")}')
+    return result
+
+
+def _cells(archive, position, bands):
+    """Band -> skycell -> kind -> file, of the skycells that a place is in."""
+    try:
+        table = archive.listing(position, bands=bands)
+    except ServiceError as error:
+        log.warning('%s: asking MAST', error)
+        table = mast_listing(position, bands=bands)
+    cells = {band: {} for band in bands}
+    for row in table:
+        if row['filter'] in bands and row['type'] in _KINDS:
+            name = int(row['projcell']), int(row['subcell'])
+            cells[str(row['filter'])].setdefault(name, {})[str(row['type'])] = str(row['filename'])
+    return {band: {name: files for name, files in found.items() if 'stack' in files}
+            for band, found in cells.items()}
+
+
+def _frame(archive, files, position, size):
+    """A stack with what belongs to it; None where it has no data at all."""
+    read = {}
+    for kind, filename in files.items():
+        if archive.form == 'cutout':
+            read[kind] = _READERS[kind](archive.cutout(filename, position, size))
+        else:
+            read[kind] = _READERS[kind](archive.skycell(filename), centre=position, size=size)
+    for kind in _KINDS[1:]:
+        if kind not in read:
+            log.warning('%s has no %s image', files['stack'], kind.removeprefix('stack.'))
+    stack = read['stack']
+    if not np.isfinite(stack.counts).any():
+        return None
+    if stack.exposure is None:
+        stack = replace(stack, exposure=archive.exposure(files['stack']))
+    if not stack.skycell:
+        match = re.search(r'skycell\.\d{4}\.\d{3}', files['stack'])
+        stack = replace(stack, skycell=match[0] if match else '')
+    variance = read['stack.wt'][0] if 'stack.wt' in read else None
+    mask = read['stack.mask'][0] if 'stack.mask' in read else None
+    return Frame(stack=stack, variance=variance, mask=mask)
+
+
+def _covers(found, position, side):
+    """Whether a first skycell has nearly every pixel of a square."""
+    if not found or found[0] is None:
+        return False
+    stack = found[0].stack
+    x, y = (float(value) for value in stack.wcs.world_to_pixel(position))
+    half = 0.5 * side / PIXEL_SCALE.to_value(u.arcsec)
+    ny, nx = stack.counts.shape
+    if x - half < 0 or y - half < 0 or x + half > nx - 1 or y + half > ny - 1:
+        return False
+    part = stack.counts[int(y - half):int(y + half) + 1, int(x - half):int(x + half) + 1]
+    return np.isfinite(part).mean() > 0.999
+
+
+def _around(position, side):
+    """Eight places on the edge of a square."""
+    half = 0.5 * side * u.arcsec
+    for east in (-1, 0, 1):
+        for north in (-1, 0, 1):
+            if east or north:
+                yield position.spherical_offsets_by(east * half, north * half)
+
+
+# -- everything ---------------------------------------------------------------------------------------
+
+
+def fetch(target, *, archive=None, extinction=True, reddening=None, field_of_view=40.0 * u.arcsec, **options):
+    """A map of the V light of a cluster, from Pan-STARRS1.
+
+    Parameters
+    ----------
+    target : str or `~astropy.coordinates.SkyCoord`
+        See `find_target`.
+    archive : Archive, optional
+    extinction : bool, optional
+        Free the light from extinction, by the E(B-V) of Harris (2010).
+    reddening : `~astropy.units.Quantity`, optional
+        Another E(B-V).
+    field_of_view : `~astropy.units.Quantity`, optional
+        Side of the map.
+    **options
+        Of `pidoc.image.ps1.stacks.make_v_map`: ``smoothing``, ``psf_fwhm``, ``subtract_sky``, ``relation``, ``bad``.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        See `pidoc.image.ps1.stacks.make_v_map`.
+
+    Raises
+    ------
+    ValueError
+        If the cluster is not known, not in the survey, or its reddening is not known and neither given nor
+        declined; if a file is not what it should be.
+    ServiceError, NotInCacheError
+        If a service does not answer, or something is not in the cache.
+
+    Examples
+    --------
+    >>> from pidoc.image.ps1.retrieval import fetch
+    >>> image = fetch('NGC 5466')                                              # doctest: +REMOTE_DATA
+    """
+    archive = Archive() if archive is None else archive
+    known = find_target(target, offline=archive.offline)
+    if not extinction:
+        if reddening is not None:
+            raise ValueError(f'reddening is not used without extinction, received {reddening}')
+        colour, source = 0.0 * u.mag, 'not corrected'
+    elif reddening is not None:
+        colour, source = reddening, 'given'
+    elif known.reddening is not None:
+        colour, source = known.reddening, 'Harris 1996 (2010 edition)'
+    else:
+        raise ValueError(f'the reddening of {known.name} is in no catalogue here: give reddening, or say '
+                         'extinction=False')
+    stacks = frames(known.position, archive=archive, field_of_view=field_of_view)
+    return make_v_map(stacks['g'], stacks['r'], known.position, reddening=colour, reddening_source=source,
+                      field_of_view=field_of_view, name=known.name, distance=known.distance, **options)

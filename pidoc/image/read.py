@@ -1,0 +1,428 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Images as they come: FITS files, CCDData, arrays; of large ones only the part that is needed is read.
+
+`opened` makes a `Source` of any of them, which knows its header, shape and world coordinates, and reads boxes
+of pixels with what is bad in them and how uncertain they are.
+"""
+
+import gzip
+import math
+import os
+import re
+import warnings
+from contextlib import contextmanager, ExitStack
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.nddata import InverseVariance, NDData, NDUncertainty, StdDevUncertainty, VarianceUncertainty
+from astropy.wcs import FITSFixedWarning, WCS
+from astropy.wcs.utils import wcs_to_celestial_frame
+
+from pidoc.image.calibration import linear_counts
+
+__all__ = ['Source', 'opened']
+
+_UNCERTAINTIES = {kind.__name__: kind for kind in (StdDevUncertainty, VarianceUncertainty, InverseVariance)}
+_BLOCK = 2880
+_MOST = 999                # axes, or columns of a table: FITS standard 4.0, sections 4.4.1 and 7.3.1
+_COUNT = re.compile(rb'^(NAXIS\d{0,3}|BITPIX|[PG]COUNT|TFIELDS) *= *([+-]?\d+) *(?:/|$)', re.MULTILINE)
+_END = re.compile(rb'END {77}')
+_UNREADABLE, _AMBIGUOUS = '(unreadable)', '(ambiguous)'
+# names that they have in files
+_TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UNCERTAINTIES.values()}
+_AXIS_NUMBER = re.compile(r'(PC|CD)\d+_\d+|PV\d+_\d+|(CRPIX|CRVAL|CDELT|CROTA)\d+|L(ON|AT)POLE|EQUINOX')
+# extensions that go with an image
+_BESIDE = {'MASK', 'DQ', 'BPM', 'UNCERT', 'ERR', 'ERROR', 'VAR', 'VARIANCE', 'IVAR', 'WHT', 'WEIGHT', 'MASS',
+           'EXP', 'CTX', 'CON', 'SAMP', 'TIME', 'PSF', 'SHARP', 'TRUTH'}
+
+
+class Source:
+    """An image that can be read in parts: made by `opened`.
+
+    Attributes
+    ----------
+    name : str
+        Name of its file, without folders, or of its type.
+    part : str
+        Number and name of the HDU; '' if it is from no file.
+    header : dict
+        Keywords and values of the HDU, and of an empty primary one.
+    shape : tuple of int
+        Rows and columns.
+    unit : str or `~astropy.units.Unit` or None
+    wcs : `~astropy.wcs.WCS` or None
+        None without a position on the sky.
+    """
+
+    def __init__(self, name, pixels, header, *, part='', unit=None, wcs=None, mask=None, uncertainty=None):
+        self.name, self.part, self.header, self.unit = name, part, header, unit
+        self.shape = tuple(pixels.shape[-2:])
+        self._pixels, self._leading = pixels, (0,) * (len(pixels.shape) - 2)
+        if any(n != 1 for n in pixels.shape[:-2]) or len(pixels.shape) < 2 or 0 in self.shape:
+            raise ValueError(f'an image must have two dimensions, received the shape {tuple(pixels.shape)} '
+                             f'of {self}')
+        self.wcs = wcs
+        self._masks = [] if mask is None else [mask]
+        self._uncertainty = uncertainty
+
+    def __str__(self):
+        return f'{self.name}[{self.part}]' if self.part else self.name
+
+    def add_mask(self, source):
+        """Take what is not 0 in a mask, a `Source` of the same shape, for bad."""
+        self._masks.append(source)
+
+    def set_uncertainty(self, source, kind):
+        """Take another image for its uncertainty, of one of the three kinds of astropy."""
+        self._uncertainty = source, kind
+
+    def raw(self, box):
+        """Values of a box, (first row, last row, first column, last column) exclusive, as native floats."""
+        rows, columns = slice(*box[:2]), slice(*box[2:])
+        try:
+            with _quiet():
+                values = self._pixels[(*self._leading, rows, columns)]
+        except Exception as error:
+            # astropy has many kinds of errors for files that do not hold what they promise
+            raise ValueError(f'{self} is damaged or cut short: {error}') from error
+        if values.dtype.kind not in 'fiub':
+            raise TypeError(f'the pixels of {self} must be real numbers, received {values.dtype}')
+        return np.array(values, dtype=float)
+
+    def read(self, box):
+        """Pixels of a box, which are bad, and their standard deviations or None."""
+        pixels = linear_counts(self.raw(box), self.header)
+        bad = ~np.isfinite(pixels)
+        for mask in self._masks:
+            bad |= ~(mask.raw(box) == 0.0)
+        deviation = None
+        if self._uncertainty is not None:
+            source, kind = self._uncertainty
+            deviation = _deviation(source.raw(box), kind, source)
+            bad |= ~np.isfinite(deviation)
+        return pixels, bad, deviation
+
+
+def _deviation(values, kind, source):
+    if np.any(values < 0.0):
+        raise ValueError(f'weights and uncertainties must not be negative, received {np.nanmin(values):g} '
+                         f'in {source}')
+    if kind is StdDevUncertainty:
+        return values
+    if kind is VarianceUncertainty:
+        return np.sqrt(values)
+    # no weight: not seen
+    with np.errstate(divide='ignore'):
+        return 1.0 / np.sqrt(values)
+
+
+@contextmanager
+def _quiet():
+    """Without what astropy warns of headers that are not quite to the standard."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FITSFixedWarning)
+        warnings.simplefilter('ignore', fits.verify.VerifyWarning)
+        yield
+
+
+@contextmanager
+def opened(image, *, hdu=None, unit=None, mask=None, weight=None):
+    """Open an image, for as long as the context lasts.
+
+    Parameters
+    ----------
+    image : path-like, `~astropy.io.fits.HDUList`, image HDU, `~astropy.nddata.CCDData`, Quantity or array
+    hdu : int or str or tuple, optional
+        Which HDU of a file, as astropy counts and names them. By default the only image that is not a mask, a
+        weight or another companion by its name, or the one named SCI.
+    unit : str or `~astropy.units.Unit`, optional
+        Of the pixels, where the image does not say, or says it wrongly.
+    mask : array or path-like, optional
+        What is not 0 is bad. Extension MASK of a file and the mask of CCDData count too.
+    weight : array or path-like or `~astropy.nddata.NDUncertainty`, optional
+        An inverse variance in the units of the pixels, unless it is an uncertainty of another kind. Extension
+        UNCERT of a file and the uncertainty of CCDData are used without it.
+
+    Yields
+    ------
+    Source
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TypeError
+        If the image is of a type that is not known.
+    ValueError
+        If a file is damaged or no FITS file, has no image or several, or shapes do not fit.
+    """
+    with ExitStack() as stack:
+        source = _source(stack, image, hdu, unit)
+        if mask is not None:
+            source.add_mask(_companion(stack, mask, source, hdu, 'mask'))
+        if weight is not None:
+            _add_weight(stack, source, weight, hdu)
+        yield source
+
+
+def _companion(stack, image, source, hdu, what):
+    """A mask or weight, whose shape must be that of the image."""
+    if isinstance(image, np.ndarray) and image.dtype == bool:
+        image = image.astype(np.uint8)
+    try:
+        other = _source(stack, image, None, None)
+    except _Several:
+        # of several, the one in the place of the image
+        other = _source(stack, image, hdu if hdu is not None else _number(source.part), None)
+    if other.shape != source.shape:
+        raise ValueError(f'{what} must have the shape of the image, {source.shape}, received {other.shape}')
+    return other
+
+
+def _number(part):
+    return int(part.split()[0]) if part else 0
+
+
+def _add_weight(stack, source, weight, hdu):
+    kind = InverseVariance
+    if isinstance(weight, NDUncertainty):
+        kind = _UNCERTAINTIES.get(type(weight).__name__)
+        if kind is None:
+            raise TypeError(f'weight must be of one of the kinds {", ".join(_UNCERTAINTIES)}, received '
+                            f'{type(weight).__name__}')
+        weight = np.asarray(weight.array)
+    other = _companion(stack, weight, source, hdu, 'weight')
+    if any(str(keyword).startswith('FPA.') for keyword in other.header):
+        raise ValueError(f'{other} is of Pan-STARRS1, whose weights are variances: give '
+                         'weight=VarianceUncertainty(...) of its '
+                         'pixels')
+    kind = _TYPES.get(str(other.header.get('UTYPE', '')).strip(), kind)
+    source.set_uncertainty(other, kind)
+
+
+# -- kinds of images ------------------------------------------------------------------------------
+
+
+def _source(stack, image, hdu, unit):
+    if hasattr(image, 'light') and isinstance(image.light, NDData):
+        image = image.light
+    if isinstance(image, (str, os.PathLike)):
+        return _of_file(stack, Path(image), hdu, unit)
+    if isinstance(image, fits.HDUList):
+        return _of_hdus(image, 'HDUList', hdu, unit)
+    if isinstance(image, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+        return _of_hdus(fits.HDUList([image]), type(image).__name__, None, unit)
+    if hdu is not None:
+        raise ValueError(f'hdu is for FITS files, received hdu={hdu!r} with {type(image).__name__}')
+    if isinstance(image, NDData):
+        return _of_nddata(image, unit)
+    if isinstance(image, u.Quantity):
+        return Source('array', image.value, {}, unit=_one_unit(image.unit, unit))
+    if isinstance(image, np.ndarray):
+        if np.ma.isMaskedArray(image):
+            return Source('array', image.data, {}, unit=unit,
+                          mask=Source('mask', np.ma.getmaskarray(image), {}))
+        return Source('array', image, {}, unit=unit)
+    raise TypeError('an image must be a path, HDU, CCDData, Quantity or array, received '
+                    f'{type(image).__name__}')
+
+
+def _one_unit(its, told):
+    if told is not None and u.Unit(told) != its:
+        raise ValueError(f"unit must be left out where the image has one, '{its}', received '{told}'")
+    return its
+
+
+def _of_nddata(image, unit):
+    header = _header_of(image.meta)
+    its = image.unit if image.unit is not None else unit
+    uncertainty = None
+    if image.uncertainty is not None:
+        kind = _UNCERTAINTIES.get(type(image.uncertainty).__name__)
+        if kind is None:
+            raise TypeError('the uncertainty of the image must be of one of the kinds '
+                            f'{", ".join(_UNCERTAINTIES)}, received '
+                            f'{type(image.uncertainty).__name__}')
+        uncertainty = Source('uncertainty', np.asarray(image.uncertainty.array), {}), kind
+    mask = None if image.mask is None else Source('mask', np.broadcast_to(image.mask, image.data.shape), {})
+    if image.unit is not None:
+        its = _one_unit(image.unit, unit)
+    wcs = image.wcs if isinstance(image.wcs, WCS) and image.wcs.has_celestial else None
+    return Source(type(image).__name__, np.asarray(image.data), header, unit=its,
+                  wcs=None if wcs is None else wcs.celestial, mask=mask, uncertainty=uncertainty)
+
+
+def _header_of(meta):
+    """Keywords and values; None where a card has none; commentary as one text.
+
+    What cannot be read, or is told twice and differently, becomes a text that is taken for nothing else.
+    """
+    if not isinstance(meta, fits.Header):
+        return {str(keyword): value for keyword, value in dict(meta).items()}
+    header = {}
+    for card in meta.cards:
+        try:
+            value = None if isinstance(card.value, fits.card.Undefined) else card.value
+        except fits.VerifyError:
+            value = _UNREADABLE
+        if card.keyword in ('HISTORY', 'COMMENT', ''):
+            value = f'{header.get(card.keyword, "")} {value}'
+        elif header.get(card.keyword, value) != value:
+            value = _AMBIGUOUS
+        header[card.keyword] = value
+    return header
+
+
+def _of_file(stack, path, hdu, unit):
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter('always')
+            # opened here, because astropy does not close what it cannot read
+            file = stack.enter_context(open(path, 'rb'))
+            _check_counts(file)
+            hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:
+        # whatever astropy, or what it unpacks with, meets in there
+        raise ValueError(f'{path.name} is no FITS file, or damaged: {error}') from error
+    for warning in told:
+        if 'truncated' in str(warning.message):
+            raise ValueError(f'{path.name} is damaged or cut short: {warning.message}')
+    return _of_hdus(hdus, path.name, hdu, unit)
+
+
+def _check_counts(file):
+    """Refuse headers that promise more axes or columns than there can be: astropy looks for each of them.
+
+    Of a compressed file only the first header is looked at.
+    """
+    packed = file.read(2) == b'\x1f\x8b'
+    file.seek(0)
+    stream = gzip.GzipFile(fileobj=file) if packed else file
+    while header := _header_bytes(stream):
+        numbers = {key.decode(): int(value) for key, value in _COUNT.findall(header)}
+        for keyword in ('NAXIS', 'TFIELDS'):
+            if not 0 <= numbers.get(keyword, 0) <= _MOST:
+                raise ValueError(f'{keyword} must be from 0 to {_MOST}, received {numbers[keyword]}')
+        sizes = [numbers.get(f'NAXIS{k + 1}', 0) for k in range(numbers.get('NAXIS', 0))]
+        values = numbers.get('GCOUNT', 1) * (numbers.get('PCOUNT', 0) + math.prod(sizes)) if sizes else 0
+        data = -(-abs(numbers.get('BITPIX', 8)) // 8 * values // _BLOCK) * _BLOCK
+        if packed or data < 0:
+            break
+        stream.seek(data, os.SEEK_CUR)
+    file.seek(0)
+
+
+def _header_bytes(stream):
+    """The cards of the header that begins here, one behind the other; nothing if none does."""
+    header = b''
+    while block := stream.read(_BLOCK):
+        if not header and not block.startswith((b'SIMPLE  =', b'XTENSION=')):
+            return b''
+        header += block
+        if _END.search(header, len(header) - len(block)):
+            return b'\n'.join(header[k:k + 80] for k in range(0, len(header), 80))
+    return b''
+
+
+class _Several(ValueError):
+    """More than one image to choose from."""
+
+
+def _of_hdus(hdus, name, hdu, unit):
+    number = _choose(hdus, name, hdu)
+    chosen = hdus[number]
+    header = _header_of(chosen.header)
+    # its data would be read if they were asked for
+    if chosen is not hdus[0] and not hdus[0].shape:
+        header = _header_of(hdus[0].header) | header
+    part = f'{number} {chosen.name}'.strip()
+    beside = {}
+    for extra in ('MASK', 'UNCERT'):
+        if extra in hdus and hdus[extra] is not chosen and hdus[extra].is_image:
+            if tuple(hdus[extra].shape[-2:]) == tuple(chosen.shape[-2:]):
+                beside[extra] = Source(extra, _Section(hdus[extra]), _header_of(hdus[extra].header))
+    uncertainty = None
+    if 'UNCERT' in beside:
+        told = str(beside['UNCERT'].header.get('UTYPE', 'StdDevUncertainty')).strip()
+        if told not in _TYPES:
+            raise ValueError('the extension UNCERT must be of one of the kinds '
+                             f'{", ".join(_UNCERTAINTIES)}, received {told}')
+        uncertainty = beside['UNCERT'], _TYPES[told]
+    source = Source(name, _Section(chosen), header, part=part, unit=unit, mask=beside.get('MASK'),
+                    uncertainty=uncertainty)
+    source.wcs = _wcs(hdus, chosen, source)
+    return source
+
+
+class _Section:
+    """Pixels of an HDU, of which only those that are asked for are read."""
+
+    def __init__(self, hdu):
+        self.shape = tuple(hdu.shape)
+        self._hdu = hdu
+
+    def __getitem__(self, key):
+        on_disk = self._hdu.fileinfo() is not None and self._hdu.fileinfo().get('file') is not None
+        return (self._hdu.section if on_disk else self._hdu.data)[key]
+
+
+def _wcs(hdus, chosen, source):
+    try:
+        # the other HDUs may hold tables of the distortion
+        with _quiet():
+            wcs = WCS(chosen.header, fobj=hdus if len(hdus) > 1 else None)
+    except Exception as error:
+        # wcslib has many kinds of errors
+        raise ValueError(f'the world coordinates of {source} are not understood: {error}') from error
+    if not wcs.has_celestial:
+        return None
+    _check_axes((wcs.wcs.lng + 1, wcs.wcs.lat + 1), source)
+    try:
+        wcs_to_celestial_frame(wcs.celestial)
+    except ValueError:
+        raise ValueError(f'the world coordinates of {source} must be in a frame that astropy knows, received '
+                         f'{", ".join(wcs.celestial.wcs.ctype)} and RADESYS '
+                         f'{source.header.get("RADESYS")!r}') from None
+    return wcs.celestial
+
+
+def _check_axes(axes, source):
+    """wcslib takes 0 or 1, or half a matrix, where a header does not tell."""
+    told = {keyword for keyword, value in source.header.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)}
+    for i in axes:
+        for choice in ((f'CRPIX{i}',), (f'CRVAL{i}',), (f'CDELT{i}', *(f'CD{i}_{j}' for j in axes))):
+            if told.isdisjoint(choice):
+                raise ValueError(f'the world coordinates of {source} must have {" or ".join(choice)}, a '
+                                 'number: not found')
+    for keyword in source.header:
+        if _AXIS_NUMBER.fullmatch(keyword) and keyword not in told:
+            raise ValueError(f'{keyword} of {source} must be a number, received '
+                             f'{source.header[keyword]!r}')
+
+
+def _choose(hdus, name, hdu):
+    """Number of the HDU that is the image."""
+    images = [i for i, one in enumerate(hdus) if one.is_image and len(one.shape) >= 2]
+    listed = ', '.join(f'{i} {hdus[i].name}'.strip() for i in images) or 'none'
+    if hdu is not None:
+        try:
+            number = hdus.index_of(hdu)
+            _ = hdus[number]
+        except (KeyError, IndexError, TypeError):
+            raise ValueError(f'hdu must be one of the images of {name}: {listed}; received {hdu!r}') from None
+        number %= len(hdus)
+        if number not in images:
+            raise ValueError(f'hdu must be one of the images of {name}: {listed}; received {hdu!r}')
+        return number
+    if not images:
+        raise ValueError(f'{name} has no image')
+    main = [i for i in images if hdus[i].name.upper() not in _BESIDE] or images
+    named = [i for i in main if hdus[i].name.upper() == 'SCI']
+    if len(main) > 1 and len(named) != 1:
+        raise _Several(f'{name} has several images, {listed}: choose one with hdu')
+    return (named if len(main) > 1 else main)[0]

@@ -1,0 +1,402 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""From maps, masses, ages and distances to the numbers that a network sees, and back.
+
+Fluxes and masses span many decades and may be zero, or negative where there is noise. They are compressed by
+y = arcsinh(x / 2 s), which is ln(x / s) for x well above s and linear below (Lupton, Gunn & Szalay 1999).
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+import numpy as np
+
+__all__ = ['PaperScaling', 'SCALARS', 'Scaling', 'block_mean', 'soft_exp', 'soft_log']
+
+SCALARS = ('log_total_mass', 'log_mass_to_light', 'root_age', 'log_distance')
+"""What a network says of a whole map: ln of the mass in the field [Msun], ln of M/L_V in the field, square
+root of the age [Gyr], ln of the distance [kpc]."""
+
+
+def soft_log(values, floor):
+    """Logarithm that is linear around zero: arcsinh(x / 2 s) (Lupton, Gunn & Szalay 1999).
+
+    Parameters
+    ----------
+    values : float or ndarray
+        Any finite numbers.
+    floor : float
+        s, positive: ln(x / s) is met within 1 % of a unit above 10 s.
+
+    Returns
+    -------
+    float or ndarray
+
+    Examples
+    --------
+    >>> from pidoc.networks.scaling import soft_log
+    >>> print(f'{soft_log(1.0, 1e-3):.4f} {soft_log(0.0, 1e-3):.1f}')
+    6.9078 0.0
+    """
+    return np.arcsinh(np.asarray(values) / (2.0 * floor))
+
+
+def soft_exp(values, floor):
+    """The inverse of `soft_log`: 2 s sinh(y)."""
+    return 2.0 * floor * np.sinh(values)
+
+
+def block_mean(maps, block):
+    """Means of blocks of pixels.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (..., ny, nx)
+        Both sides multiples of ``block``.
+    block : int
+        Pixels to a side of a block.
+
+    Returns
+    -------
+    ndarray, shape (..., ny / block, nx / block)
+
+    Raises
+    ------
+    ValueError
+        If a side is not a multiple of ``block``.
+    """
+    maps = np.asarray(maps)
+    if maps.ndim < 2 or maps.shape[-1] % block or maps.shape[-2] % block:
+        raise ValueError(f'the sides of a map must be multiples of {block} pixels, received the shape '
+                         f'{maps.shape}')
+    *rest, height, width = maps.shape
+    return maps.reshape(*rest, height // block, block, width // block, block).mean(axis=(-3, -1))
+
+
+def _enlarged(maps, block):
+    """Block means as pixels, by cubic splines through the middles of the blocks."""
+    if block == 1:
+        return maps
+    up, across = (_spline(number, block) for number in maps.shape[-2:])
+    return up @ np.asarray(maps, dtype=np.float32) @ across.T
+
+
+@lru_cache(maxsize=8)
+def _spline(number, block):
+    """The matrix that makes pixels of a column of blocks: splines are linear in what they go through."""
+    from scipy.ndimage import map_coordinates
+
+    # odd reflection goes on with the slope that a map has at its border
+    margin = min(3, number - 1)
+    columns = np.pad(np.eye(number), ((margin, margin), (0, 0)), mode='reflect', reflect_type='odd')
+    place = margin + (np.arange(number * block) + 0.5) / block - 0.5
+    matrix = [map_coordinates(column, [place], order=3, mode='mirror') for column in columns.T]
+    return np.stack(matrix, axis=1).astype(np.float32)
+
+
+class _Stored:
+    """To the dictionary of a JSON file and back."""
+
+    def to_dict(self):
+        """For a JSON file."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values):
+        """The inverse of `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing or unknown.
+        """
+        fields = set(cls.__dataclass_fields__)
+        if set(values) != fields:
+            raise ValueError(f'a scaling must have the fields {", ".join(sorted(fields))}, received '
+                             f'{", ".join(sorted(values))}')
+        return cls(**values)
+
+    def _check(self, pairs):
+        """Floors are positive; pairs are a mean and a standard deviation."""
+        for name in ('flux_floor', 'mass_floor'):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0.0):
+                raise ValueError(f'{name} must be positive, received {value!r}')
+        for mean, sd in pairs:
+            if not (math.isfinite(mean) and math.isfinite(sd) and sd > 0.0):
+                raise ValueError('a mean must be finite and a standard deviation positive, received '
+                                 f'{mean!r} and {sd!r}')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling(_Stored):
+    """How maps and scalars are compressed, standardised and reduced to blocks, saved with a model.
+
+    Parameters
+    ----------
+    block : int
+        The network works on means of ``block`` x ``block`` pixels; the smoothing of the maps, a Gaussian with
+        a standard deviation of 4 pixels, leaves nothing finer to see.
+    flux_floor : float
+        s of the fluxes [Lsun / kpc^2].
+    mass_floor : float
+        s of the masses per pixel [Msun].
+    flux, mass : tuple of float
+        Mean and standard deviation of the compressed pixels.
+    scalars : tuple of tuple of float
+        Mean and standard deviation of each of `SCALARS`.
+    """
+
+    block: int = 4
+    flux_floor: float = 1e-8
+    mass_floor: float = 1e-3
+    flux: tuple = (6.0, 2.2)
+    mass: tuple = (5.0, 1.5)
+    scalars: tuple = ((8.0, 1.0), (0.0, 0.6), (2.5, 0.9), (3.5, 0.8))
+
+    def __post_init__(self):
+        if isinstance(self.block, bool) or int(self.block) != self.block or self.block < 1:
+            raise ValueError(f'block must be a whole number above 0, received {self.block!r}')
+        if len(self.scalars) != len(SCALARS):
+            raise ValueError(f'scalars must be {len(SCALARS)} pairs, received {len(self.scalars)}')
+        self._check((self.flux, self.mass, *self.scalars))
+        object.__setattr__(self, 'scalars', tuple((float(a), float(b)) for a, b in self.scalars))
+        object.__setattr__(self, 'flux', tuple(map(float, self.flux)))
+        object.__setattr__(self, 'mass', tuple(map(float, self.mass)))
+
+    @classmethod
+    def fit(cls, light, mass, scalars, **options):
+        """The scaling under which training data have mean 0 and standard deviation 1.
+
+        Parameters
+        ----------
+        light, mass : ndarray, shape (n, ny, nx)
+            Maps in blocks already or not: the means differ by little.
+        scalars : ndarray, shape (n, 4)
+            As in `SCALARS`.
+        **options
+            ``block``, ``flux_floor``, ``mass_floor``.
+
+        Returns
+        -------
+        `Scaling`
+        """
+        plain = cls(**options)
+        return cls(**{**asdict(plain), 'flux': _moments(soft_log(light, plain.flux_floor)),
+                      'mass': _moments(soft_log(mass, plain.mass_floor)),
+                      'scalars': tuple(_moments(column) for column in np.asarray(scalars).T)})
+
+    # -- in
+
+    def image(self, light):
+        """What the network sees of light maps.
+
+        Parameters
+        ----------
+        light : ndarray, shape (n, ny, nx)
+            Apparent flux per pixel [Lsun / kpc^2].
+
+        Returns
+        -------
+        ndarray of float32, shape (n, ny / block, nx / block, 1)
+
+        Raises
+        ------
+        ValueError
+            If a pixel is not finite, or a side is no multiple of ``block``.
+        """
+        return self.image_of_blocks(block_mean(light, self.block))
+
+    def image_of_blocks(self, light):
+        """`image` of maps that are in blocks already."""
+        if not np.all(np.isfinite(light)):
+            raise ValueError('the pixels of a light map must be finite, received '
+                             f'{np.count_nonzero(~np.isfinite(light))} that are not')
+        mean, sd = self.flux
+        return ((soft_log(light, self.flux_floor) - mean) / sd).astype(np.float32)[..., np.newaxis]
+
+    def mass_of_blocks(self, mass):
+        """What the network learns to say of mass maps in blocks, shape (n, ny, nx), [Msun per pixel]."""
+        mean, sd = self.mass
+        return ((soft_log(mass, self.mass_floor) - mean) / sd).astype(np.float32)[..., np.newaxis]
+
+    def standardised(self, scalars):
+        """`SCALARS`, shape (n, 4), with mean 0 and standard deviation 1."""
+        mean, sd = np.array(self.scalars).T
+        return ((np.asarray(scalars) - mean) / sd).astype(np.float32)
+
+    def known_distance(self, distance, error):
+        """What the network is told of the distance.
+
+        Parameters
+        ----------
+        distance : ndarray, shape (n,)
+            [kpc], NaN where it is unknown.
+        error : ndarray, shape (n,)
+            Its relative standard deviation.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 3)
+            1 if it is known; ln of the distance, standardised; ln of the relative error over 3 %. Else zeros.
+        """
+        distance, error = np.asarray(distance, dtype=float), np.asarray(error, dtype=float)
+        known = np.isfinite(distance)
+        mean, sd = self.scalars[SCALARS.index('log_distance')]
+        told = np.zeros((distance.size, 3), dtype=np.float32)
+        told[known, 0] = 1.0
+        told[known, 1] = (np.log(distance[known]) - mean) / sd
+        told[known, 2] = np.log(error[known] / 0.03)
+        return told
+
+    # -- out
+
+    def masses(self, output):
+        """Mass maps from what the network says.
+
+        Parameters
+        ----------
+        output : ndarray, shape (n, ny, nx, 2)
+            Mean and ln of the standard deviation, of standardised compressed masses of blocks.
+
+        Returns
+        -------
+        mean, error : ndarray of float32, shape (n, ny block, nx block)
+            Compressed mass per pixel, arcsinh(M / 2 s), and its standard deviation.
+        """
+        mean, sd = self.mass
+        value = _enlarged(mean + sd * output[..., 0], self.block)
+        error = sd * np.exp(_enlarged(output[..., 1], self.block))
+        return value, error
+
+    def unstandardised(self, output):
+        """Means and standard deviations of `SCALARS` from what the network says, shape (n, 8)."""
+        mean, sd = np.array(self.scalars).T
+        number = len(SCALARS)
+        return mean + sd * output[:, :number], sd * np.exp(output[:, number:])
+
+
+def _moments(values):
+    return float(np.mean(values)), float(np.std(values))
+
+
+# -- the paper's ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperScaling(_Stored):
+    """How the paper standardises: log10 of the pixels, and age and distance as they are.
+
+    Chardin & Bianchini (2021), section 3.1.2; one mean and one standard deviation for all pixels of all maps,
+    and one for age and distance *together*, as in the authors' released code, whose constants are the
+    defaults. The paper's MSE of 0.03 at an R2 of 0.98 goes with that: of numbers of unit variance, R2 is
+    1 - MSE, nearly.
+
+    Parameters
+    ----------
+    flux_floor, mass_floor : float
+        What is fainter [Lsun / kpc^2], [Msun] per pixel, is taken for as faint as that: log 0 is no number.
+    flux, mass : tuple of float
+        Mean and standard deviation of log10 of the pixels.
+    age, distance : tuple of float
+        Mean and standard deviation [Gyr], [kpc]; the same two numbers where they are pooled.
+    """
+
+    flux_floor: float = 1e-8
+    mass_floor: float = 1e-3
+    flux: tuple = (-5.382, 0.970)
+    mass: tuple = (-0.851, 0.449)
+    age: tuple = (29.63, 32.40)
+    distance: tuple = (29.63, 32.40)
+
+    def __post_init__(self):
+        pairs = ('flux', 'mass', 'age', 'distance')
+        self._check(getattr(self, name) for name in pairs)
+        for name in pairs:
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+
+    @property
+    def block(self):
+        """Pixels to a side of a block: there are none."""
+        return 1
+
+    @classmethod
+    def fit(cls, maps, age, distance, *, pooled=True, **options):
+        """The scaling under which training data have mean 0 and standard deviation 1.
+
+        Parameters
+        ----------
+        maps : iterable of (ndarray, ndarray)
+            Light and mass maps, some at a time.
+        age, distance : ndarray, shape (n,)
+            [Gyr], [kpc].
+        pooled : bool, optional
+            Age and distance together, as the authors; or each by itself.
+        **options
+            ``flux_floor``, ``mass_floor``.
+
+        Returns
+        -------
+        `PaperScaling`
+        """
+        plain, sums = cls(**options), np.zeros((2, 3))
+        for pair in maps:
+            for total, values, floor in zip(sums, pair, (plain.flux_floor, plain.mass_floor), strict=True):
+                logs = _log10(values, floor).astype(float)
+                total += logs.size, logs.sum(), (logs**2).sum()
+        means = sums[:, 1] / sums[:, 0]
+        sds = np.sqrt(sums[:, 2] / sums[:, 0] - means**2)
+        both = _moments(np.concatenate([age, distance]))
+        labels = (both, both) if pooled else (_moments(age), _moments(distance))
+        return cls(**{**asdict(plain), 'flux': (means[0], sds[0]), 'mass': (means[1], sds[1]),
+                      'age': labels[0], 'distance': labels[1]})
+
+    def image(self, light):
+        """What the networks see of light maps, shape (n, ny, nx), [Lsun / kpc^2].
+
+        Returns
+        -------
+        ndarray of float32, shape (n, ny, nx, 1)
+
+        Raises
+        ------
+        ValueError
+            If a pixel is not finite.
+        """
+        if not np.all(np.isfinite(light)):
+            raise ValueError('the pixels of a light map must be finite, received '
+                             f'{np.count_nonzero(~np.isfinite(light))} that are not')
+        return _standard(_log10(light, self.flux_floor), self.flux)[..., np.newaxis]
+
+    def mass_image(self, mass):
+        """What the mass network learns to say of mass maps, shape (n, ny, nx), [Msun per pixel]."""
+        return _standard(_log10(mass, self.mass_floor), self.mass)[..., np.newaxis]
+
+    def labels(self, age, distance):
+        """What the other network learns to say, shape (n, 2), of ages [Gyr] and distances [kpc]."""
+        return np.stack([_standard(age, self.age), _standard(distance, self.distance)], axis=1)
+
+    def log_masses(self, output):
+        """The natural logarithm of the mass per pixel from what the mass network says, (n, ny, nx, 1).
+
+        Never more than 10 standard deviations from the mean: what a network that has hardly learned says
+        could else not be summed.
+        """
+        mean, sd = self.mass
+        return math.log(10.0) * (mean + sd * np.clip(np.asarray(output)[..., 0], -10.0, 10.0))
+
+    def age_distance(self, output):
+        """Ages [Gyr] and distances [kpc] from what the other network says, shape (n, 2)."""
+        output = np.asarray(output, dtype=float)
+        return tuple(mean + sd * column for (mean, sd), column in zip((self.age, self.distance), output.T,
+                                                                      strict=True))
+
+
+def _log10(values, floor):
+    return np.log10(np.maximum(values, floor))
+
+
+def _standard(values, moments):
+    mean, sd = moments
+    return ((np.asarray(values) - mean) / sd).astype(np.float32)

@@ -1,0 +1,121 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The picture of a prediction: nothing is computed or read here."""
+
+import numpy as np
+from astropy import units as u
+
+__all__ = ['plot_prediction']
+
+# Okabe & Ito (2008), as in pidoc.plotting
+_BLUE, _VERMILION = '#0072B2', '#D55E00'
+_DECADES = 3.5             # below the brightest pixel that are shown
+_LABELS = {'total_mass': 'mass in the field', 'luminosity': 'V luminosity', 'mass_to_light': 'M/L$_V$',
+           'age': 'age', 'distance': 'distance'}
+
+
+def plot_prediction(prediction):
+    """Light, mass and M/L of an image, its profiles, and the numbers with their intervals.
+
+    Parameters
+    ----------
+    prediction : `~pidoc.prediction.Prediction`
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+        To be saved with its method ``savefig``.
+
+    Examples
+    --------
+    >>> from pidoc.prediction.prediction import Prediction
+    >>> from pidoc.plotting.prediction import plot_prediction
+    >>> plot_prediction(Prediction.read('m13-pidoc.fits')).savefig('m13.pdf')  # doctest: +SKIP
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.5, 6.6), layout='constrained')
+    (light, mass, ratio), (below, mass_profile, ratio_profile) = figure.subplots(2, 3)
+    _map(figure, light, prediction, prediction.light.data, 'light [L$_\\odot$/kpc$^2$ per pixel]', 'magma')
+    _map(figure, mass, prediction, prediction.mass.data, 'mass [M$_\\odot$ per pixel]', 'viridis')
+    _ratio_map(figure, ratio, prediction)
+    _mass_profile(mass_profile, prediction.mass_profile)
+    _ratio_profile(ratio_profile, prediction)
+    _numbers(below, prediction)
+    figure.suptitle(prediction.name or None)
+    return figure
+
+
+def _extent(prediction):
+    """Edges of the map in arcsec from the centre."""
+    scale = prediction.pixel_scale.to_value(u.arcsec)
+    ny, nx = prediction.mass.shape
+    x, y = prediction.center
+    return [scale * edge for edge in (-0.5 - x, nx - 0.5 - x, -0.5 - y, ny - 0.5 - y)]
+
+
+def _show(figure, axis, prediction, data, label, **style):
+    shown = axis.imshow(data, origin='lower', extent=_extent(prediction), interpolation='nearest', **style)
+    axis.set_xlabel('x [arcsec]')
+    axis.set_ylabel('y [arcsec]')
+    return figure.colorbar(shown, ax=axis, location='top', label=label)
+
+
+def _map(figure, axis, prediction, data, label, colours):
+    from matplotlib.colors import LogNorm
+
+    top = float(np.nanmax(data))
+    _show(figure, axis, prediction, np.maximum(data, top * 10.0**-(_DECADES + 1)), label, cmap=colours,
+          norm=LogNorm(top * 10.0**-_DECADES, top))
+
+
+def _ratio_map(figure, axis, prediction):
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    data = prediction.mass_to_light_map.data
+    good = data[np.isfinite(data) & (data > 0.0)]
+    # a few faint pixels would take all of the colours
+    low, high = np.percentile(good, [1.0, 99.0]) if good.size else (1.0, 10.0)
+    bar = _show(figure, axis, prediction, data, 'M/L$_V$ [M$_\\odot$/L$_\\odot$]', cmap='cividis',
+                norm=LogNorm(low, max(high, 1.1 * low)))
+    # one or two decades: powers of ten are too few, all of their multiples too many
+    bar.ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    bar.ax.xaxis.set_major_formatter(FormatStrFormatter('%g'))
+    bar.ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _with_errors(axis, profile, name, unit, colour):
+    separation = profile['separation'].to_value(u.arcsec)
+    value, error = (profile[key].to_value(unit) for key in (name, f'{name}_error'))
+    low = np.maximum(value - error, 1e-3 * np.abs(value))
+    axis.fill_between(separation, low, value + error, color=colour, alpha=0.25, lw=0)
+    axis.plot(separation, value, color=colour, marker='.')
+    axis.set_yscale('log')
+    axis.set_xlabel('separation [arcsec]')
+
+
+def _mass_profile(axis, profile):
+    _with_errors(axis, profile, 'mass', u.Msun, _BLUE)
+    axis.set_ylabel('mass [M$_\\odot$ per pixel]')
+
+
+def _ratio_profile(axis, prediction):
+    _with_errors(axis, prediction.mass_to_light_profile, 'mass_to_light', u.Msun / u.Lsun, _VERMILION)
+    whole = prediction.mass_to_light
+    axis.axhline(whole.value.to_value(u.Msun / u.Lsun), color='black', lw=0.8, ls='--', label='whole field')
+    axis.legend(frameon=False)
+    axis.set_ylabel('M/L$_V$ [M$_\\odot$/L$_\\odot$]')
+
+
+def _numbers(axis, prediction):
+    axis.axis('off')
+    lines = [f'model {prediction.model}', '']
+    for name, measured in prediction.parameters().items():
+        given = ', given' if name == 'distance' and prediction.distance_given else ''
+        text = str(measured).replace(' / ', '/')
+        text = text.replace('solMass', 'M$_\\odot$').replace('solLum', 'L$_\\odot$')
+        lines.append(f'{_LABELS[name]}: {text}{given}')
+    lines += ['', 'inside the training domain' if prediction.in_domain else 'OUTSIDE the training domain']
+    lines += [f'  {name}' for name in prediction.flag_names]
+    axis.text(0.0, 1.0, '\n'.join(lines), va='top', transform=axis.transAxes, fontsize=9,
+              color='black' if prediction.in_domain else _VERMILION)

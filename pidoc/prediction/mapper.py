@@ -1,0 +1,546 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""From images to predictions: `MassMapper`."""
+
+import hashlib
+import itertools
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.nddata import CCDData, StdDevUncertainty
+from astropy.wcs.utils import proj_plane_pixel_scales
+
+from pidoc.inference.domain import Domain, features, flag_bits, Verdict
+from pidoc.mock.observation import APPARENT_FLUX, MASS_PER_PIXEL, Mock
+from pidoc.prediction.prediction import checked_center, measured_age, measured_from_log, Prediction
+from pidoc.units import to_value
+
+__all__ = ['MassMapper', 'fill_pixels', 'model_checksum', 'pretrained_models']
+
+__doctest_requires__ = {'MassMapper': ['tensorflow']}
+
+log = logging.getLogger(__name__)
+
+PIXEL_SCALE = 0.25         # arcsec, of the grid
+SMOOTHING = 4.0            # standard deviation of the Gaussian on the maps [pixels]
+_MODELS = Path(__file__).parent / 'models'
+_SAME = 1e-3               # relative difference of pixel scales that is none
+_MOSTLY = 0.1              # share of filled pixels from which on it is told
+_NEAREST, _FARTHEST = 1e-6, 1e8     # kpc: beyond the Universe on both sides, and before numbers overflow
+_WIDEST = 10.0             # error of ln M at which its exponential is cut
+
+
+def pretrained_models():
+    """Names of the models that come with the package.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from pidoc.prediction.mapper import pretrained_models
+    >>> 'default' in pretrained_models()
+    True
+    """
+    return sorted(path.parent.name for path in _MODELS.glob('*/model.json'))
+
+
+def _folder_of(model):
+    """The folder of a model that comes with the package, or is one."""
+    folder = Path(model)
+    if str(model) in pretrained_models():
+        return _MODELS / str(model)
+    if not folder.is_dir():
+        names = ', '.join(pretrained_models()) or '(none is packaged)'
+        raise ValueError(f'a model must be one of {names}, or a folder, received {os.fspath(model)!r}')
+    return folder
+
+
+def model_checksum(model):
+    """The checksum of a model's weights, as its predictions tell it, without loading a network.
+
+    Parameters
+    ----------
+    model : str or path-like
+        As for `MassMapper.from_pretrained`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    `~pidoc.inference.estimator.ModelFolderError`, ValueError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> from pidoc.prediction.mapper import model_checksum
+    >>> len(model_checksum('default'))
+    64
+    """
+    from pidoc.inference.estimator import read_card
+
+    return _one_checksum(read_card(_folder_of(model))['sha256'])
+
+
+class MassMapper:
+    """A trained model: from images of clusters to maps of their mass, M/L, age and distance.
+
+    Parameters
+    ----------
+    estimator : `~pidoc.inference.estimator.Estimator`
+        The networks.
+    domain : `~pidoc.inference.domain.Domain`, optional
+        What they were trained on. Without it no prediction counts as inside.
+    name, sha256 : str, optional
+        Of the model, for the headers of what it makes.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from astropy.utils.data import get_pkg_data_filename
+    >>> from pidoc import MassMapper
+    >>> mapper = MassMapper.from_pretrained()
+    >>> image = get_pkg_data_filename('data/example.fits', package='pidoc')
+    >>> prediction = mapper.predict(image, distance=20 * u.kpc)
+    >>> prediction.mass.shape, str(prediction.mass.unit), prediction.in_domain
+    ((160, 160), 'solMass', True)
+    >>> print(f'mass {prediction.total_mass}, age {prediction.age}')             # doctest: +ELLIPSIS
+    mass ... (... to ...) solMass, age ... (... to ...) Gyr
+    """
+
+    def __init__(self, estimator, *, domain=None, name='', sha256=''):
+        self.estimator, self.domain, self.name, self.sha256 = estimator, domain, name, sha256
+
+    def __repr__(self):
+        ny, nx = self.estimator.map_shape
+        return (f'<MassMapper {self.name or "without a name"}: maps of {nx} x {ny} pixels of {PIXEL_SCALE} '
+                'arcsec>')
+
+    @classmethod
+    def from_pretrained(cls, model='default'):
+        """Load a model: one that comes with the package, or a folder.
+
+        Parameters
+        ----------
+        model : str or path-like, optional
+            A name of `pretrained_models`, or a folder with ``model.json`` and weights. A name comes first; to
+            have a folder of that name, say ``./name``.
+
+        Returns
+        -------
+        MassMapper
+
+        Raises
+        ------
+        `~pidoc.inference.estimator.ModelFolderError`, ValueError
+            If there is no such model, or its weights do not have the checksum that they should have.
+        """
+        return cls._from_folder(_folder_of(model))
+
+    @classmethod
+    def _from_folder(cls, folder):
+        # keras is loaded here and not before
+        from pidoc.inference.estimator import Estimator
+
+        estimator = Estimator.load(folder)
+        card = json.loads((folder / 'model.json').read_text(encoding='utf-8'))
+        about = card.get('about') or {}
+        domain = Domain.from_dict(about['domain']) if about.get('domain') else None
+        return cls(estimator, domain=domain, name=str(about.get('name') or folder.resolve().name),
+                   sha256=_one_checksum(card.get('sha256') or {}))
+
+    @classmethod
+    def fit(cls, training_set, folder, **options):
+        """Train a model and load it: `pidoc.training.train`, which tells more.
+
+        Parameters
+        ----------
+        training_set : `~pidoc.training_set.TrainingSet`
+        folder : path-like
+            Of the model. A training that was stopped there goes on.
+        **options
+            Passed on to `pidoc.training.train`.
+
+        Returns
+        -------
+        MassMapper
+        """
+        from pidoc.training.fit import train
+
+        train(training_set, folder, **options)
+        return cls._from_folder(Path(folder))
+
+    def save(self, folder, *, overwrite=False):
+        """Write the model into a folder, which `from_pretrained` reads.
+
+        Parameters
+        ----------
+        folder : path-like
+            Made if need be.
+        overwrite : bool, optional
+            Replace a model that is there.
+
+        Raises
+        ------
+        FileExistsError
+            If there is one and ``overwrite`` is False.
+        """
+        from pidoc.training.model_card import write_model_card
+
+        domain = None if self.domain is None else self.domain.to_dict()
+        about = {**self.estimator.about, 'name': self.name, 'domain': domain}
+        self.estimator.replace(about=about).save(folder, overwrite=overwrite)
+        write_model_card(folder)
+
+    # -- predictions
+
+    def predict(self, x, *, distance=None, distance_error=None, seeing=None, center=None, **options):
+        """Predict from one image.
+
+        Parameters
+        ----------
+        x : path-like, HDU, `~astropy.io.fits.HDUList`, `~astropy.nddata.CCDData`, Quantity or Mock
+            An image in V. A `~pidoc.mock.Mock`, and arrays and CCDData in Lsun/kpc^2 that have the shape of
+            the grid (160 x 160 pixels of 0.25 arcsec) are taken for what the model wants: apparent flux per
+            pixel, smoothed with a Gaussian of 4 pixels. Everything else goes through `pidoc.image.prepare`.
+            The age and the distance that a mock knows are not looked at.
+        distance : `~astropy.units.Quantity`, optional
+            Of the cluster, if it is known. It makes all else much more certain.
+        distance_error : `~astropy.units.Quantity`, optional
+            Its standard deviation, a length; by default 2 % of it.
+        seeing : `~astropy.units.Quantity`, optional
+            Full width at half maximum of the PSF; by default what the image tells.
+        center : `~astropy.coordinates.SkyCoord` or (x, y), optional
+            Where the cluster is. Of an image that is on the grid already only the centre of the profiles: by
+            default the reference point of the world coordinates if it lies in the image, else its middle.
+        **options
+            Passed on to `pidoc.image.prepare`.
+
+        Returns
+        -------
+        `~pidoc.prediction.Prediction`
+            Pixels that are masked or not finite have been filled in for the model (`fill_pixels`); they are
+            masked in the result, and flagged.
+
+        Raises
+        ------
+        OSError, TypeError, `~astropy.units.UnitConversionError`, ValueError
+            If the image cannot be read or used, or an argument is impossible.
+        """
+        told = _told_distance(distance, distance_error)
+        return self._predict([self._input(x, seeing, center, options)], [told])[0]
+
+    def predict_many(self, images, *, distance=None, distance_error=None, seeing=None, center=None,
+                     batch_size=64, return_errors=False, **options):
+        """Predict from many images, one after the other, with the memory of a batch.
+
+        Parameters
+        ----------
+        images : iterable
+            Of what `predict` takes.
+        distance, distance_error, seeing, center : optional
+            As in `predict`: one for all; or a list, or for the first three an array with a unit, with one for
+            each image, where None or NaN is not known.
+        batch_size : int, optional
+            Images that are worked on at a time.
+        return_errors : bool, optional
+            Give back the exception in place of the prediction where an image cannot be used, and go on.
+        **options
+            Passed on to `pidoc.image.prepare`: one for all; or a list, with one for each image, where None is
+            not given.
+
+        Yields
+        ------
+        `~pidoc.prediction.Prediction`
+            Or, with ``return_errors``, an exception, in the order of the images.
+
+        Raises
+        ------
+        OSError, TypeError, `~astropy.units.UnitConversionError`, ValueError
+            As `predict`; if ``batch_size`` is below 1, or a list is not as long as there are images.
+        """
+        if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
+            raise ValueError(f'batch_size must be a whole number above 0, received {batch_size!r}')
+        told = {'distance': distance, 'distance_error': distance_error, 'seeing': seeing, 'center': center}
+        each = _one_each(images, told, options)
+        while chunk := list(itertools.islice(each, int(batch_size))):
+            results = [self._attempt(*item, return_errors) for item in chunk]
+            good = [k for k, result in enumerate(results) if not isinstance(result, Exception)]
+            for k, prediction in zip(good, self._predict_batch([results[k] for k in good], return_errors),
+                                     strict=True):
+                results[k] = prediction
+            yield from results
+
+    def _predict_batch(self, ready, return_errors):
+        """Predictions, or where one cannot be made the exception."""
+        if not ready:
+            return []
+        try:
+            return self._predict(*zip(*ready, strict=True))
+        except Exception as error:
+            if not return_errors:
+                raise
+            if len(ready) == 1:
+                return [error]
+            # one of them must not take the others with it
+            return [result for each in ready for result in self._predict_batch([each], return_errors)]
+
+    def _attempt(self, x, distance, distance_error, seeing, center, options, return_errors):
+        """What `_predict` needs of one image, or the exception that it met."""
+        try:
+            return self._input(x, seeing, center, options), _told_distance(distance, distance_error)
+        except Exception as error:
+            if not return_errors:
+                raise
+            return error
+
+    # -- images
+
+    def _input(self, x, seeing, center, options):
+        """An image on the grid, whole."""
+        if isinstance(x, Prediction):
+            raise TypeError('an image must be given, received a Prediction: its light is in prediction.light')
+        name = _name(x)
+        if isinstance(x, Mock):
+            x = x.light
+        light = self._on_grid(x)
+        if light is not None and options:
+            raise ValueError(f'{", ".join(sorted(options))} must be left out for a map that is on the grid '
+                             'already')
+        if light is None:
+            from pidoc.image.preparation import prepare
+
+            light = prepare(x, center=center, **({} if seeing is None else {'seeing': seeing}), **options)
+            if light.shape != self.estimator.map_shape:
+                raise ValueError(f'{name or "the image"} must have the shape {self.estimator.map_shape} on '
+                                 f'the grid, received {light.shape}')
+            # the map has been put about the centre, but for one that came on the grid
+            center = center if light.meta.get('CENFROM') == 'grid' else None
+        place = checked_center(center, light.wcs, light.shape)
+        return _Input.of(light, name or str(light.meta.get('OBJECT') or ''), seeing, place)
+
+    def _on_grid(self, x):
+        """The map itself if it is on the grid of the model; None if it has to be put there."""
+        if isinstance(x, u.Quantity) and x.ndim == 2:
+            x = CCDData(x)
+        if not isinstance(x, CCDData) or x.shape != self.estimator.map_shape or x.unit is None:
+            return None
+        if not x.unit.is_equivalent(APPARENT_FLUX):
+            return None
+        meta = x.meta
+        scale = meta.get('PIXSCALE')
+        if x.wcs is not None and x.wcs.has_celestial:
+            scale = float(np.mean(proj_plane_pixel_scales(x.wcs))) * 3600.0
+        wrong = scale is not None and abs(scale / PIXEL_SCALE - 1.0) > _SAME
+        if wrong or meta.get('BAND', 'V') != 'V' or meta.get('SMOOTH', SMOOTHING) != SMOOTHING:
+            return None
+        return x
+
+    # -- the work
+
+    def _predict(self, inputs, told):
+        """Predictions of a batch."""
+        light = np.stack([each.light for each in inputs])
+        distance, error = (np.array(column) for column in zip(*told, strict=True))
+        seeing = np.array([each.seeing for each in inputs])
+        verdicts = self._verdicts(light, seeing, distance)
+        estimates = self.estimator.estimate(light, distance=distance, distance_error=error)
+        return [self._prediction(k, each, estimates, verdict, bool(np.isfinite(distance[k])))
+                for k, (each, verdict) in enumerate(zip(inputs, verdicts, strict=True))]
+
+    def _verdicts(self, light, seeing, distance):
+        if self.domain is None:
+            reason = 'no_domain: what the model was trained on is not told'
+            unknown = Verdict(flag_bits('no_domain'), (reason,))
+            return [unknown] * len(light)
+        return self.domain.check(features(light, pixel_scale=PIXEL_SCALE, seeing=seeing, distance=distance))
+
+    def _prediction(self, k, each, estimates, verdict, given):
+        flags, reasons = each.flags()
+        mass = np.asarray(estimates.mass[k])
+        # half of the interval from M exp(-s) to M exp(s)
+        error = mass * np.sinh(np.minimum(estimates.log_mass_error[k], _WIDEST))
+        mask = each.bad if each.bad.any() else None
+        wcs = each.map.wcs
+        scalar = {name: (float(i.value[k]), float(i.half_68[k]), float(i.half_95[k]))
+                  for name, i in estimates.scalars.items()}
+        return Prediction(
+            light=CCDData(each.light, unit=APPARENT_FLUX, wcs=wcs, meta=dict(each.map.meta), mask=mask),
+            mass=CCDData(mass, unit=MASS_PER_PIXEL, wcs=wcs, mask=None if mask is None else mask.copy(),
+                         uncertainty=StdDevUncertainty(error)),
+            total_mass=measured_from_log(*scalar['log_total_mass'], u.Msun),
+            mass_to_light=measured_from_log(*scalar['log_mass_to_light'], u.Msun / u.Lsun),
+            age=measured_age(*scalar['age']), distance=measured_from_log(*scalar['log_distance'], u.kpc),
+            distance_given=given, pixel_scale=PIXEL_SCALE * u.arcsec, center=each.center,
+            flags=verdict.flags | flags, reasons=(*verdict.reasons, *reasons), name=each.name,
+            model=self.name, model_sha256=self.sha256)
+
+
+# -- images ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A map on the grid, with its bad pixels filled in."""
+
+    map: CCDData
+    light: np.ndarray
+    bad: np.ndarray
+    seeing: float
+    center: tuple
+    name: str
+
+    @classmethod
+    def of(cls, light, name, seeing, center):
+        values = np.array((light.data * light.unit).to_value(APPARENT_FLUX), dtype=np.float32)
+        bad = ~np.isfinite(values)
+        if light.mask is not None:
+            bad |= np.asarray(light.mask, dtype=bool)
+        values = fill_pixels(values, bad)
+        total = float(values.sum(dtype=float))
+        if not total > 0.0:
+            raise ValueError(f'the flux in the field must be positive, received {total:.3g} Lsun / kpc2 in '
+                             f'{name or "the image"}')
+        if seeing is not None:
+            width = to_value(seeing, u.arcsec, 'seeing', positive=True)
+        else:
+            width = light.meta.get('PSFFWHM')
+            width = np.nan if width is None else float(width)
+        return cls(light, values, bad, width, center, name)
+
+    def flags(self):
+        """Bits and sentences about the image, apart from its domain."""
+        names, reasons = [], []
+        share = float(np.mean(self.bad))
+        if share > 0.0:
+            names.append('filled')
+            reasons.append(f'filled: {np.count_nonzero(self.bad)} of {self.bad.size} pixels were masked or '
+                           'not finite')
+        if share > _MOSTLY:
+            names.append('mostly_filled')
+            reasons.append(f'mostly_filled: {100 * share:.0f} % of the pixels were filled in')
+        noted = str(self.map.meta.get('FLAGS') or '')
+        if noted:
+            names.append('preparation')
+            reasons.append(f'preparation: {noted} (see pidoc.image.FLAGS)')
+        return flag_bits(*names), reasons
+
+
+def fill_pixels(values, bad):
+    """Fill pixels in with the mean of the good ones, weighted by a Gaussian of 4 pixels.
+
+    Where there is no good pixel within five standard deviations the Gaussian is twice as wide, and so on.
+
+    Parameters
+    ----------
+    values : ndarray of float
+    bad : ndarray of bool
+        Of the same shape.
+
+    Returns
+    -------
+    ndarray
+        A copy.
+
+    Raises
+    ------
+    ValueError
+        If no pixel is good.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pidoc.prediction.mapper import fill_pixels
+    >>> fill_pixels(np.array([[2.0, np.nan, 4.0]]), np.array([[False, True, False]]))
+    array([[2., 3., 4.]])
+    """
+    values, left = np.array(values), np.array(bad, dtype=bool)
+    if left.all():
+        raise ValueError(f'an image must have a good pixel, received {left.size} that are masked or not '
+                         'finite')
+    good = ~left
+    known = np.where(good, values, 0.0).astype(float)
+    sigma = SMOOTHING
+    while left.any():
+        rows, columns = (_gaussian(n, sigma) for n in values.shape)
+        weight = rows @ good.astype(float) @ columns
+        near = left & (weight > np.exp(-12.5))
+        mean = rows @ known @ columns
+        values[near] = mean[near] / weight[near]
+        left &= ~near
+        sigma *= 2.0
+    return values
+
+
+def _gaussian(number, sigma):
+    place = np.arange(number)
+    return np.exp(-0.5 * ((place[:, np.newaxis] - place) / sigma) ** 2)
+
+
+def _name(x):
+    """What an image is called; '' if it does not say."""
+    if isinstance(x, (str, os.PathLike)):
+        return Path(x).name
+    if isinstance(x, Mock):
+        return x.simulation
+    meta = getattr(x, 'meta', None)
+    return str(meta.get('OBJECT') or '') if isinstance(meta, Mapping) else ''
+
+
+# -- what is told ---------------------------------------------------------------------------------
+
+
+def _told_distance(distance, error):
+    """Distance and its error [kpc], NaN where not known."""
+    values = []
+    for quantity, name in ((distance, 'distance'), (error, 'distance_error')):
+        if quantity is None or (isinstance(quantity, u.Quantity) and np.all(np.isnan(quantity.value))):
+            values.append(np.nan)
+            continue
+        value = to_value(quantity, u.kpc, name, positive=True)
+        if not isinstance(value, float):
+            raise ValueError(f'{name} must be a scalar, received an array of shape {value.shape}')
+        if not _NEAREST <= value <= _FARTHEST:
+            raise ValueError(f'{name} must be from {_NEAREST:g} to {_FARTHEST:g} kpc, received {quantity}')
+        values.append(value)
+    if np.isnan(values[0]) and not np.isnan(values[1]):
+        raise ValueError(f'distance_error needs distance, received {error} alone')
+    return tuple(values)
+
+
+def _one_each(images, told, options):
+    """Each image with what is told of it, and its options: they may be one value for all, or a list."""
+    many = {name for name, values in told.items() if isinstance(values, list) or np.ndim(values) == 1 and (
+        isinstance(values, u.Quantity) or (isinstance(values, tuple) and name != 'center'))}
+    # an array or a tuple may be one option for all
+    many |= {name for name, values in options.items() if isinstance(values, list)}
+    every = told | options
+    rest = {name: iter(every[name]) if name in many else itertools.repeat(every[name]) for name in every}
+    end = object()
+    number = -1
+    for number, x in enumerate(images):
+        values = {name: next(rest[name], end) for name in every}
+        for name, value in values.items():
+            if value is end:
+                raise ValueError(f'{name} must have a value for each image, received {number}')
+        yield (x, *(values[name] for name in told),
+               {name: values[name] for name in options if name not in many or values[name] is not None})
+    for name in many:
+        if next(rest[name], end) is not end:
+            raise ValueError(f'{name} must have a value for each image, received {len(every[name])} for '
+                             f'{number + 1} images')
+
+
+def _one_checksum(sums):
+    """Of the weights: that of the file, or of several files the SHA-256 of their checksums in order."""
+    if len(sums) == 1:
+        return next(iter(sums.values()))
+    return hashlib.sha256(''.join(sums[name] for name in sorted(sums)).encode()).hexdigest() if sums else ''

@@ -1,0 +1,91 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Files to the programs at a SAMP hub: DS9, Aladin, TOPCAT and others."""
+
+import logging
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+from pidoc import __version__
+from pidoc.io.processes import one_line
+
+__all__ = ['connected', 'send']
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 60     # s, with a program that loads
+
+
+def _samp():
+    """The library: it has moved from astropy, where it is until 8, to pyvo, where it is from 1.8 on."""
+    try:
+        from pyvo import samp
+    except ImportError:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            from astropy import samp
+    return samp
+
+
+@contextmanager
+def connected():
+    """Be a client of the hub that runs.
+
+    Yields
+    ------
+    SAMPIntegratedClient
+
+    Raises
+    ------
+    ConnectionError
+        If no hub runs.
+    """
+    samp = _samp()
+    # with an address it does not look for the network
+    client = samp.SAMPIntegratedClient(name='pidoc', addr='127.0.0.1',
+                                       metadata={'pidoc.version': __version__})
+    try:
+        client.connect()
+    except (samp.SAMPHubError, OSError):
+        raise ConnectionError('no SAMP hub runs: start DS9, Aladin or TOPCAT first') from None
+    try:
+        yield client
+    finally:
+        client.disconnect()
+
+
+def send(client, path, *, table=False):
+    """Ask all programs to load a FITS file (``image.load.fits``, ``table.load.fits``) and wait for answers.
+
+    Parameters
+    ----------
+    client : SAMPIntegratedClient
+        See `connected`.
+    path : path-like
+        The programs must see it under this path.
+    table : bool, optional
+        It is a table, not an image.
+
+    Returns
+    -------
+    list of str
+        The programs that have loaded it, by name. What the others answered is logged as a warning.
+    """
+    path = Path(path).absolute()
+    kind = 'table.load.fits' if table else 'image.load.fits'
+    params = {'url': path.as_uri(), 'name': path.name} | ({'table-id': path.as_uri()} if table else {})
+    done = []
+    for key in client.get_subscribed_clients(kind):
+        name = client.get_metadata(key).get('samp.name', key)
+        try:
+            # a mere notification may be lost when its sender leaves
+            answer = client.call_and_wait(key, {'samp.mtype': kind, 'samp.params': params}, str(_PATIENCE))
+        except Exception as error:
+            # as many kinds as there are hubs
+            answer = {'samp.error': {'samp.errortxt': one_line(error)}}
+        if answer.get('samp.status') == 'samp.ok':
+            done.append(name)
+        else:
+            log.warning('%s was not loaded by %s: %s', path, name,
+                        answer.get('samp.error', {}).get('samp.errortxt', 'no reason told'))
+    return sorted(done)

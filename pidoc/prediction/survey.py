@@ -1,0 +1,776 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Many images: `survey` predicts a list of them in batches and in many processes, and goes on after a stop.
+
+A journal in the folder of the products, ``pidoc-predict.jsonl``, has a line for each image that is done: the
+row of the table, and from what it was made, that is the file and its time, what was told, and the model.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import threading
+import time
+from collections import Counter, deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column, QTable, Table
+from tqdm import tqdm
+
+from pidoc import __version__
+from pidoc.io.files import replacing
+from pidoc.prediction.mapper import MassMapper, model_checksum
+from pidoc.prediction.prediction import row_units
+from pidoc.io.processes import begin_worker, hushed, one_line, scheduler_client, threads_each
+
+__all__ = ['COLUMNS', 'ImageList', 'JOURNAL', 'TABLE_ENDINGS', 'survey']
+
+log = logging.getLogger(__name__)
+
+COLUMNS = {'distance': u.kpc, 'distance_error': u.kpc, 'seeing': u.arcsec, 'ra': u.deg, 'dec': u.deg,
+           'zero_point': u.mag, 'exposure': u.s, 'extinction': u.mag, 'pixel_scale': u.arcsec, 'band': None,
+           'unit': None, 'hdu': None}
+"""What a table of images may tell of each, and the unit of numbers that have none."""
+
+JOURNAL = 'pidoc-predict.jsonl'
+"""Name of the journal in the folder of the products."""
+
+TABLE_ENDINGS = '.ecsv', '.csv', '.fits'
+"""Of the tables that are written."""
+
+_BATCH = 64
+_NAME = re.compile(r'[^/\\\0]{1,200}')
+_LONGEST_COMMAND = 2000      # characters of a command line in a header
+_TABLE_EVERY = 60.0          # s: a table is not written more often while work goes on
+_LONGEST_ERROR = 200         # characters in the table; the journal has all
+_ONE_AT_A_TIME = threading.Lock()
+_LOST = 'a process that worked on it was killed, for want of memory perhaps'
+
+
+# -- the images -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a list: its file, the name of its product, its own name if it has one, what is told."""
+
+    file: str
+    product: str
+    name: str = ''
+    told: dict = field(default_factory=dict)
+
+
+class ImageList:
+    """Files of images, and what is told of each: a sequence of `Item`.
+
+    Parameters
+    ----------
+    files : list of path-like
+    names : list of str, optional
+        Of the images, in place of those of the files.
+    told : dict, optional
+        Name of a column of `COLUMNS` to a list or a masked array of values, one for each image: numbers in
+        the units there. What is masked, NaN or empty is not told.
+    products : list of str, optional
+        Names of the files that are written; by default ``<name>-pidoc.fits``.
+
+    Raises
+    ------
+    ValueError
+        If two products have the same name, or a name cannot be that of a file.
+
+    Examples
+    --------
+    >>> from pidoc.prediction.survey import ImageList
+    >>> images = ImageList(['a/m13.fits', 'b/m92.fits.gz'], told={'distance': [7.4, float('nan')]})
+    >>> images[0].told
+    {'distance': <Quantity 7.4 kpc>}
+    >>> images[1].product
+    'm92-pidoc.fits'
+    """
+
+    def __init__(self, files, *, names=None, told=None, products=None):
+        self.files = [os.fspath(file) for file in files]
+        self.names = names
+        self._told = told or {}
+        if names is not None:
+            bad = [name for name in names if not _NAME.fullmatch(name)]
+            if bad:
+                raise ValueError('the name of an image must be of 1 to 200 characters without slashes, '
+                                 f'received {bad[0]!r}')
+        if products is None:
+            products = [f'{name}-pidoc.fits' for name in names or map(_stem, self.files)]
+        self.products = products
+        most = Counter(products).most_common(1)
+        if most and most[0][1] > 1:
+            raise ValueError(f'{most[0][0]} would be written twice: rename images of the same name, or name '
+                             'them in a table of images')
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, k):
+        told = {}
+        for name, values in self._told.items():
+            value = _told_value(values[k], COLUMNS[name])
+            if value is not None:
+                told[name] = value
+        position = {name: told.pop(name, None) for name in ('ra', 'dec')}
+        if None not in position.values():
+            told['center'] = _position(**position)
+        return Item(self.files[k], self.products[k], self.names[k] if self.names else '', told)
+
+    @classmethod
+    def read(cls, path):
+        """Read a list: a text file with a path on each line, or a table.
+
+        Parameters
+        ----------
+        path : path-like
+            Ending in .ecsv, .csv, .fits, .vot or .xml: a table that astropy reads, with a column ``file`` and
+            any of ``name`` and `COLUMNS`. Else text, where empty lines and those that begin with # are left
+            out. Paths are relative to the folder in which the program runs.
+
+        Returns
+        -------
+        ImageList
+
+        Raises
+        ------
+        OSError, ValueError
+            If it cannot be read, or holds no images.
+        """
+        path = Path(path)
+        if path.suffix.lower() in ('.ecsv', '.csv', '.fits', '.vot', '.xml'):
+            return cls._from_table(_read_table(path), path)
+        try:
+            lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
+        except UnicodeDecodeError as error:
+            raise ValueError(f'{path} must be a text file with a path on each line: {error}') from None
+        files = [line for line in lines if line and not line.startswith('#')]
+        if not files:
+            raise ValueError(f'{path} must name images, received none')
+        return cls(files)
+
+    @classmethod
+    def _from_table(cls, table, path):
+        if 'file' not in table.colnames:
+            raise ValueError(f'{path} must have a column "file", received {", ".join(table.colnames)}')
+        if not len(table):
+            raise ValueError(f'{path} must name images, received none')
+        if ('ra' in table.colnames) != ('dec' in table.colnames):
+            raise ValueError(f'{path} must have both ra and dec, or neither')
+        unused = [name for name in table.colnames if name not in ('file', 'name', *COLUMNS)]
+        if unused:
+            log.warning('%s: not used: %s', path, ', '.join(unused))
+        told = {name: _column(table[name], name, path) for name in table.colnames if name in COLUMNS}
+        names = [str(name) for name in table['name']] if 'name' in table.colnames else None
+        return cls([str(file) for file in table['file']], names=names, told=told)
+
+
+def _read_table(path):
+    kind = path.suffix.lower()[1:]
+    try:
+        table = Table.read(path, format=f'ascii.{kind}' if kind in ('ecsv', 'csv') else None)
+        table.convert_bytestring_to_unicode()
+        return table
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        # astropy has many kinds
+        raise ValueError(f'{path} cannot be read as a table: {one_line(error)}') from error
+
+
+def _column(column, name, path):
+    """Values in the unit of `COLUMNS`; text as it is."""
+    unit = COLUMNS[name]
+    if unit is None:
+        return column
+    values = np.ma.asarray(column)
+    if values.dtype.kind not in 'fiu':
+        # a column without a single value is read as one of text
+        if values.mask is not np.ma.nomask and values.mask.all():
+            return np.full(len(values), np.nan)
+        raise ValueError(f'column {name} of {path} must hold numbers, received '
+                         f'{str(values.compressed()[0])!r}')
+    values = values.astype(float).filled(np.nan)
+    try:
+        return (values * (unit if column.unit is None else u.Unit(column.unit))).to_value(unit)
+    except u.UnitConversionError as error:
+        raise ValueError(f'column {name} of {path}: {error}') from None
+
+
+def _told_value(value, unit):
+    """A value of a column as `MassMapper.predict` takes it; None if it is not told."""
+    if unit is not None:
+        return None if np.isnan(value) else value * unit
+    if value is np.ma.masked or str(value).strip() in ('', '--'):
+        return None
+    # an HDU is a number or a name
+    return int(value) if str(value).isdigit() else str(value)
+
+
+def _position(ra, dec):
+    from astropy.coordinates import SkyCoord
+
+    return SkyCoord(ra, dec)
+
+
+def _stem(file):
+    name = os.path.basename(file).removesuffix('.gz').removesuffix('.fz')
+    return name.removesuffix('.fits').removesuffix('.fit')
+
+
+# -- one batch, in whatever process ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _How:
+    """What is the same for all images."""
+
+    model: object
+    checksum: str
+    folder: str
+    told: dict
+    command: str = ''
+    products: bool = True
+    plot: bool = False
+    summaries: bool = False
+    stop: bool = False
+
+
+@lru_cache(maxsize=1)
+def _loaded(model, checksum):
+    # the checksum is for the cache: a folder may hold another model by now
+    with hushed():
+        return MassMapper.from_pretrained(model)
+
+
+def _work(items, how):
+    """Predict a batch: for each image the number of bytes of its product, its row, its error, its summary."""
+    files, told = [item.file for item in items], _told_of(items, how.told)
+    # a worker of dask may have many threads, a network is for one
+    with _ONE_AT_A_TIME:
+        mapper = how.model if isinstance(how.model, MassMapper) else _loaded(how.model, how.checksum)
+        predictions = mapper.predict_many(files, batch_size=len(items), return_errors=not how.stop, **told)
+        return [_finished(item, prediction, how) for item, prediction in zip(items, predictions, strict=True)]
+
+
+def _told_of(items, every):
+    """Options of `MassMapper.predict_many`: what is told of an image comes before what is told of all."""
+    names = {name for item in items for name in item.told}
+    return every | {name: [item.told.get(name, every.get(name)) for item in items] for name in names}
+
+
+def _finished(item, prediction, how):
+    try:
+        if isinstance(prediction, Exception):
+            raise prediction
+        prediction = replace(prediction, command=how.command, **({'name': item.name} if item.name else {}))
+        size = _write(prediction, Path(how.folder, item.product), how) if how.products else None
+        return size, prediction.row_values(), '', prediction.summary() if how.summaries else ''
+    except Exception as error:
+        if how.stop:
+            raise
+        # one bad image must not stop the others
+        return None, None, one_line(error), ''
+
+
+def _write(prediction, path, how):
+    prediction.write(path, overwrite=True)
+    if how.plot:
+        with replacing(figure_path(path)) as temporary:
+            prediction.plot().savefig(temporary, dpi=110)
+    return path.stat().st_size
+
+
+def figure_path(path):
+    """Where the figure beside a product goes."""
+    return path.with_name(f'{_stem(path.name)}.png')
+
+
+# -- processes ------------------------------------------------------------------------------------
+
+
+class _Processes:
+    """Processes that take one batch each; one that is killed takes only its own batch with it."""
+
+    def __init__(self, number):
+        self._threads = max(1, (os.cpu_count() or 1) // number)
+        self._idle = [None] * number
+        self._busy = {}
+
+    @property
+    def room(self):
+        return len(self._idle) + len(self._busy)
+
+    def submit(self, items, how):
+        pool = self._idle.pop() or self._new()
+        with threads_each(self._threads):
+            future = pool.submit(_work, items, how)
+        self._busy[future] = pool
+        return future
+
+    @staticmethod
+    def _new():
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        return ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), begin_worker)
+
+    def result(self, future):
+        """Of a batch; None if the process was killed."""
+        from concurrent.futures.process import BrokenProcessPool
+
+        pool = self._busy.pop(future)
+        try:
+            result = future.result()
+        except BrokenProcessPool:
+            pool.shutdown()
+            self._idle.append(None)
+            return None
+        self._idle.append(pool)
+        return result
+
+    def close(self):
+        for pool in [*self._busy.values(), *filter(None, self._idle)]:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Dask:
+    """Workers of a dask scheduler, two batches for each of their threads at a time."""
+
+    def __init__(self, address):
+        self._client = scheduler_client(address)
+        self._executor = self._client.get_executor(pure=False)
+        self._asked, self._room = -np.inf, 0
+
+    @property
+    def room(self):
+        # workers come and go
+        if time.monotonic() > self._asked + 5.0:
+            self._room = 2 * max(1, sum(self._client.nthreads().values()))
+            self._asked = time.monotonic()
+        return self._room
+
+    def submit(self, items, how):
+        return self._executor.submit(_work, items, how)
+
+    def result(self, future):
+        """Of a batch; None if too many workers were killed over it."""
+        try:
+            return future.result()
+        except Exception as error:
+            if type(error).__name__ != 'KilledWorker':
+                raise
+            return None
+
+    def close(self):
+        self._executor.shutdown(wait=False)
+        self._client.close()
+
+
+def _spread(batches, how, pool):
+    """Batches and their results as they are done; an image that kills processes does not stop the others."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+
+    batches, again, running = iter(batches), deque(), {}
+    while True:
+        while len(running) < pool.room:
+            batch = again.popleft() if again else next(batches, None)
+            if batch is None:
+                break
+            running[pool.submit([item for _, item in batch], how)] = batch
+        if not running:
+            return
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            batch, results = running.pop(future), pool.result(future)
+            if results is not None:
+                yield batch, results
+            elif len(batch) == 1:
+                yield batch, [(None, None, _LOST, '')]
+            else:
+                again.extend([each] for each in batch)
+
+
+# -- the journal ----------------------------------------------------------------------------------
+
+
+class _Journal:
+    """Lines of JSON, appended: what has been begun, and what is done."""
+
+    def __init__(self, path):
+        self._path = path
+        self._file = open(path, 'a+b')
+        if self._file.tell():
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read(1) != b'\n':
+                # a line that was cut short
+                self._file.write(b'\n')
+
+    def close(self):
+        self._file.close()
+
+    def append(self, lines):
+        """Add lines; the offset at which each begins."""
+        data = [json.dumps(line, separators=(',', ':')).encode() + b'\n' for line in lines]
+        self._file.write(b''.join(data))
+        self._file.flush()
+        ends = self._file.tell() - np.cumsum([0, *map(len, reversed(data))])
+        return ends[:0:-1]
+
+    def lines(self):
+        """Offset and content of each line that is whole."""
+        with open(self._path, 'rb') as file:
+            offset = 0
+            for text in file:
+                line = _parsed(text)
+                if line is not None:
+                    yield offset, line
+                offset += len(text)
+
+    def read(self, offsets):
+        """The lines that begin at these offsets."""
+        with open(self._path, 'rb') as file:
+            for offset in offsets:
+                file.seek(offset)
+                yield _parsed(file.readline())
+
+
+def _parsed(text):
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) and {'product', 'key', 'state'} <= set(line) else None
+
+
+def _key(item, how):
+    """What a product is made from, in few letters."""
+    path = os.path.abspath(item.file)
+    try:
+        stat = os.stat(path)
+        file = [path, stat.st_size, stat.st_mtime_ns]
+    except OSError:
+        file = [path]
+    told = {name: _plain(value) for name, value in (how.told | item.told).items()}
+    content = [__version__, how.checksum, item.name, file, sorted(told.items())]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
+
+
+def _plain(value):
+    """A value for JSON, all digits of it."""
+    if isinstance(value, u.Quantity):
+        return [value.value.tolist(), str(value.unit)]
+    if hasattr(value, 'icrs'):
+        return [float(value.icrs.ra.deg), float(value.icrs.dec.deg)]
+    return value if isinstance(value, (bool, int, float, str)) else repr(value)
+
+
+# -- the survey -----------------------------------------------------------------------------------
+
+
+def survey(images, folder, *, model='default', told=None, table=None, jobs=1, scheduler=None, resume=False,
+           overwrite=False, products=True, plot=False, batch_size=None, command='', progress=True,
+           report=None, summaries=False, stop=False, journal=True):
+    """Predict many images: a FITS file for each, and one table.
+
+    An image that cannot be worked on stops no other: its row has the reason in the column ``error``.
+
+    Parameters
+    ----------
+    images : `ImageList`, or list of path-like
+    folder : path-like
+        Where the products go; made if need be.
+    model : str, path-like or `~pidoc.MassMapper`, optional
+        As for `pidoc.MassMapper.from_pretrained`; or a model that is loaded, for one process.
+    told : dict, optional
+        Options of `pidoc.MassMapper.predict` for all images. What the list tells of an image comes first.
+    table : path-like, optional
+        Where the rows go, ending in .ecsv, .csv or .fits. It is written as work goes on, once a minute at
+        most, and at the end.
+    jobs : int, optional
+        Processes that work at the same time. One that is killed is replaced; its images are tried again, one
+        by one. With 1, the work is done in this process.
+    scheduler : str, optional
+        Address of a dask scheduler ('tcp://...'), whose workers then do the work; they must see images and
+        folder under the same paths, and have one thread each.
+    resume : bool, optional
+        Do not repeat an image that was done from the same file, with the same options and the same model, and
+        whose product is there and as long as it was. Those that failed are tried again.
+    overwrite : bool, optional
+        Replace files that are there.
+    products : bool, optional
+        Write a FITS file for each image. Without, the table is all there is.
+    plot : bool, optional
+        Draw a figure beside each product.
+    batch_size : int, optional
+        Images of a batch; by default 64, or fewer so that all processes have work.
+    command : str, optional
+        For the headers of the products.
+    progress : bool, optional
+        Show a progress bar, if there is a terminal.
+    report : callable, optional
+        Called for each image when it is done, with its `Item`, its error or '', and its summary.
+    summaries : bool, optional
+        Whether to make these summaries.
+    stop : bool, optional
+        Let the first error through.
+    journal : bool, optional
+        Keep the journal, which ``resume`` needs.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row an image, in the order of the list: ``file``, the columns of `pidoc.Prediction.to_row`,
+        ``output`` ('' if there is none) and ``error`` ('' if all went well; else numbers are NaN).
+
+    Raises
+    ------
+    OSError
+        If a file exists that must not be replaced, or the journal or the table cannot be written.
+    ValueError
+        If an argument or the model is not acceptable.
+    ImportError
+        If a scheduler is given and dask is not installed.
+
+    Notes
+    -----
+    Processes are started with the 'spawn' method: a script must call this under
+    ``if __name__ == '__main__':``.
+    """
+    for value, name in ((jobs, 'jobs'), (1 if batch_size is None else batch_size, 'batch_size')):
+        if isinstance(value, bool) or int(value) != value or value < 1:
+            raise ValueError(f'{name} must be a whole number above 0, received {value!r}')
+    if not (journal or not resume):
+        raise ValueError('resume needs the journal, received journal=False')
+    images = images if isinstance(images, ImageList) else ImageList(images)
+    table = _checked_table(table, overwrite or resume)
+    if not (products or table):
+        raise ValueError('products or a table must be asked for, received neither')
+    checksum = model.sha256 if isinstance(model, MassMapper) else model_checksum(model)
+    how = _How(model, checksum, os.path.abspath(folder), dict(told or {}), _cut(command), products, plot,
+               summaries, stop)
+    work = _Survey(images, how, table, journal)
+    work.plan(resume, overwrite)
+    with work.opened():
+        return work.run(_pool(jobs, scheduler, len(work.waiting)), jobs, batch_size, progress, report)
+
+
+def _checked_table(table, replaced):
+    if table is None:
+        return None
+    table = Path(table)
+    if table.suffix not in TABLE_ENDINGS:
+        raise ValueError(f'a table must end in {", ".join(TABLE_ENDINGS[:-1])} or {TABLE_ENDINGS[-1]}, '
+                         f'received {table}')
+    if table.exists() and not replaced:
+        raise OSError(f'{table} exists: say overwrite to replace it')
+    return table
+
+
+def _cut(command):
+    """Thousands of images on a command line would make each header long."""
+    return command if len(command) <= _LONGEST_COMMAND else f'{command[:_LONGEST_COMMAND - 4]} ...'
+
+
+def _pool(jobs, scheduler, number):
+    if scheduler is not None:
+        return _Dask(scheduler)
+    return _Processes(min(jobs, number)) if jobs > 1 and number > 1 else None
+
+
+class _Survey:
+    """A survey on its way."""
+
+    def __init__(self, images, how, table, journal):
+        self.images, self.how, self.table = images, how, table
+        self.folder = Path(how.folder)
+        self._keeps = journal
+        # of each image: where its line in the journal begins, or -1
+        self._offsets = np.full(len(images), -1, dtype=np.int64)
+        # without a journal: the lines
+        self._lines = {}
+        self._written = time.monotonic()
+        self.waiting = []
+
+    # -- what is there
+
+    def plan(self, resume, overwrite):
+        """Which images are waiting; that nothing is replaced unasked is known before the work."""
+        there = self._there() if resume else {}
+        for k in range(len(self.images)):
+            item = self.images[k]
+            offset, line = there.get(item.product, (-1, None))
+            same = line is not None and line['key'] == _key(item, self.how)
+            if same and line['state'] == 'done' and self._is_whole(item, line):
+                self._offsets[k] = offset
+                continue
+            if not (overwrite or same):
+                self._check_free(item, line)
+            self.waiting.append(k)
+
+    def _there(self):
+        """The last line of each product in the journal: its offset, key, state and bytes."""
+        path = self.folder / JOURNAL
+        if not path.exists():
+            return {}
+        wanted = set(self.images.products)
+        journal = _Journal(path)
+        try:
+            return {line['product']: (offset, {name: line.get(name) for name in ('key', 'state', 'bytes')})
+                    for offset, line in journal.lines() if line['product'] in wanted}
+        finally:
+            journal.close()
+
+    def _is_whole(self, item, line):
+        if not self.how.products:
+            return True
+        path = self.folder / item.product
+        try:
+            whole = path.stat().st_size == line['bytes']
+        except FileNotFoundError:
+            return False
+        return whole and (not self.how.plot or figure_path(path).exists())
+
+    def _check_free(self, item, line):
+        path = self.folder / item.product
+        wanted = [path] * self.how.products + [figure_path(path)] * self.how.plot
+        for path in wanted:
+            if path.exists():
+                why = 'exists' if line is None else 'was made from another file, or with other options'
+                raise OSError(f'{_shown(path)} {why}: say overwrite to replace it')
+
+    # -- the work
+
+    @contextmanager
+    def opened(self):
+        """With folders, and the journal open."""
+        if self.how.products or self._keeps:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        if self.table:
+            self.table.parent.mkdir(parents=True, exist_ok=True)
+        self._journal = _Journal(self.folder / JOURNAL) if self._keeps else None
+        try:
+            yield
+        finally:
+            if self._journal:
+                self._journal.close()
+
+    def run(self, pool, jobs, batch_size, progress, report):
+        try:
+            batches = self._batches(batch_size or self._size(pool, jobs))
+            done = _spread(batches, self.how, pool) if pool else (
+                (batch, _work([item for _, item in batch], self.how)) for batch in batches)
+            with tqdm(total=len(self.images), initial=len(self.images) - len(self.waiting), unit=' images',
+                      disable=None if progress else True) as bar:
+                for batch, results in done:
+                    self._keep(batch, results, report)
+                    bar.update(len(batch))
+                    self._write_now_and_then()
+        except KeyboardInterrupt:
+            self._write_table(self._rows())
+            raise
+        finally:
+            if pool:
+                pool.close()
+        rows = self._rows()
+        self._write_table(rows)
+        return rows
+
+    def _size(self, pool, jobs):
+        """Of a batch: small enough that nobody waits long for the last one."""
+        return min(_BATCH, max(1, -(-len(self.waiting) // (4 * jobs)))) if pool else _BATCH
+
+    def _batches(self, size):
+        waiting = iter(self.waiting)
+        while numbers := list(islice(waiting, size)):
+            batch = [(k, self.images[k]) for k in numbers]
+            # what is found later under these names is ours
+            self._note([self._line(item, state='begun') for _, item in batch])
+            yield batch
+
+    def _line(self, item, **more):
+        return {'product': item.product, 'key': _key(item, self.how), **more}
+
+    def _note(self, lines):
+        return self._journal.append(lines) if self._journal else [-1] * len(lines)
+
+    def _keep(self, batch, results, report):
+        lines = [self._line(item, state='failed' if error else 'done', bytes=size, row=row, error=error)
+                 for (_, item), (size, row, error, _) in zip(batch, results, strict=True)]
+        for (k, _), offset, line in zip(batch, self._note(lines), lines, strict=True):
+            self._offsets[k] = offset
+            if not self._journal:
+                self._lines[k] = line
+        if report:
+            for (_, item), (_, _, error, summary) in zip(batch, results, strict=True):
+                report(item, error, summary)
+
+    # -- the table
+
+    def _rows(self):
+        """The table of all that is done or has failed."""
+        if self._journal:
+            numbers = np.flatnonzero(self._offsets >= 0)
+            lines = self._journal.read(self._offsets[numbers])
+        else:
+            numbers = sorted(self._lines)
+            lines = (self._lines[k] for k in numbers)
+        return _table(len(numbers), ((self.images.files[k], line) for k, line in zip(numbers, lines)),
+                      self.how)
+
+    def _write_now_and_then(self):
+        if self.table and time.monotonic() > self._written + _TABLE_EVERY:
+            begin = time.monotonic()
+            self._write_table(self._rows())
+            # a twentieth of the time at most
+            self._written = time.monotonic() + 20.0 * (time.monotonic() - begin)
+
+    def _write_table(self, rows):
+        if self.table and len(rows):
+            with replacing(self.table) as temporary:
+                rows.write(temporary, overwrite=True)
+
+
+def _shown(path):
+    """A path as short as a person would say it."""
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def _table(number, files_and_lines, how):
+    """Rows of lines of the journal, with the memory of the columns."""
+    units = row_units()
+    strings = {'name', 'flag_names', 'model'}
+    kinds = {'distance_given': bool, 'in_domain': bool, 'flags': np.int64}
+    columns = {name: [''] * number if name in strings else
+               np.zeros(number, kinds[name]) if name in kinds else np.full(number, np.nan) for name in units}
+    file, output, error = ([''] * number for _ in range(3))
+    for k, (path, line) in enumerate(files_and_lines):
+        file[k], error[k] = path, line['error'][:_LONGEST_ERROR]
+        output[k] = str(_shown(Path(how.folder) / line['product'])) if line['bytes'] else ''
+        if line['row'] is None:
+            columns['name'][k] = os.path.basename(path)
+            continue
+        for name in units:
+            columns[name][k] = line['row'][name]
+    table = QTable({'file': file})
+    for name, unit in units.items():
+        # one after the other: two copies of all would be many bytes
+        values = columns.pop(name)
+        values = Column(values, dtype=str) if name in strings else values
+        table[name] = values if unit is None else values * unit
+    table['output'], table['error'] = (Column(values, dtype=str) for values in (output, error))
+    table.meta.update(PIDOCVER=__version__, COMMAND=how.command)
+    return table

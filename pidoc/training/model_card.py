@@ -1,0 +1,141 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The model card: what a model was trained on, how well it does, where its limits are (Mitchell+ 2019)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pidoc.inference.domain import Domain, FEATURES
+from pidoc.inference.estimator import read_card
+from pidoc.io.files import replacing
+
+__all__ = ['add_scores', 'card_text', 'write_model_card']
+
+
+def card_text(about, *, sha256=None):
+    """A model card as a page of reStructuredText.
+
+    Parameters
+    ----------
+    about : dict
+        That of ``model.json``.
+    sha256 : dict, optional
+        File of weights -> checksum.
+
+    Returns
+    -------
+    str
+    """
+    title = f'Model card: {about.get("name") or "without a name"}'
+    lines = [title, '=' * len(title), '', about.get('description') or 'No description.', '',
+             *_training(about), *_limits(about), *_scores(about)]
+    if sha256:
+        lines += ['', 'Weights', '-------', '']
+        lines += [f'- ``{name}``: SHA-256 ``{digest}``' for name, digest in sha256.items()]
+    return '\n'.join(lines) + '\n'
+
+
+def _training(about):
+    recipe, settings = about.get('recipe', {}), about.get('settings', {})
+    lines = ['Training', '--------', '',
+             f'Training set ``{recipe.get("name", "unknown")}``: {about.get("n_train", 0)} maps to train, '
+             f'{about.get("n_validation", 0)} to validate; {recipe.get("description", "")}. '
+             'The whole recipe, with seeds, is in ``model.json``.', '']
+    told = ', '.join(f'{name} {_plain(value)}' for name, value in settings.items())
+    lines += [f'Settings: {told}.', '']
+    if 'vgg' in settings:
+        lines += [f'Perceptual loss of the mass network: VGG16 with the weights {settings["vgg"]}.', '']
+    lines += [f'Network {number}: {text}.' for number, text in enumerate(epochs_told(about), start=1)]
+    return [*lines, '']
+
+
+def epochs_told(about):
+    """How far the training of each network went: sentences without their full stops."""
+    for history in about.get('history', []):
+        ours = 'val_likelihood' in history
+        losses = history['val_likelihood' if ours else 'val_loss']
+        yield (f'{len(losses)} epochs, best validation {"likelihood (-ln)" if ours else "loss"} '
+               f'{min(losses):.4f} after epoch {int(np.argmin(losses)) + 1}')
+
+
+def _plain(value):
+    if isinstance(value, str):
+        return value
+    return '-'.join(map(_plain, value)) if isinstance(value, (list, tuple)) else f'{value:g}'
+
+
+def _limits(about):
+    if not about.get('domain'):
+        return ['Limits', '------', '', 'The training domain was not learned: no image counts as inside.', '']
+    domain = Domain.from_dict(about['domain'])
+    rows = []
+    for feature in FEATURES:
+        if feature.name in domain.ranges:
+            low, high = (feature.outside(end) for end in domain.ranges[feature.name])
+            text = f'{low:.3g} to {high:.3g} {feature.unit}'.rstrip()
+            rows.append((feature.name, text, feature.description))
+    return ['Limits', '------', '', 'Images outside any of these ranges, or unlike all images of the '
+            'training in several quantities together, are flagged:', '',
+            *simple_table(('quantity', 'range', 'what it is'), rows), '']
+
+
+def _scores(about):
+    if not about.get('scores'):
+        return ['Scores', '------', '', 'Not yet scored: ``pidoc-evaluate --card`` does it.']
+    scores = about['scores']
+    rows = [tuple(_number(cell) for cell in row) for row in scores['rows']]
+    return ['Scores', '------', '', scores['text'], '', *simple_table(scores['columns'], rows)]
+
+
+def _number(cell):
+    if isinstance(cell, str):
+        return cell
+    return '-' if cell is None else f'{cell:.3g}'
+
+
+def simple_table(heads, rows):
+    """Lines of a simple table of reStructuredText."""
+    cells = [tuple(map(str, row)) for row in (heads, *rows)]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(heads))]
+    rule = '  '.join('=' * width for width in widths)
+    lines = ['  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+             for row in cells]
+    return [rule, lines[0], rule, *lines[1:], rule]
+
+
+def write_model_card(folder):
+    """Write ``CARD.rst`` of a model folder from its ``model.json``."""
+    card = read_card(folder)
+    _write(Path(folder) / 'CARD.rst', card_text(card['about'], sha256=card['sha256']))
+
+
+def add_scores(folder, report, *, split):
+    """Put the main scores of a report into a model folder, and write its card anew.
+
+    Parameters
+    ----------
+    folder : path-like
+    report : `~pidoc.evaluation.Report`
+    split : str
+        Of what the report is.
+    """
+    card = read_card(folder)
+    table = report.tables['scores']
+    columns = [name for name in table.colnames[4:] if np.any(np.isfinite(table[name]))]
+    rows = []
+    for row in table:
+        values = [None if not np.isfinite(row[name]) else float(f'{row[name]:.4g}') for name in columns]
+        if any(row[name] == row[name] for name in columns if name not in ('paper', 'floor')):
+            unit = f' [{row["unit"]}]' if row['unit'] else ''
+            rows.append([str(row['text']) + unit, *values])
+    card['about']['scores'] = {
+        'text': f'On the {split} part of its training set, {report.meta["maps"]} maps of simulations that '
+                'it was not trained on.', 'columns': ['score', *columns], 'rows': rows}
+    _write(Path(folder) / 'model.json', json.dumps(card, indent=1) + '\n')
+    write_model_card(folder)
+
+
+def _write(path, text):
+    with replacing(path) as new:
+        new.write_text(text, encoding='utf-8')
