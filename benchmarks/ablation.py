@@ -19,11 +19,11 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from pidoc.networks import scaling
-from pidoc.training import fit as training
 from pidoc.inference.estimator import Estimator
+from pidoc.networks import scaling
 from pidoc.networks.cluster import cluster_network
 from pidoc.networks.scaling import block_mean, SCALARS, Scaling, soft_log
+from pidoc.training import fit as training
 from pidoc.training.fit import Settings
 from pidoc.training_set.dataset import TrainingSet
 

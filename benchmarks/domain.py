@@ -13,7 +13,8 @@ import numpy as np
 from astropy import units as u
 
 from pidoc import MassMapper
-from pidoc.inference.domain import features, OUTSIDE
+from pidoc.inference.features import features
+from pidoc.inference.flags import OUTSIDE
 from pidoc.training_set.dataset import TrainingSet
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from common import least, machine, multiplications, parser, table
 
 from pidoc.networks.losses import PerceptualLoss
-from pidoc.networks.cluster import paper_age_distance_network, paper_mass_network
+from pidoc.networks.paper import paper_age_distance_network, paper_mass_network
 
 PAPER = 70.0    # ms
 

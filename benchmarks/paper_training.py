@@ -20,7 +20,7 @@ import numpy as np
 from common import least, machine, multiplications, parser, table
 
 from pidoc.networks.losses import PerceptualLoss
-from pidoc.networks.cluster import (
+from pidoc.networks.paper import (
     AGE_DISTANCE_LEARNING_RATE,
     MASS_LEARNING_RATE,
     paper_age_distance_network,

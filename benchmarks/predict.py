@@ -23,7 +23,7 @@ def main():
     how.add_argument('--batch', type=int, default=64)
     options = how.parse_args()
     from pidoc import MassMapper
-    from pidoc.mock.observation import Mock
+    from pidoc.mock.mock import Mock
     from pidoc.scripts.pidoc_predict import EXAMPLE
 
     mapper, mock, number = MassMapper.from_pretrained(options.model), Mock.read(EXAMPLE), options.batch

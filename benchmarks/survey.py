@@ -59,7 +59,8 @@ def _write(cluster, file, distance, seeing, seed):
 
 
 def _write_raw(cluster, file, distance, seeing, seed):
-    from pidoc.mock.observation import Conditions, observe
+    from pidoc.mock.conditions import Conditions
+    from pidoc.mock.observation import observe
     from pidoc.photometry import apparent_magnitude
 
     noise = Conditions(sky=21 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=60 * u.s, read_noise=5)

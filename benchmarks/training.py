@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from common import least, machine, multiplications, parser, table
 
-from pidoc.networks.losses import GaussianNLL
 from pidoc.networks.cluster import cluster_network
+from pidoc.networks.losses import GaussianNLL
 
 MATRIX = 1024
 

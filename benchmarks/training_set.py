@@ -27,10 +27,10 @@ from astropy import units as u  # noqa: E402
 from common import machine, peak_memory, spent, table  # noqa: E402
 
 from pidoc import ClusterModel, Snapshot  # noqa: E402
-from pidoc.training_set.recipe import Recipe  # noqa: E402
 from pidoc.simulation.initial import initial_conditions  # noqa: E402
 from pidoc.stellar import StellarEvolution  # noqa: E402
 from pidoc.training_set.dataset import TrainingSet  # noqa: E402
+from pidoc.training_set.recipe import Recipe  # noqa: E402
 
 AGES = np.linspace(1.0, 14.0, 120) * u.Gyr
 TABLE1 = {'draw': 'product', 'distance': [10, 25, 50, 75, 100], 'seeing': [0.5, 1.5], 'shift': 'random',

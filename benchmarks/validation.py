@@ -44,8 +44,8 @@ from pidoc.simulation.initial import (
     plummer_radius,
     virialised,
 )
-from pidoc.stellar import StellarEvolution
 from pidoc.simulation.tides import TidalField
+from pidoc.stellar import StellarEvolution
 from pidoc.units import SOLAR_TEFF
 
 matplotlib.use('Agg')

@@ -1,66 +1,50 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Masses, mass maps and ages of star clusters from their light.
 
-The modules, each of which imports only from those above it:
+The house from top to bottom: each wing imports only from those above it, and inside a wing each module only
+from those before it.
 
-======================  ==========================================================================
-``units``               constants, N-body units, the door through which quantities become numbers
-``files``               files that appear whole or not at all, folders that one uses at a time
-``processes``           how worker processes begin and end, and what they say
-``notebook``            how objects look in notebooks
-``cluster_model``       `ClusterModel`: what one simulated cluster is
-``model_table``         cluster models from tables and from what people type
-``photometry``          bolometric corrections, luminosities in a band, apparent flux
-``snapshot``            `Snapshot`: the stars of a cluster at one age
-``mock``                `observe` a snapshot: images of its light and of its mass
-``catalogs``            what is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper
-``ps1``                 files of Pan-STARRS1, read and written
-``ps1_map``             from its stacks in g and r to a map of the V light
-``retrieval``           `fetch` the stacks of a cluster from its archive
-``image_units``         calibration: from what pixels hold to apparent V flux
-``image_input``         images as they come: files, CCDData, arrays
-``image_sky``           centre, background, seeing
-``image_grid``          the grid of the networks, and how light gets there
-``image``               `prepare` any image of a cluster
-``networks``            the two networks of the paper, and ours
-``losses``              the perceptual loss, and the likelihood
-``profiles``            profiles of mass and M/L about a centre on the sky
-``domain``              is an image inside the training domain, and if not, in what?
-``scaling``             maps, masses, ages and distances as numbers for networks, and back
-``estimator``           `Estimator`: trained networks, arrays in, calibrated arrays out
-``model_card``          what a model was trained on, its scores, its limits
-``training``            `train`: from a training set to a model folder
-``scores``              Eqs. 1, 2 and 4 and Table 2: predicted against true, streamed
-``baselines``           null predictors, and the shot-noise floor
-``evaluation``          `evaluate` a model: all scores in one `Report`, the paper's beside them
-``plotting``            figures
-``prediction_plot``     the picture of a prediction
-``prediction``          `Prediction`: what a model says of one image, and its FITS file
-``mapper``              `MassMapper`: from images to predictions
-``survey``              many images: products, one table, processes, interruptions
-``samp``                files to DS9, Aladin and TOPCAT
-``real_clusters``       the paper's 17 clusters: predictions beside the literature
-``real_clusters_plot``  figures of these
-``simulation.stellar``  mass, luminosity, radius and type of a star at an age
-``foreign``             snapshots that other codes have written
-``simulation.initial``  positions, velocities and masses at the start
-``simulation.tides``    tidal radius on a galactic orbit
-``simulation.grid``     many cluster models that cover a space of initial conditions
-``simulation.kernels``  potential, relaxation, orbit sampling: arrays in, arrays out
-``simulation.ledger``   the energy ledger
-``simulation.evolve``   the time loop
-``simulation.run``      one run in a folder: snapshots, log, checkpoints
-``simulation.many``     many of them at a time
-``synthetic_sky``       files of Pan-STARRS1 of a sky that never was
-``recipe``              `Recipe`: what a training set is made of
-``training_set``        `TrainingSet`: many mock observations on disk
-``scripts``             one thin ``main`` per command
-======================  ==========================================================================
+``units``: constants, N-body units, the door through which quantities become numbers
+``grid``: `MapGrid`, the pixels and channels of the maps, and their units
+``photometry``: bolometric corrections, luminosities in a band, apparent flux
+``stellar``: mass, luminosity, radius and type of a star at an age
+``catalogs``: what is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper
+``io``: files that appear whole or not at all, worker processes, how objects look in notebooks
+    files, processes, html
+``plotting``: figures, one module for each kind; nothing is computed here
+    style, run, history, maps, comparison, profiles, distances, prediction, real_clusters
+``cluster``: `ClusterModel`, what one simulated cluster is; `Snapshot`, its stars at one age; other codes
+    model, table, snapshot, foreign
+``simulation``: from a model to snapshots, with the time loop and one run, or many, in folders
+    initial, tides, design, kernels, ledger, evolve, run, many
+``mock``: `observe` a snapshot: an image of its light and the map of its mass
+    psf, header, conditions, render, projection, mock, observation
+``image``: `prepare` any image of a cluster; Pan-STARRS1 stacks, and `fetch` for them
+    calibration, read, sky, resample, preparation, ps1.files, ps1.stacks, ps1.retrieval, ps1
+``training_set``: `Recipe` and `TrainingSet`, many mock observations on disk
+    recipe, files, sources, sampler, maps, shards, build, dataset
+``networks``: the two networks of the paper, and ours; losses; maps and scalars as numbers for them
+    layers, paper, cluster, losses, orientation, scaling
+``inference``: `Estimator`, arrays in, calibrated arrays out; `Domain`, what it was trained on
+    estimates, calibration, folder, estimator, features, flags, domain
+``training``: `train`, from a training set to a model folder and its card
+    model_card, fit
+``prediction``: `MassMapper`, from images to predictions; `Prediction`, its FITS file; lists of images
+    profiles, prediction, mapper, survey, samp
+``evaluation``: scores beside the paper and baselines, in a `Report`; the paper's 17 clusters
+    scores, baselines, report, synthetic_sky, real_clusters
+``scripts``: one thin ``main`` per command
+    command, pidoc_simulate, pidoc_mock, pidoc_fetch, pidoc_predict, pidoc_evaluate, pidoc_trainingset,
+    pidoc_train
 
 ``import pidoc`` is light: its public names are loaded when they are first used.
 """
 
-from importlib import import_module
+import sys
+
+import lazy_loader
+
+from pidoc._moved import MovedFinder
 
 __version__ = '0.1.dev0'
 
@@ -83,20 +67,14 @@ __citation__ = f'''\
 }}
 '''
 
-_HOME = {'ClusterModel': 'pidoc.cluster.model', 'MassMapper': 'pidoc.prediction.mapper',
-         'Prediction': 'pidoc.prediction', 'Snapshot': 'pidoc.cluster.snapshot'}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'cluster.model': ['ClusterModel'],
+    # where the formats of other codes are added to Snapshot.read
+    'cluster.foreign': ['Snapshot'],
+    'prediction.mapper': ['MassMapper'],
+    'prediction.prediction': ['Prediction'],
+})
+__all__ += ['__citation__', '__version__']
 
-__all__ = ['ClusterModel', 'MassMapper', 'Prediction', 'Snapshot', '__citation__', '__version__']
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    if name == 'Snapshot':
-        # adds the formats of other codes to Snapshot.read
-        import_module('pidoc.cluster.foreign')
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__():
-    return sorted(set(globals()) | set(__all__))
+if MovedFinder not in sys.meta_path:
+    sys.meta_path.append(MovedFinder)

@@ -16,7 +16,7 @@ from astropy import constants
 from astropy import units as u
 
 __all__ = ['G', 'G_MYR', 'KMS_IN_PC_PER_MYR', 'SOLAR_MBOL', 'SOLAR_MV', 'SOLAR_TEFF',
-           'HenonUnits', 'to_value']
+           'HenonUnits', 'scalar_value', 'to_value']
 
 G = float(constants.G.to_value(u.pc * (u.km / u.s) ** 2 / u.Msun))
 """Gravitational constant [pc (km/s)^2 / Msun] (CODATA 2018, as in `astropy.constants`)."""
@@ -90,6 +90,29 @@ def to_value(quantity, unit, name, *, positive=False, non_negative=False):
     if non_negative:
         _check(value, quantity, value >= 0, f'{name} must not be negative')
     return value if value.ndim else float(value)
+
+
+def scalar_value(quantity, unit, name, **rules):
+    """One number, as `to_value` makes it, which must be a scalar.
+
+    Parameters
+    ----------
+    quantity, unit, name, **rules
+        As for `to_value`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        As `to_value`; if it is an array.
+    """
+    value = to_value(quantity, unit, name, **rules)
+    if not isinstance(value, float):
+        raise ValueError(f'{name} must be a scalar, received an array of shape {value.shape}')
+    return value
 
 
 def _check(value, quantity, good, rule):

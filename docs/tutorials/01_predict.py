@@ -46,7 +46,7 @@ figure = prediction.plot()
 # stars and remnants is not seen. It is inferred, because simulated clusters of that light and that age have
 # it.
 
-from pidoc.mock.observation import Mock
+from pidoc.mock.mock import Mock
 
 truth = Mock.read(image)
 print(f'mass {truth.total_mass:.0f}, M/L {truth.mass_to_light:.2f}, age {truth.age:.0f}')

@@ -16,7 +16,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from pidoc import ClusterModel
-from pidoc.mock.observation import Conditions, observe
+from pidoc.mock.conditions import Conditions
+from pidoc.mock.observation import observe
 from pidoc.photometry import apparent_flux
 from pidoc.simulation import simulate
 

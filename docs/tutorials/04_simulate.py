@@ -51,7 +51,7 @@ shown
 # exchange energy in encounters: the heavy ones sink (that is what the dashed line of the light shows against
 # the line of the mass), light ones escape.
 
-from pidoc.plotting.figures import plot_run
+from pidoc.plotting.run import plot_run
 
 figure = plot_run(log, age_scale='linear')
 

@@ -76,7 +76,7 @@ for axis, distance in zip(figure.subplots(1, 4), (10, 20, 40, 80), strict=True):
 #
 # `~pidoc.mock.Conditions` adds a sky, the noise of photons, stars in front, extinction, and bad pixels:
 
-from pidoc.mock.observation import Conditions
+from pidoc.mock.conditions import Conditions
 
 night = Conditions(sky=21.0 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=120 * u.s,
                    field_stars=20 / u.arcmin**2, extinction=0.2 * u.mag, bad_pixels=0.002)
@@ -99,7 +99,7 @@ for axis, (label, image) in zip(figure.subplots(1, 2), shown, strict=True):
 import tempfile
 from pathlib import Path
 
-from pidoc.mock.observation import Mock
+from pidoc.mock.mock import Mock
 
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name) / 'mock.fits'

@@ -112,7 +112,7 @@ estimator = train(maps, path / 'model', settings=settings, name='small', descrip
 # training falls on and that of the validation does not, the network learns by heart. With a single cluster of
 # 1500 stars it soon does; more clusters are what helps. Kept are the parameters of the best validation.
 
-from pidoc.plotting.figures import plot_history
+from pidoc.plotting.history import plot_history
 
 (history,) = estimator.about['history']
 figure = plot_history({name: history[name] for name in ('loss', 'val_loss')})

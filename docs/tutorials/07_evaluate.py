@@ -85,7 +85,7 @@ shown
 # strips hold the means of the residuals, and their standard deviations. Each strip tells something else: for
 # a true value, how far off is the prediction; and for a predicted one, how far off is the truth?
 
-from pidoc.plotting.figures import plot_comparison
+from pidoc.plotting.comparison import plot_comparison
 
 comparisons = report.comparisons['distance']
 figure = plot_comparison(comparisons['total_mass'], comparisons['mass_to_light'])
@@ -94,7 +94,7 @@ figure = plot_comparison(comparisons['total_mass'], comparisons['mass_to_light']
 # Without a distance
 # ------------------
 
-from pidoc.plotting.figures import plot_distances
+from pidoc.plotting.distances import plot_distances
 
 table = report.maps['image']
 figure = plot_distances(table['distance'], table['true_distance'], n_bins=30)

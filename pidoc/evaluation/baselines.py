@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 from astropy import units as u
 
-from pidoc.mock.observation import observe
 from pidoc.evaluation.scores import Comparison, mean_of, PIXEL_EDGES, pixel_scores, place_in
+from pidoc.mock.observation import observe
 from pidoc.units import to_value
 
 __all__ = ['Guess', 'Interval', 'expected_mass_map', 'fit_nulls', 'shot_noise_floor']

@@ -15,8 +15,6 @@ from astropy.table import QTable
 
 from pidoc import __version__
 from pidoc.evaluation.baselines import fit_nulls, shot_noise_floor, truth_of
-from pidoc.io.files import replacing
-from pidoc.training.model_card import simple_table
 from pidoc.evaluation.scores import (
     AGE_EDGES,
     Comparison,
@@ -31,6 +29,8 @@ from pidoc.evaluation.scores import (
     TABLE_2_COLUMNS,
     TOTAL_MASS_EDGES,
 )
+from pidoc.io.files import replacing
+from pidoc.training.model_card import simple_table
 
 __all__ = ['Report', 'evaluate']
 

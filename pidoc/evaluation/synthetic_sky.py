@@ -21,12 +21,12 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
-from pidoc.image.ps1 import files as ps1
 from pidoc.catalogs import cluster as catalogued
 from pidoc.catalogs import EXTINCTION_RATIO
 from pidoc.cluster.model import ClusterModel, KROUPA_BREAK, KROUPA_SLOPES
-from pidoc.photometry import apparent_magnitude, band_luminosity
+from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1.retrieval import Archive, ServiceError
+from pidoc.photometry import apparent_magnitude, band_luminosity
 from pidoc.simulation.initial import king_density, king_radius, king_structure, kroupa_masses
 from pidoc.stellar import StellarEvolution
 from pidoc.units import SOLAR_TEFF, to_value

@@ -1,1 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""From any image of a cluster to the light on the grid of a model: `prepare`."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'preparation': ['FLAGS', 'SEEING_RANGE', 'prepare'],
+})

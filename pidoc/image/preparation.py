@@ -20,11 +20,11 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.wcs.utils import skycoord_to_pixel
 
 from pidoc import __version__
-from pidoc.image.resample import GAUSSIAN_END, Grid, Layer, pixel_areas, Plane
-from pidoc.image.read import opened
-from pidoc.image.sky import background_in_annulus, find_centre, measure_seeing
+from pidoc.grid import APPARENT_FLUX
 from pidoc.image.calibration import calibrate, pixel_unit, v_from_g_r
-from pidoc.mock.observation import APPARENT_FLUX
+from pidoc.image.read import opened
+from pidoc.image.resample import GAUSSIAN_END, Grid, Layer, pixel_areas, Plane
+from pidoc.image.sky import background_in_annulus, find_centre, measure_seeing
 from pidoc.photometry import apparent_magnitude, BANDS
 from pidoc.units import to_value
 

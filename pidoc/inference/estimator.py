@@ -8,196 +8,24 @@ A `PaperEstimator` is the two networks of the paper, which serve the same purpos
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
+from pidoc.inference.estimates import Estimates, Interval
+from pidoc.inference.folder import FORMAT, ModelFolderError, read_card, read_weights, write_weights
 from pidoc.io.files import replacing
+from pidoc.networks.orientation import turned, turned_back
 from pidoc.networks.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
 
-__all__ = ['Calibration', 'Estimates', 'Estimator', 'Interval', 'ModelFolderError', 'PaperEstimator']
-
-FORMAT = 1
-MODES = ('image', 'distance')
-"""The two modes: from the image only, and with the distance given."""
-
-QUANTITIES = ('log_mass', 'log_total_mass', 'log_mass_to_light', 'age', 'log_distance')
-"""Whose intervals are calibrated: ln of the mass per pixel, and the scalars."""
+__all__ = ['Estimator', 'PaperEstimator']
 
 _FAINTEST = 1e-2           # Msun per pixel: fainter pixels do not count in a calibration
 _NEAREST = 0.1             # kpc: a linear output may fall below
-_MIDDLE = 30.0             # kpc: where the factors of a calibration hold
-_SMALLEST_MISS = 1e-2      # standard deviations
 _DISTANCE_ERROR = 0.02     # relative, of Milky Way clusters (Baumgardt & Vasiliev 2021), if none is given
 _WEIGHTS = 'network-{}.npz'
-
-
-class ModelFolderError(ValueError):
-    """A folder holds no model, or a damaged one."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Estimates of one scalar for n maps: values, and half-widths of their 68 % and 95 % intervals."""
-
-    value: np.ndarray
-    half_68: np.ndarray
-    half_95: np.ndarray
-
-
-@dataclass(frozen=True)
-class Estimates:
-    """What networks say of n light maps.
-
-    Parameters
-    ----------
-    mass : ndarray of float32, shape (n, ny, nx)
-        Mass per pixel [Msun].
-    log_mass_error : ndarray of float32, shape (n, ny, nx)
-        Half-width of the 68 % interval of its natural logarithm.
-    scalars : dict
-        Of `Interval`: ``log_total_mass`` (ln of the mass in the field [Msun]), ``log_mass_to_light`` (ln of
-        M/L_V in the field), ``age`` [Gyr], ``log_distance`` (ln kpc).
-    """
-
-    mass: np.ndarray
-    log_mass_error: np.ndarray
-    scalars: dict
-
-    def __len__(self):
-        return len(self.mass)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How much wider than the networks say intervals must be, measured on validation simulations.
-
-    Split conformal prediction (Lei+ 2018, section 2.2): the half-width of an interval is the quantile of
-    abs(estimate - truth) / sd over maps that were not trained on, times sd. Locally weighted (their section
-    5.2): networks are surer of themselves at some distances than at others, so each sd is first multiplied by
-    (d / 30 kpc)^slope, with d the distance that they find.
-
-    Parameters
-    ----------
-    factors : dict
-        mode -> quantity -> (68 %, 95 %) factors on the standard deviation at 30 kpc.
-    slopes : dict, optional
-        mode -> quantity -> slope; by default 0.
-    distances : tuple of float, optional
-        The nearest and the farthest distance [kpc] at which it was measured: it is as there beyond them.
-
-    Raises
-    ------
-    ValueError
-        If factors are not positive and increasing, slopes not finite, or the distances not in order.
-    """
-
-    factors: dict = field(default_factory=lambda: {
-        mode: {name: (1.0, 2.0) for name in QUANTITIES} for mode in MODES})
-    slopes: dict = field(default_factory=lambda: {mode: dict.fromkeys(QUANTITIES, 0.0) for mode in MODES})
-    distances: tuple = (_MIDDLE, _MIDDLE)
-
-    def __post_init__(self):
-        near, far = self.distances
-        if not 0.0 < near <= far < math.inf:
-            raise ValueError('the distances of a calibration must be positive and in order, received '
-                             f'{near!r} and {far!r} kpc')
-        for mode in MODES:
-            for name in QUANTITIES:
-                low, high = self.factors[mode][name]
-                if not 0.0 < low <= high < math.inf:
-                    raise ValueError(f'the factors of {name} ({mode}) must be positive and increasing, '
-                                     f'received {low!r} and {high!r}')
-                if not math.isfinite(self.slopes[mode][name]):
-                    raise ValueError(f'the slope of {name} ({mode}) must be finite, received '
-                                     f'{self.slopes[mode][name]!r}')
-
-    def at(self, mode, name, log_distance):
-        """Factors on the standard deviations of one quantity.
-
-        Parameters
-        ----------
-        mode, name : str
-            Of `MODES` and `QUANTITIES`.
-        log_distance : ndarray, shape (n,)
-            ln of the distance [kpc] that networks find.
-
-        Returns
-        -------
-        ndarray, shape (n, 2)
-            For 68 and 95 %.
-        """
-        trend = _trend(self.slopes[mode][name], log_distance, self.distances)
-        return trend[:, np.newaxis] * np.array(self.factors[mode][name])
-
-    @classmethod
-    def fit(cls, misses, distances):
-        """Slopes by least squares of ln(score) against ln(d), then factors by `quantiles`.
-
-        Parameters
-        ----------
-        misses : dict
-            mode -> quantity -> scores abs(estimate - truth) / sd, and ln of the distance [kpc] that networks
-            find in the same maps: `Estimator.misses`.
-        distances : tuple of float
-            The nearest and the farthest distance of the maps [kpc].
-
-        Returns
-        -------
-        Calibration
-
-        Raises
-        ------
-        ValueError
-            As `quantiles` and the calibration itself.
-        """
-        factors, slopes = ({mode: {} for mode in misses} for _ in range(2))
-        for mode, found in misses.items():
-            for name, (scores, log_distance) in found.items():
-                slope = _slope(scores, np.clip(log_distance, *np.log(distances)))
-                slopes[mode][name] = slope
-                factors[mode][name] = cls.quantiles(scores / _trend(slope, log_distance, distances))
-        return cls(factors, slopes, tuple(distances))
-
-    @staticmethod
-    def quantiles(scores):
-        """Factors from scores abs(estimate - truth) / sd: conformal quantiles for 68 % and 95 %.
-
-        Parameters
-        ----------
-        scores : ndarray
-            At least 100 of them.
-
-        Returns
-        -------
-        tuple of float
-
-        Raises
-        ------
-        ValueError
-            If there are too few, or one is not finite.
-        """
-        scores = np.sort(np.ravel(scores))
-        if scores.size < 100 or not np.all(np.isfinite(scores)):
-            raise ValueError('a calibration needs at least 100 scores, all finite, received '
-                             f'{scores.size}, {np.count_nonzero(~np.isfinite(scores))} not finite')
-        ranks = [min(math.ceil((scores.size + 1) * share), scores.size) for share in (0.6827, 0.9545)]
-        return tuple(float(scores[rank - 1]) for rank in ranks)
-
-
-def _slope(scores, log_distance):
-    """Least squares of ln(score) against ln(d); 0 where the distances are the same within 10 %."""
-    away = log_distance - np.mean(log_distance, dtype=float)
-    if np.std(away) < 0.1:
-        return 0.0
-    # a miss of nothing at all would count without limit
-    return float(np.mean(away * np.log(np.maximum(scores, _SMALLEST_MISS))) / np.mean(away**2))
-
-
-def _trend(slope, log_distance, distances):
-    """(d / 30 kpc)^slope, as at the ends beyond the distances [kpc] of the calibration."""
-    return np.exp(slope * (np.clip(log_distance, *np.log(distances)) - math.log(_MIDDLE)))
 
 
 class Estimator:
@@ -387,7 +215,7 @@ class Estimator:
             for turn in range(self.turns):
                 seen = np.ascontiguousarray(turned(image, turn))
                 output, scalar = network.predict_on_batch([seen, told])
-                maps.append(_turned_back(np.asarray(output, dtype=np.float32), turn))
+                maps.append(turned_back(np.asarray(output, dtype=np.float32), turn))
                 scalars.append(np.asarray(scalar, dtype=float))
         number = len(SCALARS)
         mean, log_sd = _mixture(np.stack([s[:, :number] for s in scalars]),
@@ -582,73 +410,9 @@ class PaperEstimator(Estimator):
 
     @staticmethod
     def _networks(config, number):
-        from pidoc.networks.cluster import paper_age_distance_network, paper_mass_network
+        from pidoc.networks.paper import paper_age_distance_network, paper_mass_network
 
         return [build(**config) for build in (paper_mass_network, paper_age_distance_network)][:number]
-
-
-def read_card(folder):
-    """model.json of a model folder, without loading a network.
-
-    Raises
-    ------
-    ModelFolderError
-        If it is missing, damaged or of another format.
-    """
-    path = Path(folder) / 'model.json'
-    try:
-        card = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        raise ModelFolderError(f'{folder} holds no model: there is no model.json') from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelFolderError(f'{path} is damaged: {error}') from error
-    if not isinstance(card, dict) or card.get('format') != FORMAT:
-        raise ModelFolderError(f'{path} must be of format {FORMAT}, received '
-                               f'{card.get("format") if isinstance(card, dict) else type(card).__name__}')
-    missing = {'about', 'turns', 'config', 'scaling', 'calibration', 'sha256'} - set(card)
-    if missing or not isinstance(card['sha256'], dict) or not card['sha256']:
-        raise ModelFolderError(f'{path} lacks {", ".join(sorted(missing)) or "the checksums of weights"}')
-    for name in ('about', 'config', 'scaling', 'calibration'):
-        if not isinstance(card[name], dict):
-            raise ModelFolderError(f'{path} must have a table of {name}, received {card[name]!r}')
-    return card
-
-
-def write_weights(network, path, *, dtype=np.float16):
-    """Write the weights of a network as a compressed file of numpy, atomically.
-
-    Parameters
-    ----------
-    network : `keras.Model`
-    path : `~pathlib.Path`
-    dtype : dtype, optional
-        Half precision is 3 digits more than training leaves significant, at half the size.
-    """
-    arrays = {f'{k:03d} {weight.path}': np.asarray(value, dtype=dtype)
-              for k, (weight, value) in enumerate(zip(network.weights, network.get_weights(), strict=True))}
-    with replacing(path) as new, open(new, 'wb') as file:
-        np.savez_compressed(file, **arrays)
-
-
-def read_weights(network, path):
-    """Give a network the weights that `write_weights` wrote.
-
-    Raises
-    ------
-    ModelFolderError
-        If the file is damaged, or of another network.
-    """
-    try:
-        with open(path, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
-            values = [arrays[name].astype(np.float32) for name in sorted(arrays.files)]
-    except Exception as error:
-        # numpy and zipfile have many kinds of errors for damaged files
-        raise ModelFolderError(f'{path} is damaged: {error}') from error
-    shapes = [tuple(weight.shape) for weight in network.weights]
-    if [value.shape for value in values] != shapes:
-        raise ModelFolderError(f'{path} holds the weights of another network: {len(values)} arrays, where '
-                               f'{len(shapes)} of given shapes are needed')
-    network.set_weights(values)
 
 
 def named_scalars(mean, sd):
@@ -696,15 +460,3 @@ def _mixture(means, log_sds):
     mean = means.mean(axis=0)
     variance = np.mean(np.exp(2.0 * log_sds) + (means - mean) ** 2, axis=0)
     return mean, 0.5 * np.log(variance)
-
-
-def turned(maps, turn):
-    """Maps (n, y, x, c) in one of the eight orientations of a square."""
-    if turn >= 4:
-        maps = maps[:, :, ::-1]
-    return np.rot90(maps, turn % 4, axes=(1, 2))
-
-
-def _turned_back(maps, turn):
-    maps = np.rot90(maps, -(turn % 4), axes=(1, 2))
-    return maps[:, :, ::-1] if turn >= 4 else maps

@@ -1,1 +1,12 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The networks: the two of the paper and ours, their losses, and the scaling of what goes in and out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'paper': [
+        'AGE_DISTANCE_LEARNING_RATE', 'DROPOUT', 'MASS_LEARNING_RATE', 'paper_age_distance_network', 'paper_mass_network'],
+    'cluster': ['cluster_network'],
+    'losses': ['GaussianNLL', 'PerceptualLoss'],
+    'scaling': ['PaperScaling', 'Scaling'],
+})

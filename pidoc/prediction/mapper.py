@@ -15,8 +15,11 @@ from astropy import units as u
 from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from pidoc.inference.domain import Domain, features, flag_bits, Verdict
-from pidoc.mock.observation import APPARENT_FLUX, MASS_PER_PIXEL, Mock
+from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.inference.domain import Domain, Verdict
+from pidoc.inference.features import features
+from pidoc.inference.flags import flag_bits
+from pidoc.mock.mock import Mock
 from pidoc.prediction.prediction import checked_center, measured_age, measured_from_log, Prediction
 from pidoc.units import to_value
 
@@ -76,7 +79,7 @@ def model_checksum(model):
 
     Raises
     ------
-    `~pidoc.inference.estimator.ModelFolderError`, ValueError
+    `~pidoc.inference.folder.ModelFolderError`, ValueError
         If there is no such model.
 
     Examples
@@ -85,7 +88,7 @@ def model_checksum(model):
     >>> len(model_checksum('default'))
     64
     """
-    from pidoc.inference.estimator import read_card
+    from pidoc.inference.folder import read_card
 
     return _one_checksum(read_card(_folder_of(model))['sha256'])
 
@@ -140,7 +143,7 @@ class MassMapper:
 
         Raises
         ------
-        `~pidoc.inference.estimator.ModelFolderError`, ValueError
+        `~pidoc.inference.folder.ModelFolderError`, ValueError
             If there is no such model, or its weights do not have the checksum that they should have.
         """
         return cls._from_folder(_folder_of(model))

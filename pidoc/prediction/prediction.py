@@ -16,11 +16,11 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import FITSFixedWarning, WCS
 
 from pidoc import __version__
-from pidoc.inference.domain import decode_flags, OUTSIDE
-from pidoc.mock.observation import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.cluster.snapshot import write_hdus
+from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.inference.flags import decode_flags, OUTSIDE
 from pidoc.io.html import html_table
 from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
-from pidoc.cluster.snapshot import write_hdus
 
 __all__ = ['Measured', 'Prediction', 'row_units']
 
@@ -143,7 +143,7 @@ class Prediction:
     center : tuple of float
         x and y of the cluster's centre [pixel], about which profiles are.
     flags : int
-        Bits of `pidoc.inference.domain.FLAGS`.
+        Bits of `pidoc.inference.flags.FLAGS`.
     reasons : tuple of str
         A sentence for each.
     name : str
@@ -386,7 +386,7 @@ class Prediction:
                       (f'{keyword[:7]}E', 0.5 * (high - low), f'[{unit}] half of its 68 % interval')]
         cards += [('DISTGIVN', bool(self.distance_given), 'was the distance given'),
                   ('INDOMAIN', self.in_domain, 'is the image like those of the training'),
-                  ('FLAGS', int(self.flags), 'bits of pidoc.inference.domain.FLAGS'),
+                  ('FLAGS', int(self.flags), 'bits of pidoc.inference.flags.FLAGS'),
                   ('FLAGNAME', ' '.join(self.flag_names))]
         cards += [(f'REASON{k}', text) for k, text in enumerate(self.reasons, start=1)]
         cards.append(('COMMAND', self.command))

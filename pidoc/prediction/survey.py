@@ -26,9 +26,9 @@ from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.io.files import replacing
+from pidoc.io.processes import begin_worker, hushed, one_line, scheduler_client, threads_each
 from pidoc.prediction.mapper import MassMapper, model_checksum
 from pidoc.prediction.prediction import row_units
-from pidoc.io.processes import begin_worker, hushed, one_line, scheduler_client, threads_each
 
 __all__ = ['COLUMNS', 'ImageList', 'JOURNAL', 'TABLE_ENDINGS', 'survey']
 

@@ -113,8 +113,8 @@ def _evaluate(options):
     if options.clusters:
         return _clusters(options)
     # heavy: the help must not wait for them
-    from pidoc.inference.estimator import Estimator
     from pidoc.evaluation.report import evaluate
+    from pidoc.inference.estimator import Estimator
     from pidoc.training.model_card import add_scores
     from pidoc.training_set.dataset import TrainingSet
 
@@ -162,8 +162,8 @@ def _check(options):
 
 def _clusters(options):
     """The clusters of the paper's Table 3; nothing is written if none of them can be had."""
-    from pidoc.prediction.mapper import MassMapper
     from pidoc.evaluation.real_clusters import compare
+    from pidoc.prediction.mapper import MassMapper
 
     page = options.output / 'report.rst'
     if page.exists() and not options.overwrite:
@@ -263,7 +263,7 @@ def _training(everything, options):
 
 def _figures(report, estimator, maps, modes, options):
     """Write all figures; returns names and captions."""
-    from pidoc.plotting.figures import plot_comparison
+    from pidoc.plotting.comparison import plot_comparison
 
     made = []
     for mode in modes:
@@ -294,7 +294,8 @@ def _save(figure, name, mode, said, caption, options):
 
 
 def _distances(report, mode, comparison):
-    from pidoc.plotting.figures import plot_comparison, plot_distances
+    from pidoc.plotting.comparison import plot_comparison
+    from pidoc.plotting.distances import plot_distances
 
     table = report.maps[mode]
     if np.unique(table['true_distance'].value).size <= 8:
@@ -306,8 +307,9 @@ def _examples(estimator, maps, mode, said, options):
     """Maps and profiles of some clusters, as Figs. 4 and 7."""
     from astropy import units as u
 
-    from pidoc.mock.observation import APPARENT_FLUX, MASS_PER_PIXEL
-    from pidoc.plotting.figures import plot_maps, plot_profiles
+    from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
+    from pidoc.plotting.maps import plot_maps
+    from pidoc.plotting.profiles import plot_profiles
     from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
 
     rows = _example_rows(maps.table)

@@ -117,8 +117,8 @@ def _paths(clusters, output):
 
 
 def _fetch_all(options):
-    from pidoc.image.ps1.stacks import write_map
     from pidoc.image.ps1.retrieval import Archive, fetch
+    from pidoc.image.ps1.stacks import write_map
 
     if options.no_extinction and options.reddening is not None:
         raise ValueError('--reddening and --no-extinction exclude each other, received both')

@@ -162,7 +162,7 @@ def _centre(text):
 
 
 def _conditions(options):
-    from pidoc.mock.observation import Conditions
+    from pidoc.mock.conditions import Conditions
 
     names = ('extinction', 'sky', 'sky_gradient', 'zero_point', 'exposure', 'read_noise', 'saturation',
              'field_stars', 'bad_pixels')

@@ -120,8 +120,8 @@ def _settings(options):
 
 def _train(options):
     # keras comes with it, which --help and errors in the arguments need not wait for
-    from pidoc.training.model_card import epochs_told
     from pidoc.training.fit import train
+    from pidoc.training.model_card import epochs_told
     from pidoc.training_set.dataset import TrainingSet
 
     if options.log:
@@ -146,7 +146,7 @@ def _train(options):
 def _plot(histories, path, *, paper):
     """The history as Fig. 3 of the paper."""
     from pidoc.io.files import replacing
-    from pidoc.plotting.figures import plot_history
+    from pidoc.plotting.history import plot_history
 
     if paper:
         figure = plot_history(dict(zip(('mass', 'age and distance'), histories, strict=True)),

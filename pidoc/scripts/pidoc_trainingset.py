@@ -102,8 +102,9 @@ def _show(name):
 
 
 def _build(options):
+    from pidoc.training_set.dataset import TrainingSet
     from pidoc.training_set.recipe import Recipe
-    from pidoc.training_set.dataset import simulate, TrainingSet
+    from pidoc.training_set.sources import simulate
 
     if options.simulations is None:
         raise ValueError('the folder of the simulations must be given: --simulations FOLDER')

@@ -21,14 +21,14 @@ from astropy.table import QTable
 from numba import config, get_num_threads, set_num_threads
 
 from pidoc.cluster.model import ClusterModel
+from pidoc.cluster.snapshot import Snapshot
 from pidoc.io.files import replacing
 from pidoc.simulation import kernels
 from pidoc.simulation.initial import initial_conditions
 from pidoc.simulation.kernels import Shells, Stars
 from pidoc.simulation.ledger import Ledger
-from pidoc.stellar import StellarEvolution
 from pidoc.simulation.tides import check_tidally_bound, critical_energy, remaining_fraction, TidalField
-from pidoc.cluster.snapshot import Snapshot
+from pidoc.stellar import StellarEvolution
 from pidoc.units import G, HenonUnits, to_value
 
 __all__ = ['CheckpointError', 'Numerics', 'Simulation', 'simulate']

@@ -18,8 +18,8 @@ from astropy import units as u
 from astropy.table import QTable
 from tqdm import tqdm
 
-from pidoc.io.files import replacing
 from pidoc.cluster.table import read_models
+from pidoc.io.files import replacing
 from pidoc.io.processes import end_with_parent, one_line, scheduler_client
 from pidoc.simulation.evolve import check_ages
 from pidoc.simulation.run import _check_dtype, _COLUMNS, read_log, run, RunFolderError

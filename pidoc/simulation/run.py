@@ -24,12 +24,12 @@ from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.cluster.model import ClusterModel
+from pidoc.cluster.snapshot import write_hdus
 from pidoc.io.files import locked, replacing
 from pidoc.io.processes import one_line
 from pidoc.simulation import kernels
 from pidoc.simulation.evolve import check_ages, CheckpointError, ESCAPE_REASONS, Numerics, Simulation
 from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
-from pidoc.cluster.snapshot import write_hdus
 from pidoc.units import to_value
 
 __all__ = ['RunFolderError', 'read_log', 'run']
@@ -366,7 +366,7 @@ class _Run:
         table = read_log(self.folder)
         if path.exists() or not len(table):
             return
-        from pidoc.plotting.figures import plot_run
+        from pidoc.plotting.run import plot_run
 
         with replacing(path) as temporary:
             # without the version of matplotlib, which would be the only trace of the machine

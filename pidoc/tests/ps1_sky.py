@@ -14,13 +14,13 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from pidoc.image.ps1 import files as ps1
 from pidoc.cluster.model import ClusterModel
+from pidoc.cluster.snapshot import Snapshot
+from pidoc.evaluation.synthetic_sky import painted
+from pidoc.image.ps1 import files as ps1
 from pidoc.photometry import apparent_flux, apparent_magnitude, band_luminosity
 from pidoc.simulation.initial import initial_conditions
 from pidoc.stellar import StellarEvolution
-from pidoc.cluster.snapshot import Snapshot
-from pidoc.evaluation.synthetic_sky import painted
 
 CENTRE = SkyCoord(211.3637, 28.5344, unit='deg')        # that of NGC 5466
 DISTANCE = 16.0 * u.kpc

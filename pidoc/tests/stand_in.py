@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pidoc.inference.estimator import Estimates, Interval, ModelFolderError
+from pidoc.inference.estimates import Estimates, Interval
+from pidoc.inference.folder import ModelFolderError
 
 RATIO, AGE, DISTANCE = 2.0, 9.0, 25.0     # M/L [Msun/Lsun], Gyr, kpc
 

@@ -33,11 +33,11 @@ from pidoc import Snapshot
 from pidoc.image.preparation import FLAGS, prepare
 from pidoc.prediction.mapper import MassMapper
 from pidoc.prediction.prediction import Prediction
-from pidoc.training_set.recipe import Recipe
 from pidoc.scripts.pidoc_predict import main
 from pidoc.tests.image_helpers import CENTRE, expected, paint, stars, tan_wcs, truth, ZERO_POINT
 from pidoc.tests.stand_in import StandIn
 from pidoc.training_set.dataset import TrainingSet
+from pidoc.training_set.recipe import Recipe
 
 pytest.importorskip('reproject')
 
@@ -843,7 +843,7 @@ SOURCES = [
 @pytest.fixture(scope='module')
 def snapshots(tmp_path_factory):
     """Small files of all formats: their bytes, and what their reader has to be told."""
-    from pidoc.tests import test_foreign as made
+    from pidoc.tests.cluster import test_foreign as made
 
     folder = tmp_path_factory.mktemp('snapshots')
     table = made.star_table()
@@ -931,7 +931,7 @@ def other_values(draw, tree):
 
 @given(data=st.data())
 def test_damaged_recipes(data):
-    from pidoc.tests.test_training_set import content, NOISE, part
+    from pidoc.tests.training_set.test_dataset import content, NOISE, part
 
     recipe = content(part=[part(conditions=NOISE)])
     attempt(Recipe, data.draw(other_values(recipe)))
@@ -977,7 +977,7 @@ def test_damaged_models(place, model, monkeypatch, data, text):
 @pytest.fixture(scope='module')
 def a_set(tmp_path_factory):
     from pidoc.simulation.run import run
-    from pidoc.tests.test_training_set import AGES, build, content, part
+    from pidoc.tests.training_set.test_dataset import AGES, build, content, part
 
     folder = tmp_path_factory.mktemp('set')
     for model, _ in Recipe(content()).models.values():
@@ -1025,7 +1025,7 @@ def test_damaged_checkpoints(a_set, place, data):
     from pidoc.simulation.evolve import Simulation
 
     if not (a_set / 'checkpoint.npz').exists():
-        from pidoc.tests.test_training_set import content
+        from pidoc.tests.training_set.test_dataset import content
 
         model, _ = next(iter(Recipe(content()).models.values()))
         simulation = Simulation(model)

@@ -7,11 +7,12 @@ from astropy import units as u
 
 from pidoc import MassMapper
 from pidoc.inference.domain import Domain
-from pidoc.inference.estimator import Estimator, read_card
+from pidoc.inference.estimator import Estimator
+from pidoc.inference.folder import read_card
+from pidoc.mock.mock import Mock
 from pidoc.prediction.mapper import _MODELS, pretrained_models
-from pidoc.mock.observation import Mock
-from pidoc.training.model_card import card_text
 from pidoc.scripts.pidoc_predict import EXAMPLE
+from pidoc.training.model_card import card_text
 
 # what each said of the example when it was packaged: mass in the field [Msun], M/L_V, age [Gyr], distance
 # [kpc]; first from the image only, then with the true distance of 20 kpc

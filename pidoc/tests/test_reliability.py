@@ -505,7 +505,7 @@ def test_the_search_finds(name, keywords):
 
 def test_objects_in_arrays_are_refused(tmp_path):
     """A file of weights and a checkpoint that hold a pickle: it is not opened."""
-    from pidoc.inference.estimator import ModelFolderError, read_weights
+    from pidoc.inference.folder import ModelFolderError, read_weights
     from pidoc.simulation.evolve import CheckpointError, Simulation
 
     class Trap:
@@ -540,7 +540,8 @@ def test_tables_with_tags_of_python_are_refused(tmp_path):
 def test_a_model_cannot_name_files_elsewhere(tmp_path, name):
     import json
 
-    from pidoc.inference.estimator import Estimator, ModelFolderError
+    from pidoc.inference.estimator import Estimator
+    from pidoc.inference.folder import ModelFolderError
 
     card = {
         'format': 1,

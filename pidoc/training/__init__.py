@@ -1,1 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""From a training set to a model folder: `train`."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    'fit': ['PaperSettings', 'Settings', 'calibrate', 'train'],
+    'model_card': ['card_text', 'write_model_card'],
+})

@@ -24,28 +24,23 @@ from astropy import units as u
 from tqdm import tqdm
 
 from pidoc import __version__
-from pidoc.inference.domain import check_numbers, Domain, features
-from pidoc.inference.estimator import (
-    Calibration,
-    Estimator,
-    MODES,
-    PaperEstimator,
-    QUANTITIES,
-    read_weights,
-    turned,
-    write_weights,
-)
+from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
+from pidoc.inference.domain import check_numbers, Domain
+from pidoc.inference.estimator import Estimator, PaperEstimator
+from pidoc.inference.features import features
+from pidoc.inference.folder import read_weights, write_weights
 from pidoc.io.files import replacing
+from pidoc.networks.cluster import cluster_network
 from pidoc.networks.losses import GaussianNLL, PerceptualLoss
-from pidoc.training.model_card import write_model_card
-from pidoc.networks.cluster import (
+from pidoc.networks.orientation import turned
+from pidoc.networks.paper import (
     AGE_DISTANCE_LEARNING_RATE,
-    cluster_network,
     MASS_LEARNING_RATE,
     paper_age_distance_network,
     paper_mass_network,
 )
 from pidoc.networks.scaling import block_mean, PaperScaling, SCALARS, Scaling
+from pidoc.training.model_card import write_model_card
 
 __all__ = ['PaperSettings', 'Settings', 'calibrate', 'train']
 
@@ -767,7 +762,7 @@ def calibrate(estimator, data, *, distance_error=0.02, seed=0):
 
     Returns
     -------
-    `~pidoc.inference.estimator.Calibration`
+    `~pidoc.inference.calibration.Calibration`
     """
     rng = np.random.default_rng(seed)
     true = np.exp(data.scalars[:, SCALARS.index('log_distance')])

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pidoc.inference.domain import Domain, FEATURES
-from pidoc.inference.estimator import read_card
+from pidoc.inference.domain import Domain
+from pidoc.inference.features import FEATURES
+from pidoc.inference.folder import read_card
 from pidoc.io.files import replacing
 
 __all__ = ['add_scores', 'card_text', 'write_model_card']

@@ -18,8 +18,8 @@ import numpy as np
 from astropy import units as u
 
 from pidoc.cluster.model import ClusterModel
-from pidoc.mock.observation import Conditions
 from pidoc.cluster.table import field_value
+from pidoc.mock.conditions import Conditions
 from pidoc.photometry import BANDS, CORRECTIONS
 
 __all__ = ['Foreign', 'Maps', 'Part', 'Recipe', 'RecipeError', 'Values']

@@ -28,9 +28,16 @@ from astropy.utils import data as astropy_data
 from astropy.utils.exceptions import AstropyWarning
 
 from pidoc import __version__, catalogs
-from pidoc.io.files import replacing
-from pidoc.image.ps1.files import parse_listing, PIXEL_SCALE, read_mask, read_stack, read_variance, SOUTHERN_LIMIT
+from pidoc.image.ps1.files import (
+    parse_listing,
+    PIXEL_SCALE,
+    read_mask,
+    read_stack,
+    read_variance,
+    SOUTHERN_LIMIT,
+)
 from pidoc.image.ps1.stacks import Frame, make_v_map
+from pidoc.io.files import replacing
 from pidoc.units import to_value
 
 __all__ = ['Archive', 'NotInCacheError', 'ServiceError', 'Target', 'fetch', 'find_target', 'frames',

@@ -21,10 +21,10 @@ from astropy.wcs.utils import proj_plane_pixel_area
 
 from pidoc import __version__
 from pidoc.catalogs import EXTINCTION_RATIO
-from pidoc.mock.observation import APPARENT_FLUX
-from pidoc.photometry import apparent_flux, BANDS
-from pidoc.image.ps1.files import BAD, flags, MASK_BITS, MEDIAN_SEEING, PIXEL_SCALE, RELATIONS, Stack
 from pidoc.cluster.snapshot import write_hdus
+from pidoc.grid import APPARENT_FLUX
+from pidoc.image.ps1.files import BAD, flags, MASK_BITS, MEDIAN_SEEING, PIXEL_SCALE, RELATIONS, Stack
+from pidoc.photometry import apparent_flux, BANDS
 from pidoc.units import to_value
 
 __all__ = ['Frame', 'Psf', 'make_v_map', 'matching_kernel', 'measure_psf', 'write_map']

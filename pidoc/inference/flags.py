@@ -1,0 +1,101 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The flags of a prediction: bits, names and meanings."""
+
+from dataclasses import dataclass
+
+from pidoc.inference.features import FEATURES
+
+__all__ = ['FLAGS', 'Flag', 'OUTSIDE', 'decode_flags', 'flag_bits', 'flag_table']
+
+@dataclass(frozen=True)
+class Flag:
+    """A bit of the flags of a prediction, its name, and what it means."""
+
+    bit: int
+    name: str
+    description: str
+
+
+FLAGS = tuple(Flag(1 << k, name, text) for k, (name, text) in enumerate([
+    *((feature.name, f'outside training: {feature.description}') for feature in FEATURES),
+    ('combination', 'outside training: flux, concentration, contrast and granularity do not go together'),
+    ('no_domain', 'the model does not say what it was trained on'),
+    ('mostly_filled', 'more than a tenth of the pixels were filled in'),
+    ('filled', 'pixels that were masked or not finite were filled in for the network'),
+    ('preparation', 'something was noted when the image was put on the grid'),
+]))
+"""All flags, from the lowest bit."""
+
+_BITS = {flag.name: flag.bit for flag in FLAGS}
+_HARMLESS = ('filled', 'preparation')
+
+OUTSIDE = sum(flag.bit for flag in FLAGS if flag.name not in _HARMLESS)
+"""The bits with which an image counts as outside the training domain: all but the last two."""
+
+
+def flag_bits(*names):
+    """The sum of the bits of flags.
+
+    Parameters
+    ----------
+    *names : str
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If there is no flag of that name.
+
+    Examples
+    --------
+    >>> from pidoc.inference.flags import flag_bits
+    >>> flag_bits('total_flux', 'flux_5')
+    5
+    """
+    for name in names:
+        if name not in _BITS:
+            raise ValueError(f'a flag must be one of {", ".join(_BITS)}, received {name!r}')
+    return sum(_BITS[name] for name in set(names))
+
+
+def decode_flags(flags):
+    """Names of the flags that are set.
+
+    Parameters
+    ----------
+    flags : int
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    ValueError
+        If there are bits that mean nothing.
+
+    Examples
+    --------
+    >>> from pidoc.inference.flags import decode_flags
+    >>> decode_flags(5)
+    ('total_flux', 'flux_5')
+    """
+    if isinstance(flags, bool) or int(flags) != flags or not 0 <= flags < 2 * FLAGS[-1].bit:
+        raise ValueError(f'flags must be a whole number from 0 to {2 * FLAGS[-1].bit - 1}, '
+                         f'received {flags!r}')
+    return tuple(flag.name for flag in FLAGS if int(flags) & flag.bit)
+
+
+def flag_table():
+    """The flags as a table: bit, name and description.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+    """
+    from astropy.table import Table
+
+    return Table({key: [getattr(flag, key) for flag in FLAGS] for key in ('bit', 'name', 'description')})

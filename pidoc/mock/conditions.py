@@ -1,0 +1,204 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""What an observation suffers from beyond the seeing: sky, noise, field stars, extinction, bad pixels."""
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable, Table
+
+from pidoc.grid import APPARENT_FLUX
+from pidoc.mock.header import CONDITION_COMMENTS
+from pidoc.photometry import apparent_flux
+from pidoc.units import scalar_value, to_value
+
+__all__ = ['Conditions']
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conditions:
+    """What an observation suffers from, beyond the seeing. By default, nothing.
+
+    Everything acts on the light alone, in this order: extinction (of the cluster), field stars, the PSF, sky,
+    photon noise, read noise, saturation, subtraction of the sky, bad pixels, and last the smoothing.
+
+    Parameters
+    ----------
+    extinction : `~astropy.units.Quantity`, optional
+        Of the cluster's light in the band [mag]; field stars are given as they are seen.
+    sky : `~astropy.units.Quantity`, optional
+        Surface brightness of the sky [mag/arcsec^2], in the system of the band.
+    sky_gradient : float, optional
+        By how much the sky changes across the width of the field, as a fraction of ``sky``.
+    sky_angle : `~astropy.units.Quantity`, optional
+        Direction in which it grows, counter-clockwise from the x axis.
+    subtract_sky : bool, optional
+        Take ``sky`` off again at the end, as pipelines do: noise and gradient are left.
+    zero_point : `~astropy.units.Quantity`, optional
+        Magnitude of a source that makes one electron a second. With ``exposure`` it brings photon noise.
+    exposure : `~astropy.units.Quantity`, optional
+        Exposure time.
+    read_noise : float, optional
+        Standard deviation in a pixel [electrons].
+    saturation : float, optional
+        Electrons that a pixel can hold; those that are full are masked.
+    field_stars : `~astropy.units.Quantity` or `~astropy.table.QTable`, optional
+        Either their mean number per area [1/arcmin^2], spread evenly, their number Poisson; or a table with
+        columns x and y [arcsec] from the centre of the field and magnitude [mag].
+    field_star_magnitudes : `~astropy.units.Quantity`, optional
+        Brightest and faintest apparent magnitude of those that are drawn.
+    field_star_slope : float, optional
+        s of their numbers, dN/dm ~ 10^(s m); 0.6 is that of an endless even distribution in space.
+    bad_pixels : float or array of bool, optional
+        Share of pixels that are masked, drawn; or a map of them [y, x].
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If a value is impossible, or something about electrons is asked for without ``zero_point`` and
+        ``exposure``, or a gradient without ``sky``.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.mock.conditions import Conditions
+    >>> conditions = Conditions(sky=21.5 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=60 * u.s)
+    """
+
+    extinction: u.Quantity = 0.0 * u.mag
+    sky: u.Quantity = None
+    sky_gradient: float = 0.0
+    sky_angle: u.Quantity = 0.0 * u.deg
+    subtract_sky: bool = True
+    zero_point: u.Quantity = None
+    exposure: u.Quantity = None
+    read_noise: float = 0.0
+    saturation: float = None
+    field_stars: object = None
+    field_star_magnitudes: u.Quantity = (14.0, 24.0) * u.mag
+    field_star_slope: float = 0.3
+    bad_pixels: object = 0.0
+
+    def __post_init__(self):
+        scalar_value(self.extinction, u.mag, 'extinction', non_negative=True)
+        scalar_value(self.sky_angle, u.deg, 'sky_angle')
+        if self.sky is not None:
+            scalar_value(self.sky, u.mag / u.arcsec**2, 'sky')
+        if self.zero_point is not None:
+            scalar_value(self.zero_point, u.mag, 'zero_point')
+        if self.exposure is not None:
+            scalar_value(self.exposure, u.s, 'exposure', positive=True)
+        for name, low in (('sky_gradient', -2.0), ('read_noise', 0.0), ('field_star_slope', -np.inf)):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and math.isfinite(value) and value >= low):
+                raise ValueError(f'{name} must be a number, at least {low:g}, received {value!r}')
+        if self.sky_gradient > 2.0:
+            raise ValueError(f'sky_gradient must be at most 2, received {self.sky_gradient!r}')
+        if self.saturation is not None and not self.saturation > 0.0:
+            raise ValueError(f'saturation must be positive, received {self.saturation!r}')
+        if self.sky_gradient and self.sky is None:
+            raise ValueError('sky_gradient needs sky, received None')
+        if (self.zero_point is None) != (self.exposure is None):
+            raise ValueError('zero_point and exposure go together, received only one of them')
+        if self.exposure is None and (self.read_noise or self.saturation is not None):
+            raise ValueError('read_noise and saturation need zero_point and exposure, received neither')
+        self._check_field_stars()
+        if np.ndim(self.bad_pixels) == 0 and not 0.0 <= self.bad_pixels < 1.0:
+            raise ValueError(f'bad_pixels must be at least 0 and below 1, received {self.bad_pixels!r}')
+        if np.ndim(self.bad_pixels) > 0 and np.asarray(self.bad_pixels).dtype != bool:
+            raise TypeError('a map of bad_pixels must be boolean, received '
+                            f'{np.asarray(self.bad_pixels).dtype}')
+
+    def _check_field_stars(self):
+        limits = to_value(self.field_star_magnitudes, u.mag, 'field_star_magnitudes')
+        if np.shape(limits) != (2,) or not limits[0] < limits[1]:
+            raise ValueError('field_star_magnitudes must be the brightest and the faintest, received '
+                             f'{self.field_star_magnitudes}')
+        if isinstance(self.field_stars, Table):
+            missing = [name for name in ('x', 'y', 'magnitude') if name not in self.field_stars.colnames]
+            if missing:
+                raise ValueError('a table of field_stars must have x, y and magnitude, '
+                                 f'{", ".join(missing)} not found')
+            table = QTable(self.field_stars)
+            for name, unit in (('x', u.arcsec), ('y', u.arcsec), ('magnitude', u.mag)):
+                to_value(table[name], unit, f'{name} of field_stars')
+        elif self.field_stars is not None:
+            scalar_value(self.field_stars, u.arcmin**-2, 'field_stars', non_negative=True)
+
+    # what follows works on plain arrays, in apparent flux per pixel
+
+    def _field_star_fluxes(self, frame, band, rng):
+        """Positions on the frame's fine grid and fluxes of the field stars."""
+        if isinstance(self.field_stars, Table):
+            table = QTable(self.field_stars)
+            x, y = (to_value(table[name], u.arcsec, name) for name in 'xy')
+            magnitude = table['magnitude']
+        else:
+            density = self.field_stars.to_value(u.arcsec**-2)
+            width, height = (n * frame.scale / frame.fine for n in frame.padded)
+            number = rng.poisson(density * width * height)
+            x, y = (rng.uniform(-0.5, 0.5, number) * side for side in (width, height))
+            low, high = 10.0 ** (self.field_star_slope * self.field_star_magnitudes.to_value(u.mag))
+            share = rng.uniform(size=number)
+            if self.field_star_slope == 0.0:
+                bright, faint = self.field_star_magnitudes.to_value(u.mag)
+                magnitude = (bright + share * (faint - bright)) * u.mag
+            else:
+                magnitude = np.log10(low + share * (high - low)) / self.field_star_slope * u.mag
+        return x, y, apparent_flux(magnitude, band).to_value(APPARENT_FLUX)
+
+    def _degrade(self, light, frame, band, rng):
+        """The image with sky and noise, and which of its pixels are to be masked. ``light`` is lost."""
+        level = 0.0
+        if self.sky is not None:
+            per_arcsec = self.sky.to_value(u.mag / u.arcsec**2) * u.mag
+            level = apparent_flux(per_arcsec, band).to_value(APPARENT_FLUX) * frame.scale**2
+            light += level
+            if self.sky_gradient:
+                light += level * self.sky_gradient * frame.along(self.sky_angle.to_value(u.rad))
+        masked = np.zeros(light.shape, dtype=bool)
+        if self.exposure is not None:
+            zero = apparent_flux(self.zero_point, band).to_value(APPARENT_FLUX)
+            electrons = self.exposure.to_value(u.s) / zero
+            light *= electrons
+            light[:] = rng.poisson(light)
+            if self.read_noise:
+                light += self.read_noise * rng.standard_normal(light.shape, dtype=np.float32)
+            if self.saturation is not None:
+                masked = light >= self.saturation
+                light[masked] = self.saturation
+            light /= electrons
+        if self.subtract_sky:
+            light -= level
+        bad = self._bad_pixels(frame, rng)
+        if bad is not None:
+            light[bad] = np.nan
+            masked |= bad
+        return light, masked
+
+    def _bad_pixels(self, frame, rng):
+        if np.ndim(self.bad_pixels) == 0:
+            return rng.uniform(size=frame.smoothed_shape) < self.bad_pixels if self.bad_pixels else None
+        chosen = np.asarray(self.bad_pixels)
+        if chosen.shape != (frame.ny, frame.nx):
+            raise ValueError(f'the map of bad_pixels must have the shape {(frame.ny, frame.nx)}, '
+                             f'received {chosen.shape}')
+        return np.pad(chosen, frame.margin)
+
+    def mock_meta(self):
+        """Every option: keyword and value."""
+        table, drawn = isinstance(self.field_stars, Table), np.ndim(self.bad_pixels) == 0
+        bright, faint = self.field_star_magnitudes.to_value(u.mag)
+        values = (
+            self.extinction.to_value(u.mag), _plain(self.sky, u.mag / u.arcsec**2), self.sky_gradient,
+            self.sky_angle.to_value(u.deg), bool(self.subtract_sky), _plain(self.zero_point, u.mag),
+            _plain(self.exposure, u.s), self.read_noise, self.saturation,
+            None if table else _plain(self.field_stars, u.arcmin**-2),
+            len(self.field_stars) if table else None, float(bright), float(faint), self.field_star_slope,
+            float(self.bad_pixels) if drawn else None, None if drawn else int(np.sum(self.bad_pixels)))
+        return dict(zip([name for name in CONDITION_COMMENTS if name != 'LUMTRUE'], values, strict=True))
+
+
+def _plain(quantity, unit):
+    return None if quantity is None else float(quantity.to_value(unit))

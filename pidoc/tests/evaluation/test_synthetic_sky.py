@@ -1,0 +1,171 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Synthetic files: King's structure, the light of the catalogue, noise and reddening, what is marked."""
+
+import math
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import QTable
+from astropy.utils.masked import Masked
+
+from pidoc import catalogs
+from pidoc.evaluation import synthetic_sky
+from pidoc.evaluation.synthetic_sky import (
+    core_radius,
+    DEPTH,
+    draw_cluster,
+    EXPOSURE,
+    king_potential,
+    metal_fraction,
+    SKY,
+    SyntheticArchive,
+    write_files,
+)
+from pidoc.image.ps1 import files as ps1
+from pidoc.image.ps1.retrieval import fetch, ServiceError
+from pidoc.image.ps1.stacks import write_map
+from pidoc.photometry import iron_abundance
+from pidoc.simulation.initial import king_structure
+
+
+@pytest.fixture(scope='module')
+def cluster():
+    return draw_cluster('NGC 4147')
+
+
+@pytest.fixture(scope='module')
+def folder(cluster, tmp_path_factory):
+    result = tmp_path_factory.mktemp('synthetic')
+    write_files(cluster, result)
+    return result
+
+
+@pytest.fixture(scope='module')
+def image(folder):
+    pytest.importorskip('reproject')
+    return fetch('NGC 4147', archive=SyntheticArchive(folder=folder))
+
+
+@pytest.mark.parametrize('w0', [2.0, 7.0, 12.0])
+def test_potential_is_the_inverse_of_the_concentration(w0):
+    assert king_potential(king_structure(w0).concentration) == pytest.approx(w0, abs=0.01)
+
+
+@pytest.mark.parametrize('concentration', [-1.0, 3.9])
+def test_impossible_concentrations(concentration):
+    with pytest.raises(ValueError, match=f'concentration must be between .*, received {concentration}'):
+        king_potential(concentration)
+
+
+@pytest.mark.parametrize('w0', [3.0, 8.0])
+def test_core_radius_by_stars(w0):
+    """Counts within a tenth of the core, and of those about its edge: half of the density."""
+    from pidoc.simulation.initial import king_radius
+
+    rng = np.random.default_rng(2)
+    radius = king_radius(rng.random(1_500_000), w0=w0)
+    x, y = synthetic_sky._projected(radius, rng)
+    apart, edge = np.hypot(x, y), core_radius(w0)
+    middle = np.count_nonzero(apart < 0.2 * edge) / 0.2**2
+    ring = np.count_nonzero((apart > 0.95 * edge) & (apart < 1.05 * edge)) / (1.05**2 - 0.95**2)
+    assert ring / middle == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize('fe_h', [-2.27, -0.4, 0.0])
+def test_metals(fe_h):
+    assert iron_abundance(metal_fraction(fe_h)) == pytest.approx(fe_h, abs=1e-9)
+
+
+def test_the_mean_light_of_a_star():
+    """The integral over the mass function, against stars that are drawn."""
+    from pidoc.simulation.initial import kroupa_masses
+    from pidoc.stellar import StellarEvolution
+
+    tracks = StellarEvolution(0.0005)
+    masses = kroupa_masses(1_000_000, np.random.default_rng(1), lower=synthetic_sky._LOW,
+                           upper=synthetic_sky._HIGH)
+    light = synthetic_sky._light(tracks.state(masses, 12000.0), 0.0005, 'V')
+    error = light.std() / math.sqrt(light.size)
+    assert synthetic_sky._mean_light(tracks, 12000.0) == pytest.approx(light.mean(), abs=4 * error)
+
+
+def test_half_of_the_light_is_where_harris_has_it(cluster):
+    """His half-light radius is no input: of NGC 4147 it follows from core radius, concentration and M_V."""
+    row = catalogs.cluster('NGC 4147')
+    half = 60 * float(row['half_light_radius'].value)
+    inside = np.hypot(cluster.x, cluster.y) < half
+    share = cluster.luminosity[inside].sum() / float(row['luminosity'].value)
+    assert share == pytest.approx(0.5, abs=0.08)
+
+
+def test_magnitudes_are_reddened():
+    """A_V = 3.1 E(B-V) comes back by way of g and r, to 0.03 mag for E(B-V) = 1."""
+    by = {band: 3.1 * value for band, value in synthetic_sky._EXTINCTION.items()}
+    assert by['g'] - 0.498 * (by['g'] - by['r']) == pytest.approx(3.1, abs=0.03)
+
+
+def test_same_seed_same_stars(cluster):
+    again, other = draw_cluster('ngc4147'), draw_cluster('NGC 4147', seed=1)
+    np.testing.assert_array_equal(again.x, cluster.x)
+    np.testing.assert_array_equal(again.magnitude['r'], cluster.magnitude['r'])
+    assert other.number == cluster.number and other.x.size != cluster.x.size
+
+
+def test_the_depth_is_the_surveys():
+    """5 sigma of a point source, by the noise-equivalent area of a Gaussian, 4 pi sigma^2."""
+    for band, depth in DEPTH.items():
+        sigma = ps1.MEDIAN_SEEING[band].to_value(u.arcsec) / 0.25 / math.sqrt(8 * math.log(2))
+        noise = math.sqrt(4 * math.pi * sigma**2 * SKY[band] * EXPOSURE[band].value)
+        found = 25 + 2.5 * math.log10(EXPOSURE[band].value / (5 * noise))
+        assert found == pytest.approx(depth.value, abs=0.1)
+
+
+def test_light_comes_through_the_files(cluster, image):
+    mass, light = cluster.content()
+    found = image.data.sum() * 4 * math.pi * image.meta['DISTANCE'] ** 2
+    # the smoothing takes light over the edge, and the V of stars is by Kurucz, of maps by Kostov & Bonev
+    assert found == pytest.approx(light.value, rel=0.05)
+    assert image.meta['TRUEMASS'] == pytest.approx(mass.value)
+    assert image.meta['PSFBYG'] == 'stars'
+    assert image.meta['PSFG'] == pytest.approx(1.31, rel=0.05)
+    assert image.meta['EBV'] == float(catalogs.cluster('NGC 4147')['reddening'].value)
+
+
+def test_every_file_says_that_it_is_synthetic(folder, image, tmp_path):
+    names = sorted(path.name for path in folder.glob('*.fits'))
+    assert len(names) == 6 and all(name.startswith('synthetic.') for name in names)
+    for name in names:
+        header = fits.getheader(folder / name)
+        assert header['SYNTHET'] is True and header['OBJECT'] == 'NGC 4147 (synthetic)'
+    assert image.meta['OBJECT'] == 'NGC 4147 (synthetic)' and 'synthetic' in image.meta['SURVEY']
+    write_map(image, tmp_path / 'map.fits')
+    assert fits.getheader(tmp_path / 'map.fits')['SYNTHET'] is True
+
+
+def test_without_noise(cluster, tmp_path):
+    paths = write_files(cluster, tmp_path / 'clean', noise=False)
+    assert paths[-1].name == 'listing.txt' and all(path.exists() for path in paths)
+    stack = ps1.read_stack(paths[0])
+    assert stack.truth['SYNTHET'] and abs(np.median(stack.counts[:20])) < 100
+    with pytest.raises(OSError, match='exists: say overwrite=True'):
+        write_files(cluster, tmp_path / 'clean')
+
+
+def test_the_archive_asks_nobody(cluster, folder):
+    archive = SyntheticArchive(folder=folder)
+    assert archive.offline
+    assert len(archive.listing(cluster.position)) == 6
+    assert len(archive.listing(cluster.position, bands='g', kinds=('stack',))) == 1
+    assert len(archive.listing(SkyCoord(10, 10, unit='deg'))) == 0
+    with pytest.raises(ServiceError, match='have 720 pixels to a side, asked for were 900'):
+        archive.cutout('/synthetic/x.fits', cluster.position, 900)
+
+
+def test_what_the_catalogue_lacks(monkeypatch):
+    row = QTable({'name': ['Nobody 1'], 'm_v': Masked([0.0], mask=[True]) * u.mag})[0]
+    monkeypatch.setattr(synthetic_sky, 'catalogued', lambda name: row)
+    with pytest.raises(ValueError, match='the catalogue must have m_v of Nobody 1, it is blank there'):
+        draw_cluster('Nobody 1')

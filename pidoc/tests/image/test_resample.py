@@ -1,0 +1,118 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Areas, blurring and smoothing, against formulas and against `pidoc.mock`."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.wcs.utils import proj_plane_pixel_area
+
+from pidoc.image.resample import blurred, Grid, Layer, pixel_areas, Plane
+from pidoc.mock.render import _band
+from pidoc.tests.image_helpers import CENTRE, tan_wcs
+
+POSITION = CENTRE.ra.deg, CENTRE.dec.deg
+
+
+def grid(side=10.0, scale=0.25, smoothing=4.0):
+    return Grid.of(side * u.arcsec, scale * u.arcsec, smoothing)
+
+
+def test_the_grid():
+    ours = grid(40.0)
+    assert (ours.nx, ours.ny, ours.shape) == (160, 160, (160, 160))
+    assert ours.reach == pytest.approx(20 * np.sqrt(2))
+    assert Grid.of((10, 5) * u.arcsec, 0.5 * u.arcsec, 0).shape == (10, 20)
+    wcs = ours.wcs(POSITION, margin=7)
+    assert wcs.array_shape == (174, 174)
+    assert wcs.pixel_to_world(86.5, 86.5).separation(CENTRE).arcsec < 1e-6
+
+
+@pytest.mark.parametrize(('arguments', 'rule'), [
+    ((10.1 * u.arcsec, 0.25 * u.arcsec, 4), 'field_of_view must be one angle or two, a whole number of '
+                                            'pixels'),
+    (((1, 2, 3) * u.arcsec, 0.25 * u.arcsec, 4), 'field_of_view must be one angle or two'),
+    ((10 * u.arcsec, (1, 1) * u.arcsec, 4), 'output_pixel_scale must be a scalar'),
+    ((10 * u.arcsec, 0.25 * u.arcsec, -1), 'smoothing must be a number of pixels, not negative, received -1'),
+    ((10 * u.arcsec, 0.25 * u.arcsec, np.nan), 'smoothing must be a number of pixels')])
+def test_grids_that_cannot_be(arguments, rule):
+    with pytest.raises(ValueError, match=rule):
+        Grid.of(*arguments)
+
+
+def test_areas():
+    target = grid().wcs(POSITION)
+    for how in ({}, {'turn': 33.0}, {'mirror': True}):
+        wcs = tan_wcs((30, 30), 0.4, **how)
+        np.testing.assert_allclose(pixel_areas(wcs, (30, 30), target), (0.4 / 0.25)**2, rtol=1e-6)
+    # far from the point that the plane touches pixels cover less of the sky: cos^3
+    wcs = tan_wcs((30, 30), 0.4, offset=(36000, 0))
+    sky = wcs.pixel_to_world(14.5, 14.5)
+    there = Grid.of(10 * u.arcsec, 0.25 * u.arcsec, 0).wcs((sky.icrs.ra.deg, sky.icrs.dec.deg))
+    areas = pixel_areas(wcs, (30, 30), there) * 0.25**2
+    angle = sky.separation(CENTRE).rad
+    assert angle > 0.06
+    assert areas[15, 15] == pytest.approx(proj_plane_pixel_area(wcs) * 3600**2 * np.cos(angle)**3, rel=1e-4)
+
+
+def test_smoothing_is_that_of_mocks():
+    pixels = np.random.default_rng(0).uniform(size=(60, 60))
+    theirs = _band(20, 4.0) @ pixels @ _band(20, 4.0).T
+    np.testing.assert_allclose(blurred(pixels, 4.0)[20:40, 20:40], theirs, rtol=1e-12)
+
+
+def test_squares_of_the_weights():
+    """Variance of the mean of independent pixels: 1 / (4 pi sigma^2) of theirs."""
+    ones = np.ones((120, 120))
+    assert blurred(ones, 4.0, power=2)[60, 60] == pytest.approx(1 / (4 * np.pi * 16), rel=1e-3)
+
+
+def test_a_mean_over_what_is_seen():
+    share = (np.random.default_rng(1).uniform(size=(80, 80)) > 0.3).astype(float)
+    plane = Plane(3.0 * share, share, None, None).smoothed(4.0, 20)
+    np.testing.assert_allclose(plane.total, 3.0, rtol=1e-12)
+    np.testing.assert_array_equal(plane.seen, share[20:60, 20:60])
+    assert plane.variance is None
+    nothing = Plane(np.zeros((80, 80)), np.zeros((80, 80)), np.zeros((80, 80)), None).smoothed(4.0, 20)
+    assert np.isnan(nothing.total).all() and np.isnan(nothing.variance).all()
+
+
+def layer(scale=0.4, number=60, seeing=1.0, smoothed=0.0, on_grid=False):
+    rng = np.random.default_rng(5)
+    flux = rng.uniform(size=(number, number))
+    return Layer(flux, np.zeros(flux.shape, dtype=bool), np.full(flux.shape, 0.2), tan_wcs(flux.shape, scale),
+                 scale,
+                 POSITION, on_grid, seeing, smoothed, {}, ())
+
+
+class TestLayers:
+    def test_flux_and_variance_add_up(self):
+        pytest.importorskip('reproject')
+        one = layer(number=20)
+        plane = one.plane(grid(20.0), 0)
+        assert plane.total.sum() == pytest.approx(one.flux.sum(), rel=1e-6)
+        assert plane.variance.sum() == pytest.approx(400 * 0.04, rel=1e-6)
+        assert plane.share.sum() * 0.25**2 == pytest.approx(64.0, rel=1e-6)
+
+    @pytest.mark.parametrize(('seeing', 'best', 'fwhm'),
+                             [(0.3, 0.5, 0.4), (0.5, 0.5, 0.0), (0.9, 0.5, 0.0), (np.nan, 0.5, 0.0)])
+    def test_widths_of_gaussians_add_in_squares(self, seeing, best, fwhm):
+        one = layer(seeing=seeing)
+        assert one.blur(grid(), best) == pytest.approx(fwhm / 2.354820 / 0.25, rel=1e-6)
+        assert one.meta['PSFBLUR'] == pytest.approx(fwhm)
+        assert one.meta['PSFFWHM'] == (None if np.isnan(seeing) else max(seeing, best))
+
+    def test_what_is_still_to_be_smoothed(self):
+        assert layer(on_grid=True, scale=0.25).missing(grid()) == 4.0
+        assert layer(on_grid=True, scale=0.25, smoothed=1.0).missing(grid()) == 0.0
+        assert layer(on_grid=True, scale=0.25, smoothed=0.6).missing(grid()) == pytest.approx(3.2)
+        # pixels of 0.6 arcsec, twice
+        assert layer(scale=0.6).missing(grid()) == pytest.approx(4 * np.sqrt(1 - 0.06))
+        with pytest.raises(ValueError, match='smoothed with a Gaussian of 1.2 arcsec, more than the 1 '
+                                             'arcsec'):
+            layer(smoothed=1.2).missing(grid())
+
+
+@pytest.mark.parametrize(('field', 'smoothing'), [(1e9, 4.0), (40.0, 161.0), (40.0, 1e30)])
+def test_grids_that_are_too_large(field, smoothing):
+    with pytest.raises(ValueError, match='field_of_view must be of at most 8192 pixels to a side, and'):
+        Grid.of(field * u.arcsec, 0.25 * u.arcsec, smoothing)

@@ -1,0 +1,472 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""`MassMapper`: what goes in, what comes out."""
+
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.nddata import CCDData
+
+from pidoc.cluster.snapshot import Snapshot
+from pidoc.inference.domain import Domain
+from pidoc.inference.features import features
+from pidoc.inference.flags import flag_bits
+from pidoc.inference.folder import read_card
+from pidoc.mock.conditions import Conditions
+from pidoc.mock.mock import Mock
+from pidoc.mock.observation import observe
+from pidoc.prediction import mapper as module
+from pidoc.prediction.mapper import fill_pixels, MassMapper, pretrained_models
+from pidoc.prediction.prediction import Prediction
+from pidoc.tests.prediction.test_prediction import same
+from pidoc.tests.stand_in import RATIO, StandIn
+
+FLUX = u.Lsun / u.kpc**2
+
+
+def a_mock(seed=0, *, distance=20, number=3000, **options):
+    rng = np.random.default_rng(seed)
+    stars = dict(zip('xyz', rng.normal(0, 0.5, (3, number)) * u.pc, strict=True)) | {
+        'mass': np.full(number, 0.5) * u.Msun, 'luminosity': rng.uniform(0, 1, number) * u.Lsun,
+        'temperature': np.full(number, 5e3) * u.K}
+    return observe(Snapshot(stars, 11 * u.Gyr), distance=distance * u.kpc, seed=seed,
+                   simulation=f'cluster {seed}', **options)
+
+
+@pytest.fixture(scope='module')
+def mock():
+    return a_mock(shift=[2, -3] * u.arcsec)
+
+
+@pytest.fixture(scope='module')
+def domain():
+    """Of clusters like a_mock(), at 15 to 30 kpc."""
+    rng = np.random.default_rng(1)
+    away, seeing = rng.uniform(15, 30, 160), rng.uniform(0.6, 1.4, 160)
+    light = np.array([a_mock(k + 10, distance=d, seeing=s * u.arcsec, number=int(rng.uniform(2000, 5000)),
+                             shift='random').light.data
+                      for k, (d, s) in enumerate(zip(away, seeing, strict=True))])
+    measured = features(light, distance=away, seeing=seeing)
+    return Domain.fit({name: values[:80] for name, values in measured.items()},
+                      {name: values[80:] for name, values in measured.items()})
+
+
+@pytest.fixture
+def mapper(domain):
+    return MassMapper(StandIn(), domain=domain, name='stand-in', sha256='ab' * 32)
+
+
+# -- out ------------------------------------------------------------------------------------------
+
+
+def test_a_mock(mapper, mock):
+    prediction = mapper.predict(mock)
+    total = np.float32(mock.light.data).sum(dtype=float)
+    luminosity = 4 * np.pi * 25.0**2 * total
+    assert prediction.luminosity.value.to_value(u.Lsun) == pytest.approx(luminosity)
+    assert prediction.total_mass.in_unit(u.Msun) == pytest.approx(
+        RATIO * luminosity * np.exp([0, -0.1, 0.1, -0.25, 0.25]))
+    assert prediction.mass_to_light.in_unit(u.Msun / u.Lsun) == pytest.approx(
+        2 * np.exp([0, -0.05, 0.05, -0.12, 0.12]))
+    assert prediction.age.in_unit(u.Gyr) == [9, 8, 10, 6.5, 11.5]
+    # the distance of the mock, 20 kpc, is not looked at
+    assert prediction.distance.in_unit(u.kpc) == pytest.approx(25 * np.exp([0, -0.2, 0.2, -0.4, 0.4]))
+    assert not prediction.distance_given
+    assert prediction.mass.data.sum(dtype=float) == pytest.approx(RATIO * luminosity)
+    np.testing.assert_allclose(prediction.mass.uncertainty.array, prediction.mass.data * np.sinh(0.3),
+                               rtol=1e-5)
+    np.testing.assert_array_equal(prediction.light.data, np.float32(mock.light.data))
+    assert prediction.mass.unit == u.Msun and prediction.mass.wcs is not None
+    assert prediction.light.meta['PSFFWHM'] == 1.0
+    assert (prediction.name, prediction.model) == ('cluster 0', 'stand-in')
+    assert prediction.model_sha256 == 'ab' * 32
+    # the profiles are about the cluster
+    assert prediction.center == pytest.approx((79.5 + 8, 79.5 - 12))
+    assert prediction.in_domain and prediction.flags == 0 and prediction.reasons == ()
+
+
+def test_with_a_distance(mapper, mock):
+    prediction = mapper.predict(mock, distance=20 * u.kpc, distance_error=1000 * u.pc)
+    assert prediction.distance_given
+    assert prediction.distance.in_unit(u.kpc) == pytest.approx(20 * np.exp([0, -0.05, 0.05, -0.1, 0.1]))
+    assert prediction.luminosity.value.value == pytest.approx(mock.luminosity.value, rel=1e-6)
+    default = mapper.predict(mock, distance=20 * u.kpc)
+    assert default.distance.in_unit(u.kpc)[1] == pytest.approx(20 * np.exp(-0.02))
+
+
+def test_outside(mapper, mock):
+    far = mapper.predict(mock, distance=200 * u.kpc)
+    assert not far.in_domain
+    assert {'distance', 'luminosity', 'size'} <= set(far.flag_names)
+    assert any(reason.startswith('distance: distance that was given is 200 kpc, above')
+               for reason in far.reasons)
+    bright = Mock(**{**vars(mock), 'light': CCDData(mock.light.data * 1000, unit=FLUX, wcs=mock.light.wcs)})
+    assert 'total_flux' in mapper.predict(bright).flag_names
+    blurred = mapper.predict(mock, seeing=4 * u.arcsec)
+    assert blurred.flag_names == ('seeing',)
+
+
+def test_no_domain(mock):
+    prediction = MassMapper(StandIn()).predict(mock)
+    assert prediction.flag_names == ('no_domain',) and not prediction.in_domain
+    assert repr(MassMapper(StandIn())) == (
+        '<MassMapper without a name: maps of 160 x 160 pixels of 0.25 arcsec>')
+
+
+# -- in -------------------------------------------------------------------------------------------
+
+
+def test_all_that_is_on_the_grid_is_one(mapper, mock, tmp_path):
+    mock.write(tmp_path / 'a.fits', dtype=np.float64)
+    with fits.open(tmp_path / 'a.fits') as hdus:
+        images = [mock, tmp_path / 'a.fits', str(tmp_path / 'a.fits'), mock.light, hdus, hdus[0],
+                  CCDData(mock.light.data, unit=FLUX, wcs=mock.light.wcs), mock.light.data * FLUX,
+                  (mock.light.data * FLUX).to(u.Lsun / u.Mpc**2)]
+        # the last ones do not tell
+        told = {'center': (87.5, 67.5), 'seeing': 1 * u.arcsec}
+        predictions = [mapper.predict(x, **(told if k > 5 else {})) for k, x in enumerate(images)]
+    for prediction in predictions:
+        np.testing.assert_allclose(prediction.mass.data, predictions[0].mass.data, rtol=1e-5, atol=1e-12)
+        assert prediction.center == pytest.approx((87.5, 67.5))
+        assert prediction.flags == 0
+    names = ['cluster 0', 'a.fits', 'a.fits']
+    assert [prediction.name for prediction in predictions[:3]] == names
+
+
+def test_without_a_place_on_the_sky(mapper, mock):
+    prediction = mapper.predict(mock.light.data * FLUX)
+    assert prediction.mass.wcs is None and prediction.center == (79.5, 79.5)
+
+
+def test_the_centre_of_the_profiles(mapper, mock):
+    there = SkyCoord(0 * u.deg, 0 * u.deg)
+    assert mapper.predict(mock, center=there).center == pytest.approx((87.5, 67.5))
+    assert mapper.predict(mock, center=(70, 71)).center == (70.0, 71.0)
+    with pytest.raises(ValueError, match='center must be on the map'):
+        mapper.predict(mock, center=(70, 171))
+
+
+def test_other_images_are_prepared(mapper, mock):
+    """The mock before its smoothing, as counts on a larger field: out comes what it is with it."""
+    pytest.importorskip('reproject')
+    from pidoc.photometry import apparent_magnitude
+
+    reference = mapper.predict(a_mock())
+    wide = a_mock(smoothing=0, field_of_view=60 * u.arcsec)
+    counts = CCDData(wide.light.data * 1e7, unit='adu', wcs=wide.light.wcs)
+    prediction = mapper.predict(counts, center=SkyCoord(0 * u.deg, 0 * u.deg), band='V', seeing=1 * u.arcsec,
+                                zero_point=apparent_magnitude(1e-7 * FLUX))
+    assert prediction.mass.shape == (160, 160)
+    np.testing.assert_allclose(prediction.light.data, reference.light.data, rtol=0.02,
+                               atol=1e-3 * reference.light.data.max())
+    assert prediction.center == pytest.approx((79.5, 79.5), abs=0.01)
+
+
+def test_what_the_preparation_noted_is_passed_on(mapper, mock):
+    light = mock.light.copy()
+    light.meta['FLAGS'] = 'background gaps'
+    prediction = mapper.predict(light)
+    assert prediction.flag_names == ('preparation',) and prediction.in_domain
+    assert prediction.reasons == ('preparation: background gaps (see pidoc.image.FLAGS)',)
+
+
+def test_a_map_of_another_smoothing_is_not_taken_as_it_is(mapper):
+    sharp = a_mock(smoothing=0)
+    prediction = mapper.predict(sharp)
+    inner = slice(40, 120), slice(40, 120)
+    np.testing.assert_allclose(prediction.light.data[inner], a_mock().light.data[inner], rtol=1e-3)
+
+
+# -- pixels that are not there --------------------------------------------------------------------
+
+
+def test_filled_pixels(mapper, mock):
+    light = mock.light.copy()
+    light.mask = np.zeros(light.shape, bool)
+    light.mask[50, 60] = True
+    light.data[50, 60] = 1e9
+    light.data[51, 60] = np.nan
+    prediction = mapper.predict(light)
+    assert prediction.flag_names == ('filled',) and prediction.in_domain
+    assert prediction.reasons == ('filled: 2 of 25600 pixels were masked or not finite',)
+    assert prediction.mass.mask.sum() == 2 and prediction.mass.mask[50, 60] and prediction.mass.mask[51, 60]
+    whole = mapper.predict(mock)
+    np.testing.assert_allclose(prediction.light.data[50, 60], whole.light.data[50, 60], rtol=0.2)
+    assert prediction.total_mass.value.value == pytest.approx(whole.total_mass.value.value, rel=1e-3)
+    assert light.data[50, 60] == 1e9 and np.isnan(light.data[51, 60])
+
+
+def test_mostly_filled(mapper, mock):
+    light = mock.light.copy()
+    light.data[:, :20] = np.nan
+    prediction = mapper.predict(light)
+    assert {'filled', 'mostly_filled'} <= set(prediction.flag_names) and not prediction.in_domain
+    assert 'mostly_filled: 12 % of the pixels were filled in' in prediction.reasons
+
+
+def test_the_mask_of_a_mock(mapper):
+    bad = a_mock(conditions=Conditions(bad_pixels=0.01), number=2500)
+    prediction = mapper.predict(bad)
+    np.testing.assert_array_equal(prediction.mass.mask, bad.light.mask)
+
+
+def test_filling():
+    rng = np.random.default_rng(0)
+    values = rng.uniform(1, 2, (40, 50))
+    bad = rng.uniform(size=values.shape) < 0.3
+    bad[:, 25:] = True
+    broken = np.where(bad, np.nan, values)
+    before = broken.copy()
+    filled = fill_pixels(broken, bad)
+    np.testing.assert_array_equal(broken, before)
+    np.testing.assert_array_equal(filled[~bad], values[~bad])
+    assert np.all((filled >= 1) & (filled <= 2))
+    # by the rule, at one pixel
+    y, x = np.indices(values.shape)
+    place = tuple(np.argwhere(bad[:, :20])[7])
+    weight = np.exp(-((y - place[0]) ** 2 + (x - place[1]) ** 2) / 32) * ~bad
+    assert filled[place] == pytest.approx(np.sum(weight * values) / weight.sum())
+    # five standard deviations of 4 pixels reach to column 44
+    assert filled[20, 49] == pytest.approx(1.5, abs=0.1)
+
+
+def test_a_map_of_one_number():
+    values = np.full((30, 30), 3.0)
+    np.testing.assert_allclose(fill_pixels(values, np.arange(900).reshape(30, 30) % 7 > 0), 3.0)
+    with pytest.raises(ValueError, match='an image must have a good pixel, received 900 that are masked'):
+        fill_pixels(values, np.ones((30, 30), bool))
+
+
+# -- many -----------------------------------------------------------------------------------------
+
+
+def test_many_are_one_by_one(mapper):
+    mocks = [a_mock(k) for k in range(5)]
+    distances = [20, np.nan, 22, 25, 30] * u.kpc
+    predictions = list(mapper.predict_many(iter(mocks), distance=distances, batch_size=2))
+    assert mapper.estimator.batches == [2, 2, 1]
+    for k, (one, many) in enumerate(zip(mocks, predictions, strict=True)):
+        alone = mapper.predict(one, distance=None if k == 1 else distances[k])
+        same(alone, many)
+    assert [prediction.distance_given for prediction in predictions] == [True, False, True, True, True]
+
+
+def test_memory_is_that_of_a_batch(mapper):
+    asked = []
+
+    def images():
+        for k in range(6):
+            asked.append(k)
+            yield a_mock(k, number=50)
+
+    predictions = mapper.predict_many(images(), batch_size=2)
+    next(predictions)
+    assert asked == [0, 1]
+
+
+def test_one_bad_image_does_not_stop_the_others(mapper, mock, tmp_path):
+    (tmp_path / 'bad.fits').write_text('no image')
+    images = [mock, tmp_path / 'bad.fits', tmp_path / 'none.fits', -mock.light.data * FLUX, mock]
+    results = list(mapper.predict_many(images, return_errors=True, batch_size=4))
+    kinds = [type(result) for result in results]
+    assert kinds == [Prediction, ValueError, FileNotFoundError, ValueError, Prediction]
+    assert 'the flux in the field must be positive' in str(results[3])
+    same(results[0], results[4])
+    with pytest.raises(ValueError, match='bad.fits'):
+        list(mapper.predict_many(images))
+    assert list(mapper.predict_many(images[1:3], return_errors=True))[1].errno == 2
+
+
+@pytest.mark.parametrize(('told', 'message'), [
+    ({'distance': [20, 30] * u.kpc}, 'distance must have a value for each image, received 2'),
+    ({'distance': [20 * u.kpc] * 4}, 'distance must have a value for each image, received 4 for 3 images'),
+    ({'seeing': [None]}, 'seeing must have a value for each image, received 1'),
+    ({'center': [(80, 80)]}, 'center must have a value for each image, received 1'),
+    ({'batch_size': 0}, 'batch_size must be a whole number above 0, received 0')])
+def test_lists_that_do_not_fit(mapper, told, message):
+    with pytest.raises(ValueError, match=message):
+        list(mapper.predict_many([a_mock(k, number=20) for k in range(3)], **told))
+
+
+def test_one_for_all(mapper, mock):
+    results = list(mapper.predict_many([mock, mock], center=(70, 71), distance=20 * u.kpc))
+    assert all(result.center == (70.0, 71.0) and result.distance_given for result in results)
+
+
+def test_options_may_be_one_for_each(mapper, mock):
+    pytest.importorskip('reproject')
+    adu = mock.light.data * 1e9
+    images = [CCDData(adu, unit='adu', wcs=mock.light.wcs) for _ in range(3)]
+    told = {'band': 'V', 'seeing': 1 * u.arcsec, 'distance': 20 * u.kpc, 'center': (79.5, 79.5)}
+    results = list(mapper.predict_many(images, zero_point=[25 * u.mag, 26 * u.mag, None], return_errors=True,
+                                       **told))
+    alone = [mapper.predict(images[k], zero_point=zero * u.mag, **told) for k, zero in ((0, 25), (1, 26))]
+    same(results[0], alone[0])
+    same(results[1], alone[1])
+    ratio = alone[0].luminosity.value / alone[1].luminosity.value
+    assert ratio.value == pytest.approx(10**0.4)
+    # None is not told, and this image needs it
+    assert isinstance(results[2], ValueError) and 'zero_point' in str(results[2])
+    with pytest.raises(ValueError, match='zero_point must have a value for each image, received 1'):
+        list(mapper.predict_many(images, zero_point=[25 * u.mag], **told))
+
+
+def test_an_image_that_the_networks_refuse_does_not_stop_its_batch(mapper, mock, monkeypatch):
+    original = StandIn.estimate
+
+    def estimate(self, light, **told):
+        if np.any(light.max(axis=(1, 2)) > 1.5 * mock.light.data.max()):
+            raise ArithmeticError('too bright for me')
+        return original(self, light, **told)
+
+    monkeypatch.setattr(StandIn, 'estimate', estimate)
+    images = [mock, 2 * mock.light.data * FLUX, mock]
+    results = list(mapper.predict_many(images, return_errors=True))
+    assert [type(result) for result in results] == [Prediction, ArithmeticError, Prediction]
+    same(results[0], results[2])
+    with pytest.raises(ArithmeticError, match='too bright for me'):
+        list(mapper.predict_many(images))
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('options', 'kind', 'message'), [
+    ({'distance': 20}, TypeError, 'distance must be an astropy Quantity in kpc, received 20'),
+    ({'distance': 1e300 * u.kpc}, ValueError, 'distance must be from 1e-06 to 1e.08 kpc, received 1e.300'),
+    ({'distance': -20 * u.kpc}, ValueError, 'distance must be positive, received -20.0 kpc'),
+    ({'distance': 20 * u.s}, u.UnitConversionError, 'distance must have a unit that converts to kpc'),
+    ({'distance': [20, 30] * u.kpc}, ValueError, r'distance must be a scalar, received an array of shape'),
+    ({'distance_error': 1 * u.kpc}, ValueError, 'distance_error needs distance, received 1.0 kpc alone'),
+    ({'distance': 20 * u.kpc, 'distance_error': 0 * u.kpc}, ValueError, 'distance_error must be positive'),
+    ({'seeing': 0 * u.arcsec}, ValueError, 'seeing must be positive'),
+    ({'zero_point': 25 * u.mag}, ValueError, 'zero_point must be left out for a map that is on the grid')])
+def test_impossible_arguments(mapper, mock, options, kind, message):
+    with pytest.raises(kind, match=message):
+        mapper.predict(mock, **options)
+
+
+def test_impossible_images(mapper, mock):
+    with pytest.raises(TypeError, match='an image must be given, received a Prediction'):
+        mapper.predict(mapper.predict(mock))
+    with pytest.raises(ValueError, match='the flux in the field must be positive, received 0 Lsun / kpc2 in'):
+        mapper.predict(np.zeros((160, 160)) * FLUX)
+    with pytest.raises(ValueError, match='an image must have a good pixel'):
+        mapper.predict(np.full((160, 160), np.nan) * FLUX)
+
+
+def test_another_grid(mapper):
+    pytest.importorskip('reproject')
+    with pytest.raises(ValueError, match=r'the shape \(160, 160\) on the grid, received \(40, 40\)'):
+        mapper.predict(a_mock(smoothing=0), field_of_view=10 * u.arcsec)
+
+
+def test_the_input_is_not_changed(mapper, mock):
+    before = mock.light.data.copy()
+    prediction = mapper.predict(mock)
+    prediction.light.data[:] = 0
+    prediction.light.meta['PSFFWHM'] = 9
+    np.testing.assert_array_equal(mock.light.data, before)
+    assert mock.light.meta['PSFFWHM'] == 1.0
+
+
+# -- models ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def models(tmp_path, domain, monkeypatch):
+    """A package with two models, of stand-ins."""
+    estimator = types.ModuleType('pidoc.inference.estimator')
+    estimator.Estimator = StandIn
+    monkeypatch.setitem(sys.modules, 'pidoc.inference.estimator', estimator)
+    monkeypatch.setattr(module, '_MODELS', tmp_path / 'models')
+    StandIn().save(tmp_path / 'models' / 'default', {'name': 'default', 'domain': domain.to_dict()})
+    StandIn().save(tmp_path / 'models' / 'paper', {})
+    return tmp_path / 'models'
+
+
+def test_packaged_models(models, mock):
+    assert pretrained_models() == ['default', 'paper']
+    mapper = MassMapper.from_pretrained()
+    assert mapper.name == 'default' and len(mapper.sha256) == 64
+    assert mapper.predict(mock).in_domain
+    paper = MassMapper.from_pretrained('paper')
+    assert paper.name == 'paper' and paper.domain is None
+    again = MassMapper.from_pretrained(models / 'default')
+    assert again.predict(mock).reasons == mapper.predict(mock).reasons
+
+
+def test_a_model_that_is_not_there(models, tmp_path):
+    with pytest.raises(ValueError, match="must be one of default, paper, or a folder, received 'best'"):
+        MassMapper.from_pretrained('best')
+    for path in models.glob('*/model.json'):
+        path.unlink()
+    with pytest.raises(ValueError, match=r'a model must be one of \(none is packaged\), or a folder'):
+        MassMapper.from_pretrained()
+
+
+def test_damaged_weights(models):
+    (models / 'default' / 'network-0.weights.h5').write_bytes(b'formulas')
+    with pytest.raises(ValueError, match='network-0.weights.h5 is damaged: its SHA-256 is not that'):
+        MassMapper.from_pretrained()
+
+
+def test_fit_trains_and_loads(models, tmp_path, monkeypatch):
+    asked = []
+
+    def train(training_set, folder, **options):
+        asked.append((training_set, options))
+        StandIn().save(folder, {'name': 'mine'})
+
+    training = types.ModuleType('pidoc.training')
+    training.train = train
+    monkeypatch.setitem(sys.modules, 'pidoc.training', training)
+    # a folder of the name of a packaged model is still the folder
+    monkeypatch.chdir(tmp_path)
+    mapper = MassMapper.fit('a training set', 'default', progress=False)
+    assert asked == [('a training set', {'progress': False})] and mapper.name == 'mine'
+
+
+def test_save(tmp_path, domain, mock):
+    pytest.importorskip('tensorflow')
+    from pidoc.inference.estimator import Estimator
+    from pidoc.networks.cluster import cluster_network
+    from pidoc.networks.scaling import Scaling
+
+    config = {'shape': [40, 40, 1], 'widths': [4, 8], 'dense': 16}
+    estimator = Estimator([cluster_network(**config, seed=1)], Scaling(), config=config)
+    mapper = MassMapper(estimator, domain=domain, name='mine')
+    mapper.save(tmp_path / 'mine')
+    again = MassMapper.from_pretrained(tmp_path / 'mine')
+    one, other = (m.predict(mock, distance=20 * u.kpc) for m in (mapper, again))
+    np.testing.assert_array_equal(one.mass.data, other.mass.data)
+    assert (one.age, one.flags, one.reasons) == (other.age, other.flags, other.reasons)
+    assert again.name == 'mine' and len(again.sha256) == 64
+    with pytest.raises(FileExistsError, match='holds a model already'):
+        mapper.save(tmp_path / 'mine')
+    mapper.save(tmp_path / 'mine', overwrite=True)
+
+
+def test_the_checksum_without_the_networks(models, monkeypatch):
+    monkeypatch.setattr(sys.modules['pidoc.inference.estimator'], 'read_card', read_card, raising=False)
+    assert module.model_checksum('default') == MassMapper.from_pretrained().sha256
+    assert module.model_checksum(models / 'default') == module.model_checksum('default')
+    with pytest.raises(ValueError, match="or a folder, received 'best'"):
+        module.model_checksum('best')
+
+
+def test_the_checksum_of_several_weights(models):
+    path = models / 'default' / 'model.json'
+    card = json.loads(path.read_text())
+    (models / 'default' / 'other.weights.h5').write_bytes(b'formulae')
+    card['sha256']['other.weights.h5'] = card['sha256']['network-0.weights.h5']
+    one = MassMapper.from_pretrained().sha256
+    path.write_text(json.dumps(card))
+    two = MassMapper.from_pretrained().sha256
+    assert one == card['sha256']['other.weights.h5'] != two and len(two) == 64
+    assert flag_bits('filled') > 0

@@ -1,0 +1,321 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The command ``pidoc-predict``: what is typed, what comes back. The networks are those of `stand_in`."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import QTable
+
+import pidoc
+from pidoc import Prediction
+from pidoc.inference.domain import Domain
+from pidoc.inference.features import features
+from pidoc.inference.folder import read_card
+from pidoc.mock.mock import Mock
+from pidoc.prediction import mapper as module
+from pidoc.prediction.survey import _loaded, JOURNAL
+from pidoc.scripts import pidoc_predict
+from pidoc.scripts.pidoc_predict import _center, EXAMPLE, main
+from pidoc.tests.prediction.test_prediction import same
+from pidoc.tests.prediction.test_samp import hub
+from pidoc.tests.stand_in import StandIn
+
+
+@pytest.fixture(scope='module')
+def domain():
+    """Of maps like that of the example, for a file."""
+    light = Mock.read(EXAMPLE).light.data
+    rng = np.random.default_rng(0)
+    many = np.array([light * factor + rng.uniform(-1e-6, 1e-6) for factor in rng.uniform(0.2, 5, 80)])
+    measured = features(many, distance=rng.uniform(10, 40, 80), seeing=rng.uniform(0.5, 1.5, 80))
+    return Domain.fit(measured, measured).to_dict()
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch, domain):
+    """Two models of stand-ins: one knows maps like that of the example, the other does not say."""
+    estimator = types.ModuleType('pidoc.inference.estimator')
+    estimator.Estimator, estimator.read_card = StandIn, read_card
+    monkeypatch.setitem(sys.modules, 'pidoc.inference.estimator', estimator)
+    monkeypatch.setattr(module, '_MODELS', tmp_path / 'models')
+    _loaded.cache_clear()
+    monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', '3')
+    monkeypatch.chdir(tmp_path)
+    StandIn().save(tmp_path / 'models' / 'default', {'name': 'default', 'domain': domain})
+    StandIn().save(tmp_path / 'models' / 'other', {'name': 'other'})
+
+
+def test_the_example(tmp_path, capsys):
+    assert main(['--example', '-o', 'out']) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ''
+    lines = output.splitlines()
+    assert lines[0] == 'example.fits  (model default)' and len(lines) < 24
+    text = ' '.join(output.split())
+    for part in ('mass in the field', 'V luminosity', 'M/L_V 2.00 (1.90 to 2.10) solMass / solLum',
+                 'age 9.0 (8.0 to 10.0) Gyr', 'distance 25 (20 to 31) kpc', 'domain inside',
+                 'written to out/example-pidoc.fits'):
+        assert part in text
+    prediction = Prediction.read(tmp_path / 'out' / 'example-pidoc.fits')
+    assert prediction.command == 'pidoc-predict --example -o out'
+    same(pidoc.MassMapper.from_pretrained().predict(EXAMPLE),
+         type(prediction)(**{**vars(prediction), 'command': ''}))
+
+
+def test_the_packaged_example():
+    assert EXAMPLE.stat().st_size < 300_000
+    mock = Mock.read(EXAMPLE)
+    assert (mock.age, mock.distance, mock.psf_fwhm) == (11 * u.Gyr, 20 * u.kpc, 1 * u.arcsec)
+    assert mock.light.shape == mock.mass.shape == (160, 160)
+    # an old cluster: Baumgardt et al. (2020) have M/L_V of 1.4 to 2.5
+    assert 1.4 < mock.mass_to_light.value < 2.5
+
+
+def test_what_is_told(capsys):
+    assert main([str(EXAMPLE), '--distance', '20000pc', '--distance-error', '1', '--seeing', '1.2', '--quiet',
+                 '-o', 'a.fits', '--model', 'other']) == 0
+    assert capsys.readouterr() == ('', '')
+    prediction = Prediction.read('a.fits')
+    assert prediction.distance_given and prediction.model == 'other'
+    assert prediction.distance.in_unit(u.kpc)[:2] == pytest.approx([20, 20 * np.exp(-0.05)])
+    assert prediction.light.meta['PSFFWHM'] == 1.2
+    assert prediction.flag_names == ('no_domain',)
+
+
+def test_a_folder_for_a_model(tmp_path, capsys):
+    assert main([str(EXAMPLE), '--model', str(tmp_path / 'models' / 'other')]) == 0
+    assert 'OUTSIDE: do not trust these numbers' in capsys.readouterr().out
+
+
+def test_why_it_is_outside(capsys):
+    assert main([str(EXAMPLE), '--distance', '500']) == 0
+    output = capsys.readouterr().out
+    assert 'OUTSIDE' in output and 'distance: distance that was given is 500 kpc, above' in output
+
+
+def test_plot(tmp_path):
+    (tmp_path / 'example-pidoc.png').write_text('mine')
+    assert main(['--example', '--plot', '--quiet']) == 2
+    assert (tmp_path / 'example-pidoc.png').read_text() == 'mine'
+    assert main(['--example', '--plot', '--quiet', '--overwrite']) == 0
+    assert (tmp_path / 'example-pidoc.png').stat().st_size > 20_000
+    assert not list(tmp_path.rglob('.*'))
+
+
+def test_table(tmp_path, capsys):
+    Mock.read(EXAMPLE).write('b.fits.gz')
+    assert main([str(EXAMPLE), 'b.fits.gz', '--table', 'deep/all.ecsv', '--distance', '20']) == 0
+    assert sorted(path.name for path in tmp_path.glob('*pidoc*')) == ['b-pidoc.fits', 'example-pidoc.fits',
+                                                                      JOURNAL]
+    table = QTable.read('deep/all.ecsv')
+    assert list(table['name']) == ['example.fits', 'b.fits.gz']
+    assert table['total_mass'][0] == table['total_mass'][1] and table['total_mass'].unit == u.Msun
+    np.testing.assert_allclose(table['distance'].to_value('kpc'), 20)
+    assert not [path for path in tmp_path.rglob('.*')]
+
+
+@pytest.mark.parametrize('name', ['t.csv', 't.fits'])
+def test_other_tables(name):
+    assert main(['--example', '--table', name, '--quiet']) == 0
+    assert QTable.read(name)['age'][0] in (9.0, 9 * u.Gyr)
+
+
+def test_one_bad_file_does_not_stop_the_others(tmp_path, capsys):
+    (tmp_path / 'bad.fits').write_text('no image')
+    assert main(['bad.fits', str(EXAMPLE), 'none.fits', '-o', 'out', '--table', 'all.ecsv']) == 2
+    output, errors = capsys.readouterr()
+    lines = errors.splitlines()
+    assert lines[0].startswith('pidoc-predict: bad.fits: ')
+    assert lines[1].startswith('pidoc-predict: none.fits: ')
+    assert len(lines) == 2 and 'example.fits' in output
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['example-pidoc.fits', JOURNAL]
+    table = QTable.read('all.ecsv')
+    assert list(table['file']) == ['bad.fits', str(EXAMPLE), 'none.fits']
+    # astropy masks empty strings
+    assert list(table['error'].mask) == [False, True, False]
+    assert 'No such file' in table['error'][2] and np.isnan(table['total_mass'][2])
+    assert list(table['output'].filled('')) == ['', 'out/example-pidoc.fits', '']
+
+
+def test_only_bad_files(tmp_path, capsys):
+    assert main(['none.fits', '--table', 'all.ecsv']) == 2
+    table = QTable.read('all.ecsv')
+    assert len(table) == 1 and 'No such file' in table['error'][0]
+
+
+def test_nothing_is_replaced_unasked(tmp_path, capsys):
+    assert main(['--example', '--quiet']) == 0
+    before = (tmp_path / 'example-pidoc.fits').read_bytes()
+    for more, name in (([], 'example-pidoc.fits'), (['-o', 'x', '--table', 'models/other/model.json'], None),
+                       (['-o', 'x', '--table', 'all.csv'], 'all.csv')):
+        (tmp_path / 'all.csv').write_text('mine')
+        assert main(['--example', *more]) == 2
+        error = capsys.readouterr().err
+        if name:
+            assert error == f'pidoc-predict: {name} exists: say overwrite to replace it\n'
+        else:
+            assert error.startswith('pidoc-predict: a table must end in .ecsv, .csv or .fits, received ')
+    assert not (tmp_path / 'x').exists() and (tmp_path / 'all.csv').read_text() == 'mine'
+    assert main(['--example', '--quiet', '--overwrite']) == 0
+    assert (tmp_path / 'example-pidoc.fits').read_bytes() != before      # the command is in it
+    assert main(['--example', '--quiet', '--table', 'all.csv', '--overwrite']) == 0
+    assert (tmp_path / 'all.csv').read_text().startswith('file,name,total_mass')
+
+
+@pytest.mark.parametrize(('args', 'message'), [
+    ([], 'images, --list or --example must be given, received none'),
+    (['a.fits', '--example'], 'images, --list or --example must be given, received images and --example'),
+    (['--list', 'a.txt', '--example'], 'images, --list or --example must be given, received --list and'),
+    (['--list', 'a.txt'], '[Errno 2] No such file or directory'),
+    (['a.fits', '--table-only'], '--table-only needs --table, received none'),
+    (['a.fits', '--table', 'a.ecsv', '--table-only', '--samp'],
+     '--samp is for the files of at most 20 images, received 1 without files'),
+    ([*(f'{k}.fits' for k in range(21)), '--samp'],
+     '--samp is for the files of at most 20 images, received 21'),
+    (['a.fits', 'b/a.fits'], 'a-pidoc.fits would be written twice: rename images of the same name'),
+    (['a.fits', 'b.fits', '-o', 'c.fits'], '--output must be a folder, for 2 images, received c.fits'),
+    (['--example', '--model', 'best'], "a model must be one of default, other, or a folder, received 'best'"),
+    (['--example', '--center', '12 95'], '--center must be the RA and Dec of the cluster')])
+def test_errors_on_one_line(args, message, capsys):
+    assert main(args) == 2
+    output, errors = capsys.readouterr()
+    assert output == '' and errors.startswith(f'pidoc-predict: {message}') and errors.count('\n') == 1
+
+
+@pytest.mark.parametrize(('args', 'message'), [
+    (['x', '--distance', 'far'], "must be a number [kpc], received 'far'"),
+    (['x', '--distance', '3 s'], "must be a number [kpc], received '3 s'"),
+    (['x', '--seeing', 'nan'], "must be finite, received 'nan'"),
+    (['x', '--jobs', '0'], "must be a whole number above 0, received '0'")])
+def test_numbers_with_units(args, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_debug():
+    with pytest.raises(FileNotFoundError):
+        main(['none.fits', '--debug'])
+
+
+def test_what_goes_to_the_preparation(monkeypatch):
+    seen = {}
+
+    class Mapper:
+        def predict_many(self, images, *, batch_size, return_errors, **told):
+            seen.update(told)
+            return [module.MassMapper(StandIn()).predict(Mock.read(EXAMPLE))]
+
+    monkeypatch.setattr(module.MassMapper, 'from_pretrained', lambda name: Mapper())
+    assert main(['x.fits', '--zero-point', '25', '--exposure', '1min', '--extinction', '0.1', '--pixel-scale',
+                 '0.4', '--band', 'V', '--unit', 'adu', '--hdu', '2', '--annulus', '--center', 'NGC 5466',
+                 '--quiet']) == 0
+    assert seen == {'zero_point': 25 * u.mag, 'exposure': 60 * u.s, 'extinction': 0.1 * u.mag,
+                    'pixel_scale': 0.4 * u.arcsec, 'band': 'V', 'unit': 'adu', 'hdu': 2, 'center': 'NGC 5466',
+                    'background': 'annulus'}
+
+
+def test_extinction_of_the_catalogue(tmp_path):
+    """A round cluster somewhere on the sky; the light comes out brighter by 3.1 E(B-V) of Pal 11."""
+    pytest.importorskip('reproject')
+    y, x = np.mgrid[:200, :200] - 99.5
+    header = fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 296.31, 'CRVAL2': -8.007222,
+                          'CRPIX1': 100.5, 'CRPIX2': 100.5, 'CDELT1': -0.25 / 3600, 'CDELT2': 0.25 / 3600,
+                          'FILTER': 'V', 'BUNIT': 'adu', 'PHOTZP': 26.0})
+    fits.PrimaryHDU(100 / (1 + (x**2 + y**2) / 30**2), header).writeto('image.fits')
+    told = ['image.fits', '--center', 'Pal 11', '--seeing', '1.2', '--quiet']
+    assert main([*told, '-o', 'plain.fits']) == 0
+    assert main([*told, '-o', 'freed.fits', '--extinction', 'catalogue']) == 0
+    plain, freed = (Prediction.read(name).light for name in ('plain.fits', 'freed.fits'))
+    assert freed.data.sum() / plain.data.sum() == pytest.approx(10 ** (0.4 * 3.1 * 0.35), rel=1e-5)
+    assert freed.meta['EBV'] == 0.35 and freed.meta['EBVFROM'] == 'Harris 1996 (2010 edition)'
+    assert freed.meta['EXTCORR'] == pytest.approx(3.1 * 0.35) and 'EBV' not in plain.meta
+
+
+@pytest.mark.parametrize('args', [['--extinction', 'dust'], ['--extinction', '1 kpc']])
+def test_extinction_is_a_number_or_the_catalogue(args, capsys):
+    with pytest.raises(SystemExit):
+        main(['x.fits', *args])
+    assert 'must be a number [mag], received' in capsys.readouterr().err
+
+
+def test_centres():
+    for text in ('250.42 36.46', '250.42, 36.46', '16h41m40.8s +36d27m36s'):
+        there = _center(text)
+        assert (there.ra.deg, there.dec.deg) == pytest.approx((250.42, 36.46))
+    assert _center('NGC 6205') == 'NGC 6205' and _center(None) is None
+
+
+def test_version_and_help(capsys):
+    for option, text in (('--version', pidoc.__version__), ('--help', 'pidoc-predict --example')):
+        with pytest.raises(SystemExit) as stop:
+            main([option])
+        assert stop.value.code == 0 and text in capsys.readouterr().out
+
+
+def test_help_loads_nothing_heavy():
+    code = (f'import sys\nfrom {pidoc_predict.__name__} import main\n'
+            'try:\n    main(["--help"])\nexcept SystemExit:\n    print("loaded:", [name for name in '
+            '("astropy.units", "numpy", "scipy", "keras") if name in sys.modules])')
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert 'loaded: []' in result.stdout
+
+
+def test_the_file_is_for_everyone(tmp_path):
+    main(['--example', '--quiet', '--distance', '20'])
+    with fits.open(tmp_path / 'example-pidoc.fits') as hdus:
+        assert hdus[0].header['COMMAND'] == 'pidoc-predict --example --quiet --distance 20'
+        assert hdus[0].header['BUNIT'] == 'solMass' and hdus[0].data.shape == (160, 160)
+        # the truth of the mock stays beside the light, and is not taken for the result
+        assert hdus['LIGHT'].header['AGE'] == 11 and hdus[0].header['AGE'] == 9
+
+
+# -- many images ----------------------------------------------------------------------------------
+
+
+def test_a_list(capsys):
+    (Mock.read(EXAMPLE)).write('b.fits')
+    with open('images.csv', 'w', encoding='utf-8') as stream:
+        stream.write(f'file,name,distance,distance_error\n{EXAMPLE},far,30,2\nb.fits,near,,\nnone.fits,no,10,\n')
+    assert main(['--list', 'images.csv', '-o', 'out', '--table', 'out/all.ecsv', '--distance', '12']) == 2
+    output, errors = capsys.readouterr()
+    assert output == '3 images, 1 failed, 0 outside the training domain; out/all.ecsv\n'
+    assert errors.startswith('pidoc-predict: none.fits: ') and errors.count('\n') == 1
+    table = QTable.read('out/all.ecsv')
+    assert list(table['name'][:2]) == ['far', 'near']
+    assert table['distance'][:2].to_value('kpc') == pytest.approx([30, 12])
+    assert Prediction.read('out/far-pidoc.fits').name == 'far'
+    # what failed is tried again, and nothing else
+    before = {name: Path('out', f'{name}-pidoc.fits').stat().st_mtime_ns for name in ('far', 'near')}
+    Mock.read(EXAMPLE).write('none.fits')
+    assert main(['--list', 'images.csv', '-o', 'out', '--table', 'out/all.ecsv', '--distance', '12',
+                 '--resume']) == 0
+    assert capsys.readouterr().out.startswith('3 images, 0 failed')
+    assert before == {name: Path('out', f'{name}-pidoc.fits').stat().st_mtime_ns for name in before}
+    assert QTable.read('out/all.ecsv')['error'].mask.all()
+
+
+def test_a_table_and_no_files(tmp_path, capsys):
+    Path('images.txt').write_text(f'# one image\n\n{EXAMPLE}\n', encoding='utf-8')
+    assert main(['--list', 'images.txt', '--table-only', '--table', 'all.fits', '--quiet']) == 0
+    assert capsys.readouterr() == ('', '')
+    assert not list(tmp_path.glob('*-pidoc.fits')) and QTable.read('all.fits')['age'][0] == 9 * u.Gyr
+
+
+def test_samp(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv('SAMP_HUB', f'std-lockurl:{(tmp_path / "none").as_uri()}')
+    assert main(['--example', '--samp']) == 2
+    assert capsys.readouterr() == ('', 'pidoc-predict: no SAMP hub runs: start DS9, Aladin or TOPCAT first\n')
+    assert not (tmp_path / 'example-pidoc.fits').exists()
+    with hub(tmp_path, monkeypatch) as viewer:
+        assert main(['--example', '--samp', '--table', 'all.fits']) == 0
+    output = capsys.readouterr().out
+    assert output.count('sent to            a viewer') == 2
+    assert viewer.got == {('image.load.fits', (tmp_path / 'example-pidoc.fits').as_uri()),
+                          ('table.load.fits', (tmp_path / 'all.fits').as_uri())}

@@ -1,0 +1,137 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Shards: FITS files with the cubes of some hundred maps and a table of how each was made."""
+
+import os
+from collections import namedtuple
+
+import numpy as np
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import Table
+
+from pidoc import __version__
+from pidoc.cluster.snapshot import write_hdus
+from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.training_set.files import FORMAT_VERSION, read_table, sha256_of, TABLE_FILE
+from pidoc.training_set.maps import MEASURED, measured_row, observe_map, read_snapshot, rescaled_snapshot
+from pidoc.training_set.recipe import CONDITION_UNITS
+from pidoc.training_set.sampler import draw_maps, DRAWN, own_columns
+
+_CUBES = {'LIGHT': APPARENT_FLUX, 'MASS': MASS_PER_PIXEL, 'SHARP': APPARENT_FLUX}
+
+#: Order of the columns of the table of maps; the conditions come after them.
+_COLUMNS = ('split', 'part', 'simulation', 'snapshot', 'age', 'distance', 'seeing', 'shift_x', 'shift_y',
+            'rotation', 'seed', 'mass', 'luminosity', 'n_stars', 'half_mass_radius0', 'metallicity', 'number',
+            'view_x', 'view_y', 'view_z')
+
+ShardTask = namedtuple('ShardTask', 'path recipe part split draws names files')
+"""A shard to be made: its file, what it is of, the rows of `draw_maps`, and for each row the name of its
+simulation and the (path, options) of its snapshot."""
+
+
+def shard_tasks(recipe, folder, sources):
+    taken = recipe.simulations_of_parts(sources)
+    for part in recipe.parts:
+        here = [sources[name] for name in taken[part.name]]
+        draws = draw_maps(recipe, part, here)
+        for which, split in enumerate(part.splits):
+            rows = draws[draws['split'] == which]
+            for number, begin in enumerate(range(0, len(rows), recipe.maps.shard)):
+                piece = rows[begin:begin + recipe.maps.shard]
+                names = [here[row['source']].name for row in piece]
+                files = [(here[row['source']].paths[row['snapshot']],
+                          here[row['source']].options[row['snapshot']]) for row in piece]
+                path = folder / f'{part.name}-{split}-{number:04d}.fits'
+                yield ShardTask(path, recipe, part, split, piece, names, files)
+
+
+def make_shard(task):
+    """Make and write a shard; its number of maps, size and SHA-256."""
+    maps, side = task.recipe.maps, task.recipe.maps.n_pixels
+    cubes = {name: np.empty((len(task.draws), side, side), dtype='>f4')
+             for name in _CUBES if name != 'SHARP' or maps.sharp}
+    measured, snapshot, last = [], None, None
+    for k, (row, name, file) in enumerate(zip(task.draws, task.names, task.files, strict=True)):
+        if file != last:
+            snapshot, last = read_snapshot(*file), file
+        varied = rescaled_snapshot(snapshot, task.part, row)
+        mock = observe_map(varied, task.recipe, task.part, row, name)
+        cubes['LIGHT'][k], cubes['MASS'][k] = mock.light.data, mock.mass.data
+        if maps.sharp:
+            cubes['SHARP'][k] = mock.sharp.data
+        measured.append(measured_row(varied, mock))
+    try:
+        write_hdus(_shard_hdus(task, cubes, measured), task.path)
+        with open(task.path, 'r+b') as stream:
+            # a manifest must not speak of what only the memory knows
+            os.fsync(stream.fileno())
+    except OSError as error:
+        message = (f'{task.path} could not be written: {error}; what is complete is kept, and the build goes '
+                   'on when it is started again')
+        raise (OSError(message) if error.errno is None else OSError(error.errno, message)) from error
+    return {'maps': len(task.draws), 'bytes': task.path.stat().st_size, 'sha256': sha256_of(task.path)}
+
+
+def _shard_hdus(task, cubes, measured):
+    maps = task.recipe.maps
+    primary = fits.PrimaryHDU()
+    for keyword, value, comment in (
+            ('TSETFMT', FORMAT_VERSION, 'version of the format of training sets'),
+            ('PIDOCVER', __version__, 'version of pidoc'),
+            ('RECIPE', task.recipe.name, 'name of the recipe'),
+            ('RECIPEID', task.recipe.digest[:16], 'begin of its SHA-256'),
+            ('RECSEED', task.recipe.seed, 'seed of the recipe'),
+            ('PART', task.part.name, 'part of the recipe'), ('SPLIT', task.split, 'what the maps are for'),
+            ('NMAPS', len(task.draws), 'number of maps'),
+            ('CONVENT', 'apparent flux', 'light: F = L / (4 pi d^2) per pixel'),
+            ('BAND', maps.band, 'letter of the band'), ('BCORR', maps.correction, 'bolometric correction'),
+            ('PIXSCALE', maps.pixel_scale, '[arcsec] side of a pixel'),
+            ('SMOOTH', maps.smoothing, '[pixel] sigma of the smoothing of both maps'),
+            ('JITTER', task.part.light_jitter, 'relative, of initial masses, for light only')):
+        # a long name leaves no room for a comment
+        primary.header[keyword] = (value, comment if len(str(value)) < 20 else '')
+    hdus = [primary]
+    for name, cube in cubes.items():
+        hdu = fits.ImageHDU(cube, name=name)
+        hdu.header['BUNIT'] = (_CUBES[name].to_string('fits'), 'per pixel')
+        hdus.append(hdu)
+    return [*hdus, _maps_hdu(task, measured)]
+
+
+def _maps_hdu(task, measured):
+    table = Table()
+    number, names = len(task.draws), own_columns(task.part)
+    units = {**DRAWN, **MEASURED}
+    for name in (*_COLUMNS, *names):
+        if name in ('split', 'part'):
+            table[name] = [getattr(task, name) if name == 'split' else task.part.name] * number
+        elif name == 'simulation':
+            table[name] = task.names
+        elif name in MEASURED:
+            table[name] = np.array([row[name] for row in measured])
+        else:
+            table[name] = task.draws[name]
+        unit = CONDITION_UNITS.get(name) if name in names else units.get(name, (None,))[0]
+        if unit not in (None, u.one):
+            table[name].unit = unit
+    hdu = fits.table_to_hdu(table)
+    hdu.name = 'MAPS'
+    for k, name in enumerate(table.colnames):
+        if name in units:
+            hdu.header.comments[f'TTYPE{k + 1}'] = units[name][1]
+    return hdu
+
+
+def write_table(folder, tasks):
+    """The tables of all shards, one after the other."""
+    tables = [read_table(folder / name, 'MAPS') for name in tasks]
+    whole = Table()
+    # the conditions of a part are no columns of another
+    for name in dict.fromkeys(name for table in tables for name in table.colnames):
+        column = next(table[name] for table in tables if name in table.colnames)
+        whole[name] = np.concatenate([getattr(table[name], 'value', table[name]) if name in table.colnames
+                                      else np.full(len(table), np.nan) for table in tables])
+        whole[name].unit = getattr(column, 'unit', None)
+    hdu = fits.table_to_hdu(whole)
+    hdu.name = 'MAPS'
+    write_hdus([fits.PrimaryHDU(), hdu], folder / TABLE_FILE)
