@@ -5,8 +5,8 @@ The house from top to bottom: each wing imports only from those above it, and in
 from those before it.
 
 ``units``: constants, N-body units, the door through which quantities become numbers
-``grid``: `MapGrid`, the pixels and channels of the maps, and their units
 ``photometry``: bolometric corrections, luminosities in a band, apparent flux
+``grid``: `MapGrid`, the pixels and channels of the maps, and their units
 ``stellar``: mass, luminosity, radius and type of a star at an age
 ``catalogs``: what is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper
 ``io``: files that appear whole or not at all, worker processes, how objects look in notebooks

@@ -1,12 +1,274 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The units of the maps: apparent flux and mass, per pixel."""
+"""The grid of the maps, `MapGrid`: pixels, smoothing, channels of light and their bands; units of the maps.
 
+Every model, training set and mock has one. Where nothing else is said it is that of Chardin & Bianchini (2021):
+40 arcsec on 160 x 160 pixels of 0.25 arcsec, in V, smoothed with a Gaussian of 4 pixels.
+"""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from numbers import Integral, Real
+
+import numpy as np
 from astropy import units as u
+from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_scales
 
-__all__ = ['APPARENT_FLUX', 'MASS_PER_PIXEL']
+from pidoc.photometry import BANDS
+from pidoc.units import scalar_value, to_value
+
+__all__ = ['APPARENT_FLUX', 'Channel', 'MASS_PER_PIXEL', 'MapGrid']
 
 APPARENT_FLUX = u.Lsun / u.kpc**2
 """Unit of the light map: F = L / (4 pi d^2), per pixel."""
 
 MASS_PER_PIXEL = u.Msun
 """Unit of the mass map, per pixel."""
+
+_MOST_PIXELS = 8192        # to a side
+_WHOLE = 1e-6              # relative difference from a whole number of pixels that is none
+_SAME = 1e-3               # relative difference of pixel scales that is none
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One image of light in a map.
+
+    Parameters
+    ----------
+    band : str, optional
+        One of `pidoc.photometry.BANDS`.
+    smoothed : bool, optional
+        Whether it is smoothed as the mass map is, or as sharp as the PSF leaves it.
+
+    Raises
+    ------
+    ValueError
+        If the band is not known.
+    """
+
+    band: str = 'V'
+    smoothed: bool = True
+
+    def __post_init__(self):
+        if self.band not in BANDS:
+            raise ValueError(f'the band of a channel must be one of {", ".join(BANDS)}, received {self.band!r}')
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapGrid:
+    """Pixels, smoothing and channels of maps of light and mass.
+
+    Parameters
+    ----------
+    shape : tuple of int, optional
+        Rows and columns.
+    pixel_scale : `~astropy.units.Quantity`, optional
+        Side of a pixel.
+    smoothing : float, optional
+        Standard deviation of the Gaussian that maps are smoothed with [pixels].
+    channels : tuple of `Channel`, optional
+        The images of light, in the order in which networks see them.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If a value is of a wrong kind or impossible.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.grid import MapGrid
+    >>> print(MapGrid())
+    160 x 160 pixels of 0.25 arcsec in V, smoothed with 4 pixels
+    >>> MapGrid.of_field(160 * u.arcsec, pixel_scale=1 * u.arcsec, smoothing=1.0).shape
+    (160, 160)
+    """
+
+    shape: tuple = (160, 160)
+    pixel_scale: u.Quantity = 0.25 * u.arcsec
+    smoothing: float = 4.0
+    channels: tuple = (Channel(),)
+
+    def __post_init__(self):
+        shape = tuple(self.shape)
+        if len(shape) != 2 or not all(isinstance(n, Integral) and 1 <= n <= _MOST_PIXELS for n in shape):
+            raise ValueError(f'shape must be two whole numbers from 1 to {_MOST_PIXELS}, received {self.shape!r}')
+        scale = scalar_value(self.pixel_scale, u.arcsec, 'pixel_scale', positive=True)
+        if not (isinstance(self.smoothing, Real) and math.isfinite(self.smoothing) and self.smoothing >= 0.0):
+            raise ValueError(f'smoothing must be a number of pixels, not negative, received {self.smoothing!r}')
+        if self.smoothing > max(shape):
+            raise ValueError(f'smoothing must be of no more pixels than the map has, {max(shape)}, received '
+                             f'{self.smoothing:g}')
+        channels = tuple(self.channels)
+        if not channels or not all(isinstance(channel, Channel) for channel in channels):
+            raise ValueError(f'channels must be at least one Channel, received {self.channels!r}')
+        for name, value in (('shape', tuple(map(int, shape))), ('pixel_scale', scale * u.arcsec),
+                            ('smoothing', float(self.smoothing)), ('channels', channels)):
+            object.__setattr__(self, name, value)
+
+    def __str__(self):
+        lights = ', '.join(each.band + ('' if each.smoothed else ' (sharp)') for each in self.channels)
+        blur = f'smoothed with {self.smoothing:g} pixels' if self.smoothing else 'not smoothed'
+        return f'{self.nx} x {self.ny} pixels of {self.scale:g} arcsec in {lights}, {blur}'
+
+    @classmethod
+    def of_field(cls, field_of_view=None, *, pixel_scale=None, smoothing=None, band=None, grid=None):
+        """A grid by the angle that it covers; what is not given is that of another grid.
+
+        Parameters
+        ----------
+        field_of_view : `~astropy.units.Quantity`, optional
+            One angle, or two: width and height. A whole number of pixels.
+        pixel_scale : `~astropy.units.Quantity`, optional
+            Side of a pixel.
+        smoothing : float, optional
+            As above.
+        band : str, optional
+            Of the only channel of light.
+        grid : `MapGrid`, optional
+            The other grid; by default ``MapGrid()``.
+
+        Returns
+        -------
+        MapGrid
+
+        Raises
+        ------
+        TypeError, `~astropy.units.UnitConversionError`, ValueError
+            As `MapGrid`; if the field is no whole number of pixels.
+        """
+        grid = cls() if grid is None else grid
+        changes = {} if smoothing is None else {'smoothing': smoothing}
+        if band is not None:
+            changes['channels'] = (Channel(band),)
+        if field_of_view is None and pixel_scale is None:
+            return replace(grid, **changes)
+        scale = grid.scale if pixel_scale is None else scalar_value(pixel_scale, u.arcsec, 'pixel_scale',
+                                                                    positive=True)
+        field = grid.field_of_view if field_of_view is None else field_of_view
+        angles = np.atleast_1d(to_value(field, u.arcsec, 'field_of_view', positive=True))
+        if angles.shape not in ((1,), (2,)):
+            raise ValueError(f'field_of_view must be one angle or two, received {field}')
+        number = angles / scale
+        if np.any(np.abs(number - np.round(number)) > _WHOLE * number) or np.any(number < 0.5):
+            raise ValueError(f'field_of_view must be a whole number of pixels of {scale:g} arcsec, received '
+                             f'{field}')
+        if number.max() > _MOST_PIXELS:
+            raise ValueError(f'field_of_view must be of at most {_MOST_PIXELS} pixels to a side, received '
+                             f'{number.max():.4g}')
+        nx, ny = int(round(number[0])), int(round(number[-1]))
+        return replace(grid, shape=(ny, nx), pixel_scale=scale * u.arcsec, **changes)
+
+    @property
+    def ny(self):
+        """Rows."""
+        return self.shape[0]
+
+    @property
+    def nx(self):
+        """Columns."""
+        return self.shape[1]
+
+    @property
+    def scale(self):
+        """Side of a pixel as a plain number [arcsec]."""
+        return float(self.pixel_scale.value)
+
+    @property
+    def field_of_view(self):
+        """Width and height."""
+        return [self.nx, self.ny] * self.pixel_scale
+
+    @property
+    def reach(self):
+        """Half of its diagonal as a plain number [arcsec]."""
+        return 0.5 * math.hypot(self.nx, self.ny) * self.scale
+
+    @property
+    def band(self):
+        """Band of the first channel."""
+        return self.channels[0].band
+
+    def wcs(self, position, *, margin=0, shift=(0.0, 0.0)):
+        """Tangent plane that touches the sky at a position, north up and east to the left.
+
+        Parameters
+        ----------
+        position : tuple of float
+            Right ascension and declination [deg], ICRS.
+        margin : int, optional
+            Pixels around the grid.
+        shift : tuple of float, optional
+            Where the position is, to the right of and above the middle of the grid [arcsec].
+
+        Returns
+        -------
+        `~astropy.wcs.WCS`
+        """
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype = ['RA---TAN', 'DEC--TAN']
+        wcs.wcs.cunit = ['deg', 'deg']
+        wcs.wcs.crval = position
+        wcs.wcs.cdelt = [-self.scale / 3600.0, self.scale / 3600.0]
+        wcs.wcs.crpix = [(n + 1) / 2 + margin + move / self.scale for n, move in zip((self.nx, self.ny), shift)]
+        wcs.wcs.radesys = 'ICRS'
+        wcs.array_shape = self.ny + 2 * margin, self.nx + 2 * margin
+        return wcs
+
+    def holds(self, image):
+        """Whether an image is a map on this grid already: its shape, unit, pixels, band and smoothing.
+
+        Parameters
+        ----------
+        image : `~astropy.nddata.CCDData`
+            What it does not say of itself, in its world coordinates and ``meta`` (PIXSCALE, BAND, SMOOTH), is
+            taken for that of the grid.
+
+        Returns
+        -------
+        bool
+        """
+        if image.shape != self.shape or image.unit is None or not image.unit.is_equivalent(APPARENT_FLUX):
+            return False
+        scale = image.meta.get('PIXSCALE')
+        if image.wcs is not None and image.wcs.has_celestial:
+            scale = float(np.mean(proj_plane_pixel_scales(image.wcs))) * 3600.0
+        if scale is not None and abs(scale / self.scale - 1.0) > _SAME:
+            return False
+        return (image.meta.get('BAND', self.band) == self.band
+                and image.meta.get('SMOOTH', self.smoothing) == self.smoothing)
+
+    def to_dict(self):
+        """As plain numbers and texts, for JSON: the pixel scale in arcsec.
+
+        Returns
+        -------
+        dict
+        """
+        return {'shape': list(self.shape), 'pixel_scale': self.scale, 'smoothing': self.smoothing,
+                'channels': [asdict(channel) for channel in self.channels]}
+
+    @classmethod
+    def from_dict(cls, values):
+        """The inverse of `to_dict`.
+
+        Parameters
+        ----------
+        values : dict
+
+        Returns
+        -------
+        MapGrid
+
+        Raises
+        ------
+        ValueError
+            If a field is missing, unknown or impossible.
+        """
+        try:
+            return cls(**{**values, 'pixel_scale': values['pixel_scale'] * u.arcsec,
+                          'channels': tuple(Channel(**channel) for channel in values['channels'])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f'a grid must have shape, pixel_scale, smoothing and channels, received {values!r}: '
+                             f'{error}') from error

@@ -18,8 +18,8 @@ from pidoc._moved import MOVED
 # the docstring of the package.
 WINGS = {
     'units': (),
-    'grid': (),
     'photometry': (),
+    'grid': (),
     'stellar': (),
     'catalogs': (),
     'io': ('files', 'processes', 'html'),
