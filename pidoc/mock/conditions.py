@@ -186,7 +186,7 @@ class Conditions:
                              f'received {chosen.shape}')
         return np.pad(chosen, frame.margin)
 
-    def mock_meta(self):
+    def _meta(self):
         """Every option: keyword and value."""
         table, drawn = isinstance(self.field_stars, Table), np.ndim(self.bad_pixels) == 0
         bright, faint = self.field_star_magnitudes.to_value(u.mag)

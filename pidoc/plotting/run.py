@@ -13,6 +13,7 @@ from pidoc.plotting.style import (
     DOTTED,
     draw_legend,
     draw_line,
+    scale_of_ages,
     set_age_axis,
     set_log_y,
     VERMILION,
@@ -62,7 +63,7 @@ def plot_run(log, *, age_scale=None):
     if not len(log):
         raise ValueError('the log of a run must have at least one row, received an empty one')
     age = log['age'].to_value(u.Gyr)
-    scale = age_scale(age) if age_scale is None else age_scale
+    scale = scale_of_ages(age) if age_scale is None else age_scale
     if scale not in ('linear', 'log'):
         raise ValueError(f'age_scale must be linear or log, received {age_scale!r}')
     figure = Figure(figsize=(6.4, 7.6), layout='constrained')

@@ -14,7 +14,7 @@ MARKERS = 'osD^vPX*'
 DECADES = 3.5             # that a map shows below its brightest pixel
 
 
-def age_scale(age):
+def scale_of_ages(age):
     crowded = age.size > 3 and age[-1] > 0.0 and np.median(age) < 0.1 * age[-1]
     return 'log' if crowded else 'linear'
 

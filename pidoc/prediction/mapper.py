@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 PIXEL_SCALE = 0.25         # arcsec, of the grid
 SMOOTHING = 4.0            # standard deviation of the Gaussian on the maps [pixels]
-_MODELS = Path(__file__).parent / 'models'
+_MODELS = Path(__file__).parents[1] / 'models'
 _SAME = 1e-3               # relative difference of pixel scales that is none
 _MOSTLY = 0.1              # share of filled pixels from which on it is told
 _NEAREST, _FARTHEST = 1e-6, 1e8     # kpc: beyond the Universe on both sides, and before numbers overflow

@@ -33,7 +33,7 @@ def hurry(monkeypatch):
         def savefig(self, path, **options):
             path.write_bytes(b'a sketch')
 
-    monkeypatch.setattr('pidoc.plotting.plot_run', lambda table: Sketch())
+    monkeypatch.setattr('pidoc.plotting.run.plot_run', lambda table: Sketch())
     monkeypatch.setattr(evolve, 'StellarEvolution', STELLAR_EVOLUTION)
 
 

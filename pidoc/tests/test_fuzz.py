@@ -967,9 +967,9 @@ def test_damaged_models(place, model, monkeypatch, data, text):
         content = json.dumps(data.draw(other_values(card))).encode()
     (folder / 'model.json').write_bytes(content)
     # networks take seconds
-    networks = types.ModuleType('pidoc.networks')
+    networks = types.ModuleType('pidoc.networks.cluster')
     networks.cluster_network = lambda *, shape, widths: shape[0] * sum(widths)
-    monkeypatch.setitem(sys.modules, 'pidoc.networks', networks)
+    monkeypatch.setitem(sys.modules, 'pidoc.networks.cluster', networks)
     monkeypatch.setattr(estimator, 'read_weights', lambda network, path: None)
     attempt(MassMapper.from_pretrained, folder)
 

@@ -7,9 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from pidoc.inference import domain
 from pidoc.inference.domain import Domain, Verdict
-from pidoc.inference.features import FEATURES, features
+from pidoc.inference.features import _smoothing, FEATURES, features
 from pidoc.inference.flags import decode_flags, flag_bits, flag_table, FLAGS, OUTSIDE
 
 SIDE, SCALE = 80, 0.5        # the field of the paper in larger pixels, for speed
@@ -26,7 +25,7 @@ def measure(light, **options):
 
 def clusters(number, rng, *, brighter=1.0, n_stars=(50, 400), distances=(10, 100)):
     """Maps of stars of equal light, smoothed with 1", and their distances and seeings."""
-    smooth = domain._smoothing(SIDE, 1.0 / SCALE)
+    smooth = _smoothing(SIDE, 1.0 / SCALE)
     sharp, distance = np.empty((number, SIDE, SIDE)), rng.uniform(*distances, number)
     for k in range(number):
         stars = int(brighter * np.exp(rng.uniform(*np.log(n_stars))))

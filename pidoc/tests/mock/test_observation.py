@@ -16,7 +16,9 @@ from astropy.wcs import WCS
 from scipy.integrate import trapezoid
 
 from pidoc import ClusterModel, Snapshot
+from pidoc.mock import header as header_module
 from pidoc.mock import observation as mock
+from pidoc.mock import projection, render
 from pidoc.mock.conditions import Conditions
 from pidoc.mock.mock import Mock
 from pidoc.mock.observation import observe
@@ -177,7 +179,7 @@ def test_smoothing_is_astropys(blob):
 @pytest.mark.parametrize('shape, smoothing', [((160, 160), 4.0), ((33, 101), 3.3), ((7, 40), 1.0)])
 def test_strips_are_smoothed_as_the_whole(shape, smoothing):
     margin = math.ceil(5 * smoothing)
-    frame = mock._Frame(shape[1], shape[0], 0.25, 1, 3, margin)
+    frame = render.Frame(shape[1], shape[0], 0.25, 1, 3, margin)
     pixels = np.random.default_rng(0).exponential(size=frame.smoothed_shape)
     weights = np.exp(-0.5 * (np.arange(-margin, margin + 1) / smoothing) ** 2)
     whole = convolve(pixels, np.outer(weights, weights) / weights.sum() ** 2)
@@ -281,7 +283,7 @@ def test_quarter_turns_turn_the_image(blob):
 def test_every_rotation_to_z_is_one():
     for seed in range(20):
         vector, _ = mock._direction('random', np.random.SeedSequence(seed))
-        matrix = mock._towards_z(vector)
+        matrix = projection._towards_z(vector)
         np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-12)
         assert np.linalg.det(matrix) == pytest.approx(1.0)
         np.testing.assert_allclose(matrix @ vector, [0, 0, 1], atol=1e-12)
@@ -324,7 +326,7 @@ def test_drawn_directions_are_those_of_their_numbers():
     snapshot = Snapshot({'radius': np.linspace(0.1, 5, number) * u.pc, 'v_r': np.zeros(number) * u.km / u.s,
                          'v_t': np.zeros(number) * u.km / u.s, 'mass': np.ones(number) * u.Msun}, 1 * u.Gyr)
     stream = np.random.SeedSequence(5)
-    x, y = mock._Prepared(snapshot).project(snapshot, None, stream)
+    x, y = projection._Prepared(snapshot).project(snapshot, None, stream)
     rng = np.random.default_rng(stream)
     height, azimuth = rng.uniform(-1, 1, number), rng.uniform(0, 2 * np.pi, number)
     flat = np.linspace(0.1, 5, number) * np.sqrt(1 - height**2)
@@ -343,7 +345,7 @@ def test_spherical_snapshots_draw_their_directions():
     np.testing.assert_array_equal(drawn[0].mass.data, drawn[1].mass.data)
     assert np.any(drawn[0].mass.data != drawn[2].mass.data)
     assert drawn[0].light.meta['VIEWX'] is None
-    prepared = mock._prepare(snapshot)
+    prepared = projection.prepared_stars(snapshot)
     x, y = prepared.project(snapshot, (0, 0, 1), np.random.SeedSequence(3))
     # the components of a binary stay together; isotropic: <x^2 + y^2> = 2/3 r^2
     np.testing.assert_array_equal(x[0:100:2], x[1:100:2])
@@ -439,7 +441,8 @@ def test_everything_that_was_chosen_is_in_the_file(tmp_path, blob):
         hdus.verify('exception')
     assert u.Unit(header['BUNIT']) == FLUX
     assert ClusterModel.from_header(header) == ClusterModel.named('MW15')
-    for keyword, comment in (mock._COMMENTS | mock._CONDITION_COMMENTS | mock._STAR_COMMENTS).items():
+    comments = (header_module._COMMENTS | header_module.CONDITION_COMMENTS | header_module._STAR_COMMENTS)
+    for keyword, comment in comments.items():
         assert header.comments[keyword] == comment and len(header.cards[keyword].image) == 80
     assert (header['SKYMAG'], header['DISTANCE'], header['SNAPSEED'], header['CONVENT']) == (
         21.0, 12.0, 4, 'apparent flux')
@@ -597,7 +600,7 @@ def test_a_table_of_field_stars(blob):
 
 def test_drawn_field_stars():
     """Numbers are Poisson, places even, magnitudes follow the slope; the wings of those outside come in."""
-    frame = mock._Frame(160, 160, 0.25, 1, 40, 20)
+    frame = render.Frame(160, 160, 0.25, 1, 40, 20)
     conditions = Conditions(field_stars=5000 / u.arcmin**2, field_star_magnitudes=[15, 20] * u.mag)
     x, y, flux = conditions._field_star_fluxes(frame, 'V', np.random.default_rng(0))
     expected = 5000 * (frame.padded[0] * 0.25 / 60) ** 2
@@ -685,12 +688,12 @@ def test_a_snapshot_is_not_changed_and_not_kept(blob):
     observe(blob, distance=10 * u.kpc, rotation=180 * u.deg)
     for name in before.colnames:
         np.testing.assert_array_equal(before[name], blob.stars[name])
-    count = len(mock._PREPARED)
+    count = len(projection._PREPARED)
     one = cluster(10)
     observe(one, distance=10 * u.kpc)
-    assert len(mock._PREPARED) == count + 1
+    assert len(projection._PREPARED) == count + 1
     del one
-    assert len(mock._PREPARED) == count
+    assert len(projection._PREPARED) == count
 
 
 def test_the_whole_range_of_distances_on_a_real_size():

@@ -423,9 +423,9 @@ def test_fit_trains_and_loads(models, tmp_path, monkeypatch):
         asked.append((training_set, options))
         StandIn().save(folder, {'name': 'mine'})
 
-    training = types.ModuleType('pidoc.training')
+    training = types.ModuleType('pidoc.training.fit')
     training.train = train
-    monkeypatch.setitem(sys.modules, 'pidoc.training', training)
+    monkeypatch.setitem(sys.modules, 'pidoc.training.fit', training)
     # a folder of the name of a packaged model is still the folder
     monkeypatch.chdir(tmp_path)
     mapper = MassMapper.fit('a training set', 'default', progress=False)

@@ -47,7 +47,7 @@ def stand_ins(monkeypatch, everything):
             found['folders'].append(folder)
             return found.get('set', everything)
 
-    for name, noun in (('estimator', Estimator), ('training_set', TrainingSet)):
+    for name, noun in (('inference.estimator', Estimator), ('training_set.dataset', TrainingSet)):
         module = ModuleType(f'pidoc.{name}')
         setattr(module, noun.__name__, noun)
         monkeypatch.setitem(sys.modules, f'pidoc.{name}', module)

@@ -171,7 +171,7 @@ def test_interrupted(tmp_path, snapshot, capsys, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('pidoc.mock.observe', interrupt)
+    monkeypatch.setattr('pidoc.mock.observation.observe', interrupt)
     assert main([str(tmp_path / 'one.fits'), '--distance', '10', '--quiet']) == 130
     assert 'interrupted' in capsys.readouterr().err
 

@@ -19,8 +19,8 @@ from astropy.table import QTable
 import pidoc
 from pidoc.inference.domain import Domain
 from pidoc.inference.estimator import Estimator, PaperEstimator
-from pidoc.networks import cluster as networks
 from pidoc.networks import losses
+from pidoc.networks import paper as networks
 from pidoc.networks.scaling import Scaling
 from pidoc.scripts.pidoc_train import _DEFAULTS, _PAPER_DEFAULTS, main
 from pidoc.training import fit as training
@@ -407,7 +407,7 @@ import keras
 import numpy as np
 
 from pidoc.networks import losses
-from pidoc.networks import cluster as networks
+from pidoc.networks import paper as networks
 from pidoc.training import fit as training
 from pidoc.tests.training.test_fit import Maps, PAPER, SMALL
 

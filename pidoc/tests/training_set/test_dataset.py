@@ -24,11 +24,14 @@ from pidoc.io.files import locked
 from pidoc.mock.conditions import Conditions
 from pidoc.mock.observation import observe
 from pidoc.simulation.run import run
-from pidoc.training_set import dataset as training_set
+from pidoc.training_set import build as building
+from pidoc.training_set import maps as maps_module
+from pidoc.training_set import shards
 from pidoc.training_set.dataset import TrainingSet
 from pidoc.training_set.files import TrainingSetError
 from pidoc.training_set.recipe import Recipe
-from pidoc.training_set.sources import simulate
+from pidoc.training_set.sampler import draw_maps
+from pidoc.training_set.sources import _foreign_source, simulate, Source
 
 AGES = [0.0, 20.0, 100.0]
 ROWS = [{'name': name, 'n_stars': 400, 'half_mass_radius': radius, 'seed': seed}
@@ -135,7 +138,7 @@ def test_noise_is_that_of_the_row_and_the_table_has_the_light_without_it(made, r
     (row,) = made.table[made.table['part'] == 'noisy'][:1]
     conditions = Conditions(sky=row['sky'], zero_point=row['zero_point'], exposure=row['exposure'])
     stars = snapshot_of(row, runs)
-    light = training_set._jittered_light(stars, 0.01, int(row['seed']), made.recipe.maps, 'a')
+    light = maps_module._jittered_light(stars, 0.01, int(row['seed']), made.recipe.maps, 'a')
     noisy = observed(row, runs, conditions=conditions, luminosities=light)
     i = int(np.flatnonzero(made.table['part'] == 'noisy')[0])
     np.testing.assert_array_equal(made.light([i])[0], noisy.light.data.astype(np.float32))
@@ -215,12 +218,12 @@ def test_each_snapshot_is_read_once_in_a_row(made):
 
 
 def sources(*counts):
-    return [training_set._Source(f's{n}', [None] * count, [{}] * count, '') for n, count in enumerate(counts)]
+    return [Source(f's{n}', [None] * count, [{}] * count, '') for n, count in enumerate(counts)]
 
 
 def drawn(counts=(10, 40), **changes):
     recipe = Recipe(content(part=[part(**changes)]))
-    return training_set._draws(recipe, recipe.parts[0], sources(*counts))
+    return draw_maps(recipe, recipe.parts[0], sources(*counts))
 
 
 def test_a_map_follows_from_the_seed_the_part_and_its_number():
@@ -269,7 +272,7 @@ def test_train_and_validation_of_a_product_are_disjoint():
     recipe_part = part(splits={'train': 200, 'validation': 60}, **changes)
     del recipe_part['split'], recipe_part['number']
     recipe = Recipe(content(part=[recipe_part]))
-    rows = training_set._draws(recipe, recipe.parts[0], sources(10, 40))
+    rows = draw_maps(recipe, recipe.parts[0], sources(10, 40))
     names = ['source', 'snapshot', 'distance', 'seeing']
     assert len(np.unique(rows[names])) == 260
     assert np.sum(rows['split'] == 0) == 200
@@ -287,7 +290,7 @@ def test_train_and_validation_of_a_product_are_disjoint():
 def test_a_jitter_of_nothing_is_the_light_of_the_snapshot(runs):
     snapshot = Snapshot.read(runs / 'a' / 'snapshots' / 'snapshot_00002.fits')
     maps = Recipe(content()).maps
-    light = training_set._jittered_light(snapshot, 0.0, 1, maps, 'a')
+    light = maps_module._jittered_light(snapshot, 0.0, 1, maps, 'a')
     # snapshots are in single precision
     np.testing.assert_allclose(light.value, snapshot.stars['v_luminosity'].value, rtol=2e-3, atol=1e-6)
 
@@ -296,7 +299,7 @@ def test_jitter_moves_the_light_of_heavy_stars_only(runs):
     snapshot = Snapshot.read(runs / 'a' / 'snapshots' / 'snapshot_00000.fits')
     maps = Recipe(content()).maps
     own, initial = snapshot.stars['v_luminosity'].value, snapshot.stars['initial_mass'].value
-    one, same, other = (training_set._jittered_light(snapshot, 0.01, seed, maps, 'a').value
+    one, same, other = (maps_module._jittered_light(snapshot, 0.01, seed, maps, 'a').value
                         for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     heavy = initial > 0.5
@@ -344,7 +347,7 @@ def test_jitter_needs_initial_masses(runs):
     for model, table in ((snapshot.model, stars), (None, snapshot.stars)):
         other = Snapshot(table, 1 * u.Gyr, model)
         with pytest.raises(TrainingSetError, match='snapshots with initial_mass .* those of a are others'):
-            training_set._jittered_light(other, 0.01, 1, Recipe(content()).maps, 'a')
+            maps_module._jittered_light(other, 0.01, 1, Recipe(content()).maps, 'a')
 
 
 # -- stopped and gone on with ---------------------------------------------------------------------
@@ -352,7 +355,7 @@ def test_jitter_needs_initial_masses(runs):
 
 def stop_at(monkeypatch, number, error):
     """Let the shard of this number fail."""
-    original, calls = training_set._make_shard, []
+    original, calls = building.make_shard, []
 
     def fail(task):
         calls.append(task.path.name)
@@ -362,7 +365,7 @@ def stop_at(monkeypatch, number, error):
             raise error
         return original(task)
 
-    monkeypatch.setattr(training_set, '_make_shard', fail)
+    monkeypatch.setattr(building, 'make_shard', fail)
     return calls
 
 
@@ -402,7 +405,7 @@ def test_a_shard_that_is_gone_or_cut_is_made_again(made, runs, tmp_path, caplog)
 
 
 def test_a_full_disk_leaves_nothing_half_written(made, runs, tmp_path, monkeypatch):
-    original, written = training_set.write_hdus, []
+    original, written = shards.write_hdus, []
 
     def full(hdus, path):
         if len(written) == 3:
@@ -411,7 +414,7 @@ def test_a_full_disk_leaves_nothing_half_written(made, runs, tmp_path, monkeypat
         original(hdus, path)
 
     with monkeypatch.context() as context:
-        context.setattr(training_set, 'write_hdus', full)
+        context.setattr(shards, 'write_hdus', full)
         with pytest.raises(OSError, match='not be written: .*No space left.*is started again') as caught:
             build(tmp_path / 'set', runs)
     assert caught.value.errno == errno.ENOSPC
@@ -708,6 +711,6 @@ def test_one_simulation_under_two_names_is_found(runs, tmp_path):
 def test_what_a_foreign_reader_is_told(tmp_path):
     (tmp_path / 'a.dat').write_text('x', encoding='utf-8')
     recipe = Recipe(content(foreign=[{'name': 'f', 'files': 'a.*', 'at': [0, 4], 'format': 'cmc', 'age': 2}]))
-    source = training_set._foreign_source(recipe.foreign[0], tmp_path)
+    source = _foreign_source(recipe.foreign[0], tmp_path)
     assert source.paths == [tmp_path / 'a.dat'] * 2
     assert source.options == [{'format': 'cmc', 'age': 2 * u.Gyr, 'at': at} for at in (0, 4)]
