@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The grid of the maps, `MapGrid`: pixels, smoothing, channels of light and their bands; units of the maps.
 
-Every model, training set and mock has one. Where nothing else is said it is that of Chardin & Bianchini (2021):
-40 arcsec on 160 x 160 pixels of 0.25 arcsec, in V, smoothed with a Gaussian of 4 pixels.
+Every model, training set and mock has one. The default is that of Chardin & Bianchini (2021): 40 arcsec on
+160 x 160 pixels of 0.25 arcsec, in V, smoothed with a Gaussian of 4 pixels.
 """
 
 import math
@@ -52,7 +52,7 @@ class Channel:
 
     def __post_init__(self):
         if self.band not in BANDS:
-            raise ValueError(f'the band of a channel must be one of {", ".join(BANDS)}, received {self.band!r}')
+            raise ValueError(f'band must be one of {", ".join(BANDS)}, received {self.band!r}')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +93,12 @@ class MapGrid:
     def __post_init__(self):
         shape = tuple(self.shape)
         if len(shape) != 2 or not all(isinstance(n, Integral) and 1 <= n <= _MOST_PIXELS for n in shape):
-            raise ValueError(f'shape must be two whole numbers from 1 to {_MOST_PIXELS}, received {self.shape!r}')
+            raise ValueError(f'shape must be two whole numbers from 1 to {_MOST_PIXELS}, received '
+                             f'{self.shape!r}')
         scale = scalar_value(self.pixel_scale, u.arcsec, 'pixel_scale', positive=True)
         if not (isinstance(self.smoothing, Real) and math.isfinite(self.smoothing) and self.smoothing >= 0.0):
-            raise ValueError(f'smoothing must be a number of pixels, not negative, received {self.smoothing!r}')
+            raise ValueError('smoothing must be a number of pixels, not negative, received '
+                             f'{self.smoothing!r}')
         if self.smoothing > max(shape):
             raise ValueError(f'smoothing must be of no more pixels than the map has, {max(shape)}, received '
                              f'{self.smoothing:g}')
@@ -211,7 +213,8 @@ class MapGrid:
         wcs.wcs.cunit = ['deg', 'deg']
         wcs.wcs.crval = position
         wcs.wcs.cdelt = [-self.scale / 3600.0, self.scale / 3600.0]
-        wcs.wcs.crpix = [(n + 1) / 2 + margin + move / self.scale for n, move in zip((self.nx, self.ny), shift)]
+        wcs.wcs.crpix = [(n + 1) / 2 + margin + move / self.scale
+                         for n, move in zip((self.nx, self.ny), shift)]
         wcs.wcs.radesys = 'ICRS'
         wcs.array_shape = self.ny + 2 * margin, self.nx + 2 * margin
         return wcs
@@ -270,5 +273,5 @@ class MapGrid:
             return cls(**{**values, 'pixel_scale': values['pixel_scale'] * u.arcsec,
                           'channels': tuple(Channel(**channel) for channel in values['channels'])})
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f'a grid must have shape, pixel_scale, smoothing and channels, received {values!r}: '
-                             f'{error}') from error
+            raise ValueError('a grid must have shape, pixel_scale, smoothing and channels, received '
+                             f'{values!r}: {error}') from error

@@ -9,6 +9,7 @@ import numpy as np
 from astropy import units as u
 
 from pidoc.evaluation.scores import Comparison, mean_of, PIXEL_EDGES, pixel_scores, place_in
+from pidoc.grid import MapGrid
 from pidoc.mock.observation import observe
 from pidoc.units import to_value
 
@@ -192,7 +193,7 @@ def _evenly(total, number):
 # -- the floor ------------------------------------------------------------------------------------
 
 
-def expected_mass_map(snapshot, *, distance, shape=(160, 160), pixel_scale=0.25 * u.arcsec, smoothing=4.0):
+def expected_mass_map(snapshot, *, distance, grid=None):
     """Mass map of a snapshot, averaged over the directions of all its stars: every star is a shell.
 
     The projected mass of a shell of radius r within a separation R < r is m [1 - (1 - R^2 / r^2)^(1/2)].
@@ -201,11 +202,9 @@ def expected_mass_map(snapshot, *, distance, shape=(160, 160), pixel_scale=0.25 
     ----------
     snapshot : Snapshot
         Its centre is in the middle of the map.
-    distance, pixel_scale : `~astropy.units.Quantity`
-    shape : (int, int), optional
-    smoothing : float, optional
-        Standard deviation in pixels of the Gaussian that the map is smoothed with, as in
-        `pidoc.mock.observe`.
+    distance : `~astropy.units.Quantity`
+    grid : `~pidoc.grid.MapGrid`, optional
+        Pixels and smoothing of the map, as in `pidoc.mock.observe`; by default the paper's.
 
     Returns
     -------
@@ -215,16 +214,17 @@ def expected_mass_map(snapshot, *, distance, shape=(160, 160), pixel_scale=0.25 
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If distance or pixel scale is of a wrong kind or unit, or impossible.
+        If the distance is of a wrong kind or unit, or impossible.
     """
     from scipy.ndimage import gaussian_filter
 
-    scale = to_value(pixel_scale, u.rad, 'pixel_scale', positive=True)
+    grid = MapGrid() if grid is None else grid
+    smoothing, shape, scale = grid.smoothing, grid.shape, grid.pixel_scale.to_value(u.rad)
     far = to_value(distance, u.pc, 'distance', positive=True)
     stars = snapshot.stars
     radius = stars['radius'].to_value(u.pc) / (far * scale)
     margin = math.ceil(5.0 * smoothing)
-    edges, annulus, pixel = _annuli(tuple(shape), margin)
+    edges, annulus, pixel = _annuli(shape, margin)
     inside = _projected_mass(radius, stars['mass'].to_value(u.Msun), edges)
     points = np.bincount(annulus, minlength=edges.size - 1)
     weights = (np.diff(inside) / np.maximum(points, 1))[annulus]
@@ -269,7 +269,8 @@ def _annuli(shape, margin):
     return edges, annulus, np.where(inside, row * nx + column, -1)
 
 
-def shot_noise_floor(snapshots, *, distances=(15, 30, 60, 80) * u.kpc, minimum_count=100, seed=0):
+def shot_noise_floor(snapshots, *, distances=(15, 30, 60, 80) * u.kpc, grid=None, minimum_count=100,
+                     seed=0):
     """What an oracle who knows the smooth mass profile of every snapshot would still get wrong.
 
     A mass map holds a finite number of stars, in directions that nothing tells. `expected_mass_map` plays the
@@ -279,6 +280,8 @@ def shot_noise_floor(snapshots, *, distances=(15, 30, 60, 80) * u.kpc, minimum_c
     ----------
     snapshots : iterable of Snapshot
     distances : `~astropy.units.Quantity`, optional
+    grid : `~pidoc.grid.MapGrid`, optional
+        Pixels and smoothing of the maps; by default the paper's.
     minimum_count : int, optional
         Pixels that a bin must have.
     seed : int, optional
@@ -298,8 +301,9 @@ def shot_noise_floor(snapshots, *, distances=(15, 30, 60, 80) * u.kpc, minimum_c
     totals = []
     for snapshot in snapshots:
         for distance in np.atleast_1d(distances):
-            mock = observe(snapshot, distance=distance, direction='random', seed=seed + len(totals))
-            expected = expected_mass_map(snapshot, distance=distance).value
+            mock = observe(snapshot, distance=distance, grid=grid, direction='random',
+                           seed=seed + len(totals))
+            expected = expected_mass_map(snapshot, distance=distance, grid=grid).value
             pixels.add(expected, mock.mass.data)
             totals.append((expected.sum(), mock.mass.data.sum()))
     if not totals:

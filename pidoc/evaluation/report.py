@@ -325,7 +325,7 @@ def evaluate(estimator, maps, *, modes=('image',), training=None, snapshots=None
             tally.add(rows, mass, guess)
     columns = {key: tally.scores(edges, minimum_pixels, minimum_maps) for key, tally in tallies.items()}
     if snapshots is not None:
-        columns['floor'] = shot_noise_floor(snapshots, distances=_few(distance) * u.kpc,
+        columns['floor'] = shot_noise_floor(snapshots, distances=_few(distance) * u.kpc, grid=maps.grid,
                                             minimum_count=minimum_pixels, seed=seed)
     meta = {'model': name, 'maps': int(distance.size), 'modes': ', '.join(modes),
             'distance_error': distance_error, 'minimum_pixels': minimum_pixels, 'minimum_maps': minimum_maps,

@@ -20,7 +20,7 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.wcs.utils import skycoord_to_pixel
 
 from pidoc import __version__
-from pidoc.grid import APPARENT_FLUX
+from pidoc.grid import APPARENT_FLUX, MapGrid
 from pidoc.image.calibration import calibrate, pixel_unit, v_from_g_r
 from pidoc.image.read import opened
 from pidoc.image.resample import GAUSSIAN_END, Grid, Layer, pixel_areas, Plane
@@ -58,10 +58,10 @@ _OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen
 _BRIGHTEST = 2.0                       # V: brighter than any cluster
 
 
-def prepare(image, *, hdu=None, unit=None, zero_point=None, exposure=None, band=None, pixel_scale=None,
+def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None, pixel_scale=None,
             center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None, weight=None,
-            colour=None, extinction=None, field_of_view=40.0 * u.arcsec,
-            output_pixel_scale=0.25 * u.arcsec, smoothing=4.0, min_coverage=0.5):
+            colour=None, extinction=None, field_of_view=None,
+            output_pixel_scale=None, smoothing=None, min_coverage=0.5):
     """Make any image of a cluster into a map of its V light on the grid of the networks.
 
     In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken off,
@@ -132,7 +132,10 @@ def prepare(image, *, hdu=None, unit=None, zero_point=None, exposure=None, band=
     >>> print(light.shape, light.unit, light.meta['FLAGS'])
     (160, 160) solLum / kpc2 no-sky-position
     """
-    grid = Grid.of(field_of_view, output_pixel_scale, smoothing)
+    grid = MapGrid() if grid is None else grid
+    grid = Grid.of(grid.field_of_view if field_of_view is None else field_of_view,
+                   grid.pixel_scale if output_pixel_scale is None else output_pixel_scale,
+                   grid.smoothing if smoothing is None else smoothing)
     low, high = _range(seeing_range)
     if not (isinstance(min_coverage, Real) and 0.0 <= min_coverage <= 1.0):
         raise ValueError(f'min_coverage must be from 0 to 1, received {min_coverage!r}')

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pidoc.grid import MapGrid
 from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
 from pidoc.inference.estimates import Estimates, Interval
 from pidoc.inference.folder import FORMAT, ModelFolderError, read_card, read_weights, write_weights
@@ -45,6 +46,13 @@ class Estimator:
         All else that model.json shall hold: name, description, training recipe, domain, scores.
     turns : int, optional
         In how many orientations each map is looked at, 1 to 8; the estimates are averaged.
+    grid : `~pidoc.grid.MapGrid`, optional
+        Of the maps; by default the paper's, with as many pixels as the networks take.
+
+    Raises
+    ------
+    ValueError
+        If there is no network, ``turns`` is out of range, or ``grid`` has another number of pixels.
     """
 
     kind = 'cluster'
@@ -52,7 +60,7 @@ class Estimator:
 
     _scaling, _precision, _every = Scaling, np.float16, 1
 
-    def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1):
+    def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1, grid=None):
         if not networks:
             raise ValueError('an estimator needs at least one network, received none')
         if turns not in range(1, 9):
@@ -63,16 +71,21 @@ class Estimator:
         self.config = dict(config)
         self.about = dict(about or {})
         self.turns = turns
+        self.grid = self._grid(grid)
 
-    @property
-    def map_shape(self):
-        """Height and width of the maps [pixels]."""
+    def _grid(self, grid):
         height, width, _ = self.config['shape']
-        return height * self.scaling.block, width * self.scaling.block
+        shape = height * self.scaling.block, width * self.scaling.block
+        if grid is None:
+            return MapGrid(shape=shape)
+        if grid.shape != shape:
+            raise ValueError(f'the grid must have the {shape[1]} x {shape[0]} pixels that the networks take, '
+                             f'received {grid}')
+        return grid
 
     def replace(self, **changes):
-        """The same networks with another calibration, about or turns."""
-        kept = {'calibration': self.calibration, 'about': self.about, 'turns': self.turns}
+        """The same networks with another calibration, about, turns or grid."""
+        kept = {'calibration': self.calibration, 'about': self.about, 'turns': self.turns, 'grid': self.grid}
         return type(self)(self.networks, self.scaling, config=self.config, **{**kept, **changes})
 
     # -- estimates
@@ -98,7 +111,7 @@ class Estimator:
         Raises
         ------
         ValueError
-            If the shape is another than `map_shape`, a pixel is not finite, no light is in a map, or a
+            If the shape is not that of ``grid``, a pixel is not finite, no light is in a map, or a
             distance or its error is not positive.
         """
         light = self._checked(light)
@@ -113,8 +126,8 @@ class Estimator:
 
     def _checked(self, light):
         light = np.asarray(light)
-        if light.ndim != 3 or light.shape[1:] != self.map_shape or len(light) == 0:
-            raise ValueError(f'light must have the shape (n, {self.map_shape[0]}, {self.map_shape[1]}), '
+        if light.ndim != 3 or light.shape[1:] != self.grid.shape or len(light) == 0:
+            raise ValueError(f'light must have the shape (n, {self.grid.ny}, {self.grid.nx}), '
                              f'received {light.shape}')
         if not np.all(np.isfinite(light)):
             raise ValueError('the pixels of a light map must be finite, received '
@@ -272,7 +285,8 @@ class Estimator:
             sums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
         kind = {} if self.kind == 'cluster' else {'kind': self.kind}
         text = json.dumps({'format': FORMAT, **kind, 'about': self.about, 'turns': self.turns,
-                           'config': self.config, 'scaling': self.scaling.to_dict(),
+                           'grid': self.grid.to_dict(), 'config': self.config,
+                           'scaling': self.scaling.to_dict(),
                            'calibration': asdict(self.calibration), 'sha256': sums}, indent=1)
         with replacing(target) as new:
             new.write_text(text + '\n', encoding='utf-8')
@@ -313,7 +327,9 @@ class Estimator:
                 read_weights(network, folder / name)
             return kind(networks, kind._scaling.from_dict(card['scaling']), config=card['config'],
                         calibration=Calibration(**card['calibration']), about=card['about'],
-                        turns=card['turns'])
+                        turns=card['turns'],
+                        # older folders do not say: the paper's
+                        grid=MapGrid.from_dict(card['grid']) if 'grid' in card else None)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(f'{folder} holds no model that this version reads: {error}') from error
 
@@ -339,7 +355,7 @@ class PaperEstimator(Estimator):
     scaling : `~pidoc.networks.scaling.PaperScaling`
     config : dict
         ``shape``: (height, width, 1).
-    calibration, about, turns
+    calibration, about, turns, grid
         As for `Estimator`; the networks look at each map once.
 
     Raises
@@ -352,11 +368,11 @@ class PaperEstimator(Estimator):
     # half precision could lose a variance of the normalisation; pixels beside each other are no two trials
     _scaling, _precision, _every = PaperScaling, np.float32, 4
 
-    def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1):
+    def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1, grid=None):
         if len(networks) != 2 or turns != 1:
             raise ValueError('the networks of the paper are two, and look at each map once, received '
                              f'{len(networks)} and {turns!r} turns')
-        super().__init__(networks, scaling, config=config, calibration=calibration, about=about)
+        super().__init__(networks, scaling, config=config, calibration=calibration, about=about, grid=grid)
 
     def raw(self, light, *, distance=None, distance_error=None, batch_size=64):
         """Estimates before calibration, as `Estimator.raw` but in other quantities.

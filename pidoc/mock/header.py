@@ -30,7 +30,8 @@ def mock_meta(view, frame, kernel, conditions):
     values = view | {
         'MOCKFMT': FORMAT_VERSION, 'PIDOCVER': __version__, 'CONVENT': 'apparent flux',
         'BANDNAME': band.name, 'MAGSYS': band.system, 'SUNMAG': band.solar_magnitude,
-        'PSF': kernel.name, 'PSFFWHM': kernel.fwhm, 'PSFBETA': MOFFAT_BETA if kernel.name == 'Moffat' else None,
+        'PSF': kernel.name, 'PSFFWHM': kernel.fwhm,
+        'PSFBETA': MOFFAT_BETA if kernel.name == 'Moffat' else None,
         'PIXSCALE': frame.scale, 'OVERSAMP': frame.fine}
     meta = {keyword: values.get(keyword) for keyword in _COMMENTS}
     return meta if conditions is None else meta | conditions._meta()

@@ -13,7 +13,7 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
 from pidoc.cluster.snapshot import write_hdus
-from pidoc.grid import MASS_PER_PIXEL
+from pidoc.grid import Channel, MapGrid, MASS_PER_PIXEL
 from pidoc.io.html import html_table
 from pidoc.mock.header import card_value, FORMAT_VERSION, header_card, header_comments
 
@@ -70,6 +70,12 @@ class Mock:
         comments = header_comments()
         return fits.Header([header_card(keyword, value, comments.get(keyword, ''))
                             for keyword, value in self.light.meta.items()])
+
+    @property
+    def grid(self):
+        """Pixels, smoothing and band (`~pidoc.grid.MapGrid`)."""
+        return MapGrid(shape=self.light.shape, pixel_scale=self.light.meta['PIXSCALE'] * u.arcsec,
+                       smoothing=self.light.meta['SMOOTH'], channels=(Channel(self.band),))
 
     @property
     def total_mass(self):

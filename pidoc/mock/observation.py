@@ -13,10 +13,9 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
-from astropy.wcs import WCS
 
 from pidoc.cluster.snapshot import Snapshot
-from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
 from pidoc.mock.conditions import Conditions
 from pidoc.mock.header import mock_meta
 from pidoc.mock.mock import Mock
@@ -31,9 +30,9 @@ _MAX_SHIFT = 5.0           # arcsec, of a random shift: Chardin & Bianchini (202
 _ARCSEC = math.radians(1.0 / 3600.0)
 
 
-def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, field_of_view=40.0 * u.arcsec,
-            pixel_scale=0.25 * u.arcsec, shift=None, rotation=None, direction=None, psf=None, smoothing=4.0,
-            band='V', correction='reed1998', metallicity=None, luminosities=None, centre=None, oversampling=1,
+def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_view=None, pixel_scale=None,
+            smoothing=None, band=None, shift=None, rotation=None, direction=None, psf=None,
+            correction='reed1998', metallicity=None, luminosities=None, centre=None, oversampling=1,
             conditions=None, keep_sharp=False, simulation=None, seed=0):
     """Observe a snapshot: an image of its light, and the map of its mass.
 
@@ -49,10 +48,11 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, field_of_view=40.0 * u
     seeing : `~astropy.units.Quantity`, optional
         Full width at half maximum of the default PSF, a Moffat function with beta = 2.5 that is integrated
         over the pixels and cut where 5e-4 of the light is further out.
-    field_of_view : `~astropy.units.Quantity`, optional
-        One angle, or two: width and height. A whole number of pixels.
-    pixel_scale : `~astropy.units.Quantity`, optional
-        Angle that a pixel covers.
+    grid : `~pidoc.grid.MapGrid`, optional
+        Pixels, smoothing and band; by default those of the paper.
+    field_of_view, pixel_scale, smoothing, band : optional
+        What is to differ from ``grid``: see `~pidoc.grid.MapGrid.of_field`. Both maps are smoothed; with 0,
+        not at all.
     shift : `~astropy.units.Quantity` or 'random', optional
         Where the cluster's centre is, to the right of and above the middle of the field. 'random': both
         evenly from -5 to 5 arcsec.
@@ -67,9 +67,7 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, field_of_view=40.0 * u
         Another PSF: values in pixels about the middle of an odd number of them, or a model of astropy or
         photutils about (0, 0), parameters in pixels, which is evaluated at the middle of pixels out to half
         the field. Its total is made 1. ``seeing`` is then not looked at.
-    smoothing : float, optional
-        Standard deviation in pixels of the Gaussian that both maps are smoothed with; 0: not at all.
-    band, correction : str, optional
+    correction : str, optional
         As in `pidoc.photometry.band_luminosity`.
     metallicity : float, optional
         For corrections that need it; by default the model's.
@@ -121,10 +119,10 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, field_of_view=40.0 * u
     shift_at, shift_mode = _shift(shift, streams[0])
     angle, turn_mode = _rotation(rotation, streams[1])
     toward, view_mode = _direction(direction, streams[2])
-    scale = scalar_value(pixel_scale, u.arcsec, 'pixel_scale', positive=True)
-    width, height = _pixels(field_of_view, scale)
-    kernel = psf_kernel(psf, seeing, scale, fine, max(width, height))
-    frame = Frame(width, height, scale, fine, kernel.side // 2, gaussian_margin(smoothing))
+    grid = MapGrid.of_field(field_of_view, pixel_scale=pixel_scale, smoothing=smoothing, band=band, grid=grid)
+    smoothing, band = grid.smoothing, grid.band
+    kernel = psf_kernel(psf, seeing, grid.scale, fine, max(grid.shape))
+    frame = Frame(grid.nx, grid.ny, grid.scale, fine, kernel.side // 2, gaussian_margin(smoothing))
 
     prepared = prepared_stars(snapshot)
     x, y = prepared.project(snapshot, toward, streams[2] if view_mode == 'random' else None)
@@ -144,11 +142,11 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, field_of_view=40.0 * u
     image, mask, sharp, truth = _image(sky, frame, kernel, smoothing, band, conditions, streams[3],
                                        keep_sharp)
 
-    wcs = _wcs(frame, centre, shift_at)
+    wcs = grid.wcs(_position(centre), shift=shift_at)
     name = simulation if simulation is not None else getattr(snapshot.model, 'name', '')
     view = {
         'SIMUL': name, 'AGE': float(snapshot.age.to_value(u.Gyr)), 'DISTANCE': far, 'BAND': band,
-        'BCORR': correction, 'BCMETAL': metallicity, 'SMOOTH': float(smoothing), 'SHIFTX': shift_at[0],
+        'BCORR': correction, 'BCMETAL': metallicity, 'SMOOTH': smoothing, 'SHIFTX': shift_at[0],
         'SHIFTY': shift_at[1], 'SHIFTBY': shift_mode, 'ROTANGLE': angle, 'ROTBY': turn_mode,
         'VIEWBY': view_mode, 'MOCKSEED': seed}
     if view_mode == 'given' or not snapshot.is_spherical:
@@ -162,16 +160,15 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, field_of_view=40.0 * u
                 sharp=CCDData(sharp, unit=APPARENT_FLUX, wcs=wcs) if keep_sharp else None)
 
 
-def mock_header(n_pixels, pixel_scale, *, shift, simulation, age, distance, seeing, band, correction,
-                smoothing, oversampling, rotation, view, seed, conditions=None):
+def mock_header(grid, *, shift, simulation, age, distance, seeing, correction, oversampling, rotation, view,
+                seed, conditions=None):
     """Header and world coordinates of a mock with the default PSF whose maps were kept without them.
 
     Parameters
     ----------
-    n_pixels, pixel_scale : int, float
-        To a side of the field; arcsec.
-    shift, simulation, age, distance, seeing, band, correction, smoothing, oversampling, rotation, seed
-        What `observe` was told, as plain numbers in arcsec, Gyr, kpc and degrees.
+    grid : `~pidoc.grid.MapGrid`
+    shift, simulation, age, distance, seeing, correction, oversampling, rotation, seed
+        As `observe` was given them, as plain numbers in arcsec, Gyr, kpc and degrees.
     view : array-like of 3
         Direction of the observer, NaN where it was drawn.
     conditions : Conditions, optional
@@ -182,17 +179,17 @@ def mock_header(n_pixels, pixel_scale, *, shift, simulation, age, distance, seei
         As ``light.meta`` of a `Mock`.
     wcs : `~astropy.wcs.WCS`
     """
-    frame = Frame(n_pixels, n_pixels, pixel_scale, oversampling, 0, 0)
+    frame = Frame(grid.nx, grid.ny, grid.scale, oversampling, 0, 0)
     drawn = any(math.isnan(value) for value in view)
     header = {
-        'SIMUL': simulation, 'AGE': float(age), 'DISTANCE': float(distance), 'BAND': band,
-        'BCORR': correction, 'SMOOTH': float(smoothing), 'SHIFTX': float(shift[0]), 'SHIFTY': float(shift[1]),
+        'SIMUL': simulation, 'AGE': float(age), 'DISTANCE': float(distance), 'BAND': grid.band,
+        'BCORR': correction, 'SMOOTH': grid.smoothing, 'SHIFTX': float(shift[0]), 'SHIFTY': float(shift[1]),
         'SHIFTBY': 'given', 'ROTANGLE': float(rotation), 'ROTBY': 'given',
         'VIEWBY': 'random' if drawn else 'given', 'MOCKSEED': seed}
     if not drawn:
         header.update(zip(('VIEWX', 'VIEWY', 'VIEWZ'), _direction(view, None)[0]))
     kernel = Named('Moffat', float(seeing))
-    return mock_meta(header, frame, kernel, conditions), _wcs(frame, None, shift)
+    return mock_meta(header, frame, kernel, conditions), grid.wcs(_position(None), shift=shift)
 
 
 def _given_light(luminosities, number):
@@ -286,33 +283,10 @@ def _direction(direction, stream):
     return tuple((vector / length).tolist()), 'given'
 
 
-def _pixels(field_of_view, scale):
-    """Numbers of columns and rows."""
-    angles = np.atleast_1d(to_value(field_of_view, u.arcsec, 'field_of_view', positive=True))
-    if angles.shape not in ((1,), (2,)):
-        raise ValueError(f'field_of_view must be one angle or two, received {field_of_view}')
-    number = angles / scale
-    if np.any(np.abs(number - np.round(number)) > 1e-6 * number) or np.any(number < 0.5):
-        raise ValueError(f'field_of_view must be a whole number of pixels of {scale:g} arcsec, '
-                         f'received {field_of_view}')
-    number = np.round(number).astype(int)
-    return int(number[0]), int(number[-1])
-
-
-def _wcs(frame, centre, shift):
-    """Tangent plane that touches the sky at the cluster's centre, north up and east to the left."""
+def _position(centre):
+    """Right ascension and declination [deg] of the cluster's centre."""
     if centre is None:
-        place = (0.0, 0.0)
-    elif isinstance(centre, SkyCoord) and centre.isscalar:
-        place = (centre.icrs.ra.deg, centre.icrs.dec.deg)
-    else:
-        raise TypeError(f'centre must be one SkyCoord, received {centre!r}')
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ['RA---TAN', 'DEC--TAN']
-    wcs.wcs.cunit = ['deg', 'deg']
-    wcs.wcs.crval = place
-    wcs.wcs.cdelt = [-frame.scale / 3600.0, frame.scale / 3600.0]
-    wcs.wcs.crpix = [(n + 1) / 2 + move / frame.scale for n, move in zip((frame.nx, frame.ny), shift)]
-    wcs.wcs.radesys = 'ICRS'
-    wcs.array_shape = (frame.ny, frame.nx)
-    return wcs
+        return 0.0, 0.0
+    if isinstance(centre, SkyCoord) and centre.isscalar:
+        return centre.icrs.ra.deg, centre.icrs.dec.deg
+    raise TypeError(f'centre must be one SkyCoord, received {centre!r}')

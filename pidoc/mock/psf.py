@@ -10,7 +10,9 @@ from astropy import units as u
 
 from pidoc.units import scalar_value
 
-MOFFAT_BETA = 2.5                # of the Moffat function: Trujillo et al. (2001), as in Chardin & Bianchini (2021)
+MOFFAT_BETA = 2.5
+"""Exponent of the Moffat function: Trujillo et al. (2001), as in Chardin & Bianchini (2021)."""
+
 _WINGS = 5e-4              # share of a star's light that its wings would have beyond where they are cut
 _SUBPIXELS = 7             # to a side, that the PSF is integrated over a pixel with
 

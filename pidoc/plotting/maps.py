@@ -6,12 +6,13 @@ from astropy import units as u
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from pidoc.grid import MapGrid
 from pidoc.plotting.style import DECADES
 
 __all__ = ['plot_maps']
 
 def plot_maps(light, true_mass, predicted_mass, *, true_age=None, predicted_age=None, true_distance=None,
-              predicted_distance=None, pixel_scale=0.25 * u.arcsec):
+              predicted_distance=None, pixel_scale=MapGrid.pixel_scale):
     """Light, true and predicted mass of some clusters (Chardin & Bianchini 2021, Fig. 4).
 
     Both rows of masses have one scale. The colours tell brightness alone too.

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from astropy import units as u
 from astropy.nddata import CCDData, StdDevUncertainty
-from astropy.wcs.utils import proj_plane_pixel_scales
 
-from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
 from pidoc.inference.domain import Domain, Verdict
 from pidoc.inference.features import features
 from pidoc.inference.flags import flag_bits
@@ -29,10 +28,7 @@ __doctest_requires__ = {'MassMapper': ['tensorflow']}
 
 log = logging.getLogger(__name__)
 
-PIXEL_SCALE = 0.25         # arcsec, of the grid
-SMOOTHING = 4.0            # standard deviation of the Gaussian on the maps [pixels]
 _MODELS = Path(__file__).parents[1] / 'models'
-_SAME = 1e-3               # relative difference of pixel scales that is none
 _MOSTLY = 0.1              # share of filled pixels from which on it is told
 _NEAREST, _FARTHEST = 1e-6, 1e8     # kpc: beyond the Universe on both sides, and before numbers overflow
 _WIDEST = 10.0             # error of ln M at which its exponential is cut
@@ -123,9 +119,12 @@ class MassMapper:
         self.estimator, self.domain, self.name, self.sha256 = estimator, domain, name, sha256
 
     def __repr__(self):
-        ny, nx = self.estimator.map_shape
-        return (f'<MassMapper {self.name or "without a name"}: maps of {nx} x {ny} pixels of {PIXEL_SCALE} '
-                'arcsec>')
+        return f'<MassMapper {self.name or "without a name"}: {self.grid}>'
+
+    @property
+    def grid(self):
+        """Pixels, smoothing and band of the maps that the model takes (`~pidoc.grid.MapGrid`)."""
+        return self.estimator.grid
 
     @classmethod
     def from_pretrained(cls, model='default'):
@@ -211,10 +210,10 @@ class MassMapper:
         Parameters
         ----------
         x : path-like, HDU, `~astropy.io.fits.HDUList`, `~astropy.nddata.CCDData`, Quantity or Mock
-            An image in V. A `~pidoc.mock.Mock`, and arrays and CCDData in Lsun/kpc^2 that have the shape of
-            the grid (160 x 160 pixels of 0.25 arcsec) are taken for what the model wants: apparent flux per
-            pixel, smoothed with a Gaussian of 4 pixels. Everything else goes through `pidoc.image.prepare`.
-            The age and the distance that a mock knows are not looked at.
+            An image in the band of the model, V for the packaged ones. What is on the model's ``grid``
+            already (a `~pidoc.mock.Mock`; an array or CCDData of that shape in Lsun/kpc^2) is taken as it
+            is: apparent flux per pixel, smoothed. Everything else goes through `pidoc.image.prepare`. The age
+            and the distance that a mock knows are not looked at.
         distance : `~astropy.units.Quantity`, optional
             Of the cluster, if it is known. It makes all else much more certain.
         distance_error : `~astropy.units.Quantity`, optional
@@ -321,31 +320,21 @@ class MassMapper:
         if light is None:
             from pidoc.image.preparation import prepare
 
-            light = prepare(x, center=center, **({} if seeing is None else {'seeing': seeing}), **options)
-            if light.shape != self.estimator.map_shape:
-                raise ValueError(f'{name or "the image"} must have the shape {self.estimator.map_shape} on '
-                                 f'the grid, received {light.shape}')
+            light = prepare(x, grid=self.grid, center=center,
+                            **({} if seeing is None else {'seeing': seeing}), **options)
+            if light.shape != self.grid.shape:
+                raise ValueError(f'{name or "the image"} must have the shape {self.grid.shape} on the grid '
+                                 f'of the model, received {light.shape}')
             # the map has been put about the centre, but for one that came on the grid
             center = center if light.meta.get('CENFROM') == 'grid' else None
         place = checked_center(center, light.wcs, light.shape)
-        return _Input.of(light, name or str(light.meta.get('OBJECT') or ''), seeing, place)
+        return _Input.of(light, name or str(light.meta.get('OBJECT') or ''), seeing, place, self.grid)
 
     def _on_grid(self, x):
         """The map itself if it is on the grid of the model; None if it has to be put there."""
         if isinstance(x, u.Quantity) and x.ndim == 2:
             x = CCDData(x)
-        if not isinstance(x, CCDData) or x.shape != self.estimator.map_shape or x.unit is None:
-            return None
-        if not x.unit.is_equivalent(APPARENT_FLUX):
-            return None
-        meta = x.meta
-        scale = meta.get('PIXSCALE')
-        if x.wcs is not None and x.wcs.has_celestial:
-            scale = float(np.mean(proj_plane_pixel_scales(x.wcs))) * 3600.0
-        wrong = scale is not None and abs(scale / PIXEL_SCALE - 1.0) > _SAME
-        if wrong or meta.get('BAND', 'V') != 'V' or meta.get('SMOOTH', SMOOTHING) != SMOOTHING:
-            return None
-        return x
+        return x if isinstance(x, CCDData) and self.grid.holds(x) else None
 
     # -- the work
 
@@ -364,7 +353,8 @@ class MassMapper:
             reason = 'no_domain: what the model was trained on is not told'
             unknown = Verdict(flag_bits('no_domain'), (reason,))
             return [unknown] * len(light)
-        return self.domain.check(features(light, pixel_scale=PIXEL_SCALE, seeing=seeing, distance=distance))
+        return self.domain.check(features(light, pixel_scale=self.grid.scale, seeing=seeing,
+                                          distance=distance))
 
     def _prediction(self, k, each, estimates, verdict, given):
         flags, reasons = each.flags()
@@ -382,7 +372,7 @@ class MassMapper:
             total_mass=measured_from_log(*scalar['log_total_mass'], u.Msun),
             mass_to_light=measured_from_log(*scalar['log_mass_to_light'], u.Msun / u.Lsun),
             age=measured_age(*scalar['age']), distance=measured_from_log(*scalar['log_distance'], u.kpc),
-            distance_given=given, pixel_scale=PIXEL_SCALE * u.arcsec, center=each.center,
+            distance_given=given, pixel_scale=self.grid.pixel_scale, center=each.center,
             flags=verdict.flags | flags, reasons=(*verdict.reasons, *reasons), name=each.name,
             model=self.name, model_sha256=self.sha256)
 
@@ -402,12 +392,12 @@ class _Input:
     name: str
 
     @classmethod
-    def of(cls, light, name, seeing, center):
+    def of(cls, light, name, seeing, center, grid):
         values = np.array((light.data * light.unit).to_value(APPARENT_FLUX), dtype=np.float32)
         bad = ~np.isfinite(values)
         if light.mask is not None:
             bad |= np.asarray(light.mask, dtype=bool)
-        values = fill_pixels(values, bad)
+        values = fill_pixels(values, bad, smoothing=grid.smoothing)
         total = float(values.sum(dtype=float))
         if not total > 0.0:
             raise ValueError(f'the flux in the field must be positive, received {total:.3g} Lsun / kpc2 in '
@@ -437,8 +427,8 @@ class _Input:
         return flag_bits(*names), reasons
 
 
-def fill_pixels(values, bad):
-    """Fill pixels in with the mean of the good ones, weighted by a Gaussian of 4 pixels.
+def fill_pixels(values, bad, *, smoothing=MapGrid.smoothing):
+    """Fill pixels in with the mean of the good ones, weighted by the Gaussian that maps are smoothed with.
 
     Where there is no good pixel within five standard deviations the Gaussian is twice as wide, and so on.
 
@@ -447,6 +437,8 @@ def fill_pixels(values, bad):
     values : ndarray of float
     bad : ndarray of bool
         Of the same shape.
+    smoothing : float, optional
+        Standard deviation of the Gaussian [pixels]; at least 1 is used.
 
     Returns
     -------
@@ -471,7 +463,7 @@ def fill_pixels(values, bad):
                          'finite')
     good = ~left
     known = np.where(good, values, 0.0).astype(float)
-    sigma = SMOOTHING
+    sigma = max(float(smoothing), 1.0)
     while left.any():
         rows, columns = (_gaussian(n, sigma) for n in values.shape)
         weight = rows @ good.astype(float) @ columns

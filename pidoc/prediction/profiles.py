@@ -10,15 +10,14 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
+from pidoc.grid import MapGrid
 from pidoc.units import to_value
 
 __all__ = ['half_mass_radius', 'mass_profile', 'mass_to_light_profile']
 
-_PIXEL_SCALE = 0.25 * u.arcsec
 
-
-def mass_profile(mass_map, *, centre=None, pixel_scale=_PIXEL_SCALE, n_bins=25, bin_width=None, mask=None,
-                 errors=None, correlated=False):
+def mass_profile(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, n_bins=25, bin_width=None,
+                 mask=None, errors=None, correlated=False):
     """Mean mass per pixel in rings about a centre (Chardin & Bianchini 2021, Eq. 3).
 
     Parameters
@@ -86,7 +85,7 @@ def mass_profile(mass_map, *, centre=None, pixel_scale=_PIXEL_SCALE, n_bins=25, 
     return table
 
 
-def mass_to_light_profile(mass_map, light_map, *, distance=None, centre=None, pixel_scale=_PIXEL_SCALE,
+def mass_to_light_profile(mass_map, light_map, *, distance=None, centre=None, pixel_scale=MapGrid.pixel_scale,
                           n_bins=25, bin_width=None, mask=None, mass_errors=None, light_errors=None,
                           correlated=False):
     """Mass over light in rings about a centre (Chardin & Bianchini 2021, section 4.1.4 and Fig. 7).
@@ -152,7 +151,7 @@ def mass_to_light_profile(mass_map, light_map, *, distance=None, centre=None, pi
     return table
 
 
-def half_mass_radius(mass_map, *, centre=None, pixel_scale=_PIXEL_SCALE, mask=None):
+def half_mass_radius(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, mask=None):
     """Separation from a centre, on the sky, within which half of the mass in the map is.
 
     Half of what is *in the map*: of a cluster larger than the field this is less than its projected half-mass

@@ -325,7 +325,7 @@ def _examples(estimator, maps, mode, said, options):
         told['predicted_age'] = estimates.scalars['age'].value * u.Gyr
     if 'log_distance' in estimates.scalars:
         told['predicted_distance'] = np.exp(estimates.scalars['log_distance'].value) * u.kpc
-    scale = maps.pixel_scale
+    scale = maps.grid.pixel_scale
     drawn = plot_maps(light, mass, found, pixel_scale=scale, **told)
     made = [_save(drawn, 'examples', mode, said, 'Light, true mass and predicted mass, as Fig. 4', options)]
 

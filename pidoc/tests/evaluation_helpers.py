@@ -7,6 +7,7 @@ from astropy.table import QTable
 
 from pidoc import ClusterModel, Snapshot
 from pidoc.evaluation.baselines import Guess, Interval
+from pidoc.grid import MapGrid
 from pidoc.mock.observation import observe
 
 DISTANCES = (15.0, 30.0, 60.0, 80.0)
@@ -38,7 +39,7 @@ class StandIn:
             'shift_x': [mock.light.meta['SHIFTX'] for mock in mocks] * u.arcsec,
             'shift_y': [mock.light.meta['SHIFTY'] for mock in mocks] * u.arcsec,
             'n_stars': np.full(len(mocks), n_stars)})
-        self.pixel_scale = 0.25 * u.arcsec
+        self.grid = MapGrid()
         self.asked = []
 
     def __len__(self):
@@ -47,7 +48,7 @@ class StandIn:
     def __getitem__(self, rows):
         new = object.__new__(StandIn)
         new._light, new._mass, new.table = self._light[rows], self._mass[rows], self.table[rows]
-        new.pixel_scale, new.asked = self.pixel_scale, []
+        new.grid, new.asked = self.grid, []
         return new
 
     def split(self, name):

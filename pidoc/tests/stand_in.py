@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pidoc.grid import MapGrid
 from pidoc.inference.estimates import Estimates, Interval
 from pidoc.inference.folder import ModelFolderError
 
@@ -16,13 +17,13 @@ RATIO, AGE, DISTANCE = 2.0, 9.0, 25.0     # M/L [Msun/Lsun], Gyr, kpc
 class StandIn:
     """M/L of 2 everywhere, 9 Gyr, 25 kpc or what is told; errors that differ from each other."""
 
-    map_shape = (160, 160)
+    grid = MapGrid()
 
     def __init__(self):
         self.batches = []
 
     def estimate(self, light, *, distance=None, distance_error=None, batch_size=64):
-        assert light.ndim == 3 and light.shape[1:] == self.map_shape and np.isfinite(light).all()
+        assert light.ndim == 3 and light.shape[1:] == self.grid.shape and np.isfinite(light).all()
         self.batches.append(len(light))
         known = np.isfinite(distance)
         away = np.where(known, distance, DISTANCE)

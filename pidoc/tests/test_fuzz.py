@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 
 import pidoc
 from pidoc import Snapshot
+from pidoc.grid import MapGrid
 from pidoc.image.preparation import FLAGS, prepare
 from pidoc.prediction.mapper import MassMapper
 from pidoc.prediction.prediction import Prediction
@@ -299,7 +300,7 @@ def test_one_sky_in_many_forms(place, data):
 class Small(StandIn):
     """Of maps of 10 arcsec."""
 
-    map_shape = (40, 40)
+    grid = MapGrid(shape=(40, 40))
 
 
 MAPPER = MassMapper(Small(), name='stand-in')

@@ -6,6 +6,7 @@ import pytest
 from astropy import units as u
 
 from pidoc import MassMapper
+from pidoc.grid import MapGrid
 from pidoc.inference.domain import Domain
 from pidoc.inference.estimator import Estimator
 from pidoc.inference.folder import read_card
@@ -77,4 +78,4 @@ def test_packaged_models_are_small():
 
 @pytest.mark.parametrize('name', sorted(STORED))
 def test_they_have_the_shape_of_the_grid(name):
-    assert Estimator.load(_MODELS / name).map_shape == (160, 160)
+    assert Estimator.load(_MODELS / name).grid == MapGrid()

@@ -345,6 +345,7 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
     with _device(settings.precision) as device:
         histories = [_train_network(course, device, work, progress) for course in courses]
     estimator = protocol.estimator([course.with_best_weights(work) for course in courses])
+    estimator = estimator.replace(grid=training_set.grid)
     estimator = estimator.replace(calibration=calibrate(estimator, data['validation']))
     about = {'name': name, 'description': description, 'version': __version__, 'history': histories,
              'settings': protocol.told, 'recipe': training_set.recipe.to_dict(),
@@ -795,7 +796,7 @@ def _features(maps, progress):
     with tqdm(total=len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:
         for k in range(0, len(maps), _CHUNK):
             table = maps.table[k:k + _CHUNK]
-            parts.append(features(maps.light(slice(k, k + _CHUNK)), pixel_scale=maps.pixel_scale.value,
+            parts.append(features(maps.light(slice(k, k + _CHUNK)), pixel_scale=maps.grid.scale,
                                   seeing=table['seeing'].to_value(u.arcsec),
                                   distance=table['distance'].to_value(u.kpc)))
             bar.update(len(table))

@@ -10,7 +10,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.utils.exceptions import AstropyWarning
@@ -97,9 +96,9 @@ class TrainingSet:
         return self.__dict__ | {'_cubes': {}}
 
     @property
-    def pixel_scale(self):
-        """Side of a pixel."""
-        return self.recipe.maps.pixel_scale * u.arcsec
+    def grid(self):
+        """Pixels, smoothing and band of the maps (`~pidoc.grid.MapGrid`)."""
+        return self.recipe.maps.grid
 
     @property
     def has_sharp(self):
@@ -188,12 +187,11 @@ class TrainingSet:
         maps = self.recipe.maps
         part = next(part for part in self.recipe.parts if part.name == values['part'])
         header, wcs = mock_header(
-            maps.n_pixels, maps.pixel_scale, shift=[values['shift_x'].value, values['shift_y'].value],
+            self.grid, shift=[values['shift_x'].value, values['shift_y'].value],
             simulation=str(values['simulation']), age=values['age'].value, distance=values['distance'].value,
-            seeing=values['seeing'].value, band=maps.band, correction=maps.correction,
-            smoothing=maps.smoothing, oversampling=maps.oversampling, rotation=values['rotation'].value,
-            seed=int(values['seed']), view=[float(values[f'view_{axis}']) for axis in 'xyz'],
-            conditions=map_conditions(part, values))
+            seeing=values['seeing'].value, correction=maps.correction, oversampling=maps.oversampling,
+            rotation=values['rotation'].value, seed=int(values['seed']),
+            view=[float(values[f'view_{axis}']) for axis in 'xyz'], conditions=map_conditions(part, values))
         if part.conditions is not None:
             header['LUMTRUE'] = float(values['luminosity'].value)
         rows = [int(row) % len(self)]
@@ -201,7 +199,7 @@ class TrainingSet:
         sharp = CCDData(self.sharp(rows)[0], unit=APPARENT_FLUX, wcs=wcs) if self.has_sharp else None
         return Mock(light=CCDData(light, unit=APPARENT_FLUX, wcs=wcs, meta=header),
                     mass=CCDData(mass, unit=MASS_PER_PIXEL, wcs=wcs), sharp=sharp, age=values['age'],
-                    distance=values['distance'], psf_fwhm=values['seeing'], band=maps.band,
+                    distance=values['distance'], psf_fwhm=values['seeing'], band=self.grid.band,
                     simulation=str(values['simulation']), seed=int(values['seed']))
 
     def _rows(self, rows):
@@ -210,8 +208,7 @@ class TrainingSet:
 
     def _read(self, name, rows):
         rows = self._rows(rows)
-        side = self.recipe.maps.n_pixels
-        result = np.empty((rows.size, side, side), dtype=np.float32)
+        result = np.empty((rows.size, *self.grid.shape), dtype=np.float32)
         shard, place = self._shard[rows], self._place[rows]
         for number in np.unique(shard):
             here = np.flatnonzero(shard == number)
@@ -230,9 +227,8 @@ class TrainingSet:
                     warnings.simplefilter('error', AstropyWarning)
                     hdu = hdus[name]
                     offset, shape = hdu.fileinfo()['datLoc'], hdu.shape
-                side = self.recipe.maps.n_pixels
-                if shape != (entry['maps'], side, side) or hdu.header['BITPIX'] != -32:
-                    raise ValueError(f'{name} must hold {entry["maps"]} maps of {side} x {side} pixels, '
+                if shape != (entry['maps'], *self.grid.shape) or hdu.header['BITPIX'] != -32:
+                    raise ValueError(f'{name} must hold {entry["maps"]} maps of {self.grid}, '
                                      f'received {shape}')
             except Exception as error:
                 # astropy has many kinds of errors for files that do not hold what they promise

@@ -52,12 +52,11 @@ def observe_map(snapshot, recipe, part, row, name):
     if part.light_jitter:
         luminosities = _jittered_light(snapshot, part.light_jitter, int(row['seed']), maps, name)
     return observe(
-        snapshot, distance=row['distance'] * u.kpc, seeing=row['seeing'] * u.arcsec,
-        field_of_view=maps.field_of_view * u.arcsec, pixel_scale=maps.pixel_scale * u.arcsec,
+        snapshot, distance=row['distance'] * u.kpc, seeing=row['seeing'] * u.arcsec, grid=maps.grid,
         shift=[row['shift_x'], row['shift_y']] * u.arcsec, rotation=row['rotation'] * u.deg,
-        direction='random' if np.isnan(view[0]) else view, smoothing=maps.smoothing, band=maps.band,
-        correction=maps.correction, luminosities=luminosities, oversampling=maps.oversampling,
-        conditions=map_conditions(part, row), keep_sharp=maps.sharp, simulation=name, seed=int(row['seed']))
+        direction='random' if np.isnan(view[0]) else view, correction=maps.correction,
+        luminosities=luminosities, oversampling=maps.oversampling, conditions=map_conditions(part, row),
+        keep_sharp=maps.sharp, simulation=name, seed=int(row['seed']))
 
 
 def map_conditions(part, row):

@@ -19,6 +19,7 @@ from astropy import units as u
 
 from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.table import field_value
+from pidoc.grid import MapGrid
 from pidoc.mock.conditions import Conditions
 from pidoc.photometry import BANDS, CORRECTIONS
 
@@ -265,9 +266,10 @@ class Maps:
     shard: int = 256
 
     @property
-    def n_pixels(self):
-        """To a side."""
-        return round(self.field_of_view / self.pixel_scale)
+    def grid(self):
+        """Pixels, smoothing and band of the maps (`~pidoc.grid.MapGrid`)."""
+        return MapGrid.of_field(self.field_of_view * u.arcsec, pixel_scale=self.pixel_scale * u.arcsec,
+                                smoothing=self.smoothing, band=self.band)
 
     @classmethod
     def _read(cls, table):

@@ -47,8 +47,8 @@ def shard_tasks(recipe, folder, sources):
 
 def make_shard(task):
     """Make and write a shard; its number of maps, size and SHA-256."""
-    maps, side = task.recipe.maps, task.recipe.maps.n_pixels
-    cubes = {name: np.empty((len(task.draws), side, side), dtype='>f4')
+    maps = task.recipe.maps
+    cubes = {name: np.empty((len(task.draws), *maps.grid.shape), dtype='>f4')
              for name in _CUBES if name != 'SHARP' or maps.sharp}
     measured, snapshot, last = [], None, None
     for k, (row, name, file) in enumerate(zip(task.draws, task.names, task.files, strict=True)):

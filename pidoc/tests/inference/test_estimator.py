@@ -209,7 +209,7 @@ def test_age_from_its_root_against_a_sample():
 def test_round_trip_through_a_folder(estimator, light, tmp_path):
     estimator.replace(turns=2).save(tmp_path / 'model')
     read = Estimator.load(tmp_path / 'model')
-    assert read.about == {'name': 'test'} and read.turns == 2 and read.map_shape == (32, 32)
+    assert read.about == {'name': 'test'} and read.turns == 2 and read.grid.shape == (32, 32)
     assert read.scaling == estimator.scaling and len(read.networks) == 2
     # weights are kept in half precision: 3 digits
     np.testing.assert_allclose(read.estimate(light).mass, estimator.replace(turns=2).estimate(light).mass,

@@ -115,7 +115,7 @@ def test_no_domain(mock):
     prediction = MassMapper(StandIn()).predict(mock)
     assert prediction.flag_names == ('no_domain',) and not prediction.in_domain
     assert repr(MassMapper(StandIn())) == (
-        '<MassMapper without a name: maps of 160 x 160 pixels of 0.25 arcsec>')
+        '<MassMapper without a name: 160 x 160 pixels of 0.25 arcsec in V, smoothed with 4 pixels>')
 
 
 # -- in -------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def test_impossible_images(mapper, mock):
 
 def test_another_grid(mapper):
     pytest.importorskip('reproject')
-    with pytest.raises(ValueError, match=r'the shape \(160, 160\) on the grid, received \(40, 40\)'):
+    with pytest.raises(ValueError, match=r'the shape \(160, 160\) on the grid of the model, received \(40, 40\)'):
         mapper.predict(a_mock(smoothing=0), field_of_view=10 * u.arcsec)
 
 

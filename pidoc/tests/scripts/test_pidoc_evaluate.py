@@ -25,7 +25,7 @@ def everything():
     both = object.__new__(StandIn)
     both._light, both._mass = (np.concatenate([getattr(part, name) for part in (test, train)])
                                for name in ('_light', '_mass'))
-    both.table, both.pixel_scale, both.asked = vstack([test.table, train.table]), test.pixel_scale, []
+    both.table, both.grid, both.asked = vstack([test.table, train.table]), test.grid, []
     return both
 
 

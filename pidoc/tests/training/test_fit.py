@@ -17,6 +17,7 @@ from astropy import units as u
 from astropy.table import QTable
 
 import pidoc
+from pidoc.grid import MapGrid
 from pidoc.inference.domain import Domain
 from pidoc.inference.estimator import Estimator, PaperEstimator
 from pidoc.networks import losses
@@ -40,10 +41,11 @@ class Recipe:
 class Maps:
     """A training set in memory: blobs whose mass is their luminosity times an M/L that the age sets."""
 
-    recipe, pixel_scale = Recipe(), 0.25 * u.arcsec
+    recipe = Recipe()
 
     def __init__(self, table, light, mass):
         self.table, self._light, self._mass = table, light, mass
+        self.grid = MapGrid(shape=light.shape[1:])
 
     @classmethod
     def make(cls, number, seed, side=SIDE):
@@ -308,7 +310,7 @@ def test_both_networks_of_the_paper_learn(papers):
 def test_the_folder_of_the_paper_loads_and_predicts(papers, few):
     folder, estimator = papers
     read = Estimator.load(folder)
-    assert isinstance(read, PaperEstimator) and read.map_shape == (96, 96)
+    assert isinstance(read, PaperEstimator) and read.grid.shape == (96, 96)
     light = few.light(slice(0, 5))
     one, two = read.estimate(light), estimator.estimate(light)
     np.testing.assert_array_equal(one.mass, two.mass)

@@ -101,7 +101,7 @@ def test_the_parts_have_the_numbers_of_the_recipe(made):
     assert len(made.split('train')) == 15
     assert set(made.split('test').table['simulation']) == {'c'}
     assert set(made.split('train').table['simulation']) == {'a', 'b'}
-    assert made.pixel_scale == 0.5 * u.arcsec
+    assert made.grid.pixel_scale == 0.5 * u.arcsec
     assert made.recipe == Recipe(content())
     assert repr(made).startswith('<TrainingSet small: 21 maps in ')
 

@@ -12,6 +12,7 @@ from astropy import units as u
 
 import pidoc
 from pidoc import ClusterModel
+from pidoc.grid import MapGrid
 from pidoc.simulation.design import draw_models
 from pidoc.training_set.recipe import conditions_of, Recipe, RecipeError, Values
 
@@ -39,7 +40,7 @@ def test_what_a_recipe_says():
     recipe = Recipe(content(maps={'sharp': True, 'smoothing': 2}))
     assert recipe.maps.sharp
     assert recipe.maps.smoothing == 2.0
-    assert recipe.maps.n_pixels == 160
+    assert recipe.maps.grid == MapGrid(smoothing=2.0)
     first, last = recipe.parts
     assert (first.name, first.splits, first.number, first.product) == ('train', {'train': 5}, 5, False)
     assert (last.name, last.splits, last.number, last.product) == ('last', {'test': None}, None, True)
