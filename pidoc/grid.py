@@ -270,7 +270,7 @@ class MapGrid:
             If a field is missing, unknown or impossible.
         """
         try:
-            return cls(**{**values, 'pixel_scale': values['pixel_scale'] * u.arcsec,
+            return cls(**{**values, 'pixel_scale': u.Quantity(values['pixel_scale'], u.arcsec),
                           'channels': tuple(Channel(**channel) for channel in values['channels'])})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError('a grid must have shape, pixel_scale, smoothing and channels, received '
