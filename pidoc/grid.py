@@ -7,7 +7,7 @@ Every model, training set and mock has one. The default is that of Chardin & Bia
 
 import math
 from dataclasses import asdict, dataclass, replace
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from astropy import units as u
@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from pidoc.photometry import BANDS
-from pidoc.units import scalar_value, to_value
+from pidoc.units import plain_number, scalar_value, to_value
 
 __all__ = ['APPARENT_FLUX', 'Channel', 'MASS_PER_PIXEL', 'MapGrid']
 
@@ -96,9 +96,7 @@ class MapGrid:
             raise ValueError(f'shape must be two whole numbers from 1 to {_MOST_PIXELS}, received '
                              f'{self.shape!r}')
         scale = scalar_value(self.pixel_scale, u.arcsec, 'pixel_scale', positive=True)
-        if not (isinstance(self.smoothing, Real) and math.isfinite(self.smoothing) and self.smoothing >= 0.0):
-            raise ValueError('smoothing must be a number of pixels, not negative, received '
-                             f'{self.smoothing!r}')
+        plain_number(self.smoothing, 'smoothing', at_least=0, of='pixels')
         if self.smoothing > max(shape):
             raise ValueError(f'smoothing must be of no more pixels than the map has, {max(shape)}, received '
                              f'{self.smoothing:g}')

@@ -3,20 +3,21 @@
 
 Outside, everything that has a unit is an `~astropy.units.Quantity`. Inside, arrays are plain
 floats in solar masses, parsecs, million years and km/s. `to_value` is the way in: it checks what
-it lets through. The way out is to multiply by the unit. Only the simulation uses N-body units
-(`HenonUnits`).
+it lets through, and `scalar_value` that it is one number. What has no unit goes through
+`whole_number` or `plain_number`. The way out is to multiply by the unit. Only the simulation uses
+N-body units (`HenonUnits`).
 """
 
 import math
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from astropy import constants
 from astropy import units as u
 
 __all__ = ['G', 'G_MYR', 'KMS_IN_PC_PER_MYR', 'SOLAR_MBOL', 'SOLAR_MV', 'SOLAR_TEFF',
-           'HenonUnits', 'scalar_value', 'to_value']
+           'HenonUnits', 'plain_number', 'scalar_value', 'to_value', 'whole_number']
 
 G = float(constants.G.to_value(u.pc * (u.km / u.s) ** 2 / u.Msun))
 """Gravitational constant [pc (km/s)^2 / Msun] (CODATA 2018, as in `astropy.constants`)."""
@@ -115,6 +116,115 @@ def scalar_value(quantity, unit, name, **rules):
     return value
 
 
+def whole_number(value, name, *, at_least=None, at_most=None, floats=False):
+    """One whole number without a unit, after checking it.
+
+    Parameters
+    ----------
+    value : int
+        Of Python or numpy; True and False are no numbers.
+    name : str
+        What it is; every error starts with it.
+    at_least, at_most : int, optional
+        Where its range begins and ends, both allowed.
+    floats : bool, optional
+        Whether 4.0 is good for 4.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> from pidoc.units import whole_number
+    >>> whole_number(4.0, 'jobs', at_least=1, floats=True)
+    4
+    >>> whole_number(0, 'jobs', at_least=1)
+    Traceback (most recent call last):
+        ...
+    ValueError: jobs must be a whole number, at least 1, received 0
+    """
+    whole = _is_real(value) and (isinstance(value, Integral) or (floats and float(value).is_integer()))
+    if not (whole and _within(value, at_least, at_most)):
+        raise ValueError(f'{name} must be a whole number{_limits(at_least, at_most)}, received {value!r}')
+    return int(value)
+
+
+def plain_number(value, name, *, at_least=None, at_most=None, above=None, below=None, of=''):
+    """One finite number without a unit, after checking it.
+
+    Parameters
+    ----------
+    value : float
+        Of Python or numpy; True and False are no numbers, nor is a Quantity.
+    name : str
+        What it is; every error starts with it.
+    at_least, at_most, above, below : float, optional
+        Where its range begins and ends; itself allowed, or not.
+    of : str, optional
+        What it counts or measures, for the error: 'pixels'.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> from pidoc.units import plain_number
+    >>> plain_number(3, 'smoothing', at_least=0, of='pixels')
+    3.0
+    >>> plain_number(1.5, 'beta', above=0, at_most=1)
+    Traceback (most recent call last):
+        ...
+    ValueError: beta must be a number above 0 and at most 1, received 1.5
+    """
+    try:
+        number = float(value) if _is_real(value) else math.nan
+    except OverflowError:
+        # a whole number may be larger than any float
+        number = math.inf
+    if not (math.isfinite(number) and _within(number, at_least, at_most, above, below)):
+        rule = f'a number{" of " * bool(of)}{of}{_limits(at_least, at_most, above, below)}'
+        raise ValueError(f'{name} must be {rule}, received {value!r}')
+    return number
+
+
+def _is_real(value):
+    # numpy's bool is no Real, Python's is
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _within(value, at_least=None, at_most=None, above=None, below=None):
+    return ((at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+            and (above is None or value > above) and (below is None or value < below))
+
+
+def _limits(at_least=None, at_most=None, above=None, below=None):
+    """The words for a range: ' from 0 to 1', ', at least 1', ' above 0 and below 1'."""
+    if at_least is not None and at_most is not None:
+        return f' from {_plain(at_least)} to {_plain(at_most)}'
+    low = '' if at_least is None else f', at least {_plain(at_least)}'
+    low = low if above is None else f' above {_plain(above)}'
+    high = '' if at_most is None else f'at most {_plain(at_most)}'
+    high = high if below is None else f'below {_plain(below)}'
+    return low + (f' and {high}' if low else f', {high}') if high else low
+
+
+def _plain(number):
+    """As a person would write it: 1000000, 0.5, 1 for 1.0."""
+    return str(number) if isinstance(number, Integral) else f'{number:g}'
+
+
 def _check(value, quantity, good, rule):
     """Raise a ValueError that shows the first value that breaks the rule."""
     if not good.all():
@@ -161,10 +271,7 @@ class HenonUnits:
 
     def __post_init__(self):
         for name in ('mass', 'length'):
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
-                raise ValueError(f'the Henon unit of {name} must be a positive number, '
-                                 f'received {value!r}')
+            plain_number(getattr(self, name), f'the Henon unit of {name}', above=0)
 
     @property
     def time(self):

@@ -4,14 +4,13 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 
 from pidoc.io.html import html_table
-from pidoc.units import G_MYR, to_value
+from pidoc.units import G_MYR, plain_number, scalar_value, to_value, whole_number
 
 __all__ = ['ClusterModel']
 
@@ -24,9 +23,9 @@ KROUPA_BREAK = 0.5
 KROUPA_SLOPES = (1.3, 2.3)
 
 _NAME_LENGTH = 60  # fits one FITS card
-_N_STARS = (100, 1_000_000)
-_METALLICITY = (0.0001, 0.03)
-_KING_W0 = (1.0, 12.0)
+_N_STARS = {'at_least': 100, 'at_most': 1_000_000}
+_METALLICITY = {'at_least': 0.0001, 'at_most': 0.03}
+_KING_W0 = {'at_least': 1.0, 'at_most': 12.0}
 _STAR_MASS = (0.08, 150.0)
 _DEFAULT_MASS_LIMITS = {'kroupa2001': (0.1, 50.0), 'equal': (1.0, 1.0)}
 # Coulomb logarithm ln(gamma N): Giersz & Heggie 1994 (equal masses), 1996 (a mass spectrum).
@@ -119,7 +118,7 @@ class ClusterModel:
     Raises
     ------
     TypeError
-        If a field is of the wrong type; a length without a unit, say.
+        If a length or a speed has no unit; if the name is no text.
     `~astropy.units.UnitConversionError`
         If a quantity has the wrong dimension.
     ValueError
@@ -159,18 +158,19 @@ class ClusterModel:
         _check_choice(self.imf, IMFS, 'imf')
         if self.galaxy is not None:
             _check_choice(self.galaxy, GALAXIES, 'galaxy')
-        self._set('n_stars', _integer(self.n_stars, 'n_stars', *_N_STARS))
-        self._set('seed', _integer(self.seed, 'seed', 0, math.inf))
-        self._set('metallicity', _number(self.metallicity, 'metallicity', *_METALLICITY))
+        self._set('n_stars', whole_number(self.n_stars, 'n_stars', **_N_STARS))
+        self._set('seed', whole_number(self.seed, 'seed', at_least=0))
+        self._set('metallicity', plain_number(self.metallicity, 'metallicity', **_METALLICITY))
         for name in ('neutron_star_retention', 'black_hole_retention'):
-            self._set(name, _number(getattr(self, name), name, 0.0, 1.0))
+            self._set(name, plain_number(getattr(self, name), name, at_least=0, at_most=1))
         if not isinstance(self.stellar_evolution, (bool, np.bool_)):
             raise TypeError('stellar_evolution must be True or False, '
                             f'received {self.stellar_evolution!r}')
         self._set('stellar_evolution', bool(self.stellar_evolution))
         for name, (unit, optional, zero) in _QUANTITIES.items():
             if not (optional and getattr(self, name) is None):
-                self._set(name, _scalar_quantity(getattr(self, name), unit, name, zero=zero))
+                number = scalar_value(getattr(self, name), unit, name, positive=not zero, non_negative=zero)
+                self._set(name, _frozen(number * unit))
         self._set_king_w0()
         self._set_mass_limits()
         self._set_orbit()
@@ -182,7 +182,7 @@ class ClusterModel:
         if self.profile == 'king':
             if self.king_w0 is None:
                 raise ValueError("profile 'king' needs king_w0, received None")
-            self._set('king_w0', _number(self.king_w0, 'king_w0', *_KING_W0))
+            self._set('king_w0', plain_number(self.king_w0, 'king_w0', **_KING_W0))
         elif self.king_w0 is not None:
             raise ValueError(f"king_w0 is for profile 'king' only, received {self.king_w0!r} "
                              f'with profile {self.profile!r}')
@@ -419,33 +419,6 @@ def _check_name(name):
 def _check_choice(value, choices, name):
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f'{name} must be one of {", ".join(choices)}, received {value!r}')
-
-
-def _integer(value, name, low, high):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
-        raise TypeError(f'{name} must be an integer, received {value!r}')
-    if not low <= value <= high:
-        raise ValueError(f'{name} must be {_range(low, high)}, received {value!r}')
-    return int(value)
-
-
-def _number(value, name, low, high):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise TypeError(f'{name} must be a plain number, received {value!r}')
-    if not low <= value <= high:
-        raise ValueError(f'{name} must be {_range(low, high)}, received {value!r}')
-    return float(value)
-
-
-def _range(low, high):
-    return f'at least {low}' if high == math.inf else f'from {low} to {high}'
-
-
-def _scalar_quantity(value, unit, name, *, zero):
-    number = to_value(value, unit, name, positive=not zero, non_negative=zero)
-    if not isinstance(number, float):
-        raise ValueError(f'{name} must be a scalar, received an array of shape {number.shape}')
-    return _frozen(number * unit)
 
 
 def _limits(value, *, scalar_allowed):

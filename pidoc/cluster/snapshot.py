@@ -5,7 +5,7 @@ import re
 import warnings
 from contextlib import ExitStack
 from functools import cached_property
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from pidoc.cluster.model import ClusterModel
 from pidoc.io.files import replacing
 from pidoc.io.html import html_table
 from pidoc.photometry import v_luminosity
-from pidoc.units import SOLAR_TEFF, to_value
+from pidoc.units import plain_number, scalar_value, SOLAR_TEFF, to_value, whole_number
 
 __all__ = ['Snapshot', 'SnapshotRead', 'SnapshotWrite']
 
@@ -169,9 +169,9 @@ class Snapshot:
     write = registry.UnifiedReadWriteMethod(SnapshotWrite)
 
     def __init__(self, stars, age, model=None, seed=0, *, meta=None):
-        self.age = _age(age)
+        self.age = scalar_value(age, u.Gyr, 'age', non_negative=True) * u.Gyr
         self.model = _model(model)
-        self.seed = _seed(seed)
+        self.seed = whole_number(seed, 'seed', at_least=0)
         self._meta_header = _meta_header(meta or {})
         self._native = _columns(stars)
         self._partner_row = _partner_rows(self._native)
@@ -297,10 +297,8 @@ class Snapshot:
         >>> cluster.rescaled(size=1.5).half_mass_radius
         <Quantity 1.5 pc>
         """
-        if not 0.0 < stars <= 1.0:
-            raise ValueError(f'stars must be above 0 and at most 1, received {stars!r}')
-        if not 0.0 < size < np.inf:
-            raise ValueError(f'size must be positive, received {size!r}')
+        plain_number(stars, 'stars', above=0, at_most=1)
+        plain_number(size, 'size', above=0)
         rows = self._some(stars, seed)
         native = {name: column[rows] for name, column in self._native.items()}
         faster = np.sqrt(native['mass'].sum() / self._native['mass'].sum() / size)
@@ -451,25 +449,10 @@ class Snapshot:
 # -- the way in -----------------------------------------------------------------------------------
 
 
-def _age(age):
-    value = to_value(age, u.Gyr, 'age', non_negative=True)
-    if not isinstance(value, float):
-        raise ValueError(f'age must be a scalar, received an array of shape {value.shape}')
-    return value * u.Gyr
-
-
 def _model(model):
     if model is not None and not isinstance(model, ClusterModel):
         raise TypeError(f'model must be a ClusterModel or None, received {model!r}')
     return model
-
-
-def _seed(seed):
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
-        raise TypeError(f'seed must be an integer, received {seed!r}')
-    if seed < 0:
-        raise ValueError(f'seed must not be negative, received {seed}')
-    return int(seed)
 
 
 def _meta_header(meta):

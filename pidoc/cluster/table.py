@@ -3,13 +3,13 @@
 
 import dataclasses
 import os
-from numbers import Integral, Real
 
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable, Row, Table
 
 from pidoc.cluster.model import ClusterModel
+from pidoc.units import whole_number
 
 __all__ = ['FIELD_UNITS', 'field_value', 'read_models']
 
@@ -109,10 +109,7 @@ def _number(field, value):
 def _integer(field, value):
     number = _number(field, value) if isinstance(value, str) else value
     # 5e4, or a column of whole numbers that was stored as floats
-    whole = isinstance(number, Integral) or (isinstance(number, Real) and float(number).is_integer())
-    if whole and not isinstance(number, (bool, np.bool_)):
-        return int(number)
-    raise ValueError(f'{field} must be a whole number, received {value!r}')
+    return whole_number(number, field, floats=True)
 
 
 def _boolean(field, value):

@@ -18,6 +18,7 @@ from pidoc import __version__
 from pidoc.catalogs import paper_table
 from pidoc.evaluation.report import _rst, write_report
 from pidoc.image.ps1.retrieval import fetch, NotInCacheError, ServiceError
+from pidoc.units import plain_number
 
 __all__ = ['ASSUMED_AGE', 'OLD', 'PAPER_RANGE', 'ClusterReport', 'compare', 'fetch_all']
 
@@ -107,8 +108,7 @@ def compare(mapper, images, *, distance_error=0.02, training=None, missing=None)
     if strange or not images:
         raise ValueError("images must be of clusters of the paper's Table 3, received "
                          f'{strange[0] if strange else "none"}')
-    if not 0.0 < distance_error < 1.0:
-        raise ValueError(f'distance_error must be between 0 and 1, received {distance_error!r}')
+    plain_number(distance_error, 'distance_error', above=0, below=1)
     rows = [known.index(name) for name in known if name in images]
     table = _literature(paper[rows])
     maps = [images[name] for name in table['name']]

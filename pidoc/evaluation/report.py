@@ -31,6 +31,7 @@ from pidoc.evaluation.scores import (
 )
 from pidoc.io.files import replacing
 from pidoc.training.model_card import simple_table
+from pidoc.units import plain_number
 
 __all__ = ['Report', 'evaluate']
 
@@ -299,8 +300,7 @@ def evaluate(estimator, maps, *, modes=('image',), training=None, snapshots=None
         raise ValueError(f"modes must be some of 'image' and 'distance', received {modes!r}")
     if not len(maps):
         raise ValueError('an evaluation needs at least one map, received none')
-    if not (math.isfinite(distance_error) and distance_error >= 0.0):
-        raise ValueError(f'distance_error must not be negative, received {distance_error!r}')
+    plain_number(distance_error, 'distance_error', at_least=0)
     truth = truth_of(maps.table)
     edges, distance = _edges(truth), truth['distance']
     given = distance * np.exp(distance_error * np.random.default_rng(seed).normal(size=distance.size))

@@ -10,6 +10,8 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
+from pidoc.units import plain_number
+
 __all__ = ['AGE_EDGES', 'Comparison', 'PIXEL_EDGES', 'TOTAL_MASS_EDGES', 'coverage', 'distance_scores',
            'edge_bias', 'paper_numbers', 'r_squared']
 
@@ -90,8 +92,7 @@ def edge_bias(predicted, true, *, share=0.1):
         If the shapes differ, a value is not finite, or ``share`` is not above 0 and at most 0.5.
     """
     predicted, true = _pair(predicted, true)
-    if not 0.0 < share <= 0.5:
-        raise ValueError(f'share must be above 0 and at most 0.5, received {share!r}')
+    plain_number(share, 'share', above=0, at_most=0.5)
     residual = predicted - true
     low, high = np.quantile(true, [share, 1.0 - share])
     return float(residual[true <= low].mean()), float(residual[true >= high].mean())

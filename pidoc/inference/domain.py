@@ -13,6 +13,7 @@ import numpy as np
 
 from pidoc.inference.features import FEATURES
 from pidoc.inference.flags import flag_bits, OUTSIDE
+from pidoc.units import plain_number
 
 __all__ = ['Domain', 'Verdict', 'check_numbers']
 
@@ -120,8 +121,7 @@ class Domain:
         ValueError
             If there are too few maps, or a quantity is not finite in a map though it is in others.
         """
-        if not 0.0 < flagged < 1.0:
-            raise ValueError(f'flagged must be between 0 and 1, received {flagged!r}')
+        plain_number(flagged, 'flagged', above=0, below=1)
         known = [feature.name for feature in FEATURES if _known(training, 'training', feature.name)
                  and _known(validation, 'validation', feature.name)]
         check_numbers(len(training['total_flux']), len(validation['total_flux']), flagged)

@@ -20,6 +20,7 @@ from pidoc.inference.folder import FORMAT, ModelFolderError, read_card, read_wei
 from pidoc.io.files import replacing
 from pidoc.networks.orientation import turned, turned_back
 from pidoc.networks.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
+from pidoc.units import whole_number
 
 __all__ = ['Estimator', 'PaperEstimator']
 
@@ -63,14 +64,12 @@ class Estimator:
     def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1, grid=None):
         if not networks:
             raise ValueError('an estimator needs at least one network, received none')
-        if turns not in range(1, 9):
-            raise ValueError(f'turns must be a whole number from 1 to 8, received {turns!r}')
         self.networks = list(networks)
         self.scaling = scaling
         self.calibration = calibration or Calibration()
         self.config = dict(config)
         self.about = dict(about or {})
-        self.turns = turns
+        self.turns = whole_number(turns, 'turns', at_least=1, at_most=8, floats=True)
         self.grid = self._grid(grid)
 
     def _grid(self, grid):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pidoc.units import plain_number
+
 __all__ = ['FEATURES', 'Feature', 'features']
 
 _CHUNK = 32                # maps whose features are measured at a time: they fit into the cache
@@ -112,8 +114,7 @@ def features(light, *, sharp=None, pixel_scale=0.25, seeing=None, distance=None)
                          f'{np.count_nonzero(~np.isfinite(light))} that are not')
     if sharp is not None and np.shape(sharp) != light.shape:
         raise ValueError(f'sharp must have the shape of light, {light.shape}, received {np.shape(sharp)}')
-    if not (math.isfinite(pixel_scale) and pixel_scale > 0.0):
-        raise ValueError(f'pixel_scale must be positive, received {pixel_scale!r}')
+    plain_number(pixel_scale, 'pixel_scale', above=0, of='arcsec')
     number = len(light)
     found = {feature.name: np.full(number, np.nan) for feature in FEATURES}
     for name, values in (('seeing', seeing), ('distance', distance)):

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from pidoc.inference.features import FEATURES
+from pidoc.units import whole_number
 
 __all__ = ['FLAGS', 'Flag', 'OUTSIDE', 'decode_flags', 'flag_bits', 'flag_table']
 
@@ -83,10 +84,8 @@ def decode_flags(flags):
     >>> decode_flags(5)
     ('total_flux', 'flux_5')
     """
-    if isinstance(flags, bool) or int(flags) != flags or not 0 <= flags < 2 * FLAGS[-1].bit:
-        raise ValueError(f'flags must be a whole number from 0 to {2 * FLAGS[-1].bit - 1}, '
-                         f'received {flags!r}')
-    return tuple(flag.name for flag in FLAGS if int(flags) & flag.bit)
+    flags = whole_number(flags, 'flags', at_least=0, at_most=2 * FLAGS[-1].bit - 1, floats=True)
+    return tuple(flag.name for flag in FLAGS if flags & flag.bit)
 
 
 def flag_table():

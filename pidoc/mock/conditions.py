@@ -1,9 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """What an observation suffers from beyond the seeing: sky, noise, field stars, extinction, bad pixels."""
 
-import math
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from astropy import units as u
@@ -12,7 +10,7 @@ from astropy.table import QTable, Table
 from pidoc.grid import APPARENT_FLUX
 from pidoc.mock.header import CONDITION_COMMENTS
 from pidoc.photometry import apparent_flux
-from pidoc.units import scalar_value, to_value
+from pidoc.units import plain_number, scalar_value, to_value
 
 __all__ = ['Conditions']
 
@@ -89,12 +87,9 @@ class Conditions:
             scalar_value(self.zero_point, u.mag, 'zero_point')
         if self.exposure is not None:
             scalar_value(self.exposure, u.s, 'exposure', positive=True)
-        for name, low in (('sky_gradient', -2.0), ('read_noise', 0.0), ('field_star_slope', -np.inf)):
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and math.isfinite(value) and value >= low):
-                raise ValueError(f'{name} must be a number, at least {low:g}, received {value!r}')
-        if self.sky_gradient > 2.0:
-            raise ValueError(f'sky_gradient must be at most 2, received {self.sky_gradient!r}')
+        plain_number(self.sky_gradient, 'sky_gradient', at_least=-2, at_most=2)
+        plain_number(self.read_noise, 'read_noise', at_least=0)
+        plain_number(self.field_star_slope, 'field_star_slope')
         if self.saturation is not None and not self.saturation > 0.0:
             raise ValueError(f'saturation must be positive, received {self.saturation!r}')
         if self.sky_gradient and self.sky is None:

@@ -7,7 +7,6 @@ pixel, not per area on the sky. Chardin & Bianchini (2021) train on its logarith
 """
 
 import math
-from numbers import Integral
 
 import numpy as np
 from astropy import units as u
@@ -22,7 +21,7 @@ from pidoc.mock.mock import Mock
 from pidoc.mock.projection import prepared_stars, turned
 from pidoc.mock.psf import Named, psf_kernel
 from pidoc.mock.render import Frame, gaussian_margin
-from pidoc.units import scalar_value, to_value
+from pidoc.units import scalar_value, to_value, whole_number
 
 __all__ = ['mock_header', 'observe']
 
@@ -113,8 +112,8 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_vi
     if conditions is not None and not isinstance(conditions, Conditions):
         raise TypeError(f'conditions must be Conditions or None, received {conditions!r}')
     far = scalar_value(distance, u.kpc, 'distance', positive=True)
-    fine = _whole(oversampling, 'oversampling', 1)
-    seed = _whole(seed, 'seed', 0)
+    fine = whole_number(oversampling, 'oversampling', at_least=1)
+    seed = whole_number(seed, 'seed', at_least=0)
     streams = np.random.SeedSequence(seed).spawn(4)
     shift_at, shift_mode = _shift(shift, streams[0])
     angle, turn_mode = _rotation(rotation, streams[1])
@@ -229,12 +228,6 @@ def _image(sky, frame, kernel, smoothing, band, conditions, stream, keep_sharp):
     result = np.full(share.shape, np.nan)
     np.divide(total, share, out=result, where=share > 1e-12)
     return result, mask if mask.any() else None, sharp, truth
-
-
-def _whole(value, name, low):
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-        raise ValueError(f'{name} must be a whole number, at least {low}, received {value!r}')
-    return int(value)
 
 
 def _shift(shift, stream):

@@ -2,14 +2,14 @@
 """What the networks are trained to make small."""
 
 import hashlib
-import math
 import os
-from numbers import Real
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers, ops
+
+from pidoc.units import plain_number
 
 __all__ = ['GaussianNLL', 'IMAGENET_SPREAD', 'PerceptualLoss']
 
@@ -88,9 +88,7 @@ class PerceptualLoss(keras.losses.Loss):
     def __init__(self, weights='imagenet', *, scale=IMAGENET_SPREAD, seed=0, reduction='sum_over_batch_size',
                  name='perceptual'):
         super().__init__(name=name, reduction=reduction, dtype='float32')
-        if not (isinstance(scale, Real) and math.isfinite(scale) and scale > 0):
-            raise ValueError(f'scale must be a positive number, received {scale!r}')
-        self.scale = float(scale)
+        self.scale = plain_number(scale, 'scale', above=0)
         self._config = {'weights': None if weights is None else str(weights), 'seed': seed}
         arrays, self.weights_used = _vgg16_weights(weights, seed)
         network = _vgg16(arrays)
@@ -239,8 +237,7 @@ class GaussianNLL(keras.losses.Loss):
 
     def __init__(self, *, beta=0.5, reduction='sum_over_batch_size', name='gaussian_nll'):
         super().__init__(reduction=reduction, name=name)
-        if not 0.0 <= beta <= 1.0:
-            raise ValueError(f'beta must be between 0 and 1, received {beta!r}')
+        plain_number(beta, 'beta', at_least=0, at_most=1)
         self.beta = beta
 
     def call(self, y_true, y_pred):

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from pidoc.units import plain_number, whole_number
+
 __all__ = ['PaperScaling', 'SCALARS', 'Scaling', 'block_mean', 'soft_exp', 'soft_log']
 
 SCALARS = ('log_total_mass', 'log_mass_to_light', 'root_age', 'log_distance')
@@ -120,9 +122,7 @@ class _Stored:
     def _check(self, pairs):
         """Floors are positive; pairs are a mean and a standard deviation."""
         for name in ('flux_floor', 'mass_floor'):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f'{name} must be positive, received {value!r}')
+            plain_number(getattr(self, name), name, above=0)
         for mean, sd in pairs:
             if not (math.isfinite(mean) and math.isfinite(sd) and sd > 0.0):
                 raise ValueError('a mean must be finite and a standard deviation positive, received '
@@ -156,8 +156,7 @@ class Scaling(_Stored):
     scalars: tuple = ((8.0, 1.0), (0.0, 0.6), (2.5, 0.9), (3.5, 0.8))
 
     def __post_init__(self):
-        if isinstance(self.block, bool) or int(self.block) != self.block or self.block < 1:
-            raise ValueError(f'block must be a whole number above 0, received {self.block!r}')
+        whole_number(self.block, 'block', at_least=1, floats=True)
         if len(self.scalars) != len(SCALARS):
             raise ValueError(f'scalars must be {len(SCALARS)} pairs, received {len(self.scalars)}')
         self._check((self.flux, self.mass, *self.scalars))

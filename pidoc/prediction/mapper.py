@@ -20,7 +20,7 @@ from pidoc.inference.features import features
 from pidoc.inference.flags import flag_bits
 from pidoc.mock.mock import Mock
 from pidoc.prediction.prediction import checked_center, measured_age, measured_from_log, Prediction
-from pidoc.units import to_value
+from pidoc.units import scalar_value, to_value, whole_number
 
 __all__ = ['MassMapper', 'fill_pixels', 'model_checksum', 'pretrained_models']
 
@@ -269,11 +269,10 @@ class MassMapper:
         OSError, TypeError, `~astropy.units.UnitConversionError`, ValueError
             As `predict`; if ``batch_size`` is below 1, or a list is not as long as there are images.
         """
-        if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
-            raise ValueError(f'batch_size must be a whole number above 0, received {batch_size!r}')
+        batch_size = whole_number(batch_size, 'batch_size', at_least=1, floats=True)
         told = {'distance': distance, 'distance_error': distance_error, 'seeing': seeing, 'center': center}
         each = _one_each(images, told, options)
-        while chunk := list(itertools.islice(each, int(batch_size))):
+        while chunk := list(itertools.islice(each, batch_size)):
             results = [self._attempt(*item, return_errors) for item in chunk]
             good = [k for k, result in enumerate(results) if not isinstance(result, Exception)]
             for k, prediction in zip(good, self._predict_batch([results[k] for k in good], return_errors),
@@ -500,9 +499,7 @@ def _told_distance(distance, error):
         if quantity is None or (isinstance(quantity, u.Quantity) and np.all(np.isnan(quantity.value))):
             values.append(np.nan)
             continue
-        value = to_value(quantity, u.kpc, name, positive=True)
-        if not isinstance(value, float):
-            raise ValueError(f'{name} must be a scalar, received an array of shape {value.shape}')
+        value = scalar_value(quantity, u.kpc, name, positive=True)
         if not _NEAREST <= value <= _FARTHEST:
             raise ValueError(f'{name} must be from {_NEAREST:g} to {_FARTHEST:g} kpc, received {quantity}')
         values.append(value)

@@ -4,14 +4,13 @@
 Everything here is on the sky: a *separation* is an angle from the centre, seen in projection.
 """
 
-from numbers import Integral
 
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
 from pidoc.grid import MapGrid
-from pidoc.units import to_value
+from pidoc.units import scalar_value, to_value, whole_number
 
 __all__ = ['half_mass_radius', 'mass_profile', 'mass_to_light_profile']
 
@@ -268,9 +267,7 @@ def _light_errors(errors, light_map, distance, shape, good):
 
 def _separation(shape, centre, pixel_scale):
     """Side of a pixel, and how far every pixel is from the centre [arcsec]."""
-    scale = to_value(pixel_scale, u.arcsec, 'pixel_scale', positive=True)
-    if not isinstance(scale, float):
-        raise ValueError(f'pixel_scale must be a scalar, received an array of shape {scale.shape}')
+    scale = scalar_value(pixel_scale, u.arcsec, 'pixel_scale', positive=True)
     if centre is None:
         centre = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     place = np.asarray(centre, dtype=float)
@@ -282,8 +279,7 @@ def _separation(shape, centre, pixel_scale):
 
 def _rings(separation, good, n_bins, bin_width):
     """Edges of the rings, and the ring of each pixel: -1 if it does not count."""
-    if isinstance(n_bins, bool) or not isinstance(n_bins, Integral) or n_bins < 1:
-        raise ValueError(f'n_bins must be a whole number, at least 1, received {n_bins!r}')
+    n_bins = whole_number(n_bins, 'n_bins', at_least=1)
     if bin_width is None:
         # a map of one pixel at the centre has no extent
         width = separation.max() / n_bins or 1.0

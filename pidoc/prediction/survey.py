@@ -29,6 +29,7 @@ from pidoc.io.files import replacing
 from pidoc.io.processes import begin_worker, hushed, one_line, scheduler_client, threads_each
 from pidoc.prediction.mapper import MassMapper, model_checksum
 from pidoc.prediction.prediction import row_units
+from pidoc.units import whole_number
 
 __all__ = ['COLUMNS', 'ImageList', 'JOURNAL', 'TABLE_ENDINGS', 'survey']
 
@@ -547,9 +548,9 @@ def survey(images, folder, *, model='default', told=None, table=None, jobs=1, sc
     Processes are started with the 'spawn' method: a script must call this under
     ``if __name__ == '__main__':``.
     """
-    for value, name in ((jobs, 'jobs'), (1 if batch_size is None else batch_size, 'batch_size')):
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise ValueError(f'{name} must be a whole number above 0, received {value!r}')
+    jobs = whole_number(jobs, 'jobs', at_least=1, floats=True)
+    if batch_size is not None:
+        batch_size = whole_number(batch_size, 'batch_size', at_least=1, floats=True)
     if not (journal or not resume):
         raise ValueError('resume needs the journal, received journal=False')
     images = images if isinstance(images, ImageList) else ImageList(images)

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 
-__all__ = ['BAD', 'INTERRUPTED', 'HelpFormatter', 'Parser', 'quantity', 'run_command']
+__all__ = ['BAD', 'INTERRUPTED', 'HelpFormatter', 'Parser', 'above_zero', 'quantity', 'run_command']
 
 BAD = 2
 INTERRUPTED = 130
@@ -25,6 +25,22 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog):
         super().__init__(prog, max_help_position=30)
+
+
+def above_zero(text):
+    """Converter of an argument that is a number of things: whole, at least 1.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    int
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number, at least 1, received {text!r}')
+    return int(text)
 
 
 def quantity(unit):

@@ -11,7 +11,7 @@ import numpy as np
 
 from pidoc import __version__, Snapshot
 from pidoc.io.files import replacing
-from pidoc.scripts.command import BAD, HelpFormatter, Parser, run_command
+from pidoc.scripts.command import above_zero, BAD, HelpFormatter, Parser, run_command
 
 __all__ = ['main']
 
@@ -67,7 +67,7 @@ def _parser():
     parser.add_argument('--split', default='test', help='part of the set (default: test)')
     parser.add_argument('--mode', choices=('image', 'distance', 'both'), default='image',
                         help='from the image only, with the distance given, or both (default: image)')
-    parser.add_argument('--maps', metavar='N', type=_count, help='only N maps, evenly through the part')
+    parser.add_argument('--maps', metavar='N', type=above_zero, help='only N maps, evenly through the part')
     parser.add_argument('--distance-error', metavar='FRACTION', type=_fraction, default=0.02,
                         help='relative error of the distances that are given (default: 0.02)')
     parser.add_argument('--snapshots', metavar='FILE', nargs='+', type=Path,
@@ -86,16 +86,6 @@ def _parser():
     parser.add_argument('--quiet', action='store_true', help='print nothing')
     parser.add_argument('--debug', action='store_true', help='show where an error came from')
     return parser
-
-
-def _count(text):
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'must be a whole number, at least 1, received {text!r}')
-    return value
 
 
 def _fraction(text):

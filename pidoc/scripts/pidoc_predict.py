@@ -1,13 +1,12 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """``pidoc-predict``: mass, M/L, age and distance of clusters from their images, from the command line."""
 
-import argparse
 import shlex
 import sys
 from pathlib import Path
 
 from pidoc import __version__
-from pidoc.scripts.command import BAD, HelpFormatter, Parser, quantity, run_command
+from pidoc.scripts.command import above_zero, BAD, HelpFormatter, Parser, quantity, run_command
 
 __all__ = ['EXAMPLE', 'main']
 
@@ -111,19 +110,13 @@ def _parser():
     out.add_argument('--quiet', action='store_true', help='no summary on the screen')
     out.add_argument('--debug', action='store_true', help='show where an error came from')
     many = parser.add_argument_group('many images')
-    many.add_argument('--jobs', metavar='N', type=_whole, default=1,
+    many.add_argument('--jobs', metavar='N', type=above_zero, default=1,
                       help='how many processes work at the same time (default: 1)')
     many.add_argument('--scheduler', metavar='ADDRESS',
                       help='let the workers of this dask scheduler (tcp://...) do the work')
     many.add_argument('--resume', action='store_true',
                       help='go on after a stop: what is done is not repeated, what failed is tried again')
     return parser
-
-
-def _whole(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'must be a whole number above 0, received {text!r}')
-    return int(text)
 
 
 def _hdu(text):

@@ -12,7 +12,7 @@ from astropy import units as u
 
 from pidoc import __version__, ClusterModel
 from pidoc.cluster.table import FIELD_UNITS, field_value, read_models
-from pidoc.scripts.command import HelpFormatter, Parser, run_command
+from pidoc.scripts.command import above_zero, HelpFormatter, Parser, run_command
 
 __all__ = ['main']
 
@@ -99,7 +99,7 @@ def _parser():
                      help='folder of the run; of many models, the folder of their folders')
     how.add_argument('--end', metavar='TIME', type=_time,
                      help='age at the end [Gyr], up to 15 (default: 14)')
-    how.add_argument('--snapshots', metavar='N', type=_whole,
+    how.add_argument('--snapshots', metavar='N', type=above_zero,
                      help='number of snapshots, equally spaced: the first at age 0, the last at the end '
                           '(default: 141, one every 0.1 Gyr of 14)')
     how.add_argument('--ages', metavar='LIST', type=_list_of_ages,
@@ -108,9 +108,9 @@ def _parser():
                           '"1,3,10,30,100:14000:50 Myr"')
     how.add_argument('--dtype', choices=('float32', 'float64'), default='float32',
                      help='precision of the snapshots in the files (default: float32)')
-    how.add_argument('--threads', metavar='N', type=_whole, default=1,
+    how.add_argument('--threads', metavar='N', type=above_zero, default=1,
                      help='threads that share the work on one model; pays from some 10^5 stars (default: 1)')
-    how.add_argument('--jobs', metavar='N', type=_whole, default=2,
+    how.add_argument('--jobs', metavar='N', type=above_zero, default=2,
                      help='of many models, how many at the same time, with one thread each (default: 2)')
     how.add_argument('--scheduler', metavar='ADDRESS',
                      help='of many models: let the workers of this dask scheduler (tcp://...) do the work')
@@ -145,12 +145,6 @@ def _time(text):
         return quantity * u.Gyr if quantity.unit.is_equivalent(u.one) else quantity.to(u.Gyr)
     except (TypeError, ValueError):
         raise argparse.ArgumentTypeError(f'must be a time [Gyr], received {text!r}') from None
-
-
-def _whole(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'must be a whole number above 0, received {text!r}')
-    return int(text)
 
 
 def _list_of_ages(text):

@@ -1,12 +1,11 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """``pidoc-trainingset``: training sets from the command line."""
 
-import argparse
 import sys
 from pathlib import Path
 
 from pidoc import __version__
-from pidoc.scripts.command import HelpFormatter, Parser, run_command
+from pidoc.scripts.command import above_zero, HelpFormatter, Parser, run_command
 
 __all__ = ['main']
 
@@ -58,19 +57,13 @@ def _parser():
     what.add_argument('--list', action='store_true', help='tell the recipes that come with pidoc')
     what.add_argument('--show', action='store_true', help='print the recipe')
     how = parser.add_argument_group('how')
-    how.add_argument('--jobs', metavar='N', type=_whole, default=2,
+    how.add_argument('--jobs', metavar='N', type=above_zero, default=2,
                      help='how many processes work at the same time (default: 2)')
     how.add_argument('--scheduler', metavar='ADDRESS',
                      help='let the workers of this dask scheduler (tcp://...) do the work')
     how.add_argument('--quiet', action='store_true', help='no progress bar, no summary')
     how.add_argument('--debug', action='store_true', help='show where an error came from')
     return parser
-
-
-def _whole(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'must be a whole number above 0, received {text!r}')
-    return int(text)
 
 
 def _work(options):

@@ -11,6 +11,7 @@ from scipy.stats import qmc
 from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.table import field_value
 from pidoc.simulation.tides import TidalField
+from pidoc.units import plain_number, whole_number
 
 __all__ = ['draw_models']
 
@@ -57,10 +58,8 @@ def draw_models(fields, number, *, seed, name='grid', max_filling=0.1):
     [32495, 10276, 18273]
     """
     drawn = {field: _Distribution(field, spec) for field, spec in fields.items()}
-    if isinstance(number, bool) or int(number) != number or number < 1:
-        raise ValueError(f'number must be a whole number above 0, received {number!r}')
-    if not 0.0 < max_filling < 1.0:
-        raise ValueError(f'max_filling must be between 0 and 1, received {max_filling!r}')
+    number = whole_number(number, 'number', at_least=1, floats=True)
+    plain_number(max_filling, 'max_filling', above=0, below=1)
     sequence = qmc.Sobol(max(len(drawn), 1), scramble=False)
     shift = np.random.default_rng(seed).uniform(size=sequence.d)
     models = []

@@ -12,7 +12,6 @@ import logging
 import math
 import os
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 from astropy import units as u
@@ -29,7 +28,7 @@ from pidoc.simulation.kernels import Shells, Stars
 from pidoc.simulation.ledger import Ledger
 from pidoc.simulation.tides import check_tidally_bound, critical_energy, remaining_fraction, TidalField
 from pidoc.stellar import StellarEvolution
-from pidoc.units import G, HenonUnits, to_value
+from pidoc.units import G, HenonUnits, plain_number, to_value, whole_number
 
 __all__ = ['CheckpointError', 'Numerics', 'Simulation', 'simulate']
 
@@ -106,13 +105,9 @@ class Numerics:
 
     def __post_init__(self):
         for name in ('theta_max', 'relaxation_step', 'mass_loss_step', 'coulomb_gamma'):
-            value = getattr(self, name)
-            if name == 'coulomb_gamma' and value is None:
-                continue
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f'{name} must be a positive number, received {value!r}')
-        if self.encounters < 1 or int(self.encounters) != self.encounters:
-            raise ValueError(f'encounters must be a whole number above 0, received {self.encounters!r}')
+            if not (name == 'coulomb_gamma' and self.coulomb_gamma is None):
+                plain_number(getattr(self, name), name, above=0)
+        whole_number(self.encounters, 'encounters', at_least=1, floats=True)
         if self.escape not in ESCAPE_CRITERIA:
             raise ValueError(f'escape must be one of {", ".join(ESCAPE_CRITERIA)}, '
                              f'received {self.escape!r}')
@@ -194,12 +189,6 @@ def check_ages(ages):
     return ages
 
 
-def _check_threads(threads):
-    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
-        raise ValueError(f'threads must be a whole number above 0, received {threads!r}')
-    return int(threads)
-
-
 class Simulation:
     """One cluster on its way: advance it, look at it, save it, take it up again.
 
@@ -234,7 +223,7 @@ class Simulation:
         check_tidally_bound(model)
         self.model = model
         self.numerics = numerics or Numerics()
-        self.threads = _check_threads(threads)
+        self.threads = whole_number(threads, 'threads', at_least=1)
         self._tide = TidalField(model)
         self._has_other_tracks = tracks is not None
         self._tracks = tracks or StellarEvolution(model.metallicity)
@@ -684,7 +673,7 @@ class Simulation:
         self = cls.__new__(cls)
         self.model = model
         self.numerics = Numerics(**meta['numerics'])
-        self.threads = _check_threads(threads)
+        self.threads = whole_number(threads, 'threads', at_least=1)
         self._tide = TidalField(model)
         self._has_other_tracks = False
         self._tracks = StellarEvolution(model.metallicity)

@@ -23,6 +23,7 @@ from pidoc.io.files import replacing
 from pidoc.io.processes import end_with_parent, one_line, scheduler_client
 from pidoc.simulation.evolve import check_ages
 from pidoc.simulation.run import _check_dtype, _COLUMNS, read_log, run, RunFolderError
+from pidoc.units import whole_number
 
 __all__ = ['run_many']
 
@@ -76,8 +77,7 @@ def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, pro
     models = read_models(models)
     _check_names([model.name for model in models])
     ages_myr = check_ages(ages)
-    if int(jobs) != jobs or jobs < 1:
-        raise ValueError(f'jobs must be a whole number above 0, received {jobs!r}')
+    jobs = whole_number(jobs, 'jobs', at_least=1, floats=True)
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     options = {'ages': ages_myr * u.Myr, 'numerics': numerics, 'dtype': _check_dtype(dtype),
@@ -86,7 +86,7 @@ def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, pro
     tasks = [(model, folder / model.name, options)
              for model in sorted(models, key=lambda model: -model.n_stars)]
     with _ManyBar(folder, models, ages_myr.size, progress) as bar:
-        errors = (_run_locally(tasks, int(jobs), bar) if scheduler is None
+        errors = (_run_locally(tasks, jobs, bar) if scheduler is None
                   else _run_with_dask(tasks, scheduler, bar))
     summary = _summary(models, folder, errors)
     with replacing(folder / 'summary.ecsv') as temporary:

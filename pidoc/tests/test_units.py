@@ -7,7 +7,7 @@ import pytest
 from astropy import units as u
 
 from pidoc import units
-from pidoc.units import HenonUnits, to_value
+from pidoc.units import HenonUnits, plain_number, scalar_value, to_value, whole_number
 
 # Defined or nominal values, IAU 2012 resolution B2 and 2015 resolutions B2 and B3 (SI units).
 ASTRONOMICAL_UNIT = 149597870700.0
@@ -17,6 +17,8 @@ SOLAR_LUMINOSITY = 3.828e26
 SOLAR_RADIUS = 6.957e8
 ZERO_MAGNITUDE_LUMINOSITY = 3.0128e28
 JULIAN_YEAR = 31557600.0
+
+NO_NUMBERS = [True, np.True_, None, '3', [3], np.array([3]), 3 * u.one, math.nan, math.inf]
 
 
 def test_g_follows_from_the_nominal_solar_mass_parameter():
@@ -101,6 +103,65 @@ def test_the_error_shows_the_unit_that_was_given():
         to_value(-2 * u.kpc, u.pc, 'radius', positive=True)
 
 
+def test_one_value_is_a_scalar():
+    assert scalar_value(2.5 * u.kpc, u.pc, 'distance') == 2500.0
+    with pytest.raises(ValueError, match=r'distance must be a scalar, received an array of shape \(2,\)'):
+        scalar_value([1, 2] * u.kpc, u.pc, 'distance')
+
+
+@pytest.mark.parametrize('value', [3, np.int16(3), np.uint64(3), 10**400])
+def test_whole_numbers(value):
+    number = whole_number(value, 'seed', at_least=3, at_most=10**400)
+    assert type(number) is int and number == value
+
+
+@pytest.mark.parametrize('value', [3.0, np.float32(3.0)])
+def test_floats_are_whole_where_that_is_allowed(value):
+    number = whole_number(value, 'jobs', floats=True)
+    assert type(number) is int and number == 3
+    with pytest.raises(ValueError, match='jobs must be a whole number, received'):
+        whole_number(value, 'jobs')
+
+
+@pytest.mark.parametrize('value', [*NO_NUMBERS, 2.5])
+def test_what_is_no_whole_number(value):
+    with pytest.raises(ValueError, match='^jobs must be a whole number, received'):
+        whole_number(value, 'jobs', floats=True)
+
+
+@pytest.mark.parametrize('limits, value, words', [
+    ({'at_least': 1}, 0, ', at least 1'), ({'at_most': 8}, 9, ', at most 8'),
+    ({'at_least': 100, 'at_most': 1_000_000}, 99, ' from 100 to 1000000')])
+def test_whole_numbers_out_of_range(limits, value, words):
+    with pytest.raises(ValueError, match=f'^n must be a whole number{words}, received {value}$'):
+        whole_number(value, 'n', **limits)
+
+
+@pytest.mark.parametrize('value', [3, 3.0, np.float32(3.0), np.int16(3)])
+def test_plain_numbers(value):
+    number = plain_number(value, 'beta', above=2, at_most=3)
+    assert type(number) is float and number == 3.0
+
+
+@pytest.mark.parametrize('value', [*NO_NUMBERS, 10**400])
+def test_what_is_no_plain_number(value):
+    with pytest.raises(ValueError, match='^beta must be a number, received'):
+        plain_number(value, 'beta')
+
+
+@pytest.mark.parametrize('limits, value, words', [
+    ({'at_least': 0}, -1, ', at least 0'), ({'at_most': 0.5}, 1, ', at most 0.5'),
+    ({'above': 0.0}, 0.0, ' above 0'), ({'below': 1}, 1, ', below 1'),
+    ({'at_least': 0, 'at_most': 1.0}, 2.0, ' from 0 to 1'),
+    ({'above': 0, 'below': 1}, 1.0, ' above 0 and below 1'),
+    ({'above': 0, 'at_most': 1}, 0.0, ' above 0 and at most 1'),
+    ({'at_least': 0, 'below': 1}, 1.0, ', at least 0 and below 1'),
+    ({'at_least': 0, 'of': 'pixels'}, -1, ' of pixels, at least 0')])
+def test_plain_numbers_out_of_range(limits, value, words):
+    with pytest.raises(ValueError, match=f'^x must be a number{words}, received {value}$'):
+        plain_number(value, 'x', **limits)
+
+
 def test_henon_units_against_quantities():
     henon = HenonUnits(mass=3e4, length=2.5)
     mass, length = 3e4 * u.Msun, 2.5 * u.pc
@@ -132,13 +193,13 @@ def test_a_plummer_sphere_has_energy_minus_a_quarter():
 
 @pytest.mark.parametrize(('fields', 'message'), [
     ({'mass': 0.0, 'length': 1.0},
-     'the Henon unit of mass must be a positive number, received 0.0'),
+     'the Henon unit of mass must be a number above 0, received 0.0'),
     ({'mass': 1.0, 'length': math.nan},
-     'the Henon unit of length must be a positive number, received nan'),
+     'the Henon unit of length must be a number above 0, received nan'),
     ({'mass': 1.0, 'length': math.inf},
-     'the Henon unit of length must be a positive number, received inf'),
+     'the Henon unit of length must be a number above 0, received inf'),
     ({'mass': 1.0, 'length': 2 * u.pc},
-     'the Henon unit of length must be a positive number, received <Q')])
+     'the Henon unit of length must be a number above 0, received <Q')])
 def test_henon_units_refuses(fields, message):
     with pytest.raises(ValueError, match=message):
         HenonUnits(**fields)

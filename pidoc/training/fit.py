@@ -41,6 +41,7 @@ from pidoc.networks.paper import (
 )
 from pidoc.networks.scaling import block_mean, PaperScaling, SCALARS, Scaling
 from pidoc.training.model_card import write_model_card
+from pidoc.units import plain_number, whole_number
 
 __all__ = ['PaperSettings', 'Settings', 'calibrate', 'train']
 
@@ -112,10 +113,10 @@ class Settings:
 
     def __post_init__(self):
         _check_whole(self, 'members', 'epochs', 'batch_size', 'block', 'turns', 'patience')
-        for name, low, high in (('learning_rate', 0.0, 1.0), ('weight_decay', -1e-300, 1.0),
-                                ('beta', -1e-300, 1.0 + 1e-9), ('known_distance', -1e-300, 1.0 + 1e-9)):
-            if not low < getattr(self, name) < high:
-                raise ValueError(f'{name} must be between 0 and 1, received {getattr(self, name)!r}')
+        plain_number(self.learning_rate, 'learning_rate', above=0, below=1)
+        plain_number(self.weight_decay, 'weight_decay', at_least=0, below=1)
+        for name in ('beta', 'known_distance'):
+            plain_number(getattr(self, name), name, at_least=0, at_most=1)
         _check_precision(self)
         object.__setattr__(self, 'widths', tuple(int(width) for width in self.widths))
 
@@ -189,9 +190,7 @@ def _check_precision(settings):
 
 def _check_whole(settings, *names):
     for name in names:
-        value = getattr(settings, name)
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise ValueError(f'{name} must be a whole number above 0, received {value!r}')
+        whole_number(getattr(settings, name), name, at_least=1, floats=True)
 
 
 # -- data -----------------------------------------------------------------------------------------

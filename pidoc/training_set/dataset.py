@@ -33,6 +33,7 @@ from pidoc.training_set.files import (
 from pidoc.training_set.maps import map_conditions
 from pidoc.training_set.recipe import Recipe
 from pidoc.training_set.sources import find_sources
+from pidoc.units import whole_number
 
 __all__ = ['TrainingSet']
 
@@ -320,13 +321,12 @@ class TrainingSet:
         """
         if not isinstance(recipe, Recipe):
             recipe = Recipe.read(recipe)
-        if isinstance(jobs, bool) or int(jobs) != jobs or jobs < 1:
-            raise ValueError(f'jobs must be a whole number above 0, received {jobs!r}')
+        jobs = whole_number(jobs, 'jobs', at_least=1, floats=True)
         folder = Path(folder).absolute()
         sources = find_sources(recipe, Path(simulations).absolute())
         folder.mkdir(parents=True, exist_ok=True)
         check_contents(folder)
         with locked(folder, TrainingSetError(f'{folder} is being used by another build')):
             remove_leftovers(folder)
-            Build(recipe, folder, sources, int(jobs), scheduler, progress).finish()
+            Build(recipe, folder, sources, jobs, scheduler, progress).finish()
         return cls.read(folder)

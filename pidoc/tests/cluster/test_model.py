@@ -145,19 +145,20 @@ def test_every_field_counts_in_comparison(field):
     ({'name': 61 * 'x'}, ValueError,
      'name must have at most 60 characters, apostrophes counting twice, received 61'),
     ({'name': 31 * "'"}, ValueError, 'name must have at most 60 characters'),
-    ({'n_stars': 99}, ValueError, 'n_stars must be from 100 to 1000000, received 99'),
-    ({'n_stars': 1_000_001}, ValueError, 'n_stars must be from 100 to 1000000, received 1000001'),
-    ({'n_stars': 5e4}, TypeError, 'n_stars must be an integer, received 50000.0'),
-    ({'n_stars': True}, TypeError, 'n_stars must be an integer, received True'),
-    ({'seed': -1}, ValueError, 'seed must be at least 0, received -1'),
+    ({'n_stars': 99}, ValueError, 'n_stars must be a whole number from 100 to 1000000, received 99'),
+    ({'n_stars': 1_000_001}, ValueError,
+     'n_stars must be a whole number from 100 to 1000000, received 1000001'),
+    ({'n_stars': 5e4}, ValueError, 'n_stars must be a whole number from 100 to 1000000, received 50000.0'),
+    ({'n_stars': True}, ValueError, 'n_stars must be a whole number from 100 to 1000000, received True'),
+    ({'seed': -1}, ValueError, 'seed must be a whole number, at least 0, received -1'),
     ({'profile': 'hernquist'}, ValueError,
      "profile must be one of plummer, king, received 'hernquist'"),
     ({'profile': ['king']}, ValueError, 'profile must be one of plummer, king, received'),
     ({'profile': 'king'}, ValueError, "profile 'king' needs king_w0, received None"),
     ({'profile': 'king', 'king_w0': 13.0}, ValueError,
-     'king_w0 must be from 1.0 to 12.0, received 13.0'),
-    ({'profile': 'king', 'king_w0': '7'}, TypeError,
-     "king_w0 must be a plain number, received '7'"),
+     'king_w0 must be a number from 1 to 12, received 13.0'),
+    ({'profile': 'king', 'king_w0': '7'}, ValueError,
+     "king_w0 must be a number from 1 to 12, received '7'"),
     ({'king_w0': 7.0}, ValueError,
      "king_w0 is for profile 'king' only, received 7.0 with profile 'plummer'"),
     ({'half_mass_radius': 3.2}, TypeError,
@@ -170,10 +171,10 @@ def test_every_field_counts_in_comparison(field):
      'half_mass_radius must have a unit .* received 2.0 s'),
     ({'half_mass_radius': [1, 2] * u.pc}, ValueError,
      'half_mass_radius must be a scalar, received an array'),
-    ({'metallicity': 0.04}, ValueError, 'metallicity must be from 0.0001 to 0.03, received 0.04'),
+    ({'metallicity': 0.04}, ValueError, 'metallicity must be a number from 0.0001 to 0.03, received 0.04'),
     ({'metallicity': math.nan}, ValueError,
-     'metallicity must be from 0.0001 to 0.03, received nan'),
-    ({'metallicity': 0.02 * u.one}, TypeError, 'metallicity must be a plain number, received'),
+     'metallicity must be a number from 0.0001 to 0.03, received nan'),
+    ({'metallicity': 0.02 * u.one}, ValueError, 'metallicity must be a number from 0.0001 to 0.03, received'),
     ({'imf': 'salpeter'}, ValueError, "imf must be one of kroupa2001, equal, received 'salpeter'"),
     ({'mass_limits': (0.1, 50)}, TypeError,
      'mass_limits must be an astropy Quantity in solMass, received'),
@@ -205,9 +206,9 @@ def test_every_field_counts_in_comparison(field):
     ({'black_hole_kick': 265}, TypeError,
      'black_hole_kick must be an astropy Quantity in km / s, received 265'),
     ({'neutron_star_retention': 1.1}, ValueError,
-     'neutron_star_retention must be from 0.0 to 1.0, received 1.1'),
+     'neutron_star_retention must be a number from 0 to 1, received 1.1'),
     ({'black_hole_retention': -0.1}, ValueError,
-     'black_hole_retention must be from 0.0 to 1.0, received -0.1'),
+     'black_hole_retention must be a number from 0 to 1, received -0.1'),
 ])
 def test_refuses(fields, error, message):
     with pytest.raises(error, match=message):
@@ -245,7 +246,7 @@ def test_replace_takes_the_defaults_that_belong_to_a_choice():
     assert np.all(narrow.replace(imf='kroupa2001').mass_limits == [0.2, 20] * u.Msun)
     with pytest.raises(TypeError, match='colour'):
         model.replace(colour='red')
-    with pytest.raises(ValueError, match='seed must be at least 0'):
+    with pytest.raises(ValueError, match='seed must be a whole number, at least 0'):
         model.replace(seed=-1)
 
 

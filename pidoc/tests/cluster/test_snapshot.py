@@ -110,11 +110,11 @@ def test_rescaling_of_cartesian_stars_and_binaries():
 
 
 @pytest.mark.parametrize(('options', 'message'), [
-    ({'stars': 0.0}, 'stars must be above 0 and at most 1, received 0.0'),
-    ({'stars': 1.1}, 'stars must be above 0 and at most 1, received 1.1'),
+    ({'stars': 0.0}, 'stars must be a number above 0 and at most 1, received 0.0'),
+    ({'stars': 1.1}, 'stars must be a number above 0 and at most 1, received 1.1'),
     ({'stars': 0.01}, 'stars must leave at least one of 4, received 0.01'),
-    ({'size': 0.0}, 'size must be positive, received 0.0'),
-    ({'size': np.nan}, 'size must be positive, received nan'),
+    ({'size': 0.0}, 'size must be a number above 0, received 0.0'),
+    ({'size': np.nan}, 'size must be a number above 0, received nan'),
 ])
 def test_impossible_rescaling(options, message):
     with pytest.raises(ValueError, match=message):
@@ -363,8 +363,8 @@ def test_empty_table():
     ({'age': 5.0}, TypeError, 'age must be an astropy Quantity in Gyr, received 5.0'),
     ({'age': [1, 2] * u.Gyr}, ValueError, r'age must be a scalar, .* of shape \(2,\)'),
     ({'model': 'MW15'}, TypeError, "model must be a ClusterModel or None, received 'MW15'"),
-    ({'seed': 1.5}, TypeError, 'seed must be an integer, received 1.5'),
-    ({'seed': -1}, ValueError, 'seed must not be negative, received -1'),
+    ({'seed': 1.5}, ValueError, 'seed must be a whole number, at least 0, received 1.5'),
+    ({'seed': -1}, ValueError, 'seed must be a whole number, at least 0, received -1'),
     ({'meta': {'lower': 1}}, ValueError, "a keyword of meta .* received 'lower'"),
     ({'meta': {'TOO-LONG-': 1}}, ValueError, "a keyword of meta .* received 'TOO-LONG-'"),
     ({'meta': {'AGE': 1}}, ValueError, "a keyword of meta .* received 'AGE'"),

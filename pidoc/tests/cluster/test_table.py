@@ -59,7 +59,7 @@ def test_other_fields(field, given, expected):
     ('half_mass_radius', '3 percent', "half_mass_radius must be a number, .* received '3 percent'"),
     ('mass_limits', '0.1', "mass_limits must be two masses, .* such as solMass, received '0.1'"),
     ('mass_limits', 'low high', "mass_limits must be two masses, .* received 'low high'"),
-    ('n_stars', '12.5', "n_stars must be a whole number, received '12.5'"),
+    ('n_stars', '12.5', "n_stars must be a whole number, received 12.5"),
     ('n_stars', 12.5, 'n_stars must be a whole number, received 12.5'),
     ('n_stars', True, 'n_stars must be a whole number, received True'),
     ('seed', 'seven', "seed must be a number, received 'seven'"),
@@ -122,7 +122,8 @@ def test_an_unknown_column():
 
 
 @pytest.mark.parametrize('column, message', [
-    ({'n_stars': [1000, 5]}, 'row 2 of the table of models: n_stars must be from 100 to 1000000, received 5'),
+    ({'n_stars': [1000, 5]},
+     'row 2 of the table of models: n_stars must be a whole number from 100 to 1000000, received 5'),
     ({'half_mass_radius': ['q', '1']}, "row 1 of the table of models: half_mass_radius .* received 'q'"),
     ({'half_mass_radius': [1, -1] * u.pc}, 'row 2 .* half_mass_radius must be positive, received -1.0 pc'),
     ({'half_mass_radius': [1, 1] * u.s}, 'row 1 .* half_mass_radius must have a unit that converts to pc')])

@@ -154,7 +154,8 @@ def test_report_is_rst(report):
 @pytest.mark.parametrize(('images', 'options', 'message'), [
     ({}, {}, "images must be of clusters of the paper's Table 3, received none"),
     ({'NGC 104': None}, {}, "images must be of clusters of the paper's Table 3, received NGC 104"),
-    ({'Pal 11': None}, {'distance_error': 0.0}, 'distance_error must be between 0 and 1, received 0.0')])
+    ({'Pal 11': None}, {'distance_error': 0.0},
+     'distance_error must be a number above 0 and below 1, received 0.0')])
 def test_impossible(images, options, message):
     with pytest.raises(ValueError, match=message):
         compare(MassMapper(StandIn()), images, **options)

@@ -305,7 +305,7 @@ def test_what_cannot_be_evaluated(maps):
         evaluate(Oracle(maps), maps, modes=())
     with pytest.raises(ValueError, match='an evaluation needs at least one map, received none'):
         evaluate(Oracle(maps), maps[0:0])
-    with pytest.raises(ValueError, match='distance_error must not be negative, received -0.1'):
+    with pytest.raises(ValueError, match='distance_error must be a number, at least 0, received -0.1'):
         evaluate(Oracle(maps), maps, distance_error=-0.1)
 
 

@@ -146,7 +146,7 @@ def test_a_map_without_light(fitted):
     ({'light': np.ones((1, 8, 8))}, r'received \(1, 8, 8\)'),
     ({'light': np.full((1, 80, 80), np.nan)}, 'must be finite, received 6400 that are not'),
     ({'sharp': np.ones((2, 80, 80))}, r'sharp must have the shape of light, \(1, 80, 80\), received \(2'),
-    ({'pixel_scale': 0.0}, 'pixel_scale must be positive, received 0.0')])
+    ({'pixel_scale': 0.0}, 'pixel_scale must be a number of arcsec above 0, received 0.0')])
 def test_impossible_maps(change, message):
     with pytest.raises(ValueError, match=message):
         features(**({'light': np.ones((1, 80, 80))} | change))
@@ -280,7 +280,7 @@ def test_no_domain(values, message):
 
 def test_what_cannot_be_fitted():
     maps = measured(50, np.random.default_rng(16))
-    with pytest.raises(ValueError, match='flagged must be between 0 and 1, received 1.5'):
+    with pytest.raises(ValueError, match='flagged must be a number above 0 and below 1, received 1.5'):
         Domain.fit(maps, maps, flagged=1.5)
     with pytest.raises(ValueError, match='training must have at least 40 maps, received 10'):
         Domain.fit(picked(maps, slice(10)), maps)

@@ -252,7 +252,7 @@ def test_arrays_of_another_shape(tmp_path):
 
 @pytest.mark.parametrize('scale', [0.0, -1.0, np.inf, 'large', None])
 def test_scales_that_are_none(scale):
-    with pytest.raises(ValueError, match='scale must be a positive number, received'):
+    with pytest.raises(ValueError, match='scale must be a number above 0, received'):
         PerceptualLoss(None, scale=scale)
 
 

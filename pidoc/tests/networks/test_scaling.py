@@ -92,10 +92,10 @@ def test_round_trip_through_json(maps):
 
 
 @pytest.mark.parametrize('values, message', [
-    ({'block': 0}, 'block must be a whole number above 0, received 0'),
-    ({'block': 1.5}, 'block must be a whole number above 0, received 1.5'),
-    ({'flux_floor': 0.0}, 'flux_floor must be positive, received 0.0'),
-    ({'mass_floor': np.nan}, 'mass_floor must be positive, received nan'),
+    ({'block': 0}, 'block must be a whole number, at least 1, received 0'),
+    ({'block': 1.5}, 'block must be a whole number, at least 1, received 1.5'),
+    ({'flux_floor': 0.0}, 'flux_floor must be a number above 0, received 0.0'),
+    ({'mass_floor': np.nan}, 'mass_floor must be a number above 0, received nan'),
     ({'flux': (0.0, 0.0)}, 'a standard deviation positive, received 0.0 and 0.0'),
     ({'scalars': ((0, 1),)}, f'scalars must be {len(SCALARS)} pairs, received 1'),
 ])
@@ -152,7 +152,7 @@ def test_the_papers_scaling_takes_what_is_faint_for_its_floor():
     assert np.all(image == image[0, 1, 1])
     with pytest.raises(ValueError, match='must be finite, received 1 that are not'):
         scaling.image(np.array([[[np.nan, 1.0]]]))
-    with pytest.raises(ValueError, match='mass_floor must be positive, received 0.0'):
+    with pytest.raises(ValueError, match='mass_floor must be a number above 0, received 0.0'):
         PaperScaling(mass_floor=0.0)
     with pytest.raises(ValueError, match='a standard deviation positive, received 1 and 0'):
         PaperScaling(age=(1, 0))

@@ -287,7 +287,7 @@ def test_one_bad_image_does_not_stop_the_others(mapper, mock, tmp_path):
     ({'distance': [20 * u.kpc] * 4}, 'distance must have a value for each image, received 4 for 3 images'),
     ({'seeing': [None]}, 'seeing must have a value for each image, received 1'),
     ({'center': [(80, 80)]}, 'center must have a value for each image, received 1'),
-    ({'batch_size': 0}, 'batch_size must be a whole number above 0, received 0')])
+    ({'batch_size': 0}, 'batch_size must be a whole number, at least 1, received 0')])
 def test_lists_that_do_not_fit(mapper, told, message):
     with pytest.raises(ValueError, match=message):
         list(mapper.predict_many([a_mock(k, number=20) for k in range(3)], **told))

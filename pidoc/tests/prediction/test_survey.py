@@ -287,8 +287,8 @@ def test_plots(images):
 
 
 @pytest.mark.parametrize(('options', 'message'), [
-    ({'jobs': 0}, 'jobs must be a whole number above 0, received 0'),
-    ({'batch_size': 1.5}, 'batch_size must be a whole number above 0, received 1.5'),
+    ({'jobs': 0}, 'jobs must be a whole number, at least 1, received 0'),
+    ({'batch_size': 1.5}, 'batch_size must be a whole number, at least 1, received 1.5'),
     ({'table': 't.txt'}, 'a table must end in .ecsv, .csv or .fits, received t.txt'),
     ({'products': False}, 'products or a table must be asked for, received neither'),
     ({'journal': False, 'resume': True}, 'resume needs the journal, received journal=False'),

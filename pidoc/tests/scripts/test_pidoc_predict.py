@@ -192,7 +192,7 @@ def test_errors_on_one_line(args, message, capsys):
     (['x', '--distance', 'far'], "must be a number [kpc], received 'far'"),
     (['x', '--distance', '3 s'], "must be a number [kpc], received '3 s'"),
     (['x', '--seeing', 'nan'], "must be finite, received 'nan'"),
-    (['x', '--jobs', '0'], "must be a whole number above 0, received '0'")])
+    (['x', '--jobs', '0'], "must be a whole number, at least 1, received '0'")])
 def test_numbers_with_units(args, message, capsys):
     with pytest.raises(SystemExit) as stop:
         main(args)

@@ -120,7 +120,7 @@ def test_errors_are_told_on_one_line(args, message, capsys, tmp_path, monkeypatc
 def test_jobs_must_be_whole(capsys):
     with pytest.raises(SystemExit, match='2'):
         main(['table1', '--jobs', '0'])
-    assert "argument --jobs: must be a whole number above 0, received '0'" in capsys.readouterr().err
+    assert "argument --jobs: must be a whole number, at least 1, received '0'" in capsys.readouterr().err
 
 
 def test_help_needs_nothing_heavy():

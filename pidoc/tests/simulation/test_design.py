@@ -94,11 +94,11 @@ def test_what_is_not_accepted(change, match):
 
 @pytest.mark.parametrize('number', [0, 1.5, True])
 def test_the_number_must_be_whole(number):
-    with pytest.raises(ValueError, match='number must be a whole number above 0'):
+    with pytest.raises(ValueError, match='number must be a whole number, at least 1'):
         draw_models({}, number, seed=1)
 
 
 @pytest.mark.parametrize('filling', [0.0, 1.0, np.nan])
 def test_the_filling_must_be_a_share(filling):
-    with pytest.raises(ValueError, match='max_filling must be between 0 and 1'):
+    with pytest.raises(ValueError, match='max_filling must be a number above 0 and below 1'):
         draw_models({}, 1, seed=1, max_filling=filling)

@@ -116,7 +116,7 @@ def test_names_of_many(tmp_path, names, message):
 
 @pytest.mark.parametrize('jobs', [0, 1.5])
 def test_jobs_are_a_number(tmp_path, jobs):
-    with pytest.raises(ValueError, match=f'jobs must be a whole number above 0, received {jobs}'):
+    with pytest.raises(ValueError, match=f'jobs must be a whole number, at least 1, received {jobs}'):
         start_many([MODEL], tmp_path, jobs=jobs)
 
 

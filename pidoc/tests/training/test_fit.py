@@ -219,10 +219,10 @@ def test_too_few_maps_for_a_batch(maps, tmp_path):
 
 
 @pytest.mark.parametrize('values, message', [
-    ({'epochs': 0}, 'epochs must be a whole number above 0, received 0'),
-    ({'members': 1.5}, 'members must be a whole number above 0, received 1.5'),
-    ({'learning_rate': 0.0}, 'learning_rate must be between 0 and 1, received 0.0'),
-    ({'beta': 2.0}, 'beta must be between 0 and 1, received 2.0'),
+    ({'epochs': 0}, 'epochs must be a whole number, at least 1, received 0'),
+    ({'members': 1.5}, 'members must be a whole number, at least 1, received 1.5'),
+    ({'learning_rate': 0.0}, 'learning_rate must be a number above 0 and below 1, received 0.0'),
+    ({'beta': 2.0}, 'beta must be a number from 0 to 1, received 2.0'),
     ({'precision': 'float16'}, "precision must be one of auto, float32, bfloat16, received 'float16'"),
 ])
 def test_settings_are_checked(values, message):
@@ -386,7 +386,7 @@ def test_other_weights_of_vgg_are_another_training(papers, few):
 @pytest.mark.parametrize('values, message', [
     ({'epochs': (1,)}, r'epochs must be two numbers above 0, .* received \(1,\)'),
     ({'learning_rates': (0.1, 0.0)}, 'learning_rates must be two numbers above 0'),
-    ({'patience': 0}, 'patience must be a whole number above 0, received 0'),
+    ({'patience': 0}, 'patience must be a whole number, at least 1, received 0'),
     ({'precision': 'half'}, "precision must be one of auto, float32, bfloat16, received 'half'"),
 ])
 def test_settings_of_the_paper_are_checked(values, message):

@@ -639,7 +639,7 @@ def test_a_damaged_snapshot_is_told(runs, tmp_path):
 
 @pytest.mark.parametrize('jobs', [0, 1.5, True])
 def test_jobs_must_be_whole(runs, tmp_path, jobs):
-    with pytest.raises(ValueError, match='jobs must be a whole number above 0'):
+    with pytest.raises(ValueError, match='jobs must be a whole number, at least 1'):
         build(tmp_path, runs, jobs=jobs)
 
 
