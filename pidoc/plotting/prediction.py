@@ -9,7 +9,7 @@ __all__ = ['plot_prediction']
 # Okabe & Ito (2008), as in pidoc.plotting
 _BLUE, _VERMILION = '#0072B2', '#D55E00'
 _DECADES = 3.5             # below the brightest pixel that are shown
-_LABELS = {'total_mass': 'mass in the field', 'luminosity': 'V luminosity', 'mass_to_light': 'M/L$_V$',
+_LABELS = {'total_mass': 'mass in the field', 'luminosity': '{} luminosity', 'mass_to_light': 'M/L$_{}$',
            'age': 'age', 'distance': 'distance'}
 
 
@@ -76,7 +76,7 @@ def _ratio_map(figure, axis, prediction):
     good = data[np.isfinite(data) & (data > 0.0)]
     # a few faint pixels would take all of the colours
     low, high = np.percentile(good, [1.0, 99.0]) if good.size else (1.0, 10.0)
-    bar = _show(figure, axis, prediction, data, 'M/L$_V$ [M$_\\odot$/L$_\\odot$]', cmap='cividis',
+    bar = _show(figure, axis, prediction, data, f'M/L$_{prediction.band}$ [M$_\\odot$/L$_\\odot$]', cmap='cividis',
                 norm=LogNorm(low, max(high, 1.1 * low)))
     # one or two decades: powers of ten are too few, all of their multiples too many
     bar.ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -104,7 +104,7 @@ def _ratio_profile(axis, prediction):
     whole = prediction.mass_to_light
     axis.axhline(whole.value.to_value(u.Msun / u.Lsun), color='black', lw=0.8, ls='--', label='whole field')
     axis.legend(frameon=False)
-    axis.set_ylabel('M/L$_V$ [M$_\\odot$/L$_\\odot$]')
+    axis.set_ylabel(f'M/L$_{prediction.band}$ [M$_\\odot$/L$_\\odot$]')
 
 
 def _numbers(axis, prediction):
@@ -114,7 +114,7 @@ def _numbers(axis, prediction):
         given = ', given' if name == 'distance' and prediction.distance_given else ''
         text = str(measured).replace(' / ', '/')
         text = text.replace('solMass', 'M$_\\odot$').replace('solLum', 'L$_\\odot$')
-        lines.append(f'{_LABELS[name]}: {text}{given}')
+        lines.append(f'{_LABELS[name].format(prediction.band)}: {text}{given}')
     lines += ['', 'inside the training domain' if prediction.in_domain else 'OUTSIDE the training domain']
     lines += [f'  {name}' for name in prediction.flag_names]
     axis.text(0.0, 1.0, '\n'.join(lines), va='top', transform=axis.transAxes, fontsize=9,

@@ -17,7 +17,7 @@ from astropy.wcs import FITSFixedWarning, WCS
 
 from pidoc import __version__
 from pidoc.cluster.snapshot import write_hdus
-from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
 from pidoc.inference.flags import decode_flags, OUTSIDE
 from pidoc.io.html import html_table
 from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
@@ -132,7 +132,7 @@ class Prediction:
         Mass per pixel [Msun] with the world coordinates and the mask of ``light``; its uncertainty is half of
         the width of the 68 % interval. Errors of pixels near each other go together.
     total_mass, mass_to_light : `Measured`
-        Mass in the field [Msun], and over the V luminosity in the field [Msun/Lsun]. Networks estimate them
+        Mass in the field [Msun], and over the luminosity in the field [Msun/Lsun]. Networks estimate them
         for themselves: the sum of ``mass`` agrees with the former within its error, not to all digits.
     age, distance : `Measured`
         [Gyr] and [kpc].
@@ -184,6 +184,11 @@ class Prediction:
     command: str = ''
 
     # -- what follows from it
+
+    @property
+    def band(self):
+        """Band of the light."""
+        return self.light.meta.get('BAND') or MapGrid().band
 
     @property
     def in_domain(self):
@@ -270,7 +275,7 @@ class Prediction:
     def _lines(self):
         """Labels and texts of a summary."""
         lines = [('mass in the field', str(self.total_mass)), ('V luminosity', str(self.luminosity)),
-                 ('M/L_V', str(self.mass_to_light)), ('age', str(self.age)),
+                 (f'M/L_{self.band}', str(self.mass_to_light)), ('age', str(self.age)),
                  ('distance', f'{self.distance}{", given" if self.distance_given else ""}')]
         names = ', '.join(self.flag_names)
         lines.append(('domain', 'inside' if self.in_domain else 'OUTSIDE: do not trust these numbers'))

@@ -66,7 +66,7 @@ def test_a_field():
     ({'pixel_scale': 0.25}, TypeError, 'pixel_scale must be an astropy Quantity in arcsec'),
     ({'pixel_scale': -1 * u.arcsec}, ValueError, 'pixel_scale must be positive'),
     ({'pixel_scale': [1, 2] * u.arcsec}, ValueError, 'pixel_scale must be a scalar'),
-    ({'smoothing': -1}, ValueError, 'smoothing must be a number of pixels, not negative, received -1'),
+    ({'smoothing': -1}, ValueError, 'smoothing must be a number of pixels, at least 0, received -1'),
     ({'smoothing': np.nan}, ValueError, 'smoothing must be a number of pixels'),
     ({'smoothing': 200}, ValueError, 'smoothing must be of no more pixels than the map has, 160'),
     ({'channels': ()}, ValueError, 'channels must be at least one Channel'),
