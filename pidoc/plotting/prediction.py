@@ -76,8 +76,8 @@ def _ratio_map(figure, axis, prediction):
     good = data[np.isfinite(data) & (data > 0.0)]
     # a few faint pixels would take all of the colours
     low, high = np.percentile(good, [1.0, 99.0]) if good.size else (1.0, 10.0)
-    bar = _show(figure, axis, prediction, data, f'M/L$_{prediction.band}$ [M$_\\odot$/L$_\\odot$]', cmap='cividis',
-                norm=LogNorm(low, max(high, 1.1 * low)))
+    bar = _show(figure, axis, prediction, data, f'M/L$_{prediction.band}$ [M$_\\odot$/L$_\\odot$]',
+                cmap='cividis', norm=LogNorm(low, max(high, 1.1 * low)))
     # one or two decades: powers of ten are too few, all of their multiples too many
     bar.ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     bar.ax.xaxis.set_major_formatter(FormatStrFormatter('%g'))
