@@ -4,38 +4,74 @@
 The house from top to bottom: each wing imports only from those above it, and inside a wing each module only
 from those before it.
 
-``units``: constants, N-body units, the door through which quantities become numbers
-``photometry``: bolometric corrections, luminosities in a band, apparent flux
-``grid``: `MapGrid`, the pixels and channels of the maps, and their units
-``stellar``: mass, luminosity, radius and type of a star at an age
-``catalogs``: what is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper
-``io``: files that appear whole or not at all, worker processes, how objects look in notebooks
-    files, processes, html
-``plotting``: figures, one module for each kind; nothing is computed here
-    style, run, history, maps, comparison, profiles, distances, prediction, real_clusters
-``cluster``: `ClusterModel`, what one simulated cluster is; `Snapshot`, its stars at one age; other codes
-    model, table, snapshot, foreign
-``simulation``: from a model to snapshots, with the time loop and one run, or many, in folders
-    initial, tides, design, kernels, ledger, evolve, run, many
-``mock``: `observe` a snapshot: an image of its light and the map of its mass
-    psf, header, conditions, render, projection, mock, observation
-``image``: `prepare` any image of a cluster; Pan-STARRS1 stacks, and `fetch` for them
-    calibration, read, sky, resample, preparation, ps1.files, ps1.stacks, ps1.retrieval, ps1
-``training_set``: `Recipe` and `TrainingSet`, many mock observations on disk
-    recipe, files, sources, sampler, maps, shards, build, dataset
-``networks``: the two networks of the paper, and ours; losses; maps and scalars as numbers for them
-    layers, paper, cluster, losses, orientation, scaling
-``inference``: `Estimator`, arrays in, calibrated arrays out; `Domain`, what it was trained on
-    estimates, calibration, folder, estimator, features, flags, domain
-``training``: `train`, from a training set to a model folder and its card
-    model_card, fit
-``prediction``: `MassMapper`, from images to predictions; `Prediction`, its FITS file; lists of images
-    profiles, prediction, mapper, survey, samp
-``evaluation``: scores beside the paper and baselines, in a `Report`; the paper's 17 clusters
-    scores, baselines, report, synthetic_sky, real_clusters
-``scripts``: one thin ``main`` per command
-    command, pidoc_simulate, pidoc_mock, pidoc_fetch, pidoc_predict, pidoc_evaluate, pidoc_trainingset,
-    pidoc_train
+``units``
+    Constants, N-body units, the door through which quantities become numbers.
+
+``photometry``
+    Bolometric corrections, luminosities in a band, apparent flux.
+
+``grid``
+    `MapGrid`, the pixels and channels of the maps, and their units.
+
+``stellar``
+    Mass, luminosity, radius and type of a star at an age.
+
+``catalogs``
+    What is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper.
+
+``io``
+    Files that appear whole or not at all, worker processes, how objects look in notebooks.
+    Modules: files, processes, html.
+
+``plotting``
+    Figures, one module for each kind; nothing is computed here.
+    Modules: style, run, history, maps, comparison, profiles, distances, prediction, real_clusters.
+
+``cluster``
+    `ClusterModel`, what one simulated cluster is; `Snapshot`, its stars at one age; other codes.
+    Modules: model, table, snapshot, foreign.
+
+``simulation``
+    From a model to snapshots, with the time loop and one run, or many, in folders.
+    Modules: initial, tides, design, kernels, ledger, evolve, run, many.
+
+``mock``
+    `observe` a snapshot: an image of its light and the map of its mass.
+    Modules: psf, header, conditions, render, projection, mock, observation.
+
+``image``
+    `prepare` any image of a cluster; Pan-STARRS1 stacks, and `fetch` for them.
+    Modules: calibration, read, sky, resample, preparation, ps1.files, ps1.stacks, ps1.retrieval,
+    ps1.
+
+``training_set``
+    `Recipe` and `TrainingSet`, many mock observations on disk.
+    Modules: recipe, files, sources, sampler, maps, shards, build, dataset.
+
+``networks``
+    The two networks of the paper, and ours; losses; maps and scalars as numbers for them.
+    Modules: layers, paper, cluster, losses, orientation, scaling.
+
+``inference``
+    `Estimator`, arrays in, calibrated arrays out; `Domain`, what it was trained on.
+    Modules: estimates, calibration, folder, estimator, features, flags, domain.
+
+``training``
+    `train`, from a training set to a model folder and its card.
+    Modules: model_card, fit.
+
+``prediction``
+    `MassMapper`, from images to predictions; `Prediction`, its FITS file; lists of images.
+    Modules: profiles, prediction, mapper, survey, samp.
+
+``evaluation``
+    Scores beside the paper and baselines, in a `Report`; the paper's 17 clusters.
+    Modules: scores, baselines, report, synthetic_sky, real_clusters.
+
+``scripts``
+    One thin ``main`` per command.
+    Modules: command, pidoc_simulate, pidoc_mock, pidoc_fetch, pidoc_predict, pidoc_evaluate,
+    pidoc_trainingset, pidoc_train.
 
 ``import pidoc`` is light: its public names are loaded when they are first used.
 """

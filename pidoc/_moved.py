@@ -5,6 +5,8 @@ import importlib
 import sys
 from importlib.machinery import ModuleSpec
 
+__all__ = ['MOVED', 'MovedFinder']
+
 MOVED = {
     'files': 'io.files', 'processes': 'io.processes', 'notebook': 'io.html',
     'cluster_model': 'cluster.model', 'model_table': 'cluster.table', 'snapshot': 'cluster.snapshot',

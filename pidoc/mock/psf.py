@@ -10,6 +10,8 @@ from astropy import units as u
 
 from pidoc.units import scalar_value
 
+__all__ = ['MOFFAT_BETA', 'Named', 'psf_kernel']
+
 MOFFAT_BETA = 2.5
 """Exponent of the Moffat function: Trujillo et al. (2001), as in Chardin & Bianchini (2021)."""
 

@@ -6,6 +6,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+__all__ = ['Frame', 'gaussian_margin']
+
 _GAUSSIAN_END = 5.0        # where the Gaussian of the smoothing is cut, in its standard deviations
 _STRIP = 40                # pixels that are smoothed together: fast, with the margins of the usual smoothing
 

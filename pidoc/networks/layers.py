@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import layers
 
+__all__ = ['LAST', 'activated', 'check_shape', 'glorot', 'he', 'layer_seeds']
+
 LAST = 'channels_last'    # whatever keras.json says: maps are [y, x, channel]
 
 

@@ -3,6 +3,8 @@
 
 import numpy as np
 
+__all__ = ['turned', 'turned_back']
+
 
 def turned(maps, turn):
     """Maps (n, y, x, c) in one of the eight orientations of a square."""

@@ -4,6 +4,9 @@
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+__all__ = ['COLOURS', 'DASHES', 'DECADES', 'MARKERS', 'draw_legend', 'draw_line', 'scale_of_ages',
+           'set_age_axis', 'set_log_y']
+
 # Okabe & Ito (2008): told apart by colour-blind readers; the dashes tell them apart in print.
 BLACK, BLUE, VERMILION = '#000000', '#0072B2', '#D55E00'
 COLOURS = (BLUE, VERMILION, '#009E73', BLACK, '#CC79A7', '#56B4E9', '#E69F00', 'grey')

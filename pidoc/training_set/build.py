@@ -17,6 +17,8 @@ from pidoc.training_set.files import (
 )
 from pidoc.training_set.shards import make_shard, shard_tasks, write_table
 
+__all__ = ['Build']
+
 log = logging.getLogger(__name__)
 
 

@@ -16,6 +16,8 @@ from pidoc.training_set.recipe import conditions_of
 from pidoc.training_set.sampler import condition_names
 from pidoc.units import SOLAR_TEFF
 
+__all__ = ['MEASURED', 'map_conditions', 'measured_row', 'observe_map', 'read_snapshot', 'rescaled_snapshot']
+
 _JITTER_ABOVE = 0.5     # Msun: initial masses whose light is given play; lighter stars hardly shine
 
 #: Numbers of each map that are known when it is made.

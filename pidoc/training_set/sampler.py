@@ -9,6 +9,8 @@ from astropy import units as u
 from pidoc.training_set.files import TrainingSetError
 from pidoc.training_set.recipe import CONDITION_UNITS, Values
 
+__all__ = ['DRAWN', 'condition_names', 'draw_maps', 'own_columns']
+
 #: Numbers of each map that are worked out before it is made.
 DRAWN = {
     'number': (None, 'of the map in its part'), 'snapshot': (None, 'number of the snapshot, from 0'),

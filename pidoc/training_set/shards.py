@@ -17,6 +17,8 @@ from pidoc.training_set.maps import MEASURED, measured_row, observe_map, read_sn
 from pidoc.training_set.recipe import CONDITION_UNITS
 from pidoc.training_set.sampler import draw_maps, DRAWN, own_columns
 
+__all__ = ['ShardTask', 'make_shard', 'shard_tasks', 'write_table']
+
 _CUBES = {'LIGHT': APPARENT_FLUX, 'MASS': MASS_PER_PIXEL, 'SHARP': APPARENT_FLUX}
 
 #: Order of the columns of the table of maps; the conditions come after them.
