@@ -9,8 +9,8 @@ from those before it.
 ``grid``: `MapGrid`, the pixels and channels of the maps, and their units
 ``stellar``: mass, luminosity, radius and type of a star at an age
 ``catalogs``: what is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper
-``io``: files that appear whole or not at all, worker processes, how objects look in notebooks
-    files, processes, html
+``io``: files that appear whole or not at all, FITS checked, worker processes, how objects look in notebooks
+    files, fits, processes, html
 ``plotting``: figures, one module for each kind; nothing is computed here
     style, run, history, maps, comparison, profiles, distances, prediction, real_clusters
 ``cluster``: `ClusterModel`, what one simulated cluster is; `Snapshot`, its stars at one age; other codes
