@@ -8,7 +8,6 @@ from contextlib import contextmanager, ExitStack
 
 import numpy as np
 from astropy.io import fits
-from astropy.nddata import CCDData
 from astropy.table import QTable
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import FITSFixedWarning, WCS
@@ -160,6 +159,9 @@ def table_of(hdu):
 
 def image_of(hdu, **options):
     """`~astropy.nddata.CCDData` of an HDU, with the unit BUNIT; the options are more arguments of it."""
+    # it brings scipy, which not everything that reads FITS needs
+    from astropy.nddata import CCDData
+
     return CCDData(native(hdu.data), unit=hdu.header['BUNIT'], **options)
 
 
