@@ -68,7 +68,8 @@ class Manifest:
         if not all(isinstance(each, dict) for each in (self.recipe, self.simulations, self.shards)):
             raise ValueError('recipe, simulations and files must be tables')
         whole = self.state == 'complete'
-        for name, entry in [*self.shards.items(), *([(TABLE_FILE, {'maps': 1, **self.table})] if whole else [])]:
+        table = [(TABLE_FILE, {'maps': 1, **self.table})] if whole else []
+        for name, entry in [*self.shards.items(), *table]:
             if not (_SHARD.fullmatch(name) or name == TABLE_FILE):
                 raise ValueError(f'files must be shards, received {name!r}')
             if not (type(entry['maps']) is type(entry['bytes']) is int and 0 < entry['maps'] < _MOST_MAPS):

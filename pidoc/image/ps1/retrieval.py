@@ -592,7 +592,8 @@ def fetch(target, *, archive=None, extinction=True, reddening=None, field_of_vie
     field_of_view : `~astropy.units.Quantity`, optional
         Side of the map.
     **options
-        Of `pidoc.image.ps1.stacks.make_v_map`: ``smoothing``, ``psf_fwhm``, ``subtract_sky``, ``relation``, ``bad``.
+        Of `pidoc.image.ps1.stacks.make_v_map`: ``smoothing``, ``psf_fwhm``, ``subtract_sky``, ``relation``,
+        ``bad``.
 
     Returns
     -------

@@ -476,7 +476,7 @@ def test_files_that_are_refused(tmp_path, blob):
         with pytest.raises(ValueError, match=f'{name}.fits(: a FITS file must| is damaged or cut short)'):
             Mock.read(tmp_path / f'{name}.fits')
     blob.write(tmp_path / 'snapshot.fits')
-    with pytest.raises(ValueError, match='snapshot.fits: a mock observation must have MOCKFMT = 1 and the ext'):
+    with pytest.raises(ValueError, match='snapshot.fits: a mock observation must have MOCKFMT = 1 and'):
         Mock.read(tmp_path / 'snapshot.fits')
 
 
