@@ -21,7 +21,7 @@ from those before it.
 
 ``io``
     Files that appear whole or not at all, worker processes, how objects look in notebooks.
-    Modules: files, processes, html.
+    Modules: files, fits, processes, html.
 
 ``plotting``
     Figures, one module for each kind; nothing is computed here.

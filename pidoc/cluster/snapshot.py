@@ -2,21 +2,18 @@
 """The stars of a cluster at one age: `Snapshot`."""
 
 import re
-import warnings
-from contextlib import ExitStack
 from functools import cached_property
 from numbers import Real
-from pathlib import Path
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits, registry
 from astropy.table import QTable, Table
-from astropy.utils.exceptions import AstropyWarning
 
 from pidoc import __version__
 from pidoc.cluster.model import ClusterModel
-from pidoc.io.files import replacing
+from pidoc.io.files import check_free
+from pidoc.io.fits import float_type, opened_fits, table_hdu, table_of, write_hdus
 from pidoc.io.html import html_table
 from pidoc.photometry import v_luminosity
 from pidoc.units import plain_number, scalar_value, SOLAR_TEFF, to_value, whole_number
@@ -653,40 +650,17 @@ def _density(mass, cube):
 
 
 def _write_fits(snapshot, filename, *, overwrite=False, dtype=np.float32):
-    filename = Path(filename)
-    if filename.exists() and not overwrite:
-        raise OSError(f'{filename} exists: say overwrite=True to replace it')
+    check_free(filename, overwrite=overwrite)
     write_hdus([fits.PrimaryHDU(), _table_hdu(snapshot, dtype)], filename)
 
 
-def write_hdus(hdus, filename):
-    """Write HDUs with checksums, in one move, replacing a file of that name.
-
-    The same HDUs make the same bytes: astropy's own checksum cards would hold the time of the day.
-    """
-    for hdu in hdus:
-        hdu.add_checksum(when='checksum of the HDU')
-    # the ending decides on compression
-    with replacing(filename) as temporary:
-        try:
-            fits.HDUList(hdus).writeto(temporary, overwrite=True)
-        except OSError as error:
-            # numpy does not say why a write ended early
-            why = '' if error.errno else '; the disk may be full'
-            message = f'{filename} could not be written: {error}{why}'
-            raise (OSError(error.errno, message) if error.errno else OSError(message)) from error
-
-
 def _table_hdu(snapshot, dtype):
-    dtype = np.dtype(dtype)
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f'dtype must be float32 or float64, received {dtype}')
+    dtype = float_type(dtype)
     table = Table()
     for name, column in snapshot._native.items():
         table[name] = column if name in _INTEGERS else column.astype(dtype)
         table[name].unit = _UNITS.get(name)
-    hdu = fits.table_to_hdu(table)
-    hdu.name = 'SNAPSHOT'
+    hdu = table_hdu(table, 'SNAPSHOT')
     values = (_FORMAT_VERSION, __version__, snapshot.age.to_value(u.Gyr), snapshot.seed)
     for (keyword, comment), value in zip(_CARDS.items(), values):
         hdu.header[keyword] = (value, comment)
@@ -699,35 +673,18 @@ def _table_hdu(snapshot, dtype):
 def _read_fits(source):
     """Read what `_write_fits` wrote, from a path or an open file."""
     name = getattr(source, 'name', source)
-    try:
-        # astropy warns of a short file or a wrong checksum, and goes on.
-        with warnings.catch_warnings(), ExitStack() as stack:
-            warnings.simplefilter('error', AstropyWarning)
-            # opened here, because astropy does not close what it cannot read
-            file = source if hasattr(source, 'read') else stack.enter_context(open(source, 'rb'))
-            with fits.open(file, memmap=False, checksum=True) as hdus:
-                header, stars = _header_and_table(hdus)
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception as error:
-        # astropy has many kinds of errors for files that do not hold what they promise
-        raise ValueError(f'{name} is damaged or cut short: {error}') from error
+    with opened_fits(source) as hdus:
+        is_ours = len(hdus) > 1 and 'PIDOCFMT' in hdus[1].header
+        stars = table_of(hdus[1]) if is_ours else None
     if stars is None:
         raise ValueError(
             f'{name} is not a pidoc snapshot, or cut short: the first extension must be a table '
             'with the keyword PIDOCFMT'
         )
     try:
-        return _from_header_and_table(header, stars)
+        return _from_header_and_table(stars.meta['header'].copy(strip=True), stars)
     except (TypeError, ValueError) as error:
         raise ValueError(f'{name} does not hold a valid snapshot: {error}') from error
-
-
-def _header_and_table(hdus):
-    """Both without what only FITS needs; no table if it is not one of ours."""
-    if len(hdus) < 2 or 'PIDOCFMT' not in hdus[1].header:
-        return None, None
-    return hdus[1].header.copy(strip=True), QTable.read(hdus[1], mask_invalid=False)
 
 
 def _from_header_and_table(header, stars):

@@ -29,7 +29,7 @@ from pidoc.evaluation.scores import (
     TABLE_2_COLUMNS,
     TOTAL_MASS_EDGES,
 )
-from pidoc.io.files import replacing
+from pidoc.io.files import check_free, replacing
 from pidoc.training.model_card import simple_table
 from pidoc.units import plain_number
 
@@ -495,9 +495,7 @@ class Report:
 def write_report(folder, text, tables, meta, *, overwrite):
     """``report.rst``, made by a function, and tables as ``<name>.ecsv`` with the meta given; or nothing."""
     names = ['report.rst', *(f'{name}.ecsv' for name in tables)]
-    taken = [folder / name for name in names if (folder / name).exists()]
-    if taken and not overwrite:
-        raise OSError(f'{taken[0]} exists: say overwrite=True to replace it')
+    check_free(*(folder / name for name in names), overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         written = table.copy()

@@ -21,6 +21,7 @@ from astropy.wcs import FITSFixedWarning, WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from pidoc.image.calibration import linear_counts
+from pidoc.io.fits import card_value, check_beginning, damage_of
 
 __all__ = ['Source', 'opened']
 
@@ -81,12 +82,8 @@ class Source:
     def raw(self, box):
         """Values of a box, (first row, last row, first column, last column) exclusive, as native floats."""
         rows, columns = slice(*box[:2]), slice(*box[2:])
-        try:
-            with _quiet():
-                values = self._pixels[(*self._leading, rows, columns)]
-        except Exception as error:
-            # astropy has many kinds of errors for files that do not hold what they promise
-            raise ValueError(f'{self} is damaged or cut short: {error}') from error
+        with damage_of(self, strict=False):
+            values = self._pixels[(*self._leading, rows, columns)]
         if values.dtype.kind not in 'fiub':
             raise TypeError(f'the pixels of {self} must be real numbers, received {values.dtype}')
         return np.array(values, dtype=float)
@@ -264,7 +261,7 @@ def _header_of(meta):
     header = {}
     for card in meta.cards:
         try:
-            value = None if isinstance(card.value, fits.card.Undefined) else card.value
+            value = card_value(card.value)
         except fits.VerifyError:
             value = _UNREADABLE
         if card.keyword in ('HISTORY', 'COMMENT', ''):
@@ -276,21 +273,12 @@ def _header_of(meta):
 
 
 def _of_file(stack, path, hdu, unit):
-    try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter('always')
-            # opened here, because astropy does not close what it cannot read
-            file = stack.enter_context(open(path, 'rb'))
-            _check_counts(file)
-            hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception as error:
-        # whatever astropy, or what it unpacks with, meets in there
-        raise ValueError(f'{path.name} is no FITS file, or damaged: {error}') from error
-    for warning in told:
-        if 'truncated' in str(warning.message):
-            raise ValueError(f'{path.name} is damaged or cut short: {warning.message}')
+    with damage_of(path.name, strict=False):
+        # opened here, because astropy does not close what it cannot read
+        file = stack.enter_context(open(path, 'rb'))
+        check_beginning(file)
+        _check_counts(file)
+        hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
     return _of_hdus(hdus, path.name, hdu, unit)
 
 

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ['locked', 'replacing']
+__all__ = ['check_free', 'locked', 'replacing']
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,25 @@ def replacing(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_free(*paths, overwrite):
+    """Refuse to replace files that were not to be replaced.
+
+    Parameters
+    ----------
+    *paths : path-like
+    overwrite : bool
+        Whether they may be.
+
+    Raises
+    ------
+    OSError
+        If one of them exists and ``overwrite`` is False.
+    """
+    taken = [path for path in paths if Path(path).exists()]
+    if taken and not overwrite:
+        raise OSError(f'{taken[0]} exists: say overwrite=True to replace it')
 
 
 @contextmanager

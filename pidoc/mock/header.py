@@ -3,8 +3,6 @@
 
 from functools import lru_cache
 
-from astropy.io import fits
-
 from pidoc import __version__
 from pidoc.cluster.model import ClusterModel
 from pidoc.mock.psf import MOFFAT_BETA
@@ -14,17 +12,6 @@ __all__ = ['CONDITION_COMMENTS', 'FORMAT_VERSION', 'card_value', 'header_card', 
            'mock_meta']
 
 FORMAT_VERSION = 1
-
-
-def header_card(keyword, value, comment):
-    """A card, without its comment where a long value leaves no room for it."""
-    crowded = isinstance(value, str) and len(value) + len(comment) > 60
-    return fits.Card(keyword, value, '' if crowded else comment)
-
-
-def card_value(value):
-    """Of a card: None where it has none."""
-    return None if isinstance(value, fits.card.Undefined) else value
 
 
 def mock_meta(view, frame, kernel, conditions):

@@ -1,26 +1,33 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """`Mock`: an image of light, the map of mass behind it, and how they were made; as a FITS file."""
 
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import CCDData
-from astropy.utils.exceptions import AstropyWarning
-from astropy.wcs import WCS
 
-from pidoc.cluster.snapshot import write_hdus
 from pidoc.grid import Channel, MapGrid, MASS_PER_PIXEL
+from pidoc.io.fits import (
+    card,
+    FitsProduct,
+    image_hdus,
+    image_of,
+    mask_hdu,
+    meta_of,
+    place_of,
+    wcs_of,
+    WrongContentError,
+)
 from pidoc.io.html import html_table
-from pidoc.mock.header import card_value, FORMAT_VERSION, header_card, header_comments
+from pidoc.mock.header import FORMAT_VERSION, header_comments
 
 __all__ = ['Mock']
 
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Mock:
+class Mock(FitsProduct):
     """A mock observation: made by `observe`, or read from a file.
 
     Parameters
@@ -68,7 +75,7 @@ class Mock:
     def header(self):
         """How it was made, ``light.meta`` with comments (a new `~astropy.io.fits.Header`)."""
         comments = header_comments()
-        return fits.Header([header_card(keyword, value, comments.get(keyword, ''))
+        return fits.Header([card(keyword, value, comments.get(keyword, ''))
                             for keyword, value in self.light.meta.items()])
 
     @property
@@ -111,52 +118,20 @@ class Mock:
         ValueError
             If ``dtype`` is another one.
         """
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise ValueError(f'dtype must be float32 or float64, received {dtype}')
-        place = self.light.wcs.to_header()
-        hdus = [fits.PrimaryHDU(self.light.data.astype(dtype))]
-        if self.light.mask is not None:
-            hdus.append(fits.ImageHDU(self.light.mask.astype(np.uint8), name='MASK'))
-        maps = {'MASS': self.mass} if self.sharp is None else {'MASS': self.mass, 'SHARP': self.sharp}
-        hdus += [fits.ImageHDU(image.data.astype(dtype), name=name) for name, image in maps.items()]
-        for hdu, image in zip([hdus[0], *hdus[-len(maps):]], [self.light, *maps.values()], strict=True):
-            hdu.header['BUNIT'] = (image.unit.to_string('fits'), 'per pixel')
-            hdu.header.update(place)
+        maps = {'': self.light, 'MASS': self.mass} | ({} if self.sharp is None else {'SHARP': self.sharp})
+        hdus = image_hdus(maps, self.light.wcs, dtype)
         hdus[0].header.extend(self.header, unique=True)
+        if self.light.mask is not None:
+            hdus.insert(1, mask_hdu(self.light.mask))
         return fits.HDUList(hdus)
 
-    def write(self, filename, *, overwrite=False, dtype=np.float32):
-        """Write a FITS file: complete or not at all; the same mock makes the same bytes.
-
-        Parameters
-        ----------
-        filename : path-like
-            Ending in .fits or .fits.gz.
-        overwrite : bool, optional
-            Replace a file of that name.
-        dtype : dtype, optional
-            See `to_hdulist`.
-
-        Raises
-        ------
-        OSError
-            If the file exists and ``overwrite`` is False.
-        ValueError
-            If ``dtype`` is none of the two.
-        """
-        filename = Path(filename)
-        if filename.exists() and not overwrite:
-            raise OSError(f'{filename} exists: say overwrite=True to replace it')
-        write_hdus(list(self.to_hdulist(dtype=dtype)), filename)
-
     @classmethod
-    def read(cls, filename):
-        """Read what `write` wrote.
+    def from_hdulist(cls, hdus):
+        """The inverse of `to_hdulist`.
 
         Parameters
         ----------
-        filename : path-like
+        hdus : `~astropy.io.fits.HDUList`
 
         Returns
         -------
@@ -164,43 +139,19 @@ class Mock:
 
         Raises
         ------
-        FileNotFoundError
-            If there is no such file.
         ValueError
-            If the file is damaged, cut short, or not a mock observation.
+            If it is not a mock observation.
         """
-        try:
-            with warnings.catch_warnings():
-                # astropy warns of a short file or a wrong checksum, and goes on
-                warnings.simplefilter('error', AstropyWarning)
-                # opened here, because astropy does not close what it cannot read
-                with open(filename, 'rb') as file, fits.open(file, memmap=False, checksum=True) as hdus:
-                    return cls._from_hdulist(hdus, filename)
-        except FileNotFoundError:
-            raise
-        except (OSError, EOFError, TypeError, KeyError, fits.VerifyError, AstropyWarning) as error:
-            raise ValueError(f'{filename} is damaged or cut short: {error}') from error
-
-    @classmethod
-    def _from_hdulist(cls, hdus, name):
         header = hdus[0].header
         if header.get('MOCKFMT') != FORMAT_VERSION or 'MASS' not in hdus:
-            raise ValueError(f'{name} is not a mock observation, or cut short: it must have MOCKFMT = '
-                             f'{FORMAT_VERSION} and an extension MASS')
-        wcs = WCS(header)
-        skip = {*wcs.to_header(), 'BUNIT', 'CHECKSUM', 'DATASUM', 'EXTEND'}
-        meta = {card.keyword: card_value(card.value) for card in header.copy(strip=True).cards
-                if card.keyword not in skip}
+            raise WrongContentError(f'a mock observation must have MOCKFMT = {FORMAT_VERSION} and the '
+                                    'extension MASS: not found')
+        wcs = wcs_of(header)
         mask = hdus['MASK'].data.astype(bool) if 'MASK' in hdus else None
-        light = CCDData(_native(hdus[0].data), unit=header['BUNIT'], wcs=wcs, meta=meta, mask=mask)
-        mass, sharp = (CCDData(_native(hdus[name].data), unit=hdus[name].header['BUNIT'], wcs=wcs)
-                       if name in hdus else None for name in ('MASS', 'SHARP'))
+        light = image_of(hdus[0], wcs=wcs, meta=meta_of(header, skip=place_of(wcs)), mask=mask)
+        mass, sharp = (image_of(hdus[name], wcs=wcs) if name in hdus else None for name in ('MASS', 'SHARP'))
         return cls(
             light=light, mass=mass, sharp=sharp,
             age=header['AGE'] * u.Gyr, distance=header['DISTANCE'] * u.kpc,
             psf_fwhm=header['PSFFWHM'] * u.arcsec, simulation=header['SIMUL'], seed=header['MOCKSEED'],
             band=header['BAND'])
-
-
-def _native(array):
-    return array.astype(array.dtype.newbyteorder('='))

@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 from astropy import units as u
 
-from pidoc.mock.header import card_value
+from pidoc.io.fits import card_value
 from pidoc.photometry import band_luminosity
 
 __all__ = ['star_light']

@@ -2,23 +2,31 @@
 """What a model says of one image: `Prediction`, its FITS file, row of a table and picture."""
 
 import re
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.table import QTable, Table
-from astropy.utils.exceptions import AstropyWarning
-from astropy.wcs import FITSFixedWarning, WCS
 
 from pidoc import __version__
-from pidoc.cluster.snapshot import write_hdus
-from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
+from pidoc.grid import MapGrid, MASS_PER_PIXEL
 from pidoc.inference.flags import decode_flags, OUTSIDE
+from pidoc.io.fits import (
+    card,
+    FitsProduct,
+    image_hdus,
+    image_of,
+    is_structure,
+    mask_hdu,
+    meta_of,
+    native,
+    table_hdu,
+    wcs_of,
+    WrongContentError,
+)
 from pidoc.io.html import html_table
 from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
 
@@ -32,10 +40,6 @@ _RATIO = u.Msun / u.Lsun
 _PARAMETERS = {'total_mass': (u.Msun, 'TOTMASS'), 'luminosity': (u.Lsun, 'LUMINOS'),
                'mass_to_light': (_RATIO, 'MTOL'), 'age': (u.Gyr, 'AGE'), 'distance': (u.kpc, 'DISTANCE')}
 _ENDS = ('value', 'low_68', 'high_68', 'low_95', 'high_95')
-# what files need, and what is told elsewhere
-_PLUMBING = re.compile(r'SIMPLE|XTENSION|BITPIX|NAXIS|EXTEND|EXTNAME|[PG]COUNT|BUNIT|CHECKSUM|DATASUM|'
-                       r'C(TYPE|RVAL|RPIX|DELT|UNIT)\d|PC\d_|CD\d_|WCSAXES|L(ON|AT)POLE|RADESYS|EQUINOX|MJDREF|'
-                       r'B(SCALE|ZERO)|COMMENT|HISTORY|$')
 
 
 # -- one number -----------------------------------------------------------------------------------
@@ -120,7 +124,7 @@ def _digits(value, width):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Prediction:
+class Prediction(FitsProduct):
     """What a model says of an image: made by `pidoc.MassMapper`, or read from a file.
 
     Parameters
@@ -351,27 +355,15 @@ class Prediction:
         ValueError
             If ``dtype`` is another one.
         """
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise ValueError(f'dtype must be float32 or float64, received {dtype}')
-        place = fits.Header() if self.mass.wcs is None else self.mass.wcs.to_header()
-        images = {'MASS': (self.mass.data, MASS_PER_PIXEL),
-                  'MASS_ERR': (self.mass.uncertainty.array, MASS_PER_PIXEL),
-                  'ML': (self.mass_to_light_map.data, _RATIO), 'LIGHT': (self.light.data, APPARENT_FLUX)}
-        hdus = []
-        for name, (data, unit) in images.items():
-            kind = fits.ImageHDU if hdus else fits.PrimaryHDU
-            hdu = kind(np.array(data, dtype=dtype))
-            hdu.name = name
-            hdu.header['BUNIT'] = (unit.to_string('fits'), 'per pixel')
-            hdu.header.update(place)
-            hdus.append(hdu)
+        error = CCDData(self.mass.uncertainty.array, unit=MASS_PER_PIXEL)
+        hdus = image_hdus({'MASS': self.mass, 'MASS_ERR': error, 'ML': self.mass_to_light_map,
+                           'LIGHT': self.light}, self.mass.wcs, dtype)
         # how astropy names the kind of an uncertainty
         hdus[1].header['UTYPE'] = ('StdDevUncertainty', 'half of the 68 % interval')
         hdus[0].header.extend(self._cards(), unique=True)
         hdus[3].header.extend(_meta_cards(self.light.meta), unique=True)
         mask = np.zeros(self.mass.shape, bool) if self.mass.mask is None else self.mass.mask
-        hdus.append(fits.ImageHDU(mask.astype(np.uint8), header=place, name='MASK'))
+        hdus.append(mask_hdu(mask, self.mass.wcs))
         hdus[-1].header['COMMENT'] = '1: masked or not finite in the image, filled in for the model'
         return fits.HDUList([*hdus, self._profile_hdu(), self._parameter_hdu()])
 
@@ -395,7 +387,7 @@ class Prediction:
                   ('FLAGNAME', ' '.join(self.flag_names))]
         cards += [(f'REASON{k}', text) for k, text in enumerate(self.reasons, start=1)]
         cards.append(('COMMAND', self.command))
-        return fits.Header([_card(*card) for card in cards])
+        return fits.Header([card(*each) for each in cards])
 
     def _profile_hdu(self):
         profile, ratio = self.mass_profile, self.mass_to_light_profile
@@ -403,70 +395,12 @@ class Prediction:
         for name in ratio.colnames:
             if name not in table.colnames:
                 table[name] = ratio[name]
-        return _table_hdu(table, 'PROFILE')
+        return table_hdu(table, 'PROFILE')
 
     def _parameter_hdu(self):
         rows = [(name, *measured.in_unit(_PARAMETERS[name][0]), str(_PARAMETERS[name][0]))
                 for name, measured in self.parameters().items()]
-        return _table_hdu(Table(rows=rows, names=('name', *_ENDS, 'unit')), 'PARAMS')
-
-    def write(self, filename, *, overwrite=False, dtype=np.float32):
-        """Write a FITS file: complete or not at all; the same prediction makes the same bytes.
-
-        Parameters
-        ----------
-        filename : path-like
-            Ending in .fits or .fits.gz.
-        overwrite : bool, optional
-            Replace a file of that name.
-        dtype : dtype, optional
-            See `to_hdulist`.
-
-        Raises
-        ------
-        OSError
-            If the file exists and ``overwrite`` is False.
-        ValueError
-            If ``dtype`` is none of the two.
-        """
-        filename = Path(filename)
-        if filename.exists() and not overwrite:
-            raise OSError(f'{filename} exists: say overwrite=True to replace it')
-        write_hdus(list(self.to_hdulist(dtype=dtype)), filename)
-
-    @classmethod
-    def read(cls, filename):
-        """Read what `write` wrote.
-
-        Parameters
-        ----------
-        filename : path-like
-
-        Returns
-        -------
-        Prediction
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is damaged, cut short, or not a prediction.
-        """
-        try:
-            with warnings.catch_warnings():
-                # astropy warns of a short file or a wrong checksum, and goes on
-                warnings.simplefilter('error', AstropyWarning)
-                warnings.simplefilter('ignore', FITSFixedWarning)
-                with open(filename, 'rb') as file, fits.open(file, memmap=False, checksum=True) as hdus:
-                    return cls.from_hdulist(hdus)
-        except (FileNotFoundError, IsADirectoryError, PermissionError):
-            raise
-        except ValueError as error:
-            raise ValueError(f'{filename}: {error}') from error
-        except Exception as error:
-            # astropy has many kinds of errors for files that do not hold what they promise
-            raise ValueError(f'{filename} is damaged or cut short: {error}') from error
+        return table_hdu(Table(rows=rows, names=('name', *_ENDS, 'unit')), 'PARAMS')
 
     @classmethod
     def from_hdulist(cls, hdus):
@@ -488,20 +422,16 @@ class Prediction:
         header = hdus[0].header
         missing = {'MASS', 'MASS_ERR', 'LIGHT', 'MASK', 'PARAMS'} - {hdu.name for hdu in hdus}
         if header.get('PREDFMT') != _FORMAT_VERSION or missing:
-            raise ValueError(f'a prediction must have PREDFMT = {_FORMAT_VERSION} and the extensions MASS, '
-                             'MASS_ERR, LIGHT, MASK and PARAMS: not found')
-        wcs = WCS(header) if 'CTYPE1' in header else None
+            raise WrongContentError(f'a prediction must have PREDFMT = {_FORMAT_VERSION} and the extensions '
+                                    'MASS, MASS_ERR, LIGHT, MASK and PARAMS: not found')
+        wcs = wcs_of(header)
         mask = hdus['MASK'].data.astype(bool)
         mask = mask if mask.any() else None
-        mass, error, light = (hdus[name].data.astype(hdus[name].data.dtype.newbyteorder('='))
-                              for name in ('MASS', 'MASS_ERR', 'LIGHT'))
-        meta = {card.keyword: _value(card.value) for card in hdus['LIGHT'].header.cards
-                if not _PLUMBING.match(card.keyword)}
+        error = StdDevUncertainty(native(hdus['MASS_ERR'].data))
         reasons = [header[f'REASON{k}'] for k in range(1, len(header)) if f'REASON{k}' in header]
         return cls(
-            light=CCDData(light, unit=hdus['LIGHT'].header['BUNIT'], wcs=wcs, meta=meta, mask=mask),
-            mass=CCDData(mass, unit=MASS_PER_PIXEL, wcs=wcs, mask=_copy(mask),
-                         uncertainty=StdDevUncertainty(error)),
+            light=image_of(hdus['LIGHT'], wcs=wcs, meta=meta_of(hdus['LIGHT'].header), mask=mask),
+            mass=image_of(hdus['MASS'], wcs=wcs, mask=_copy(mask), uncertainty=error),
             **_read_parameters(hdus['PARAMS'].data), distance_given=bool(header['DISTGIVN']),
             pixel_scale=header['PIXSCALE'] * u.arcsec, center=(header['CENTERX'], header['CENTERY']),
             flags=header['FLAGS'], reasons=tuple(reasons), name=header['OBJECT'], model=header['MODEL'],
@@ -538,27 +468,8 @@ def _read_parameters(rows):
     return found
 
 
-def _table_hdu(table, name):
-    hdu = fits.table_to_hdu(table)
-    hdu.name = name
-    return hdu
-
-
 def _copy(mask):
     return None if mask is None else mask.copy()
-
-
-def _card(keyword, value, comment=''):
-    """A card, without its comment where a long value leaves no room for it."""
-    if isinstance(value, str):
-        value = value.encode('ascii', 'replace').decode()
-        comment = '' if len(value) + len(comment) > 60 else comment
-    return fits.Card(keyword, value, comment)
-
-
-def _value(value):
-    """Of a card: None where it has none."""
-    return None if isinstance(value, fits.card.Undefined) else value
 
 
 def _meta_cards(meta):
@@ -566,11 +477,11 @@ def _meta_cards(meta):
     cards = []
     for keyword, value in meta.items():
         known = value is None or isinstance(value, (str, bool, int, float, np.integer, np.floating, np.bool_))
-        if not known or _PLUMBING.match(keyword) or not re.fullmatch(r'[A-Z0-9_-]{1,8}', keyword):
+        if not known or is_structure(keyword) or not re.fullmatch(r'[A-Z0-9_-]{1,8}', keyword):
             continue
         if isinstance(value, (float, np.floating)) and not np.isfinite(value):
             continue
-        cards.append(_card(keyword, value.item() if isinstance(value, np.generic) else value))
+        cards.append(card(keyword, value.item() if isinstance(value, np.generic) else value))
     return fits.Header(cards)
 
 

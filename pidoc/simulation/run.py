@@ -9,7 +9,6 @@ import dataclasses
 import logging
 import re
 import time
-import warnings
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
@@ -19,14 +18,12 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable, Table
-from astropy.utils.exceptions import AstropyWarning
 from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.cluster.model import ClusterModel
-from pidoc.cluster.snapshot import write_hdus
 from pidoc.io.files import locked, replacing
-from pidoc.io.processes import one_line
+from pidoc.io.fits import damage_of, float_type, read_table, table_hdu, write_hdus
 from pidoc.simulation import kernels
 from pidoc.simulation.evolve import check_ages, CheckpointError, ESCAPE_REASONS, Numerics, Simulation
 from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
@@ -193,20 +190,19 @@ def read_log(folder):
     """
     path = Path(folder)
     path = path / 'log.fits' if path.is_dir() else path
-    header, data = _read_table(path, 'LOG')
-    table = QTable()
-    for name, (unit, _) in _COLUMNS.items():
-        values = np.array(data[name], dtype=np.int64 if unit is None else np.float64)
-        table[name] = values if unit in (None, u.one) else values * unit
+    stored = read_table(path, 'LOG', RunFolderError)
+    table, header = QTable(), stored.meta['header']
+    with damage_of(path, RunFolderError):
+        for name, (unit, _) in _COLUMNS.items():
+            values = np.array(stored[name], dtype=np.int64 if unit is None else np.float64)
+            table[name] = values if unit in (None, u.one) else values * unit
     table.meta.update((keyword, header[keyword]) for keyword in header.copy(strip=True)
                       if keyword not in ('EXTNAME', 'CHECKSUM', 'DATASUM'))
     return table
 
 
 def _check_dtype(dtype):
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise ValueError(f'dtype must be float32 or float64, received {np.dtype(dtype)}')
-    return np.dtype(dtype).name
+    return float_type(dtype).name
 
 
 class _Run:
@@ -288,8 +284,9 @@ class _Run:
         path = self.folder / 'log.fits'
         if not path.exists():
             raise RunFolderError(f'{path}, which a checkpoint needs, is missing')
-        _, data = _read_table(path, 'LOG')
-        rows = [{name: row[name].item() for name in _COLUMNS} for row in data]
+        table = read_log(path)
+        columns = [np.asarray(table[name]).tolist() for name in _COLUMNS]
+        rows = [dict(zip(_COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
         number = int(np.count_nonzero(self.record.ages < age))
         # a checkpoint may have been made at the very age of a snapshot, before or after it
         if number < self.record.ages.size and self.record.ages[number] == age and len(rows) > number:
@@ -356,9 +353,7 @@ class _Run:
         header = self.record.to_header()
         header['STATE'] = (state, 'running, complete or dissolved')
         header['ENDAGE'] = (self.simulation.age / 1000.0, '[Gyr] age that the run has reached')
-        escapers_hdu = fits.table_to_hdu(Table(escapers))
-        escapers_hdu.name = 'ESCAPERS'
-        write_hdus([fits.PrimaryHDU(), escapers_hdu], self.folder / 'escapers.fits')
+        write_hdus([fits.PrimaryHDU(), table_hdu(Table(escapers), 'ESCAPERS')], self.folder / 'escapers.fits')
         write_hdus([fits.PrimaryHDU(), _log_hdu(rows, header)], self.folder / 'log.fits')
 
     def _draw(self):
@@ -429,21 +424,6 @@ def _log_hdu(rows, header):
     return hdu
 
 
-def _read_table(path, name):
-    """Header and rows of a table that `write_hdus` wrote."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('error', AstropyWarning)
-            # opened here: astropy would leave a damaged file open
-            with open(path, 'rb') as stream, fits.open(stream, checksum=True) as hdus:
-                return hdus[name].header.copy(), np.array(hdus[name].data)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        # astropy has many kinds of errors for files that do not hold what they promise
-        raise RunFolderError(f'{path} is damaged, or not of a run: {one_line(error)}') from error
-
-
 # -- what is run ----------------------------------------------------------------------------------
 
 
@@ -480,7 +460,8 @@ class _Record:
 
     @classmethod
     def read(cls, path):
-        header, data = _read_table(path, 'MODEL')
+        table = read_table(path, 'MODEL', RunFolderError)
+        header = table.meta['header']
         try:
             if header['RUNFMT'] != _FORMAT_VERSION:
                 raise ValueError(f'its format must be version {_FORMAT_VERSION}, the one this pidoc '
@@ -490,7 +471,7 @@ class _Record:
             numerics = Numerics(**{name: float(value) if _is_float(name, value) else value
                                    for name, value in values.items()})
             return cls(ClusterModel.from_header(header), numerics,
-                       np.array(data['age'], dtype=float), header['SNAPTYPE'], header['PIDOCVER'])
+                       np.array(table['age'], dtype=float), header['SNAPTYPE'], header['PIDOCVER'])
         except (KeyError, TypeError, ValueError) as error:
             raise RunFolderError(f'{path} is no valid record of a run: {error}') from error
 

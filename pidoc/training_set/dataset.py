@@ -6,16 +6,14 @@ made; a table of all maps; and a manifest with the recipe and checksums. The k-t
 the recipe's seed, the name of the part and k alone: whoever makes it, in any order, makes the same bytes.
 """
 
-import warnings
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from astropy.nddata import CCDData
-from astropy.utils.exceptions import AstropyWarning
 
 from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
 from pidoc.io.files import locked
+from pidoc.io.fits import opened_fits, WrongContentError
 from pidoc.io.html import html_table
 from pidoc.mock.mock import Mock
 from pidoc.mock.observation import mock_header
@@ -222,18 +220,13 @@ class TrainingSet:
             entry = self._files[number]
             path = self.folder / entry['file']
             check_size(path, entry['bytes'])
-            try:
-                # opened here, because astropy does not close what it cannot read
-                with warnings.catch_warnings(), open(path, 'rb') as stream, fits.open(stream) as hdus:
-                    warnings.simplefilter('error', AstropyWarning)
-                    hdu = hdus[name]
-                    offset, shape = hdu.fileinfo()['datLoc'], hdu.shape
+            with opened_fits(path, TrainingSetError, checksum=False) as hdus:
+                hdu = hdus[name]
+                offset, shape = hdu.fileinfo()['datLoc'], hdu.shape
                 if shape != (entry['maps'], *self.grid.shape) or hdu.header['BITPIX'] != -32:
-                    raise ValueError(f'{name} must hold {entry["maps"]} maps of {self.grid}, '
-                                     f'received {shape}')
-            except Exception as error:
-                # astropy has many kinds of errors for files that do not hold what they promise
-                raise TrainingSetError(f'{path} is damaged, or not what it should be: {error}') from error
+                    raise WrongContentError(
+                        f'{name} must hold {entry["maps"]} maps of {self.grid}, in 32-bit floats, received '
+                        f'the shape {shape} and BITPIX = {hdu.header["BITPIX"]}')
             self._cubes[name, number] = np.memmap(path, '>f4', 'r', offset, shape)
         return self._cubes[name, number]
 

@@ -5,14 +5,10 @@ import hashlib
 import json
 import os
 import re
-import warnings
 from pathlib import Path
 
-from astropy.io import fits
-from astropy.table import QTable
-from astropy.utils.exceptions import AstropyWarning
-
 from pidoc import __version__
+from pidoc.io import fits
 from pidoc.io.files import replacing
 
 __all__ = ['TrainingSetError']
@@ -72,7 +68,8 @@ class Manifest:
         if not all(isinstance(each, dict) for each in (self.recipe, self.simulations, self.shards)):
             raise ValueError('recipe, simulations and files must be tables')
         whole = self.state == 'complete'
-        for name, entry in [*self.shards.items(), *([(TABLE_FILE, {'maps': 1, **self.table})] if whole else [])]:
+        table = [(TABLE_FILE, {'maps': 1, **self.table})] if whole else []
+        for name, entry in [*self.shards.items(), *table]:
             if not (_SHARD.fullmatch(name) or name == TABLE_FILE):
                 raise ValueError(f'files must be shards, received {name!r}')
             if not (type(entry['maps']) is type(entry['bytes']) is int and 0 < entry['maps'] < _MOST_MAPS):
@@ -99,23 +96,9 @@ class Manifest:
 def read_table(path, name):
     """A table that `write_hdus` wrote, checked."""
     try:
-        with warnings.catch_warnings():
-            # astropy warns of a short file or a wrong checksum, and goes on
-            warnings.simplefilter('error', AstropyWarning)
-            with open(path, 'rb') as stream, fits.open(stream, memmap=False, checksum=True) as hdus:
-                table = QTable.read(hdus[name], mask_invalid=False)
-                table.convert_bytestring_to_unicode()
-                for column in table.colnames:
-                    # FITS has the other byte order, which not everything takes
-                    table[column] = table[column].astype(table[column].dtype.newbyteorder('='))
-                # its own values: those in meta are not None where a card has none
-                table.meta = {'header': hdus[name].header.copy()}
-                return table
+        return fits.read_table(path, name, TrainingSetError)
     except FileNotFoundError:
         raise TrainingSetError(f'{path} is missing') from None
-    except Exception as error:
-        # astropy has many kinds of errors for files that do not hold what they promise
-        raise TrainingSetError(f'{path} is damaged, or not what it should be: {error}') from error
 
 
 def sha256_of(path):

@@ -10,8 +10,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 from pidoc import __version__
-from pidoc.cluster.snapshot import write_hdus
 from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.io.fits import table_hdu, write_hdus
 from pidoc.training_set.files import FORMAT_VERSION, read_table, sha256_of, TABLE_FILE
 from pidoc.training_set.maps import MEASURED, measured_row, observe_map, read_snapshot, rescaled_snapshot
 from pidoc.training_set.recipe import CONDITION_UNITS
@@ -116,8 +116,7 @@ def _maps_hdu(task, measured):
         unit = CONDITION_UNITS.get(name) if name in names else units.get(name, (None,))[0]
         if unit not in (None, u.one):
             table[name].unit = unit
-    hdu = fits.table_to_hdu(table)
-    hdu.name = 'MAPS'
+    hdu = table_hdu(table, 'MAPS')
     for k, name in enumerate(table.colnames):
         if name in units:
             hdu.header.comments[f'TTYPE{k + 1}'] = units[name][1]
@@ -134,6 +133,4 @@ def write_table(folder, tasks):
         whole[name] = np.concatenate([getattr(table[name], 'value', table[name]) if name in table.colnames
                                       else np.full(len(table), np.nan) for table in tables])
         whole[name].unit = getattr(column, 'unit', None)
-    hdu = fits.table_to_hdu(whole)
-    hdu.name = 'MAPS'
-    write_hdus([fits.PrimaryHDU(), hdu], folder / TABLE_FILE)
+    write_hdus([fits.PrimaryHDU(), table_hdu(whole, 'MAPS')], folder / TABLE_FILE)

@@ -11,18 +11,16 @@ exposure time (Waters et al. 2020, ApJS 251, 4, and the survey's pages at MAST):
 `pidoc.image.ps1.retrieval` fetches them and makes a V map of a cluster.
 """
 
-import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
-from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
-from pidoc.io.files import replacing
+from pidoc.io.files import check_free
+from pidoc.io.fits import opened_fits, write_hdus, WrongContentError
 from pidoc.photometry import _TONRY_V
 from pidoc.units import to_value
 
@@ -268,24 +266,10 @@ def read_mask(filename, *, centre=None, size=None):
 
 def _image(filename, centre, size):
     """Data [y, x] as floats and header, of the first HDU that holds an image; or a part of it."""
-    try:
-        with warnings.catch_warnings():
-            # astropy warns of a short file and goes on
-            warnings.simplefilter('error', AstropyWarning)
-            with open(filename, 'rb') as file, fits.open(file, memmap=False) as hdus:
-                for hdu in hdus:
-                    if hdu.is_image and hdu.header.get('NAXIS') == 2:
-                        return _part(hdu, centre, size)
-    except FileNotFoundError:
-        raise
-    except _Outside as error:
-        raise ValueError(f'{filename}: {error}') from None
-    except (OSError, EOFError, TypeError, KeyError, ValueError, IndexError, AstropyWarning) as error:
-        with open(filename, 'rb') as file:
-            start = file.read(40)
-        if not start.startswith(b'SIMPLE  ='):
-            raise ValueError(f'{filename} must be a FITS file, it begins with {start!r}') from error
-        raise ValueError(f'{filename} is damaged or cut short: {error}') from error
+    with opened_fits(filename, checksum=False) as hdus:
+        for hdu in hdus:
+            if hdu.is_image and hdu.header.get('NAXIS') == 2:
+                return _part(hdu, centre, size)
     raise ValueError(f'{filename} must hold an image, received none')
 
 
@@ -310,15 +294,11 @@ def _part(hdu, centre, size):
     left, low = max(column - size // 2, 0), max(row - size // 2, 0)
     right, high = min(column + size // 2, nx), min(row + size // 2, ny)
     if right <= left or high <= low:
-        raise _Outside(f'the position {centre.to_string()} is outside the image')
+        raise WrongContentError(f'the position {centre.to_string()} is outside the image')
     header['CRPIX1'] -= left
     header['CRPIX2'] -= low
     # a section, so that of a compressed skycell only some tiles are unpacked
     return np.array(hdu.section[low:high, left:right], dtype=float), header
-
-
-class _Outside(Exception):
-    """Nothing of the part that is wanted is in the file."""
 
 
 def _truth(header):
@@ -474,7 +454,8 @@ def write_skycell(filename, pixels, wcs, *, band, skycell, exposure=None, kind='
             for name, value in scaling.items():
                 hdus[1].header[name] = value
 
-    _write([fits.PrimaryHDU(), image], filename, overwrite, finish)
+    check_free(filename, overwrite=overwrite)
+    write_hdus([fits.PrimaryHDU(), image], filename, checksum=False, finish=finish)
 
 
 def write_cutout(filename, pixels, wcs, *, band, skycell, exposure=None, kind='stack', cards=(),
@@ -489,7 +470,8 @@ def write_cutout(filename, pixels, wcs, *, band, skycell, exposure=None, kind='s
         values = np.where(values == 0.0, np.float32(np.nan), values)
     header = _header(wcs, band, skycell, exposure, cards, old=True)
     header['RADESYS'] = ('FK5', 'added by fitscut')
-    _write([fits.PrimaryHDU(values, header)], filename, overwrite)
+    check_free(filename, overwrite=overwrite)
+    write_hdus([fits.PrimaryHDU(values, header)], filename, checksum=False)
 
 
 def _check_kind(kind):
@@ -519,12 +501,3 @@ def _header(wcs, band, skycell, exposure, cards, *, old):
         header['EXPTIME'] = (to_value(exposure, u.s, 'exposure', positive=True), 'Exposure time (sec)')
     header.extend(cards)
     return header
-
-
-def _write(hdus, filename, overwrite, finish=lambda path: None):
-    filename = Path(filename)
-    if filename.exists() and not overwrite:
-        raise OSError(f'{filename} exists: say overwrite=True to replace it')
-    with replacing(filename) as temporary:
-        fits.HDUList(hdus).writeto(temporary, overwrite=True)
-        finish(temporary)

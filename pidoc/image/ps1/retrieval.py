@@ -13,7 +13,6 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -25,7 +24,6 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
 from astropy.utils import data as astropy_data
-from astropy.utils.exceptions import AstropyWarning
 
 from pidoc import __version__, catalogs
 from pidoc.image.ps1.files import (
@@ -38,6 +36,7 @@ from pidoc.image.ps1.files import (
 )
 from pidoc.image.ps1.stacks import Frame, make_v_map
 from pidoc.io.files import replacing
+from pidoc.io.fits import opened_fits
 from pidoc.units import to_value
 
 __all__ = ['Archive', 'NotInCacheError', 'ServiceError', 'Target', 'fetch', 'find_target', 'frames',
@@ -295,14 +294,9 @@ def _check_fits(path):
         page = b'<html' in start.lower() or b'<!doctype' in start.lower()
         raise ValueError('a FITS file must be the answer, received '
                          f'{"a page of HTML" if page else repr(start[:40])}')
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('error', AstropyWarning)
-            with open(path, 'rb') as file, fits.open(file, memmap=False) as hdus:
-                for hdu in hdus:
-                    hdu.data   # noqa: B018
-    except (OSError, EOFError, TypeError, ValueError, IndexError, AstropyWarning) as error:
-        raise ValueError(f'the FITS file is damaged or cut short: {error}') from error
+    with opened_fits(path, name='the FITS file', checksum=False) as hdus:
+        for hdu in hdus:
+            hdu.data   # noqa: B018
 
 
 def _check_header(path):
@@ -598,7 +592,8 @@ def fetch(target, *, archive=None, extinction=True, reddening=None, field_of_vie
     field_of_view : `~astropy.units.Quantity`, optional
         Side of the map.
     **options
-        Of `pidoc.image.ps1.stacks.make_v_map`: ``smoothing``, ``psf_fwhm``, ``subtract_sky``, ``relation``, ``bad``.
+        Of `pidoc.image.ps1.stacks.make_v_map`: ``smoothing``, ``psf_fwhm``, ``subtract_sky``, ``relation``,
+        ``bad``.
 
     Returns
     -------

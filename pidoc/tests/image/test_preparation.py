@@ -1091,7 +1091,7 @@ REFUSED = {
         [fits.PrimaryHDU(), *(fits.ImageHDU(s.data, name=name) for name in 'AB')])),
     'a table': lambda s, t: prepare(shared('images/decam_pal13/survey-ccds-1.fits.gz')),
     'a cube': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS),
-    'an error page of a server, an empty file': lambda s, t: prepare(_bytes(t, b'<html>sorry</html>')),
+    'an error page of a server': lambda s, t: prepare(_bytes(t, b'<html>sorry</html>')),
     'a file that is cut short': lambda s, t: prepare(_cut_short(t), **PLAIN),
     'mask or weight of another shape': lambda s, t: prepare(s, **COUNTS, mask=np.zeros((3, 3))),
     'negative weights': lambda s, t: prepare(s, **COUNTS, weight=-np.ones((90, 90))),

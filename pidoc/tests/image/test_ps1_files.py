@@ -308,7 +308,7 @@ class TestRefused:
     def test_html(self, tmp_path):
         path = tmp_path / 'a.fits'
         path.write_text('<html><body>Error</body></html>')
-        with pytest.raises(ValueError, match="must be a FITS file, it begins with b'<html>"):
+        with pytest.raises(ValueError, match="a.fits: a FITS file must begin with SIMPLE, received b'<html>"):
             ps1.read_stack(path)
 
     def test_no_image(self, tmp_path):

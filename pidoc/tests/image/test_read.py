@@ -200,11 +200,14 @@ class TestBadFiles:
         with pytest.raises(IsADirectoryError):
             first(tmp_path)
 
-    @pytest.mark.parametrize('content', [b'', b'<!DOCTYPE html><title>503 Unavailable</title>', b'SIMPLE  ='])
-    def test_not_fits(self, tmp_path, content):
+    @pytest.mark.parametrize(('content', 'message'), [
+        (b'', ' is damaged or cut short'), (b'SIMPLE  =', ' is damaged or cut short'),
+        (b'<!DOCTYPE html><title>503 Unavailable</title>',
+         ": a FITS file must begin with SIMPLE, received b'<!DOCTYPE html>")])
+    def test_not_fits(self, tmp_path, content, message):
         path = tmp_path / 'a.fits'
         path.write_bytes(content)
-        with pytest.raises(ValueError, match='a.fits is no FITS file, or damaged'):
+        with pytest.raises(ValueError, match=f'a.fits{message}'):
             first(path)
 
     @pytest.mark.parametrize('size', [2880, 100_000, 3000])
@@ -228,8 +231,7 @@ class TestBadFiles:
         content = gzip.compress(path.read_bytes()[:50_000] + np.random.default_rng(0).bytes(300_000))
         short = path.with_name('b.fits.gz')
         short.write_bytes(content[:20_000])
-        with pytest.raises(ValueError, match='b.fits.gz is no FITS file, or damaged|b.fits.gz.* damaged or '
-                                             'cut short'):
+        with pytest.raises(ValueError, match='b.fits.gz.* is damaged or cut short'):
             first(short)
 
     def test_real_ones(self):
@@ -302,7 +304,7 @@ def test_half_told_world_coordinates(tmp_path, changes, cd, message):
 
 @pytest.mark.parametrize('content', [b'PK\x03\x04' + b'\0' * 40, b'\xfd7zXZ\x00', b'BZh91AY&SY', b'\x1f\x8b'])
 def test_archives_that_are_none(tmp_path, content):
-    with pytest.raises(ValueError, match='a.fits is no FITS file, or damaged'):
+    with pytest.raises(ValueError, match='a.fits is damaged or cut short'):
         first(written(tmp_path, content))
 
 
@@ -321,7 +323,7 @@ def test_tiles_that_do_not_fit(tmp_path, keyword, value):
 @pytest.mark.parametrize('pack', [bytes, gzip.compress])
 def test_more_axes_than_there_can_be(tmp_path, pack):
     content = placed({'NAXIS': f'{3000000000:>20}'})
-    with pytest.raises(ValueError, match='a.fits is no FITS file, .* NAXIS must be from 0 to 999, rec'):
+    with pytest.raises(ValueError, match='a.fits is damaged or cut short: NAXIS must be from 0 to 999, rec'):
         first(written(tmp_path, pack(content)))
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pidoc.io.files import locked, replacing
+from pidoc.io.files import check_free, locked, replacing
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path):
@@ -49,3 +49,11 @@ def test_where_there_are_no_locks_that_is_said(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'fcntl', None)
     with caplog.at_level(logging.INFO), locked(tmp_path, OSError('never')):
         assert 'cannot be locked here' in caplog.text
+
+
+def test_files_that_are_in_the_way(tmp_path):
+    (tmp_path / 'a.txt').write_text('mine')
+    check_free(tmp_path / 'b.txt', overwrite=False)
+    check_free(tmp_path / 'a.txt', overwrite=True)
+    with pytest.raises(OSError, match='a.txt exists: say overwrite=True to replace it'):
+        check_free(tmp_path / 'b.txt', tmp_path / 'a.txt', overwrite=False)

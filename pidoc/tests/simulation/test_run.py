@@ -375,7 +375,7 @@ def test_a_checkpoint_of_another_run(stopped, whole, caplog):
 
 
 @pytest.mark.parametrize('name, damage, message', [
-    ('log.fits', cut, 'log.fits is damaged, or not of a run: .*; the run starts again'),
+    ('log.fits', cut, 'log.fits is damaged or cut short: .*; the run starts again'),
     ('snapshots/snapshot_00003.fits', Path.unlink, 'snapshots are missing; the run starts again')])
 def test_damage_to_a_complete_run(copy, whole, caplog, name, damage, message):
     damage(copy / name)
@@ -384,9 +384,16 @@ def test_damage_to_a_complete_run(copy, whole, caplog, name, damage, message):
     caplog_matches(caplog, message)
 
 
+def test_a_log_of_something_else(copy):
+    table = fits.BinTableHDU(Table({'age': [1.0]}), name='LOG')
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(copy / 'log.fits', overwrite=True)
+    with pytest.raises(RunFolderError, match="log.fits is damaged or cut short: 'n_stars'"):
+        read_log(copy)
+
+
 def test_a_damaged_record(copy):
     cut(copy / 'model.fits')
-    with pytest.raises(RunFolderError, match='model.fits is damaged, or not of a run'):
+    with pytest.raises(RunFolderError, match='model.fits is damaged or cut short'):
         start(copy)
 
 

@@ -1,0 +1,344 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""FITS files, checked as they are read and whole or absent as they are written; images and tables as HDUs."""
+
+import gzip
+import re
+import warnings
+from contextlib import contextmanager, ExitStack
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import QTable
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import FITSFixedWarning, WCS
+
+from pidoc.io.files import check_free, replacing
+
+__all__ = ['FitsProduct', 'WrongContentError', 'damage_of', 'opened_fits', 'read_table', 'write_hdus']
+
+# of FITS, and of what astropy unpacks: gzip, zip, bzip2 and xz
+_BEGINNINGS = (b'SIMPLE  =', b'\x1f\x8b', b'PK\x03\x04', b'BZh', b'\xfd7zXZ')
+# keywords that the file needs, and those of world coordinates, which are told elsewhere
+_STRUCTURE = re.compile(r'SIMPLE|XTENSION|BITPIX|NAXIS|EXTEND|EXTNAME|[PG]COUNT|BUNIT|CHECKSUM|DATASUM|'
+                        r'C(TYPE|RVAL|RPIX|DELT|UNIT)\d|PC\d_|CD\d_|WCSAXES|L(ON|AT)POLE|RADESYS|EQUINOX|MJDREF|'
+                        r'B(SCALE|ZERO)|COMMENT|HISTORY|$')
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+class WrongContentError(ValueError):
+    """A file that is whole holds something else than what is asked for."""
+
+
+@contextmanager
+def damage_of(name, error=ValueError, *, strict=True):
+    """Take what goes wrong in the block for damage to a file.
+
+    Parameters
+    ----------
+    name : object
+        What the errors call the file.
+    error : type, optional
+        Class of exception to raise.
+    strict : bool, optional
+        Whether all warnings of astropy, but those of world coordinates, are errors; else only those of files
+        that are cut short.
+
+    Raises
+    ------
+    ``error``
+        With "is damaged or cut short" and the reason; for a `WrongContentError` with its message.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        As they come.
+
+    Examples
+    --------
+    >>> from pidoc.io.fits import damage_of
+    >>> with damage_of('a.fits'):
+    ...     raise OSError('Empty or corrupt FITS file')
+    Traceback (most recent call last):
+    ...
+    ValueError: a.fits is damaged or cut short: Empty or corrupt FITS file
+    """
+    try:
+        with warnings.catch_warnings():
+            # astropy warns of a short file or a wrong checksum, and goes on
+            if strict:
+                warnings.simplefilter('error', AstropyWarning)
+                warnings.simplefilter('ignore', FITSFixedWarning)
+            else:
+                warnings.simplefilter('ignore')
+                warnings.filterwarnings('error', '(?s).*truncated')
+            yield
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except WrongContentError as wrong:
+        raise error(f'{name}: {wrong}') from None
+    except Exception as reason:
+        # astropy has many kinds of errors for files that do not hold what they promise
+        text = ' '.join(str(reason).split()) or type(reason).__name__
+        raise error(f'{name} is damaged or cut short: {text}') from reason
+
+
+@contextmanager
+def opened_fits(source, error=ValueError, *, name=None, checksum=True):
+    """Open a FITS file to read it, for as long as the context lasts; what goes wrong in it is damage.
+
+    Parameters
+    ----------
+    source : path-like or binary file
+    error : type, optional
+        Class of exception to raise.
+    name : str, optional
+        What the errors call the file; by default its path.
+    checksum : bool, optional
+        Whether checksums are compared, where a file has any.
+
+    Yields
+    ------
+    `~astropy.io.fits.HDUList`
+
+    Raises
+    ------
+    ``error``, FileNotFoundError, IsADirectoryError, PermissionError
+        As `damage_of`.
+    """
+    with damage_of(name or getattr(source, 'name', source), error), ExitStack() as stack:
+        # opened here, because astropy does not close what it cannot read
+        file = source if hasattr(source, 'read') else stack.enter_context(open(source, 'rb'))
+        check_beginning(file)
+        yield stack.enter_context(fits.open(file, memmap=False, checksum=checksum))
+
+
+def check_beginning(file):
+    """Refuse a file that is neither FITS nor compressed, from its first bytes, as many as there are."""
+    place = file.tell()
+    start = file.read(40)
+    file.seek(place)
+    if not any(start.startswith(begin) or begin.startswith(start) for begin in _BEGINNINGS):
+        raise WrongContentError(f'a FITS file must begin with SIMPLE, received {start!r}')
+
+
+def read_table(path, name, error=ValueError):
+    """Read a table of a FITS file, checked.
+
+    Parameters
+    ----------
+    path : path-like
+    name : str
+        Of the extension.
+    error : type, optional
+        Class of exception to raise.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        In native byte order; the `~astropy.io.fits.Header` is ``meta['header']``.
+
+    Raises
+    ------
+    ``error``, FileNotFoundError, IsADirectoryError, PermissionError
+        As `damage_of`.
+    """
+    with opened_fits(path, error) as hdus:
+        return table_of(hdus[name])
+
+
+def table_of(hdu):
+    """The table of an HDU, in native byte order, with its header as ``meta['header']``."""
+    table = QTable.read(hdu, mask_invalid=False)
+    table.convert_bytestring_to_unicode()
+    for column in table.colnames:
+        # FITS has the other byte order, which not everything takes
+        table[column] = native(table[column])
+    # its own values: those in meta are not None where a card has none
+    table.meta = {'header': hdu.header.copy()}
+    return table
+
+
+def image_of(hdu, **options):
+    """`~astropy.nddata.CCDData` of an HDU, with the unit BUNIT; the options are more arguments of it."""
+    # it brings scipy, which not everything that reads FITS needs
+    from astropy.nddata import CCDData
+
+    return CCDData(native(hdu.data), unit=hdu.header['BUNIT'], **options)
+
+
+def native(array):
+    """A copy in the byte order of the machine, which FITS has not and not everything takes otherwise."""
+    return array.astype(array.dtype.newbyteorder('='))
+
+
+def wcs_of(header):
+    """World coordinates; None if a header has none."""
+    return WCS(header) if 'CTYPE1' in header else None
+
+
+def meta_of(header, skip=()):
+    """Keywords and values of a header, without those of files and world coordinates and those to skip."""
+    return {card.keyword: card_value(card.value) for card in header.cards
+            if not (is_structure(card.keyword) or card.keyword in skip)}
+
+
+def is_structure(keyword):
+    """Whether a keyword is of the file or of world coordinates, and so no part of what is stored."""
+    return bool(_STRUCTURE.match(keyword))
+
+
+def card_value(value):
+    """Of a card: None where it has none."""
+    return None if isinstance(value, fits.card.Undefined) else value
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def write_hdus(hdus, filename, *, checksum=True, finish=None):
+    """Write HDUs in one move, replacing a file of that name; the same HDUs make the same bytes.
+
+    Parameters
+    ----------
+    hdus : list of HDU
+    filename : path-like
+        The ending decides on compression.
+    checksum : bool, optional
+        Whether the HDUs get checksums.
+    finish : callable, optional
+        What is done to the file, of which it gets the path, before it has its name.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; nothing is left of it.
+    """
+    for hdu in hdus if checksum else ():
+        # of a constant comment: astropy's own would hold the time of the day
+        hdu.add_checksum(when='checksum of the HDU')
+    with replacing(filename) as temporary:
+        try:
+            _write(fits.HDUList(hdus), temporary)
+            if finish is not None:
+                finish(temporary)
+        except OSError as error:
+            # numpy does not say why a write ended early
+            why = '' if error.errno else '; the disk may be full'
+            message = f'{filename} could not be written: {error}{why}'
+            raise (OSError(error.errno, message) if error.errno else OSError(message)) from error
+
+
+def _write(hdus, path):
+    if path.suffix != '.gz':
+        hdus.writeto(path, overwrite=True)
+        return
+    # without the name and the time of the day, which gzip stores
+    with open(path, 'wb') as stream, gzip.GzipFile('', 'wb', fileobj=stream, mtime=0) as packed:
+        hdus.writeto(packed)
+
+
+def float_type(dtype):
+    """Of the two in which numbers are stored."""
+    dtype = np.dtype(dtype)
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f'dtype must be float32 or float64, received {dtype}')
+    return dtype
+
+
+def image_hdus(images, wcs=None, dtype=np.float32):
+    """HDUs of maps on one grid, the first of them primary, each with its unit and world coordinates.
+
+    Parameters
+    ----------
+    images : dict
+        Name of the extension ('': none) to `~astropy.nddata.CCDData`.
+    wcs : `~astropy.wcs.WCS`, optional
+    dtype : dtype, optional
+        `numpy.float32` or `numpy.float64`.
+
+    Returns
+    -------
+    list of HDU
+    """
+    dtype, place, hdus = float_type(dtype), place_of(wcs), []
+    for name, image in images.items():
+        hdu = (fits.ImageHDU if hdus else fits.PrimaryHDU)(image.data.astype(dtype))
+        if name:
+            hdu.name = name
+        hdu.header['BUNIT'] = (image.unit.to_string('fits'), 'per pixel')
+        hdu.header.update(place)
+        hdus.append(hdu)
+    return hdus
+
+
+def place_of(wcs):
+    """Header of world coordinates, which may be None."""
+    return fits.Header() if wcs is None else wcs.to_header()
+
+
+def mask_hdu(mask, wcs=None):
+    """Extension MASK: 1 where a pixel is masked."""
+    return fits.ImageHDU(mask.astype(np.uint8), header=place_of(wcs), name='MASK')
+
+
+def table_hdu(table, name):
+    """Extension of a table under a name."""
+    hdu = fits.table_to_hdu(table)
+    hdu.name = name
+    return hdu
+
+
+def card(keyword, value, comment=''):
+    """A card, in ASCII, without its comment where a long value leaves no room for it."""
+    if isinstance(value, str):
+        value = value.encode('ascii', 'replace').decode()
+        comment = '' if len(value) + len(comment) > 60 else comment
+    return fits.Card(keyword, value, comment)
+
+
+class FitsProduct:
+    """What is stored as one FITS file; subclasses have ``to_hdulist`` and its inverse ``from_hdulist``."""
+
+    def write(self, filename, *, overwrite=False, dtype=np.float32):
+        """Write a FITS file: complete or not at all; the same object makes the same bytes.
+
+        Parameters
+        ----------
+        filename : path-like
+            Ending in .fits or .fits.gz.
+        overwrite : bool, optional
+            Replace a file of that name.
+        dtype : dtype, optional
+            Of the images: `numpy.float32` (7 digits) or `numpy.float64` (exact).
+
+        Raises
+        ------
+        OSError
+            If the file exists and ``overwrite`` is False.
+        ValueError
+            If ``dtype`` is none of the two.
+        """
+        check_free(filename, overwrite=overwrite)
+        write_hdus(list(self.to_hdulist(dtype=dtype)), filename)
+
+    @classmethod
+    def read(cls, filename):
+        """Read what `write` wrote.
+
+        Parameters
+        ----------
+        filename : path-like
+
+        Returns
+        -------
+        object
+            Of this class.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged, cut short, or holds something else.
+        """
+        with opened_fits(filename) as hdus:
+            return cls.from_hdulist(hdus)
