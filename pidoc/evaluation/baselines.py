@@ -2,7 +2,7 @@
 """What scores are held against: null predictors that look at averages only, and the shot-noise floor."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -10,10 +10,11 @@ from astropy import units as u
 
 from pidoc.evaluation.scores import Comparison, mean_of, PIXEL_EDGES, pixel_scores, place_in
 from pidoc.grid import MapGrid
+from pidoc.inference.estimates import Estimates, Interval
 from pidoc.mock.observation import observe
 from pidoc.units import to_value
 
-__all__ = ['Guess', 'Interval', 'expected_mass_map', 'fit_nulls', 'shot_noise_floor']
+__all__ = ['expected_mass_map', 'fit_nulls', 'shot_noise_floor']
 
 _MAPS_FOR_PROFILE = 1000   # of the training part, that the mean profile is made from
 _BATCH = 128               # maps read at a time
@@ -45,34 +46,6 @@ def truth_of(table):
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Estimates of a scalar for n maps; the half-widths of intervals are None where there are none."""
-
-    value: np.ndarray
-    half_68: np.ndarray = None
-    half_95: np.ndarray = None
-
-
-@dataclass(frozen=True)
-class Guess:
-    """What a predictor says of n maps: like an estimator's estimates, without what it does not know.
-
-    Parameters
-    ----------
-    mass : ndarray, shape (n, ny, nx)
-        Mass per pixel [Msun].
-    scalars : dict
-        `Interval` under some of log_total_mass, log_mass_to_light, age, log_distance.
-    log_mass_error : ndarray, optional
-        Half-width of the 68 % interval of ln of the mass.
-    """
-
-    mass: np.ndarray
-    scalars: dict = field(default_factory=dict)
-    log_mass_error: np.ndarray = None
-
-
-@dataclass(frozen=True)
 class _ConstantMassToLight:
     """Mass is light times a constant; the distance is told, or a constant too."""
 
@@ -89,7 +62,8 @@ class _ConstantMassToLight:
         if not self.told:
             scalars['log_distance'] = Interval(np.log(far))
         # noise may have left pixels below zero
-        return Guess(np.maximum(light, 0.0) * (self.ratio * 4.0 * math.pi * far[:, None, None] ** 2), scalars)
+        luminosity = np.maximum(light, 0.0) * (4.0 * math.pi * far[:, None, None] ** 2)
+        return Estimates(self.ratio * luminosity, scalars=scalars)
 
 
 @dataclass(frozen=True)
@@ -109,8 +83,8 @@ class _MeanProfile:
             separation, half = _light_frame(image)
             mass[i] = np.interp(separation / half, self.place, self.shape)
             mass[i] *= total[i] * np.maximum(image, 0.0).sum() / mass[i].sum()
-        return Guess(mass, {'age': Interval(np.full(number, self.age)),
-                            'log_mass_to_light': Interval(np.full(number, math.log(self.ratio)))})
+        return Estimates(mass, scalars={'age': Interval(np.full(number, self.age)),
+                                        'log_mass_to_light': Interval(np.full(number, math.log(self.ratio)))})
 
 
 def fit_nulls(training, *, n_maps=_MAPS_FOR_PROFILE):

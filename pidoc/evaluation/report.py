@@ -262,7 +262,7 @@ def evaluate(estimator, maps, *, modes=('image',), training=None, snapshots=None
     ----------
     estimator : object
         With ``estimate(light, *, distance=None, distance_error=None, batch_size=64)``, which returns an
-        object with ``mass``, ``log_mass_error`` and ``scalars``: see `Guess`.
+        object with ``mass``, ``log_mass_error`` and ``scalars``: see `~pidoc.inference.estimates.Estimates`.
     maps : TrainingSet
         What to score on.
     modes : sequence of {'image', 'distance'}, optional

@@ -6,8 +6,8 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pidoc import ClusterModel, Snapshot
-from pidoc.evaluation.baselines import Guess, Interval
 from pidoc.grid import MapGrid
+from pidoc.inference.estimates import Estimates, Interval
 from pidoc.mock.observation import observe
 
 DISTANCES = (15.0, 30.0, 60.0, 80.0)
@@ -89,6 +89,6 @@ class Oracle:
                   'age': table['age'].value + self.older,
                   'log_distance': np.log(table['distance'].value * self.further)}
         width = np.full(len(rows), self.half)
-        return Guess(self.maps._mass[rows] * np.float32(self.factor),
-                     {name: Interval(value, width, 2 * width) for name, value in values.items()},
-                     np.full(self.maps._mass[rows].shape, self.half))
+        return Estimates(self.maps._mass[rows] * np.float32(self.factor),
+                         np.full(self.maps._mass[rows].shape, self.half),
+                         {name: Interval(value, width, 2 * width) for name, value in values.items()})

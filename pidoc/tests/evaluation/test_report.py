@@ -227,11 +227,11 @@ def test_maps_are_streamed(maps, monkeypatch):
 
 
 def test_an_estimator_without_distances_or_widths(maps):
-    from pidoc.evaluation.baselines import Guess
+    from pidoc.inference.estimates import Estimates
 
     class MassOnly(Oracle):
         def estimate(self, light, **options):
-            return Guess(super().estimate(light, **options).mass)
+            return Estimates(super().estimate(light, **options).mass)
 
     report = evaluate(MassOnly(maps, factor=1.1), maps, **FEW)
     assert 'coverage' not in report.tables and 'distances' not in report.tables
