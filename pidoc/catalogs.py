@@ -18,7 +18,6 @@ import re
 import unicodedata
 from functools import lru_cache
 from importlib.resources import as_file, files
-from pathlib import Path
 
 import numpy as np
 from astropy import units as u
@@ -29,7 +28,7 @@ from astropy.utils.masked import Masked
 from pidoc.units import SOLAR_MV, to_value
 
 __all__ = ['EXTINCTION_RATIO', 'baumgardt', 'cluster', 'clusters', 'harris', 'harris1997', 'paper_selection',
-           'paper_table', 'read_baumgardt', 'read_harris', 'read_harris1997', 'read_vandenberg', 'vandenberg']
+           'paper_table', 'vandenberg']
 
 EXTINCTION_RATIO = 3.1
 """A_V / E(B-V): what Harris's distances are made with, his (m-M)V being not corrected for extinction."""
@@ -37,52 +36,6 @@ EXTINCTION_RATIO = 3.1
 _HARRIS_1997 = 'VII/202'
 _ARCSEC = u.mag / u.arcsec**2
 _KMS = u.km / u.s
-
-# Harris: for each part (column, first character, end, unit or type), positions in characters from 0.
-_PARTS = (
-    (('other_name', 12, 23, str), ('ra', 25, 36, 'hms'), ('dec', 38, 49, 'dms'), ('l', 52, 58, u.deg),
-     ('b', 60, 66, u.deg), ('distance', 68, 73, u.kpc), ('galactocentric_distance', 74, 79, u.kpc),
-     ('x', 80, 85, u.kpc), ('y', 86, 91, u.kpc), ('z', 92, 97, u.kpc)),
-    (('fe_h', 13, 18, u.one), ('fe_h_weight', 19, 21, u.one), ('reddening', 24, 28, u.mag),
-     ('v_hb', 29, 34, u.mag), ('distance_modulus', 35, 40, u.mag), ('v_total', 41, 46, u.mag),
-     ('m_v', 47, 53, u.mag), ('u_b', 55, 60, u.mag), ('b_v', 62, 66, u.mag), ('v_r', 68, 72, u.mag),
-     ('v_i', 74, 78, u.mag), ('spectral_type', 80, 84, str), ('ellipticity', 86, 90, u.one)),
-    (('radial_velocity', 13, 19, _KMS), ('radial_velocity_error', 21, 25, _KMS), ('v_lsr', 27, 33, _KMS),
-     ('velocity_dispersion', 37, 41, _KMS), ('velocity_dispersion_error', 44, 47, _KMS),
-     ('concentration', 50, 54, u.one), ('core_collapsed', 56, 58, str), ('core_radius', 60, 64, u.arcmin),
-     ('half_light_radius', 66, 70, u.arcmin), ('central_surface_brightness', 73, 78, _ARCSEC),
-     ('log_central_density', 80, 85, u.one), ('log_core_relaxation_time', 88, 92, u.one),
-     ('log_half_mass_relaxation_time', 93, 98, u.one)),
-)
-_NAME = slice(1, 10)
-# Where Harris could not tell a relaxation time, some of his entries are 0.00.
-_ZERO_IS_BLANK = ('log_core_relaxation_time', 'log_half_mass_relaxation_time')
-
-_DESCRIPTIONS = {
-    'fe_h': '[Fe/H]', 'fe_h_weight': 'number of independent measurements', 'reddening': 'E(B-V)',
-    'galactocentric_distance': 'the Sun being at 8.0 kpc', 'v_hb': 'V of the horizontal branch',
-    'distance_modulus': 'apparent, (m-M)V', 'v_total': 'integrated V', 'm_v': 'absolute integrated V',
-    'u_b': 'integrated, reddened', 'b_v': 'integrated, reddened', 'v_r': 'integrated, reddened',
-    'v_i': 'integrated, reddened', 'ellipticity': '1 - b/a', 'concentration': 'log(r_t / r_c)',
-    'core_collapsed': 'c: yes; c:: perhaps', 'central_surface_brightness': 'in V',
-    'log_central_density': 'of Lsun/pc3', 'log_core_relaxation_time': 'of years',
-    'log_half_mass_relaxation_time': 'of years',
-}
-
-# Baumgardt & Hilker: (column, first character, end, unit).
-_BAUMGARDT = (
-    ('ra', 14, 23, u.deg), ('dec', 25, 34, u.deg), ('distance', 36, 42, u.kpc),
-    ('galactocentric_distance', 45, 51, u.kpc), ('mass', 54, 62, u.Msun), ('mass_error', 65, 73, u.Msun),
-    ('v_total', 76, 81, u.mag), ('v_total_error', 84, 88, u.mag), ('mass_to_light', 90, 95, u.Msun / u.Lsun),
-    ('mass_to_light_error', 98, 102, u.Msun / u.Lsun), ('core_radius', 104, 109, u.pc),
-    ('half_light_radius', 112, 117, u.pc), ('half_mass_radius', 121, 126, u.pc),
-    ('tidal_radius', 129, 135, u.pc),
-    ('log_core_density', 138, 143, u.one), ('log_half_mass_density', 146, 151, u.one),
-    ('log_core_surface_density', 155, 159, u.one), ('log_half_mass_surface_density', 162, 167, u.one),
-    ('log_relaxation_time', 170, 175, u.one), ('mass_function_slope', 177, 182, u.one),
-    ('remnant_fraction', 185, 189, u.one), ('velocity_dispersion', 192, 196, _KMS),
-    ('escape_velocity', 199, 203, _KMS), ('anisotropy_core', 206, 211, u.one),
-    ('anisotropy_half_mass', 213, 218, u.one))
 
 # What the columns of VizieR are called, letters and digits alone.
 _VIZIER = {
@@ -207,194 +160,6 @@ def _with_position(table):
     return table
 
 
-# -- parsers of the files as they are published -----------------------------------------------------
-
-
-def read_harris(filename):
-    """Read Harris's file as he publishes it (``mwgc.dat``), edition 2010.
-
-    Fields are cut out by their place in the line: rows are ragged, and blanks are missing values.
-
-    Parameters
-    ----------
-    filename : path-like
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        As of `harris`.
-
-    Raises
-    ------
-    ValueError
-        If the three parts are not there, differ in their clusters, or a field does not hold what it should.
-    """
-    return _with_position(QTable(_harris_columns(Path(filename))))
-
-
-def _harris_columns(path):
-    """The table with ra and dec in degrees, as it is packaged."""
-    parts = _harris_parts(path)
-    table = Table({'name': [line[_NAME].strip() for line in parts[0]]})
-    for fields, lines in zip(_PARTS, parts, strict=True):
-        for name, start, end, kind in fields:
-            texts = [line[start:end].strip() for line in lines]
-            table[name] = _column(texts, kind, name, table['name'], path)
-            if name in _ZERO_IS_BLANK:
-                table[name].mask |= table[name] == 0.0
-            if name in _DESCRIPTIONS:
-                table[name].description = _DESCRIPTIONS[name]
-    table.meta = {'edition': 'December 2010',
-                  'reference': 'Harris 1996, AJ 112, 1487 (2010 edition), '
-                               'http://physwww.mcmaster.ca/~harris/Databases.html'}
-    return table
-
-
-def _harris_parts(path):
-    """The rows of the three parts: those that begin with a name, after a line of column heads."""
-    parts, rows = [], None
-    for line in path.read_text(encoding='latin-1').expandtabs().splitlines():
-        if re.match(r'\s+ID\s{2,}', line):
-            rows = []
-            parts.append(rows)
-        elif line.startswith('___'):
-            rows = None
-        elif rows is not None and line.strip():
-            # padded, so that a line that ends early has blank fields
-            rows.append(line.ljust(110))
-    names = [[line[_NAME].strip() for line in rows] for rows in parts]
-    if len(parts) != 3 or not names[0]:
-        raise ValueError(f"{path} is not Harris's catalogue: it must have three parts, received {len(parts)}")
-    for number, other in enumerate(names[1:], start=2):
-        if other != names[0]:
-            wrong = sorted(set(other) ^ set(names[0])) or ['their order']
-            raise ValueError(f'{path}: part {number} must have the clusters of part 1, differs in {wrong[0]}')
-    return parts
-
-
-def _column(texts, kind, name, clusters, path):
-    """A column of one field: blank means masked."""
-    if kind is str:
-        return texts
-    values = np.zeros(len(texts))
-    for row, text in enumerate(texts):
-        if not text:
-            continue
-        try:
-            if isinstance(kind, str):
-                values[row] = _sexagesimal(text) * (15.0 if kind == 'hms' else 1.0)
-            else:
-                values[row] = float(text)
-        except ValueError:
-            raise ValueError(f'{path}: {name} of {clusters[row]} must be a number, '
-                             f'received {text!r}') from None
-    unit = u.deg if isinstance(kind, str) else kind
-    blank = [not text or values[row] != values[row] for row, text in enumerate(texts)]
-    if name in ('ra', 'dec') and any(blank):
-        raise ValueError(f'{path}: {clusters[blank.index(True)]} must have a position, received none')
-    if name in ('ra', 'dec'):
-        return Column(values, unit=unit)
-    return MaskedColumn(np.where(blank, 0.0, values), mask=blank, unit=None if unit == u.one else unit)
-
-
-def _sexagesimal(text):
-    """Whole units of '-26 34 57.4'; the sign also counts for -00."""
-    first, *rest = text.split()
-    value = sum(float(part) / 60.0**power for power, part in enumerate([first.lstrip('+-'), *rest]))
-    if len(rest) != 2 or any(not 0.0 <= float(part) < 60.0 for part in rest):
-        raise ValueError(text)
-    return -value if first.startswith('-') else value
-
-
-def read_baumgardt(filename):
-    """Read the combined table of Baumgardt & Hilker as they publish it (2019).
-
-    Rows are ragged where errors are missing; fields are cut out by their place in the line.
-
-    Parameters
-    ----------
-    filename : path-like
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        As of `baumgardt`.
-
-    Raises
-    ------
-    ValueError
-        If there are no rows, or a field does not hold what it should.
-    """
-    return _with_position(QTable(_baumgardt_columns(Path(filename))))
-
-
-def _baumgardt_columns(path):
-    lines = [line.ljust(220) for line in path.read_text(encoding='latin-1').splitlines() if line.strip()]
-    if len(lines) < 3 or lines[0].split()[:3] != ['Cluster', 'RA', 'DEC']:
-        raise ValueError(f'{path} is not the table of Baumgardt & Hilker: its first line must begin with '
-                         f'Cluster RA DEC, received {lines[0].strip()[:40] if lines else "nothing"!r}')
-    lines = lines[2:]
-    table = Table({'name': [line[:13].strip() for line in lines]})
-    for name, start, end, unit in _BAUMGARDT:
-        texts = [line[start:end].strip() for line in lines]
-        # a number that is not inside its field would be cut in two
-        for row, line in enumerate(lines):
-            if line[start - 1] != ' ' or line[end:end + 1].strip():
-                raise ValueError(f'{path}: {name} of {table["name"][row]} must stand in characters '
-                                 f'{start + 1} to {end}, received {line[start - 1:end + 1]!r}')
-        table[name] = _column(texts, unit, name, table['name'], path)
-    table.meta = {'edition': '2019',
-                  'reference': 'Baumgardt & Hilker 2018, MNRAS 478, 1520; Baumgardt, Hilker, Sollima & '
-                               'Bellini 2019, MNRAS 482, 5138'}
-    return table
-
-
-def read_vandenberg(filename):
-    """Read table 2 of VandenBerg et al. (2013) from comma-separated values, without a head.
-
-    Parameters
-    ----------
-    filename : path-like
-        NGC number, other name, [Fe/H], age, its error, method, figure, range of ages, and five that are
-        not kept.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        As of `vandenberg`.
-
-    Raises
-    ------
-    ValueError
-        If a row has another number of fields, or a field does not hold what it should.
-    """
-    return QTable(_vandenberg_columns(Path(filename)))
-
-
-def _vandenberg_columns(path):
-    rows = [line.split(',') for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
-    for row in rows:
-        if len(row) != 13:
-            raise ValueError(f'{path}: a row must have 13 fields, received {len(row)}: {",".join(row)[:40]}')
-    names = [f'NGC {row[0]}' if row[0] else _spaced(row[1]) for row in rows]
-    table = Table({'name': names, 'other_name': [_spaced(row[1]) if row[0] else '' for row in rows]})
-    ranges = [row[7].split('--') if row[7] else ['', ''] for row in rows]
-    for name, texts, unit in (
-            ('fe_h', [row[2] for row in rows], u.one), ('age', [row[3] for row in rows], u.Gyr),
-            ('age_error', [row[4] for row in rows], u.Gyr), ('youngest', [ages[0] for ages in ranges], u.Gyr),
-            ('oldest', [ages[-1] for ages in ranges], u.Gyr)):
-        table[name] = _column(texts, unit, name, names, path)
-    table.add_column([row[5] for row in rows], index=5, name='method')
-    table.meta = {'reference': 'VandenBerg, Brogaard, Leaman & Casagrande 2013, ApJ 775, 134, table 2'}
-    return table
-
-
-def _spaced(name):
-    """'M53' as 'M 53', 'Pal12' as 'Pal 12'; '47Tuc' as '47 Tuc'."""
-    return re.sub(r'^([A-Za-z]+)(\d+)$|^(\d+)([A-Za-z]+)$',
-                  lambda match: ' '.join(part for part in match.groups() if part), name)
-
-
 # -- the edition of 1997, from VizieR ---------------------------------------------------------------
 
 
@@ -441,39 +206,6 @@ def harris1997(*, cache=True):
     return _with_position(QTable(_harris1997_columns(tables[0], 'VizieR')))
 
 
-def read_harris1997(filename):
-    """Read the edition of 1997 from a file that VizieR has sent.
-
-    Parameters
-    ----------
-    filename : path-like
-        A VOTable if it ends in .xml or .vot, else tab-separated values.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        As of `harris1997`.
-
-    Raises
-    ------
-    ValueError
-        If it is something else.
-    """
-    path = Path(filename)
-    if path.suffix in ('.xml', '.vot'):
-        table = Table.read(path, format='votable')
-    else:
-        lines = [line for line in path.read_text(encoding='utf-8').splitlines()
-                 if line.strip() and not line.startswith('#')]
-        # under the names: units, and a line of dashes
-        rows = [line.split('\t') for line in (lines[:1] + lines[3:])]
-        for number, row in enumerate(rows):
-            if len(row) != len(rows[0]):
-                raise ValueError(f'{path}: row {number} must have {len(rows[0])} fields, received {len(row)}')
-        table = Table({name: values for name, *values in zip(*rows, strict=True)})
-    return _with_position(QTable(_harris1997_columns(table, path)))
-
-
 def _harris1997_columns(source, where):
     keys = {re.sub(r'[^a-z0-9]', '', name.lower()): name for name in source.colnames}
     missing = [name for name in ('ID', 'RAJ2000', 'DEJ2000', 'Rsun', 'MVt') if name.lower() not in keys]
@@ -496,6 +228,40 @@ def _harris1997_columns(source, where):
     table.meta = {'edition': 'May 1997 (VizieR VII/202)',
                   'reference': 'Harris 1996, AJ 112, 1487 (1997 edition)'}
     return table
+
+
+def _column(texts, kind, name, clusters, path):
+    """A column of one field: blank means masked."""
+    if kind is str:
+        return texts
+    values = np.zeros(len(texts))
+    for row, text in enumerate(texts):
+        if not text:
+            continue
+        try:
+            if isinstance(kind, str):
+                values[row] = _sexagesimal(text) * (15.0 if kind == 'hms' else 1.0)
+            else:
+                values[row] = float(text)
+        except ValueError:
+            raise ValueError(f'{path}: {name} of {clusters[row]} must be a number, '
+                             f'received {text!r}') from None
+    unit = u.deg if isinstance(kind, str) else kind
+    blank = [not text or values[row] != values[row] for row, text in enumerate(texts)]
+    if name in ('ra', 'dec') and any(blank):
+        raise ValueError(f'{path}: {clusters[blank.index(True)]} must have a position, received none')
+    if name in ('ra', 'dec'):
+        return Column(values, unit=unit)
+    return MaskedColumn(np.where(blank, 0.0, values), mask=blank, unit=None if unit == u.one else unit)
+
+
+def _sexagesimal(text):
+    """Whole units of '-26 34 57.4'; the sign also counts for -00."""
+    first, *rest = text.split()
+    value = sum(float(part) / 60.0**power for power, part in enumerate([first.lstrip('+-'), *rest]))
+    if len(rest) != 2 or any(not 0.0 <= float(part) < 60.0 for part in rest):
+        raise ValueError(text)
+    return -value if first.startswith('-') else value
 
 
 # -- one table, found by name -----------------------------------------------------------------------

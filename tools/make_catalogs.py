@@ -8,6 +8,7 @@ and terms. The same files make the same bytes.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +18,55 @@ from astropy.table import MaskedColumn, Table
 from pidoc import catalogs
 
 OUTPUT = Path(catalogs.__file__).parent / 'data'
+
+_ARCSEC = u.mag / u.arcsec**2
+_KMS = u.km / u.s
+
+# Harris: for each part (column, first character, end, unit or type), positions in characters from 0.
+_PARTS = (
+    (('other_name', 12, 23, str), ('ra', 25, 36, 'hms'), ('dec', 38, 49, 'dms'), ('l', 52, 58, u.deg),
+     ('b', 60, 66, u.deg), ('distance', 68, 73, u.kpc), ('galactocentric_distance', 74, 79, u.kpc),
+     ('x', 80, 85, u.kpc), ('y', 86, 91, u.kpc), ('z', 92, 97, u.kpc)),
+    (('fe_h', 13, 18, u.one), ('fe_h_weight', 19, 21, u.one), ('reddening', 24, 28, u.mag),
+     ('v_hb', 29, 34, u.mag), ('distance_modulus', 35, 40, u.mag), ('v_total', 41, 46, u.mag),
+     ('m_v', 47, 53, u.mag), ('u_b', 55, 60, u.mag), ('b_v', 62, 66, u.mag), ('v_r', 68, 72, u.mag),
+     ('v_i', 74, 78, u.mag), ('spectral_type', 80, 84, str), ('ellipticity', 86, 90, u.one)),
+    (('radial_velocity', 13, 19, _KMS), ('radial_velocity_error', 21, 25, _KMS), ('v_lsr', 27, 33, _KMS),
+     ('velocity_dispersion', 37, 41, _KMS), ('velocity_dispersion_error', 44, 47, _KMS),
+     ('concentration', 50, 54, u.one), ('core_collapsed', 56, 58, str), ('core_radius', 60, 64, u.arcmin),
+     ('half_light_radius', 66, 70, u.arcmin), ('central_surface_brightness', 73, 78, _ARCSEC),
+     ('log_central_density', 80, 85, u.one), ('log_core_relaxation_time', 88, 92, u.one),
+     ('log_half_mass_relaxation_time', 93, 98, u.one)),
+)
+_NAME = slice(1, 10)
+# Where Harris could not tell a relaxation time, some of his entries are 0.00.
+_ZERO_IS_BLANK = ('log_core_relaxation_time', 'log_half_mass_relaxation_time')
+
+_DESCRIPTIONS = {
+    'fe_h': '[Fe/H]', 'fe_h_weight': 'number of independent measurements', 'reddening': 'E(B-V)',
+    'galactocentric_distance': 'the Sun being at 8.0 kpc', 'v_hb': 'V of the horizontal branch',
+    'distance_modulus': 'apparent, (m-M)V', 'v_total': 'integrated V', 'm_v': 'absolute integrated V',
+    'u_b': 'integrated, reddened', 'b_v': 'integrated, reddened', 'v_r': 'integrated, reddened',
+    'v_i': 'integrated, reddened', 'ellipticity': '1 - b/a', 'concentration': 'log(r_t / r_c)',
+    'core_collapsed': 'c: yes; c:: perhaps', 'central_surface_brightness': 'in V',
+    'log_central_density': 'of Lsun/pc3', 'log_core_relaxation_time': 'of years',
+    'log_half_mass_relaxation_time': 'of years',
+}
+
+# Baumgardt & Hilker: (column, first character, end, unit).
+_BAUMGARDT = (
+    ('ra', 14, 23, u.deg), ('dec', 25, 34, u.deg), ('distance', 36, 42, u.kpc),
+    ('galactocentric_distance', 45, 51, u.kpc), ('mass', 54, 62, u.Msun), ('mass_error', 65, 73, u.Msun),
+    ('v_total', 76, 81, u.mag), ('v_total_error', 84, 88, u.mag), ('mass_to_light', 90, 95, u.Msun / u.Lsun),
+    ('mass_to_light_error', 98, 102, u.Msun / u.Lsun), ('core_radius', 104, 109, u.pc),
+    ('half_light_radius', 112, 117, u.pc), ('half_mass_radius', 121, 126, u.pc),
+    ('tidal_radius', 129, 135, u.pc),
+    ('log_core_density', 138, 143, u.one), ('log_half_mass_density', 146, 151, u.one),
+    ('log_core_surface_density', 155, 159, u.one), ('log_half_mass_surface_density', 162, 167, u.one),
+    ('log_relaxation_time', 170, 175, u.one), ('mass_function_slope', 177, 182, u.one),
+    ('remnant_fraction', 185, 189, u.one), ('velocity_dispersion', 192, 196, _KMS),
+    ('escape_velocity', 199, 203, _KMS), ('anisotropy_core', 206, 211, u.one),
+    ('anisotropy_half_mass', 213, 218, u.one))
 
 # Chardin & Bianchini (2021), Table 3: L in the field, d, R_c, R_h, age (-: none given), [Fe/H], M/L and
 # its error from the literature; d, age, M/L and log M in the field as predicted.
@@ -47,6 +97,108 @@ COLUMNS = (
     ('pidoc_distance', u.kpc), ('pidoc_age', u.Gyr), ('pidoc_mass_to_light', RATIO), ('pidoc_log_mass', None))
 
 
+# -- the files as they are published ----------------------------------------------------------------
+
+
+def harris_columns(path):
+    """Harris's file as he publishes it (``mwgc.dat``), edition 2010, with ra and dec in degrees.
+
+    Fields are cut out by their place in the line: rows are ragged, and blanks are missing values.
+    """
+    parts = _harris_parts(path)
+    table = Table({'name': [line[_NAME].strip() for line in parts[0]]})
+    for fields, lines in zip(_PARTS, parts, strict=True):
+        for name, start, end, kind in fields:
+            texts = [line[start:end].strip() for line in lines]
+            table[name] = catalogs._column(texts, kind, name, table['name'], path)
+            if name in _ZERO_IS_BLANK:
+                table[name].mask |= table[name] == 0.0
+            if name in _DESCRIPTIONS:
+                table[name].description = _DESCRIPTIONS[name]
+    table.meta = {'edition': 'December 2010',
+                  'reference': 'Harris 1996, AJ 112, 1487 (2010 edition), '
+                               'http://physwww.mcmaster.ca/~harris/Databases.html'}
+    return table
+
+
+def _harris_parts(path):
+    """The rows of the three parts: those that begin with a name, after a line of column heads."""
+    parts, rows = [], None
+    for line in path.read_text(encoding='latin-1').expandtabs().splitlines():
+        if re.match(r'\s+ID\s{2,}', line):
+            rows = []
+            parts.append(rows)
+        elif line.startswith('___'):
+            rows = None
+        elif rows is not None and line.strip():
+            # padded, so that a line that ends early has blank fields
+            rows.append(line.ljust(110))
+    names = [[line[_NAME].strip() for line in rows] for rows in parts]
+    if len(parts) != 3 or not names[0]:
+        raise ValueError(f"{path} is not Harris's catalogue: it must have three parts, received {len(parts)}")
+    for number, other in enumerate(names[1:], start=2):
+        if other != names[0]:
+            wrong = sorted(set(other) ^ set(names[0])) or ['their order']
+            raise ValueError(f'{path}: part {number} must have the clusters of part 1, differs in {wrong[0]}')
+    return parts
+
+
+def baumgardt_columns(path):
+    """The combined table of Baumgardt & Hilker as they publish it (2019).
+
+    Rows are ragged where errors are missing; fields are cut out by their place in the line.
+    """
+    lines = [line.ljust(220) for line in path.read_text(encoding='latin-1').splitlines() if line.strip()]
+    if len(lines) < 3 or lines[0].split()[:3] != ['Cluster', 'RA', 'DEC']:
+        raise ValueError(f'{path} is not the table of Baumgardt & Hilker: its first line must begin with '
+                         f'Cluster RA DEC, received {lines[0].strip()[:40] if lines else "nothing"!r}')
+    lines = lines[2:]
+    table = Table({'name': [line[:13].strip() for line in lines]})
+    for name, start, end, unit in _BAUMGARDT:
+        texts = [line[start:end].strip() for line in lines]
+        # a number that is not inside its field would be cut in two
+        for row, line in enumerate(lines):
+            if line[start - 1] != ' ' or line[end:end + 1].strip():
+                raise ValueError(f'{path}: {name} of {table["name"][row]} must stand in characters '
+                                 f'{start + 1} to {end}, received {line[start - 1:end + 1]!r}')
+        table[name] = catalogs._column(texts, unit, name, table['name'], path)
+    table.meta = {'edition': '2019',
+                  'reference': 'Baumgardt & Hilker 2018, MNRAS 478, 1520; Baumgardt, Hilker, Sollima & '
+                               'Bellini 2019, MNRAS 482, 5138'}
+    return table
+
+
+def vandenberg_columns(path):
+    """Table 2 of VandenBerg et al. (2013) as comma-separated values, without a head.
+
+    NGC number, other name, [Fe/H], age, its error, method, figure, range of ages, and five that are not kept.
+    """
+    rows = [line.split(',') for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+    for row in rows:
+        if len(row) != 13:
+            raise ValueError(f'{path}: a row must have 13 fields, received {len(row)}: {",".join(row)[:40]}')
+    names = [f'NGC {row[0]}' if row[0] else _spaced(row[1]) for row in rows]
+    table = Table({'name': names, 'other_name': [_spaced(row[1]) if row[0] else '' for row in rows]})
+    ranges = [row[7].split('--') if row[7] else ['', ''] for row in rows]
+    for name, texts, unit in (
+            ('fe_h', [row[2] for row in rows], u.one), ('age', [row[3] for row in rows], u.Gyr),
+            ('age_error', [row[4] for row in rows], u.Gyr), ('youngest', [ages[0] for ages in ranges], u.Gyr),
+            ('oldest', [ages[-1] for ages in ranges], u.Gyr)):
+        table[name] = catalogs._column(texts, unit, name, names, path)
+    table.add_column([row[5] for row in rows], index=5, name='method')
+    table.meta = {'reference': 'VandenBerg, Brogaard, Leaman & Casagrande 2013, ApJ 775, 134, table 2'}
+    return table
+
+
+def _spaced(name):
+    """'M53' as 'M 53', 'Pal12' as 'Pal 12'; '47Tuc' as '47 Tuc'."""
+    return re.sub(r'^([A-Za-z]+)(\d+)$|^(\d+)([A-Za-z]+)$',
+                  lambda match: ' '.join(part for part in match.groups() if part), name)
+
+
+# -- the tables of the package ----------------------------------------------------------------------
+
+
 def table_3():
     rows = [line.split() for line in TABLE_3.splitlines()]
     table = Table({'name': [' '.join(row[:2]) for row in rows]})
@@ -73,9 +225,9 @@ def rounded(table):
 
 
 def main(harris, vandenberg, baumgardt):
-    write(rounded(catalogs._harris_columns(Path(harris))), 'harris2010.ecsv')
-    write(catalogs._vandenberg_columns(Path(vandenberg)), 'vandenberg2013.ecsv')
-    write(catalogs._baumgardt_columns(Path(baumgardt)), 'baumgardt2019.ecsv')
+    write(rounded(harris_columns(Path(harris))), 'harris2010.ecsv')
+    write(vandenberg_columns(Path(vandenberg)), 'vandenberg2013.ecsv')
+    write(baumgardt_columns(Path(baumgardt)), 'baumgardt2019.ecsv')
     write(table_3(), 'chardin2021_table3.ecsv')
 
 
