@@ -20,6 +20,8 @@ default_role = 'obj'
 automodapi_toctreedirnm = 'api'
 automodapi_inheritance_diagram = False
 numpydoc_show_class_members = False
+# types are in words in the docstrings; those of schemas hold rules of many lines
+autodoc_typehints = 'none'
 
 # the scripts in tutorials run, and become pages in auto_tutorials
 sphinx_gallery_conf = {

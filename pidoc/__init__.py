@@ -20,8 +20,8 @@ from those before it.
     What is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper.
 
 ``io``
-    Files that appear whole or not at all, worker processes, how objects look in notebooks.
-    Modules: files, fits, processes, html.
+    Files that appear whole or not at all, tables and their schema, worker processes, looks in notebooks.
+    Modules: files, schema, fits, processes, html.
 
 ``plotting``
     Figures, one module for each kind; nothing is computed here.

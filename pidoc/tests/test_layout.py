@@ -22,7 +22,7 @@ WINGS = {
     'grid': (),
     'stellar': (),
     'catalogs': (),
-    'io': ('files', 'fits', 'processes', 'html'),
+    'io': ('files', 'schema', 'fits', 'processes', 'html'),
     'plotting': ('style', 'run', 'history', 'maps', 'comparison', 'profiles', 'distances', 'prediction',
                  'real_clusters'),
     'cluster': ('model', 'table', 'snapshot', 'foreign'),

@@ -11,15 +11,18 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib.resources import files
-from numbers import Integral, Real
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 from astropy import units as u
+from msgspec import defstruct, Meta
+from msgspec.structs import force_setattr
 
 from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.table import field_value
 from pidoc.grid import MapGrid
+from pidoc.io.schema import checked, FINITE, number, Refused, some, Span, Table
 from pidoc.mock.conditions import Conditions
 from pidoc.photometry import BANDS, CORRECTIONS
 
@@ -39,110 +42,11 @@ CONDITION_UNITS = {
     'zero_point': u.mag, 'exposure': u.s, 'read_noise': None, 'saturation': None,
     'field_stars': u.arcmin**-2, 'field_star_slope': None, 'bad_pixels': None,
 }
-_MOST_PIXELS = 8192        # to a side of a map
-_NAME = re.compile(r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*')
+_NAME = r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*'
 
 
 class RecipeError(ValueError):
     """A recipe says something that cannot be; the message names the recipe, the table and the key."""
-
-
-# -- tables of a TOML file, read once and completely ----------------------------------------------
-
-
-class _Table:
-    """A table of a recipe: keys are taken one by one, and what is left over is an error."""
-
-    def __init__(self, values, where):
-        if not isinstance(values, dict):
-            raise RecipeError(f'{where} must be a table, received {values!r}')
-        self.where = where
-        self._left = dict(values)
-
-    def error(self, key, rule, value):
-        return RecipeError(f'{self.where}, {key}: must be {rule}, received {value!r}')
-
-    def __contains__(self, key):
-        return key in self._left
-
-    def take(self, key, default=..., rule='given'):
-        """The value as it is."""
-        if key not in self._left:
-            if default is ...:
-                raise RecipeError(f'{self.where}, {key}: must be {rule}, not found')
-            return default
-        return self._left.pop(key)
-
-    def text(self, key, default=...):
-        value = self.take(key, default, 'a text')
-        if not isinstance(value, str):
-            raise self.error(key, 'a text', value)
-        return value
-
-    def name(self, key, default=...):
-        value = self.text(key, default)
-        if not _NAME.fullmatch(value):
-            raise self.error(key, 'a name of letters, digits and . _ + -', value)
-        return value
-
-    def choice(self, key, choices, default=...):
-        value = self.take(key, default, f'one of {", ".join(choices)}')
-        if value not in choices:
-            raise self.error(key, f'one of {", ".join(choices)}', value)
-        return value
-
-    def boolean(self, key, default=...):
-        value = self.take(key, default, 'true or false')
-        if not isinstance(value, bool):
-            raise self.error(key, 'true or false', value)
-        return value
-
-    def number(self, key, default=..., *, low=-math.inf, high=math.inf, open_low=False, whole=False):
-        rule = f'a {"whole " if whole else ""}number{_limits(low, high, open_low)}'
-        value = self.take(key, default, rule)
-        if not _is_number(value, low, high, open_low) or (whole and not isinstance(value, Integral)):
-            raise self.error(key, rule, value)
-        return int(value) if whole else float(value)
-
-    def list_of(self, key, kind, rule, default=...):
-        value = self.take(key, default, rule)
-        value = value if isinstance(value, list) else [value]
-        if not value or not all(isinstance(item, kind) for item in value):
-            raise self.error(key, rule, value)
-        return value
-
-    def tables(self, key):
-        """The tables [[key]]."""
-        value = self.take(key, [])
-        if not isinstance(value, list):
-            raise self.error(key, f'tables [[{key}]]', value)
-        return [_Table(item, f'{self.where}, [[{key}]] {n + 1}') for n, item in enumerate(value)]
-
-    def table(self, key, default=...):
-        """The table [key]."""
-        return _Table(self.take(key, default, f'a table [{key}]'), f'{self.where}, [{key}]')
-
-    def items(self):
-        """All that is left, taken."""
-        items, self._left = list(self._left.items()), {}
-        return items
-
-    def finish(self):
-        if self._left:
-            raise RecipeError(f'{self.where}, {next(iter(self._left))}: there is no such key')
-
-
-def _limits(low, high, open_low):
-    if low > -math.inf and high < math.inf:
-        return f' {"above" if open_low else "from"} {low:g} {"and at most" if open_low else "to"} {high:g}'
-    if low > -math.inf:
-        return f' above {low:g}' if open_low else f', at least {low:g}'
-    return ''
-
-
-def _is_number(value, low=-math.inf, high=math.inf, open_low=False):
-    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    return real and (low < value if open_low else low <= value) and value <= high
 
 
 # -- values that are given, one of several, or drawn ----------------------------------------------
@@ -185,59 +89,60 @@ class Values:
             self.low + share * (self.high - self.low)
 
 
-def _values(table, key, default=..., *, low=-math.inf, high=math.inf, open_low=False):
-    """A number, a list of numbers, or a distribution."""
-    limits = _limits(low, high, open_low)
-    value = table.take(key, default, f'a number{limits}')
-    if value is None or isinstance(value, Values):
-        return value
-    if isinstance(value, dict):
-        return _distribution(table, key, value, low, high, open_low)
-    numbers = value if isinstance(value, list) else [value]
-    if not numbers or not all(_is_number(number, low, high, open_low) for number in numbers):
-        raise table.error(key, f'a number{limits}, a list of them, or a table of low, high and perhaps scale',
-                          value)
-    return Values(tuple(float(number) for number in numbers))
+# -- the tables as they are written ---------------------------------------------------------------
+
+_NAMED = 'a name of letters, digits and . _ + -'
+_Name = Annotated[str, Meta(pattern=rf'\A{_NAME}\Z', description=_NAMED)]
+_POSITIVE = number(above=0.0)
+_AGE = number(least=0.0, most=MAX_AGE)
+_SEED = number(int, least=0)
+_COUNT = number(int, least=1)
+_TWO_OR_MORE = number(int, least=2)
+_COUNT_OR_ALL = Annotated[_COUNT | Literal['all'], Meta(description="a whole number above 0 or 'all'")]
+_Names = some(str, 'a name or a list of names')
+_Magnitudes = Annotated[tuple[FINITE, FINITE], Meta(description='the brightest and the faintest magnitude')]
+_Splits = Annotated[dict[Literal[SPLITS], _COUNT_OR_ALL], Meta(
+    min_length=1, description=f"numbers of maps, or one 'all', of {', '.join(SPLITS)}")]
+_GRID = MapGrid()
 
 
-def _distribution(table, key, value, low, high, open_low):
-    if not {'low', 'high'} <= set(value) <= {'low', 'high', 'scale'}:
-        raise table.error(key, 'a table of low, high and perhaps scale', value)
-    scale = value.get('scale', 'linear')
-    if scale not in ('linear', 'log'):
-        raise table.error(f'{key}.scale', "'linear' or 'log'", scale)
-    for name in ('low', 'high'):
-        if not _is_number(value[name], low, high, open_low):
-            raise table.error(f'{key}.{name}', f'a number{_limits(low, high, open_low)}', value[name])
-    if not value['low'] < value['high']:
-        raise table.error(key, 'a table with low below high', value)
-    if scale == 'log' and not value['low'] > 0.0:
-        raise table.error(f'{key}.low', 'positive for a scale that is log', value['low'])
-    return Values(low=float(value['low']), high=float(value['high']), log=scale == 'log')
+def _values(kind):
+    """The type of what `Values` is made of: a number, numbers to choose from, or limits."""
+    rule = f'{kind.__metadata__[-1].description}, a list of them, or a table of low, high and perhaps scale'
+    return Annotated[kind | Annotated[list[kind], Meta(min_length=1)] | Span[kind], Meta(description=rule)]
 
 
-def _vectors(table, key, number, words, default):
-    """Some numbers, a list of such, a distribution that holds for each, or a word."""
-    value = table.take(key, default)
-    rule = f'{number} numbers, a list of such{"".join(f", {word!r}" for word in words)}'
-    if value in words:
-        return value
-    if isinstance(value, dict) and number == 2:
-        return _distribution(table, key, value, -math.inf, math.inf, False)
-    vectors = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
-    for vector in vectors:
-        if not (isinstance(vector, list) and len(vector) == number and all(map(_is_number, vector))):
-            raise table.error(key, rule + (', or a table of low and high' if number == 2 else ''), value)
-    if number == 3 and not all(any(vector) for vector in vectors):
-        raise table.error(key, 'numbers that are not all 0', value)
-    return Values(tuple(tuple(float(x) for x in vector) for vector in vectors))
+_Vectors = Annotated[list[FINITE | list[FINITE]], Meta(min_length=1)] | Literal['random']
+_Shift = Annotated[_Vectors | Span[FINITE], Meta(
+    description="2 numbers, a list of such, 'random', or a table of low and high")]
+_Direction = Annotated[_Vectors, Meta(description="3 numbers, a list of such, 'random'")]
+_Rotation = Annotated[_values(FINITE) | Literal['random', 'any'], Meta(
+    description="a number, a list of them, 'random', 'any', or a table of low and high")]
 
 
-# -- the tables -----------------------------------------------------------------------------------
+def _listed(value):
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
-@dataclass(frozen=True)
-class Maps:
+def _made(value):
+    """`Values` of what is written; words and what is missing as they are."""
+    if isinstance(value, Span):
+        return Values(low=value.low, high=value.high, log=value.scale == 'log')
+    return Values(tuple(_listed(value))) if isinstance(value, (float, list)) else value
+
+
+def _made_vectors(table, key, kind, size):
+    """`Values` of vectors; words and limits as `_made`."""
+    value = getattr(table, key)
+    if not isinstance(value, (list, tuple)):
+        return _made(value)
+    vectors = value if isinstance(value[0], list) else [value]
+    if not all(isinstance(vector, (list, tuple)) and len(vector) == size for vector in vectors):
+        raise Refused(key, kind.__metadata__[0].description, value)
+    return Values(tuple(map(tuple, vectors)))
+
+
+class Maps(Table, frozen=True):
     """What all maps of a set have in common.
 
     Parameters
@@ -254,16 +159,27 @@ class Maps:
         Keep the light before the smoothing beside the maps.
     shard : int
         Maps in one file.
+
+    Raises
+    ------
+    ValueError
+        If the field is no whole number of pixels, or the correction does not know the band.
     """
 
-    field_of_view: float = 40.0
-    pixel_scale: float = 0.25
-    smoothing: float = 4.0
-    band: str = 'V'
-    correction: str = 'reed1998'
-    oversampling: int = 1
+    field_of_view: _POSITIVE = float(_GRID.field_of_view[0].value)
+    pixel_scale: _POSITIVE = _GRID.scale
+    smoothing: number(least=0.0) = _GRID.smoothing
+    band: Literal[tuple(BANDS)] = _GRID.band
+    correction: Literal[CORRECTIONS] = CORRECTIONS[0]
+    oversampling: _COUNT = 1
     sharp: bool = False
-    shard: int = 256
+    shard: number(int, least=1, most=10000) = 256
+
+    def __post_init__(self):
+        with np.errstate(over='ignore', invalid='ignore'):
+            grid = self.grid
+        if grid.band != 'V' and self.correction != 'kurucz1992':
+            raise Refused('correction', f"'kurucz1992' for the band {self.band}", self.correction)
 
     @property
     def grid(self):
@@ -271,29 +187,8 @@ class Maps:
         return MapGrid.of_field(self.field_of_view * u.arcsec, pixel_scale=self.pixel_scale * u.arcsec,
                                 smoothing=self.smoothing, band=self.band)
 
-    @classmethod
-    def _read(cls, table):
-        maps = cls(
-            field_of_view=table.number('field_of_view', 40.0, low=0.0, open_low=True),
-            pixel_scale=table.number('pixel_scale', 0.25, low=0.0, open_low=True),
-            smoothing=table.number('smoothing', 4.0, low=0.0),
-            band=table.choice('band', tuple(BANDS), 'V'),
-            correction=table.choice('correction', CORRECTIONS, 'reed1998'),
-            oversampling=table.number('oversampling', 1, low=1, whole=True),
-            sharp=table.boolean('sharp', False),
-            shard=table.number('shard', 256, low=1, high=10000, whole=True))
-        number = maps.field_of_view / maps.pixel_scale
-        if not 0.5 <= number <= _MOST_PIXELS or abs(number - round(number)) > 1e-6 * number:
-            raise table.error('field_of_view', f'a whole number of pixels of {maps.pixel_scale:g} arcsec, at '
-                              f'most {_MOST_PIXELS}', maps.field_of_view)
-        if maps.band != 'V' and maps.correction != 'kurucz1992':
-            raise table.error('correction', f"'kurucz1992' for the band {maps.band}", maps.correction)
-        table.finish()
-        return maps
 
-
-@dataclass(frozen=True)
-class Foreign:
+class Foreign(Table, frozen=True):
     """Snapshots of another code, as one simulation.
 
     Parameters
@@ -303,32 +198,69 @@ class Foreign:
         Paths or patterns, from the folder of the simulations if they are not absolute.
     at : tuple
         Numbers of the snapshots in each file; (None,) where it has one.
-    options : dict
-        What `Snapshot.read` is told: format, age [Gyr], metallicity, initial.
+    format, initial : str, optional
+    age, metallicity : float, optional
+        As for `Snapshot.read`, the age in Gyr.
     """
 
-    name: str
-    files: tuple
-    at: tuple = (None,)
-    options: dict = None
+    name: _Name
+    files: some(str, 'a path or a list of paths')
+    at: some(int, 'a whole number or a list of them') | None = None
+    format: str | None = None
+    initial: str | None = None
+    age: number(least=0.0) | None = None
+    metallicity: _POSITIVE | None = None
 
-    @classmethod
-    def _read(cls, table):
-        options = {key: table.text(key) for key in ('format', 'initial') if key in table}
-        if 'age' in table:
-            options['age'] = table.number('age', low=0.0)
-        if 'metallicity' in table:
-            options['metallicity'] = table.number('metallicity', low=0.0, open_low=True)
-        at = table.list_of('at', int, 'a whole number or a list of them') if 'at' in table else [None]
-        foreign = cls(table.name('name'), tuple(table.list_of('files', str, 'a path or a list of paths')),
-                      tuple(at), options)
-        table.finish()
-        return foreign
+    def __post_init__(self):
+        force_setattr(self, 'files', tuple(_listed(self.files)))
+        force_setattr(self, 'at', tuple(_listed(self.at)))
+
+    @property
+    def options(self):
+        """Those options of `Snapshot.read` that are given (dict)."""
+        given = {key: getattr(self, key) for key in ('format', 'initial', 'age', 'metallicity')}
+        return {key: value for key, value in given.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Part:
-    """Maps of a set that are drawn alike.
+class _ConditionsBase(Table, frozen=True):
+
+    def __post_init__(self):
+        # the limits of all values, in all combinations of lowest and highest
+        values = self.values()
+        for which in (0, -1):
+            conditions_of({key: _extreme(value, which) for key, value in values.items()})
+
+    def values(self):
+        """Those that are given: their `Values`; subtract_sky and field_star_magnitudes as they are."""
+        given = {key: getattr(self, key) for key in self.__struct_fields__}
+        return {key: _made(value) if key in CONDITION_UNITS else value
+                for key, value in given.items() if value is not None}
+
+
+_Conditions = defstruct(
+    '_Conditions', [*((key, _values(FINITE) | None, None) for key in CONDITION_UNITS),
+                    ('subtract_sky', bool | None, None),
+                    ('field_star_magnitudes', _Magnitudes | None, None)],
+    bases=(_ConditionsBase,), frozen=True)
+
+
+def _extreme(value, which):
+    if not isinstance(value, Values):
+        return value
+    return sorted(value.choices)[which] if value.choices else (value.low, value.high)[which]
+
+
+def conditions_of(values):
+    """`~pidoc.mock.Conditions` of numbers in the units of `CONDITION_UNITS`."""
+    made = {}
+    for key, value in values.items():
+        unit = u.mag if key == 'field_star_magnitudes' else CONDITION_UNITS.get(key)
+        made[key] = value if unit is None else value * unit
+    return Conditions(**made)
+
+
+class Part(Table, frozen=True, rename={'_number': 'number'}):
+    """Maps of a set that are drawn alike: a table [[part]], with numbers, lists and limits as `Values`.
 
     Parameters
     ----------
@@ -337,11 +269,8 @@ class Part:
         'train', 'validation' or 'test' and the number of maps, None for all of a product.
     simulations : tuple of str
         Names, patterns or groups.
-    product : bool
-        Whether maps are taken, none twice, from snapshots x distances x seeings; else each is drawn by
-        itself.
-    evenly : bool
-        Of a map that is drawn by itself: whether each simulation, or else each snapshot, is as likely.
+    draw : 'product' or 'random'
+    choose : 'simulation' or 'snapshot'
     distance, seeing : `Values`
         In kpc and arcsec.
     shift : `Values` or 'random'
@@ -358,75 +287,87 @@ class Part:
         Names of conditions and their `Values`, or what is the same for all maps.
     """
 
-    name: str
-    splits: dict
-    simulations: tuple
-    product: bool
-    evenly: bool
-    distance: Values
-    seeing: Values
-    shift: object
-    rotation: object
-    direction: object
-    light_jitter: float
-    stars_kept: Values | None
-    size_factor: Values | None
-    conditions: dict | None
+    simulations: _Names
+    distance: _values(_POSITIVE)
+    seeing: _values(_POSITIVE)
+    name: _Name | None = None
+    split: Literal[SPLITS] | None = None
+    _number: _COUNT_OR_ALL | None = None
+    splits: _Splits | None = None
+    draw: Literal['product', 'random'] | None = None
+    choose: Literal['simulation', 'snapshot'] = 'simulation'
+    shift: _Shift = (0.0, 0.0)
+    rotation: _Rotation = 0.0
+    direction: _Direction = (0.0, 0.0, 1.0)
+    light_jitter: number(least=0.0, most=0.2) = 0.0
+    stars_kept: _values(number(above=0.0, most=1.0)) | None = None
+    size_factor: _values(number(least=0.1, most=10.0)) | None = None
+    conditions: _Conditions | None = None
+
+    def __post_init__(self):
+        splits = self._splits()
+        made = {'split': None, '_number': None, 'splits': splits, 'name': self.name or '-'.join(splits),
+                'draw': self.draw or ('product' if None in splits.values() else 'random'),
+                'simulations': tuple(_listed(self.simulations)),
+                'shift': _made_vectors(self, 'shift', _Shift, 2),
+                'direction': _made_vectors(self, 'direction', _Direction, 3)}
+        if isinstance(self.conditions, _Conditions):
+            made['conditions'] = self.conditions.values()
+        for key in ('distance', 'seeing', 'rotation', 'stars_kept', 'size_factor'):
+            made[key] = _made(getattr(self, key))
+        for key, value in made.items():
+            force_setattr(self, key, value)
+        self._check()
+
+    def _splits(self):
+        """Splits and their numbers of maps, None for all."""
+        splits = self.splits
+        if splits is None:
+            splits = {self.split: self._number}
+            if self.split is None:
+                raise ValueError(f'split must be one of {", ".join(SPLITS)}, or there must be splits, not '
+                                 'found')
+            if self._number is None:
+                raise ValueError("number must be a whole number above 0 or 'all', not found")
+        elif (self.split, self._number) != (None, None):
+            raise Refused('splits', 'instead of split and number', [self.split, self._number])
+        if 'test' in splits and len(splits) > 1:
+            raise Refused('splits', 'train and validation, or test alone', list(splits))
+        if 'all' in splits.values() and len(splits) > 1:
+            raise Refused('splits', "one with 'all' or some with numbers", splits)
+        return {split: None if size == 'all' else size for split, size in splits.items()}
+
+    def _check(self):
+        if isinstance(self.direction, Values) and not all(map(any, self.direction.choices)):
+            raise Refused('direction', 'numbers that are not all 0', self.direction.choices)
+        if self.rescaling and set(self.splits) != {'train'}:
+            raise Refused(min(self.rescaling), 'for the split train alone: others are as simulated',
+                          ', '.join(self.splits))
+        if self.product:
+            for key in ('distance', 'seeing'):
+                if not getattr(self, key).choices:
+                    raise Refused(key, 'numbers for a product: a distribution has no end of them',
+                                  'a distribution')
+        elif self.number is None:
+            raise Refused('number', "a whole number where draw is 'random'", 'all')
+        elif len(self.splits) > 1:
+            raise Refused('draw', "'product' for two splits: maps drawn by themselves are not disjoint",
+                          'random')
 
     @property
     def number(self):
         """How many maps; None for all of a product."""
         return None if None in self.splits.values() else sum(self.splits.values())
 
-    @classmethod
-    def _read(cls, table):
-        splits = cls._splits(table)
-        every = None in splits.values()
-        draw = table.choice('draw', ('product', 'random'), 'product' if every else 'random')
-        turn = table.take('rotation', 0.0) if table._left.get('rotation') in ('random', 'any') else None
-        part = cls(
-            name=table.name('name', '-'.join(splits)), splits=splits,
-            simulations=tuple(table.list_of('simulations', str, 'a name or a list of names')),
-            product=draw == 'product',
-            evenly=table.choice('choose', ('simulation', 'snapshot'), 'simulation') == 'simulation',
-            distance=_values(table, 'distance', low=0.0, open_low=True),
-            seeing=_values(table, 'seeing', low=0.0, open_low=True),
-            shift=_vectors(table, 'shift', 2, ('random',), [0.0, 0.0]),
-            rotation=turn or _values(table, 'rotation', Values((0.0,))),
-            direction=_vectors(table, 'direction', 3, ('random',), [0.0, 0.0, 1.0]),
-            light_jitter=table.number('light_jitter', 0.0, low=0.0, high=0.2),
-            stars_kept=_values(table, 'stars_kept', None, low=0.0, high=1.0, open_low=True),
-            size_factor=_values(table, 'size_factor', None, low=0.1, high=10.0),
-            conditions=_conditions(table.table('conditions')) if 'conditions' in table else None)
-        part._check(table)
-        table.finish()
-        return part
+    @property
+    def product(self):
+        """Whether maps are taken, none twice, from snapshots x distances x seeings; or drawn one by one."""
+        return self.draw == 'product'
 
-    @staticmethod
-    def _splits(table):
-        if 'splits' not in table:
-            split = table.choice('split', SPLITS)
-            number = table.take('number', rule="a whole number or 'all'")
-            return {split: Part._number(table, 'number', number)}
-        inner = table.table('splits')
-        splits = {}
-        for split, number in inner.items():
-            if split not in SPLITS:
-                raise inner.error(split, f'one of {", ".join(SPLITS)}', split)
-            splits[split] = Part._number(inner, split, number)
-        if 'test' in splits and len(splits) > 1:
-            raise table.error('splits', 'train and validation, or test alone', list(splits))
-        if not splits or (None in splits.values() and len(splits) > 1):
-            raise table.error('splits', "one with 'all' or some with numbers", list(splits))
-        return splits
-
-    @staticmethod
-    def _number(table, key, number):
-        if number == 'all':
-            return None
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise table.error(key, "a whole number above 0 or 'all'", number)
-        return number
+    @property
+    def evenly(self):
+        """Of maps that are drawn one by one: whether each simulation, or else each snapshot, is as likely."""
+        return self.choose == 'simulation'
 
     @property
     def rescaling(self):
@@ -434,56 +375,102 @@ class Part:
         both = {'stars_kept': self.stars_kept, 'size_factor': self.size_factor}
         return {name: values for name, values in both.items() if values is not None}
 
-    def _check(self, table):
-        if self.rescaling and set(self.splits) != {'train'}:
-            raise table.error(min(self.rescaling), 'for the split train alone: others are as simulated',
-                              ', '.join(self.splits))
-        if self.product:
-            for key in ('distance', 'seeing'):
-                if not getattr(self, key).choices:
-                    raise table.error(key, 'numbers for a product: a distribution has no end of them',
-                                      'a distribution')
-        elif self.number is None:
-            raise table.error('number', "a whole number where draw is 'random'", 'all')
-        elif len(self.splits) > 1:
-            raise table.error('draw', "'product' for two splits: maps drawn by themselves are not disjoint",
-                              'random')
+
+# -- tables of simulations ------------------------------------------------------------------------
 
 
-def _conditions(table):
-    """Checked: conditions and their `Values`; subtract_sky and field_star_magnitudes as they are."""
-    values = {key: _values(table, key) for key in CONDITION_UNITS if key in table}
-    if 'subtract_sky' in table:
-        values['subtract_sky'] = table.boolean('subtract_sky')
-    if 'field_star_magnitudes' in table:
-        rule = 'the brightest and the faintest magnitude'
-        limits = table.list_of('field_star_magnitudes', (int, float), rule)
-        if len(limits) != 2:
-            raise table.error('field_star_magnitudes', rule, limits)
-        values['field_star_magnitudes'] = tuple(map(float, limits))
-    table.finish()
-    # the limits of all values, in all combinations of lowest and highest
-    for which in (0, -1):
-        try:
-            conditions_of({key: _extreme(value, which) for key, value in values.items()})
-        except (TypeError, ValueError) as error:
-            raise RecipeError(f'{table.where}: {error}') from error
-    return values
+class _AgeSpan(Table, frozen=True):
+    """Ages [Myr] at even steps."""
+
+    start: _AGE
+    stop: _AGE
+    step: _POSITIVE | None = None
+    number: _TWO_OR_MORE | None = None
+
+    def __post_init__(self):
+        if not self.stop > self.start:
+            raise Refused('stop', f'after the start, {self.start:g}', self.stop)
+        if (self.step is None) == (self.number is None):
+            which = 'none' if self.step is None else 'both'
+            raise ValueError(f'there must be either step or number, received {which}')
+
+    def ages(self):
+        if self.number is not None:
+            return np.linspace(self.start, self.stop, self.number)
+        return self.start + self.step * np.arange(math.floor((self.stop - self.start) / self.step + 1e-9) + 1)
 
 
-def _extreme(value, which):
-    if not isinstance(value, Values):
-        return value
-    return sorted(value.choices)[which] if value.choices else (value.low, value.high)[which]
+_Ages = some(_AGE | _AgeSpan, 'a list of ages [Myr] and of tables of start, stop and either step or number')
 
 
-def conditions_of(values):
-    """`~pidoc.mock.Conditions` of numbers in the units of `CONDITION_UNITS`."""
-    made = {}
-    for key, value in values.items():
-        unit = u.mag if key == 'field_star_magnitudes' else CONDITION_UNITS.get(key)
-        made[key] = value if unit is None else value * unit
-    return Conditions(**made)
+def _ages(written):
+    """Ages [Myr] of numbers and spans."""
+    ages = np.concatenate([item.ages() if isinstance(item, _AgeSpan) else [item]
+                           for item in _listed(written)])
+    if not (np.all(np.diff(ages) > 0.0) and ages[-1] <= MAX_AGE):
+        raise Refused('ages', f'increasing, from 0 to {MAX_AGE:g} Myr', [float(age) for age in ages[:4]])
+    return ages
+
+
+class _SimulationsTable(Table, frozen=True):
+    """A table [[simulations]]: named models, and rows of fields."""
+
+    group: _Name
+    ages: _Ages
+    named: _Names | None = None
+    base: str | None = None
+    rows: some(dict, 'a list of tables of fields') | None = None
+
+    def __post_init__(self):
+        if self.named is None and self.rows is None:
+            raise ValueError('must have named or rows, not found')
+        _ages(self.ages)
+
+
+class _GridGroupTable(Table, frozen=True):
+    number: _COUNT
+    seed: _SEED
+
+
+class _GridTable(Table, frozen=True):
+    """The table [grid]."""
+
+    ages: _Ages
+    fields: dict
+    groups: Annotated[dict[str, _GridGroupTable],
+                      Meta(min_length=1, description='at least one table of number and seed')]
+    max_filling: number(above=0.0, most=0.99) | None = None
+
+    def __post_init__(self):
+        known = {field.name for field in fields(ClusterModel)} - {'name'}
+        for field in self.fields:
+            if field not in known:
+                raise Refused('fields', 'fields of a model', field)
+        for name in self.groups:
+            if not re.fullmatch(_NAME, name):
+                raise Refused('groups', f'tables with {_NAMED}', name)
+        _ages(self.ages)
+
+    def made(self, where):
+        options = {'fields': self.fields}
+        if self.max_filling is not None:
+            options['max_filling'] = self.max_filling
+        return [_GridGroup(name, f'{where}, groups, {name}', _ages(self.ages),
+                           options | {'number': table.number, 'seed': table.seed})
+                for name, table in self.groups.items()]
+
+
+class _Tables(Table, frozen=True):
+    """The whole of a recipe."""
+
+    name: _Name
+    seed: _SEED
+    part: Annotated[list[Part], Meta(min_length=1, description='at least one table')]
+    description: str = ''
+    maps: Maps = Maps()
+    simulations: list[_SimulationsTable] = []
+    grid: _GridTable | None = None
+    foreign: list[Foreign] = []
 
 
 # -- the recipe -----------------------------------------------------------------------------------
@@ -521,24 +508,19 @@ class Recipe:
     """
 
     def __init__(self, content, *, source='recipe'):
+        name = content.get('name') if isinstance(content, dict) else None
+        where = f'recipe {name}' if isinstance(name, str) and re.fullmatch(_NAME, name) else source
+        tables = checked(content, _Tables, where, error=RecipeError)
         self._content = json.loads(json.dumps(content))
-        table = _Table(content, source)
-        self.name = table.name('name')
-        table.where = f'recipe {self.name}'
-        self.description = table.text('description', '')
-        self.seed = table.number('seed', low=0, whole=True)
-        self.maps = Maps._read(table.table('maps', {}))
-        self._groups = [_Group(inner) for inner in table.tables('simulations')]
-        if 'grid' in table:
-            self._groups += _grid_groups(table.table('grid'))
-        self.foreign = tuple(Foreign._read(inner) for inner in table.tables('foreign'))
-        self.parts = tuple(Part._read(inner) for inner in table.tables('part'))
-        table.finish()
+        self.name, self.description, self.seed = tables.name, tables.description, tables.seed
+        self.maps, self.foreign, self.parts = tables.maps, tuple(tables.foreign), tuple(tables.part)
+        self._groups = [_Group(table, f'{where}, [[simulations]] {k + 1}')
+                        for k, table in enumerate(tables.simulations)]
+        if tables.grid is not None:
+            self._groups += tables.grid.made(f'{where}, [grid]')
         self._check_names()
 
     def _check_names(self):
-        if not self.parts:
-            raise RecipeError(f'recipe {self.name}: must have at least one table [[part]], not found')
         for what, names in (('[[part]]', [part.name for part in self.parts]),
                             ('a group of simulations', [group.name for group in self._groups]),
                             ('[[foreign]]', [foreign.name for foreign in self.foreign])):
@@ -636,9 +618,9 @@ class Recipe:
         models = {}
         for group in self._groups:
             for model in group.models:
-                if not _NAME.fullmatch(model.name):
-                    raise RecipeError(f'{group.where}: the name of a model must be one of letters, digits '
-                                      f'and . _ + -, received {model.name!r}')
+                if not re.fullmatch(_NAME, model.name):
+                    raise RecipeError(f'{group.where}: each model must have {_NAMED}, received '
+                                      f'{model.name!r}')
                 if model.name in models:
                     raise RecipeError(f'{group.where}: names of models must be different, received '
                                       f'{model.name!r} twice')
@@ -736,25 +718,18 @@ def _shipped_folder():
 
 
 class _Group:
-    """A table [[simulations]]: named models, and rows of fields."""
+    """Models of a table [[simulations]]."""
 
-    def __init__(self, table):
-        self.where = table.where
-        self.name = table.name('group')
-        self.ages = _ages(table)
-        self._named = table.list_of('named', str, 'a name or a list of names', []) if 'named' in table else []
-        self._base = table.text('base') if 'base' in table else None
-        self._rows = table.list_of('rows', dict, 'a list of tables of fields') if 'rows' in table else []
-        if not self._named and not self._rows:
-            raise RecipeError(f'{self.where}: must have named or rows, not found')
-        table.finish()
+    def __init__(self, table, where):
+        self.name, self.where, self.ages, self._table = table.group, where, _ages(table.ages), table
 
     @cached_property
     def models(self):
+        table = self._table
         try:
-            base = ClusterModel() if self._base is None else ClusterModel.named(self._base)
-            models = [ClusterModel.named(name) for name in self._named]
-            for row in self._rows:
+            base = ClusterModel() if table.base is None else ClusterModel.named(table.base)
+            models = [ClusterModel.named(name) for name in _listed(table.named or [])]
+            for row in _listed(table.rows or []):
                 values = {field: field_value(field, value) for field, value in row.items()}
                 if values.get('king_w0') is not None:
                     values.setdefault('profile', 'king')
@@ -779,50 +754,3 @@ class _GridGroup:
             return draw_models(**self._options, name=self.name)
         except (TypeError, ValueError) as error:
             raise RecipeError(f'{self.where}: {error}') from error
-
-
-def _grid_groups(table):
-    ages = _ages(table)
-    filling = table.number('max_filling', 0.1, low=0.0, open_low=True, high=0.99)
-    model_fields = dict(table.table('fields').items())
-    known = [field.name for field in fields(ClusterModel)]
-    for field in model_fields:
-        if field not in known or field == 'name':
-            raise RecipeError(f'{table.where}, fields: must be fields of a model, received {field!r}')
-    groups = []
-    for name, values in table.table('groups').items():
-        inner = _Table(values, f'{table.where}, groups, {name}')
-        if not _NAME.fullmatch(name):
-            raise RecipeError(f'{inner.where}: must be a name of letters, digits and . _ + -')
-        options = {'fields': model_fields, 'max_filling': filling,
-                   'number': inner.number('number', low=1, whole=True),
-                   'seed': inner.number('seed', low=0, whole=True)}
-        inner.finish()
-        groups.append(_GridGroup(name, inner.where, ages, options))
-    if not groups:
-        raise RecipeError(f'{table.where}, groups: must have at least one group, not found')
-    table.finish()
-    return groups
-
-
-def _ages(table):
-    """Ages [Myr]: numbers, and tables of start, stop and either step or number."""
-    rule = 'a list of ages [Myr] and of tables of start, stop and either step or number'
-    ages = []
-    for item in table.list_of('ages', (int, float, dict), rule):
-        if not isinstance(item, dict):
-            ages.append([item])
-            continue
-        span = _Table(item, f'{table.where}, ages')
-        start = span.number('start', low=0.0, high=MAX_AGE)
-        stop = span.number('stop', low=start, high=MAX_AGE, open_low=True)
-        if 'number' in span:
-            ages.append(np.linspace(start, stop, span.number('number', low=2, whole=True)))
-        else:
-            step = span.number('step', low=0.0, open_low=True)
-            ages.append(start + step * np.arange(math.floor((stop - start) / step + 1e-9) + 1))
-        span.finish()
-    ages = np.concatenate(ages).astype(float)
-    if not (np.all(np.diff(ages) > 0.0) and ages[0] >= 0.0 and ages[-1] <= MAX_AGE):
-        raise table.error('ages', f'increasing, from 0 to {MAX_AGE:g} Myr', [float(age) for age in ages[:4]])
-    return ages

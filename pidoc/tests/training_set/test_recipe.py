@@ -2,6 +2,7 @@
 """Tests of pidoc.training_set.recipe."""
 
 import logging
+import pickle
 import textwrap
 import tomllib
 from pathlib import Path
@@ -62,6 +63,22 @@ def test_a_recipe_comes_back_from_what_it_is_kept_as():
     assert Recipe(content(seed=2)) != recipe
     recipe.to_dict()['seed'] = 99
     assert again == recipe
+
+
+def test_parts_and_foreign_snapshots_go_to_other_processes():
+    """What is made of them as they are written is made once."""
+    recipe = Recipe(content(foreign=[{'name': 'x', 'files': 'y', 'age': 3}],
+                            part=[part(shift={'low': -1, 'high': 2}, conditions={'sky': [20, 21]}),
+                                  part(name='last', split='test', number='all', distance=10)]))
+    again = pickle.loads(pickle.dumps(recipe))
+    assert (again.parts, again.foreign, again.maps) == (recipe.parts, recipe.foreign, recipe.maps)
+    assert recipe.foreign[0].files == ('y',)
+    assert recipe.foreign[0].at == (None,)
+    assert recipe.foreign[0].options == {'age': 3.0}
+
+
+def test_the_maps_of_no_table_are_on_the_grid_of_the_paper():
+    assert Recipe(content()).maps.grid == MapGrid()
 
 
 def test_simulations_by_name_pattern_group_and_folder():
@@ -253,15 +270,15 @@ def test_no_toml(tmp_path):
 
 
 @pytest.mark.parametrize(('changes', 'match'), [
-    ({'name': 3}, 'recipe, name: must be a text, received 3'),
+    ({'name': 3}, 'recipe, name: must be a name of letters, digits and . _ [+] -, received 3'),
     ({'name': 'a b'}, 'recipe, name: must be a name of letters'),
     ({'seed': -1}, 'recipe small, seed: must be a whole number, at least 0, received -1'),
     ({'seed': 1.5}, 'seed: must be a whole number'),
     ({'seed': True}, 'seed: must be a whole number'),
     ({'sed': 1}, 'recipe small, sed: there is no such key'),
-    ({'part': []}, r'must have at least one table \[\[part\]\], not found'),
-    ({'part': 3}, r'part: must be tables \[\[part\]\], received 3'),
-    ({'part': [3]}, r'\[\[part\]\] 1 must be a table, received 3'),
+    ({'part': []}, r'recipe small, \[\[part\]\]: must be at least one table, received \[\]'),
+    ({'part': 3}, r'\[\[part\]\]: must be at least one table, received 3'),
+    ({'part': [3]}, r'\[\[part\]\] 1: must be a table, received 3'),
     ({'part': [part(), part()]}, r"names of \[\[part\]\] must be different, received 'train' twice"),
     ({'foreign': [{'name': 'x', 'files': 'y'}] * 2}, r"names of \[\[foreign\]\] must be different"),
     ({'foreign': [{'name': 'x'}]}, r'\[\[foreign\]\] 1, files: must be a path or a list of paths, not found'),
@@ -270,17 +287,24 @@ def test_no_toml(tmp_path):
     ({'maps': {'sharp': 1}}, r'recipe small, \[maps\], sharp: must be true or false, received 1'),
     ({'maps': {'smoothing': -1}}, r'\[maps\], smoothing: must be a number, at least 0, received -1'),
     ({'maps': {'pixel_scale': 0}}, 'pixel_scale: must be a number above 0, received 0'),
-    ({'maps': {'field_of_view': 1e308, 'pixel_scale': 0.1}}, 'field_of_view: must be a whole .*, at most 8'),
-    ({'maps': {'field_of_view': 0.3}}, 'field_of_view: must be a whole number of pixels of 0.25 arcsec'),
+    ({'maps': {'field_of_view': 1e308, 'pixel_scale': 0.1}}, 'field_of_view must be of at most 8192 pixels'),
+    ({'maps': {'field_of_view': 0.3}}, 'field_of_view must be a whole number of pixels of 0.25 arcsec'),
+    ({'maps': {'smoothing': 200}}, 'smoothing must be of no more pixels than the map has, 160, received 200'),
     ({'maps': {'band': 'K'}}, "band: must be one of B, V, g, r, received 'K'"),
     ({'maps': {'band': 'B'}}, "correction: must be 'kurucz1992' for the band B, received 'reed1998'"),
     ({'maps': {'shard': 0}}, 'shard: must be a whole number from 1 to 10000, received 0'),
     ({'maps': {'size': 3}}, r'\[maps\], size: there is no such key'),
-    ({'maps': 3}, r'recipe small, \[maps\] must be a table, received 3'),
-    ({'grid': {'ages': [0], 'fields': {}, 'groups': {}}}, r'\[grid\], groups: must have at least one group'),
-    ({'grid': {'ages': [0], 'fields': {'name': 'x'}, 'groups': {}}},
+    ({'maps': 3}, r'recipe small, \[maps\]: must be a table, received 3'),
+    ({'grid': {'ages': [0], 'fields': {}, 'groups': {}}},
+     r'\[grid\], groups: must be at least one table of number and seed, received'),
+    ({'grid': {'ages': [0], 'fields': {'name': 'x'}, 'groups': {'g': {'number': 1, 'seed': 1}}}},
      "fields: must be fields of a model, received 'n"),
-    ({'grid': {'ages': [0], 'fields': {}, 'groups': {'a b': {}}}}, 'groups, a b: must be a name'),
+    ({'grid': {'ages': [0], 'fields': {}, 'groups': {'a b': {'number': 1, 'seed': 1}}}},
+     "groups: must be tables with a name of letters, digits and . _ [+] -, received 'a b'"),
+    ({'grid': {'ages': [0], 'fields': {}, 'groups': {'g': {'number': 0, 'seed': 1}}}},
+     r'recipe small, \[grid\], groups, g, number: must be a whole number, at least 1, received 0'),
+    ({'grid': {'ages': [0], 'fields': {}, 'groups': {'g': {'number': 1}}}},
+     'groups, g, seed: must be a whole number, at least 0, not found'),
     ({'grid': {'ages': [0], 'fields': {}, 'groups': {'ours': {'number': 1, 'seed': 1}}}},
      "names of a group of simulations must be different, received 'ours' twice")])
 def test_errors_of_the_whole(changes, match):
@@ -290,14 +314,19 @@ def test_errors_of_the_whole(changes, match):
 
 @pytest.mark.parametrize(('changes', 'match'), [
     ({'simulations': []}, r'\[\[part\]\] 1, simulations: must be a name or a list of names, received \[\]'),
-    ({'simulations': [1]}, 'simulations: must be a name or a list of names'),
+    ({'simulations': [1]}, 'simulations 1: must be a text, received 1'),
     ({'split': 'trial'}, "split: must be one of train, validation, test, received 'trial'"),
-    ({'number': None}, "number: must be a whole number or 'all', not found"),
+    ({'number': None}, r"\[\[part\]\] 1: number must be a whole number above 0 or 'all', not found"),
+    ({'split': None}, 'split must be one of train, validation, test, or there must be splits, not found'),
+    ({'splits': {'train': 3}}, r"splits: must be instead of split and number, received \['train', 5\]"),
     ({'number': 0}, "number: must be a whole number above 0 or 'all', received 0"),
     ({'number': 2.5}, "number: must be a whole number above 0 or 'all', received 2.5"),
-    ({'split': None, 'number': None, 'splits': {}}, 'splits: must be one with'),
+    ({'split': None, 'number': None, 'splits': {}},
+     "splits: must be numbers of maps, or one 'all', of train, val"),
     ({'split': None, 'number': None, 'splits': {'trial': 1}},
-     "trial: must be one of train, validation, test"),
+     "splits: must be numbers of maps, .* of train, validation, test, received {'trial': 1}"),
+    ({'split': None, 'number': None, 'splits': {'train': 0}},
+     "splits, train: must be a whole number above 0 or 'all', received 0"),
     ({'split': None, 'number': None, 'splits': {'train': 1, 'test': 1}},
      'splits: must be train and validation, or test alone'),
     ({'split': None, 'number': None, 'splits': {'train': 1, 'validation': 'all'}},
@@ -309,24 +338,24 @@ def test_errors_of_the_whole(changes, match):
     ({'draw': 'random', 'number': 'all'},
      "number: must be a whole number where draw is 'random', received 'all'"),
     ({'choose': 'any'}, 'choose: must be one of simulation, snapshot'),
-    ({'distance': None}, r'\[\[part\]\] 1, distance: must be a number above 0, not found'),
+    ({'distance': None}, r'\[\[part\]\] 1, distance: must be a number above 0, a list .*, not found'),
     ({'distance': 0}, 'distance: must be a number above 0, a list of them, or a table'),
     ({'distance': []}, 'distance: must be a number above 0'),
-    ({'distance': [10, 'x']}, 'distance: must be a number above 0'),
-    ({'distance': {'low': 3}}, 'distance: must be a table of low, high and perhaps scale'),
+    ({'distance': [10, 'x']}, "distance 2: must be a number above 0, received 'x'"),
+    ({'distance': {'low': 3}}, 'distance, high: must be a number above 0, not found'),
     ({'distance': {'low': 3, 'high': 4, 'max': 5}},
-     'distance: must be a table of low, high and perhaps scale'),
-    ({'distance': {'low': 3, 'high': 3}}, 'distance: must be a table with low below high'),
-    ({'distance': {'low': 0, 'high': 3}}, 'distance.low: must be a number above 0, received 0'),
+     'distance, max: there is no such key'),
+    ({'distance': {'low': 3, 'high': 3}}, 'distance, low: must be below high, 3, received 3'),
+    ({'distance': {'low': 0, 'high': 3}}, 'distance, low: must be a number above 0, received 0'),
     ({'distance': {'low': 1, 'high': 3, 'scale': 'sqrt'}},
-     "distance.scale: must be 'linear' or 'log', received 's"),
+     "distance, scale: must be one of linear, log, received 'sqrt'"),
     ({'seeing': -1}, 'seeing: must be a number above 0'),
     ({'shift': 5},
      "shift: must be 2 numbers, a list of such, 'random', or a table of low and high, received 5"),
     ({'shift': [1, 2, 3]}, 'shift: must be 2 numbers'),
     ({'rotation': 'some'}, "rotation: must be a number, a list of them"),
     ({'rotation': {'low': 0, 'high': 90, 'scale': 'log'}},
-     'rotation.low: must be positive for a scale that is log'),
+     'rotation, low: must be positive for a scale that is log, received 0'),
     ({'direction': [0, 0]}, "direction: must be 3 numbers, a list of such, 'random', received"),
     ({'direction': [0, 0, 0]}, 'direction: must be numbers that are not all 0'),
     ({'light_jitter': 0.5}, 'light_jitter: must be a number from 0 to 0.2, received 0.5'),
@@ -350,15 +379,19 @@ def test_errors_of_a_part(changes, match):
 @pytest.mark.parametrize(('group', 'match'), [
     ({'group': 'g', 'ages': [0]}, r'\[\[simulations\]\] 1: must have named or rows, not found'),
     ({'group': 'g', 'named': ['MW15']}, 'ages: must be a list of ages .*, not found'),
-    ({'group': 'g', 'named': ['MW15'], 'ages': ['x']}, 'ages: must be a list of ages'),
+    ({'group': 'g', 'named': ['MW15'], 'ages': ['x']},
+     "ages 1: must be a number from 0 to 15000 or a table, received 'x'"),
     ({'group': 'g', 'named': ['MW15'], 'ages': [3, 2]}, 'ages: must be increasing, from 0 to 15000 Myr'),
-    ({'group': 'g', 'named': ['MW15'], 'ages': [-3, 2]}, 'ages: must be increasing'),
+    ({'group': 'g', 'named': ['MW15'], 'ages': [-3, 2]},
+     'ages 1: must be a number from 0 to 15000 or a table, received -3'),
     ({'group': 'g', 'named': ['MW15'], 'ages': [{'start': 0, 'stop': 10}]},
-     'ages, step: must be a number above 0'),
+     'ages 1: there must be either step or number, received none'),
     ({'group': 'g', 'named': ['MW15'], 'ages': [{'start': 0, 'stop': 20000, 'step': 1}]},
-     'ages, stop: must be'),
+     'ages 1, stop: must be a number from 0 to 15000, received 20000'),
+    ({'group': 'g', 'named': ['MW15'], 'ages': [{'start': 10, 'stop': 1, 'step': 1}]},
+     'ages 1, stop: must be after the start, 10, received 1'),
     ({'group': 'g', 'named': ['MW15'], 'ages': [{'start': 0, 'stop': 2, 'step': 1, 'number': 2}]},
-     'ages, step: there is no such key')])
+     'ages 1: there must be either step or number, received both')])
 def test_errors_of_simulations(group, match):
     with pytest.raises(RecipeError, match=match):
         Recipe(content(simulations=[group], part=[part(simulations=['g'])]))
@@ -371,7 +404,7 @@ def test_errors_of_simulations(group, match):
     ({'simulations': [{'group': 'ours', 'rows': [{'n_stars': 5}], 'ages': [0]}]},
      'n_stars must be a whole number from 100'),
     ({'simulations': [{'group': 'ours', 'rows': [{}], 'ages': [0]}]},
-     'the name of a model must be one of letters'),
+     "each model must have a name of letters, digits and . _ [+] -, received ''"),
     ({'simulations': [{'group': 'ours', 'rows': [{'name': 'a'}] * 2, 'ages': [0]}]},
      "names of models must be different, received 'a' twice"),
     ({'foreign': [{'name': 'a', 'files': 'x'}]}, "'a' must not be both foreign and a model"),

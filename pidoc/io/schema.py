@@ -1,0 +1,200 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Tables of TOML and JSON files against a schema of `msgspec`; errors name the place and the rule."""
+
+import re
+import sys
+from types import NoneType, UnionType
+from typing import Annotated, Generic, get_args, get_origin, Literal, TypeVar, Union
+
+import msgspec
+
+__all__ = ['FINITE', 'Refused', 'Span', 'Table', 'checked', 'number', 'some']
+
+_MOST = sys.float_info.max
+_WORDS = {str: 'a text', bool: 'true or false', int: 'a whole number', float: 'a number', list: 'a list',
+          tuple: 'a list', dict: 'a table'}
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table whose keys are the fields: what has a default may be left out, others may not be there."""
+
+
+class Refused(ValueError):
+    """What a table raises, in its ``__post_init__``, of one of its keys.
+
+    Parameters
+    ----------
+    key, rule : str
+        Of the table; what its value must be.
+    value : object
+        What it is.
+    """
+
+    def __init__(self, key, rule, value):
+        super().__init__(f'{key}: must be {rule}, received {value!r}')
+
+
+# -- types of fields ------------------------------------------------------------------------------
+
+
+def number(kind=float, *, above=None, least=None, most=None):
+    """The type of a finite number within limits.
+
+    Parameters
+    ----------
+    kind : type, optional
+        float, which takes whole numbers as well, or int.
+    above, least, most : float, optional
+        Open or closed lower limit, and closed upper limit.
+
+    Returns
+    -------
+    type
+    """
+    rule = 'a whole number' if kind is int else 'a number'
+    low = least if above is None else above
+    if low is not None and most is not None:
+        rule += f' from {low:g} to {most:g}' if above is None else f' above {low:g} and at most {most:g}'
+    elif low is not None:
+        rule += f', at least {low:g}' if above is None else f' above {low:g}'
+    elif most is not None:
+        rule += f', at most {most:g}'
+    if kind is float:
+        least = -_MOST if low is None else least
+        most = _MOST if most is None else most
+    return Annotated[kind, msgspec.Meta(gt=above, ge=least, le=most, description=rule)]
+
+
+FINITE = number()
+"""The type of any finite number."""
+
+
+def some(kind, rule):
+    """The type of one of a kind or a list of them, with the rule that errors give."""
+    return Annotated[kind | Annotated[list[kind], msgspec.Meta(min_length=1)], msgspec.Meta(description=rule)]
+
+
+T = TypeVar('T')
+
+
+class Span(Table, Generic[T], frozen=True):
+    """Limits between which a number is drawn, evenly in it or in its logarithm."""
+
+    low: T
+    high: T
+    scale: Literal['linear', 'log'] = 'linear'
+
+    def __post_init__(self):
+        if not self.low < self.high:
+            raise Refused('low', f'below high, {self.high:g}', self.low)
+        if self.scale == 'log' and not self.low > 0.0:
+            raise Refused('low', 'positive for a scale that is log', self.low)
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+def checked(values, kind, where, *, error=ValueError):
+    """Plain values as an instance of a schema.
+
+    Parameters
+    ----------
+    values : object
+        Dicts, lists, texts and numbers, as of `tomllib` or `json`.
+    kind : type
+        A `Table`, or another type that `msgspec` knows.
+    where : str
+        What errors begin with.
+    error : type, optional
+        Of exceptions.
+
+    Returns
+    -------
+    object
+        An instance of the kind.
+
+    Raises
+    ------
+    error
+        If the values do not fit: with the place, the key, the rule and what was received.
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as problem:
+        raise error(_explained(problem, values, kind, where)) from problem.__cause__
+
+
+def _explained(problem, values, kind, where):
+    """The message of msgspec with the place in words of TOML, the rule of the schema, and the value."""
+    text, path = re.fullmatch(r'(.*?)(?: - at (?:`key` in )?`\$([^`]*)`)?', str(problem), re.DOTALL).groups()
+    path, entries, _ = (path or '').partition('[...]')
+    for part in re.findall(r'\w+', path):
+        key = int(part) if isinstance(values, list) else part
+        kind, values = _inside(kind, key), values[key]
+        where += f' {key + 1}' if isinstance(key, int) else f', {_titled(part, kind)}'
+    if entries:
+        # which entry of a dict it is, msgspec does not say
+        kind = _inside(kind, '')
+        for key, value in values.items():
+            try:
+                msgspec.convert(value, kind)
+            except msgspec.ValidationError as inner:
+                return _explained(inner, value, kind, f'{where}, {key}')
+    if problem.__cause__ is not None:
+        return f'{where}{", " if isinstance(problem.__cause__, Refused) else ": "}{problem.__cause__}'
+    unknown = re.fullmatch(r'Object contains unknown field `(.*)`', text, re.DOTALL)
+    if unknown:
+        return f'{where}, {unknown[1]}: there is no such key'
+    missing = re.fullmatch(r'Object missing required field `(.*)`', text)
+    if missing:
+        kind = _inside(kind, missing[1])
+        return f'{where}, {_titled(missing[1], kind)}: must be {_rule(kind)}, not found'
+    return f'{where}: must be {_rule(kind)}, received {values!r}'
+
+
+def _members(kind):
+    """The types, without notes and None, that a type is a union of."""
+    if get_origin(kind) is Annotated:
+        return _members(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return [member for each in get_args(kind) if each is not NoneType for member in _members(each)]
+    return [kind]
+
+
+def _is_table(kind):
+    kind = get_origin(kind) or kind
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _inside(kind, key):
+    """The type of what is under a key or a number."""
+    for member in _members(kind):
+        if get_origin(member) is (list if isinstance(key, int) else dict):
+            return get_args(member)[-1]
+        if get_origin(member) is tuple and isinstance(key, int):
+            return get_args(member)[key]
+        if _is_table(member) and isinstance(key, str):
+            return next(field.type for field in msgspec.structs.fields(member) if field.encode_name == key)
+    return None
+
+
+def _titled(key, kind):
+    """A key as TOML writes it: [key] for a table, [[key]] for tables."""
+    member, *others = _members(kind)
+    if _is_table(member) and not others:
+        return f'[{key}]'
+    return f'[[{key}]]' if get_origin(member) is list and _is_table(*get_args(member)) else key
+
+
+def _rule(kind):
+    """What a value must be: the description of its type, or one made of it."""
+    if get_origin(kind) is Annotated:
+        kind, *notes = get_args(kind)
+        described = [note.description for note in notes if note.description]
+        return described[-1] if described else _rule(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return ' or '.join(_rule(each) for each in get_args(kind) if each is not NoneType)
+    if get_origin(kind) is Literal:
+        words = ', '.join(map(str, get_args(kind)))
+        return f'one of {words}' if len(get_args(kind)) > 1 else words
+    return 'a table' if _is_table(kind) else _WORDS[get_origin(kind) or kind]
