@@ -3,10 +3,13 @@
 
 import json
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 
 from pidoc.io.files import replacing
+from pidoc.io.schema import checked
 
 __all__ = ['ModelFolderError']
 
@@ -15,6 +18,20 @@ FORMAT = 1
 
 class ModelFolderError(ValueError):
     """A folder holds no model, or a damaged one."""
+
+
+class _Card(msgspec.Struct):
+    """model.json; a later version may say more."""
+
+    format: Literal[FORMAT]
+    about: dict
+    turns: Any
+    config: dict
+    scaling: dict
+    calibration: dict
+    sha256: Annotated[dict[str, str], msgspec.Meta(
+        min_length=1, description='a table of checksums of weights')]
+    grid: dict | None = None
 
 
 def read_card(folder):
@@ -32,15 +49,7 @@ def read_card(folder):
         raise ModelFolderError(f'{folder} holds no model: there is no model.json') from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelFolderError(f'{path} is damaged: {error}') from error
-    if not isinstance(card, dict) or card.get('format') != FORMAT:
-        raise ModelFolderError(f'{path} must be of format {FORMAT}, received '
-                               f'{card.get("format") if isinstance(card, dict) else type(card).__name__}')
-    missing = {'about', 'turns', 'config', 'scaling', 'calibration', 'sha256'} - set(card)
-    if missing or not isinstance(card['sha256'], dict) or not card['sha256']:
-        raise ModelFolderError(f'{path} lacks {", ".join(sorted(missing)) or "the checksums of weights"}')
-    for name in ('about', 'config', 'scaling', 'calibration'):
-        if not isinstance(card[name], dict):
-            raise ModelFolderError(f'{path} must have a table of {name}, received {card[name]!r}')
+    checked(card, _Card, str(path), error=ModelFolderError)
     return card
 
 

@@ -257,9 +257,12 @@ def _edit(folder, change):
 
 
 @pytest.mark.parametrize('change, message', [
-    (lambda card: card.update(format=99), 'must be of format 1, received 99'),
-    (lambda card: card.pop('scaling'), 'lacks scaling'),
-    (lambda card: card.update(sha256={}), 'lacks the checksums of weights'),
+    (lambda card: card.update(format=99), 'model.json, format: must be 1, received 99'),
+    (lambda card: card.pop('scaling'), 'model.json, scaling: must be a table, not found'),
+    (lambda card: card.update(about=3), 'model.json, about: must be a table, received 3'),
+    (lambda card: card.update(grid=3), 'model.json, grid: must be a table, received 3'),
+    (lambda card: card.update(sha256={}), 'sha256: must be a table of checksums of weights, received {}'),
+    (lambda card: card.update(sha256={'a.npz': 3}), 'sha256, a.npz: must be a text, received 3'),
     (lambda card: card['sha256'].update({'../../evil.h5': '0'}), 'the weights ../../evil.h5 are missing'),
     (lambda card: card['config'].update(widths=[4]), 'holds the weights of another network'),
     (lambda card: card['config'].update(depth=4), 'holds no model that this version reads'),
@@ -277,7 +280,7 @@ def test_a_card_must_be_json(tmp_path):
     with pytest.raises(ModelFolderError, match='model.json is damaged'):
         read_card(tmp_path)
     (tmp_path / 'model.json').write_text('[]')
-    with pytest.raises(ModelFolderError, match='must be of format 1, received list'):
+    with pytest.raises(ModelFolderError, match=r'model.json: must be a table, received \[\]'):
         read_card(tmp_path)
 
 
