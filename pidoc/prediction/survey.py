@@ -12,8 +12,8 @@ import os
 import re
 import threading
 import time
-from collections import Counter, deque
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.io.files import replacing
-from pidoc.io.processes import begin_worker, hushed, one_line, scheduler_client, threads_each
+from pidoc.io.processes import hushed, one_line, work, WorkerKilled
 from pidoc.prediction.mapper import MassMapper, model_checksum
 from pidoc.prediction.prediction import row_units
 from pidoc.units import whole_number
@@ -297,109 +297,22 @@ def figure_path(path):
     return path.with_name(f'{_stem(path.name)}.png')
 
 
-# -- processes ------------------------------------------------------------------------------------
-
-
-class _Processes:
-    """Processes that take one batch each; one that is killed takes only its own batch with it."""
-
-    def __init__(self, number):
-        self._threads = max(1, (os.cpu_count() or 1) // number)
-        self._idle = [None] * number
-        self._busy = {}
-
-    @property
-    def room(self):
-        return len(self._idle) + len(self._busy)
-
-    def submit(self, items, how):
-        pool = self._idle.pop() or self._new()
-        with threads_each(self._threads):
-            future = pool.submit(_work, items, how)
-        self._busy[future] = pool
-        return future
-
-    @staticmethod
-    def _new():
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        return ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), begin_worker)
-
-    def result(self, future):
-        """Of a batch; None if the process was killed."""
-        from concurrent.futures.process import BrokenProcessPool
-
-        pool = self._busy.pop(future)
-        try:
-            result = future.result()
-        except BrokenProcessPool:
-            pool.shutdown()
-            self._idle.append(None)
-            return None
-        self._idle.append(pool)
-        return result
-
-    def close(self):
-        for pool in [*self._busy.values(), *filter(None, self._idle)]:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _Dask:
-    """Workers of a dask scheduler, two batches for each of their threads at a time."""
-
-    def __init__(self, address):
-        self._client = scheduler_client(address)
-        self._executor = self._client.get_executor(pure=False)
-        self._asked, self._room = -np.inf, 0
-
-    @property
-    def room(self):
-        # workers come and go
-        if time.monotonic() > self._asked + 5.0:
-            self._room = 2 * max(1, sum(self._client.nthreads().values()))
-            self._asked = time.monotonic()
-        return self._room
-
-    def submit(self, items, how):
-        return self._executor.submit(_work, items, how)
-
-    def result(self, future):
-        """Of a batch; None if too many workers were killed over it."""
-        try:
-            return future.result()
-        except Exception as error:
-            if type(error).__name__ != 'KilledWorker':
-                raise
-            return None
-
-    def close(self):
-        self._executor.shutdown(wait=False)
-        self._client.close()
-
-
-def _spread(batches, how, pool):
+def _spread(batches, how, where):
     """Batches and their results as they are done; an image that kills processes does not stop the others."""
-    from concurrent.futures import FIRST_COMPLETED, wait
-
-    batches, again, running = iter(batches), deque(), {}
-    while True:
-        while len(running) < pool.room:
-            batch = again.popleft() if again else next(batches, None)
-            if batch is None:
-                break
-            running[pool.submit([item for _, item in batch], how)] = batch
-        if not running:
-            return
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            batch, results = running.pop(future), pool.result(future)
-            if results is not None:
+    again = []
+    tasks = ((batch, ([item for _, item in batch], how)) for batch in batches)
+    with closing(work(_work, tasks, **where)) as done:
+        for batch, results, error in done:
+            if error is None:
                 yield batch, results
+            elif not isinstance(error, WorkerKilled):
+                raise error
             elif len(batch) == 1:
                 yield batch, [(None, None, _LOST, '')]
             else:
                 again.extend([each] for each in batch)
+    if again:
+        yield from _spread(again, how, where)
 
 
 # -- the journal ----------------------------------------------------------------------------------
@@ -560,10 +473,11 @@ def survey(images, folder, *, model='default', told=None, table=None, jobs=1, sc
     checksum = model.sha256 if isinstance(model, MassMapper) else model_checksum(model)
     how = _How(model, checksum, os.path.abspath(folder), dict(told or {}), _cut(command), products, plot,
                summaries, stop)
-    work = _Survey(images, how, table, journal)
-    work.plan(resume, overwrite)
-    with work.opened():
-        return work.run(_pool(jobs, scheduler, len(work.waiting)), jobs, batch_size, progress, report)
+    course = _Survey(images, how, table, journal)
+    course.plan(resume, overwrite)
+    where = _where(jobs, scheduler, len(course.waiting))
+    with course.opened():
+        return course.run(where, batch_size or course.size(where, jobs), progress, report)
 
 
 def _checked_table(table, replaced):
@@ -583,10 +497,11 @@ def _cut(command):
     return command if len(command) <= _LONGEST_COMMAND else f'{command[:_LONGEST_COMMAND - 4]} ...'
 
 
-def _pool(jobs, scheduler, number):
-    if scheduler is not None:
-        return _Dask(scheduler)
-    return _Processes(min(jobs, number)) if jobs > 1 and number > 1 else None
+def _where(jobs, scheduler, number):
+    """Options of `work` for so many images."""
+    jobs = min(jobs, number)
+    return {'jobs': jobs if jobs > 1 else 0, 'scheduler': scheduler,
+            'threads': max(1, (os.cpu_count() or 1) // max(jobs, 1))}
 
 
 class _Survey:
@@ -666,13 +581,11 @@ class _Survey:
             if self._journal:
                 self._journal.close()
 
-    def run(self, pool, jobs, batch_size, progress, report):
+    def run(self, where, batch_size, progress, report):
         try:
-            batches = self._batches(batch_size or self._size(pool, jobs))
-            done = _spread(batches, self.how, pool) if pool else (
-                (batch, _work([item for _, item in batch], self.how)) for batch in batches)
-            with tqdm(total=len(self.images), initial=len(self.images) - len(self.waiting), unit=' images',
-                      disable=None if progress else True) as bar:
+            with closing(_spread(self._batches(batch_size), self.how, where)) as done, \
+                    tqdm(total=len(self.images), initial=len(self.images) - len(self.waiting), unit=' images',
+                         disable=None if progress else True) as bar:
                 for batch, results in done:
                     self._keep(batch, results, report)
                     bar.update(len(batch))
@@ -680,16 +593,14 @@ class _Survey:
         except KeyboardInterrupt:
             self._write_table(self._rows())
             raise
-        finally:
-            if pool:
-                pool.close()
         rows = self._rows()
         self._write_table(rows)
         return rows
 
-    def _size(self, pool, jobs):
+    def size(self, where, jobs):
         """Of a batch: small enough that nobody waits long for the last one."""
-        return min(_BATCH, max(1, -(-len(self.waiting) // (4 * jobs)))) if pool else _BATCH
+        alone = not (where['jobs'] or where['scheduler'])
+        return _BATCH if alone else min(_BATCH, max(1, -(-len(self.waiting) // (4 * jobs))))
 
     def _batches(self, size):
         waiting = iter(self.waiting)

@@ -6,12 +6,8 @@ What they do is `pidoc.simulation.run.run`, each in a folder of its own.
 
 import logging
 import math
-import multiprocessing
 import re
-import signal
-import time
-from collections import deque
-from multiprocessing import connection
+from contextlib import closing
 from pathlib import Path
 
 from astropy import units as u
@@ -20,7 +16,7 @@ from tqdm import tqdm
 
 from pidoc.cluster.table import read_models
 from pidoc.io.files import replacing
-from pidoc.io.processes import end_with_parent, one_line, scheduler_client
+from pidoc.io.processes import one_line, work
 from pidoc.simulation.evolve import check_ages
 from pidoc.simulation.run import _check_dtype, _COLUMNS, read_log, run, RunFolderError
 from pidoc.units import whole_number
@@ -72,7 +68,8 @@ def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, pro
     Notes
     -----
     Processes are started with the 'spawn' method, so a script that calls this must do so under
-    ``if __name__ == '__main__':``. There is one process a model: one that is killed takes no other with it.
+    ``if __name__ == '__main__':``. Each simulates one model at a time: one that is killed takes no other
+    with it.
     """
     models = read_models(models)
     _check_names([model.name for model in models])
@@ -83,11 +80,15 @@ def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, pro
     options = {'ages': ages_myr * u.Myr, 'numerics': numerics, 'dtype': _check_dtype(dtype),
                'checkpoint_interval': checkpoint_interval, 'overwrite': overwrite}
     # the largest first: none of them is then left over for the end
-    tasks = [(model, folder / model.name, options)
+    tasks = [(model.name, (model, folder / model.name, options))
              for model in sorted(models, key=lambda model: -model.n_stars)]
-    with _ManyBar(folder, models, ages_myr.size, progress) as bar:
-        errors = (_run_locally(tasks, jobs, bar) if scheduler is None
-                  else _run_with_dask(tasks, scheduler, bar))
+    errors = {}
+    with _ManyBar(folder, models, ages_myr.size, progress) as bar, \
+            closing(work(_run_task, tasks, jobs=jobs, scheduler=scheduler, tick=bar.show)) as done:
+        for name, _, error in done:
+            if error is not None:
+                log.debug('%s failed', name, exc_info=error)
+                errors[name] = one_line(error)
     summary = _summary(models, folder, errors)
     with replacing(folder / 'summary.ecsv') as temporary:
         summary.write(temporary, format='ascii.ecsv', overwrite=True)
@@ -109,77 +110,6 @@ def _check_names(names):
 
 def _run_task(model, folder, options):
     run(model, folder, threads=1, progress=False, **options)
-
-
-def _in_child(sender, *task):
-    """Main function of a process that runs one model; it sends an error message, or nothing."""
-    # the terminal's Ctrl-C reaches everybody: the parent decides
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
-    try:
-        _run_task(*task)
-    except Exception as error:  # whatever it is, it belongs into the summary
-        log.debug('failed', exc_info=True)
-        sender.send(one_line(error))
-
-
-def _run_locally(tasks, jobs, bar):
-    """Names of the models that failed, and why."""
-    context = multiprocessing.get_context('spawn')
-    waiting, running, errors = deque(tasks), {}, {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                task = waiting.popleft()
-                receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_in_child, args=(sender, *task))
-                process.start()
-                sender.close()
-                running[process] = task[0].name, receiver
-            ended = connection.wait([process.sentinel for process in running], timeout=0.5)
-            for process in [process for process in running if process.sentinel in ended]:
-                name, receiver = running.pop(process)
-                process.join()
-                message = _message(receiver, process.exitcode)
-                if message:
-                    errors[name] = message
-                process.close()
-            bar.show()
-    finally:
-        for process in running:
-            process.terminate()
-            process.join()
-    return errors
-
-
-def _message(receiver, exitcode):
-    """What a process had to say, or that it died without a word; None if all went well."""
-    with receiver:
-        try:
-            return receiver.recv()
-        except EOFError:
-            pass
-    if exitcode == 0:
-        return None
-    return f'the process was killed by signal {-exitcode}' if exitcode < 0 else \
-        f'the process ended with code {exitcode}'
-
-
-def _run_with_dask(tasks, scheduler, bar):
-    """Names of the models that failed, and why."""
-    errors = {}
-    with scheduler_client(scheduler) as client:
-        futures = {client.submit(_run_task, *task, pure=False): task[0].name for task in tasks}
-        while futures:
-            for future in [future for future in futures if future.done()]:
-                name = futures.pop(future)
-                if future.status == 'error':
-                    errors[name] = one_line(future.exception())
-                elif future.status != 'finished':
-                    errors[name] = f'the dask scheduler says: {future.status}'
-            bar.show()
-            time.sleep(0.2 if futures else 0.0)
-    return errors
 
 
 def _summary(models, folder, errors):

@@ -2,11 +2,11 @@
 """A build on its way: shards made by one process, several, or a dask cluster; resumed where it stopped."""
 
 import logging
-import time
+from contextlib import closing
 
 from tqdm import tqdm
 
-from pidoc.io.processes import begin_worker, scheduler_client, threads_each
+from pidoc.io.processes import work, WorkerKilled, WorkLost
 from pidoc.training_set.files import (
     check_size,
     Manifest,
@@ -41,10 +41,13 @@ class Build:
             if waiting:
                 # before the first shard: from now on the folder is this recipe's
                 manifest.write(self.folder)
-            for name, entry in self._work(waiting):
-                manifest.shards[name] = entry
-                manifest.write(self.folder)
-                bar.update(entry['maps'])
+            with closing(self._work(waiting)) as done:
+                for name, entry, error in done:
+                    if error is not None:
+                        raise _why_not(name, error)
+                    manifest.shards[name] = entry
+                    manifest.write(self.folder)
+                    bar.update(entry['maps'])
         manifest.shards = {name: manifest.shards[name] for name in tasks}
         write_table(self.folder, tasks)
         table = self.folder / TABLE_FILE
@@ -76,51 +79,18 @@ class Build:
         return there
 
     def _work(self, tasks):
-        """Name and entry of each shard, as they are made."""
-        if self.scheduler is not None:
-            return _work_with_dask(tasks, self.scheduler)
-        if self.jobs == 1 or len(tasks) < 2:
-            return ((task.path.name, make_shard(task)) for task in tasks)
-        return _work_in_processes(tasks, self.jobs)
+        """Name, entry and error of each shard, as they are made."""
+        jobs = self.jobs if self.jobs > 1 and len(tasks) > 1 else 0
+        return work(make_shard, [(task.path.name, (task,)) for task in tasks], jobs=jobs,
+                    scheduler=self.scheduler)
 
 
-def _work_in_processes(tasks, jobs):
-    import multiprocessing
-    from concurrent.futures import as_completed, ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context('spawn'), begin_worker)
-    try:
-        with threads_each(1):
-            futures = {pool.submit(make_shard, task): task.path.name for task in tasks}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise TrainingSetError('a worker process was killed, for want of memory perhaps; what is complete is '
-                               'kept, and the build goes on when it is started again') from None
-    finally:
-        # not those that have not begun
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _work_with_dask(tasks, scheduler):
-    with scheduler_client(scheduler) as client:
-        futures = {client.submit(make_shard, task, pure=False): task.path.name for task in tasks}
-        while futures:
-            for future in [future for future in futures if future.done()]:
-                name = futures.pop(future)
-                if future.status not in ('finished', 'error'):
-                    raise TrainingSetError(f'{name} was not made, the dask scheduler says: {future.status}; '
-                                           'what is complete is kept')
-                try:
-                    entry = future.result()
-                except (TrainingSetError, OSError):
-                    raise
-                except Exception as error:
-                    if type(error).__name__ != 'KilledWorker':
-                        raise
-                    raise TrainingSetError(f'a dask worker was killed while it made {name}; what is complete '
-                                           'is kept, and the build goes on when it is started '
-                                           'again') from error
-                yield name, entry
-            time.sleep(0.05 if futures else 0.0)
+def _why_not(name, error):
+    """What to raise for a shard that was not made."""
+    if isinstance(error, WorkerKilled):
+        return TrainingSetError(f'a worker process was killed while it made {name}, for want of memory '
+                                'perhaps; what is complete is kept, and the build goes on when it is started '
+                                'again')
+    if isinstance(error, WorkLost):
+        return TrainingSetError(f'{name} was not made, {error}; what is complete is kept')
+    return error

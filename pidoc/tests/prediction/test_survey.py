@@ -14,7 +14,7 @@ from astropy.table import QTable, Table
 
 import pidoc
 from pidoc import MassMapper, Prediction
-from pidoc.io.processes import scheduler_client
+from pidoc.io.processes import scheduler_client, WorkLost
 from pidoc.mock.mock import Mock
 from pidoc.prediction import survey as module
 from pidoc.prediction.prediction import row_units
@@ -358,6 +358,17 @@ def test_an_image_that_kills_is_told_and_stops_no_other(images):
     # and is tried again
     rows = run(images, jobs=2, resume=True)
     assert list(np.flatnonzero(rows['error'] != '')) == [2]
+
+
+def test_a_scheduler_that_lets_work_fall_ends_it(images, monkeypatch):
+    """It is not the images' fault: they are not noted as failed."""
+    def lost(function, tasks, **where):
+        yield next(tasks)[0], None, WorkLost('the dask scheduler says: cancelled')
+
+    monkeypatch.setattr(module, 'work', lost)
+    with pytest.raises(WorkLost, match='the dask scheduler says: cancelled'):
+        run(images, scheduler='tcp://127.0.0.1:9')
+    assert {line['state'] for line in journal()} == {'begun'}
 
 
 SCRIPT = """

@@ -21,6 +21,7 @@ from scipy import stats
 
 from pidoc import ClusterModel, Snapshot
 from pidoc.io.files import locked
+from pidoc.io.processes import WorkLost
 from pidoc.mock.conditions import Conditions
 from pidoc.mock.observation import observe
 from pidoc.simulation.run import run
@@ -448,6 +449,16 @@ def test_a_killed_worker_is_told_and_made_good(runs, tmp_path):
     build(tmp_path / 'set', runs, **changes)
     build(tmp_path / 'other', runs, **changes)
     assert digests(tmp_path / 'set') == digests(tmp_path / 'other')
+
+
+def test_a_shard_that_a_scheduler_lets_fall_is_told(runs, tmp_path, monkeypatch):
+    def lost(function, tasks, **where):
+        yield tasks[0][0], None, WorkLost('the dask scheduler says: cancelled')
+
+    monkeypatch.setattr(building, 'work', lost)
+    with pytest.raises(TrainingSetError, match='first-train-0000.fits was not made, the dask scheduler says: '
+                                               'cancelled; what is complete is kept'):
+        build(tmp_path / 'set', runs)
 
 
 @pytest.mark.slow
