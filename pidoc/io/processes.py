@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """`work`, many tasks in processes of this machine or on the workers of dask; and how processes behave."""
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -33,7 +34,7 @@ class WorkerKilled(WorkLost):
     """The process that did a task has ended on the way; on dask several, one after the other."""
 
 
-def work(function, tasks, *, jobs=1, scheduler=None, threads=1, tick=None):
+def work(function, tasks, *, jobs=1, scheduler=None, one_by_one=False, threads=1, tick=None):
     """Do many tasks, several at a time; each is handed out as soon as it is done.
 
     Parameters
@@ -48,6 +49,9 @@ def work(function, tasks, *, jobs=1, scheduler=None, threads=1, tick=None):
     scheduler : str, optional
         Address of a dask scheduler ('tcp://...'), whose workers then do the work: two tasks for each of
         their threads are on their way.
+    one_by_one : bool, optional
+        On dask, only one task is on its way. The scheduler else gives up not only a task that kills workers,
+        but sometimes one that only waited on them.
     threads : int, optional
         With which each process computes, unless the user says otherwise.
     tick : callable, optional
@@ -88,7 +92,7 @@ def work(function, tasks, *, jobs=1, scheduler=None, threads=1, tick=None):
     """
     tasks = iter(tasks)
     if scheduler is not None:
-        return _on_dask(function, tasks, scheduler, tick)
+        return _on_dask(function, tasks, scheduler, one_by_one, tick)
     return _in_processes(function, tasks, jobs, threads, tick) if jobs else _here(function, tasks)
 
 
@@ -231,10 +235,10 @@ def _portable(error):
 # -- workers of dask ------------------------------------------------------------------------------
 
 
-def _on_dask(function, tasks, address, tick):
+def _on_dask(function, tasks, address, one_by_one, tick):
     done, running = threading.Event(), {}
     with scheduler_client(address) as client:
-        room = _Room(client)
+        room = _Room(client, one_by_one)
         while True:
             for key, arguments in islice(tasks, room.left(len(running))):
                 future = client.submit(function, *arguments, pure=False)
@@ -253,9 +257,9 @@ def _on_dask(function, tasks, address, tick):
 class _Room:
     """How many tasks are on their way: two for each thread, so that none waits for the next."""
 
-    def __init__(self, client):
+    def __init__(self, client, one_by_one):
         self._client = client
-        self._asked, self._room = -_ROOM_EVERY, 0
+        self._asked, self._room = (math.inf, 1) if one_by_one else (-math.inf, 0)
 
     def left(self, taken):
         if time.monotonic() >= self._asked + _ROOM_EVERY:

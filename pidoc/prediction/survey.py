@@ -312,7 +312,8 @@ def _spread(batches, how, where):
             else:
                 again.extend([each] for each in batch)
     if again:
-        yield from _spread(again, how, where)
+        # so that none is taken for the one that kills
+        yield from _spread(again, how, where | {'one_by_one': True})
 
 
 # -- the journal ----------------------------------------------------------------------------------

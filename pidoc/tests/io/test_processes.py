@@ -190,8 +190,8 @@ def test_what_cannot_be_sent_to_a_process():
 
 @needs_kill
 def test_a_process_that_is_killed_takes_one_task_with_it():
-    killed, ended, left, *good = acted(('kill', signal.SIGKILL), ('kill', signal.SIGTERM), 'exit', 'pid', 'pid',
-                                       'pid', jobs=2)
+    killed, ended, left, *good = acted(('kill', signal.SIGKILL), ('kill', signal.SIGTERM), 'exit',
+                                       *['pid'] * 3, jobs=2)
     for (result, error), message in ((killed, 'by signal 9'), (ended, 'the process was killed by signal 15'),
                                      (left, 'the process ended with code 3')):
         assert result is None and isinstance(error, WorkerKilled) and message in str(error)
@@ -339,6 +339,23 @@ def acted_on_dask(*whats, cluster):
              work(act, tasks, scheduler=cluster.scheduler_address, tick=lambda: ticks.append(1))}
     assert ticks
     return [found[k] for k in range(len(whats))]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('default')
+def test_one_by_one_on_dask(cluster):
+    drawn, ended = [], []
+
+    def tasks():
+        for k in range(4):
+            assert len(ended) == k
+            drawn.append(k)
+            yield k, ('pid',)
+
+    for key, _, error in work(act, tasks(), scheduler=cluster.scheduler_address, one_by_one=True):
+        assert error is None
+        ended.append(key)
+    assert drawn == ended == list(range(4))
 
 
 @pytest.mark.slow
