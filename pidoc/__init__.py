@@ -20,7 +20,7 @@ from those before it.
     What is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper.
 
 ``io``
-    Files that appear whole or not at all, tables and their schema, many tasks in processes or on dask, looks in notebooks.
+    Whole files or none; tables and their schema; many tasks in processes or on dask; looks in notebooks.
     Modules: files, schema, fits, processes, html.
 
 ``plotting``
