@@ -49,8 +49,8 @@ from those before it.
     Modules: recipe, files, sources, sampler, maps, shards, build, dataset.
 
 ``networks``
-    The two networks of the paper, and ours; losses; maps and scalars as numbers for them.
-    Modules: layers, paper, cluster, losses, orientation, scaling.
+    The two networks of the paper, and ours, in Keras and in numpy; losses; maps and scalars as numbers for them.
+    Modules: orientation, scaling, shapes, forward, backend, layers, paper, cluster, losses.
 
 ``inference``
     `Estimator`, arrays in, calibrated arrays out; `Domain`, what it was trained on.

@@ -16,8 +16,16 @@ import numpy as np
 from pidoc.grid import MapGrid
 from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
 from pidoc.inference.estimates import Estimates, Interval
-from pidoc.inference.folder import FORMAT, ModelFolderError, read_card, read_weights, write_weights
+from pidoc.inference.folder import (
+    FORMAT,
+    ModelFolderError,
+    read_card,
+    read_weights,
+    set_weights,
+    write_weights,
+)
 from pidoc.io.files import replacing
+from pidoc.networks.forward import ClusterForward
 from pidoc.networks.orientation import turned, turned_back
 from pidoc.networks.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
 from pidoc.units import whole_number
@@ -35,8 +43,9 @@ class Estimator:
 
     Parameters
     ----------
-    networks : list of `keras.Model`
-        Of `pidoc.networks.cluster_network`.
+    networks : list
+        `~pidoc.networks.forward.ClusterForward`, which is what `load` makes, or `keras.Model` of
+        `pidoc.networks.cluster_network`.
     scaling : `~pidoc.networks.scaling.Scaling`
         Of their inputs and outputs.
     calibration : `Calibration`, optional
@@ -222,13 +231,15 @@ class Estimator:
         """Mean over networks and orientations, in blocks: map output (n, y, x, 2), scalar mean and sd."""
         image = self.scaling.image_of_blocks(blocks)
         told = self.scaling.known_distance(distance, error)
+        # all orientations are one batch
+        seen = np.concatenate([turned(image, turn) for turn in range(self.turns)])
+        known = np.tile(told, (self.turns, 1))
         maps, scalars = [], []
         for network in self.networks:
-            for turn in range(self.turns):
-                seen = np.ascontiguousarray(turned(image, turn))
-                output, scalar = network.predict_on_batch([seen, told])
-                maps.append(turned_back(np.asarray(output, dtype=np.float32), turn))
-                scalars.append(np.asarray(scalar, dtype=float))
+            output, scalar = network.predict_on_batch([seen, known])
+            output = np.asarray(output, dtype=np.float32).reshape(self.turns, *image.shape[:3], 2)
+            maps += [turned_back(each, turn) for turn, each in enumerate(output)]
+            scalars += list(np.asarray(scalar, dtype=float).reshape(self.turns, len(image), -1))
         number = len(SCALARS)
         mean, log_sd = _mixture(np.stack([s[:, :number] for s in scalars]),
                                 np.stack([s[:, number:] for s in scalars]))
@@ -321,9 +332,7 @@ class Estimator:
             kind = kinds.get(card.get('kind', 'cluster'))
             if kind is None:
                 raise ValueError(f'its kind must be one of {", ".join(kinds)}, received {card["kind"]!r}')
-            networks = kind._networks(card['config'], len(card['sha256']))
-            for network, name in zip(networks, card['sha256'], strict=True):
-                read_weights(network, folder / name)
+            networks = kind._networks(card['config'], [folder / name for name in card['sha256']])
             return kind(networks, kind._scaling.from_dict(card['scaling']), config=card['config'],
                         calibration=Calibration(**card['calibration']), about=card['about'],
                         turns=card['turns'],
@@ -332,12 +341,9 @@ class Estimator:
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(f'{folder} holds no model that this version reads: {error}') from error
 
-
     @staticmethod
-    def _networks(config, number):
-        from pidoc.networks.cluster import cluster_network
-
-        return [cluster_network(**config) for _ in range(number)]
+    def _networks(config, paths):
+        return [ClusterForward(read_weights(path), config) for path in paths]
 
 
 class PaperEstimator(Estimator):
@@ -424,10 +430,13 @@ class PaperEstimator(Estimator):
         return {name: (mean[:, k], sd[:, k]) for k, name in enumerate(QUANTITIES[1:])}
 
     @staticmethod
-    def _networks(config, number):
+    def _networks(config, paths):
         from pidoc.networks.paper import paper_age_distance_network, paper_mass_network
 
-        return [build(**config) for build in (paper_mass_network, paper_age_distance_network)][:number]
+        networks = [paper_mass_network(**config), paper_age_distance_network(**config)]
+        for network, path in zip(networks, paths, strict=True):
+            set_weights(network, path)
+        return networks
 
 
 def named_scalars(mean, sd):

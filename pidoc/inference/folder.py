@@ -53,36 +53,63 @@ def read_card(folder):
     return card
 
 
+def weights_of(network):
+    """Name -> array of the weights of a network, in its order.
+
+    Parameters
+    ----------
+    network : `keras.Model` or `~pidoc.networks.forward.ClusterForward`
+
+    Returns
+    -------
+    dict
+    """
+    if isinstance(network.weights, dict):
+        return network.weights
+    return {weight.path: value for weight, value in zip(network.weights, network.get_weights(), strict=True)}
+
+
 def write_weights(network, path, *, dtype=np.float16):
     """Write the weights of a network as a compressed file of numpy, atomically.
 
     Parameters
     ----------
-    network : `keras.Model`
+    network : `keras.Model` or `~pidoc.networks.forward.ClusterForward`
     path : `~pathlib.Path`
     dtype : dtype, optional
         Half precision is 3 digits more than training leaves significant, at half the size.
     """
-    arrays = {f'{k:03d} {weight.path}': np.asarray(value, dtype=dtype)
-              for k, (weight, value) in enumerate(zip(network.weights, network.get_weights(), strict=True))}
+    arrays = {f'{k:03d} {name}': np.asarray(value, dtype=dtype)
+              for k, (name, value) in enumerate(weights_of(network).items())}
     with replacing(path) as new, open(new, 'wb') as file:
         np.savez_compressed(file, **arrays)
 
 
-def read_weights(network, path):
-    """Give a network the weights that `write_weights` wrote.
+def read_weights(path):
+    """Name -> array of the weights that `write_weights` wrote.
+
+    Raises
+    ------
+    ModelFolderError
+        If the file is damaged.
+    """
+    try:
+        with open(path, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
+            return {name.partition(' ')[2]: arrays[name].astype(np.float32) for name in sorted(arrays.files)}
+    except Exception as error:
+        # numpy and zipfile have many kinds of errors for damaged files
+        raise ModelFolderError(f'{path} is damaged: {error}') from error
+
+
+def set_weights(network, path):
+    """Give a network of Keras the weights that `write_weights` wrote.
 
     Raises
     ------
     ModelFolderError
         If the file is damaged, or of another network.
     """
-    try:
-        with open(path, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
-            values = [arrays[name].astype(np.float32) for name in sorted(arrays.files)]
-    except Exception as error:
-        # numpy and zipfile have many kinds of errors for damaged files
-        raise ModelFolderError(f'{path} is damaged: {error}') from error
+    values = list(read_weights(path).values())
     shapes = [tuple(weight.shape) for weight in network.weights]
     if [value.shape for value in values] != shapes:
         raise ModelFolderError(f'{path} holds the weights of another network: {len(values)} arrays, where '

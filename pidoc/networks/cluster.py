@@ -1,13 +1,12 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Our network: `cluster_network`, one for the mass map and all scalars."""
 
-import keras
-from keras import layers
-
-from pidoc.networks.layers import activated, check_shape, he, layer_seeds
-from pidoc.networks.paper import LAST
+from pidoc.networks.backend import keras, layers
+from pidoc.networks.layers import activated, he, LAST, layer_seeds
+from pidoc.networks.shapes import check_cluster
 
 __all__ = ['cluster_network']
+
 
 def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, seed=None):
     """One network for the mass map, the mass and M/L in the field, age and distance, each with its width.
@@ -39,13 +38,10 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, s
     Raises
     ------
     TypeError, ValueError
-        If the shape is not three positive integers, or does not fit.
+        If the shape is not three positive integers, or does not fit; if widths or dense are no positive
+        integers.
     """
-    height, width, _ = shape = check_shape(shape)
-    widths = tuple(int(channels) for channels in widths)
-    if height != width or height % 2 ** (len(widths) - 1):
-        raise ValueError(f'shape must be square, with a side that is a multiple of {2 ** (len(widths) - 1)}, '
-                         f'received {shape!r}')
+    shape, widths, dense = check_cluster(shape, widths, dense)
     seeds = layer_seeds(seed)
     image = keras.Input(shape, name='image')
     distance = keras.Input((3,), name='distance')

@@ -1,11 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What the builders of networks share: initial weights, checks of shapes."""
+"""What the builders of networks share: initial weights, common layers."""
 
-from numbers import Integral
-
-import keras
 import numpy as np
-from keras import layers
+
+from pidoc.networks.backend import keras, layers
 
 __all__ = ['LAST', 'activated', 'check_shape', 'glorot', 'he', 'layer_seeds']
 
@@ -25,16 +23,6 @@ def layer_seeds(seed):
 def glorot(seeds):
     """Keras's usual first weights (Glorot & Bengio 2010)."""
     return keras.initializers.GlorotUniform(seed=next(seeds))
-
-
-def check_shape(shape):
-    """Height, width and channels, as plain integers."""
-    is_sequence = isinstance(shape, (tuple, list)) and len(shape) == 3
-    if not (is_sequence and all(isinstance(n, Integral) for n in shape)):
-        raise TypeError(f'shape must be three integers (height, width, channels), received {shape!r}')
-    if min(shape) < 1:
-        raise ValueError(f'shape must be positive, received {shape!r}')
-    return tuple(int(n) for n in shape)
 
 
 def activated(x, channels, seeds, name, *, size=3, strides=1):

@@ -5,9 +5,9 @@ import hashlib
 import os
 from pathlib import Path
 
-import keras
 import numpy as np
-from keras import layers, ops
+
+from pidoc.networks.backend import keras, layers, ops
 
 from pidoc.units import plain_number
 

@@ -1,12 +1,17 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The two networks of Chardin & Bianchini (2021)."""
 
-import keras
-from keras import layers
+from pidoc.networks.backend import keras, layers
+from pidoc.networks.layers import glorot, LAST, layer_seeds
+from pidoc.networks.shapes import check_shape
 
-from pidoc.networks.layers import check_shape, glorot, LAST, layer_seeds
-
-__all__ = ['AGE_DISTANCE_LEARNING_RATE', 'DROPOUT', 'MASS_LEARNING_RATE', 'paper_age_distance_network', 'paper_mass_network']
+__all__ = [
+    'AGE_DISTANCE_LEARNING_RATE',
+    'DROPOUT',
+    'MASS_LEARNING_RATE',
+    'paper_age_distance_network',
+    'paper_mass_network',
+]
 
 DROPOUT = 10.0**-2.5
 """Probability of dropout in both networks of the paper (Chardin & Bianchini 2021, section 3.1)."""

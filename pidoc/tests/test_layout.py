@@ -31,7 +31,8 @@ WINGS = {
     'image': ('calibration', 'read', 'sky', 'resample', 'preparation', 'ps1.files', 'ps1.stacks',
               'ps1.retrieval', 'ps1'),
     'training_set': ('recipe', 'files', 'sources', 'sampler', 'maps', 'shards', 'build', 'dataset'),
-    'networks': ('layers', 'paper', 'cluster', 'losses', 'orientation', 'scaling'),
+    'networks': ('orientation', 'scaling', 'shapes', 'forward', 'backend', 'layers', 'paper', 'cluster',
+                 'losses'),
     'inference': ('estimates', 'calibration', 'folder', 'estimator', 'features', 'flags', 'domain'),
     'training': ('model_card', 'fit'),
     'prediction': ('profiles', 'prediction', 'mapper', 'survey', 'samp'),
@@ -43,17 +44,18 @@ ORDER = ('_moved', *(name for wing, rooms in WINGS.items()
                      for name in (*(f'{wing}.{room}' for room in rooms), wing)))
 
 # Nothing but the named parts of the package imports these, anywhere in a file ...
-ONLY_IN = {'numba': ('simulation', 'stellar')}
+ONLY_IN = {'numba': ('simulation', 'stellar'), 'keras': ('networks.backend',)}
 # ... and these only inside a function, but for the named parts.
 NOT_AT_TOP = {
     'matplotlib': ('plotting',),
     'scipy': ('simulation', 'stellar'),
-    'keras': ('networks', 'training'),
     'tensorflow': (),
     'astroquery': (),
     'reproject': (),
     'h5py': (),
 }
+# These bring Keras: the same holds for them.
+KERAS = tuple(f'networks.{name}' for name in ('backend', 'layers', 'paper', 'cluster', 'losses'))
 HEAVY = ('numba', 'matplotlib', 'scipy', 'tensorflow', 'keras', 'astroquery', 'reproject', 'h5py')
 
 ROOT = Path(pidoc.__file__).parent
@@ -128,10 +130,12 @@ def violations(name, source, *, is_package=False):
         where = f'pidoc.{name}, line {line}, imports {imported}'
         if target is not None and ORDER.index(target) >= ORDER.index(name):
             yield f'{where}: {target} does not stand above it'
-        if top in ONLY_IN and part not in ONLY_IN[top]:
+        if top in ONLY_IN and not {part, name} & set(ONLY_IN[top]):
             yield f'{where}: only for {", ".join(ONLY_IN[top])}'
         if top in NOT_AT_TOP and part not in NOT_AT_TOP[top] and not in_function:
             yield f'{where}: only inside a function'
+        if target in KERAS and not (name in KERAS or part == 'training' or in_function):
+            yield f'{where}: it brings Keras, only inside a function'
 
 
 def test_every_module_has_its_place():
@@ -175,7 +179,9 @@ def test_imports_of(name):
     ('cluster.snapshot', 'import numpy, scipy.spatial', 'only inside a function'),
     ('cluster.snapshot', 'try:\n    import matplotlib\nexcept ImportError:\n    pass', 'only inside'),
     ('plotting.run', 'class A:\n    import scipy', 'only inside a function'),
-    ('plotting.run', 'import keras', 'only inside a function'),
+    ('networks.cluster', 'import keras', 'only for networks.backend'),
+    ('networks.forward', 'from pidoc.networks.shapes import check\nfrom keras import ops', 'only for'),
+    ('inference.estimator', 'from pidoc.networks.paper import LAST', 'it brings Keras, only inside'),
     ('networks.cluster', 'import tensorflow as tf', 'only inside a function'),
     ('simulation.run', 'import matplotlib.pyplot as plt', 'only inside a function')])
 def test_the_walk_finds(name, source, rule):
@@ -190,7 +196,10 @@ def test_the_walk_finds(name, source, rule):
     ('cluster.snapshot', 'from ..units import G\nfrom .. import photometry'),
     ('simulation.kernels', 'import numba\nfrom scipy import special\nfrom . import tides'),
     ('plotting.run', 'from matplotlib import pyplot'),
-    ('networks.cluster', 'import keras\nfrom keras import layers'),
+    ('networks.backend', 'import keras\nfrom keras import layers'),
+    ('networks.cluster', 'from pidoc.networks.layers import activated'),
+    ('training.fit', 'from pidoc.networks.backend import keras'),
+    ('inference.estimator', 'def f():\n    from pidoc.networks.paper import LAST'),
     ('simulation.run', 'def f():\n    from pidoc.plotting import draw'),
     ('scripts.pidoc_simulate', 'from pidoc.simulation import anything')])
 def test_the_walk_lets_pass(name, source):

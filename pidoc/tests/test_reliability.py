@@ -515,7 +515,7 @@ def test_objects_in_arrays_are_refused(tmp_path):
     path = tmp_path / 'a.npz'
     np.savez(path, meta=np.array([Trap()], dtype=object))
     with pytest.raises(ModelFolderError, match='a.npz is damaged: Object arrays cannot be loaded'):
-        read_weights(None, path)
+        read_weights(path)
     with pytest.raises(
         CheckpointError, match='a.npz is no whole checkpoint .*Object arrays cannot be loaded'
     ):

@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
-import keras
 import numpy as np
 from astropy import units as u
 from tqdm import tqdm
@@ -28,8 +27,9 @@ from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
 from pidoc.inference.domain import check_numbers, Domain
 from pidoc.inference.estimator import Estimator, PaperEstimator
 from pidoc.inference.features import features
-from pidoc.inference.folder import read_weights, write_weights
+from pidoc.inference.folder import set_weights, write_weights
 from pidoc.io.files import replacing
+from pidoc.networks.backend import keras
 from pidoc.networks.cluster import cluster_network
 from pidoc.networks.losses import GaussianNLL, PerceptualLoss
 from pidoc.networks.orientation import turned
@@ -388,7 +388,7 @@ class _Course:
 
     def with_best_weights(self, work):
         network = self.build()
-        read_weights(network, work / f'best-{self.number}.npz')
+        set_weights(network, work / f'best-{self.number}.npz')
         return network
 
 

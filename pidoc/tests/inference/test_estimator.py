@@ -8,7 +8,7 @@ import pytest
 
 from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
 from pidoc.inference.estimator import age_from_root, Estimator, PaperEstimator
-from pidoc.inference.folder import ModelFolderError, read_card, read_weights
+from pidoc.inference.folder import ModelFolderError, read_card, read_weights, set_weights
 from pidoc.networks.cluster import cluster_network
 from pidoc.networks.scaling import PaperScaling, Scaling
 
@@ -247,7 +247,7 @@ def test_weights_must_be_weights(estimator, tmp_path):
     path = tmp_path / 'weights.npz'
     path.write_bytes(b'PK no archive')
     with pytest.raises(ModelFolderError, match='weights.npz is damaged'):
-        read_weights(_network(1), path)
+        read_weights(path)
 
 
 def _edit(folder, change):
@@ -264,7 +264,7 @@ def _edit(folder, change):
     (lambda card: card.update(sha256={}), 'sha256: must be a table of checksums of weights, received {}'),
     (lambda card: card.update(sha256={'a.npz': 3}), 'sha256, a.npz: must be a text, received 3'),
     (lambda card: card['sha256'].update({'../../evil.h5': '0'}), 'the weights ../../evil.h5 are missing'),
-    (lambda card: card['config'].update(widths=[4]), 'holds the weights of another network'),
+    (lambda card: card['config'].update(widths=[4]), 'weights must be those of a network with'),
     (lambda card: card['config'].update(depth=4), 'holds no model that this version reads'),
     (lambda card: card['scaling'].pop('block'), 'that this version reads: a scaling must have'),
 ])

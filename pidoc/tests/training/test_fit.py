@@ -112,7 +112,7 @@ def test_half_precision_learns_as_much_and_leaves_single_precision(trained, maps
     assert history['loss'] != single['loss']
     assert history['val_loss'][-1] == pytest.approx(single['val_loss'][-1], rel=0.1)
     read = Estimator.load(tmp_path / 'half')
-    assert {layer.compute_dtype for layer in read.networks[0].layers} == {'float32'}
+    assert {value.dtype.name for value in read.networks[0].weights.values()} == {'float32'}
     light = maps.split('validation').light(slice(0, 4))
     np.testing.assert_allclose(read.estimate(light).scalars['age'].value,
                                half.estimate(light).scalars['age'].value, rtol=0.02)

@@ -1,0 +1,281 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""`ClusterForward`: the forward pass of `~pidoc.networks.cluster.cluster_network` in numpy, without Keras.
+
+Inside, maps are [y, map, x, channel] in float32, so that the pixels of all maps are the rows of one matrix.
+Convolutions of 3 x 3 pixels are the minimal filtering F(2 x 2, 3 x 3) of Winograd (Lavin & Gray 2016): tiles
+of 4 x 4 pixels are transformed, which leaves 4 products for each of 2 x 2 results where there were 9. A few
+maps at a time go through the whole network: what becomes of them must stay in the caches.
+"""
+
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from pidoc.networks.shapes import weight_shapes
+
+__all__ = ['ClusterForward']
+
+# what is worked on at a time must stay in the caches
+_PIXELS = 12800    # of maps that go through the network together
+_FLOATS = 30000    # of the tiles of a convolution, for each of their 16 places
+
+
+class ClusterForward:
+    """A trained `~pidoc.networks.cluster.cluster_network` that only predicts.
+
+    Parameters
+    ----------
+    weights : dict
+        name -> array, as `weight_shapes` has them.
+    config : dict
+        Arguments of `~pidoc.networks.cluster.cluster_network`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unknown, or the weights are those of another network.
+    """
+
+    def __init__(self, weights, config):
+        shapes = weight_shapes(**config)
+        if {name: np.shape(value) for name, value in weights.items()} != shapes:
+            raise ValueError(f'weights must be those of a network with {config!r}, received {len(weights)} '
+                             f'arrays, where {len(shapes)} of given shapes are needed')
+        self.weights = {name: np.ascontiguousarray(weights[name], dtype=np.float32) for name in shapes}
+        self._levels = sum(name.endswith('_narrow/kernel') for name in shapes) + 1
+        self._kernels = {name.removesuffix('/kernel'): _arranged(name.removesuffix('/kernel'), kernel)
+                         for name, kernel in self.weights.items() if name.endswith('/kernel')}
+
+    def predict_on_batch(self, inputs):
+        """Both outputs of the network, as the method of Keras.
+
+        Parameters
+        ----------
+        inputs : pair of ndarray
+            Images, shape (n, height, width, channels), and distances, shape (n, 3).
+
+        Returns
+        -------
+        mass : ndarray of float32, shape (n, height, width, 2)
+        scalars : ndarray of float32, shape (n, 8)
+        """
+        image, distance = (np.asarray(each, dtype=np.float32) for each in inputs)
+        number, height, width, _ = image.shape
+        mass = np.empty((number, height, width, 2), dtype=np.float32)
+        scalars = np.empty((number, 8), dtype=np.float32)
+        room, step = _Room(), max(1, _PIXELS // (height * width))
+        for start in range(0, number, step):
+            some = slice(start, start + step)
+            maps, scalars[some] = self._pass(image[some].transpose(1, 0, 2, 3), distance[some], room)
+            mass[some] = maps.transpose(2, 1, 3, 0)
+        return mass, scalars
+
+    def _pass(self, x, distance, room):
+        scales = [x := self._first(x, room)]
+        for level in range(1, self._levels):
+            x = self._halved(x, f'down{level}', room)
+            more = self._convolved(x, f'down{level}_more', room)
+            scales.append(x := np.add(x, more, out=x))
+        scalars, code = self._head(scales, distance, room)
+        x = x + self._dense(code, 'told', room)[:, np.newaxis]
+        for level in reversed(range(self._levels - 1)):
+            narrow = _relu(self._dense(x, f'up{level}_narrow', room))
+            x = self._convolved(scales[level], f'up{level}_mix', room, coarse=narrow)
+        return self._last(x), scalars
+
+    def _head(self, scales, distance, room):
+        """Scalars, and the code that they come from."""
+        few = _relu(self._dense(scales[-1], 'few', room))
+        flat = few.transpose(1, 0, 2, 3).reshape(len(distance), -1)
+        code = np.concatenate([*map(_average, scales), flat, distance], axis=1)
+        code = np.concatenate([_relu(self._dense(code, 'dense1', room)), distance], axis=1)
+        code = _relu(self._dense(code, 'dense2', room))
+        return self._dense(np.concatenate([code, distance], axis=1), 'scalars', room), code
+
+    def _dense(self, x, name, room):
+        """A dense layer, or a convolution of single pixels."""
+        kernel = self._kernels[name]
+        flat = x.reshape(-1, len(kernel))
+        y = np.matmul(flat, kernel, out=room.take(name, (len(flat), kernel.shape[1])))
+        y += self.weights[f'{name}/bias']
+        return y.reshape(*x.shape[:-1], -1)
+
+    def _first(self, x, room):
+        """The convolution of the image, which has few channels, as one product, and ReLU."""
+        height, number, width, channels = x.shape
+        padded = _padded(x, room)
+        seen = room.take('seen', (3, 3, channels, height, number, width))
+        for i, j in np.ndindex(3, 3):
+            seen[i, j] = padded[i:i + height, :, j:j + width].transpose(3, 0, 1, 2)
+        kernel = self._kernels['down0']
+        y = room.take('down0', (height * number * width, kernel.shape[1]))
+        np.matmul(seen.reshape(len(kernel), -1).T, kernel, out=y)
+        y += self.weights['down0/bias']
+        return _relu(y).reshape(height, number, width, -1)
+
+    def _halved(self, x, name, room):
+        """A convolution at every second pixel, one product for each row of the kernel, and ReLU."""
+        height, number, width, channels = x.shape
+        padded = _padded(x, room)[:, :, 1:]
+        down, step, across, one = padded.strides
+        size = height // 2, number, width // 2, 3 * channels
+        kernels = self._kernels[name]
+        y, part = (room.take(each, (math.prod(size[:3]), kernels.shape[-1])) for each in (name, 'part'))
+        y[:] = self.weights[f'{name}/bias']
+        for row, kernel in enumerate(kernels, start=1):
+            seen = room.take('seen', size)
+            np.copyto(seen, as_strided(padded[row:], size, (2 * down, step, 2 * across, one)))
+            y += np.matmul(seen.reshape(len(y), -1), kernel, out=part)
+        return _relu(y).reshape(*size[:3], -1)
+
+    def _convolved(self, x, name, room, *, coarse=None):
+        """A convolution and ReLU: of this map, or of a coarse one enlarged twice and this one beside it."""
+        height, number, width, channels = x.shape
+        kernels, bias = self._kernels[name], self.weights[f'{name}/bias']
+        tall, wide = -(-height // 2), -(-width // 2)
+        columns = _columns(x, room)
+        around = None if coarse is None else _padded(coarse, room)
+        y = room.take(name, (tall, 2, number, wide, 2, len(bias)))
+        step = max(1, _FLOATS // (number * wide * (channels + len(bias))))
+        for start in range(0, tall, step):
+            stop = min(start + step, tall)
+            tiles = _tiles(columns[:, 2 * start:2 * stop + 2], room)
+            products = _products(tiles, kernels[..., -channels:, :], room, 'products')
+            if coarse is not None:
+                tiles = _tiles_enlarged(around[start:stop + 2], room)
+                products[:3, :3] += _products(tiles, kernels[:3, :3, :-channels], room, 'more')
+            # the one that counts once in all four results
+            products[1, 1] += bias
+            np.maximum(_results(products, room), 0.0, out=y[start:stop].transpose(4, 1, 0, 2, 3, 5))
+        return y.reshape(2 * tall, number, 2 * wide, -1)[:height, :, :width]
+
+    def _last(self, x):
+        """The convolution that makes the mass map, of few channels: products first, then nine sums."""
+        height, number, width, channels = x.shape
+        products = self._kernels['mass'] @ x.reshape(-1, channels).T
+        products = products.reshape(3, 3, 2, height, number, width)
+        y = np.zeros((2, height + 2, number, width + 2), dtype=np.float32)
+        for i, j in np.ndindex(3, 3):
+            y[:, 2 - i:2 - i + height, :, 2 - j:2 - j + width] += products[i, j]
+        return y[:, 1:-1, :, 1:-1] + self.weights['mass/bias'].reshape(2, 1, 1, 1)
+
+
+class _Room:
+    """Arrays that are used again for the next maps: new memory costs time."""
+
+    def __init__(self):
+        self._kept = {}
+
+    def take(self, name, shape):
+        """An array with anything in it."""
+        size = math.prod(shape)
+        if name not in self._kept or self._kept[name].size < size:
+            self._kept[name] = np.empty(size, dtype=np.float32)
+        return self._kept[name][:size].reshape(shape)
+
+
+def _arranged(name, kernel):
+    """A kernel as the products need it."""
+    *size, channels, out = kernel.shape
+    if name == 'mass':
+        return np.ascontiguousarray(kernel.transpose(0, 1, 3, 2).reshape(-1, channels))
+    if size != [3, 3]:
+        return kernel.reshape(channels, out)
+    if name == 'down0':
+        return kernel.reshape(-1, out)
+    if name.endswith(('_more', '_mix')):
+        return _to_tiles(_to_tiles(kernel, 0), 1)
+    return kernel.reshape(3, -1, out)
+
+
+def _to_tiles(kernel, axis):
+    """From three pixels to four numbers for the products; the others are `_transform` and `_results`."""
+    first, middle, last = np.moveaxis(kernel, axis, 0)
+    return np.stack([first, 0.5 * (first + middle + last), last, 0.5 * (first - middle + last)], axis=axis)
+
+
+def _padded(x, room):
+    """With zeros around it."""
+    height, number, width, channels = x.shape
+    padded = room.take('padded', (height + 2, number, width + 2, channels))
+    padded[0] = padded[-1] = 0.0
+    padded[:, :, 0] = padded[:, :, -1] = 0.0
+    padded[1:-1, :, 1:-1] = x
+    return padded
+
+
+def _columns(x, room):
+    """Even and odd columns of a map with zeros around it, [parity, y, map, x, channel]."""
+    height, number, width, channels = x.shape
+    tall, wide = -(-height // 2), -(-width // 2)
+    columns = room.take('columns', (2, 2 * tall + 2, number, wide + 1, channels))
+    columns[:, 0] = columns[:, height + 1:] = 0.0
+    columns[0, :, :, 0] = columns[1, :, :, -1] = 0.0
+    if width % 2:
+        columns[0, :, :, -1] = 0.0
+    columns[1, 1:height + 1, :, :-1] = x[:, :, ::2]
+    columns[0, 1:height + 1, :, 1:width // 2 + 1] = x[:, :, 1::2]
+    return columns
+
+
+def _tiles(columns, room):
+    """Tiles of 4 x 4 pixels, two pixels apart, transformed: [4, 4, y, map, x, channel]."""
+    _, high, number, wide, channels = columns.shape
+    tall, wide = high // 2 - 1, wide - 1
+    rows = room.take('rows', (4, 2, tall, number, wide + 1, channels))
+    tiles = room.take('tiles', (4, 4, tall, number, wide, channels))
+    _transform(columns[:, ::2].swapaxes(0, 1), columns[:, 1::2].swapaxes(0, 1), rows.swapaxes(1, 2))
+    _transform(*np.moveaxis(rows, (1, 4), (0, 1)), tiles.transpose(1, 4, 0, 2, 3, 5))
+    return tiles
+
+
+def _transform(even, odd, target):
+    """Four numbers of every four pixels along the first axis, the even and the odd ones given."""
+    np.subtract(even[:-1], even[1:], out=target[0])
+    np.add(odd[:-1], even[1:], out=target[1])
+    np.subtract(odd[:-1], odd[1:], out=target[2])
+    np.subtract(even[1:], odd[:-1], out=target[3])
+
+
+def _tiles_enlarged(padded, room):
+    """`_tiles` of a map enlarged twice but for the last, which are zero: [3, 3, y, map, x, channel]."""
+    high, number, wide, channels = padded.shape
+    rows = room.take('rows', (3, high - 2, number, wide, channels))
+    tiles = room.take('tiles', (3, 3, high - 2, number, wide - 2, channels))
+    for x, target in ((padded, rows), (np.moveaxis(rows, 3, 0), tiles.transpose(1, 4, 0, 2, 3, 5))):
+        np.subtract(x[:-2], x[1:-1], out=target[0])
+        np.add(x[1:-1], x[1:-1], out=target[1])
+        np.subtract(x[1:-1], x[2:], out=target[2])
+    return tiles
+
+
+def _products(tiles, kernels, room, name):
+    """Tiles times kernels, for each of their places."""
+    *places, tall, number, wide, channels = tiles.shape
+    products = room.take(name, (*places, tall * number * wide, kernels.shape[-1]))
+    np.matmul(tiles.reshape(*places, -1, channels), kernels, out=products)
+    return products.reshape(*places, tall, number, wide, -1)
+
+
+def _results(products, room):
+    """Two by two pixels of each tile: [x, y, tile in y, map, tile in x, channel]."""
+    half = room.take('half', (2, *products.shape[1:]))
+    y = room.take('results', (2, 2, *products.shape[2:]))
+    for terms, target in ((products, half), (half.swapaxes(0, 1), y)):
+        np.add(terms[0], terms[1], out=target[0])
+        target[0] += terms[3]
+        np.subtract(terms[1], terms[2], out=target[1])
+        target[1] -= terms[3]
+    return y
+
+
+def _average(x):
+    """Of all pixels."""
+    height, number, width, channels = x.shape
+    sums = np.ones(height, dtype=np.float32) @ x.reshape(height, -1)
+    return np.full(width, 1.0 / (height * width), dtype=np.float32) @ sums.reshape(number, width, channels)
+
+
+def _relu(x):
+    return np.maximum(x, 0.0, out=x)

@@ -1,0 +1,69 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Shapes of the maps and weights of networks, checked; Keras is not needed for this."""
+
+from numbers import Integral
+
+__all__ = ['check_cluster', 'check_shape', 'weight_shapes']
+
+
+def check_shape(shape):
+    """Height, width and channels, as plain integers."""
+    is_sequence = isinstance(shape, (tuple, list)) and len(shape) == 3
+    if not (is_sequence and all(isinstance(n, Integral) for n in shape)):
+        raise TypeError(f'shape must be three integers (height, width, channels), received {shape!r}')
+    if min(shape) < 1:
+        raise ValueError(f'shape must be positive, received {shape!r}')
+    return tuple(int(n) for n in shape)
+
+
+def check_cluster(shape, widths, dense):
+    """Shape, widths and dense units of a `~pidoc.networks.cluster.cluster_network`, as plain integers."""
+    height, width, _ = shape = check_shape(shape)
+    numbers = (*widths, dense)
+    if len(numbers) < 2 or not all(isinstance(n, Integral) and n > 0 for n in numbers):
+        raise ValueError('widths, at least one, and dense must be whole numbers above 0, received '
+                         f'{widths!r} and {dense!r}')
+    coarse = 2 ** (len(widths) - 1)
+    if height != width or height % coarse:
+        raise ValueError(f'shape must be square, with a side that is a multiple of {coarse}, received '
+                         f'{shape!r}')
+    return shape, tuple(map(int, widths)), int(dense)
+
+
+def weight_shapes(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, seed=None):
+    """Names and shapes of the weights of `~pidoc.networks.cluster.cluster_network`, in its order.
+
+    Parameters
+    ----------
+    shape, widths, dense, seed
+        As for `~pidoc.networks.cluster.cluster_network`.
+
+    Returns
+    -------
+    dict
+        name -> shape, two for each layer: its kernel and its bias.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `~pidoc.networks.cluster.cluster_network`.
+    """
+    (side, _, channels), widths, dense = check_cluster(shape, widths, dense)
+    coarse = side // 2 ** (len(widths) - 1)
+    kernels = {}
+    for level, wide in enumerate(widths):
+        kernels[f'down{level}'] = 3, 3, channels, wide
+        if level:
+            kernels[f'down{level}_more'] = 3, 3, wide, wide
+        channels = wide
+    kernels['few'] = 1, 1, channels, 32
+    kernels['dense1'] = sum(widths) + 32 * coarse**2 + 3, dense
+    kernels['dense2'] = dense + 3, dense // 2
+    kernels['told'] = dense // 2, channels
+    for level in reversed(range(len(widths) - 1)):
+        kernels[f'up{level}_narrow'] = 1, 1, widths[level + 1], widths[level]
+        kernels[f'up{level}_mix'] = 3, 3, 2 * widths[level], widths[level]
+    kernels['mass'] = 3, 3, widths[0], 2
+    kernels['scalars'] = dense // 2 + 3, 8
+    return {f'{name}/{part}': tuple(size) for name, kernel in kernels.items()
+            for part, size in (('kernel', kernel), ('bias', kernel[-1:]))}
