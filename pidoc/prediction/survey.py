@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.io.files import replacing
-from pidoc.io.processes import hushed, one_line, work, WorkerKilled
+from pidoc.io.processes import one_line, work, WorkerKilled
 from pidoc.prediction.mapper import MassMapper, model_checksum
 from pidoc.prediction.prediction import row_units
 from pidoc.units import whole_number
@@ -250,8 +250,7 @@ class _How:
 @lru_cache(maxsize=1)
 def _loaded(model, checksum):
     # the checksum is for the cache: a folder may hold another model by now
-    with hushed():
-        return MassMapper.from_pretrained(model)
+    return MassMapper.from_pretrained(model)
 
 
 def _work(items, how):

@@ -7,9 +7,7 @@ import math
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from pidoc import __version__, Snapshot
+from pidoc import __version__
 from pidoc.io.files import replacing
 from pidoc.scripts.command import above_zero, BAD, HelpFormatter, Parser, run_command
 
@@ -103,6 +101,7 @@ def _evaluate(options):
     if options.clusters:
         return _clusters(options)
     # heavy: the help must not wait for them
+    from pidoc import Snapshot
     from pidoc.evaluation.report import evaluate
     from pidoc.inference.estimator import Estimator
     from pidoc.training.model_card import add_scores
@@ -235,6 +234,8 @@ def _cluster_figures(report, options):
 
 
 def _some(maps, number):
+    import numpy as np
+
     if number is None or number >= len(maps):
         return maps
     return maps[np.unique(np.round(np.linspace(0, len(maps) - 1, number)).astype(int))]
@@ -284,6 +285,8 @@ def _save(figure, name, mode, said, caption, options):
 
 
 def _distances(report, mode, comparison):
+    import numpy as np
+
     from pidoc.plotting.comparison import plot_comparison
     from pidoc.plotting.distances import plot_distances
 
@@ -295,6 +298,7 @@ def _distances(report, mode, comparison):
 
 def _examples(estimator, maps, mode, said, options):
     """Maps and profiles of some clusters, as Figs. 4 and 7."""
+    import numpy as np
     from astropy import units as u
 
     from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
@@ -334,6 +338,8 @@ def _examples(estimator, maps, mode, said, options):
 
 def _example_rows(table):
     """One map at each of up to four distances, ages through the range."""
+    import numpy as np
+
     distance, age = (np.asarray(table[name].value) for name in ('distance', 'age'))
     different = np.unique(distance)
     chosen = different[np.unique(np.round(np.linspace(0, different.size - 1, _EXAMPLES)).astype(int))]
@@ -358,6 +364,8 @@ def _centre(row, scale, shape):
 
 
 def _print_main(report, page):
+    import numpy as np
+
     table = report.tables['scores']
     columns = table.colnames[4:]
     print(f'{report.meta["maps"]} maps'.ljust(56) + ''.join(f'{name:>22}' for name in columns))

@@ -6,8 +6,6 @@ import re
 import sys
 from pathlib import Path
 
-from astropy import units as u
-
 from pidoc import __version__
 from pidoc.scripts.command import BAD, HelpFormatter, Parser, quantity, run_command
 
@@ -17,9 +15,9 @@ _EPILOG = """\
 A cluster is a name, like "NGC 5466", M53 or "Palomar 11", or the RA and Dec of the middle of the map, like
 "211.3637 28.5344" (degrees) or "14h05m27.3s +28d32m04s".
 
-The map is in apparent flux per pixel [Lsun/kpc2], 40 x 40 arcsec on 160 x 160 pixels, freed from extinction
-and smoothed as the networks want it. What the survey sends is kept in astropy's cache: --offline uses nothing
-else.
+The map is in apparent flux per pixel [Lsun/kpc2], freed from extinction; field, pixels and smoothing are
+those of Chardin & Bianchini (2021) if not said otherwise. What the survey sends is kept in astropy's cache:
+--offline uses nothing else.
 
 examples:
   pidoc-fetch "NGC 5466"
@@ -55,25 +53,25 @@ def _parser():
     parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('clusters', nargs='+', metavar='CLUSTER', help='names or positions')
     light = parser.add_argument_group('light')
-    light.add_argument('--reddening', metavar='MAG', type=quantity(u.mag),
+    light.add_argument('--reddening', metavar='MAG', type=quantity('mag'),
                        help='E(B-V) [mag] (default: that of Harris 2010)')
     light.add_argument('--no-extinction', action='store_true', help='do not correct for extinction')
     light.add_argument('--relation', choices=_RELATIONS, default='kostov2018',
                        help='from g and r to V (default: kostov2018)')
-    light.add_argument('--seeing', metavar='ANGLE', nargs=2, type=quantity(u.arcsec),
+    light.add_argument('--seeing', metavar='ANGLE', nargs=2, type=quantity('arcsec'),
                        help='FWHM of stars in g and in r [arcsec] (default: measured)')
     light.add_argument('--subtract-sky', action='store_true',
                        help='subtract the level that is left far from the centre')
-    light.add_argument('--field-of-view', metavar='ANGLE', type=quantity(u.arcsec), default=40 * u.arcsec,
-                       help='side of the map [arcsec] (default: 40)')
-    light.add_argument('--smoothing', metavar='PIXELS', type=float, default=4.0,
-                       help='standard deviation of the Gaussian (default: 4)')
+    light.add_argument('--field-of-view', metavar='ANGLE', type=quantity('arcsec'),
+                       help="side of the map [arcsec] (default: the paper's)")
+    light.add_argument('--smoothing', metavar='PIXELS', type=float,
+                       help="standard deviation of the Gaussian (default: the paper's)")
     archive = parser.add_argument_group('archive')
     archive.add_argument('--offline', action='store_true', help='use only what is in the cache')
     archive.add_argument('--refresh', action='store_true', help='ask even for what is in the cache')
     archive.add_argument('--skycells', action='store_true',
                          help='fetch whole skycells, 100 MB each, instead of cutouts')
-    archive.add_argument('--timeout', metavar='TIME', type=quantity(u.s), default=60 * u.s,
+    archive.add_argument('--timeout', metavar='TIME', type=quantity('s'), default='60',
                          help='how long to wait for a reply [s] (default: 60)')
     archive.add_argument('--retries', metavar='N', type=int, default=4,
                          help='how often to ask again (default: 4)')
@@ -127,6 +125,8 @@ def _fetch_all(options):
     if taken and not options.overwrite:
         raise OSError(f'{taken[0]} exists: say --overwrite to replace it')
     server = {'server': options.server.rstrip('/')} if options.server else {}
+    field = {name: getattr(options, name) for name in ('field_of_view', 'smoothing')
+             if getattr(options, name) is not None}
     archive = Archive(offline=options.offline, refresh=options.refresh, timeout=options.timeout,
                       retries=options.retries, form='skycell' if options.skycells else 'cutout', **server)
     failed = 0
@@ -134,9 +134,8 @@ def _fetch_all(options):
     for text, path in zip(options.clusters, paths, strict=True):
         try:
             image = fetch(_target(text), archive=archive, extinction=not options.no_extinction,
-                          reddening=options.reddening, field_of_view=options.field_of_view,
-                          smoothing=options.smoothing, psf_fwhm=options.seeing, relation=options.relation,
-                          subtract_sky=options.subtract_sky)
+                          reddening=options.reddening, psf_fwhm=options.seeing, relation=options.relation,
+                          subtract_sky=options.subtract_sky, **field)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_map(image, path, overwrite=options.overwrite)
         except (OSError, ValueError) as error:

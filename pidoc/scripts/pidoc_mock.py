@@ -5,10 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from astropy import units as u
-
-from pidoc import __version__, Snapshot
-from pidoc.photometry import BANDS, CORRECTIONS
+from pidoc import __version__
 from pidoc.scripts.command import HelpFormatter, Parser, quantity, run_command
 
 __all__ = ['main']
@@ -25,6 +22,9 @@ examples:
   pidoc-mock m13.fits --distance 7.1 --centre "250.42 36.46" --sky 21 --zero-point 25 --exposure 60
 """
 
+# those of pidoc.photometry, which the help need not wait for
+_BANDS = ('B', 'V', 'g', 'r')
+_CORRECTIONS = ('reed1998', 'reed1998-solar', 'kurucz1992')
 _RADEC = ('--centre must be the RA and Dec of the cluster, like "250.42 36.46" (degrees) or '
           '"16h41m41s +36d27m35s", received {!r}')
 
@@ -55,17 +55,16 @@ def _parser():
     parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('snapshots', nargs='+', metavar='SNAPSHOT', help='files that pidoc.Snapshot reads')
     what = parser.add_argument_group('what to observe')
-    what.add_argument('--distance', nargs='+', metavar='LENGTH', type=quantity(u.kpc), required=True,
+    what.add_argument('--distance', nargs='+', metavar='LENGTH', type=quantity('kpc'), required=True,
                       help='of the cluster [kpc]; of several, an observation each')
-    what.add_argument('--seeing', nargs='+', metavar='ANGLE', type=quantity(u.arcsec),
-                      default=[1 * u.arcsec],
+    what.add_argument('--seeing', nargs='+', metavar='ANGLE', type=quantity('arcsec'),
                       help='full width at half maximum of the PSF, a Moffat function with beta = 2.5 '
                            '[arcsec]; of several, an observation each (default: 1)')
     what.add_argument('--random', action='store_true',
                       help='random shift up to 5 arcsec, quarter turn and direction, drawn from the seed')
     what.add_argument('--direction', metavar='X,Y,Z', type=_numbers(3),
                       help='where the observer stands, in the coordinates of the snapshot (default: 0,0,1)')
-    what.add_argument('--rotation', metavar='ANGLE', type=quantity(u.deg), help='counter-clockwise [deg]')
+    what.add_argument('--rotation', metavar='ANGLE', type=quantity('deg'), help='counter-clockwise [deg]')
     what.add_argument('--shift', metavar='X,Y', type=_numbers(2),
                       help="of the cluster's centre to the right and upwards [arcsec]")
     what.add_argument('--centre', metavar='"RA DEC"', help='where the cluster is on the sky (default: 0 0)')
@@ -77,7 +76,7 @@ def _parser():
     others.add_argument('--at', metavar='WHICH', type=_which,
                         help='of a file with many: the number of a snapshot, from 0 or negative from the '
                              'end, or a time with its unit, like 500Myr')
-    others.add_argument('--age', metavar='TIME', type=quantity(u.Gyr),
+    others.add_argument('--age', metavar='TIME', type=quantity('Gyr'),
                         help='of the stars, if not in the file [Gyr]')
     others.add_argument('--evolve-stars', metavar='Z', type=float,
                         help='of a file without luminosities: work them out from the initial masses, for '
@@ -85,25 +84,26 @@ def _parser():
     others.add_argument('--masses-are-initial', action='store_true',
                         help='for --evolve-stars: the masses in the file are those at birth')
     how = parser.add_argument_group('how')
-    how.add_argument('--field-of-view', metavar='ANGLE', type=quantity(u.arcsec), default=40 * u.arcsec,
-                     help='side of the field [arcsec] (default: 40)')
-    how.add_argument('--pixel-scale', metavar='ANGLE', type=quantity(u.arcsec), default=0.25 * u.arcsec,
-                     help='side of a pixel [arcsec] (default: 0.25)')
-    how.add_argument('--smoothing', metavar='PIXELS', type=float, default=4.0,
-                     help='standard deviation of the Gaussian that both maps are smoothed with (default: 4)')
+    how.add_argument('--field-of-view', metavar='ANGLE', type=quantity('arcsec'),
+                     help="side of the field [arcsec] (default: the paper's)")
+    how.add_argument('--pixel-scale', metavar='ANGLE', type=quantity('arcsec'),
+                     help="side of a pixel [arcsec] (default: the paper's)")
+    how.add_argument('--smoothing', metavar='PIXELS', type=float,
+                     help='standard deviation of the Gaussian that both maps are smoothed with (default: '
+                          "the paper's)")
     how.add_argument('--oversampling', metavar='N', type=int, default=1,
                      help='sub-pixels, to a side of a pixel, that stars are put into (default: 1)')
-    how.add_argument('--band', choices=tuple(BANDS), default='V', help='(default: V)')
-    how.add_argument('--correction', choices=CORRECTIONS, default='reed1998',
+    how.add_argument('--band', choices=_BANDS, default='V', help='(default: V)')
+    how.add_argument('--correction', choices=_CORRECTIONS, default='reed1998',
                      help='bolometric correction; bands other than V need kurucz1992 (default: reed1998)')
     how.add_argument('--metallicity', metavar='Z', type=float, help="for kurucz1992 (default: the model's)")
     noise = parser.add_argument_group('what the image suffers from (default: nothing)')
     for name, unit, text in (
-            ('extinction', u.mag, 'extinction of the cluster in the band [mag]'),
-            ('sky', u.mag / u.arcsec**2, 'brightness of the sky, which is subtracted [mag/arcsec2]'),
-            ('zero-point', u.mag, 'magnitude of one electron a second [mag]: with --exposure, photon noise'),
-            ('exposure', u.s, 'exposure time [s]'),
-            ('field-stars', u.arcmin**-2, 'density of field stars of magnitude 14 to 24 [1/arcmin2]')):
+            ('extinction', 'mag', 'extinction of the cluster in the band [mag]'),
+            ('sky', 'mag / arcsec2', 'brightness of the sky, which is subtracted [mag/arcsec2]'),
+            ('zero-point', 'mag', 'magnitude of one electron a second [mag]: with --exposure, photon noise'),
+            ('exposure', 's', 'exposure time [s]'),
+            ('field-stars', '1 / arcmin2', 'density of field stars of magnitude 14 to 24 [1/arcmin2]')):
         noise.add_argument(f'--{name}', metavar='VALUE', type=quantity(unit), help=text)
     noise.add_argument('--sky-gradient', metavar='FRACTION', type=float,
                        help='change of the sky across the field')
@@ -123,6 +123,8 @@ def _parser():
 
 
 def _which(text):
+    from astropy import units as u
+
     try:
         return int(text)
     except ValueError:
@@ -178,6 +180,9 @@ def _reader_options(options):
 
 
 def _observe_all(options):
+    from astropy import units as u
+
+    from pidoc import Snapshot
     from pidoc.mock.observation import observe
 
     if options.random and (options.shift or options.rotation is not None or options.direction):
@@ -192,7 +197,7 @@ def _observe_all(options):
         'correction': options.correction, 'metallicity': options.metallicity,
         'centre': _centre(options.centre), 'conditions': _conditions(options)}
     jobs = [(Path(name), distance, seeing) for name in options.snapshots
-            for distance in options.distance for seeing in options.seeing]
+            for distance in options.distance for seeing in options.seeing or [1.0 * u.arcsec]]
     paths = _paths(jobs, options.output)
     taken = [path for path in paths if path.exists()]
     if taken and not options.overwrite:

@@ -7,34 +7,31 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
-from astropy import units as u
-
-from pidoc import __version__, ClusterModel
-from pidoc.cluster.table import FIELD_UNITS, field_value, read_models
+from pidoc import __version__
 from pidoc.scripts.command import above_zero, HelpFormatter, Parser, run_command
 
 __all__ = ['main']
 
-#: option, field of the model, what it stands for in the help, help
+#: option, field of the model, what it stands for in the help, default of ClusterModel (which the help need
+#: not wait for), help
 _OPTIONS = (
-    ('--n-stars', 'n_stars', 'N', 'initial number of stars, 100 to 1000000'),
-    ('--half-mass-radius', 'half_mass_radius', 'LENGTH', 'initial half-mass radius [pc]'),
-    ('--king-w0', 'king_w0', 'W0', 'begin with a King model of this central potential, 1 to 12, instead of a '
-                                   'Plummer sphere'),
-    ('--metallicity', 'metallicity', 'Z', 'mass fraction of metals, 0.0001 to 0.03'),
-    ('--imf', 'imf', 'NAME', 'initial mass function: kroupa2001, or equal (stars of one mass)'),
-    ('--mass-limits', 'mass_limits', 'LOW,HIGH', 'lowest and highest initial mass [solMass]'),
-    ('--galaxy', 'galaxy', 'NAME', 'miholics2014 or logarithmic'),
-    ('--galactocentric-distance', 'galactocentric_distance', 'LENGTH',
+    ('--n-stars', 'n_stars', 'N', '50000', 'initial number of stars, 100 to 1000000'),
+    ('--half-mass-radius', 'half_mass_radius', 'LENGTH', '3.2', 'initial half-mass radius [pc]'),
+    ('--king-w0', 'king_w0', 'W0', 'none',
+     'begin with a King model of this central potential, 1 to 12, instead of a Plummer sphere'),
+    ('--metallicity', 'metallicity', 'Z', '0.001', 'mass fraction of metals, 0.0001 to 0.03'),
+    ('--imf', 'imf', 'NAME', 'kroupa2001', 'initial mass function: kroupa2001, or equal (stars of one mass)'),
+    ('--mass-limits', 'mass_limits', 'LOW,HIGH', '0.1,50', 'lowest and highest initial mass [solMass]'),
+    ('--galaxy', 'galaxy', 'NAME', 'miholics2014', 'miholics2014 or logarithmic'),
+    ('--galactocentric-distance', 'galactocentric_distance', 'LENGTH', '15',
      'radius of the circular orbit, or apogalacticon [kpc]'),
-    ('--perigalacticon', 'perigalacticon', 'LENGTH', 'smallest distance of an eccentric orbit [kpc]'),
-    ('--circular-velocity', 'circular_velocity', 'SPEED', 'of the logarithmic galaxy [km/s]'),
-    ('--neutron-star-kick', 'neutron_star_kick', 'SPEED', '1-D dispersion of birth kicks [km/s]'),
-    ('--black-hole-kick', 'black_hole_kick', 'SPEED', '1-D dispersion of birth kicks [km/s]'),
-    ('--neutron-star-retention', 'neutron_star_retention', 'FRACTION', 'fraction born without a kick'),
-    ('--black-hole-retention', 'black_hole_retention', 'FRACTION', 'fraction born without a kick'),
-    ('--seed', 'seed', 'SEED', 'seed of all random numbers: another seed, another realisation'),
+    ('--perigalacticon', 'perigalacticon', 'LENGTH', 'none', 'smallest distance of an eccentric orbit [kpc]'),
+    ('--circular-velocity', 'circular_velocity', 'SPEED', '220', 'of the logarithmic galaxy [km/s]'),
+    ('--neutron-star-kick', 'neutron_star_kick', 'SPEED', '265', '1-D dispersion of birth kicks [km/s]'),
+    ('--black-hole-kick', 'black_hole_kick', 'SPEED', '265', '1-D dispersion of birth kicks [km/s]'),
+    ('--neutron-star-retention', 'neutron_star_retention', 'FRACTION', '0.0', 'fraction born without a kick'),
+    ('--black-hole-retention', 'black_hole_retention', 'FRACTION', '0.0', 'fraction born without a kick'),
+    ('--seed', 'seed', 'SEED', '0', 'seed of all random numbers: another seed, another realisation'),
 )
 _EPILOG = """\
 Lengths and speeds are numbers in the unit in brackets, or carry their own: 3.2, "3.2 pc", 0.0032kpc.
@@ -88,10 +85,10 @@ def _parser():
                       help='a table of models (ECSV, CSV, FITS ...): one a row, columns named like fields '
                            'of pidoc.ClusterModel, name being the name of the folder')
     what.add_argument('--name', help='another name for the model')
-    for option, field, metavar, text in _OPTIONS:
+    for option, field, metavar, default, text in _OPTIONS:
         what.add_argument(option, dest=field, metavar=metavar, type=_field_type(field),
                           default=argparse.SUPPRESS,
-                          help=f'{text} (default: {_default(field)})'.replace('%', '%%'))
+                          help=f'{text} (default: {default})'.replace('%', '%%'))
     what.add_argument('--isolated', action='store_true', help='no galaxy and no tide')
     what.add_argument('--no-stellar-evolution', action='store_true', help='stars do not age')
     how = parser.add_argument_group('how')
@@ -123,6 +120,8 @@ def _parser():
 
 def _field_type(field):
     def convert(text):
+        from pidoc.cluster.table import field_value
+
         try:
             return field_value(field, text)
         except ValueError as error:
@@ -130,16 +129,9 @@ def _field_type(field):
     return convert
 
 
-def _default(field):
-    value = getattr(ClusterModel(), field)
-    if value is None:
-        return 'none'
-    if field in FIELD_UNITS:
-        return ','.join(f'{x:g}' for x in np.ravel(value.to_value(FIELD_UNITS[field])))
-    return value
-
-
 def _time(text):
+    from astropy import units as u
+
     try:
         quantity = u.Quantity(text)
         return quantity * u.Gyr if quantity.unit.is_equivalent(u.one) else quantity.to(u.Gyr)
@@ -148,6 +140,8 @@ def _time(text):
 
 
 def _list_of_ages(text):
+    from astropy import units as u
+
     rule = (f'must be ages with commas, first:last:step among them, perhaps with a unit at the end, '
             f'received {text!r}')
     match = re.fullmatch(r'([-+.,:0-9eE\s]+?)\s*([A-Za-z]*)', text)
@@ -171,6 +165,9 @@ def _list_of_ages(text):
 
 def _ages(end, number, ages):
     """Ages of the snapshots: those that are given, or from 0 to the end."""
+    import numpy as np
+    from astropy import units as u
+
     if ages is not None:
         if end is not None or number is not None:
             raise ValueError('--ages says all about the snapshots: give neither --end nor --snapshots')
@@ -193,6 +190,8 @@ def _models(options):
         if options.names or changes or options.name is not None:
             raise ValueError('--table has all there is to say about its models: give no other model '
                              'and no option that changes one')
+        from pidoc.cluster.table import read_models
+
         return read_models(options.table), True
     models = [_model(name, changes, options.name) for name in options.names or [None]]
     if len(models) > 1 and options.name is not None:
@@ -202,7 +201,7 @@ def _models(options):
 
 def _changes(options):
     # those that were given, be it as 'none'
-    changes = {field: getattr(options, field) for _, field, _, _ in _OPTIONS if hasattr(options, field)}
+    changes = {field: getattr(options, field) for _, field, *_ in _OPTIONS if hasattr(options, field)}
     if options.isolated:
         if {'galaxy', 'galactocentric_distance', 'perigalacticon'} & set(changes):
             raise ValueError('--isolated and an orbit or a galaxy contradict each other')
@@ -215,6 +214,8 @@ def _changes(options):
 
 
 def _model(name, changes, new_name):
+    from pidoc import ClusterModel
+
     model = (ClusterModel() if name is None else ClusterModel.named(name)).replace(**changes)
     if new_name is None:
         # other than the seed, a change makes another model of it
@@ -250,7 +251,7 @@ def _simulate_many(models, ages, options):
         print(*_formatted(summary, names), sep='\n')
         print(f'\nsummary     {Path(options.output) / "summary.ecsv"}\n'
               f'runs        {Path(options.output) / "<name>"}')
-    return int(np.any(summary['state'] == 'failed'))
+    return int('failed' in summary['state'])
 
 
 #: column of the log: heading and format of the summary
@@ -260,6 +261,8 @@ _SHOWN = {'age': ('age [Gyr]', '{:.2f}'), 'n_stars': ('N', '{:d}'),
 
 
 def _print_log(log, folder):
+    import numpy as np
+
     rows = np.unique(np.linspace(0, len(log) - 1, 8).round().astype(int)) if len(log) else []
     print(*_formatted(log[rows], list(_SHOWN)), sep='\n')
     if log.meta['STATE'] == 'dissolved':

@@ -17,6 +17,7 @@ from pidoc import ClusterModel, Snapshot
 from pidoc.mock.conditions import Conditions
 from pidoc.mock.mock import Mock
 from pidoc.mock.observation import observe
+from pidoc.photometry import BANDS, CORRECTIONS
 from pidoc.scripts import pidoc_mock
 from pidoc.scripts.pidoc_mock import main
 
@@ -185,7 +186,8 @@ def test_help_is_light_and_has_units():
     *text, loaded = result.stdout.splitlines()
     assert loaded == '[]'
     text = ' '.join(' '.join(text).split())
-    for words in ('of the cluster [kpc]', '[arcsec] (default: 0.25)', 'exposure time [s]',
+    for words in ('of the cluster [kpc]',
+                  "side of a pixel [arcsec] (default: the paper's)", 'exposure time [s]',
                   'brightness of the sky, which is subtracted [mag/arcsec2]'):
         assert words in text
 
@@ -194,3 +196,7 @@ def test_the_entry_point():
     result = subprocess.run([sys.executable, '-m', 'pidoc.scripts.pidoc_mock', '--version'],
                             capture_output=True, text=True, check=True, cwd=Path(pidoc.__file__).parents[1])
     assert result.stdout == f'pidoc {pidoc.__version__}\n'
+
+
+def test_choices_are_those_of_the_photometry():
+    assert pidoc_mock._BANDS == tuple(BANDS) and pidoc_mock._CORRECTIONS == CORRECTIONS

@@ -13,6 +13,7 @@ from astropy.table import QTable
 
 import pidoc
 from pidoc import ClusterModel
+from pidoc.cluster.table import field_value
 from pidoc.scripts import pidoc_simulate
 from pidoc.scripts.pidoc_simulate import main
 from pidoc.simulation import read_log
@@ -212,3 +213,9 @@ def test_the_entry_point():
     result = subprocess.run([sys.executable, '-m', 'pidoc.scripts.pidoc_simulate', '--version'],
                             capture_output=True, text=True, check=True, cwd=Path(pidoc.__file__).parents[1])
     assert result.stdout == f'pidoc {pidoc.__version__}\n'
+
+
+def test_defaults_in_the_help_are_those_of_a_model():
+    model = ClusterModel()
+    for option, field, _, default, _ in pidoc_simulate._OPTIONS:
+        assert np.all(field_value(field, default.replace(',', ' ')) == getattr(model, field)), option
