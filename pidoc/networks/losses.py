@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from pidoc.networks.backend import keras, layers, ops
-
 from pidoc.units import plain_number
 
 __all__ = ['GaussianNLL', 'IMAGENET_SPREAD', 'PerceptualLoss']

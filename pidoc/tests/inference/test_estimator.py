@@ -8,7 +8,7 @@ import pytest
 
 from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
 from pidoc.inference.estimator import age_from_root, Estimator, PaperEstimator
-from pidoc.inference.folder import ModelFolderError, read_card, read_weights, set_weights
+from pidoc.inference.folder import ModelFolderError, read_card, read_weights
 from pidoc.networks.cluster import cluster_network
 from pidoc.networks.scaling import PaperScaling, Scaling
 
