@@ -9,7 +9,7 @@
 - an image of the wanted side in float32 with a cluster in its middle, and the same compressed in tiles, and
   runs the command on each, with the centre told.
 
-Of each: the peak of the resident memory (ru_maxrss) of the process, TensorFlow included, which must be below
+Of each: the peak of the resident memory (ru_maxrss) of the process, which must be below
 2 GB, and the seconds on the wall. The processes are those of the system's Python and load all anew.
 """
 

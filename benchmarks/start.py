@@ -1,10 +1,12 @@
 #!/usr/bin/env python
 """How long commands take to begin: ``import pidoc``, each ``--help``, one prediction of the example.
 
-Fresh processes, least of several, wall and processor time; the limit beside them is Python itself
-(``python -c pass``), and for the prediction the import of the backend and Keras alone.
+Fresh processes, least of several, wall and processor time, and the peak of the resident memory; beside them
+Python itself (``python -c pass``), and for the prediction the import of Keras and its backend, which it does
+without.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,28 +20,33 @@ def code(command):
     return f'from pidoc.scripts.pidoc_{command} import main; raise SystemExit(main())'
 
 
-def seconds(arguments, repeats):
-    """Least wall and processor time [s] of an interpreter with these arguments."""
-    times = []
+def cost(arguments, repeats):
+    """Least wall and processor time [s] and peak memory [MB] of an interpreter with these arguments."""
+    found = []
     for _ in range(repeats + 1):
         start = spent()
-        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-        times.append(spent(start))
+        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f'{arguments} ended with status {process.returncode}')
+        found.append((*spent(start).values(), usage.ru_maxrss / 1024.0))
     # the first fills the caches of the disk
-    return [min(each[name] for each in times[1:]) for name in ('wall', 'processor')]
+    return [min(each) for each in zip(*found[1:], strict=True)]
 
 
 def main():
     options = parser(__doc__, repeats=3).parse_args()
     print(machine())
-    row = table([('', '34s'), ('wall s', '7.2f'), ('processor s', '7.2f')])
-    row('python -c pass', *seconds(['-c', 'pass'], options.repeats))
-    row('import pidoc', *seconds(['-c', 'import pidoc'], options.repeats))
+    row = table([('', '34s'), ('wall s', '7.2f'), ('processor s', '7.2f'), ('MB', '5.0f')])
+    row('python -c pass', *cost(['-c', 'pass'], options.repeats))
+    row('import pidoc', *cost(['-c', 'import pidoc'], options.repeats))
     for command in COMMANDS:
-        row(f'pidoc-{command} --help', *seconds(['-c', code(command), '--help'], options.repeats))
-    row('import keras', *seconds(['-c', 'import keras; keras.ops.zeros(1)'], options.repeats))
+        row(f'pidoc-{command} --help', *cost(['-c', code(command), '--help'], options.repeats))
+    row('import keras', *cost(['-c', 'import keras; keras.ops.zeros(1)'], options.repeats))
     with tempfile.TemporaryDirectory() as folder:
-        row('pidoc-predict --example', *seconds(
+        row('pidoc-predict --example', *cost(
             ['-c', code('predict'), '--example', '--overwrite', '-o', folder], options.repeats))
 
 

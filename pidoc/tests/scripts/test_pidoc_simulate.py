@@ -129,7 +129,7 @@ def test_options_of_the_model(args, change):
 
 
 def test_every_field_has_an_option():
-    fields = {field for _, field, _, _ in pidoc_simulate._OPTIONS}
+    fields = {field for _, field, *_ in pidoc_simulate._OPTIONS}
     # king_w0 stands for the profile too
     assert fields | {'name', 'profile', 'stellar_evolution'} == set(ClusterModel.__dataclass_fields__)
 
