@@ -49,7 +49,7 @@ from those before it.
     Modules: recipe, files, sources, sampler, maps, shards, build, dataset.
 
 ``networks``
-    The two networks of the paper, and ours, in Keras and in numpy; losses; maps and scalars as numbers for them.
+    The two networks of the paper, and ours, in Keras and numpy; losses; maps and scalars as numbers for them.
     Modules: orientation, scaling, shapes, forward, backend, layers, paper, cluster, losses.
 
 ``inference``

@@ -440,7 +440,7 @@ class PaperEstimator(Estimator):
 
 
 def named_scalars(mean, sd):
-    """Value and standard deviation of the scalars of `QUANTITIES`, from those of `~pidoc.networks.scaling.SCALARS`."""
+    """Value and standard deviation of the scalars of `QUANTITIES`, from those of `SCALARS`."""
     named = {}
     for k, name in enumerate(SCALARS):
         if name == 'root_age':

@@ -32,8 +32,9 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, s
     -------
     `keras.Model`
         Inputs: image, shape (n, height, width, channels), and distance, shape (n, 3), as
-        `pidoc.networks.scaling.Scaling.image` and ``known_distance`` make them. Outputs: ``mass``, shape (n, height,
-        width, 2), and ``scalars``, shape (n, 8): means, and natural logarithms of standard deviations.
+        `pidoc.networks.scaling.Scaling.image` and ``known_distance`` make them. Outputs: ``mass``, shape (n,
+        height, width, 2), and ``scalars``, shape (n, 8): means, and natural logarithms of standard
+        deviations.
 
     Raises
     ------

@@ -5,7 +5,7 @@ import numpy as np
 
 from pidoc.networks.backend import keras, layers
 
-__all__ = ['LAST', 'activated', 'check_shape', 'glorot', 'he', 'layer_seeds']
+__all__ = ['LAST', 'activated', 'glorot', 'he', 'layer_seeds']
 
 LAST = 'channels_last'    # whatever keras.json says: maps are [y, x, channel]
 
