@@ -23,7 +23,7 @@ from astropy.table import QTable  # noqa: E402
 from common import aged_cluster, least, machine, parser, table  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
-from pidoc.mock.conditions import Conditions
+from pidoc.mock.conditions import Conditions  # noqa: E402
 from pidoc.mock.observation import observe  # noqa: E402
 
 DISTANCE = 20.0 * u.kpc

@@ -46,7 +46,7 @@ figure = prediction.plot()
 # stars and remnants is not seen. It is inferred, because simulated clusters of that light and that age have
 # it.
 
-from pidoc.mock.mock import Mock
+from pidoc.mock import Mock
 
 truth = Mock.read(image)
 print(f'mass {truth.total_mass:.0f}, M/L {truth.mass_to_light:.2f}, age {truth.age:.0f}')
@@ -114,5 +114,5 @@ folder.cleanup()
 #
 #    $ pidoc-predict cluster.fits --distance 20 --plot
 #
-# and for many images at a time `~pidoc.prediction.mapper.MassMapper.predict_many`. All that a prediction holds is on the
+# and for many images at a time `~pidoc.prediction.MassMapper.predict_many`. All that a prediction holds is on the
 # page :doc:`/predicting`. If your image is not on the network's grid: :doc:`/auto_tutorials/03_own_image`.

@@ -39,13 +39,13 @@ known['name', 'position', 'distance', 'reddening', 'age', 'mass_to_light']
 # Fetch
 # -----
 #
-# `~pidoc.image.ps1.retrieval.fetch` asks the archive which of its images show the place, gets cutouts in g and r with
+# `~pidoc.image.ps1.fetch` asks the archive which of its images show the place, gets cutouts in g and r with
 # their weights and masks, and makes one map of V out of them: :doc:`/fetching` has the steps. Here astropy's
 # cache is put aside for a moment, so that what the stand-in has sent does not stay there.
 
 from astropy.config import set_temp_cache
 
-from pidoc.image.ps1.retrieval import Archive, fetch
+from pidoc.image.ps1 import Archive, fetch
 
 with set_temp_cache(folder.name):
     light = fetch('NGC 5466', archive=Archive(server=server.address))
@@ -83,7 +83,7 @@ figure = prediction.plot()
 
 from astropy import units as u
 
-from pidoc.mock.observation import observe
+from pidoc.mock import observe
 from pidoc.tests.ps1_sky import snapshot
 
 truth = observe(snapshot(), distance=16 * u.kpc)

@@ -16,8 +16,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from pidoc import ClusterModel
-from pidoc.mock.conditions import Conditions
-from pidoc.mock.observation import observe
+from pidoc.mock import Conditions
+from pidoc.mock import observe
 from pidoc.photometry import apparent_flux
 from pidoc.simulation import simulate
 
@@ -51,7 +51,7 @@ fits.writeto(path, counts.astype('float32'), header)
 #
 # `~pidoc.image.prepare` guesses nothing that would change a mass. This header does not say the band:
 
-from pidoc.image.preparation import prepare
+from pidoc.image import prepare
 
 try:
     prepare(path)
@@ -99,7 +99,7 @@ for axis, title, data in zip(figure.subplots(1, 3), ('counts', 'prepared', 'obse
 # Predict
 # -------
 #
-# `MassMapper.predict <pidoc.prediction.mapper.MassMapper.predict>` does all this by itself: options that it does not
+# `MassMapper.predict <pidoc.prediction.MassMapper.predict>` does all this by itself: options that it does not
 # know are those of `~pidoc.image.prepare`.
 
 from pidoc import MassMapper

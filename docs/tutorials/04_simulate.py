@@ -8,7 +8,7 @@ Stars are born, evolve, meet, sink or escape: a cluster from its birth to any ag
 # What the cluster is
 # -------------------
 #
-# A `~pidoc.cluster.model.ClusterModel` says how it begins: here 5000 stars, with half of their mass within 2
+# A `~pidoc.cluster.ClusterModel` says how it begins: here 5000 stars, with half of their mass within 2
 # pc, on a circular orbit 8 kpc from the centre of the galaxy. Everything else has a default, those of the
 # paper.
 
@@ -51,7 +51,7 @@ shown
 # exchange energy in encounters: the heavy ones sink (that is what the dashed line of the light shows against
 # the line of the mass), light ones escape.
 
-from pidoc.plotting.run import plot_run
+from pidoc.plotting import plot_run
 
 figure = plot_run(log, age_scale='linear')
 
@@ -66,7 +66,7 @@ print(f"{abs(log['energy_error']).max():.1e}")
 # The stars
 # ---------
 #
-# A `~pidoc.cluster.snapshot.Snapshot` holds all stars at one age, with units. A spherical simulation knows radii and
+# A `~pidoc.cluster.Snapshot` holds all stars at one age, with units. A spherical simulation knows radii and
 # two components of the velocity; directions are drawn when they are asked for.
 
 from pidoc import Snapshot

@@ -9,7 +9,7 @@ the map of its mass.
 # Stars
 # -----
 #
-# Any `~pidoc.cluster.snapshot.Snapshot` will do: from a file, from another code (:doc:`08_own_simulation`), or made
+# Any `~pidoc.cluster.Snapshot` will do: from a file, from another code (:doc:`08_own_simulation`), or made
 # here.
 
 from astropy import units as u
@@ -28,7 +28,7 @@ print(snapshot)
 # of a night with a seeing of 1", and their mass into pixels without any air. Both are then smoothed with a
 # Gaussian of 4 pixels, which is what the network gets, and what it has to find.
 
-from pidoc.mock.observation import observe
+from pidoc.mock import observe
 
 mock = observe(snapshot, distance=20 * u.kpc, seeing=1 * u.arcsec, keep_sharp=True, seed=1)
 print(mock)
@@ -76,7 +76,7 @@ for axis, distance in zip(figure.subplots(1, 4), (10, 20, 40, 80), strict=True):
 #
 # `~pidoc.mock.Conditions` adds a sky, the noise of photons, stars in front, extinction, and bad pixels:
 
-from pidoc.mock.conditions import Conditions
+from pidoc.mock import Conditions
 
 night = Conditions(sky=21.0 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=120 * u.s,
                    field_stars=20 / u.arcmin**2, extinction=0.2 * u.mag, bad_pixels=0.002)
@@ -99,7 +99,7 @@ for axis, (label, image) in zip(figure.subplots(1, 2), shown, strict=True):
 import tempfile
 from pathlib import Path
 
-from pidoc.mock.mock import Mock
+from pidoc.mock import Mock
 
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name) / 'mock.fits'

@@ -73,9 +73,9 @@ from pathlib import Path
 
 from astropy import units as u
 
-from pidoc.training_set.recipe import Recipe
+from pidoc.training_set import Recipe
 from pidoc.simulation import run
-from pidoc.training_set.dataset import TrainingSet
+from pidoc.training_set import TrainingSet
 
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name)
@@ -102,7 +102,7 @@ shown
 # that it has just given more likely: the *loss* is how unlikely they were. `~pidoc.training.Settings` has
 # what can be chosen; this network is far smaller than the packaged ones.
 
-from pidoc.training.fit import Settings, train
+from pidoc.training import Settings, train
 
 settings = Settings(epochs=12, batch_size=16, widths=(8, 16, 24, 32), learning_rate=0.002, seed=1)
 estimator = train(maps, path / 'model', settings=settings, name='small', description='Made in a tutorial.')
@@ -112,7 +112,7 @@ estimator = train(maps, path / 'model', settings=settings, name='small', descrip
 # training falls on and that of the validation does not, the network learns by heart. With a single cluster of
 # 1500 stars it soon does; more clusters are what helps. Kept are the parameters of the best validation.
 
-from pidoc.plotting.history import plot_history
+from pidoc.plotting import plot_history
 
 (history,) = estimator.about['history']
 figure = plot_history({name: history[name] for name in ('loss', 'val_loss')})
@@ -124,7 +124,7 @@ figure = plot_history({name: history[name] for name in ('loss', 'val_loss')})
 # Use it
 # ------
 #
-# The model is a folder, which `~pidoc.prediction.mapper.MassMapper.from_pretrained` and the commands take by its path.
+# The model is a folder, which `~pidoc.prediction.MassMapper.from_pretrained` and the commands take by its path.
 
 from pidoc import MassMapper
 
@@ -138,7 +138,7 @@ print(f'\ntruth: mass {mock.total_mass:.0f}, age {mock.age:.2f}')
 # How good is it on the test cluster, all in all? The same scores as those of the packaged models, beside null
 # predictors fitted on the same training maps:
 
-from pidoc.evaluation.report import evaluate
+from pidoc.evaluation import evaluate
 
 report = evaluate(estimator, test, modes=('distance',), training=maps.split('train'), minimum_maps=3)
 scores = report.tables['scores']

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from astropy import units as u
 
-from pidoc.training_set.recipe import Recipe
+from pidoc.training_set import Recipe
 from pidoc.simulation import run
-from pidoc.training_set.dataset import TrainingSet
+from pidoc.training_set import TrainingSet
 
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name)
@@ -58,7 +58,7 @@ print(len(maps), 'maps')
 # error of 2 %. With ``training=`` null predictors answer, too: what does one know without any network?
 
 from pidoc import MassMapper
-from pidoc.evaluation.report import evaluate
+from pidoc.evaluation import evaluate
 
 mapper = MassMapper.from_pretrained()
 report = evaluate(mapper.estimator, maps, modes=('image', 'distance'), name=mapper.name, minimum_maps=3)
@@ -85,7 +85,7 @@ shown
 # strips hold the means of the residuals, and their standard deviations. Each strip tells something else: for
 # a true value, how far off is the prediction; and for a predicted one, how far off is the truth?
 
-from pidoc.plotting.comparison import plot_comparison
+from pidoc.plotting import plot_comparison
 
 comparisons = report.comparisons['distance']
 figure = plot_comparison(comparisons['total_mass'], comparisons['mass_to_light'])
@@ -94,7 +94,7 @@ figure = plot_comparison(comparisons['total_mass'], comparisons['mass_to_light']
 # Without a distance
 # ------------------
 
-from pidoc.plotting.distances import plot_distances
+from pidoc.plotting import plot_distances
 
 table = report.maps['image']
 figure = plot_distances(table['distance'], table['true_distance'], n_bins=30)

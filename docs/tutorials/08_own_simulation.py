@@ -63,7 +63,7 @@ print(*path.read_text().splitlines()[:3], sep='\n')
 # Read it
 # -------
 #
-# `Snapshot.read <pidoc.cluster.snapshot.Snapshot.read>` wants to be told what is what. A column that is named as
+# `Snapshot.read <pidoc.cluster.Snapshot.read>` wants to be told what is what. A column that is named as
 # pidoc names it and has a unit needs no word.
 
 from astropy import units as u
@@ -95,7 +95,7 @@ for kind, name in ((0, 'below 0.7 solMass'), (1, 'main sequence'), (3, 'red gian
 # -------------------
 
 from pidoc import MassMapper
-from pidoc.mock.observation import observe
+from pidoc.mock import observe
 
 mock = observe(snapshot, distance=10 * u.kpc, seeing=1 * u.arcsec)
 prediction = MassMapper.from_pretrained().predict(mock, distance=10 * u.kpc)

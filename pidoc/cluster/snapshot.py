@@ -154,7 +154,7 @@ class Snapshot:
     Examples
     --------
     >>> from astropy import units as u
-    >>> from pidoc.cluster.snapshot import Snapshot
+    >>> from pidoc.cluster import Snapshot
     >>> stars = {'x': [1, 0, 0] * u.pc, 'y': [0, 2, 0] * u.pc, 'z': [0, 0, 4] * u.pc,
     ...          'mass': [1, 1, 1] * u.Msun}
     >>> snapshot = Snapshot(stars, 12 * u.Gyr)
@@ -288,7 +288,7 @@ class Snapshot:
         Examples
         --------
         >>> from astropy import units as u
-        >>> from pidoc.cluster.snapshot import Snapshot
+        >>> from pidoc.cluster import Snapshot
         >>> cluster = Snapshot({'x': [1, 0] * u.pc, 'y': [0, 2] * u.pc, 'z': [0, 0] * u.pc,
         ...                     'mass': [1, 1] * u.Msun}, 12 * u.Gyr)
         >>> cluster.rescaled(size=1.5).half_mass_radius

@@ -124,7 +124,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     --------
     >>> import numpy as np
     >>> from astropy import units as u
-    >>> from pidoc.image.preparation import prepare
+    >>> from pidoc.image import prepare
     >>> y, x = np.mgrid[:100, :100] - 49.5
     >>> counts = 1e4 * np.exp(-(x**2 + y**2) / 200)
     >>> light = prepare(counts, unit='adu', zero_point=25 * u.mag, band='V', pixel_scale=0.5 * u.arcsec,

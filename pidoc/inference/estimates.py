@@ -9,7 +9,7 @@ __all__ = ['Estimates', 'Interval']
 
 @dataclass(frozen=True)
 class Interval:
-    """Estimates of one scalar for n maps: values, and half-widths of their 68 % and 95 % intervals if known."""
+    """Estimates of one scalar for n maps: values, and half-widths of 68 % and 95 % intervals if known."""
 
     value: np.ndarray
     half_68: np.ndarray = None

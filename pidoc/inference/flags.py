@@ -52,7 +52,7 @@ def flag_bits(*names):
 
     Examples
     --------
-    >>> from pidoc.inference.flags import flag_bits
+    >>> from pidoc.inference import flag_bits
     >>> flag_bits('total_flux', 'flux_5')
     5
     """
@@ -80,7 +80,7 @@ def decode_flags(flags):
 
     Examples
     --------
-    >>> from pidoc.inference.flags import decode_flags
+    >>> from pidoc.inference import decode_flags
     >>> decode_flags(5)
     ('total_flux', 'flux_5')
     """

@@ -60,7 +60,7 @@ class Conditions:
     Examples
     --------
     >>> from astropy import units as u
-    >>> from pidoc.mock.conditions import Conditions
+    >>> from pidoc.mock import Conditions
     >>> conditions = Conditions(sky=21.5 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=60 * u.s)
     """
 

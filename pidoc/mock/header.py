@@ -8,8 +8,7 @@ from pidoc.cluster.model import ClusterModel
 from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import BANDS
 
-__all__ = ['CONDITION_COMMENTS', 'FORMAT_VERSION', 'card_value', 'header_card', 'header_comments',
-           'mock_meta']
+__all__ = ['CONDITION_COMMENTS', 'FORMAT_VERSION', 'header_comments', 'mock_meta']
 
 FORMAT_VERSION = 1
 

@@ -99,8 +99,8 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_vi
     Examples
     --------
     >>> from astropy import units as u
-    >>> from pidoc.cluster.snapshot import Snapshot
-    >>> from pidoc.mock.observation import observe
+    >>> from pidoc.cluster import Snapshot
+    >>> from pidoc.mock import observe
     >>> stars = {'x': [0, 0.5] * u.pc, 'y': [0, 0] * u.pc, 'z': [0, 3] * u.pc, 'mass': [0.8, 1.4] * u.Msun,
     ...          'luminosity': [30, 0] * u.Lsun, 'temperature': [5000, 5000] * u.K, 'kind': [3, 13]}
     >>> mock = observe(Snapshot(stars, 12 * u.Gyr), distance=10 * u.kpc)

@@ -75,7 +75,7 @@ class PerceptualLoss(keras.losses.Loss):
     Examples
     --------
     >>> import numpy as np
-    >>> from pidoc.networks.losses import PerceptualLoss
+    >>> from pidoc.networks import PerceptualLoss
     >>> loss = PerceptualLoss(weights=None)
     >>> loss.weights_used
     'random, seed 0'

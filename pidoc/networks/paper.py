@@ -65,7 +65,7 @@ def paper_mass_network(shape=(160, 160, 1), *, seed=None):
 
     Examples
     --------
-    >>> from pidoc.networks.paper import paper_mass_network
+    >>> from pidoc.networks import paper_mass_network
     >>> network = paper_mass_network()
     >>> network.output_shape, network.count_params()
     ((None, 160, 160, 1), 2183169)
@@ -126,7 +126,7 @@ def paper_age_distance_network(shape=(160, 160, 1), *, seed=None):
 
     Examples
     --------
-    >>> from pidoc.networks.paper import paper_age_distance_network
+    >>> from pidoc.networks import paper_age_distance_network
     >>> network = paper_age_distance_network()
     >>> network.output_shape, network.count_params()
     ((None, 2), 517954)

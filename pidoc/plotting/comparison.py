@@ -35,7 +35,7 @@ def plot_comparison(*comparisons, minimum_count=1):
     Examples
     --------
     >>> import numpy as np
-    >>> from pidoc.plotting.comparison import plot_comparison
+    >>> from pidoc.plotting import plot_comparison
     >>> from pidoc.evaluation.scores import AGE_EDGES, Comparison
     >>> ages = Comparison(AGE_EDGES, log=False, label='age', unit='Gyr')
     >>> ages.add(np.array([3.0, 11.0]), np.array([4.0, 12.0]))

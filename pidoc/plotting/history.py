@@ -32,7 +32,7 @@ def plot_history(history, *, loss='loss', r_squared='r_squared'):
 
     Examples
     --------
-    >>> from pidoc.plotting.history import plot_history
+    >>> from pidoc.plotting import plot_history
     >>> figure = plot_history({'loss': [2.0, 1.0, 0.5], 'val_loss': [2.1, 1.2, 0.9]})
     >>> [axis.get_xlabel() for axis in figure.axes]
     ['epoch']
@@ -74,7 +74,7 @@ def _draw_epochs(axis, history, name):
     for key, colour, dashes, label in ((name, VERMILION, '-', 'training'),
                                        (f'val_{name}', BLUE, DASHED, 'validation')):
         if key in history:
-            draw_line(axis, np.arange(1, len(history[key]) + 1), np.asarray(history[key], dtype=float), colour,
-                  dashes, label, width=1.6)
+            values = np.asarray(history[key], dtype=float)
+            draw_line(axis, np.arange(1, values.size + 1), values, colour, dashes, label, width=1.6)
             if len(history[key]) == 1:
                 axis.lines[-1].set_marker('o')

@@ -27,7 +27,7 @@ def plot_prediction(prediction):
 
     Examples
     --------
-    >>> from pidoc.prediction.prediction import Prediction
+    >>> from pidoc.prediction import Prediction
     >>> from pidoc.plotting.prediction import plot_prediction
     >>> plot_prediction(Prediction.read('m13-pidoc.fits')).savefig('m13.pdf')  # doctest: +SKIP
     """

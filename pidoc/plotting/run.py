@@ -56,7 +56,7 @@ def plot_run(log, *, age_scale=None):
 
     Examples
     --------
-    >>> from pidoc.plotting.run import plot_run
+    >>> from pidoc.plotting import plot_run
     >>> from pidoc.simulation.run import read_log
     >>> plot_run(read_log('mw15')).savefig('mw15.pdf')  # doctest: +SKIP
     """

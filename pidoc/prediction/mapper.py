@@ -43,7 +43,7 @@ def pretrained_models():
 
     Examples
     --------
-    >>> from pidoc.prediction.mapper import pretrained_models
+    >>> from pidoc.prediction import pretrained_models
     >>> 'default' in pretrained_models()
     True
     """

@@ -59,7 +59,7 @@ def mass_profile(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, n_bi
     --------
     >>> import numpy as np
     >>> from astropy import units as u
-    >>> from pidoc.prediction.profiles import mass_profile
+    >>> from pidoc.prediction import mass_profile
     >>> profile = mass_profile(np.full((160, 160), 0.5) * u.Msun)
     >>> len(profile), profile['mass'][0], profile['cumulative_mass'][-1]
     (25, <Quantity 0.5 solMass>, <Quantity 12800. solMass>)
@@ -122,7 +122,7 @@ def mass_to_light_profile(mass_map, light_map, *, distance=None, centre=None, pi
     --------
     >>> import numpy as np
     >>> from astropy import units as u
-    >>> from pidoc.prediction.profiles import mass_to_light_profile
+    >>> from pidoc.prediction import mass_to_light_profile
     >>> light = np.ones((4, 4)) * u.Lsun
     >>> mass_to_light_profile(light * 2 * u.Msun / u.Lsun, light, n_bins=2)['mass_to_light']
     <Quantity [2., 2.] solMass / solLum>
@@ -176,7 +176,7 @@ def half_mass_radius(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, 
     --------
     >>> import numpy as np
     >>> from astropy import units as u
-    >>> from pidoc.prediction.profiles import half_mass_radius
+    >>> from pidoc.prediction import half_mass_radius
     >>> y, x = np.indices((160, 160)) - 79.5
     >>> radius = half_mass_radius(np.exp(-0.5 * (x**2 + y**2) / 12**2) * u.Msun)
     >>> print(f'{radius:.1f}')  # 12 pixels times (2 ln 2)^(1/2)

@@ -58,9 +58,9 @@ class TrainingSet:
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> from astropy import units as u
-    >>> from pidoc.training_set.recipe import Recipe
+    >>> from pidoc.training_set import Recipe
     >>> from pidoc.simulation import run
-    >>> from pidoc.training_set.dataset import TrainingSet
+    >>> from pidoc.training_set import TrainingSet
     >>> recipe = Recipe({'name': 'four', 'seed': 1, 'maps': {'sharp': False},
     ...                  'simulations': [{'group': 'all', 'base': 'MW15', 'ages': [5],
     ...                                   'rows': [{'name': 'few', 'n_stars': 300, 'seed': 1}]}],

@@ -501,7 +501,7 @@ class Recipe:
 
     Examples
     --------
-    >>> from pidoc.training_set.recipe import Recipe
+    >>> from pidoc.training_set import Recipe
     >>> recipe = Recipe.read('table1')
     >>> [(part.name, part.splits) for part in recipe.parts][0]
     ('MW15-R1.6', {'train': 10000, 'validation': 1000})

@@ -610,7 +610,7 @@ def fetch(target, *, archive=None, extinction=True, reddening=None, field_of_vie
 
     Examples
     --------
-    >>> from pidoc.image.ps1.retrieval import fetch
+    >>> from pidoc.image.ps1 import fetch
     >>> image = fetch('NGC 5466')                                              # doctest: +REMOTE_DATA
     """
     archive = Archive() if archive is None else archive

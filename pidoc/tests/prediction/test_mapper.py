@@ -362,7 +362,7 @@ def test_impossible_images(mapper, mock):
 
 def test_another_grid(mapper):
     pytest.importorskip('reproject')
-    with pytest.raises(ValueError, match=r'the shape \(160, 160\) on the grid of the model, received \(40, 40\)'):
+    with pytest.raises(ValueError, match=r'shape \(160, 160\) on the grid of the model, received \(40, 40\)'):
         mapper.predict(a_mock(smoothing=0), field_of_view=10 * u.arcsec)
 
 
