@@ -114,5 +114,5 @@ folder.cleanup()
 #
 #    $ pidoc-predict cluster.fits --distance 20 --plot
 #
-# and for many images at a time `~pidoc.prediction.MassMapper.predict_many`. All that a prediction holds is on the
+# and for many images at a time `~pidoc.MassMapper.predict_many`. All that a prediction holds is on the
 # page :doc:`/predicting`. If your image is not on the network's grid: :doc:`/auto_tutorials/03_own_image`.

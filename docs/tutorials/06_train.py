@@ -124,7 +124,7 @@ figure = plot_history({name: history[name] for name in ('loss', 'val_loss')})
 # Use it
 # ------
 #
-# The model is a folder, which `~pidoc.prediction.MassMapper.from_pretrained` and the commands take by its path.
+# The model is a folder, which `~pidoc.MassMapper.from_pretrained` and the commands take by its path.
 
 from pidoc import MassMapper
 
