@@ -462,17 +462,30 @@ class Simulation:
     def _kick(self, kicked):
         """Birth kicks: Maxwellian velocities (Hobbs+ 2005); a companion is set free."""
         model = self.model
-        for star in kicked:
+        for star in self._in_binaries(kicked):
             self._separate(star)
-            k = int(np.flatnonzero(self._shells.ident == star)[0])
+        sh = self._shells
+        rows = self._rows_of(kicked)
+        for star, k in zip(kicked, rows, strict=True):
             sigma = model.neutron_star_kick if self.kind[star] == NEUTRON_STAR else model.black_hole_kick
             rng = self._star_rng(star)
             rng.uniform()
             vx, vy, vz = rng.normal(scale=sigma.to_value(u.km / u.s) / self.units.velocity, size=3)
-            self._shells.vt[k] = math.hypot(self._shells.vt[k] + vx, vy)
-            self._shells.vr[k] += vz
+            sh.vt[k] = math.hypot(sh.vt[k] + vx, vy)
+            sh.vr[k] += vz
         self._book('kick')
         self._remove(self._specific_energy() >= 0.0, 'kick', only=kicked)
+
+    def _in_binaries(self, chosen):
+        """Those of some stars that are in a binary, as the one that stands for it or as its companion."""
+        partner = self._stars.partner
+        return chosen[(partner[chosen] >= 0) | np.isin(chosen, partner[self._shells.ident])]
+
+    def _rows_of(self, chosen):
+        """Places of some bodies among the shells: one sort for all of them, not a search for each."""
+        ident = self._shells.ident
+        order = np.argsort(ident)
+        return order[np.searchsorted(ident, chosen, sorter=order)]
 
     def _separate(self, star):
         """Break up the binary that a star is in, if it is in one: both go on side by side."""
