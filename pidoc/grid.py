@@ -17,7 +17,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from pidoc.photometry import BANDS
 from pidoc.units import plain_number, scalar_value, to_value
 
-__all__ = ['APPARENT_FLUX', 'Channel', 'MASS_PER_PIXEL', 'MapGrid']
+__all__ = ['APPARENT_FLUX', 'Channel', 'GAUSSIAN_END', 'MASS_PER_PIXEL', 'MapGrid', 'tangent_plane']
 
 APPARENT_FLUX = u.Lsun / u.kpc**2
 """Unit of the light map: F = L / (4 pi d^2), per pixel."""
@@ -25,9 +25,41 @@ APPARENT_FLUX = u.Lsun / u.kpc**2
 MASS_PER_PIXEL = u.Msun
 """Unit of the mass map, per pixel."""
 
+GAUSSIAN_END = 5.0
+"""Where the Gaussian of the smoothing is cut, in its standard deviations."""
+
 _MOST_PIXELS = 8192        # to a side
 _WHOLE = 1e-6              # relative difference from a whole number of pixels that is none
 _SAME = 1e-3               # relative difference of pixel scales that is none
+
+
+def tangent_plane(position, shape, scale, *, shift=(0.0, 0.0)):
+    """World coordinates of square pixels, north up and east to the left.
+
+    Parameters
+    ----------
+    position : tuple of float
+        Right ascension and declination [deg], ICRS, of the middle.
+    shape : tuple of int
+        Rows and columns.
+    scale : float
+        Side of a pixel [arcsec].
+    shift : tuple of float, optional
+        Where the position is, to the right of and above the middle [arcsec].
+
+    Returns
+    -------
+    `~astropy.wcs.WCS`
+    """
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ['RA---TAN', 'DEC--TAN']
+    wcs.wcs.cunit = ['deg', 'deg']
+    wcs.wcs.crval = position
+    wcs.wcs.cdelt = [-scale / 3600.0, scale / 3600.0]
+    wcs.wcs.crpix = [(n + 1) / 2 + move / scale for n, move in zip(reversed(shape), shift)]
+    wcs.wcs.radesys = 'ICRS'
+    wcs.array_shape = shape
+    return wcs
 
 
 @dataclass(frozen=True)
@@ -206,16 +238,8 @@ class MapGrid:
         -------
         `~astropy.wcs.WCS`
         """
-        wcs = WCS(naxis=2)
-        wcs.wcs.ctype = ['RA---TAN', 'DEC--TAN']
-        wcs.wcs.cunit = ['deg', 'deg']
-        wcs.wcs.crval = position
-        wcs.wcs.cdelt = [-self.scale / 3600.0, self.scale / 3600.0]
-        wcs.wcs.crpix = [(n + 1) / 2 + margin + move / self.scale
-                         for n, move in zip((self.nx, self.ny), shift)]
-        wcs.wcs.radesys = 'ICRS'
-        wcs.array_shape = self.ny + 2 * margin, self.nx + 2 * margin
-        return wcs
+        shape = self.ny + 2 * margin, self.nx + 2 * margin
+        return tangent_plane(position, shape, self.scale, shift=shift)
 
     def holds(self, image):
         """Whether an image is a map on this grid already: its shape, unit, pixels, band and smoothing.

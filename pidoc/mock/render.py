@@ -6,15 +6,16 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from pidoc.grid import GAUSSIAN_END
+
 __all__ = ['Frame', 'gaussian_margin']
 
-_GAUSSIAN_END = 5.0        # where the Gaussian of the smoothing is cut, in its standard deviations
 _STRIP = 40                # pixels that are smoothed together: fast, with the margins of the usual smoothing
 
 
 def gaussian_margin(smoothing):
     """Pixels that a Gaussian needs around a field."""
-    return math.ceil(_GAUSSIAN_END * smoothing)
+    return math.ceil(GAUSSIAN_END * smoothing)
 
 
 class Frame:
