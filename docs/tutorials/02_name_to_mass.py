@@ -58,7 +58,7 @@ print(light.shape, light.unit)
 # share of bad pixels:
 
 for keyword in ('OBJECT', 'CELLG', 'FORMG', 'PSFG', 'PSFNUMG', 'PSFR', 'PSFNUMR', 'COLOUR', 'EBV', 'SKYSHARE',
-                'BADFRAC'):
+                'COVERAGE'):
     value = light.meta[keyword]
     print(f'{keyword:9}', f'{value:.4g}' if isinstance(value, float) else value)
 

@@ -157,7 +157,7 @@ def _add_light(table, maps, paper):
     """Luminosities in the field at Harris's distances, freed from extinction and as seen."""
     flux = np.array([np.nansum(each.data, dtype=float) for each in maps])
     table['luminosity'] = 4.0 * math.pi * flux * table['distance'].to_value(u.kpc) ** 2 * u.Lsun
-    table['extinction'] = [each.meta['EXTINCT'] for each in maps] * u.mag
+    table['extinction'] = [each.meta['EXTCORR'] for each in maps] * u.mag
     table['luminosity_seen'] = table['luminosity'] * 10.0 ** (-0.4 * table['extinction'].value)
     table['paper_luminosity'] = np.asarray(_plain(paper['field_luminosity'])) * u.Lsun
     low, high = PAPER_RANGE.value
@@ -427,8 +427,8 @@ _SYNTHETIC = """\
 **The images are synthetic.** They carry the light of the real clusters, not their look: King models with the
 core radius, concentration, M_V, [Fe/H], distance and reddening of Harris (2010), of single stars of Kroupa
 (2001) at the age of the literature, without mass segregation, drawn once each, and written as Pan-STARRS1
-stores its stacks (`pidoc.evaluation.synthetic_sky`). What is found here is no measurement of a real cluster. Their true
-M/L is that of their stars, not that of the literature."""
+stores its stacks (`pidoc.evaluation.synthetic_sky`). What is found here is no measurement of a real cluster.
+Their true M/L is that of their stars, not that of the literature."""
 
 _LIGHT = """\
 V luminosity in 40" x 40" at Harris's distance, freed from extinction; "as seen" is without that correction.

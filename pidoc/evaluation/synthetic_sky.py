@@ -24,8 +24,10 @@ from astropy.wcs import WCS
 from pidoc.catalogs import cluster as catalogued
 from pidoc.catalogs import EXTINCTION_RATIO
 from pidoc.cluster.model import ClusterModel, KROUPA_BREAK, KROUPA_SLOPES
+from pidoc.grid import tangent_plane
 from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1.retrieval import Archive, ServiceError
+from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_magnitude, band_luminosity
 from pidoc.simulation.initial import king_density, king_radius, king_structure, kroupa_masses
 from pidoc.stellar import StellarEvolution
@@ -49,7 +51,6 @@ _EXTINCTION = {'g': 3.172 / 2.742, 'r': 2.271 / 2.742}
 _SIDE = 720                # pixels of a file: what `pidoc.image.ps1.retrieval` asks for
 _SCALE = ps1.PIXEL_SCALE.to_value(u.arcsec)
 _REACH = 100.0             # arcsec from the centre, within which stars are painted
-_BETA = 2.5                # of the Moffat function, as in `pidoc.mock`
 _FIELD_STARS = 60
 _RADII = (45.0, 85.0)      # arcsec: these stars are outside the field of 40" x 40"
 _CELL = '0000'             # no projection cell of the survey has this number
@@ -318,8 +319,8 @@ def painted(place, flux, wcs, side, seeing, *, fine=3):
     cells = _shared_out((x + 0.5) * fine - 0.5, (y + 0.5) * fine - 0.5, flux, side * fine)
     half = 40 * fine
     yy, xx = np.indices((2 * half + 1,) * 2) - half
-    width = seeing / _SCALE * fine / (2.0 * math.sqrt(2.0 ** (1.0 / _BETA) - 1.0))
-    kernel = (1.0 + (xx**2 + yy**2) / width**2) ** -_BETA
+    width = seeing / _SCALE * fine / (2.0 * math.sqrt(2.0 ** (1.0 / MOFFAT_BETA) - 1.0))
+    kernel = (1.0 + (xx**2 + yy**2) / width**2) ** -MOFFAT_BETA
     image = fftconvolve(cells, kernel / kernel.sum(), mode='same')
     return image.reshape(side, fine, side, fine).sum(axis=(1, 3))
 
@@ -352,13 +353,8 @@ def _skycell_wcs(position):
 
 def _places(cluster, x, y):
     """Positions on the sky of offsets to the east and the north [arcsec] in the tangent plane."""
-    plane = WCS(naxis=2)
-    plane.wcs.ctype = ['RA---TAN', 'DEC--TAN']
-    plane.wcs.crval = [cluster.position.icrs.ra.deg, cluster.position.icrs.dec.deg]
-    plane.wcs.cdelt = [-1.0 / 3600.0, 1.0 / 3600.0]
-    plane.wcs.crpix = [1, 1]
-    plane.wcs.radesys = 'ICRS'
-    return plane.pixel_to_world(-x, y)
+    position = cluster.position.icrs
+    return tangent_plane((position.ra.deg, position.dec.deg), (1, 1), 1.0).pixel_to_world(-x, y)
 
 
 def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0, overwrite=False):
@@ -458,7 +454,7 @@ class SyntheticArchive(Archive):
         return table[near & np.isin(table['filter'], list(bands)) & np.isin(table['type'], list(kinds))]
 
     def cutout(self, filename, position, size):
-        """As `pidoc.image.ps1.retrieval.Archive.cutout`: the whole file, which may not be smaller than what is wanted.
+        """As `pidoc.image.ps1.retrieval.Archive.cutout`: the whole file, which must be as large as is wanted.
 
         Raises
         ------

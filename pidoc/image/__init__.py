@@ -4,5 +4,6 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'preparation': ['FLAGS', 'SEEING_RANGE', 'prepare'],
+    'files': ['write_map'],
+    'preparation': ['IMAGE_FLAGS', 'SEEING_RANGE', 'prepare'],
 })

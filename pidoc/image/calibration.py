@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from astropy import units as u
 
+from pidoc.grid import APPARENT_FLUX
 from pidoc.photometry import apparent_flux, BANDS
-from pidoc.units import to_value
+from pidoc.units import scalar_value
 
-__all__ = ['AB_MINUS_VEGA_V', 'Calibration', 'PixelUnit', 'band_of', 'calibrate', 'header_zero_points',
-           'linear_counts', 'pixel_unit', 'v_from_g_r']
+__all__ = ['AB_MINUS_VEGA_V', 'PixelCalibration', 'PixelUnit', 'band_of', 'calibrate', 'header_zero_points',
+           'pixel_unit']
 
 AB_MINUS_VEGA_V = 0.02
 """V in AB minus V in Vega [mag]: Blanton & Roweis (2007, AJ 133, 734), table 1."""
 
 AGREE = 0.05               # mag, within which two zero points are the same
 
-_APPARENT = u.Lsun / u.kpc**2
 _PER_AREA = u.Lsun / u.pc**2
 _STERADIAN = float((1.0 * u.arcsec**2).to_value(u.sr))       # of one arcsec^2
 _COUNTS = (u.adu, u.ct, u.electron, u.DN, u.one)
@@ -42,7 +42,6 @@ _NO_BAND = {'johnson', 'bessell', 'bessel', 'cousins', 'harris', 'kron', 'sdss',
             'des', 'panstarrs', 'filter', 'band', 'gpc1', 'clear', 'open', 'none', 'empty', 'clear1l',
             'clear2l', 'clear1s', 'clear2s'}
 _BAND_KEYWORDS = ('FILTER', 'FPA.FILTERID', 'FPA.FILTER', 'FILTER1', 'FILTER2', 'FILTNAM', 'FILTERID', 'BAND')
-_ASINH = 1.0857362        # 2.5 / ln 10
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def pixel_unit(unit):
     unit = _parsed(unit, name)
     if unit == u.mag / u.arcsec**2:
         return PixelUnit('magnitude', per_arcsec2=1.0, name=name)
-    if unit == _APPARENT:
+    if unit == APPARENT_FLUX:
         return PixelUnit('apparent', name=name)
     if unit == _PER_AREA:
         return PixelUnit('surface', per_arcsec2=1.0, name=name)
@@ -183,31 +182,6 @@ def _band(header, band):
     if named is not None and named != band:
         raise ValueError(f"band must be that of the image, '{named}' by its header, received '{band}'")
     return band
-
-
-def v_from_g_r(g, r):
-    """Johnson V (Vega) from PS1 g and r (AB).
-
-    Kostov & Bonev (2018, Bulg. Astron. J. 28, 3), as in Chardin & Bianchini (2021): V = g - 0.020 - 0.498 x
-    - 0.008 x^2 with x = g - r.
-
-    Parameters
-    ----------
-    g, r : float or `~numpy.ndarray`
-        Magnitudes.
-
-    Returns
-    -------
-    float or `~numpy.ndarray`
-
-    Examples
-    --------
-    >>> from pidoc.image.calibration import v_from_g_r
-    >>> round(v_from_g_r(5.03, 4.64), 3)
-    4.815
-    """
-    x = g - r
-    return g - 0.020 - 0.498 * x - 0.008 * x**2
 
 
 # -- zero points ----------------------------------------------------------------------------------
@@ -320,7 +294,7 @@ def _zero_point(header, pixels, zero_point, exposure):
         if pixels.per_second:
             raise ValueError('exposure must be left out where the pixels are per second, received '
                              f'{exposure}')
-        value += 2.5 * math.log10(to_value(exposure, u.s, 'exposure', positive=True))
+        value += 2.5 * math.log10(scalar_value(exposure, u.s, 'exposure', positive=True))
     flags, other = (), {}
     if first is not None:
         its = found[first][0]
@@ -343,17 +317,14 @@ def _magnitude(zero_point):
         system, zero_point = 'AB', zero_point.value * u.mag
     else:
         system = None
-    value = to_value(zero_point, u.mag, 'zero_point')
-    if not isinstance(value, float):
-        raise ValueError(f'zero_point must be a scalar, received an array of shape {value.shape}')
-    return value, system
+    return scalar_value(zero_point, u.mag, 'zero_point'), system
 
 
 # -- the calibration ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Calibration:
+class PixelCalibration:
     """How pixels become apparent V flux: made by `calibrate`.
 
     Parameters
@@ -416,7 +387,7 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
 
     Returns
     -------
-    Calibration
+    PixelCalibration
 
     Raises
     ------
@@ -458,13 +429,11 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
                                  f'{BANDS[band].system}, '
                                  f'received {system}')
             shift -= AB_MINUS_VEGA_V
-        factor = apparent_flux((zero + shift) * u.mag, target).to_value(_APPARENT)
-    dimmed = 0.0 if extinction is None else to_value(extinction, u.mag, 'extinction', non_negative=True)
-    if not isinstance(dimmed, float):
-        raise ValueError('extinction must be a scalar, received an array')
+        factor = apparent_flux((zero + shift) * u.mag, target).to_value(APPARENT_FLUX)
+    dimmed = 0.0 if extinction is None else scalar_value(extinction, u.mag, 'extinction', non_negative=True)
     meta |= {'IMGBAND': band, 'MAGSYS': system, 'IMGZP': zero if origin else None, 'ZPFROM': origin,
              'COLOUR': None if colour is None else float(colour.to_value(u.mag)), 'EXTCORR': dimmed} | other
-    return Calibration(float(factor) * 10.0 ** (0.4 * dimmed), per_area=pixels.per_arcsec2 is not None,
+    return PixelCalibration(float(factor) * 10.0 ** (0.4 * dimmed), per_area=pixels.per_arcsec2 is not None,
                        magnitudes=pixels.kind == 'magnitude', band=target, meta=meta, flags=flags)
 
 
@@ -480,7 +449,7 @@ def _of_luminosity(pixels, band, shift, target):
     if pixels.kind == 'apparent':
         return suns
     # L = Sigma (theta d)^2, and so F = Sigma theta^2 / (4 pi), whatever the distance
-    return suns * float(_PER_AREA.to(_APPARENT)) * _STERADIAN / (4.0 * math.pi)
+    return suns * float(_PER_AREA.to(APPARENT_FLUX)) * _STERADIAN / (4.0 * math.pi)
 
 
 def _to_target(band, colour, target):
@@ -495,10 +464,7 @@ def _to_target(band, colour, target):
         raise ValueError(f"the image is in '{band}', not in V: give colour, the magnitude V - {band} of "
                          "the cluster, or images in "
                          'both g and r')
-    value = to_value(colour, u.mag, 'colour')
-    if not isinstance(value, float):
-        raise ValueError(f'colour must be a scalar, received an array of shape {value.shape}')
-    return value
+    return scalar_value(colour, u.mag, 'colour')
 
 
 # -- traps ----------------------------------------------------------------------------------------
@@ -511,32 +477,3 @@ def _refuse(header):
         raise ValueError('an image of hips2fits has no photometry: its pixels have been rescaled on the '
                          'way, and how is lost. '
                          'Get the image from the survey itself')
-
-
-def linear_counts(pixels, header):
-    """Counts of a Pan-STARRS1 stack that is stored asinh-scaled; others as they are.
-
-    Stacks whose header has BSOFTEN and BOFFSET hold C, the counts being BOFFSET + 2 BSOFTEN sinh(C / a) with
-    a = 2.5 / ln 10 (Waters et al. 2020, ApJS 251, 4).
-
-    Parameters
-    ----------
-    pixels : `~numpy.ndarray`
-    header : mapping
-
-    Returns
-    -------
-    `~numpy.ndarray`
-
-    Raises
-    ------
-    ValueError
-        If only one of the two keywords is there.
-    """
-    soft, offset = (_number(header, keyword) for keyword in ('BSOFTEN', 'BOFFSET'))
-    if soft is None and offset is None:
-        return pixels
-    if soft is None or offset is None:
-        raise ValueError('an asinh-scaled image must have both BSOFTEN and BOFFSET, received only one of '
-                         'them')
-    return offset + 2.0 * soft * np.sinh(pixels / _ASINH)

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Any image of a cluster, made into what the networks have seen: `prepare`.
 
-Whatever it comes as, the result is a map of the apparent V flux F = L / (4 pi d^2) per pixel [Lsun/kpc^2],
-160 x 160 pixels of 0.25 arcsec about the cluster's centre, north up, smoothed with a Gaussian of 4 pixels:
-the light map of `pidoc.mock`.
+Whatever it comes as, the result is a map of the apparent V flux F = L / (4 pi d^2) per pixel [Lsun/kpc^2] on
+the pixels of a `pidoc.grid.MapGrid` about the cluster's centre, north up, smoothed: the light map of
+`pidoc.mock`.
 """
 
 import logging
@@ -20,61 +20,72 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.wcs.utils import skycoord_to_pixel
 
 from pidoc import __version__
-from pidoc.grid import APPARENT_FLUX, MapGrid
-from pidoc.image.calibration import calibrate, pixel_unit, v_from_g_r
+from pidoc.grid import APPARENT_FLUX, GAUSSIAN_END, MapGrid, tangent_plane
+from pidoc.image.calibration import calibrate, pixel_unit
+from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
+from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf
 from pidoc.image.read import opened
-from pidoc.image.resample import GAUSSIAN_END, Grid, Layer, pixel_areas, Plane
-from pidoc.image.sky import background_in_annulus, find_centre, measure_seeing
+from pidoc.image.resample import Layer, pixel_areas
+from pidoc.image.sky import background_in_annulus, find_centre
+from pidoc.image.two_bands import combine
+from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_magnitude, BANDS
-from pidoc.units import to_value
+from pidoc.units import scalar_value, to_value
 
-__all__ = ['FLAGS', 'SEEING_RANGE', 'prepare']
+__all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'prepare']
 
 log = logging.getLogger(__name__)
 
 SEEING_RANGE = (0.5, 1.5) * u.arcsec
 """Seeing (FWHM) of the mock observations of Chardin & Bianchini (2021), table 1."""
 
-FLAGS = {
+IMAGE_FLAGS = {
     'seeing-unknown': 'the seeing was neither given nor could be measured',
     'seeing-worse': 'the seeing is worse than the range that was asked for',
     'zero-point': 'the zero point that was given differs from that of the header',
     'gaps': 'more than 1 % of the pixels of the field are masked',
-    'background': 'no background was subtracted, and what lies around the field is 10 % of the light in it '
-                  'or more; or, where the image ends there, half of the light is the same everywhere',
+    'background': 'no background was subtracted, and the level far from the field would be 10 % of the light '
+                  'in it or more; or, where the image ends there, half of the light is the same everywhere',
     'coarse-pixels': 'the pixels of the image are larger than 1 arcsec',
     'no-sky-position': 'the image has no world coordinates: those of the map are made up',
     'no-light': 'the light in the field is not positive',
 }
 """What ``meta['FLAGS']`` may hold, and what it means."""
 
-_FORMAT_VERSION = 1
-_STAR_FIELD = 75.0                     # arcsec from the centre, within which stars are looked for
+_FORMAT_VERSION = 2
+_SURROUNDINGS = 90.0                   # arcsec from the centre, within which stars and sky are looked at
 _LARGEST = 4096                        # pixels to a side that are searched or measured at once
 _LARGEST_PIXEL = 3600.0                # arcsec: where coordinates are in no unit, or in another one
 _CENTRE_WIDTH = 20.0                   # arcsec, least diameter of the circle that a centre is the centroid of
 _ANNULUS = 0.75                        # inner radius of an annulus that is chosen, in its outer one
-_OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen
-_BRIGHTEST = 2.0                       # V: brighter than any cluster
+_WIDER = 1.5                           # reach of the field, as far as the sky is looked at if that is more
+_OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen and subtracted
+_SKY_SHARE = 0.1                       # of the light in the field, of a sky that is left and flagged
+_UNKNOWN, _MEDIAN = 'unknown', 'median of the survey'
+_BRIGHTEST = 2.0                       # magnitude: brighter than any cluster
 
 
-def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None, pixel_scale=None,
-            center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None, weight=None,
-            colour=None, extinction=None, field_of_view=None,
+def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
+            pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None,
+            weight=None, colour=None, extinction=None, relation='kostov2018', field_of_view=None,
             output_pixel_scale=None, smoothing=None, min_coverage=0.5):
-    """Make any image of a cluster into a map of its V light on the grid of the networks.
+    """Make any image of a cluster into a map of its light on the grid of the networks.
 
-    In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken off,
-    the seeing is measured on stars, the pixels are distributed on the new grid by the areas in which they
-    overlap (`reproject.reproject_exact`), which conserves flux, and the map is smoothed. Masked pixels are
-    left out of the mean that smoothing is. Files of `pidoc.mock.Mock.write` and results of this function come
+    In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken
+    off, the PSF is measured on stars, the pixels are distributed on the new grid by the areas in which they
+    overlap (`reproject.reproject_exact`), which conserves flux, two bands become one
+    (`pidoc.image.two_bands.combine`), and the map is smoothed. Masked pixels are left out of the mean that
+    smoothing is. Files of `pidoc.mock.Mock.write` and results of this function come
     through as they are.
 
     Parameters
     ----------
     image : path-like, `~astropy.nddata.CCDData`, HDU, Quantity, array or dict
         A FITS file or what has been read. Two images, ``{'g': ..., 'r': ...}``, in the bands of Pan-STARRS1
-        make V by Kostov & Bonev (2018). Of large files only the part about ``center`` is read.
+        make V; options may be such dictionaries, too. Of large files only the part about ``center`` is read.
+    grid : `~pidoc.grid.MapGrid`, optional
+        Of the map, by default ``MapGrid()``. The image must be in the band of its first channel, unless that
+        is V, which other bands are made into.
     hdu : int or str or tuple, optional
         Which HDU of a file; by default the only image that is no mask or weight.
     unit : str or `~astropy.units.Unit`, optional
@@ -92,7 +103,8 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         column and row. By default it is found (`pidoc.image.sky.find_centre`); an image that is on the grid
         already stays where it is.
     seeing : `~astropy.units.Quantity`, optional
-        FWHM of the PSF; else measured (`pidoc.image.sky.measure_seeing`).
+        FWHM of the PSF; else measured (`pidoc.image.psf.measure_psf`). Where too few stars stand alone in a
+        stack of Pan-STARRS1, the survey's median stands in, and is flagged.
     seeing_range : `~astropy.units.Quantity`, optional
         Best and worst seeing that the networks know. Better seeing is degraded to the best one with a
         Gaussian, worse is flagged. None: left alone.
@@ -101,10 +113,14 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         the image. Two angles: inner and outer radius. A Quantity in the unit of the image: that level.
     mask, weight : optional
         See `pidoc.image.read.opened`.
+    relation : str, optional
+        From g and r to V, one of `pidoc.image.ps1.files.RELATIONS`. The difference that the other would make
+        is recorded.
     field_of_view, output_pixel_scale : `~astropy.units.Quantity`, optional
-        Of the map: one angle, or width and height; side of a pixel.
+        In place of those of the grid: one angle, or width and height; side of a pixel.
     smoothing : float, optional
-        Standard deviation of the Gaussian [pixels of the map]; 0 leaves the map unsmoothed.
+        In place of that of the grid: standard deviation of the Gaussian [pixels of the map]; 0 leaves the map
+        unsmoothed.
     min_coverage : float, optional
         Share of the field that must have good pixels.
 
@@ -113,7 +129,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     `~astropy.nddata.CCDData`
         With a TAN WCS; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the image
         has one, the standard deviation of a pixel of the map. ``meta`` tells every step; ``meta['FLAGS']``
-        names, with blanks between, what is not as it should be: `FLAGS`.
+        names, with blanks between, what is not as it should be: `IMAGE_FLAGS`.
 
     Raises
     ------
@@ -132,10 +148,11 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     >>> print(light.shape, light.unit, light.meta['FLAGS'])
     (160, 160) solLum / kpc2 no-sky-position
     """
-    grid = MapGrid() if grid is None else grid
-    grid = Grid.of(grid.field_of_view if field_of_view is None else field_of_view,
-                   grid.pixel_scale if output_pixel_scale is None else output_pixel_scale,
-                   grid.smoothing if smoothing is None else smoothing)
+    if output_pixel_scale is not None:
+        scalar_value(output_pixel_scale, u.arcsec, 'output_pixel_scale', positive=True)
+    grid = MapGrid.of_field(field_of_view, pixel_scale=output_pixel_scale, smoothing=smoothing, grid=grid)
+    if relation not in RELATIONS:
+        raise ValueError(f'relation must be one of {", ".join(RELATIONS)}, received {relation!r}')
     low, high = _range(seeing_range)
     if not (isinstance(min_coverage, Real) and 0.0 <= min_coverage <= 1.0):
         raise ValueError(f'min_coverage must be from 0 to 1, received {min_coverage!r}')
@@ -147,14 +164,16 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     options = {
         'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
         'mask': mask, 'weight': weight, 'zero_point': zero_point, 'exposure': exposure, 'colour': colour,
-        'extinction': extinction, 'freed': bool(dust)}
+        'extinction': extinction, 'freed': bool(dust), 'matched': False}
     if isinstance(image, Mapping):
-        plane, meta, flags = _two_bands(image, grid, center, low, band, options)
+        plane, around, meta, flags = _two_bands(image, grid, center, low, band, relation, options)
     else:
-        options.update(band=band, target='V')
+        options.update(band=band, target=grid.band)
         layer = _measured(image, grid, center, options)
-        plane, meta, flags = layer.put(grid, low), layer.meta, layer.flags
-    return _product(plane, meta | dust, flags, high, min_coverage)
+        plane, around, meta, flags = layer.put(grid, low), layer.around, layer.meta, layer.flags
+    sun = BANDS[grid.band]
+    meta |= {'BANDNAME': sun.name, 'SUNMAG': sun.solar_magnitude} | dust
+    return _product(plane, around, meta, flags, high, min_coverage)
 
 
 # -- options --------------------------------------------------------------------------------------
@@ -167,13 +186,6 @@ def _range(seeing_range):
     if np.shape(value) != (2,) or value[0] > value[1]:
         raise ValueError(f'seeing_range must be two angles, the smaller one first, received {seeing_range}')
     return float(value[0]), float(value[1])
-
-
-def _angle(value, name):
-    value = to_value(value, u.arcsec, name, positive=True)
-    if not isinstance(value, float):
-        raise ValueError(f'{name} must be a scalar, received an array of shape {value.shape}')
-    return value
 
 
 def _extinction(told, center):
@@ -219,28 +231,29 @@ def _measured(image, grid, center, options):
     if bad.all():
         raise ValueError(f'{source} has no good pixel where the cluster is')
     here = found.middle[0] - around[2], found.middle[1] - around[0]
-    level, sky = _background(options['background'], pixels, bad, here, grid, found.scale,
-                             calibration.meta['IMGUNIT'])
+    level, left, sky = _background(options['background'], pixels, bad, here, grid, found.scale,
+                                   calibration.meta['IMGUNIT'])
     if found.ours and sky['BKGFROM'] == 'none':
         # a map of ours has its background behind it
-        sky = {}
-    seeing, stars = found.seeing(options['seeing'], pixels, bad)
+        left, sky = None, {}
+    psf, stars = found.psf(options['seeing'], pixels, bad)
     cut = slice(box[0] - around[0], box[1] - around[0]), slice(box[2] - around[2], box[3] - around[2])
     part = found.wcs[box[0]:box[1], box[2]:box[3]]
     areas = np.full(pixels[cut].shape, found.scale**2)
     if calibration.per_area:
         areas = pixel_areas(part, areas.shape, grid.wcs(found.position)) * grid.scale**2
     factor = calibration.scale(areas)
-    if 'BKGAROUN' in sky:
-        sky['BKGAROUN'] *= float(np.median(factor)) / found.scale**2
+    around = None if left is None else left * float(np.median(factor)) / found.scale**2
     flux = np.where(bad[cut], np.nan, (pixels[cut] - level) * factor)
+    scatter = 1.4826 * float(np.median(np.abs(pixels[~bad] - np.median(pixels[~bad]))) * np.median(factor))
     flags = found.flags + calibration.flags
-    if not math.isfinite(seeing):
+    if stars.get('SEEFROM') in (_UNKNOWN, _MEDIAN):
         flags += ('seeing-unknown',)
     if found.scale > 1.0 + 1e-6:
         flags += ('coarse-pixels',)
-    return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, part, found.scale,
-                  found.position, found.on_grid, seeing, found.smoothed, found.meta() | sky | stars, flags)
+    return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part,
+                 found.scale, found.position, found.on_grid, psf, found.smoothed, around,
+                 found.meta() | sky | stars, flags)
 
 
 class _Found:
@@ -259,13 +272,15 @@ class _Found:
     def _set_wcs(self, pixel_scale):
         """World coordinates, and side of a pixel [arcsec]."""
         self.wcs = self.source.wcs
-        told = None if pixel_scale is None else _angle(pixel_scale, 'pixel_scale')
+        told = None
+        if pixel_scale is not None:
+            told = scalar_value(pixel_scale, u.arcsec, 'pixel_scale', positive=True)
         ny, nx = self.source.shape
         if self.wcs is None:
             if told is None:
                 raise ValueError(f'{self.source} has no world coordinates: give pixel_scale, the side of a '
                                  'pixel')
-            self.wcs = Grid(nx, ny, told, 0.0).wcs((0.0, 0.0))
+            self.wcs = tangent_plane((0.0, 0.0), (ny, nx), told)
             self.flags += ('no-sky-position',)
             self.scale = told
             return
@@ -364,8 +379,11 @@ class _Found:
         if self.on_grid:
             return ((0, shape[0], 0, shape[1]),) * 2
         # of the smoothing, and of the blurring of a seeing that is too good
-        need = grid.reach + GAUSSIAN_END * 1.42 * max(grid.smoothing * grid.scale, 1.0) + 2.0 * self.scale
-        wish = max(need, _STAR_FIELD)
+        margin = GAUSSIAN_END * max(grid.smoothing * grid.scale, 1.0)
+        if options['matched']:
+            margin += KERNEL_REACH
+        need = grid.reach + 1.42 * margin + 2.0 * self.scale
+        wish = max(need, _SURROUNDINGS, _WIDER * grid.reach)
         background = options['background']
         if isinstance(background, str):
             wish = max(wish, _OUTERMOST)
@@ -382,18 +400,25 @@ class _Found:
             box += [max(0, math.floor(at - half)), min(n, math.ceil(at + half) + 1)]
         return tuple(box)
 
-    def seeing(self, told, pixels, bad):
-        """FWHM [arcsec], NaN if unknown, and cards about it."""
+    def psf(self, told, pixels, bad):
+        """The PSF [arcsec], and cards about it."""
         if told is not None:
-            return _angle(told, 'seeing'), {'SEEFROM': 'given'}
+            width = scalar_value(told, u.arcsec, 'seeing', positive=True)
+            return Psf(fwhm=width), {'SEEFROM': 'given'}
         if self.ours and self.header.get('PSFFWHM') is not None:
-            return float(self.header['PSFFWHM']), {'SEEFROM': self.header.get('SEEFROM') or 'header'}
+            width, beta = self.header['PSFFWHM'], self.header.get('PSFBETA') or MOFFAT_BETA
+            origin = self.header.get('SEEFROM') or 'header'
+            return Psf(fwhm=float(width), beta=float(beta)), {'SEEFROM': origin}
         if self.smoothed > 0.0:
-            return math.nan, {'SEEFROM': 'unknown'}
-        fwhm, scatter, number = measure_seeing(pixels, bad, expected=max(1.0 / self.scale, 1.5))
-        if not math.isfinite(fwhm):
-            return math.nan, {'SEEFROM': 'unknown', 'SEESTARS': number}
-        return fwhm * self.scale, {'SEEFROM': 'stars', 'SEESTARS': number, 'SEESCAT': scatter * self.scale}
+            return Psf(fwhm=math.nan), {'SEEFROM': _UNKNOWN}
+        psf = measure_psf(pixels, bad, expected=max(1.0 / self.scale, 1.5)).scaled(self.scale)
+        cards = {'SEESTARS': psf.n_stars}
+        if psf.known:
+            return psf, cards | {'SEEFROM': 'stars', 'SEESCAT': psf.scatter, 'PSFBETA': psf.beta}
+        band = self.calibration.meta['IMGBAND']
+        if band in MEDIAN_SEEING and any(str(keyword).startswith('FPA.') for keyword in self.header):
+            return Psf(fwhm=MEDIAN_SEEING[band].to_value(u.arcsec)), cards | {'SEEFROM': _MEDIAN}
+        return psf, cards | {'SEEFROM': _UNKNOWN}
 
     def meta(self):
         """Cards about all this."""
@@ -443,29 +468,47 @@ def _background_of(told):
 
 
 def _background(told, pixels, bad, here, grid, scale, unit):
-    """Level [unit of the pixels], and cards about it."""
-    ny, nx = pixels.shape
-    fits_in = min(here[0], here[1], nx - 1 - here[0], ny - 1 - here[1]) * scale
+    """Level to subtract [unit of the pixels], the level that is left or None, and cards about them."""
     if told is None:
-        return 0.0, _around(pixels, bad, here, grid, scale, fits_in)
-    if isinstance(told, tuple):
-        inner, outer = told
-    elif isinstance(told, str):
-        outer = min(fits_in, _OUTERMOST)
-        inner = max(_ANNULUS * outer, grid.reach)
+        left, cards = _left_sky(pixels, bad, here, grid, scale)
+        return 0.0, left, {'BKGFROM': 'none', 'BKGLEVEL': 0.0} | cards
+    if isinstance(told, str):
+        inner, outer = _farthest(pixels.shape, here, grid, scale, _OUTERMOST)
         if outer < 1.1 * grid.reach:
             raise ValueError('the annulus of the background must lie outside the field, '
                              f'{grid.reach:.1f} arcsec from the centre, but the image only reaches '
-                             f'{fits_in:.1f} arcsec: give two radii, or a level')
+                             f'{outer:.1f} arcsec: give two radii, or a level')
+    elif isinstance(told, tuple):
+        inner, outer = told
     else:
         level = float(getattr(told, 'value', told))
         if isinstance(told, u.Quantity) and not _same_unit(told.unit, unit):
             raise ValueError(f"the level of the background must be in the unit of the image, '{unit}', "
                              f"received {told}")
-        return level, {'BKGFROM': 'given', 'BKGLEVEL': level}
+        return level, None, {'BKGFROM': 'given', 'BKGLEVEL': level}
     level, error = background_in_annulus(pixels, bad, here, inner / scale, outer / scale)
-    return level, {'BKGFROM': 'annulus', 'BKGLEVEL': level, 'BKGERROR': error, 'BKGINNER': inner,
-                   'BKGOUTER': outer}
+    return level, None, {'BKGFROM': 'annulus', 'BKGLEVEL': level, 'BKGERROR': error, 'BKGINNER': inner,
+                         'BKGOUTER': outer}
+
+
+def _farthest(shape, here, grid, scale, outermost):
+    """Radii [arcsec] of the annulus farthest from the cluster that fits on the image."""
+    ny, nx = shape
+    outermost = max(outermost, _WIDER * grid.reach)
+    outer = min(min(here[0], here[1], nx - 1 - here[0], ny - 1 - here[1]) * scale, outermost)
+    return max(_ANNULUS * outer, grid.reach), outer
+
+
+def _left_sky(pixels, bad, here, grid, scale):
+    """Where nothing is subtracted: what 'annulus' would take off, if the image reaches there; and cards."""
+    inner, outer = _farthest(pixels.shape, here, grid, scale, _SURROUNDINGS)
+    if outer < 1.1 * grid.reach:
+        return None, {}
+    try:
+        level, error = background_in_annulus(pixels, bad, here, inner / scale, outer / scale)
+    except ValueError:
+        return None, {}
+    return level, {'SKYLEVEL': level, 'BKGERROR': error, 'BKGINNER': inner, 'BKGOUTER': outer}
 
 
 def _same_unit(told, its):
@@ -474,33 +517,30 @@ def _same_unit(told, its):
     return replace(pixel_unit(told), name='') == replace(pixel_unit(its), name='')
 
 
-def _around(pixels, bad, here, grid, scale, fits_in):
-    """Where nothing is subtracted: the level about the field, if the image reaches there."""
-    cards = {'BKGFROM': 'none', 'BKGLEVEL': 0.0}
-    if fits_in > 1.1 * grid.reach:
-        try:
-            level, _ = background_in_annulus(pixels, bad, here, grid.reach / scale,
-                                             min(fits_in, 1.5 * grid.reach) / scale)
-        except ValueError:
-            return cards
-        cards['BKGAROUN'] = level
-    return cards
-
-
 # -- two bands ------------------------------------------------------------------------------------
 
 
-def _two_bands(images, grid, center, best, band, options):
-    """V from g and r: a sharp plane of V, its colour taken from the smoothed ones, smoothed."""
+# keyword of one image: how it begins in the header of V, where the letter of the band follows
+_OF_BAND = {'IMAGE': 'IMAGE', 'IMAGEHDU': 'IMAGEHD', 'IMGUNIT': 'IMGUNIT', 'IMGZP': 'ZEROPT',
+            'ZPFROM': 'ZPFROM', 'SEEFROM': 'PSFBY', 'SEESTARS': 'PSFNUM', 'BKGFROM': 'BKGFROM',
+            'BKGLEVEL': 'BKGLEVE', 'SKYLEVEL': 'SKY'}
+# and those that say nothing of V
+_NOT_OF_V = {*_OF_BAND, 'SEESCAT', 'BKGERROR', 'PSFFWHM', 'PSFBETA'}
+
+
+def _two_bands(images, grid, center, best, band, relation, options):
+    """V from g and r: its plane, the sky that is left, cards, flags."""
     if sorted(images) != ['g', 'r']:
         raise ValueError(f"images in two bands must be {{'g': ..., 'r': ...}}, received "
                          f"{sorted(map(str, images))}")
     if band is not None or options['colour'] is not None:
         raise ValueError('band and colour must be left out where images in both g and r are given, received '
                          f'{band!r} and {options["colour"]}')
+    if grid.band != 'V':
+        raise ValueError(f"images in g and r make V: the grid must be in V, received one in '{grid.band}'")
     layers = {}
     for name in 'rg':
-        its = options | {'band': name, 'target': name, 'extinction': None}
+        its = options | {'band': name, 'target': name, 'extinction': None, 'matched': True}
         for option in ('zero_point', 'exposure', 'mask', 'weight', 'background', 'seeing', 'hdu', 'unit'):
             if isinstance(options[option], Mapping):
                 its[option] = options[option].get(name)
@@ -509,63 +549,34 @@ def _two_bands(images, grid, center, best, band, options):
             if not layers[name].meta['CENRA']:
                 raise ValueError('images in two bands without world coordinates need center, received None')
             center = SkyCoord(*layers[name].position, unit='deg')
-    return _combined(layers['g'], layers['r'], grid, best, options['extinction'])
+    g, r = layers['g'], layers['r']
+    plane, around, meta = combine(g, r, grid, best, relation)
+    dimmed = 0.0
+    if options['extinction'] is not None:
+        dimmed = scalar_value(options['extinction'], u.mag, 'extinction', non_negative=True)
+    bright = 10.0 ** (0.4 * dimmed)
+    plane = replace(plane, total=plane.total * bright,
+                    variance=None if plane.variance is None else plane.variance * bright**2)
+    meta |= {'BAND': 'V', 'IMGBAND': 'g+r', 'EXTCORR': dimmed} | _of_bands(g, r)
+    common = {keyword: value for keyword, value in r.meta.items() if keyword not in _NOT_OF_V}
+    return (plane, None if around is None else around * bright, common | meta,
+            tuple(dict.fromkeys(g.flags + r.flags)))
 
 
-def _combined(g, r, grid, best, extinction):
-    """The plane of V, cards, flags.
-
-    V - g is taken from the colour of the maps as they are smoothed, to which a tenth of the mean light of the
-    field is added in both bands: where there is little light, noise does not make the colour.
-    """
-    dimmed = 0.0 if extinction is None else to_value(extinction, u.mag, 'extinction', non_negative=True)
-    best = max([best, *(layer.seeing for layer in (g, r) if math.isfinite(layer.seeing))])
-    rest = min(g.missing(grid), r.missing(grid))
-    blurs = {'g': g.blur(grid, best), 'r': r.blur(grid, best)}
-    # an image on the grid has no margin
-    margin = 0 if g.on_grid or r.on_grid else g.margin(math.hypot(rest, max(blurs.values())))
-    sharp, smooth = {}, {}
-    for name, layer in (('g', g), ('r', r)):
-        sharp[name] = layer.plane(grid, margin).smoothed(blurs[name], 0)
-        wide = max(rest, grid.smoothing, 1.0) if layer.smoothed == 0.0 else rest
-        smooth[name] = sharp[name].smoothed(wide, 0).total
-    seen = np.minimum(*(np.where(np.isfinite(plane.total), plane.seen, 0.0) for plane in sharp.values()))
-    both = np.isfinite(smooth['g']) & np.isfinite(smooth['r'])
-    mean = {name: float(np.mean(values[both])) if both.any() else 0.0 for name, values in smooth.items()}
-    if min(mean.values()) <= 0.0:
-        raise ValueError('the light in the field must be positive in both bands, received a mean of '
-                         f'{mean["g"]:g} in g and {mean["r"]:g} in r')
-    floor = {name: np.maximum(np.where(both, values, 0.0), 0.0) + 0.1 * mean[name]
-             for name, values in smooth.items()}
-    sun = {name: BANDS[name].solar_magnitude for name in 'grV'}
-    x = sun['g'] - sun['r'] - 2.5 * np.log10(floor['g'] / floor['r'])
-    of_g = 10.0 ** (-0.4 * (v_from_g_r(x, 0.0) - x + sun['g'] - sun['V'] - dimmed))
-    variance = None
-    if all(plane.variance is not None for plane in sharp.values()):
-        # F_V ~ F_g^0.502 F_r^0.498 where the colour is of both
-        of_r = of_g * floor['g'] / floor['r']
-        variance = (0.502 * of_g)**2 * sharp['g'].variance + (0.498 * of_r)**2 * sharp['r'].variance
-        variance = np.nan_to_num(variance) * seen**2
-    plane = Plane(np.nan_to_num(sharp['g'].total) * of_g * seen, seen, variance, sharp['g'].wcs)
-    meta = {'BAND': 'V', 'IMGBAND': 'g+r', 'EXTCORR': dimmed, 'SMOOTH': grid.smoothing, 'SMOOTHBY': rest,
-            'PIXSCALE': grid.scale,
-            'COLOURGR': float(sun['g'] - sun['r'] - 2.5 * np.log10(mean['g'] / mean['r']))}
-    for keyword in ('IMAGE', 'IMAGEHDU', 'IMGUNIT', 'IMGZP', 'ZPFROM', 'SEEFROM', 'PSFBLUR', 'BKGFROM',
-                    'BKGLEVEL'):
-        for name, layer in (('G', g), ('R', r)):
-            meta[keyword[:7] + name] = layer.meta.get(keyword)
-    around = [layer.meta.get('BKGAROUN') for layer in (g, r)]
-    if None not in around:
-        meta['BKGAROUN'] = around[0] * float(np.median(of_g))
-    skip = {keyword[:7] for keyword in meta}
-    meta = {keyword: value for keyword, value in r.meta.items() if keyword[:7] not in skip} | meta
-    return plane.smoothed(rest, margin), meta, tuple(dict.fromkeys(g.flags + r.flags))
+def _of_bands(g, r):
+    """Cards of each band."""
+    cards = {}
+    for letter, layer in (('G', g), ('R', r)):
+        cards |= {f'{begin}{letter}': layer.meta.get(keyword) for keyword, begin in _OF_BAND.items()}
+        if layer.psf.known:
+            cards |= {f'PSF{letter}': layer.psf.fwhm, f'PSFBETA{letter}': layer.psf.beta}
+    return cards
 
 
 # -- the product ----------------------------------------------------------------------------------
 
 
-def _product(plane, meta, flags, worst, min_coverage):
+def _product(plane, around, meta, flags, worst, min_coverage):
     """The map as CCDData, after a last look at it."""
     mask = ~(plane.seen >= 0.5) | ~np.isfinite(plane.total)
     coverage = 1.0 - float(np.mean(mask))
@@ -577,25 +588,26 @@ def _product(plane, meta, flags, worst, min_coverage):
     total = float(np.sum(plane.total[~mask]))
     if total <= 0.0:
         flags.append('no-light')
-    elif apparent_magnitude(total * APPARENT_FLUX).value < _BRIGHTEST:
-        raise ValueError(f'the light in the field must be that of a cluster, received V = '
-                         f'{apparent_magnitude(total * APPARENT_FLUX).value:.2f}: check unit and zero_point')
+    elif (magnitude := apparent_magnitude(total * APPARENT_FLUX, meta['BAND']).value) < _BRIGHTEST:
+        raise ValueError(f'the light in the field must be that of a cluster, received {meta["BAND"]} = '
+                         f'{magnitude:.2f}: check unit and zero_point')
     if meta['PSFFWHM'] is not None and meta['PSFFWHM'] > worst * (1.0 + 1e-6):
         flags.append('seeing-worse')
     if coverage < 0.99:
         flags.append('gaps')
-    area = mask.size * meta['PIXSCALE']**2
-    if 'BKGAROUN' in meta:
-        suspect = abs(meta['BKGAROUN']) * area * coverage > 0.1 * abs(total)
+    if around is not None and total != 0.0:
+        meta['SKYSHARE'] = around * np.sum(~mask) * meta['PIXSCALE']**2 / abs(total)
+    if meta.get('SKYSHARE') is not None:
+        suspect = abs(meta['SKYSHARE']) > _SKY_SHARE
     else:
         # a level that is everywhere: the faintest twentieth of the pixels has it too
         flat = np.percentile(plane.total[~mask], 5.0) * np.sum(~mask)
         suspect = meta.get('BKGFROM') == 'none' and flat > 0.5 * total
     if suspect:
         flags.append('background')
-    flags = [flag for flag in FLAGS if flag in flags]
+    flags = [flag for flag in IMAGE_FLAGS if flag in flags]
     for flag in flags:
-        log.warning('%s: %s', meta.get('IMAGE', 'image'), FLAGS[flag])
+        log.warning('%s: %s', meta.get('IMAGE', 'image'), IMAGE_FLAGS[flag])
     meta = meta | {'COVERAGE': coverage, 'FLAGS': ' '.join(flags)}
     uncertainty = None if plane.variance is None else StdDevUncertainty(np.sqrt(plane.variance))
     return CCDData(plane.total, unit=APPARENT_FLUX, wcs=plane.wcs, meta=meta, uncertainty=uncertainty,

@@ -20,7 +20,7 @@ from astropy.nddata import InverseVariance, NDData, NDUncertainty, StdDevUncerta
 from astropy.wcs import FITSFixedWarning, WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
-from pidoc.image.calibration import linear_counts
+from pidoc.image.ps1.files import asinh_scaling, linear_counts
 from pidoc.io.fits import card_value, check_beginning, damage_of
 
 __all__ = ['Source', 'opened']
@@ -90,7 +90,9 @@ class Source:
 
     def read(self, box):
         """Pixels of a box, which are bad, and their standard deviations or None."""
-        pixels = linear_counts(self.raw(box), self.header)
+        pixels, scaling = self.raw(box), asinh_scaling(self.header)
+        if scaling is not None:
+            pixels = linear_counts(pixels, *scaling)
         bad = ~np.isfinite(pixels)
         for mask in self._masks:
             bad |= ~(mask.raw(box) == 0.0)

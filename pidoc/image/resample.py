@@ -1,95 +1,39 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The grid that images are put on, and how their light gets there: areas of overlap, blurring, smoothing.
+"""How the light of an image gets onto the grid of a map: areas of overlap, blurring, smoothing.
 
 A `Layer` is what has been read of an image; `Layer.put` makes a `Plane` of it, whose pixels are those of a
-`Grid`.
+`pidoc.grid.MapGrid`.
 """
 
 import math
 import warnings
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
-from astropy import units as u
+from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.wcs import WCS
 
-from pidoc.units import to_value
+from pidoc.grid import GAUSSIAN_END
+from pidoc.image.psf import Psf
 
-__all__ = ['GAUSSIAN_END', 'Grid', 'Layer', 'Plane', 'blurred', 'pixel_areas']
-
-GAUSSIAN_END = 5.0
-"""Where Gaussians are cut, in their standard deviations, as in `pidoc.mock`."""
-
-_MOST_PIXELS = 8192        # to a side
-_PER_FWHM = 1.0 / math.sqrt(8.0 * math.log(2.0))
+__all__ = ['Layer', 'Plane', 'blurred', 'pixel_areas']
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Columns, rows, pixel [arcsec] and smoothing [pixels] of the map."""
-
-    nx: int
-    ny: int
-    scale: float
-    smoothing: float
-
-    @classmethod
-    def of(cls, field_of_view, scale, smoothing):
-        scale = to_value(scale, u.arcsec, 'output_pixel_scale', positive=True)
-        if not isinstance(scale, float):
-            raise ValueError('output_pixel_scale must be a scalar, received an array')
-        angles = np.atleast_1d(to_value(field_of_view, u.arcsec, 'field_of_view', positive=True))
-        number = angles / scale
-        whole = np.abs(number - np.round(number)) < 1e-6 * number
-        if angles.shape not in ((1,), (2,)) or not whole.all() or np.any(number < 0.5):
-            raise ValueError('field_of_view must be one angle or two, a whole number of pixels of '
-                             f'{scale:g} arcsec, received '
-                             f'{field_of_view}')
-        if not (isinstance(smoothing, Real) and math.isfinite(smoothing) and smoothing >= 0.0):
-            raise ValueError(f'smoothing must be a number of pixels, not negative, received {smoothing!r}')
-        if number.max() > _MOST_PIXELS or smoothing > number.max():
-            raise ValueError(f'field_of_view must be of at most {_MOST_PIXELS} pixels to a side, and '
-                             'smoothing of no more than there are, received '
-                             f'{number.max():.4g} and {smoothing:.4g}')
-        number = np.round(number).astype(int)
-        return cls(int(number[0]), int(number[-1]), scale, float(smoothing))
-
-    @property
-    def shape(self):
-        return self.ny, self.nx
-
-    @property
-    def reach(self):
-        """Half of its diagonal [arcsec]."""
-        return 0.5 * math.hypot(self.nx, self.ny) * self.scale
-
-    def wcs(self, position, margin=0):
-        """Tangent plane about a position (degrees), north up, with a margin around."""
-        wcs = WCS(naxis=2)
-        wcs.wcs.ctype = ['RA---TAN', 'DEC--TAN']
-        wcs.wcs.cunit = ['deg', 'deg']
-        wcs.wcs.crval = position
-        wcs.wcs.cdelt = [-self.scale / 3600.0, self.scale / 3600.0]
-        wcs.wcs.crpix = [(self.nx + 1) / 2 + margin, (self.ny + 1) / 2 + margin]
-        wcs.wcs.radesys = 'ICRS'
-        wcs.array_shape = self.ny + 2 * margin, self.nx + 2 * margin
-        return wcs
-
-
-@dataclass
+@dataclass(eq=False)
 class Layer:
     """A part of an image, calibrated: what is needed to put it on a grid."""
 
     flux: np.ndarray           # apparent flux per pixel
     bad: np.ndarray
     deviation: np.ndarray      # of flux, or None
+    scatter: float             # of the flux of pixels about their median, in which are sky, noise and stars
     wcs: WCS                   # of this part
     scale: float               # arcsec
     position: tuple            # of the centre, degrees
     on_grid: bool
-    seeing: float              # arcsec, NaN if unknown
+    psf: Psf                   # arcsec
     smoothed: float            # sigma that it has been smoothed with [arcsec]
+    around: float              # flux of an arcsec^2 of the sky that is left around the field, or None
     meta: dict
     flags: tuple
 
@@ -98,7 +42,7 @@ class Layer:
 
         Parameters
         ----------
-        grid : Grid
+        grid : `~pidoc.grid.MapGrid`
         best : float
             Seeing [arcsec] that a better one is degraded to.
 
@@ -118,10 +62,9 @@ class Layer:
 
     def blur(self, grid, best):
         """Standard deviation [pixels of the grid] of the Gaussian that makes the seeing the best one."""
-        square = best**2 - self.seeing**2 if self.seeing < best else 0.0
-        self.meta |= {'PSFFWHM': max(self.seeing, best) if math.isfinite(self.seeing) else None,
-                      'PSFBLUR': math.sqrt(square)}
-        return math.sqrt(square) * _PER_FWHM / grid.scale
+        sigma, cards = blur_of(self.psf, best)
+        self.meta |= cards
+        return sigma / grid.scale
 
     def missing(self, grid):
         """Standard deviation [pixels of the grid] of the smoothing that is still to be done."""
@@ -145,7 +88,7 @@ class Layer:
         """On the grid and a margin, by the areas in which pixels overlap."""
         from reproject import reproject_exact
 
-        target = grid.wcs(self.position, margin)
+        target = grid.wcs(self.position, margin=margin)
         areas = pixel_areas(self.wcs, self.flux.shape, target)
         good = ~self.bad
         if np.any(areas[good] == 0.0):
@@ -162,7 +105,7 @@ class Layer:
         return Plane(values[0], values[1], values[2] if len(values) > 2 else None, grid.wcs(self.position))
 
 
-@dataclass
+@dataclass(eq=False)
 class Plane:
     """Values on a grid: sums over the seen share of a pixel; that share; variance that adds up, or None."""
 
@@ -191,6 +134,13 @@ class Plane:
             np.divide(variance, share**2, out=result, where=share > 1e-12)
             variance = result
         return Plane(values, share, variance, self.wcs, self.share[inner])
+
+
+def blur_of(psf, best):
+    """Standard deviation [arcsec] of the Gaussian that makes a PSF as wide as the best one, and cards."""
+    square = best**2 - psf.fwhm**2 if psf.fwhm < best else 0.0
+    cards = {'PSFFWHM': max(psf.fwhm, best) if psf.known else None, 'PSFBLUR': math.sqrt(square)}
+    return math.sqrt(square) * gaussian_fwhm_to_sigma, cards
 
 
 def blurred(array, sigma, *, power=1):

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What is measured on an image of a cluster before it is used: its centre, its background, its seeing.
+"""What is measured on an image of a cluster before it is used: its centre and its background.
 
 Everything here works on plain arrays [y, x]; bad pixels are told by a boolean array.
 """
@@ -8,14 +8,9 @@ import math
 
 import numpy as np
 
-__all__ = ['background_in_annulus', 'find_centre', 'measure_seeing']
+__all__ = ['background_in_annulus', 'find_centre']
 
 _ROUNDS = 50             # of centroids at most
-_BETA = 2.5               # of the Moffat function, as in `pidoc.mock`
-_MOST_STARS = 30          # that are fitted
-_FEWEST_STARS = 3         # that a seeing is measured with
-_MISFIT = 0.15            # largest rms residual of a star in its peak
-_SIDES = 3                # sub-pixels to a side that the model is integrated with
 
 
 def find_centre(pixels, bad, *, least):
@@ -137,99 +132,3 @@ def background_in_annulus(pixels, bad, centre, inner, outer):
     clip = SigmaClip(sigma=3.0)
     level = float(SExtractorBackground(sigma_clip=clip)(values))
     return level, float(StdBackgroundRMS(sigma_clip=clip)(values)) / math.sqrt(values.size)
-
-
-def measure_seeing(pixels, bad, *, expected=4.0):
-    """Full width at half maximum of the stars of an image.
-
-    A circular Moffat function with beta = 2.5, integrated over the pixels, and a level are fitted to the
-    brightest peaks (`photutils.detection.find_peaks`) that stand alone. The median is over those that fit.
-
-    Parameters
-    ----------
-    pixels : `~numpy.ndarray`
-        Proportional to light.
-    bad : `~numpy.ndarray` of bool
-    expected : float, optional
-        Roughly what it is [pixels].
-
-    Returns
-    -------
-    fwhm, scatter : float
-        In pixels; the scatter from star to star. Both NaN if fewer than three stars fit.
-    number : int
-        Of stars that were used.
-    """
-    half = max(3, math.ceil(1.5 * expected))
-    widths = []
-    for x, y in _lone_peaks(pixels, bad, half):
-        fwhm = _fit_star(pixels[y - half:y + half + 1, x - half:x + half + 1], expected)
-        if fwhm is not None:
-            widths.append(fwhm)
-        if len(widths) == _MOST_STARS:
-            break
-    widths = np.array(widths)
-    if widths.size >= _FEWEST_STARS:
-        middle = np.median(widths)
-        spread = 1.4826 * np.median(np.abs(widths - middle))
-        widths = widths[np.abs(widths - middle) <= max(3.0 * spread, 0.05 * middle)]
-    if widths.size < _FEWEST_STARS:
-        return math.nan, math.nan, int(widths.size)
-    return float(np.median(widths)), float(np.std(widths)), int(widths.size)
-
-
-def _lone_peaks(pixels, bad, half):
-    """Columns and rows of peaks with no brighter neighbour, brightest first."""
-    from photutils.detection import find_peaks
-
-    good = pixels[~bad]
-    if good.size == 0:
-        return []
-    sky = np.median(good)
-    noise = 1.4826 * np.median(np.abs(good - sky))
-    filled = np.where(bad, sky, pixels)
-    with np.errstate(invalid='ignore'):
-        import warnings
-        with warnings.catch_warnings():
-            # it warns where it finds nothing
-            warnings.simplefilter('ignore')
-            peaks = find_peaks(filled, sky + max(10.0 * noise, 1e-12 * abs(sky)), box_size=2 * half + 1)
-    if peaks is None:
-        return []
-    peaks.sort('peak_value', reverse=True)
-    ny, nx = pixels.shape
-    found = []
-    for x, y in zip(np.asarray(peaks['x_peak']), np.asarray(peaks['y_peak'])):
-        inside = half <= x < nx - half and half <= y < ny - half
-        if inside and not bad[y - half:y + half + 1, x - half:x + half + 1].any():
-            found.append((int(x), int(y)))
-    return found[:3 * _MOST_STARS]
-
-
-def _fit_star(cutout, expected):
-    """FWHM in pixels, None if it is no lone star."""
-    from scipy.optimize import least_squares
-
-    half = cutout.shape[0] // 2
-    level = np.median(cutout)
-    peak = cutout[half, half] - level
-    if not peak > 0.0:
-        return None
-    line = np.arange(-half, half + 1)
-    inside = (np.arange(_SIDES) + 0.5) / _SIDES - 0.5
-    fine = (line[:, np.newaxis] + inside).ravel()
-    values = (cutout - level) / peak
-
-    def model(parameters):
-        height, x, y, fwhm, low = parameters
-        core = 0.5 * fwhm / math.sqrt(2.0 ** (1.0 / _BETA) - 1.0)
-        square = ((fine - x)**2 + ((fine - y)**2)[:, np.newaxis]) / core**2
-        star = (1.0 + square) ** -_BETA
-        return height * star.reshape(line.size, _SIDES, line.size, _SIDES).mean(axis=(1, 3)) + low
-
-    fit = least_squares(lambda parameters: (model(parameters) - values).ravel(),
-                        (1.0, 0.0, 0.0, expected, 0.0), max_nfev=40,
-                        bounds=((0.0, -2.0, -2.0, 0.3, -1.0), (50.0, 2.0, 2.0, 4.0 * half, 1.0)))
-    height, _, _, fwhm, _ = fit.x
-    misfit = math.sqrt(2.0 * fit.cost / values.size)
-    return float(fwhm) if height > 0.2 and misfit < _MISFIT and fwhm < 2.0 * half else None

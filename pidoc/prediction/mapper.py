@@ -422,7 +422,7 @@ class _Input:
         noted = str(self.map.meta.get('FLAGS') or '')
         if noted:
             names.append('preparation')
-            reasons.append(f'preparation: {noted} (see pidoc.image.FLAGS)')
+            reasons.append(f'preparation: {noted} (see pidoc.image.IMAGE_FLAGS)')
         return flag_bits(*names), reasons
 
 

@@ -61,7 +61,7 @@ def _parser():
     light.add_argument('--seeing', metavar='ANGLE', nargs=2, type=quantity('arcsec'),
                        help='FWHM of stars in g and in r [arcsec] (default: measured)')
     light.add_argument('--subtract-sky', action='store_true',
-                       help='subtract the level that is left far from the centre')
+                       help='subtract the level that is left around the field')
     light.add_argument('--field-of-view', metavar='ANGLE', type=quantity('arcsec'),
                        help="side of the map [arcsec] (default: the paper's)")
     light.add_argument('--smoothing', metavar='PIXELS', type=float,
@@ -115,8 +115,8 @@ def _paths(clusters, output):
 
 
 def _fetch_all(options):
+    from pidoc.image.files import write_map
     from pidoc.image.ps1.retrieval import Archive, fetch
-    from pidoc.image.ps1.stacks import write_map
 
     if options.no_extinction and options.reddening is not None:
         raise ValueError('--reddening and --no-extinction exclude each other, received both')
@@ -125,17 +125,17 @@ def _fetch_all(options):
     if taken and not options.overwrite:
         raise OSError(f'{taken[0]} exists: say --overwrite to replace it')
     server = {'server': options.server.rstrip('/')} if options.server else {}
-    field = {name: getattr(options, name) for name in ('field_of_view', 'smoothing')
-             if getattr(options, name) is not None}
     archive = Archive(offline=options.offline, refresh=options.refresh, timeout=options.timeout,
                       retries=options.retries, form='skycell' if options.skycells else 'cutout', **server)
+    seeing = None if options.seeing is None else dict(zip('gr', options.seeing, strict=True))
     failed = 0
     told = options.quiet
     for text, path in zip(options.clusters, paths, strict=True):
         try:
             image = fetch(_target(text), archive=archive, extinction=not options.no_extinction,
-                          reddening=options.reddening, psf_fwhm=options.seeing, relation=options.relation,
-                          subtract_sky=options.subtract_sky, **field)
+                          reddening=options.reddening, field_of_view=options.field_of_view,
+                          smoothing=options.smoothing, seeing=seeing, relation=options.relation,
+                          background='annulus' if options.subtract_sky else None)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_map(image, path, overwrite=options.overwrite)
         except (OSError, ValueError) as error:
@@ -160,7 +160,7 @@ def _line(image, path):
     if 'DISTANCE' in meta:
         light = f'{np.nansum(image.data) * 4 * np.pi * meta["DISTANCE"] ** 2:.0f}'
     return (f'{meta["OBJECT"]:<15} {light:>21}  {meta["EBV"]:6.2f}  {meta["PSFFWHM"]:10.2f}  '
-            f'{100 * meta["BADFRAC"]:7.1f}  {path}')
+            f'{100 * (1 - meta["COVERAGE"]):7.1f}  {path}')
 
 
 if __name__ == '__main__':

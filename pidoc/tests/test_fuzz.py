@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 import pidoc
 from pidoc import Snapshot
 from pidoc.grid import MapGrid
-from pidoc.image.preparation import FLAGS, prepare
+from pidoc.image.preparation import IMAGE_FLAGS, prepare
 from pidoc.networks.shapes import weight_shapes
 from pidoc.prediction.mapper import MassMapper
 from pidoc.prediction.prediction import Prediction
@@ -512,7 +512,7 @@ def test_spoiled_headers(place, right, example):
     found = numbers(prediction)
     assert np.all(np.isfinite(found)) and np.all(found > 0.0)
     flags = str(prediction.light.meta['FLAGS']).split()
-    assert not set(flags) - set(FLAGS)
+    assert not set(flags) - set(IMAGE_FLAGS)
     if not (matters or flags):
         np.testing.assert_allclose(found, right, rtol=1e-5)
 

@@ -11,7 +11,9 @@ exposure time (Waters et al. 2020, ApJS 251, 4, and the survey's pages at MAST):
 `pidoc.image.ps1.retrieval` fetches them and makes a V map of a cluster.
 """
 
+import math
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 from astropy import units as u
@@ -25,8 +27,8 @@ from pidoc.photometry import _TONRY_V
 from pidoc.units import to_value
 
 __all__ = ['BAD', 'MASK_BITS', 'MEDIAN_SEEING', 'PIXEL_SCALE', 'RELATIONS', 'SOUTHERN_LIMIT', 'Stack',
-           'asinh_counts', 'flags', 'linear_counts', 'parse_listing', 'ps1_to_v', 'read_mask', 'read_stack',
-           'read_variance', 'skycell_wcs', 'write_cutout', 'write_skycell']
+           'asinh_counts', 'asinh_scaling', 'flags', 'linear_counts', 'parse_listing', 'ps1_to_v',
+           'read_mask', 'read_stack', 'read_variance', 'skycell_wcs', 'write_cutout', 'write_skycell']
 
 PIXEL_SCALE = 0.25 * u.arcsec
 """Side of a pixel."""
@@ -79,6 +81,34 @@ def linear_counts(stored, softening, offset):
     array
     """
     return offset + 2.0 * softening * np.sinh(np.asarray(stored, dtype=float) / _A)
+
+
+def asinh_scaling(header):
+    """Softening and offset of an image that is stored asinh-scaled.
+
+    Parameters
+    ----------
+    header : mapping
+
+    Returns
+    -------
+    tuple of float or None
+        BSOFTEN and BOFFSET; None of one that is linear.
+
+    Raises
+    ------
+    ValueError
+        If only one of the two is there, and a number.
+    """
+    found = [header.get(keyword) for keyword in ('BSOFTEN', 'BOFFSET')]
+    numbers = [float(value) for value in found
+               if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)]
+    if not numbers:
+        return None
+    if len(numbers) == 1:
+        raise ValueError('an asinh-scaled image must have both BSOFTEN and BOFFSET, received only one of '
+                         'them')
+    return tuple(numbers)
 
 
 def asinh_counts(counts, softening, offset):
@@ -136,7 +166,7 @@ def flags(value):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stack:
-    """A stack image, linear. Made by `read_stack`.
+    """A stack image, linear, and the images that belong to it. Made by `read_stack`.
 
     Parameters
     ----------
@@ -155,6 +185,15 @@ class Stack:
     truth : dict
         Of a synthetic image, which is no image of the sky (SYNTHET), its cards SYNTHET and TRUE...; else
         empty.
+    variance : array, optional
+        Of the counts, on the same pixels. Without it, the scatter of the sky is taken.
+    mask : array of int, optional
+        Bits, see `MASK_BITS`, on the same pixels.
+
+    Raises
+    ------
+    ValueError
+        If the variance or the mask has another shape.
     """
 
     counts: np.ndarray
@@ -165,6 +204,15 @@ class Stack:
     skycell: str
     form: str
     truth: dict = field(default_factory=dict)
+    variance: np.ndarray = None
+    mask: np.ndarray = None
+
+    def __post_init__(self):
+        for name in ('variance', 'mask'):
+            value = getattr(self, name)
+            if value is not None and value.shape != self.counts.shape:
+                raise ValueError(f'{name} of {self.skycell or "a stack"} must have the shape '
+                                 f'{self.counts.shape}, received {value.shape}')
 
     @property
     def zero_point(self):
@@ -275,13 +323,11 @@ def _image(filename, centre, size):
 
 def _linear(data, header, filename):
     """Pixels without the asinh, if the header tells of one, and the form of the file."""
-    if 'BSOFTEN' not in header and 'BOFFSET' not in header:
-        return data, 'cutout'
     try:
-        softening, offset = float(header['BSOFTEN']), float(header['BOFFSET'])
-    except KeyError as error:
-        raise ValueError(f'{filename} must have BSOFTEN and BOFFSET or neither, {error.args[0]}') from None
-    return linear_counts(data, softening, offset), 'skycell'
+        scaling = asinh_scaling(header)
+    except ValueError as error:
+        raise ValueError(f'{filename}: {error}') from None
+    return (data, 'cutout') if scaling is None else (linear_counts(data, *scaling), 'skycell')
 
 
 def _part(hdu, centre, size):

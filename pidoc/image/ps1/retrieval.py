@@ -26,7 +26,10 @@ from astropy.table import Table
 from astropy.utils import data as astropy_data
 
 from pidoc import __version__, catalogs
+from pidoc.grid import MapGrid
+from pidoc.image.preparation import prepare
 from pidoc.image.ps1.files import (
+    BAD,
     parse_listing,
     PIXEL_SCALE,
     read_mask,
@@ -34,12 +37,12 @@ from pidoc.image.ps1.files import (
     read_variance,
     SOUTHERN_LIMIT,
 )
-from pidoc.image.ps1.stacks import Frame, make_v_map
+from pidoc.image.ps1.stacks import mosaic
 from pidoc.io.files import replacing
 from pidoc.io.fits import opened_fits
-from pidoc.units import to_value
+from pidoc.units import scalar_value, to_value
 
-__all__ = ['Archive', 'NotInCacheError', 'ServiceError', 'Target', 'fetch', 'find_target', 'frames',
+__all__ = ['Archive', 'NotInCacheError', 'ServiceError', 'Target', 'fetch', 'fetch_stacks', 'find_target',
            'mast_listing']
 
 log = logging.getLogger(__name__)
@@ -457,7 +460,7 @@ def _resolve(name, unknown):
 # -- stacks -----------------------------------------------------------------------------------------
 
 
-def frames(position, *, archive=None, field_of_view=40.0 * u.arcsec, bands=_BANDS):
+def fetch_stacks(position, *, archive=None, grid=None, bands=_BANDS):
     """Fetch the stacks that cover a field, with their variance and mask images.
 
     The skycell of the middle comes first; if it does not cover all the field, the skycells of its
@@ -467,14 +470,14 @@ def frames(position, *, archive=None, field_of_view=40.0 * u.arcsec, bands=_BAND
     ----------
     position : `~astropy.coordinates.SkyCoord`
     archive : Archive, optional
-    field_of_view : `~astropy.units.Quantity`, optional
-        Side of the square that is to be covered; the cutouts are larger.
+    grid : `~pidoc.grid.MapGrid`, optional
+        The field that is to be covered, by default ``MapGrid()``; the cutouts are larger.
     bands : sequence of str, optional
 
     Returns
     -------
     dict
-        Band -> list of `pidoc.image.ps1.stacks.Frame`.
+        Band -> list of `pidoc.image.ps1.files.Stack`.
 
     Raises
     ------
@@ -484,7 +487,7 @@ def frames(position, *, archive=None, field_of_view=40.0 * u.arcsec, bands=_BAND
         If a service does not answer, or something is not in the cache.
     """
     archive = Archive() if archive is None else archive
-    side = to_value(field_of_view, u.arcsec, 'field_of_view', positive=True)
+    side = max((MapGrid() if grid is None else grid).field_of_view.to_value(u.arcsec))
     if position.icrs.dec <= SOUTHERN_LIMIT:
         raise ValueError(f'Pan-STARRS1 has seen the sky north of {SOUTHERN_LIMIT.value:g} deg, received '
                          f'a declination of {position.icrs.dec.deg:.3f} deg')
@@ -497,15 +500,15 @@ def frames(position, *, archive=None, field_of_view=40.0 * u.arcsec, bands=_BAND
         if not middle[band]:
             raise ValueError(f'Pan-STARRS1 has no stack in {band} at {position.icrs.to_string("hmsdms")}: '
                              'the place is off the survey')
-        found = {name: _frame(archive, files, position, size) for name, files in middle[band].items()}
+        found = {name: _stack(archive, files, position, size) for name, files in middle[band].items()}
         if not _covers(list(found.values()), position, wide):
             if neighbours is None:
                 neighbours = [_cells(archive, place, bands) for place in _around(position, wide)]
             for cells in neighbours:
                 for name, files in cells[band].items():
                     if name not in found:
-                        found[name] = _frame(archive, files, position, size)
-        result[band] = [frame for frame in found.values() if frame is not None]
+                        found[name] = _stack(archive, files, position, size)
+        result[band] = [stack for stack in found.values() if stack is not None]
         if not result[band]:
             raise ValueError(f'the stacks in {band} have no data at {position.icrs.to_string("hmsdms")}')
     return result
@@ -527,7 +530,7 @@ def _cells(archive, position, bands):
             for band, found in cells.items()}
 
 
-def _frame(archive, files, position, size):
+def _stack(archive, files, position, size):
     """A stack with what belongs to it; None where it has no data at all."""
     read = {}
     for kind, filename in files.items():
@@ -548,14 +551,14 @@ def _frame(archive, files, position, size):
         stack = replace(stack, skycell=match[0] if match else '')
     variance = read['stack.wt'][0] if 'stack.wt' in read else None
     mask = read['stack.mask'][0] if 'stack.mask' in read else None
-    return Frame(stack=stack, variance=variance, mask=mask)
+    return replace(stack, variance=variance, mask=mask)
 
 
 def _covers(found, position, side):
     """Whether a first skycell has nearly every pixel of a square."""
     if not found or found[0] is None:
         return False
-    stack = found[0].stack
+    stack = found[0]
     x, y = (float(value) for value in stack.wcs.world_to_pixel(position))
     half = 0.5 * side / PIXEL_SCALE.to_value(u.arcsec)
     ny, nx = stack.counts.shape
@@ -577,8 +580,12 @@ def _around(position, side):
 # -- everything ---------------------------------------------------------------------------------------
 
 
-def fetch(target, *, archive=None, extinction=True, reddening=None, field_of_view=40.0 * u.arcsec, **options):
+def fetch(target, *, archive=None, extinction=True, reddening=None, bad=BAD, grid=None, field_of_view=None,
+          output_pixel_scale=None, smoothing=None, **options):
     """A map of the V light of a cluster, from Pan-STARRS1.
+
+    The survey's stacks in g and r are fetched (`fetch_stacks`), put together
+    (`pidoc.image.ps1.stacks.mosaic`) and made into a map (`pidoc.image.prepare`).
 
     Parameters
     ----------
@@ -586,19 +593,19 @@ def fetch(target, *, archive=None, extinction=True, reddening=None, field_of_vie
         See `find_target`.
     archive : Archive, optional
     extinction : bool, optional
-        Free the light from extinction, by the E(B-V) of Harris (2010).
+        Free the light from extinction, A_V = 3.1 E(B-V), by the E(B-V) of Harris (2010).
     reddening : `~astropy.units.Quantity`, optional
         Another E(B-V).
-    field_of_view : `~astropy.units.Quantity`, optional
-        Side of the map.
-    **options
-        Of `pidoc.image.ps1.stacks.make_v_map`: ``smoothing``, ``psf_fwhm``, ``subtract_sky``, ``relation``,
-        ``bad``.
+    bad : int, optional
+        Bits of the survey's masks that make a pixel bad.
+    grid, field_of_view, output_pixel_scale, smoothing, **options
+        Of `pidoc.image.prepare`, as ``seeing``, ``background`` and ``relation``; a dictionary with ``'g'``
+        and ``'r'`` where they differ.
 
     Returns
     -------
     `~astropy.nddata.CCDData`
-        See `pidoc.image.ps1.stacks.make_v_map`.
+        See `pidoc.image.prepare`.
 
     Raises
     ------
@@ -614,18 +621,42 @@ def fetch(target, *, archive=None, extinction=True, reddening=None, field_of_vie
     >>> image = fetch('NGC 5466')                                              # doctest: +REMOTE_DATA
     """
     archive = Archive() if archive is None else archive
+    grid = MapGrid.of_field(field_of_view, pixel_scale=output_pixel_scale, smoothing=smoothing, grid=grid)
     known = find_target(target, offline=archive.offline)
+    colour, source = _reddening(known, extinction, reddening)
+    stacks = fetch_stacks(known.position, archive=archive, grid=grid)
+    images = {band: mosaic(its, bad=bad) for band, its in stacks.items()}
+    light = prepare(images, center=known.position, extinction=catalogs.EXTINCTION_RATIO * colour * u.mag,
+                    grid=grid, **options)
+    light.meta |= _about(known, images) | {'EBV': colour, 'EBVFROM': source}
+    return light
+
+
+def _reddening(known, extinction, reddening):
+    """E(B-V) as a number, and where it is from."""
     if not extinction:
         if reddening is not None:
             raise ValueError(f'reddening is not used without extinction, received {reddening}')
-        colour, source = 0.0 * u.mag, 'not corrected'
-    elif reddening is not None:
-        colour, source = reddening, 'given'
-    elif known.reddening is not None:
-        colour, source = known.reddening, 'Harris 1996 (2010 edition)'
-    else:
+        return 0.0, 'not corrected'
+    if reddening is not None:
+        return scalar_value(reddening, u.mag, 'reddening', non_negative=True), 'given'
+    if known.reddening is None:
         raise ValueError(f'the reddening of {known.name} is in no catalogue here: give reddening, or say '
                          'extinction=False')
-    stacks = frames(known.position, archive=archive, field_of_view=field_of_view)
-    return make_v_map(stacks['g'], stacks['r'], known.position, reddening=colour, reddening_source=source,
-                      field_of_view=field_of_view, name=known.name, distance=known.distance, **options)
+    return float(known.reddening.value), 'Harris 1996 (2010 edition)'
+
+
+def _about(known, images):
+    """What the map is of: keyword and value."""
+    meta = {'OBJECT': known.name, 'SURVEY': 'Pan-STARRS1 stacks'}
+    if known.distance is not None:
+        meta['DISTANCE'] = known.distance.to_value(u.kpc)
+    for band, image in images.items():
+        meta |= {f'{keyword}{band.upper()}': image.meta[keyword]
+                 for keyword in ('EXPTIME', 'CELL', 'NCELL', 'FORM', 'WEIGHT')}
+        meta |= {keyword: value for keyword, value in image.meta.items()
+                 if keyword in ('BADBITS', 'BADNAMES', 'DOUBTFUL', 'SYNTHET') or keyword.startswith('TRUE')}
+    if 'SYNTHET' in meta:
+        meta |= {'OBJECT': f'{known.name} (synthetic)',
+                 'SURVEY': 'synthetic, in the format of Pan-STARRS1'}
+    return meta

@@ -30,7 +30,7 @@ def light_of(name, *, synthetic=True, extinction=0.5):
     total = row['field_luminosity'].value * 10 ** (0.4 * extinction)
     values *= total / (4 * math.pi * row['distance'].value ** 2) / values.sum()
     meta = {'OBJECT': name, 'PIXSCALE': 0.25, 'SMOOTH': 4.0, 'BAND': 'V', 'PSFFWHM': 1.2,
-            'EXTINCT': extinction}
+            'EXTCORR': extinction}
     if synthetic:
         meta |= {'SYNTHET': True, 'TRUEMASS': 2.5 * total, 'TRUELUM': total}
     return CCDData(values, unit=APPARENT_FLUX, meta=meta)

@@ -24,9 +24,9 @@ from pidoc.evaluation.synthetic_sky import (
     SyntheticArchive,
     write_files,
 )
+from pidoc.image.files import write_map
 from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1.retrieval import fetch, ServiceError
-from pidoc.image.ps1.stacks import write_map
 from pidoc.photometry import iron_abundance
 from pidoc.simulation.initial import king_structure
 

@@ -12,9 +12,7 @@ from pidoc.image.calibration import (
     band_of,
     calibrate,
     header_zero_points,
-    linear_counts,
     pixel_unit,
-    v_from_g_r,
 )
 from pidoc.photometry import apparent_flux
 
@@ -89,13 +87,6 @@ class TestBands:
         ({}, None), ({'FILTER': 'Clear', 'BAND': 'B'}, 'B')])
     def test_named_by_headers(self, cards, band):
         assert band_of(cards) == band
-
-    def test_kostov_bonev(self):
-        assert v_from_g_r(0.0, 0.0) == -0.020
-        assert v_from_g_r(1.0, 0.0) == pytest.approx(1.0 - 0.526)
-        # Tonry et al. (2012): V = r + 0.005 + 0.462 x + 0.013 x^2, within 0.02 mag for stars of clusters
-        x = np.linspace(0.2, 0.8, 20)
-        assert np.abs(v_from_g_r(x, 0.0) - (0.005 + 0.462 * x + 0.013 * x**2)).max() < 0.03
 
     @pytest.mark.parametrize(('header', 'how', 'error', 'rule'), [
         ({}, {}, ValueError, 'the image does not say its band: give band, such as V'),
@@ -184,22 +175,3 @@ class TestZeroPoints:
     def test_the_system_of_g_is_ab(self):
         with pytest.raises(ValueError, match='must be in the system of Pan-STARRS1 g, AB, received Vega'):
             calibrate({'BAND': 'g', 'PHOTZP': 25.0, 'MAGSYS': 'VEGAMAG'}, colour=-0.3 * u.mag)
-
-
-class TestStacks:
-    def test_asinh_is_undone(self):
-        """The scaling in steps of the survey's paper: Waters et al. (2020), section 2."""
-        counts = np.array([-50.0, 0.0, 3.0, 1e3, 1e6])
-        a, soft, offset = 2.5 * np.log10(np.e), 71.5, 3.23
-        stored = a * np.arcsinh((counts - offset) / (2 * soft))
-        np.testing.assert_allclose(linear_counts(stored, {'BSOFTEN': soft, 'BOFFSET': offset}), counts,
-                                   rtol=1e-6,
-                                   atol=1e-5)
-
-    def test_others_stay(self):
-        pixels = np.arange(3.0)
-        assert linear_counts(pixels, {}) is pixels
-
-    def test_half_of_it(self):
-        with pytest.raises(ValueError, match='must have both BSOFTEN and BOFFSET, received only one of them'):
-            linear_counts(np.arange(3.0), {'BSOFTEN': 70.0})

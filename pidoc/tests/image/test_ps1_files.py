@@ -68,6 +68,16 @@ class TestScaling:
         ratio = ps1.linear_counts(11.0, 70.0, 0.0) / ps1.linear_counts(10.0, 70.0, 0.0)
         assert ratio == pytest.approx(10**0.4, rel=1e-6)
 
+    @pytest.mark.parametrize(('header', 'scaling'), [
+        ({}, None), ({'BSOFTEN': 'NaN', 'BOFFSET': np.nan}, None),
+        ({'BSOFTEN': 71, 'BOFFSET': 3.2}, (71.0, 3.2))])
+    def test_found_in_headers(self, header, scaling):
+        assert ps1.asinh_scaling(header) == scaling
+
+    def test_half_of_it(self):
+        with pytest.raises(ValueError, match='must have both BSOFTEN and BOFFSET, received only one of them'):
+            ps1.asinh_scaling({'BSOFTEN': 70.0, 'BOFFSET': True})
+
     def test_of_the_real_header(self):
         header = real_header()
         scale, zero = header['BSCALE'], header['BZERO']
@@ -292,7 +302,7 @@ class TestRefused:
             ps1.read_stack(self.write(tmp_path / 'a.fits', EXPTIME=value))
 
     def test_half_a_scaling(self, tmp_path):
-        with pytest.raises(ValueError, match='must have BSOFTEN and BOFFSET or neither'):
+        with pytest.raises(ValueError, match='a.fits: an asinh-scaled image must have both'):
             ps1.read_stack(self.write(tmp_path / 'a.fits', BSOFTEN=70.0))
 
     def test_cut_short(self, tmp_path, counts, wcs):

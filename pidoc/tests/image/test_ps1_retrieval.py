@@ -17,11 +17,18 @@ from astropy.utils import data as astropy_data
 import pidoc
 from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1 import retrieval
-from pidoc.image.ps1.retrieval import Archive, fetch, find_target, frames, NotInCacheError, ServiceError
+from pidoc.image.ps1.retrieval import (
+    Archive,
+    fetch,
+    fetch_stacks,
+    find_target,
+    NotInCacheError,
+    ServiceError,
+)
 from pidoc.tests import ps1_sky as sky
 
 NGC5466 = sky.CENTRE
-SMALL = {'psf_fwhm': (1.3 * u.arcsec, 1.1 * u.arcsec), 'field_of_view': 20 * u.arcsec}
+SMALL = {'seeing': {'g': 1.3 * u.arcsec, 'r': 1.1 * u.arcsec}, 'field_of_view': 20 * u.arcsec}
 
 
 def shared(name):
@@ -277,41 +284,41 @@ class TestFailures:
         assert list(folder.iterdir()) == []
 
 
-class TestFrames:
+class TestFetchStacks:
     def test_one_skycell(self, server, survey):
-        found = frames(NGC5466, archive=archive(server))
+        found = fetch_stacks(NGC5466, archive=archive(server))
         assert [len(found[band]) for band in 'gr'] == [1, 1]
-        frame = found['g'][0]
+        stack = found['g'][0]
         # a list, and three images of each band
         assert len(server.requests) == 7
-        assert frame.stack.counts.shape == frame.variance.shape == frame.mask.shape == (720, 720)
-        assert frame.stack.exposure == 602 * u.s and found['r'][0].stack.exposure == 880 * u.s
+        assert stack.counts.shape == stack.variance.shape == stack.mask.shape == (720, 720)
+        assert stack.exposure == 602 * u.s and found['r'][0].exposure == 880 * u.s
 
     def test_neighbours(self, split, cache):
         server = sky.Server(split)
         try:
-            found = frames(NGC5466, archive=archive(server))
-            assert [frame.stack.skycell for frame in found['g']] == ['skycell.1784.059', 'skycell.1784.058']
+            found = fetch_stacks(NGC5466, archive=archive(server))
+            assert [stack.skycell for stack in found['g']] == ['skycell.1784.059', 'skycell.1784.058']
             # the list of the middle, eight about it, and six images of each skycell
             assert sum('ps1filenames' in path for path in server.requests) == 9
             assert sum('fitscut' in path for path in server.requests) == 12
-            assert 0.4 < np.isfinite(found['g'][0].stack.counts).mean() < 0.6
+            assert 0.4 < np.isfinite(found['g'][0].counts).mean() < 0.6
         finally:
             server.close()
 
     def test_skycells(self, server):
-        found = frames(NGC5466, archive=archive(server, form='skycell'))
-        cut = frames(NGC5466, archive=archive(server))
+        found = fetch_stacks(NGC5466, archive=archive(server, form='skycell'))
+        cut = fetch_stacks(NGC5466, archive=archive(server))
         for band in 'gr':
             whole, part = found[band][0], cut[band][0]
-            assert whole.stack.form == 'skycell' and part.stack.form == 'cutout'
-            np.testing.assert_allclose(whole.stack.counts, part.stack.counts, rtol=2e-4, atol=0.5)
+            assert whole.form == 'skycell' and part.form == 'cutout'
+            np.testing.assert_allclose(whole.counts, part.counts, rtol=2e-4, atol=0.5)
             np.testing.assert_array_equal(whole.mask, part.mask)
 
     def test_cutouts_without_an_exposure_time(self, server):
         server.exptime = False
-        found = frames(NGC5466, archive=archive(server), bands=('g',))
-        assert found['g'][0].stack.exposure == 602 * u.s
+        found = fetch_stacks(NGC5466, archive=archive(server), bands=('g',))
+        assert found['g'][0].exposure == 602 * u.s
         assert server.requests[-1].endswith('stk.g.unconv.fits') and 'fitscut' not in server.requests[-1]
 
     def test_none_anywhere(self, server, monkeypatch):
@@ -324,29 +331,29 @@ class TestFrames:
         server.faults.append(lambda handler, path: 'filenames' in path and (handler.reply(
             b'\n'.join(line for line in server.answer(path).split(b'\n')
                        if b'.wt' not in line and b'.mask' not in line)) or True))
-        found = frames(NGC5466, archive=archive(server), bands=('r',))
+        found = fetch_stacks(NGC5466, archive=archive(server), bands=('r',))
         assert found['r'][0].variance is None and found['r'][0].mask is None
         assert 'stk.r.unconv.fits has no wt image' in caplog.text and 'has no mask image' in caplog.text
 
     def test_south_of_the_survey(self, server):
         with pytest.raises(ValueError, match='north of -30 deg, received a declination of -72.081 deg'):
-            frames(SkyCoord(6.02, -72.081, unit='deg'), archive=archive(server))
+            fetch_stacks(SkyCoord(6.02, -72.081, unit='deg'), archive=archive(server))
         assert server.requests == []
 
     def test_off_the_survey(self, server):
         with pytest.raises(ValueError, match=r'has no stack in g at 00h40m.*: the place is off the survey'):
-            frames(SkyCoord(10.0, 20.0, unit='deg'), archive=archive(server))
+            fetch_stacks(SkyCoord(10.0, 20.0, unit='deg'), archive=archive(server))
 
     def test_no_data(self, server, monkeypatch):
         monkeypatch.setattr(server, 'answer', _blank(server.answer))
         with pytest.raises(ValueError, match='the stacks in g have no data at 14h05m'):
-            frames(NGC5466, archive=archive(server))
+            fetch_stacks(NGC5466, archive=archive(server))
 
     def test_mast_when_the_list_is_down(self, server, monkeypatch, caplog):
         server.faults.append(lambda handler, path: 'filenames' in path and (handler.send_error(503) or True))
         asked = _mast(monkeypatch, [f'rings.v3.skycell.1784.059.stk.{band}.unconv{kind}.fits'
                                     for band in 'gri' for kind in ('', '.wt', '.mask', '.exp')])
-        found = frames(NGC5466, archive=archive(server))
+        found = fetch_stacks(NGC5466, archive=archive(server))
         assert len(found['g']) == len(found['r']) == 1 and found['g'][0].mask is not None
         assert 'answers 503 Service Unavailable: asking MAST' in caplog.text
         assert asked['obs_collection'] == 'PS1' and asked['filters'] == ['g', 'r']
@@ -503,11 +510,15 @@ class TestFetch:
         assert red.meta['EBVFROM'] == 'given'
         plain = fetch('NGC 5466', archive=archive(server, offline=True), extinction=False, **SMALL)
         assert plain.meta['EBVFROM'] == 'not corrected'
+        assert meta['SURVEY'] == 'Pan-STARRS1 stacks' and meta['FORMG'] == 'cutout' and meta['NCELLR'] == 1
+        assert (meta['EXPTIMEG'], meta['EXPTIMER']) == (602, 880) and meta['BADBITS'] == ps1.BAD
 
     def test_reddening_that_nobody_knows(self, server):
         place = SkyCoord(211.4, 28.6, unit='deg')
         with pytest.raises(ValueError, match='the reddening of 14h05m36.0s .* is in no catalogue here: give'):
             fetch(place, archive=archive(server))
+        with pytest.raises(ValueError, match='reddening must not be negative'):
+            fetch(place, archive=archive(server), reddening=-0.1 * u.mag)
         with pytest.raises(ValueError, match='reddening is not used without extinction, received 0.1 mag'):
             fetch(place, archive=archive(server), extinction=False, reddening=0.1 * u.mag)
         assert server.requests == []

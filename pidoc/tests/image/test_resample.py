@@ -6,7 +6,9 @@ import pytest
 from astropy import units as u
 from astropy.wcs.utils import proj_plane_pixel_area
 
-from pidoc.image.resample import blurred, Grid, Layer, pixel_areas, Plane
+from pidoc.grid import MapGrid
+from pidoc.image.psf import Psf
+from pidoc.image.resample import blurred, Layer, pixel_areas, Plane
 from pidoc.mock.render import _band
 from pidoc.tests.image_helpers import CENTRE, tan_wcs
 
@@ -14,29 +16,7 @@ POSITION = CENTRE.ra.deg, CENTRE.dec.deg
 
 
 def grid(side=10.0, scale=0.25, smoothing=4.0):
-    return Grid.of(side * u.arcsec, scale * u.arcsec, smoothing)
-
-
-def test_the_grid():
-    ours = grid(40.0)
-    assert (ours.nx, ours.ny, ours.shape) == (160, 160, (160, 160))
-    assert ours.reach == pytest.approx(20 * np.sqrt(2))
-    assert Grid.of((10, 5) * u.arcsec, 0.5 * u.arcsec, 0).shape == (10, 20)
-    wcs = ours.wcs(POSITION, margin=7)
-    assert wcs.array_shape == (174, 174)
-    assert wcs.pixel_to_world(86.5, 86.5).separation(CENTRE).arcsec < 1e-6
-
-
-@pytest.mark.parametrize(('arguments', 'rule'), [
-    ((10.1 * u.arcsec, 0.25 * u.arcsec, 4), 'field_of_view must be one angle or two, a whole number of '
-                                            'pixels'),
-    (((1, 2, 3) * u.arcsec, 0.25 * u.arcsec, 4), 'field_of_view must be one angle or two'),
-    ((10 * u.arcsec, (1, 1) * u.arcsec, 4), 'output_pixel_scale must be a scalar'),
-    ((10 * u.arcsec, 0.25 * u.arcsec, -1), 'smoothing must be a number of pixels, not negative, received -1'),
-    ((10 * u.arcsec, 0.25 * u.arcsec, np.nan), 'smoothing must be a number of pixels')])
-def test_grids_that_cannot_be(arguments, rule):
-    with pytest.raises(ValueError, match=rule):
-        Grid.of(*arguments)
+    return MapGrid.of_field(side * u.arcsec, pixel_scale=scale * u.arcsec, smoothing=smoothing)
 
 
 def test_areas():
@@ -47,7 +27,7 @@ def test_areas():
     # far from the point that the plane touches pixels cover less of the sky: cos^3
     wcs = tan_wcs((30, 30), 0.4, offset=(36000, 0))
     sky = wcs.pixel_to_world(14.5, 14.5)
-    there = Grid.of(10 * u.arcsec, 0.25 * u.arcsec, 0).wcs((sky.icrs.ra.deg, sky.icrs.dec.deg))
+    there = grid().wcs((sky.icrs.ra.deg, sky.icrs.dec.deg))
     areas = pixel_areas(wcs, (30, 30), there) * 0.25**2
     angle = sky.separation(CENTRE).rad
     assert angle > 0.06
@@ -79,9 +59,9 @@ def test_a_mean_over_what_is_seen():
 def layer(scale=0.4, number=60, seeing=1.0, smoothed=0.0, on_grid=False):
     rng = np.random.default_rng(5)
     flux = rng.uniform(size=(number, number))
-    return Layer(flux, np.zeros(flux.shape, dtype=bool), np.full(flux.shape, 0.2), tan_wcs(flux.shape, scale),
-                 scale,
-                 POSITION, on_grid, seeing, smoothed, {}, ())
+    return Layer(flux, np.zeros(flux.shape, dtype=bool), np.full(flux.shape, 0.2), 0.2,
+                 tan_wcs(flux.shape, scale), scale, POSITION, on_grid, Psf(fwhm=seeing), smoothed, None, {},
+                 ())
 
 
 class TestLayers:
@@ -110,9 +90,3 @@ class TestLayers:
         with pytest.raises(ValueError, match='smoothed with a Gaussian of 1.2 arcsec, more than the 1 '
                                              'arcsec'):
             layer(smoothed=1.2).missing(grid())
-
-
-@pytest.mark.parametrize(('field', 'smoothing'), [(1e9, 4.0), (40.0, 161.0), (40.0, 1e30)])
-def test_grids_that_are_too_large(field, smoothing):
-    with pytest.raises(ValueError, match='field_of_view must be of at most 8192 pixels to a side, and'):
-        Grid.of(field * u.arcsec, 0.25 * u.arcsec, smoothing)

@@ -1,12 +1,12 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Centre, background and seeing of images whose truth is known."""
+"""Centre and background of images whose truth is known."""
 
 import math
 
 import numpy as np
 import pytest
 
-from pidoc.image.sky import background_in_annulus, find_centre, measure_seeing
+from pidoc.image.sky import background_in_annulus, find_centre
 from pidoc.tests.image_helpers import paint, stars, tan_wcs
 
 pytest.importorskip('photutils')
@@ -83,48 +83,3 @@ class TestBackground:
     def test_outside_of_the_image(self):
         with pytest.raises(ValueError, match='must have at least 50 good pixels, received 0'):
             background_in_annulus(np.ones((20, 20)), np.zeros((20, 20), dtype=bool), (9.5, 9.5), 30, 45)
-
-
-class TestSeeing:
-    def image(self, fwhm, *, number=40, noise=1.0, seed=2):
-        """Moffat functions with beta = 2.5, each at a place of its own between the pixels."""
-        rng = np.random.default_rng(seed)
-        shape = (260, 260)
-        pixels = rng.normal(30.0, noise, shape)
-        y, x = np.indices(shape, dtype=float)
-        core = 0.5 * fwhm / math.sqrt(2 ** 0.4 - 1)
-        fine = (np.arange(5) + 0.5) / 5 - 0.5
-        for place in rng.uniform(15, 245, (number, 2)):
-            at = slice(max(0, int(place[1]) - 25), int(place[1]) + 26), slice(max(0, int(place[0]) - 25),
-                                                                              int(place[0]) + 26)
-            for dy in fine:
-                for dx in fine:
-                    square = ((x[at] + dx - place[0])**2 + (y[at] + dy - place[1])**2) / core**2
-                    pixels[at] += 2000 / 25 * (1 + square)**-2.5
-        return pixels
-
-    @pytest.mark.parametrize('fwhm', [1.8, 3.2, 5.5])
-    def test_of_moffat_functions(self, fwhm):
-        pixels = self.image(fwhm)
-        measured, scatter, number = measure_seeing(pixels, nothing_bad(pixels), expected=4.0)
-        assert measured == pytest.approx(fwhm, rel=0.03)
-        assert scatter < 0.05 * fwhm
-        assert number >= 5
-
-    def test_no_stars(self):
-        pixels = np.random.default_rng(0).normal(0, 1, (80, 80))
-        fwhm, scatter, number = measure_seeing(pixels, nothing_bad(pixels))
-        assert math.isnan(fwhm) and math.isnan(scatter)
-        assert number < 3
-        bad = np.ones((80, 80), dtype=bool)
-        assert measure_seeing(pixels, bad)[2] == 0
-        flat = np.zeros((80, 80))
-        assert math.isnan(measure_seeing(flat, nothing_bad(flat))[0])
-
-    def test_galaxies_are_no_stars(self):
-        """Wide and flat things do not fit."""
-        y, x = np.indices((200, 200), dtype=float)
-        pixels = np.random.default_rng(0).normal(0, 1, (200, 200))
-        for at in (40, 100, 160):
-            pixels[(np.abs(x - at) < 8) & (np.abs(y - at) < 2)] += 500.0
-        assert math.isnan(measure_seeing(pixels, nothing_bad(pixels), expected=3.0)[0])

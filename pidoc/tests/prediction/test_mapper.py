@@ -172,7 +172,7 @@ def test_what_the_preparation_noted_is_passed_on(mapper, mock):
     light.meta['FLAGS'] = 'background gaps'
     prediction = mapper.predict(light)
     assert prediction.flag_names == ('preparation',) and prediction.in_domain
-    assert prediction.reasons == ('preparation: background gaps (see pidoc.image.FLAGS)',)
+    assert prediction.reasons == ('preparation: background gaps (see pidoc.image.IMAGE_FLAGS)',)
 
 
 def test_a_map_of_another_smoothing_is_not_taken_as_it_is(mapper):

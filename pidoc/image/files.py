@@ -1,0 +1,87 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Maps of light as FITS files, and what their keywords mean: `write_map`."""
+
+from astropy.io import fits
+
+from pidoc.io.files import check_free
+from pidoc.io.fits import card, image_hdus, mask_hdu, place_of, write_hdus
+from pidoc.mock.header import header_comments
+
+__all__ = ['write_map']
+
+_COMMENTS = {
+    'IMGFMT': 'version of the format of these maps', 'OBJECT': 'name of the cluster',
+    'SURVEY': 'where the images are from', 'IMAGE': 'file or type of the image',
+    'IMAGEHDU': 'number and name of its HDU', 'IMGSCALE': '[arcsec] side of its pixels',
+    'IMGUNIT': 'unit of its pixels', 'IMGBAND': 'band of it', 'MAGSYS': 'magnitude system of its zero point',
+    'IMGZP': '[mag] magnitude of one unit', 'ZPFROM': 'where that is from',
+    'ZPHEADER': '[mag] zero point of the header', 'ZPKEYWRD': 'its keyword',
+    'CENFROM': 'how the centre is known', 'CENX': '[pixel] column of the centre', 'CENY': '[pixel] row',
+    'CENRA': '[deg] of the middle of the map', 'CENDEC': '[deg] of the middle of the map',
+    'SYNTHET': 'no image of the sky', 'TRUEMASS': '[solMass] of the model in 40 x 40 arcsec',
+    'TRUELUM': '[solLum] likewise, in V', 'TRUEDIST': '[kpc] of the model', 'TRUEAGE': '[Gyr] of the model',
+    'TRUEFEH': '[Fe/H] of the model', 'TRUEEBV': '[mag] E(B-V) of the model',
+    'DISTANCE': '[kpc] from the catalogue', 'SMOOTH': '[pixel] sigma of the smoothing',
+    'SMOOTHBY': '[pixel] of which this was added here', 'PSFBETA': 'exponent of the Moffat function',
+    'PSFBLUR': '[arcsec] FWHM that it was blurred with',
+    'PSFMATCH': 'was a band convolved to the PSF of the other',
+    'SEEFROM': 'how the PSF is known', 'SEESTARS': 'stars it was measured on',
+    'SEESCAT': '[arcsec] scatter from star to star', 'BKGFROM': 'how the background is known',
+    'BKGLEVEL': '[unit of the image] level that was subtracted', 'BKGERROR': 'its standard error',
+    'BKGINNER': '[arcsec] radius it was measured from', 'BKGOUTER': '[arcsec] and to',
+    'SKYLEVEL': '[unit of the image] level that is left',
+    'SKYSHARE': 'what it would be of the light in the field', 'RELATION': 'from g and r to V',
+    'COLOUR': '[mag] that V was made with: V - band, or g - r',
+    'COLFRAC': 'share of pixels with a colour of their own',
+    'VCHECK': '[mag] V by the other relation minus this', 'EBV': '[mag] E(B-V)',
+    'EBVFROM': 'where it is from', 'EXTCORR': '[mag] extinction that was corrected',
+    'BADBITS': 'bits of the mask that make a pixel bad', 'BADNAMES': 'their names',
+    'DOUBTFUL': 'share with SUSPECT, STARCORE, CONV.POOR',
+    'COVERAGE': 'share of the field with data of its own',
+    'FLAGS': 'see pidoc.image.IMAGE_FLAGS'}
+for _b in 'GR':
+    _COMMENTS |= {
+        f'IMAGE{_b}': 'file or type of the image', f'IMAGEHD{_b}': 'number and name of its HDU',
+        f'IMGUNIT{_b}': 'unit of its pixels', f'ZEROPT{_b}': '[mag] magnitude (AB) of one unit',
+        f'ZPFROM{_b}': 'where that is from', f'EXPTIME{_b}': '[s] exposure time', f'CELL{_b}': 'skycells',
+        f'FORM{_b}': 'skycell (asinh-scaled) or cutout (linear)', f'NCELL{_b}': 'number of skycells',
+        f'WEIGHT{_b}': 'where the variance is from', f'PSF{_b}': '[arcsec] FWHM before matching',
+        f'PSFBETA{_b}': 'exponent of the Moffat function', f'PSFNUM{_b}': 'stars it was measured on',
+        f'PSFBY{_b}': 'how it is known', f'BKGFROM{_b}': 'how the background is known',
+        f'BKGLEVE{_b}': '[unit of the image] level that was subtracted',
+        f'SKY{_b}': '[unit of the image] level that is left'}
+
+
+def write_map(image, filename, *, overwrite=False):
+    """Write a map as FITS: the light with all cards, and extensions MASK and UNCERT.
+
+    `astropy.nddata.CCDData.read` reads it back with unit, uncertainty, mask and world coordinates.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        Of `pidoc.image.prepare`.
+    filename : path-like
+        Ending in .fits or .fits.gz.
+    overwrite : bool, optional
+        Replace a file of that name.
+
+    Raises
+    ------
+    OSError
+        If the file exists and ``overwrite`` is False.
+    """
+    check_free(filename, overwrite)
+    hdus, comments = image_hdus({'': image}, image.wcs), header_comments() | _COMMENTS
+    for keyword, value in image.meta.items():
+        if isinstance(value, float):
+            # so that the comment has room
+            value = float(f'{value:.8g}')
+        hdus[0].header.append(card(keyword, value, comments.get(keyword, '')))
+    if image.mask is not None:
+        hdus.append(mask_hdu(image.mask, image.wcs))
+    if image.uncertainty is not None:
+        hdus.append(fits.ImageHDU(image.uncertainty.array, place_of(image.wcs), name='UNCERT'))
+        hdus[-1].header['UTYPE'] = type(image.uncertainty).__name__
+        hdus[-1].header['BUNIT'] = image.uncertainty.unit.to_string('fits')
+    write_hdus(hdus, filename)

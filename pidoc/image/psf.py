@@ -1,0 +1,202 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Point spread functions of images: measured on their stars, and made the same in two images."""
+
+import math
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pidoc.mock.psf import MOFFAT_BETA
+
+__all__ = ['KERNEL_REACH', 'Psf', 'matching_kernel', 'measure_psf']
+
+KERNEL_REACH = 5.0
+"""Half side of the kernels that match two PSFs [arcsec]."""
+
+_DAMPING = 1e-6            # of Wiener's filter, in the power of the sharper PSF
+_GAUSS = 0.5 / math.sqrt(3.0)
+_FEWEST_STARS, _MOST_STARS = 3, 40
+_BRIGHT = 15.0             # least peak of a star, in the scatter of the image
+_NEIGHBOUR = 0.05          # peak of a neighbour that counts, in that of the star
+_MISFIT = 0.05             # largest rms residual of a star, in its peak
+_ROUNDS = 3                # of measuring, each with the width that the one before found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Psf:
+    """A Moffat function.
+
+    Parameters
+    ----------
+    fwhm : float
+        Full width at half maximum [arcsec, or pixels]; NaN: not known.
+    beta : float, optional
+        Its exponent.
+    scatter : float, optional
+        Standard deviation of the width from star to star.
+    n_stars : int, optional
+        Stars that it was measured on.
+    """
+
+    fwhm: float
+    beta: float = MOFFAT_BETA
+    scatter: float = math.nan
+    n_stars: int = 0
+
+    @property
+    def known(self):
+        """Whether there is a width."""
+        return math.isfinite(self.fwhm)
+
+    def scaled(self, factor):
+        """The same in a unit that is smaller by a factor."""
+        return replace(self, fwhm=self.fwhm * factor, scatter=self.scatter * factor)
+
+    def image(self, half, scale):
+        """Integrals over pixels of a side, about the middle of (2 half + 1)^2, of sum 1."""
+        y, x = np.indices((2 * half + 1,) * 2) - half
+        values = _moffat(x, y, self.fwhm / scale, self.beta)
+        return values / values.sum()
+
+
+def _moffat(x, y, width, beta):
+    """Mean over pixels of a Moffat function that is 1 in its middle; two points of Gauss to an axis."""
+    square = 4.0 * (2.0 ** (1.0 / beta) - 1.0) / width**2
+    across, along = ([(values + step) ** 2 for step in (-_GAUSS, _GAUSS)] for values in (x, y))
+    return 0.25 * sum((1.0 + square * (a + b)) ** -beta for a in across for b in along)
+
+
+# -- measuring ------------------------------------------------------------------------------------
+
+
+def measure_psf(pixels, bad, *, expected=4.0):
+    """The PSF of an image, from stars that stand alone: the median of Moffat functions fitted to each.
+
+    Stars are peaks (`photutils.detection.find_peaks`) without a neighbour or a bad pixel near. A Moffat
+    function, integrated over the pixels, and a level are fitted to the brightest.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+        Proportional to light.
+    bad : `~numpy.ndarray` of bool
+    expected : float, optional
+        Roughly its full width at half maximum [pixels].
+
+    Returns
+    -------
+    Psf
+        In pixels; not known if fewer than three stars fit.
+    """
+    for _ in range(_ROUNDS):
+        psf = _measured(pixels, bad, expected)
+        if not psf.known or 0.7 < psf.fwhm / expected < 1.4:
+            break
+        expected = psf.fwhm
+    return psf
+
+
+def _measured(pixels, bad, expected):
+    half = max(4, math.ceil(2.25 * expected))
+    found = []
+    for x, y in _stars(pixels, bad, half, expected):
+        fit = _fit_star(pixels[y - half:y + half + 1, x - half:x + half + 1], expected)
+        if fit is not None:
+            found.append(fit)
+        if len(found) == _MOST_STARS:
+            break
+    found = np.array(found).reshape(-1, 2)
+    if len(found) >= _FEWEST_STARS:
+        away = np.abs(found[:, 0] - np.median(found[:, 0]))
+        found = found[away <= 3.0 * max(1.4826 * np.median(away), 0.02 * np.median(found[:, 0]))]
+    if len(found) < _FEWEST_STARS:
+        return Psf(fwhm=math.nan, n_stars=len(found))
+    width, beta = np.median(found, axis=0)
+    return Psf(fwhm=float(width), beta=float(beta), scatter=float(np.std(found[:, 0])), n_stars=len(found))
+
+
+def _stars(pixels, bad, half, expected):
+    """Columns and rows of peaks that stand alone, brightest first."""
+    from photutils.detection import find_peaks
+
+    good = pixels[~bad]
+    if good.size == 0:
+        return
+    sky = np.median(good)
+    noise = 1.4826 * np.median(np.abs(good - sky))
+    least = sky + max(_BRIGHT * noise, 1e-12 * abs(sky))
+    with warnings.catch_warnings():
+        # it warns where it finds nothing
+        warnings.simplefilter('ignore')
+        peaks = find_peaks(np.where(bad, sky, pixels), least, box_size=2 * math.ceil(0.5 * expected) + 1)
+    if peaks is None:
+        return
+    peaks.sort('peak_value', reverse=True)
+    x, y, height = (np.asarray(peaks[name]) for name in ('x_peak', 'y_peak', 'peak_value'))
+    height = height - sky
+    ny, nx = pixels.shape
+    for k in np.flatnonzero((half <= x) & (x < nx - half) & (half <= y) & (y < ny - half)):
+        beside = (height > _NEIGHBOUR * height[k]) & (np.hypot(x - x[k], y - y[k]) < 1.5 * half)
+        window = bad[y[k] - half:y[k] + half + 1, x[k] - half:x[k] + half + 1]
+        if beside.sum() == 1 and not window.any():
+            yield int(x[k]), int(y[k])
+
+
+def _fit_star(cutout, expected):
+    """Width [pixels] and exponent of a Moffat function on a level; None if it does not fit."""
+    from scipy.optimize import least_squares
+
+    half = cutout.shape[0] // 2
+    level = np.median(cutout)
+    values = (cutout - level) / (cutout[half, half] - level)
+    y, x = np.indices(cutout.shape) - half
+
+    def misfit(parameters):
+        x0, y0, width, beta, height, low = parameters
+        return (height * _moffat(x - x0, y - y0, width, beta) + low - values).ravel()
+
+    fit = least_squares(misfit, (0.0, 0.0, expected, 3.0, 1.0, 0.0), max_nfev=60,
+                        bounds=((-2.0, -2.0, 0.2 * expected, 1.2, 0.2, -0.5),
+                                (2.0, 2.0, 3.0 * expected, 20.0, 9.0, 0.5)))
+    width, beta = fit.x[2:4]
+    poor = math.sqrt(np.mean(fit.fun**2)) > _MISFIT
+    return None if poor or not fit.success or not 0.3 < width / expected < 2.5 else (width, beta)
+
+
+# -- matching -------------------------------------------------------------------------------------
+
+
+def matching_kernel(source, target, scale):
+    """The kernel that turns a PSF into a broader one, of sum 1.
+
+    By `photutils.psf_matching.make_wiener_kernel`.
+
+    Parameters
+    ----------
+    source, target : Psf
+        In arcsec.
+    scale : float
+        Side of a pixel [arcsec].
+
+    Returns
+    -------
+    `~numpy.ndarray`
+
+    Raises
+    ------
+    ValueError
+        If the target is sharper than the source.
+    """
+    from photutils.psf_matching import make_wiener_kernel
+
+    if target.fwhm < source.fwhm:
+        raise ValueError(f'the target must not be sharper than the source, received {target.fwhm:.3f} and '
+                         f'{source.fwhm:.3f} arcsec')
+    half = math.ceil(KERNEL_REACH / scale)
+    # made four times as wide, so that its ends do not meet
+    wide = 4 * half
+    kernel = make_wiener_kernel(*(psf.image(wide, scale) for psf in (source, target)),
+                                regularization=_DAMPING)
+    kernel = kernel[wide - half:wide + half + 1, wide - half:wide + half + 1]
+    return kernel / kernel.sum()

@@ -1,0 +1,187 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""V from an image in g and one in r: their PSFs are made the same, and light is added up pixel by pixel."""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from astropy import units as u
+
+from pidoc.grid import APPARENT_FLUX, GAUSSIAN_END
+from pidoc.image.ps1.files import RELATIONS
+from pidoc.image.psf import KERNEL_REACH, matching_kernel
+from pidoc.image.resample import blur_of, blurred, Plane
+from pidoc.photometry import apparent_flux
+
+__all__ = ['combine']
+
+_RESOLUTION = 0.5          # arcsec, standard deviation of the Gaussian that colours are measured in
+_ENOUGH_SIGNAL = 10.0      # signal to noise in both bands, of a colour that is used
+_COLOURS = (-0.5, 1.8)     # g - r of the stars that the relations are made with
+_FILLED = 2.0              # pixels, standard deviation of the Gaussian that gaps are filled with
+
+
+@dataclass(eq=False)
+class _Band:
+    """One band on the grid with its margin: values of whole pixels, magnitude 0 (AB) is 1; NaN: not seen."""
+
+    flux: np.ndarray
+    variance: np.ndarray
+    seen: np.ndarray           # share of each pixel
+
+    @classmethod
+    def of(cls, layer, band, grid, margin):
+        plane = layer.plane(grid, margin)
+        unit = apparent_flux(0.0 * u.mag, band).to_value(APPARENT_FLUX)
+        variance = plane.variance
+        if variance is None:
+            variance = plane.share * (layer.scatter * grid.scale / layer.scale) ** 2
+        empty = ~(plane.share > 1e-3)
+        with np.errstate(divide='ignore', invalid='ignore'):
+            return cls(np.where(empty, np.nan, plane.total / (plane.share * unit)),
+                       np.where(empty, np.nan, variance / (plane.share * unit) ** 2),
+                       np.where(empty, 0.0, plane.share))
+
+    def convolve(self, kernel):
+        """Convolved; what was not seen stays so."""
+        from scipy.signal import fftconvolve
+
+        missing = np.isnan(self.flux)
+        flux = fftconvolve(_filled(self.flux), kernel, mode='same')
+        variance = fftconvolve(_filled(self.variance), kernel**2, mode='same')
+        self.flux = np.where(missing, np.nan, flux)
+        self.variance = np.where(missing, np.nan, np.maximum(variance, 0.0))
+
+
+def combine(g, r, grid, best, relation):
+    """The plane of V light of two layers.
+
+    The sharper one is convolved to the PSF of the other (`pidoc.image.psf.matching_kernel`). V = g + p(x) is
+    not linear in flux, so noise would make it too bright or nothing at all. About a colour c its tangent is
+    F_V = 10^(-0.4 p(c)) [(1 + p'(c)) F_g - p'(c) 10^(-0.4 c) F_r], which is exact at that colour (F_V is
+    homogeneous of degree 1 in F_g and F_r) and whose sums are not biased. c is the colour of the resolution
+    element where both bands have signal, else that of the field.
+
+    Parameters
+    ----------
+    g, r : `~pidoc.image.resample.Layer`
+        Apparent flux, each in its own band.
+    grid : `~pidoc.grid.MapGrid`
+    best : float
+        Seeing [arcsec] that a better one is degraded to.
+    relation : str
+        One of `pidoc.image.ps1.files.RELATIONS`.
+
+    Returns
+    -------
+    plane : `~pidoc.image.resample.Plane`
+        Apparent flux in V, smoothed.
+    around : float or None
+        That of an arcsec^2 of the sky that is left around the field.
+    meta : dict
+        Keywords and values that tell about it.
+
+    Raises
+    ------
+    ValueError
+        If the light in the field is not positive, or was smoothed with more than is asked for.
+    """
+    broad = max((layer.psf for layer in (g, r) if layer.psf.known), key=lambda psf: psf.fwhm, default=g.psf)
+    sharp = [layer for layer in (g, r) if layer.psf.known and layer.psf.fwhm < broad.fwhm]
+    blur, cards = blur_of(broad, best)
+    sigma = math.hypot(blur / grid.scale, min(g.missing(grid), r.missing(grid)))
+    # an image on the grid has no margin
+    margin = math.ceil(GAUSSIAN_END * sigma) + (math.ceil(KERNEL_REACH / grid.scale) if sharp else 0)
+    margin = 0 if g.on_grid or r.on_grid else margin
+    bands = [_Band.of(layer, name, grid, margin) for layer, name in ((g, 'g'), (r, 'r'))]
+    for band, layer in zip(bands, (g, r), strict=True):
+        if layer in sharp:
+            band.convolve(matching_kernel(layer.psf, broad, grid.scale))
+    inner = np.zeros(bands[0].flux.shape, dtype=bool)
+    inner[margin:margin + grid.ny, margin:margin + grid.nx] = True
+    flux, variance, about = _v(*bands, inner, max(_RESOLUTION / grid.scale, 0.5), RELATIONS[relation])
+    unit = apparent_flux(0.0 * u.mag).to_value(APPARENT_FLUX)
+    seen = np.minimum(bands[0].seen, bands[1].seen)
+    if g.deviation is None or r.deviation is None:
+        variance = None
+    else:
+        variance = np.nan_to_num(variance) * (unit * seen) ** 2
+    wcs = grid.wcs(g.position) if not g.on_grid else g.wcs
+    plane = Plane(np.nan_to_num(flux) * unit * seen, seen, variance, wcs).smoothed(sigma, margin)
+    other = next(name for name in RELATIONS if name != relation)
+    meta = cards | {
+        'PSFBETA': broad.beta if broad.known else None, 'PSFMATCH': bool(sharp), 'RELATION': relation,
+        'COLOUR': about['colour'], 'COLFRAC': about['own'],
+        'VCHECK': _difference(bands, inner, about, RELATIONS[relation], RELATIONS[other]),
+        'SMOOTH': grid.smoothing, 'SMOOTHBY': sigma, 'PIXSCALE': grid.scale}
+    return plane, _around(g, r, about, RELATIONS[relation], unit), meta
+
+
+def _filled(values):
+    """NaN replaced by the mean of what is near; by 0 far from everything, where it does not matter."""
+    from astropy.convolution import Gaussian2DKernel, interpolate_replace_nans
+
+    if np.isfinite(values).all():
+        return values
+    with warnings.catch_warnings():
+        # it warns of what is left
+        warnings.simplefilter('ignore')
+        return np.nan_to_num(interpolate_replace_nans(values, Gaussian2DKernel(_FILLED), boundary='extend'))
+
+
+# -- V --------------------------------------------------------------------------------------------
+
+
+def _v(g, r, inner, resolution, relation):
+    """Flux and variance in V (Vega, magnitude 0 is 1), and the colours that it is made with."""
+    both = np.isfinite(g.flux) & np.isfinite(r.flux)
+    total = [float(np.sum(band.flux[both & inner])) for band in (g, r)]
+    if min(total) <= 0.0:
+        raise ValueError('the light in the field must be positive in both bands, received '
+                         f'{total[0]:.3g} in g and {total[1]:.3g} in r, times that of magnitude 0')
+    whole = float(np.clip(-2.5 * np.log10(total[0] / total[1]), *_COLOURS))
+    colour, own = _colours(g, r, both, whole, resolution)
+    of_g, of_r = _tangent(relation, colour)
+    about = {'colour': whole, 'local': colour, 'own': float(own[inner].mean()), 'both': both}
+    return (of_g * g.flux + of_r * r.flux, of_g**2 * g.variance + of_r**2 * r.variance, about)
+
+
+def _tangent(relation, colour):
+    """What F_V has of F_g and F_r near a colour."""
+    value = np.polynomial.polynomial.polyval(colour, relation)
+    slope = relation[1] + 2.0 * relation[2] * colour
+    base = 10.0 ** (-0.4 * value)
+    return base * (1.0 + slope), -base * slope * 10.0 ** (-0.4 * colour)
+
+
+def _colours(g, r, both, whole, resolution):
+    """g - r of every resolution element, and where it is its own."""
+    smooth, own = [], both.copy()
+    for band in (g, r):
+        light = blurred(np.where(both, band.flux, 0.0), resolution)
+        noise = np.sqrt(blurred(np.where(both, band.variance, 0.0), resolution, power=2))
+        own &= (light > _ENOUGH_SIGNAL * noise) & (light > 0.0)
+        smooth.append(light)
+    colour = np.full(both.shape, whole)
+    colour[own] = -2.5 * np.log10(smooth[0][own] / smooth[1][own])
+    own &= (colour >= _COLOURS[0]) & (colour <= _COLOURS[1])
+    return np.where(own, colour, whole), own
+
+
+def _difference(bands, inner, about, relation, other):
+    """Magnitude of the light in the field by another relation minus that by this; None without light."""
+    lights = []
+    for each in (relation, other):
+        of_g, of_r = _tangent(each, about['local'])
+        chosen = inner & about['both']
+        lights.append(float(np.sum((of_g * bands[0].flux + of_r * bands[1].flux)[chosen])))
+    return -2.5 * math.log10(lights[1] / lights[0]) if min(lights) > 0.0 else None
+
+
+def _around(g, r, about, relation, unit):
+    if g.around is None or r.around is None:
+        return None
+    levels = [layer.around / apparent_flux(0.0 * u.mag, band).to_value(APPARENT_FLUX)
+              for layer, band in ((g, 'g'), (r, 'r'))]
+    return float(np.dot(_tangent(relation, about['colour']), levels)) * unit
