@@ -54,8 +54,8 @@ print(light.shape, light.unit)
 
 # %%
 # The header says what was done. ``FORM`` is that of the image files, ``PSF`` the seeing of g and r, measured
-# on so many stars [arcsec], ``SKYSHARE`` the sky that is left, as a share of the light, and ``BADFRAC`` the
-# share of bad pixels:
+# on so many stars [arcsec], ``SKYSHARE`` the sky that is left, as a share of the light, and ``COVERAGE`` the
+# share of pixels with data of their own:
 
 for keyword in ('OBJECT', 'CELLG', 'FORMG', 'PSFG', 'PSFNUMG', 'PSFR', 'PSFNUMR', 'COLOUR', 'EBV', 'SKYSHARE',
                 'COVERAGE'):

@@ -148,6 +148,8 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     >>> print(light.shape, light.unit, light.meta['FLAGS'])
     (160, 160) solLum / kpc2 no-sky-position
     """
+    if not (grid is None or isinstance(grid, MapGrid)):
+        raise TypeError(f'grid must be a MapGrid, received {grid!r}')
     if output_pixel_scale is not None:
         scalar_value(output_pixel_scale, u.arcsec, 'output_pixel_scale', positive=True)
     grid = MapGrid.of_field(field_of_view, pixel_scale=output_pixel_scale, smoothing=smoothing, grid=grid)

@@ -47,9 +47,10 @@ class _Band:
         """Convolved; what was not seen stays so."""
         from scipy.signal import fftconvolve
 
-        missing = np.isnan(self.flux)
-        flux = fftconvolve(_filled(self.flux), kernel, mode='same')
-        variance = fftconvolve(_filled(self.variance), kernel**2, mode='same')
+        missing, half = np.isnan(self.flux), kernel.shape[0] // 2
+        # an image on the grid has no margin: what lies beyond is taken for what is at its edge
+        flux, variance = (fftconvolve(np.pad(_filled(values), half, mode='edge'), weights, mode='valid')
+                          for values, weights in ((self.flux, kernel), (self.variance, kernel**2)))
         self.flux = np.where(missing, np.nan, flux)
         self.variance = np.where(missing, np.nan, np.maximum(variance, 0.0))
 

@@ -655,7 +655,10 @@ def _about(known, images):
         meta |= {f'{keyword}{band.upper()}': image.meta[keyword]
                  for keyword in ('EXPTIME', 'CELL', 'NCELL', 'FORM', 'WEIGHT')}
         meta |= {keyword: value for keyword, value in image.meta.items()
-                 if keyword in ('BADBITS', 'BADNAMES', 'DOUBTFUL', 'SYNTHET') or keyword.startswith('TRUE')}
+                 if keyword in ('BADBITS', 'BADNAMES', 'SYNTHET') or keyword.startswith('TRUE')}
+    doubtful = [image.meta['DOUBTFUL'] for image in images.values() if 'DOUBTFUL' in image.meta]
+    if doubtful:
+        meta['DOUBTFUL'] = float(np.mean(doubtful))
     if 'SYNTHET' in meta:
         meta |= {'OBJECT': f'{known.name} (synthetic)',
                  'SURVEY': 'synthetic, in the format of Pan-STARRS1'}

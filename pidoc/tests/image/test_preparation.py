@@ -419,6 +419,17 @@ class TestBands:
         # Gaussians, which are matched as if they were Moffat functions
         assert np.sqrt(np.mean((light.data - must)**2) / np.mean(must**2)) < 0.02
 
+    def test_maps_of_two_bands_are_matched(self):
+        """Both are on the grid already, without a margin: their light at the edges is kept."""
+        light, same = (prepare({band: observe(
+            cluster(), distance=20 * u.kpc, seeing=width * u.arcsec, smoothing=0, band=band,
+            correction='kurucz1992', metallicity=0.002).light for band, width in zip('gr', seeing)})
+            for seeing in ((1.3, 0.9), (1.3, 1.3)))
+        assert light.meta['PSFMATCH'] is True and same.meta['PSFMATCH'] is False
+        assert light.meta['PSFFWHM'] == 1.3 and light.meta['SMOOTHBY'] == 4.0
+        np.testing.assert_allclose(light.data, same.data, atol=0.01 * same.data.max())
+        assert light.data.sum() == pytest.approx(same.data.sum(), rel=2e-3)
+
     def test_the_centre_is_found_in_r(self):
         images = {'g': image(0.3, turn=40.0), 'r': image(0.3, offset=(4.0, 2.0))}
         light = prepare(images, zero_point=26 * u.mag, seeing=1 * u.arcsec, field_of_view=20 * u.arcsec,
@@ -879,7 +890,8 @@ class TestFiles:
     ({'output_pixel_scale': -1 * u.arcsec}, ValueError, 'output_pixel_scale must be positive'),
     ({'output_pixel_scale': (1, 1) * u.arcsec}, ValueError, 'output_pixel_scale must be a scalar'),
     ({'smoothing': 161.0}, ValueError, 'smoothing must be of no more pixels than the map has, 80, received'),
-    ({'smoothing': -1}, ValueError, 'smoothing must be a number of pixels, not negative, received -1'),
+    ({'grid': (160, 160)}, TypeError, r'grid must be a MapGrid, received \(160, 160\)'),
+    ({'smoothing': -1}, ValueError, 'smoothing must be a number of pixels, at least 0, received -1'),
     ({'min_coverage': 2}, ValueError, 'min_coverage must be from 0 to 1, received 2'),
     ({'hdu': 1}, ValueError, 'hdu is for FITS files, received hdu=1 with CCDData'),
     ({'mask': np.zeros((3, 3))}, ValueError,

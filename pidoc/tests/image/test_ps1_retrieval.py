@@ -11,10 +11,13 @@ import pytest
 from astropy import units as u
 from astropy.config import set_temp_cache
 from astropy.coordinates import SkyCoord
+from astropy.nddata import VarianceUncertainty
 from astropy.table import Table
 from astropy.utils import data as astropy_data
 
 import pidoc
+from pidoc.evaluation.synthetic_sky import draw_cluster, SyntheticArchive, write_files
+from pidoc.image.preparation import prepare
 from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1 import retrieval
 from pidoc.image.ps1.retrieval import (
@@ -25,6 +28,7 @@ from pidoc.image.ps1.retrieval import (
     NotInCacheError,
     ServiceError,
 )
+from pidoc.photometry import apparent_magnitude
 from pidoc.tests import ps1_sky as sky
 
 NGC5466 = sky.CENTRE
@@ -537,6 +541,40 @@ class TestFetch:
         assert image.data.sum() == pytest.approx(truth.light.data.sum(), rel=0.02)
         luminosity = image.data.sum() * 4 * np.pi * image.meta['DISTANCE'] ** 2
         assert luminosity == pytest.approx(truth.luminosity.value, rel=0.02)
+
+
+# V of the light in 40", as measured before stacks went through `prepare`; seeing of g and r; flags
+SKIES = [
+    ('NGC 4147', 11.1138, (1.6, 0.9), 'seeing-worse'),
+    ('NGC 5053', 14.4672, (1.31, 1.19), 'background'),
+    *(pytest.param(*row, marks=pytest.mark.slow) for row in [
+        ('NGC 2419', 11.7650, (1.31, 1.19), ''), ('NGC 4147', 11.1135, (1.0, 1.5), 'seeing-worse'),
+        ('NGC 4147', 11.1147, (1.2, 1.2), ''), ('NGC 5466', 13.2223, (1.31, 1.19), 'background'),
+        ('Pal 11', 11.8120, (1.31, 1.19), 'background'), ('NGC 5024', 9.7847, (1.31, 1.19), ''),
+        ('Pal 5', 16.2287, (1.31, 1.19), 'background'), ('NGC 6517', 7.4391, (1.31, 1.19), ''),
+        ('NGC 5904', 8.0936, (1.31, 1.19), '')])]
+
+
+@pytest.mark.parametrize(('name', 'magnitude', 'seeing', 'noted'), SKIES)
+def test_both_ways_to_a_map_are_one(name, magnitude, seeing, noted, tmp_path):
+    """Stand-ins of clusters by `fetch`, and their files by `prepare`: the same light, seeing and flags."""
+    cluster = draw_cluster(name)
+    write_files(cluster, tmp_path, seeing=dict(zip('gr', seeing * u.arcsec)))
+    fetched = fetch(name, archive=SyntheticArchive(folder=tmp_path))
+    files = {kind: {band: next(tmp_path.glob(f'*.stk.{band}.unconv{kind}.fits')) for band in 'gr'}
+             for kind in ('', '.wt', '.mask')}
+    prepared = prepare(files[''], center=cluster.position, extinction=3.1 * cluster.reddening,
+                       weight={band: VarianceUncertainty(ps1.read_variance(path)[0])
+                               for band, path in files['.wt'].items()},
+                       mask={band: ps1.read_mask(path)[0] & ps1.BAD for band, path in files['.mask'].items()})
+    found = apparent_magnitude(fetched.data.sum() * fetched.unit).value
+    assert found == pytest.approx(magnitude, abs=0.006)
+    np.testing.assert_allclose(prepared.data, fetched.data, rtol=1e-6)
+    np.testing.assert_allclose(prepared.uncertainty.array, fetched.uncertainty.array, rtol=1e-6)
+    assert prepared.meta['FLAGS'] == fetched.meta['FLAGS'] == noted
+    for keyword in ('PSFFWHM', 'PSFG', 'PSFR', 'COLOUR', 'SKYSHARE', 'EXTCORR'):
+        assert prepared.meta[keyword] == pytest.approx(fetched.meta[keyword], rel=1e-6)
+    assert (fetched.meta['PSFG'], fetched.meta['PSFR']) == pytest.approx(seeing, rel=0.01)
 
 
 @pytest.mark.remote_data

@@ -81,7 +81,7 @@ def test_what_is_told_of_them(run, caplog):
     (['NGC 5466', '--reddening', '0.1', '--no-extinction'], '--reddening and --no-extinction exclude'),
     (['NGC 5466', '--offline', '--refresh'], 'offline and refresh exclude each other, received both'),
     (['NGC 5466', '--timeout', '0'], 'timeout must be positive, received 0'),
-    (['M 53', '--reddening', '-1'], 'has no stack in g')])
+    (['M 53', '--reddening', '-1'], 'reddening must not be negative, received -1')])
 def test_errors_are_one_line(run, capsys, tmp_path, args, message):
     assert run(*args) == 2
     told = capsys.readouterr()
