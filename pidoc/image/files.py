@@ -71,7 +71,7 @@ def write_map(image, filename, *, overwrite=False):
     OSError
         If the file exists and ``overwrite`` is False.
     """
-    check_free(filename, overwrite)
+    check_free(filename, overwrite=overwrite)
     hdus, comments = image_hdus({'': image}, image.wcs), header_comments() | _COMMENTS
     for keyword, value in image.meta.items():
         if isinstance(value, float):

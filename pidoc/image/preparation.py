@@ -598,7 +598,7 @@ def _product(plane, around, meta, flags, worst, min_coverage):
     if coverage < 0.99:
         flags.append('gaps')
     if around is not None and total != 0.0:
-        meta['SKYSHARE'] = around * np.sum(~mask) * meta['PIXSCALE']**2 / abs(total)
+        meta['SKYSHARE'] = float(around * np.sum(~mask)) * meta['PIXSCALE']**2 / abs(total)
     if meta.get('SKYSHARE') is not None:
         suspect = abs(meta['SKYSHARE']) > _SKY_SHARE
     else:

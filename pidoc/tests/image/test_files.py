@@ -72,5 +72,5 @@ def test_without_mask_and_uncertainty(tmp_path):
     write_map(light, tmp_path / 'map.fits')
     with fits.open(tmp_path / 'map.fits') as hdus:
         assert len(hdus) == 1
-    with pytest.raises(ValueError, match='is not a mock observation'):
+    with pytest.raises(ValueError, match='a mock observation must have MOCKFMT'):
         Mock.read(tmp_path / 'map.fits')
