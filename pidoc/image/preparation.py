@@ -75,8 +75,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     off, the PSF is measured on stars, the pixels are distributed on the new grid by the areas in which they
     overlap (`reproject.reproject_exact`), which conserves flux, two bands become one
     (`pidoc.image.two_bands.combine`), and the map is smoothed. Masked pixels are left out of the mean that
-    smoothing is. Files of `pidoc.mock.Mock.write` and results of this function come
-    through as they are.
+    smoothing is. Files of `pidoc.mock.Mock.write` and results of this function come through as they are.
 
     Parameters
     ----------
@@ -93,8 +92,9 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     zero_point, exposure, band, colour
         See `pidoc.image.calibration.calibrate`.
     extinction : `~astropy.units.Quantity` or 'catalogue', optional
-        A_V, by which the light is made brighter; by default nothing is done. 'catalogue', where ``center`` is
-        a name: 3.1 E(B-V) of Harris (2010), `pidoc.catalogs.EXTINCTION_RATIO`.
+        That in the band of the grid (A_V), by which the light is made brighter; by default nothing is done.
+        'catalogue', where ``center`` is a name: 3.1 E(B-V) of Harris (2010),
+        `pidoc.catalogs.EXTINCTION_RATIO`.
     pixel_scale : `~astropy.units.Quantity`, optional
         Side of a pixel, of an image without world coordinates.
     center : `~astropy.coordinates.SkyCoord`, str, tuple of float or callable, optional
@@ -162,7 +162,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         background = {name: _background_of(its) for name, its in background.items()}
     else:
         background = _background_of(background)
-    extinction, dust = _extinction(extinction, center)
+    extinction, dust = _extinction(extinction, center, grid)
     options = {
         'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
         'mask': mask, 'weight': weight, 'zero_point': zero_point, 'exposure': exposure, 'colour': colour,
@@ -190,7 +190,7 @@ def _range(seeing_range):
     return float(value[0]), float(value[1])
 
 
-def _extinction(told, center):
+def _extinction(told, center, grid):
     """A_V, and cards about where it is from if that is the catalogue."""
     if not isinstance(told, str):
         return told, {}
@@ -199,6 +199,9 @@ def _extinction(told, center):
     if not isinstance(center, str):
         raise ValueError("extinction='catalogue' needs center to be the name of a cluster, received "
                          f'{center!r}')
+    if grid.band != 'V':
+        raise ValueError("extinction='catalogue' is that in V: give that in the band of the grid, "
+                         f"'{grid.band}'")
     from pidoc.catalogs import cluster, EXTINCTION_RATIO
 
     row = cluster(center)

@@ -372,6 +372,8 @@ class TestBands:
         assert light.meta['SUNMAG'] == BANDS['B'].solar_magnitude
         with pytest.raises(ValueError, match="an image in 'B' is needed, received one in 'V'"):
             prepare(small[0], band='V', zero_point=ZERO_POINT, **how)
+        with pytest.raises(ValueError, match="is that in V: give that in the band of the grid, 'B'"):
+            prepare(small[0], band='B', grid=grid, center='NGC 5466', extinction='catalogue')
         with pytest.raises(ValueError, match="make V: the grid must be in V, received one in 'B'"):
             prepare({'g': small[0], 'r': small[0]}, zero_point=ZERO_POINT, **how)
 
