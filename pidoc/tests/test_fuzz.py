@@ -6,6 +6,7 @@ Examples are made by hypothesis: few and always the same ones here; 300 for each
 """
 
 import gzip
+import copy
 import hashlib
 import io
 import json
@@ -897,7 +898,8 @@ def other_values(draw, tree):
                 branch = branch[key]
                 continue
             if draw(st.integers(0, 3)):
-                branch[key] = draw(
+                # a copy: the next round may change what is in it
+                branch[key] = copy.deepcopy(draw(
                     st.sampled_from(
                         [
                             None,
@@ -924,7 +926,7 @@ def other_values(draw, tree):
                             math.inf,
                         ]
                     )
-                )
+                ))
             else:
                 del branch[key]
             break
