@@ -27,7 +27,7 @@ from pidoc.inference.folder import (
 from pidoc.io.files import replacing
 from pidoc.networks.forward import ClusterForward
 from pidoc.networks.orientation import turned, turned_back
-from pidoc.networks.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
+from pidoc.networks.scaling import PaperScaling, SCALARS, Scaling
 from pidoc.units import whole_number
 
 __all__ = ['Estimator', 'PaperEstimator']
@@ -103,8 +103,9 @@ class Estimator:
 
         Parameters
         ----------
-        light : ndarray, shape (n, ny, nx)
-            Apparent flux per pixel [Lsun / kpc^2], smoothed as in training; finite.
+        light : ndarray, shape (n, ny, nx), or (n, ny, nx, channels)
+            Apparent flux per pixel [Lsun / kpc^2], smoothed as in training; finite. With several channels,
+            those of ``grid``, in the second form.
         distance : ndarray, shape (n,), optional
             [kpc]; NaN, or None for all: not known.
         distance_error : ndarray, shape (n,), optional
@@ -134,13 +135,14 @@ class Estimator:
 
     def _checked(self, light):
         light = np.asarray(light)
-        if light.ndim != 3 or light.shape[1:] != self.grid.shape or len(light) == 0:
-            raise ValueError(f'light must have the shape (n, {self.grid.ny}, {self.grid.nx}), '
-                             f'received {light.shape}')
+        number = self.config['shape'][-1]
+        shape = self.grid.shape if number == 1 else (*self.grid.shape, number)
+        if light.shape[1:] != shape or len(light) == 0:
+            raise ValueError(f'light must have the shape (n, {", ".join(map(str, shape))}), received {light.shape}')
         if not np.all(np.isfinite(light)):
             raise ValueError('the pixels of a light map must be finite, received '
                              f'{np.count_nonzero(~np.isfinite(light))} that are not')
-        totals = light.sum(axis=(1, 2), dtype=float)
+        totals = light.sum(axis=(1, 2), dtype=float).reshape(len(light), -1).min(axis=1)
         if np.any(totals <= 0.0):
             raise ValueError('the flux in a light map must be positive, received '
                              f'{totals.min():.3g} Lsun / kpc2 in map {int(np.argmin(totals))}')
@@ -170,7 +172,7 @@ class Estimator:
         Returns
         -------
         map_mean, map_sd : ndarray, shape (n, ny / block, nx / block)
-            Of compressed masses, arcsinh(M / 2 s).
+            Of masses compressed as `~pidoc.networks.scaling.Scaling.compressed_mass` does it.
         mean, sd : ndarray, shape (n, 4)
             Of `~pidoc.networks.scaling.SCALARS`.
         """
@@ -215,7 +217,7 @@ class Estimator:
 
     def _compressed(self, mass):
         """Masses per pixel as `raw` has them."""
-        return soft_log(mass, self.scaling.mass_floor)
+        return self.scaling.compressed_mass(mass)
 
     @staticmethod
     def _named(mean, sd):
@@ -223,9 +225,9 @@ class Estimator:
 
     def _blocks(self, light):
         light = np.asarray(light)
-        if light.shape[1:] == tuple(self.config['shape'][:2]):
+        if light.shape[1:3] == tuple(self.config['shape'][:2]):
             return light
-        return block_mean(light, self.scaling.block)
+        return self.scaling.blocks(light)
 
     def _in_blocks(self, blocks, distance, error):
         """Mean over networks and orientations, in blocks: map output (n, y, x, 2), scalar mean and sd."""
@@ -258,9 +260,8 @@ class Estimator:
 
     def _mass(self, mean, sd, factor):
         """Expected mass per pixel, and the 68 % half-width of its logarithm."""
-        mass = soft_exp(mean, self.scaling.mass_floor) * np.exp(0.5 * np.minimum(sd, 1.0) ** 2)
-        # d ln M / d y = coth y, which is 1 but near the floor
-        steep = 1.0 / np.tanh(np.maximum(mean, 0.1))
+        mass, steep = self.scaling.expanded_mass(mean)
+        mass = mass * np.exp(0.5 * np.minimum(sd, 1.0) ** 2)
         return (np.maximum(mass, 0.0).astype(np.float32),
                 (factor[:, np.newaxis, np.newaxis] * sd * steep).astype(np.float32))
 
