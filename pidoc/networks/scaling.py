@@ -65,7 +65,8 @@ class _Compression:
 COMPRESSIONS = {
     # d ln x / d y is coth y, which is 1 but near the floor
     'arcsinh': _Compression(soft_log, soft_exp, lambda y: 1.0 / np.tanh(np.maximum(y, 0.1))),
-    'logarithm': _Compression(lambda x, s: np.log(np.maximum(x, s) / s), lambda y, s: s * np.exp(y), np.ones_like),
+    'logarithm': _Compression(lambda x, s: np.log(np.maximum(x, s) / s), lambda y, s: s * np.exp(y),
+                              np.ones_like),
 }
 """How pixels may be compressed: arcsinh(x / 2 s), or ln(x / s) with what is below s cut off."""
 
@@ -74,7 +75,7 @@ DISTANCE_SCALES = {
     # to first order, and never nearer than 0.1 kpc
     'linear': (np.exp, lambda mean, sd: (np.log(np.maximum(mean, 0.1)), sd / np.maximum(mean, 0.1))),
 }
-"""In what networks learn the distance, ln d or d [kpc]: from ln d; and a mean and a standard deviation back."""
+"""In what networks learn the distance, ln d or d [kpc]: there from ln d; back with a mean and its error."""
 
 
 def block_mean(maps, block):
@@ -258,7 +259,7 @@ class Scaling(_Stored):
         Raises
         ------
         ValueError
-            If a pixel is not finite, a side is no multiple of ``block``, or there is another number of channels.
+            If a pixel is not finite, a side no multiple of ``block``, or the number of channels another.
         """
         return self.image_of_blocks(self.blocks(light))
 
