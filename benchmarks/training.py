@@ -6,10 +6,10 @@ time does not depend on what is in them. The limit: a step needs the multiplicat
 times, forward, for the gradients of the maps and for those of the weights, and none is faster than those of a
 product of large matrices in the same library, measured beside it.
 
-With ``--loop`` it trains for some epochs on maps of noise instead, in one of three ways: batch by batch, as pidoc
-does it; by `keras.Model.fit` on the arrays of an epoch; by ``fit`` on a `keras.utils.PyDataset`. It prints the
-time of a step, the validation included, the memory of the process, and a checksum of the weights. ``--loop all``
-does one after the other, each in a process of its own.
+With ``--loop`` it trains for some epochs on maps of noise instead, in one of three ways: batch by batch, as
+pidoc does it; by `keras.Model.fit` on the arrays of an epoch; by ``fit`` on a `keras.utils.PyDataset`. It
+prints the time of a step, the validation included, the memory of the process, and a checksum of the weights.
+``--loop all`` does one after the other, each in a process of its own.
 """
 
 import hashlib
@@ -68,17 +68,17 @@ def gathered(batches):
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of an epoch for ``fit``: one after the other, as they come."""
+    """The batches of an epoch for ``fit``, which comes back to Python for each."""
 
     def __init__(self, course, epoch):
         super().__init__()
-        self.steps, self.batches = course.size // course.batch_size, course.batches(epoch)
+        self.batches = list(course.batches(epoch))
 
     def __len__(self):
-        return self.steps
+        return len(self.batches)
 
     def __getitem__(self, number):
-        return tuple(map(tuple, next(self.batches)))
+        return tuple(map(tuple, self.batches[number]))
 
 
 def by_batches(network, course, epoch):
@@ -92,15 +92,15 @@ def by_arrays(network, course, epoch):
 
 
 def by_dataset(network, course, epoch):
-    network.fit(Batches(course, epoch), shuffle=False, verbose=0, validation_data=gathered(course.checks()),
-                validation_batch_size=256)
+    network.fit(Batches(course, epoch), shuffle=False, verbose=0,
+                validation_data=gathered(course.checks()), validation_batch_size=256)
 
 
 LOOPS = {'batches': by_batches, 'arrays': by_arrays, 'dataset': by_dataset}
 
 
 def loop(options):
-    """Train in one of the ways, after an epoch that is not counted; print what it took."""
+    """Train in one of the ways; print what it took after the first epoch."""
     rng = np.random.default_rng(0)
     data = {name: noise(rng, number, options.side) for name, number in
             (('train', options.maps), ('validation', options.maps // 5))}
@@ -119,9 +119,10 @@ def loop(options):
             for name, each in took.items():
                 step[name].append(1e3 * each / steps)
     digest = hashlib.sha256(b''.join(each.tobytes() for each in network.get_weights())).hexdigest()[:12]
-    row = table([('', '8s'), ('ms/step', '8.1f'), ('ms/step, processor', '8.1f'), ('longest epoch [s]', '6.2f'),
-                 ('memory [MB]', '6.0f'), ('weights', '12s')])
-    row(options.loop, np.median(step['wall']), np.median(step['processor']), longest, peak_memory(), digest)
+    row = table([('', '8s'), ('ms/step', '8.1f'), ('ms/step, processor', '8.1f'),
+                 ('longest epoch [s]', '6.2f'), ('memory [MB]', '6.0f'), ('weights', '12s')])
+    row(options.loop, np.median(step['wall']), np.median(step['processor']), longest, peak_memory(),
+        digest)
 
 
 def all_loops():

@@ -56,21 +56,22 @@ def train_network(course, device, work, progress):
                      state.epoch, logs['loss'], logs['val_loss'], course.criterion,
                      state.history[course.criterion][-1])
             bar.set_postfix(loss=f'{logs["loss"]:.3f}', validation=f'{logs["val_loss"]:.3f}')
-    return state.history, state.plan
+    return state.history, [step for step in state.plan if step[0] < state.epoch]
 
 
 def epoch_of(network, course, device, epoch, bar):
     """All training maps once, then the validation maps; returns the means of losses and metrics.
 
-    Batch by batch, not by `keras.Model.fit`: TensorFlow 2.21 may lock up for ever when it ends an epoch whose
-    batches come from Python.
+    Batch by batch, not by `keras.Model.fit`, which ends with the same weights to the last bit but is not
+    faster (``benchmarks/training.py --loop all``), and on arrays holds an epoch in memory twice more: 4 GB
+    each for the whole maps of the paper's networks, which are read batch by batch here.
     """
-    found = _Means()
+    found = Means()
     for inputs, truth in map(_for_backend, course.batches(epoch)):
         network.reset_metrics()
         found.add(device.step(network, inputs, truth), _number(truth))
         bar.update(1)
-    checked = _Means('val_')
+    checked = Means('val_')
     for inputs, truth in map(_for_backend, course.checks()):
         network.reset_metrics()
         checked.add(network.test_on_batch(inputs, truth, return_dict=True), _number(truth))
@@ -88,7 +89,7 @@ def _number(truth):
     return len(truth[0]) if isinstance(truth, list) else len(truth)
 
 
-class _Means:
+class Means:
     """Means over the maps of what each batch reports."""
 
     def __init__(self, prefix=''):

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Settings of a training: `Settings` for our network, `PaperSettings` for those of the paper."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -85,8 +86,8 @@ def _range(name, ends):
         low, high = (float(end) for end in ends)
     except (TypeError, ValueError):
         low = high = np.nan
-    if not low <= high:
-        raise ValueError(f'{name} must be ranges (lowest, highest), received {ends!r}')
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(f'{name} must be ranges (lowest, highest), both finite, received {ends!r}')
     return low, high
 
 
