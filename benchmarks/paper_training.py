@@ -26,7 +26,7 @@ from pidoc.networks.paper import (
     paper_age_distance_network,
     paper_mass_network,
 )
-from pidoc.training.fit import PaperSettings, train
+from pidoc.training import PaperSettings, Selection, train
 from pidoc.training_set.dataset import TrainingSet
 
 MAPS = 20000
@@ -40,15 +40,12 @@ VGG16 = sum(9 * into * out * side**2 for into, out, side in
 def first_epochs(options):
     """Train on some maps of a set; print the losses."""
     maps = TrainingSet.read(options.set)
-    rng = np.random.default_rng(0)
-    rows = [rng.choice(np.flatnonzero(maps.table['split'] == split), number, replace=False)
-            for split, number in (('train', options.maps), ('validation', options.validation))]
     settings = PaperSettings(epochs=tuple(options.epochs), batch_size=options.batch, vgg='random',
-                             precision=options.precision)
+                             precision=options.precision, train_maps=Selection(number=options.maps),
+                             validation_maps=Selection(number=options.validation))
     keep = nullcontext(options.folder) if options.folder else tempfile.TemporaryDirectory()
     with keep as folder:
-        about = train(maps[np.sort(np.concatenate(rows))], folder, settings=settings,
-                      name='paper, short').about
+        about = train(maps, folder, settings=settings, name='paper, short').about
     row = table([('', '18s'), ('epoch', '6d'), ('loss', '12.4f'), ('validation', '12.4f')])
     for (name, *_), history in zip(NETWORKS, about['history'], strict=True):
         for epoch, losses in enumerate(zip(history['loss'], history['val_loss'], strict=True), 1):

@@ -5,14 +5,32 @@ The default network (`pidoc.networks.cluster_network`), its loss and optimiser, 
 time does not depend on what is in them. The limit: a step needs the multiplications of the network three
 times, forward, for the gradients of the maps and for those of the weights, and none is faster than those of a
 product of large matrices in the same library, measured beside it.
+
+With ``--loop`` it trains for some epochs on maps of noise instead, in one of three ways: batch by batch, as
+pidoc does it; by `keras.Model.fit` on the arrays of an epoch; by ``fit`` on a `keras.utils.PyDataset`. It
+prints the time of a step, the validation included, the memory of the process, and a checksum of the weights.
+``--loop all`` does one after the other, each in a process of its own.
 """
+
+import hashlib
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
 
 import keras
 import numpy as np
-from common import least, machine, multiplications, parser, table
+from astropy import units as u
+from astropy.table import QTable
+from common import CLOCKS, least, machine, multiplications, parser, peak_memory, table
 
 from pidoc.networks.cluster import cluster_network
 from pidoc.networks.losses import GaussianNLL
+from pidoc.training import Settings
+from pidoc.training.data import Split
+from pidoc.training.device import Device
+from pidoc.training.loop import epoch_of
+from pidoc.training.ours import Ours
 
 MATRIX = 1024
 
@@ -32,13 +50,102 @@ def product_rate(repeats, clock):
     return MATRIX**3 / least(lambda: keras.ops.convert_to_numpy(keras.ops.matmul(a, b)), repeats, clock)
 
 
+# -- loops ------------------------------------------------------------------------------------------
+
+
+def noise(rng, number, side):
+    """A split of maps of noise."""
+    uniform = {name: rng.uniform(low, high, number) * unit for name, low, high, unit in (
+        ('age', 1.0, 13.0, u.Gyr), ('distance', 8.0, 80.0, u.kpc), ('mass', 1e3, 1e4, u.Msun),
+        ('luminosity', 1e3, 1e4, u.Lsun))}
+    light, mass = np.abs(rng.normal(size=(2, number, side, side))).astype('float32')
+    return Split(QTable(uniform), 1e-5 * light, 0.1 * mass)
+
+
+def gathered(batches):
+    """All batches as one."""
+    return keras.tree.map_structure(lambda *each: np.concatenate(each), *batches)
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of an epoch for ``fit``, which comes back to Python for each."""
+
+    def __init__(self, course, epoch):
+        super().__init__()
+        self.batches = list(course.batches(epoch))
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, number):
+        return tuple(map(tuple, self.batches[number]))
+
+
+def by_batches(network, course, epoch):
+    return epoch_of(network, course, Device(), epoch, SimpleNamespace(update=lambda n: None))
+
+
+def by_arrays(network, course, epoch):
+    inputs, truth = gathered(course.batches(epoch))
+    network.fit(inputs, truth, batch_size=course.batch_size, shuffle=False, verbose=0,
+                validation_data=gathered(course.checks()), validation_batch_size=256)
+
+
+def by_dataset(network, course, epoch):
+    network.fit(Batches(course, epoch), shuffle=False, verbose=0,
+                validation_data=gathered(course.checks()), validation_batch_size=256)
+
+
+LOOPS = {'batches': by_batches, 'arrays': by_arrays, 'dataset': by_dataset}
+
+
+def loop(options):
+    """Train in one of the ways; print what it took after the first epoch."""
+    rng = np.random.default_rng(0)
+    data = {name: noise(rng, number, options.side) for name, number in
+            (('train', options.maps), ('validation', options.maps // 5))}
+    settings = Settings(epochs=options.epochs, batch_size=options.batch, widths=tuple(options.widths))
+    (course,) = Ours(settings).courses(data)
+    keras.utils.set_random_seed(course.seed)
+    network, steps = course.build(), course.size // course.batch_size
+    course.compile(network, steps)
+    step, longest = {name: [] for name in CLOCKS}, 0.0
+    for epoch in range(options.epochs):
+        start = {name: now() for name, now in CLOCKS.items()}
+        LOOPS[options.loop](network, course, epoch)
+        took = {name: now() - start[name] for name, now in CLOCKS.items()}
+        if epoch:
+            longest = max(longest, took['wall'])
+            for name, each in took.items():
+                step[name].append(1e3 * each / steps)
+    digest = hashlib.sha256(b''.join(each.tobytes() for each in network.get_weights())).hexdigest()[:12]
+    row = table([('', '8s'), ('ms/step', '8.1f'), ('ms/step, processor', '8.1f'),
+                 ('longest epoch [s]', '6.2f'), ('memory [MB]', '6.0f'), ('weights', '12s')])
+    row(options.loop, np.median(step['wall']), np.median(step['processor']), longest, peak_memory(),
+        digest)
+
+
+def all_loops():
+    start = time.perf_counter()
+    for name in LOOPS:
+        place = sys.argv.index('all')
+        subprocess.run([sys.executable, *sys.argv[:place], name, *sys.argv[place + 1:]], check=True)
+    print(f'{time.perf_counter() - start:.0f} s')
+
+
 def main():
     how = parser(__doc__)
     how.add_argument('--batch', type=int, default=32)
     how.add_argument('--precision', choices=('float32', 'bfloat16'), default='float32',
                      help='of the network; bfloat16 as `pidoc-train --precision bfloat16`')
     how.add_argument('--widths', type=int, nargs='+', default=(24, 48, 96, 128))
+    how.add_argument('--loop', choices=[*LOOPS, 'all'], help='train, in this way')
+    how.add_argument('--maps', type=int, default=320, help='with --loop (default: 320)')
+    how.add_argument('--side', type=int, default=40, help='of the maps, with --loop (default: 40)')
+    how.add_argument('--epochs', type=int, default=5, help='with --loop (default: 5)')
     options = how.parse_args()
+    if options.loop:
+        return all_loops() if options.loop == 'all' else loop(options)
     rng = np.random.default_rng(1)
     size = options.batch
     image, told, *truth = (rng.normal(size=(size, *shape)).astype('float32')

@@ -58,7 +58,7 @@ from those before it.
 
 ``training``
     `train`, from a training set to a model folder and its card.
-    Modules: model_card, fit.
+    Modules: model_card, settings, state, data, device, loop, ours, papers, validation, checks, fit.
 
 ``prediction``
     `MassMapper`, from images to predictions; `Prediction`, its FITS file; lists of images.

@@ -14,6 +14,7 @@ MODES = ('image', 'distance')
 QUANTITIES = ('log_mass', 'log_total_mass', 'log_mass_to_light', 'age', 'log_distance')
 """Whose intervals are calibrated: ln of the mass per pixel, and the scalars."""
 
+LEAST_SCORES = 100
 _MIDDLE = 30.0             # kpc: where the factors of a calibration hold
 _SMALLEST_MISS = 1e-2      # standard deviations
 
@@ -128,11 +129,24 @@ class Calibration:
             If there are too few, or one is not finite.
         """
         scores = np.sort(np.ravel(scores))
-        if scores.size < 100 or not np.all(np.isfinite(scores)):
-            raise ValueError('a calibration needs at least 100 scores, all finite, received '
-                             f'{scores.size}, {np.count_nonzero(~np.isfinite(scores))} not finite')
+        check_scores(scores.size)
+        if not np.all(np.isfinite(scores)):
+            raise ValueError('the scores of a calibration must be finite, received '
+                             f'{np.count_nonzero(~np.isfinite(scores))} that are not')
         ranks = [min(math.ceil((scores.size + 1) * share), scores.size) for share in (0.6827, 0.9545)]
         return tuple(float(scores[rank - 1]) for rank in ranks)
+
+
+def check_scores(number, what='scores'):
+    """Refuse to calibrate with too few scores.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 100.
+    """
+    if number < LEAST_SCORES:
+        raise ValueError(f'a calibration needs at least {LEAST_SCORES} {what}, received {number}')
 
 
 def _slope(scores, log_distance):

@@ -10,6 +10,7 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -27,12 +28,12 @@ from pidoc.inference.folder import (
 from pidoc.io.files import replacing
 from pidoc.networks.forward import ClusterForward
 from pidoc.networks.orientation import turned, turned_back
-from pidoc.networks.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
+from pidoc.networks.scaling import PaperScaling, SCALARS, Scaling
 from pidoc.units import whole_number
 
 __all__ = ['Estimator', 'PaperEstimator']
 
-_FAINTEST = 1e-2           # Msun per pixel: fainter pixels do not count in a calibration
+FAINTEST = 1e-2            # Msun per pixel: fainter pixels do not count in a calibration
 _NEAREST = 0.1             # kpc: a linear output may fall below
 _DISTANCE_ERROR = 0.02     # relative, of Milky Way clusters (Baumgardt & Vasiliev 2021), if none is given
 _WEIGHTS = 'network-{}.npz'
@@ -68,7 +69,9 @@ class Estimator:
     kind = 'cluster'
     """What model.json calls it."""
 
-    _scaling, _precision, _every = Scaling, np.float16, 1
+    _scaling, _precision = Scaling, np.float16
+    every = 1
+    """Every how many pixels of a row, and of a column, counts in a calibration."""
 
     def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1, grid=None):
         if not networks:
@@ -103,8 +106,9 @@ class Estimator:
 
         Parameters
         ----------
-        light : ndarray, shape (n, ny, nx)
-            Apparent flux per pixel [Lsun / kpc^2], smoothed as in training; finite.
+        light : ndarray, shape (n, ny, nx), or (n, ny, nx, channels)
+            Apparent flux per pixel [Lsun / kpc^2], smoothed as in training; finite. With several channels,
+            those of ``grid``, in the second form.
         distance : ndarray, shape (n,), optional
             [kpc]; NaN, or None for all: not known.
         distance_error : ndarray, shape (n,), optional
@@ -134,13 +138,15 @@ class Estimator:
 
     def _checked(self, light):
         light = np.asarray(light)
-        if light.ndim != 3 or light.shape[1:] != self.grid.shape or len(light) == 0:
-            raise ValueError(f'light must have the shape (n, {self.grid.ny}, {self.grid.nx}), '
-                             f'received {light.shape}')
+        number = self.config['shape'][-1]
+        shape = self.grid.shape if number == 1 else (*self.grid.shape, number)
+        if light.shape[1:] != shape or len(light) == 0:
+            raise ValueError(f'light must have the shape (n, {", ".join(map(str, shape))}), received '
+                             f'{light.shape}')
         if not np.all(np.isfinite(light)):
             raise ValueError('the pixels of a light map must be finite, received '
                              f'{np.count_nonzero(~np.isfinite(light))} that are not')
-        totals = light.sum(axis=(1, 2), dtype=float)
+        totals = light.sum(axis=(1, 2), dtype=float).reshape(len(light), -1).min(axis=1)
         if np.any(totals <= 0.0):
             raise ValueError('the flux in a light map must be positive, received '
                              f'{totals.min():.3g} Lsun / kpc2 in map {int(np.argmin(totals))}')
@@ -170,7 +176,7 @@ class Estimator:
         Returns
         -------
         map_mean, map_sd : ndarray, shape (n, ny / block, nx / block)
-            Of compressed masses, arcsinh(M / 2 s).
+            Of masses compressed as `~pidoc.networks.scaling.Scaling.compressed_mass` does it.
         mean, sd : ndarray, shape (n, 4)
             Of `~pidoc.networks.scaling.SCALARS`.
         """
@@ -201,12 +207,12 @@ class Estimator:
         """
         map_mean, map_sd, mean, sd = self.raw(light, distance=distance, distance_error=distance_error,
                                               batch_size=batch_size)
-        thin = np.s_[:, ::self._every, ::self._every]
+        thin = np.s_[:, ::self.every, ::self.every]
         mass = np.asarray(mass)[thin]
         scores = np.abs(self._compressed(mass) - map_mean[thin]) / map_sd[thin]
         named = self._named(mean, sd)
         log_distance, _ = named['log_distance']
-        counted = mass > _FAINTEST
+        counted = mass > FAINTEST
         found = {'log_mass': (scores[counted], np.repeat(log_distance, counted.sum(axis=(1, 2))))}
         truth = named_scalars(scalars, np.zeros_like(scalars))
         for name, (value, width) in named.items():
@@ -215,7 +221,7 @@ class Estimator:
 
     def _compressed(self, mass):
         """Masses per pixel as `raw` has them."""
-        return soft_log(mass, self.scaling.mass_floor)
+        return self.scaling.compressed_mass(mass)
 
     @staticmethod
     def _named(mean, sd):
@@ -223,9 +229,9 @@ class Estimator:
 
     def _blocks(self, light):
         light = np.asarray(light)
-        if light.shape[1:] == tuple(self.config['shape'][:2]):
+        if light.shape[1:3] == tuple(self.config['shape'][:2]):
             return light
-        return block_mean(light, self.scaling.block)
+        return self.scaling.blocks(light)
 
     def _in_blocks(self, blocks, distance, error):
         """Mean over networks and orientations, in blocks: map output (n, y, x, 2), scalar mean and sd."""
@@ -258,9 +264,8 @@ class Estimator:
 
     def _mass(self, mean, sd, factor):
         """Expected mass per pixel, and the 68 % half-width of its logarithm."""
-        mass = soft_exp(mean, self.scaling.mass_floor) * np.exp(0.5 * np.minimum(sd, 1.0) ** 2)
-        # d ln M / d y = coth y, which is 1 but near the floor
-        steep = 1.0 / np.tanh(np.maximum(mean, 0.1))
+        mass, steep = self.scaling.expanded_mass(mean)
+        mass = mass * np.exp(0.5 * np.minimum(sd, 1.0) ** 2)
         return (np.maximum(mass, 0.0).astype(np.float32),
                 (factor[:, np.newaxis, np.newaxis] * sd * steep).astype(np.float32))
 
@@ -286,13 +291,8 @@ class Estimator:
         target = folder / 'model.json'
         if target.exists() and not overwrite:
             raise FileExistsError(f'{folder} holds a model already: give overwrite=True to replace it')
-        # a folder without model.json is no model: nothing half-written is ever read
-        target.unlink(missing_ok=True)
-        sums = {}
-        for k, network in enumerate(self.networks):
-            path = folder / _WEIGHTS.format(k)
-            write_weights(network, path, dtype=self._precision)
-            sums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        before = _weights_of(target)
+        sums = dict(self._write(folder, k, before) for k in range(len(self.networks)))
         kind = {} if self.kind == 'cluster' else {'kind': self.kind}
         text = json.dumps({'format': FORMAT, **kind, 'about': self.about, 'turns': self.turns,
                            'grid': self.grid.to_dict(), 'config': self.config,
@@ -300,6 +300,20 @@ class Estimator:
                            'calibration': asdict(self.calibration), 'sha256': sums}, indent=1)
         with replacing(target) as new:
             new.write_text(text + '\n', encoding='utf-8')
+        for name in before - set(sums):
+            (folder / name).unlink(missing_ok=True)
+
+    def _write(self, folder, k, before):
+        """Write the weights of a network, beside those of a model that is there: its name and its SHA-256."""
+        name = _WEIGHTS.format(k)
+        with TemporaryDirectory(dir=folder, prefix='.') as other:
+            path = Path(other) / name
+            write_weights(self.networks[k], path, dtype=self._precision)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            if name in before and hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                name = _WEIGHTS.format(f'{k}-{digest[:8]}')
+            path.replace(folder / name)
+        return name, digest
 
     @classmethod
     def load(cls, folder):
@@ -370,8 +384,10 @@ class PaperEstimator(Estimator):
     """
 
     kind = 'paper'
-    # half precision could lose a variance of the normalisation; pixels beside each other are no two trials
-    _scaling, _precision, _every = PaperScaling, np.float32, 4
+    # half precision could lose a variance of the normalisation
+    _scaling, _precision = PaperScaling, np.float32
+    # pixels beside each other are no two trials
+    every = 4
 
     def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1, grid=None):
         if len(networks) != 2 or turns != 1:
@@ -437,6 +453,15 @@ class PaperEstimator(Estimator):
         for network, path in zip(networks, paths, strict=True):
             set_weights(network, path)
         return networks
+
+
+def _weights_of(path):
+    """Names of the weights of the model.json that is there, if any."""
+    try:
+        names = set(read_card(path.parent)['sha256'])
+    except ModelFolderError:
+        return set()
+    return {name for name in names if Path(name).name == name and (path.parent / name).is_file()}
 
 
 def named_scalars(mean, sd):

@@ -7,6 +7,7 @@ y = arcsinh(x / 2 s), which is ln(x / s) for x well above s and linear below (Lu
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
@@ -14,11 +15,14 @@ import numpy as np
 
 from pidoc.units import plain_number, whole_number
 
-__all__ = ['PaperScaling', 'SCALARS', 'Scaling', 'block_mean', 'soft_exp', 'soft_log']
+__all__ = ['COMPRESSIONS', 'DISTANCE_SCALES', 'PaperScaling', 'SCALARS', 'Scaling', 'block_mean', 'soft_exp',
+           'soft_log']
 
 SCALARS = ('log_total_mass', 'log_mass_to_light', 'root_age', 'log_distance')
 """What a network says of a whole map: ln of the mass in the field [Msun], ln of M/L_V in the field, square
 root of the age [Gyr], ln of the distance [kpc]."""
+
+_DISTANCE = SCALARS.index('log_distance')
 
 
 def soft_log(values, floor):
@@ -47,6 +51,31 @@ def soft_log(values, floor):
 def soft_exp(values, floor):
     """The inverse of `soft_log`: 2 s sinh(y)."""
     return 2.0 * floor * np.sinh(values)
+
+
+@dataclass(frozen=True)
+class _Compression:
+    """How pixels become numbers of order one; ``s`` is the floor."""
+
+    forward: Callable      # x, s -> y
+    back: Callable         # y, s -> x
+    steepness: Callable    # y -> d ln x / d y
+
+
+COMPRESSIONS = {
+    # d ln x / d y is coth y, which is 1 but near the floor
+    'arcsinh': _Compression(soft_log, soft_exp, lambda y: 1.0 / np.tanh(np.maximum(y, 0.1))),
+    'logarithm': _Compression(lambda x, s: np.log(np.maximum(x, s) / s), lambda y, s: s * np.exp(y),
+                              np.ones_like),
+}
+"""How pixels may be compressed: arcsinh(x / 2 s), or ln(x / s) with what is below s cut off."""
+
+DISTANCE_SCALES = {
+    'logarithm': (lambda log_distance: log_distance, lambda mean, sd: (mean, sd)),
+    # to first order, and never nearer than 0.1 kpc
+    'linear': (np.exp, lambda mean, sd: (np.log(np.maximum(mean, 0.1)), sd / np.maximum(mean, 0.1))),
+}
+"""In what networks learn the distance, ln d or d [kpc]: there from ln d; back with a mean and its error."""
 
 
 def block_mean(maps, block):
@@ -100,6 +129,9 @@ def _spline(number, block):
 class _Stored:
     """To the dictionary of a JSON file and back."""
 
+    # fields that files which are older do not have: the defaults then
+    _later = ()
+
     def to_dict(self):
         """For a JSON file."""
         return json.loads(json.dumps(asdict(self)))
@@ -114,7 +146,7 @@ class _Stored:
             If a field is missing or unknown.
         """
         fields = set(cls.__dataclass_fields__)
-        if set(values) != fields:
+        if set(values) - fields or fields - set(values) - set(cls._later):
             raise ValueError(f'a scaling must have the fields {", ".join(sorted(fields))}, received '
                              f'{", ".join(sorted(values))}')
         return cls(**values)
@@ -142,11 +174,20 @@ class Scaling(_Stored):
         s of the fluxes [Lsun / kpc^2].
     mass_floor : float
         s of the masses per pixel [Msun].
-    flux, mass : tuple of float
-        Mean and standard deviation of the compressed pixels.
+    flux : tuple of float, or of tuples of float
+        Mean and standard deviation of the compressed pixels of light; such a pair for each channel, if there
+        are several.
+    mass : tuple of float
+        Likewise, of the pixels of mass.
     scalars : tuple of tuple of float
-        Mean and standard deviation of each of `SCALARS`.
+        Mean and standard deviation of each of `SCALARS`, the distance on its scale.
+    compression : str
+        How pixels are compressed, one of `COMPRESSIONS`.
+    distance_scale : str
+        In what the network learns the distance, and is conditioned on it; one of `DISTANCE_SCALES`.
     """
+
+    _later = ('compression', 'distance_scale')
 
     block: int = 4
     flux_floor: float = 1e-8
@@ -154,37 +195,52 @@ class Scaling(_Stored):
     flux: tuple = (6.0, 2.2)
     mass: tuple = (5.0, 1.5)
     scalars: tuple = ((8.0, 1.0), (0.0, 0.6), (2.5, 0.9), (3.5, 0.8))
+    compression: str = 'arcsinh'
+    distance_scale: str = 'logarithm'
 
     def __post_init__(self):
         whole_number(self.block, 'block', at_least=1, floats=True)
         if len(self.scalars) != len(SCALARS):
             raise ValueError(f'scalars must be {len(SCALARS)} pairs, received {len(self.scalars)}')
-        self._check((self.flux, self.mass, *self.scalars))
+        check_scales(self)
+        self._check((*self._flux, self.mass, *self.scalars))
+        flux = tuple((float(a), float(b)) for a, b in self._flux)
+        object.__setattr__(self, 'flux', flux if len(flux) > 1 else flux[0])
         object.__setattr__(self, 'scalars', tuple((float(a), float(b)) for a, b in self.scalars))
-        object.__setattr__(self, 'flux', tuple(map(float, self.flux)))
         object.__setattr__(self, 'mass', tuple(map(float, self.mass)))
 
+    @property
+    def _flux(self):
+        """Mean and standard deviation of each channel."""
+        return tuple(self.flux) if np.ndim(self.flux) == 2 else (tuple(self.flux),)
+
     @classmethod
-    def fit(cls, light, mass, scalars, **options):
+    def fit(cls, light, mass, scalars, *, pooled=False, **options):
         """The scaling under which training data have mean 0 and standard deviation 1.
 
         Parameters
         ----------
-        light, mass : ndarray, shape (n, ny, nx)
+        light : ndarray, shape (n, ny, nx), or (n, ny, nx, channels)
             Maps in blocks already or not: the means differ by little.
+        mass : ndarray, shape (n, ny, nx)
+            Likewise.
         scalars : ndarray, shape (n, 4)
             As in `SCALARS`.
+        pooled : bool, optional
+            All scalars together, with one mean and one standard deviation; or each by itself.
         **options
-            ``block``, ``flux_floor``, ``mass_floor``.
+            ``block``, ``flux_floor``, ``mass_floor``, ``compression``, ``distance_scale``.
 
         Returns
         -------
         `Scaling`
         """
         plain = cls(**options)
-        return cls(**{**asdict(plain), 'flux': _moments(soft_log(light, plain.flux_floor)),
-                      'mass': _moments(soft_log(mass, plain.mass_floor)),
-                      'scalars': tuple(_moments(column) for column in np.asarray(scalars).T)})
+        flux = tuple(_moments(plain._compressed(each, plain.flux_floor)) for each in _planes(light))
+        columns = plain._on_scale(scalars).T
+        moments = (_moments(columns),) * len(SCALARS) if pooled else tuple(map(_moments, columns))
+        return cls(**{**asdict(plain), 'flux': flux if len(flux) > 1 else flux[0],
+                      'mass': _moments(plain.compressed_mass(mass)), 'scalars': moments})
 
     # -- in
 
@@ -193,37 +249,67 @@ class Scaling(_Stored):
 
         Parameters
         ----------
-        light : ndarray, shape (n, ny, nx)
+        light : ndarray, shape (n, ny, nx), or (n, ny, nx, channels)
             Apparent flux per pixel [Lsun / kpc^2].
 
         Returns
         -------
-        ndarray of float32, shape (n, ny / block, nx / block, 1)
+        ndarray of float32, shape (n, ny / block, nx / block, channels)
 
         Raises
         ------
         ValueError
-            If a pixel is not finite, or a side is no multiple of ``block``.
+            If a pixel is not finite, a side no multiple of ``block``, or the number of channels another.
         """
-        return self.image_of_blocks(block_mean(light, self.block))
+        return self.image_of_blocks(self.blocks(light))
+
+    def blocks(self, light):
+        """Means of blocks of pixels of light maps, shape (n, ny, nx), or (n, ny, nx, channels)."""
+        light = np.asarray(light)
+        if light.ndim < 4:
+            return block_mean(light, self.block)
+        return np.moveaxis(block_mean(np.moveaxis(light, -1, 1), self.block), 1, -1)
 
     def image_of_blocks(self, light):
         """`image` of maps that are in blocks already."""
         if not np.all(np.isfinite(light)):
             raise ValueError('the pixels of a light map must be finite, received '
                              f'{np.count_nonzero(~np.isfinite(light))} that are not')
-        mean, sd = self.flux
-        return ((soft_log(light, self.flux_floor) - mean) / sd).astype(np.float32)[..., np.newaxis]
+        planes = _planes(light)
+        if len(planes) != len(self._flux):
+            raise ValueError(f'light must have as many channels as the scaling, {len(self._flux)}, received '
+                             f'{len(planes)}')
+        return np.stack([((self._compressed(plane, self.flux_floor) - mean) / sd).astype(np.float32)
+                         for plane, (mean, sd) in zip(planes, self._flux, strict=True)], axis=-1)
+
+    def _compressed(self, values, floor):
+        return COMPRESSIONS[self.compression].forward(values, floor)
+
+    def compressed_mass(self, mass):
+        """Masses per pixel [Msun], compressed."""
+        return self._compressed(mass, self.mass_floor)
+
+    def expanded_mass(self, values):
+        """The inverse of `compressed_mass`, and by how much ln M changes with the compressed mass."""
+        compression = COMPRESSIONS[self.compression]
+        return compression.back(values, self.mass_floor), compression.steepness(values)
 
     def mass_of_blocks(self, mass):
         """What the network learns to say of mass maps in blocks, shape (n, ny, nx), [Msun per pixel]."""
         mean, sd = self.mass
-        return ((soft_log(mass, self.mass_floor) - mean) / sd).astype(np.float32)[..., np.newaxis]
+        return ((self.compressed_mass(mass) - mean) / sd).astype(np.float32)[..., np.newaxis]
+
+    def _on_scale(self, scalars):
+        """`SCALARS` with the distance on its scale."""
+        values = np.array(scalars)
+        forward, _ = DISTANCE_SCALES[self.distance_scale]
+        values[:, _DISTANCE] = forward(values[:, _DISTANCE])
+        return values
 
     def standardised(self, scalars):
         """`SCALARS`, shape (n, 4), with mean 0 and standard deviation 1."""
         mean, sd = np.array(self.scalars).T
-        return ((np.asarray(scalars) - mean) / sd).astype(np.float32)
+        return ((self._on_scale(scalars) - mean) / sd).astype(np.float32)
 
     def known_distance(self, distance, error):
         """What the network is told of the distance.
@@ -238,14 +324,16 @@ class Scaling(_Stored):
         Returns
         -------
         ndarray of float32, shape (n, 3)
-            1 if it is known; ln of the distance, standardised; ln of the relative error over 3 %. Else zeros.
+            1 if it is known; ln of the distance, or the distance, standardised; ln of the relative error over
+            3 %. Else zeros.
         """
         distance, error = np.asarray(distance, dtype=float), np.asarray(error, dtype=float)
         known = np.isfinite(distance)
-        mean, sd = self.scalars[SCALARS.index('log_distance')]
+        mean, sd = self.scalars[_DISTANCE]
+        forward, _ = DISTANCE_SCALES[self.distance_scale]
         told = np.zeros((distance.size, 3), dtype=np.float32)
         told[known, 0] = 1.0
-        told[known, 1] = (np.log(distance[known]) - mean) / sd
+        told[known, 1] = (forward(np.log(distance[known])) - mean) / sd
         told[known, 2] = np.log(error[known] / 0.03)
         return told
 
@@ -262,7 +350,7 @@ class Scaling(_Stored):
         Returns
         -------
         mean, error : ndarray of float32, shape (n, ny block, nx block)
-            Compressed mass per pixel, arcsinh(M / 2 s), and its standard deviation.
+            Compressed mass per pixel and its standard deviation.
         """
         mean, sd = self.mass
         value = _enlarged(mean + sd * output[..., 0], self.block)
@@ -273,7 +361,29 @@ class Scaling(_Stored):
         """Means and standard deviations of `SCALARS` from what the network says, shape (n, 8)."""
         mean, sd = np.array(self.scalars).T
         number = len(SCALARS)
-        return mean + sd * output[:, :number], sd * np.exp(output[:, number:])
+        value, error = mean + sd * output[:, :number], sd * np.exp(output[:, number:])
+        _, back = DISTANCE_SCALES[self.distance_scale]
+        value[:, _DISTANCE], error[:, _DISTANCE] = back(value[:, _DISTANCE], error[:, _DISTANCE])
+        return value, error
+
+
+def check_scales(owner):
+    """Refuse names that `COMPRESSIONS` and `DISTANCE_SCALES` do not have.
+
+    Raises
+    ------
+    ValueError
+        If ``compression`` or ``distance_scale`` is unknown.
+    """
+    for name, known in (('compression', COMPRESSIONS), ('distance_scale', DISTANCE_SCALES)):
+        if getattr(owner, name) not in known:
+            raise ValueError(f'{name} must be one of {", ".join(known)}, received {getattr(owner, name)!r}')
+
+
+def _planes(light):
+    """Maps of each channel."""
+    light = np.asarray(light)
+    return [light] if light.ndim == 3 else list(np.moveaxis(light, -1, 0))
 
 
 def _moments(values):

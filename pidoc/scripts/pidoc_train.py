@@ -8,37 +8,42 @@ from pathlib import Path
 
 from pidoc import __version__
 from pidoc.scripts.command import HelpFormatter, Parser, run_command
+from pidoc.training.settings import PaperSettings, Settings
 
 __all__ = ['main']
 
 _EPILOG = """\
 The model folder then serves pidoc-predict --model FOLDER and pidoc-evaluate. A training that was stopped goes
-on from its last epoch when the same command is given again.
+on from its last epoch when the same command is given again; one that is finished goes on with more --epochs.
 
 examples:
   pidoc-trainingset paper-range --simulate --simulations runs -o sets/paper-range
   pidoc-train sets/paper-range -o models/mine
   pidoc-train sets/paper-range -o models/three --members 3 --epochs 40
+  pidoc-train sets/paper-range -o models/sharp --channels light,sharp
   pidoc-train sets/table1 -o models/chardin --network paper --vgg imagenet --plot
 """
 
-#: option, field of Settings, type, help
-_OPTIONS = (
-    ('--members', 'members', int, 'networks of the ensemble'),
-    ('--epochs', 'epochs', None, 'times that each map is seen'),
-    ('--batch-size', 'batch_size', int, 'maps in a step'),
-    ('--learning-rate', 'learning_rate', float, 'largest learning rate of AdamW'),
-    ('--widths', 'widths', None, 'channels at each scale, the finest first'),
-    ('--turns', 'turns', int, 'orientations that the finished model looks at, 1 to 8'),
-    ('--patience', 'patience', int, 'epochs without progress after which a network is finished'),
-    ('--precision', 'precision', str, 'auto, float32 or bfloat16, in which some machines are twice as fast'),
-    ('--seed', 'seed', int, 'seed of all that is random'),
-)
-_DEFAULTS = {'members': 1, 'epochs': 20, 'batch_size': 32, 'learning_rate': 1e-3, 'widths': (24, 48, 96, 128),
-             'turns': 1, 'patience': 10, 'precision': 'auto', 'seed': 0}
-# of the networks of the paper; what is not here is not theirs
-_PAPER_DEFAULTS = {'epochs': (100, 200), 'batch_size': 32, 'patience': 20, 'precision': 'auto', 'seed': 0,
-                   'vgg': 'imagenet'}
+#: field of Settings -> help; options are of the same name
+_OPTIONS = {
+    'members': 'networks of the ensemble',
+    'epochs': 'times that each map is seen; more than before go on with a finished training',
+    'batch_size': 'maps in a step',
+    'learning_rate': 'largest learning rate of AdamW',
+    'beta': 'exponent of the widths in the loss, 0 (the likelihood) to 1 (least squares)',
+    'orientations': 'data augmentation: orientations in which maps are shown, 1 (none), 4 or 8',
+    'known_distance': 'share of the maps for which the network is conditioned on the distance',
+    'channels': 'images that the network sees: light (smoothed), sharp',
+    'widths': 'channels at each scale, the finest first',
+    'compression': 'of the pixels: arcsinh or logarithm',
+    'distance_scale': 'in what the distance is learned: logarithm or linear',
+    'turns': 'orientations that the finished model looks at, 1 to 8',
+    'patience': 'epochs without progress after which a network is finished',
+    'precision': 'auto, float32 or bfloat16, in which some machines are twice as fast',
+    'seed': 'seed of all that is random',
+}
+# of the networks of the paper too
+_PAPER = ('epochs', 'batch_size', 'patience', 'precision', 'seed', 'vgg')
 
 
 def main(args=None):
@@ -70,9 +75,9 @@ def _parser():
     parser.add_argument('--network', choices=('cluster', 'paper'), default='cluster',
                         help='ours, or the two of Chardin & Bianchini 2021: mass map; age and distance '
                              '(default: cluster)')
-    for option, field, kind, text in _OPTIONS:
-        parser.add_argument(option, dest=field, type=kind or _whole_numbers,
-                            metavar=field.split('_')[-1].upper(), help=f'{text} ({_told_default(field)})')
+    for field, text in _OPTIONS.items():
+        parser.add_argument(f'--{field.replace("_", "-")}', type=_kind(field),
+                            metavar=field.split('_')[-1].upper(), help=f'{text} ({_default(field)})')
     parser.add_argument('--vgg', metavar='WEIGHTS',
                         help="weights of VGG16 in the perceptual loss of the paper's mass network: imagenet "
                              '(fetched once), random, or a file (default: imagenet)')
@@ -90,21 +95,27 @@ def _whole_numbers(text):
         raise argparse.ArgumentTypeError(f'must be whole numbers, such as 4,8, received {text!r}') from None
 
 
-def _told_default(field):
-    shown = [','.join(map(str, each[field])) if isinstance(each[field], tuple) else str(each[field])
-             for each in (_DEFAULTS, _PAPER_DEFAULTS) if field in each]
-    if field not in _PAPER_DEFAULTS:
-        return f'default: {shown[0]}; ours only'
-    return f'default: {shown[0]}' + (f', paper: {shown[1]}' if shown[1] != shown[0] else '')
+def _kind(field):
+    """What makes a value of a field from its text."""
+    default = getattr(Settings, field)
+    if field in ('epochs', 'widths'):
+        return _whole_numbers
+    return (lambda text: tuple(text.split(','))) if isinstance(default, tuple) else type(default)
+
+
+def _default(field):
+    ours, papers = (','.join(map(str, each)) if isinstance(each, tuple) else str(each)
+                    for each in (getattr(Settings, field), getattr(PaperSettings, field, None)))
+    if field not in _PAPER:
+        return f'default: {ours}; ours only'
+    return f'default: {ours}' + (f', paper: {papers}' if papers != ours else '')
 
 
 def _settings(options):
     """Settings of the network that is asked for; only what was given differs from their defaults."""
-    from pidoc.training.fit import PaperSettings, Settings
-
     paper = options.network == 'paper'
-    mine = _PAPER_DEFAULTS if paper else _DEFAULTS
-    given = {field: getattr(options, field) for field in {**_DEFAULTS, **_PAPER_DEFAULTS}
+    mine = _PAPER if paper else _OPTIONS
+    given = {field: getattr(options, field) for field in (*_OPTIONS, 'vgg')
              if getattr(options, field) is not None}
     foreign = [name for name in given if name not in mine]
     if foreign:
@@ -119,6 +130,7 @@ def _settings(options):
 
 
 def _train(options):
+    settings = _settings(options)
     # keras comes with it, which --help and errors in the arguments need not wait for
     from pidoc.training.fit import train
     from pidoc.training.model_card import epochs_told
@@ -127,7 +139,9 @@ def _train(options):
     if options.log:
         logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr,
                             force=True)
-    settings = _settings(options)
+    if options.plot:
+        # what cannot be drawn should not be found out after hours
+        from pidoc.plotting.history import plot_history  # noqa: F401
     estimator = train(TrainingSet.read(options.set), options.output, settings=settings, name=options.name,
                       description=options.description, progress=not (options.quiet or options.log))
     if options.plot:

@@ -4,6 +4,7 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    'fit': ['PaperSettings', 'Settings', 'calibrate', 'train'],
+    'settings': ['PaperSettings', 'Selection', 'Settings'],
+    'fit': ['TrainingError', 'calibrate', 'train'],
     'model_card': ['card_text', 'write_model_card'],
 })

@@ -48,6 +48,8 @@ def _training(about):
     if 'vgg' in settings:
         lines += [f'Perceptual loss of the mass network: VGG16 with the weights {settings["vgg"]}.', '']
     lines += [f'Network {number}: {text}.' for number, text in enumerate(epochs_told(about), start=1)]
+    lines += [f'Network {number} {text}.' for number, plan in enumerate(about.get('plans', []), start=1)
+              for text in _went_on(plan)]
     return [*lines, '']
 
 
@@ -60,9 +62,20 @@ def epochs_told(about):
                f'{min(losses):.4f} after epoch {int(np.argmin(losses)) + 1}')
 
 
+def _went_on(plan):
+    """How a training went on after its end: sentences without their subject and full stop."""
+    for (_, before), (epoch, asked) in zip(plan, plan[1:], strict=False):
+        yield f'was to be trained for {before} epochs, and from epoch {epoch + 1} on for {asked}'
+
+
 def _plain(value):
     if isinstance(value, str):
         return value
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, dict):
+        # a selection of maps
+        return ' '.join(f'{name} {_plain(each)}' for name, each in value.items() if each) or 'all'
     return '-'.join(map(_plain, value)) if isinstance(value, (list, tuple)) else f'{value:g}'
 
 

@@ -82,6 +82,56 @@ def test_what_the_network_is_told_of_the_distance():
     np.testing.assert_allclose(told, [[1, 0, 0], [0, 0, 0], [1, 1, np.log(10)]], rtol=1e-6, atol=1e-6)
 
 
+def test_channels_are_standardised_each_by_itself(maps):
+    light, mass, scalars = maps
+    both = np.stack([light, 10.0 * light], axis=-1)
+    scaling = Scaling.fit(both, mass, scalars, block=2)
+    assert len(scaling.flux) == 2 and scaling.flux[1][0] > scaling.flux[0][0] + 2.0
+    image = scaling.image(both)
+    assert image.shape == (50, 8, 8, 2) and image.dtype == np.float32
+    np.testing.assert_array_equal(image[..., :1], Scaling.fit(*maps, block=2).image(light))
+    assert Scaling.from_dict(scaling.to_dict()) == scaling
+    with pytest.raises(ValueError, match='as many channels as the scaling, 2, received 1'):
+        scaling.image(light)
+
+
+def test_logarithms_are_cut_at_the_floor_and_come_back(maps):
+    scaling = Scaling.fit(*maps, block=1, compression='logarithm')
+    mass = np.array([0.0, 1e-3, 5.0])
+    numbers = scaling.compressed_mass(mass)
+    np.testing.assert_allclose(numbers, [0.0, 0.0, np.log(5e3)])
+    back, steepness = scaling.expanded_mass(numbers)
+    np.testing.assert_allclose(back, [1e-3, 1e-3, 5.0])
+    np.testing.assert_array_equal(steepness, 1.0)
+    assert scaling.image(maps[0]).std() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_distance_may_be_learned_as_it_is(maps):
+    scaling = Scaling.fit(*maps, distance_scale='linear')
+    distance = np.exp(maps[2][:, 3])
+    assert scaling.scalars[3] == pytest.approx((distance.mean(), distance.std()))
+    numbers = scaling.standardised(maps[2]).astype(float)
+    assert numbers[:, 3] == pytest.approx((distance - distance.mean()) / distance.std(), abs=1e-5)
+    mean, sd = scaling.unstandardised(np.concatenate([numbers, np.zeros_like(numbers)], axis=1))
+    np.testing.assert_allclose(mean, maps[2], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(sd[:, 3], distance.std() / distance, rtol=1e-4)
+    told = scaling.known_distance(distance, 0.03 * np.ones_like(distance))
+    np.testing.assert_allclose(told[:, 1], numbers[:, 3], rtol=1e-5, atol=1e-6)
+
+
+def test_all_scalars_may_be_standardised_together(maps):
+    scaling = Scaling.fit(*maps, pooled=True)
+    assert len(set(scaling.scalars)) == 1 and scaling.scalars[0][0] == pytest.approx(maps[2].mean())
+    numbers = scaling.standardised(maps[2])
+    assert numbers.mean() == pytest.approx(0.0, abs=1e-5) and numbers.std() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_older_files_do_not_name_the_compression():
+    values = Scaling().to_dict()
+    del values['compression'], values['distance_scale']
+    assert Scaling.from_dict(values) == Scaling()
+
+
 def test_round_trip_through_json(maps):
     scaling = Scaling.fit(*maps, block=2, flux_floor=1e-9)
     assert Scaling.from_dict(scaling.to_dict()) == scaling
@@ -97,6 +147,8 @@ def test_round_trip_through_json(maps):
     ({'flux_floor': 0.0}, 'flux_floor must be a number above 0, received 0.0'),
     ({'mass_floor': np.nan}, 'mass_floor must be a number above 0, received nan'),
     ({'flux': (0.0, 0.0)}, 'a standard deviation positive, received 0.0 and 0.0'),
+    ({'compression': 'root'}, "compression must be one of arcsinh, logarithm, received 'root'"),
+    ({'distance_scale': 'kpc'}, "distance_scale must be one of logarithm, linear, received 'kpc'"),
     ({'scalars': ((0, 1),)}, f'scalars must be {len(SCALARS)} pairs, received 1'),
 ])
 def test_refuses_impossible_values(values, message):

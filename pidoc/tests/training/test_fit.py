@@ -1,86 +1,20 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Training: what follows from the seed, going on after an interruption, calibration, the command."""
+"""Training: what follows from the seed, going on after an interruption and after the end, checks."""
 
 import dataclasses
-import importlib.util
-import json
-import os
-import subprocess
-import sys
+import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
-from astropy import units as u
-from astropy.table import QTable
 
-import pidoc
-from pidoc.grid import MapGrid
 from pidoc.inference.domain import Domain
-from pidoc.inference.estimator import Estimator, PaperEstimator
-from pidoc.networks import losses
-from pidoc.networks import paper as networks
-from pidoc.networks.scaling import Scaling
-from pidoc.scripts.pidoc_train import _DEFAULTS, _PAPER_DEFAULTS, main
-from pidoc.training import fit as training
-from pidoc.training.fit import PaperSettings, Settings, train, TrainingError
-
-SIDE = 32
-SMALL = Settings(epochs=3, batch_size=16, widths=(4, 8), block=4, learning_rate=3e-3)
-
-
-class Recipe:
-    digest = 'of the test'
-
-    def to_dict(self):
-        return {'name': 'test'}
-
-
-class Maps:
-    """A training set in memory: blobs whose mass is their luminosity times an M/L that the age sets."""
-
-    recipe = Recipe()
-
-    def __init__(self, table, light, mass):
-        self.table, self._light, self._mass = table, light, mass
-        self.grid = MapGrid(shape=light.shape[1:])
-
-    @classmethod
-    def make(cls, number, seed, side=SIDE):
-        rng = np.random.default_rng(seed)
-        age, distance = rng.uniform(1.0, 13.0, number), np.exp(rng.uniform(np.log(8), np.log(100), number))
-        y, x = np.indices((side, side)) - 0.5 * (side - 1)
-        width = 60.0 / distance + 4.0
-        shape = np.exp(-0.5 * (x**2 + y**2) / width[:, np.newaxis, np.newaxis] ** 2)
-        shape /= shape.sum(axis=(1, 2), keepdims=True)
-        luminosity = 5000.0 * np.exp(rng.normal(0.0, 0.3, number))
-        mass = luminosity * 0.2 * age
-        flux = luminosity / (4 * np.pi * distance**2)
-        split = np.where(np.arange(number) < 0.7 * number, 'train', 'validation')
-        table = QTable({'split': split, 'age': age * u.Gyr, 'distance': distance * u.kpc,
-                        'mass': mass * u.Msun, 'luminosity': luminosity * u.Lsun,
-                        'seeing': rng.uniform(0.5, 1.5, number) * u.arcsec})
-        return cls(table, flux[:, np.newaxis, np.newaxis] * shape, mass[:, np.newaxis, np.newaxis] * shape)
-
-    def __len__(self):
-        return len(self.table)
-
-    def split(self, name):
-        rows = np.flatnonzero(self.table['split'] == name)
-        return Maps(self.table[rows], self._light[rows], self._mass[rows])
-
-    def light(self, rows=slice(None)):
-        return self._light[rows].astype(np.float32)
-
-    def mass(self, rows=slice(None)):
-        return self._mass[rows].astype(np.float32)
-
-
-@pytest.fixture(scope='module')
-def maps():
-    return Maps.make(420, 1)
+from pidoc.inference.estimator import Estimator
+from pidoc.inference.folder import read_card
+from pidoc.tests.training_helpers import Maps, SMALL
+from pidoc.training import ours, Selection
+from pidoc.training.fit import Settings, train, TrainingError
 
 
 @pytest.fixture(scope='module')
@@ -153,7 +87,9 @@ def test_a_complete_training_is_not_done_again(trained, maps, monkeypatch):
 def test_another_training_does_not_go_on_in_the_folder(trained, maps):
     folder, _ = trained
     with pytest.raises(TrainingError, match='is of another training'):
-        train(maps, folder, settings=Settings(epochs=4, batch_size=16, widths=(4, 8)), progress=False)
+        train(maps, folder, settings=dataclasses.replace(SMALL, seed=1), progress=False)
+    with pytest.raises(TrainingError, match='is of another training'):
+        train(maps[1:], folder, settings=SMALL, progress=False)
 
 
 def test_damaged_states_are_refused(maps, tmp_path):
@@ -178,7 +114,6 @@ def test_cached_maps_must_be_as_many(maps, tmp_path):
 
 def test_members_differ_and_patience_ends_a_training(maps, tmp_path, monkeypatch):
     settings = Settings(members=2, epochs=6, batch_size=64, widths=(4, 4), patience=1, learning_rate=0.05)
-    monkeypatch.setattr(training, '_domain', lambda *_: Domain({}, {}, {}))
     estimator = train(maps, tmp_path, settings=settings, progress=False)
     one, two = (network.get_weights()[0] for network in estimator.networks)
     assert np.abs(one - two).max() > 0.01
@@ -188,18 +123,11 @@ def test_members_differ_and_patience_ends_a_training(maps, tmp_path, monkeypatch
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(maps, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, '_square_error', lambda true, output: keras.ops.mean(output) * np.nan)
-    monkeypatch.setattr(training.GaussianNLL, 'call',
+    monkeypatch.setattr(ours, '_square_error', lambda true, output: keras.ops.mean(output) * np.nan)
+    monkeypatch.setattr(ours.GaussianNLL, 'call',
                         lambda self, true, output: keras.ops.mean(output, axis=-1) * np.nan)
     with pytest.raises(TrainingError, match='the validation loss of epoch 1 must be finite, received nan'):
         train(maps, tmp_path, settings=SMALL, progress=False)
-
-
-def test_means_are_over_all_maps():
-    means = training._Means('val_')
-    means.add({'loss': 1.0}, 30)
-    means.add({'loss': 4.0}, 10)
-    assert means.values() == {'val_loss': pytest.approx(1.75)}
 
 
 def test_too_few_maps_for_a_domain_are_refused_at_once(tmp_path):
@@ -218,355 +146,123 @@ def test_too_few_maps_for_a_batch(maps, tmp_path):
         train(maps, tmp_path, settings=settings, progress=False)
 
 
-@pytest.mark.parametrize('values, message', [
-    ({'epochs': 0}, 'epochs must be a whole number, at least 1, received 0'),
-    ({'members': 1.5}, 'members must be a whole number, at least 1, received 1.5'),
-    ({'learning_rate': 0.0}, 'learning_rate must be a number above 0 and below 1, received 0.0'),
-    ({'beta': 2.0}, 'beta must be a number from 0 to 1, received 2.0'),
-    ({'precision': 'float16'}, "precision must be one of auto, float32, bfloat16, received 'float16'"),
-])
-def test_settings_are_checked(values, message):
-    with pytest.raises(ValueError, match=message):
-        Settings(**values)
+def test_too_few_maps_for_a_calibration_are_refused_at_once(tmp_path):
+    few = Maps.make(300, 1)
+    with pytest.raises(ValueError, match='at least 100 maps in the validation split, received 90'):
+        train(few, tmp_path / 'model', settings=SMALL, progress=False)
+    assert not (tmp_path / 'model').exists()
 
 
-def test_distances_are_told_to_a_share_of_the_maps_with_the_errors_stated():
-    rng, scaling = np.random.default_rng(0), Scaling()
-    distance = np.full(20000, 30.0)
-    told = training._told(rng, distance, scaling, 0.5)
-    known = told[:, 0] == 1.0
-    assert known.mean() == pytest.approx(0.5, abs=0.02)
-    assert np.all(told[~known] == 0.0)
-    mean, sd = scaling.scalars[3]
-    error = 0.03 * np.exp(told[known, 2])
-    pulls = (mean + sd * told[known, 1] - np.log(30.0)) / error
-    # ln(1 + e x) is a little less than e x
-    assert pulls.std() == pytest.approx(1.0, abs=0.03)
-    assert error.min() > 0.0049 and error.max() < 0.201
+def test_maps_without_mass_are_refused_before_the_first_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.Model, 'train_on_batch', None)
+    empty, damaged = Maps.make(420, 1), Maps.make(420, 1)
+    empty._mass = 1e-9 * empty._mass
+    with pytest.raises(ValueError, match='100 pixels above 0.01 Msun in the validation split, received 0'):
+        train(empty, tmp_path / 'empty', settings=SMALL, progress=False)
+    damaged.table['luminosity'][-3:] = np.nan
+    with pytest.raises(ValueError, match='in all maps of the validation split, received 3 that are not'):
+        train(damaged, tmp_path / 'damaged', settings=SMALL, progress=False)
 
 
-def test_maps_are_turned_together():
-    rng = np.random.default_rng(3)
-    maps = rng.normal(size=(4, 8, 8, 1)).astype(np.float32)
-    seen = set()
-    for _ in range(60):
-        one, two = training._turn(rng, maps, 2.0 * maps)
-        np.testing.assert_array_equal(two, 2.0 * one)
-        np.testing.assert_allclose(np.sort(one.ravel()), np.sort(maps.ravel()))
-        seen.add(one[0].tobytes())
-    assert len(seen) == 8
+def test_what_is_no_text_and_a_folder_that_is_none_are_refused_at_once(maps, tmp_path):
+    with pytest.raises(TypeError, match='description must be a text, received 5'):
+        train(maps, tmp_path / 'model', settings=SMALL, description=5, progress=False)
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match='file must be a folder that can be written in, received: '):
+        train(maps, tmp_path / 'file', settings=SMALL, progress=False)
 
 
-# -- the networks of the paper --------------------------------------------------------------------
+def test_a_selection_without_maps_is_refused(maps, tmp_path):
+    settings = dataclasses.replace(SMALL, train_maps=Selection(simulations=['none']))
+    with pytest.raises(ValueError, match='train_maps must choose maps of the train split, received Sel'):
+        train(maps, tmp_path, settings=settings, progress=False)
 
 
-PAPER = PaperSettings(epochs=(2, 2), batch_size=16, vgg='random')
+# -- going on after the end -----------------------------------------------------------------------
 
 
-@pytest.fixture(scope='module')
-def few():
-    """Few maps, of the smallest side that both networks take; the calibration asks for 100 of them."""
-    maps = Maps.make(160, 2, side=96)
-    maps.table['split'] = np.where(np.arange(160) < 48, 'train', 'validation')
-    return maps
+def test_a_finished_training_goes_on_with_more_epochs(trained, maps, tmp_path, monkeypatch):
+    folder, short = trained
+    shutil.copytree(folder, tmp_path / 'on')
+    more = dataclasses.replace(SMALL, epochs=5, members=2)
+    steps, real = [], keras.Model.train_on_batch
+    monkeypatch.setattr(keras.Model, 'train_on_batch',
+                        lambda self, *args, **options: steps.append(1) or real(self, *args, **options))
+    estimator = train(maps, tmp_path / 'on', settings=more, name='small', progress=False)
+    # two epochs of 18 batches for the first, five for the second
+    assert len(steps) == 7 * 18
+    first, second = estimator.about['history']
+    assert first['loss'][:3] == short.about['history'][0]['loss']
+    assert len(first['loss']) == len(second['loss']) == 5
+    assert estimator.about['plans'] == [[[0, 3], [3, 5]], [[0, 5]]]
+    assert estimator.about['settings']['epochs'] == 5
+    # the model was written anew, and nothing of the old one is left
+    read = Estimator.load(tmp_path / 'on')
+    assert len(read.networks) == 2
+    names = {path.name for path in (tmp_path / 'on').iterdir()}
+    assert names == {'CARD.rst', 'work', 'model.json', *read_card(tmp_path / 'on')['sha256']}
+    text = 'Network 1 was to be trained for 3 epochs, and from epoch 4 on for 5.'
+    assert text in (tmp_path / 'on' / 'CARD.rst').read_text()
+    with pytest.raises(TrainingError, match='of 5 epochs: epochs must be at least as many, received 3'):
+        train(maps, tmp_path / 'on', settings=SMALL, progress=False)
 
 
-@pytest.fixture(scope='module')
-def slim():
-    """Far fewer channels: what is tested here does not depend on them."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(networks, '_ENCODER', (4, 4, 4, 4))
-    patch.setattr(networks, '_KERNELS', ((10, 4), (10, 4), (5, 8), (5, 8)))
-    patch.setattr(losses, '_VGG16', tuple((name, 4, counts) for name, _, counts in losses._VGG16))
-    yield
-    patch.undo()
+def test_the_rate_of_a_training_that_goes_on_is_that_of_a_longer_one(trained, maps, tmp_path, monkeypatch):
+    shutil.copytree(trained[0], tmp_path / 'on')
+    rates, real = [], keras.Model.train_on_batch
 
-
-@pytest.fixture(scope='module')
-def papers(few, slim, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('paper')
-    return folder, train(few, folder, settings=PAPER, name='chardin', progress=False)
-
-
-def test_the_defaults_are_those_of_the_paper():
-    settings = PaperSettings()
-    assert settings.learning_rates == (10**-2.5, 1e-4)
-    assert settings.vgg == 'imagenet' and settings.pooled and settings.epochs == (100, 200)
-
-
-def test_both_networks_of_the_paper_learn(papers):
-    mass, other = papers[1].about['history']
-    for history in (mass, other):
-        assert set(history) == {prefix + name for name in ('loss', 'square_error', 'r_squared')
-                                for prefix in ('', 'val_')}
-        assert history['loss'][-1] < history['loss'][0]
-    # perceptual, and mean square
-    assert mass['loss'] != mass['square_error']
-    np.testing.assert_allclose(other['loss'], other['square_error'], rtol=1e-5)
-    # Eq. 1: standardised numbers have a variance near 1
-    assert other['val_r_squared'][-1] == pytest.approx(1.0 - other['val_square_error'][-1], abs=0.3)
-
-
-def test_the_folder_of_the_paper_loads_and_predicts(papers, few):
-    folder, estimator = papers
-    read = Estimator.load(folder)
-    assert isinstance(read, PaperEstimator) and read.grid.shape == (96, 96)
-    light = few.light(slice(0, 5))
-    one, two = read.estimate(light), estimator.estimate(light)
-    np.testing.assert_array_equal(one.mass, two.mass)
-    given = read.estimate(light, distance=few.table['distance'][:5].value)
-    np.testing.assert_array_equal(given.mass, one.mass)
-    for estimates in (one, given):
-        total = np.exp(estimates.scalars['log_total_mass'].value)
-        np.testing.assert_allclose(total, estimates.mass.sum(axis=(1, 2), dtype=float), rtol=1e-5)
-        # M/L by the light at the distance that it states
-        distance = np.exp(estimates.scalars['log_distance'].value)
-        luminosity = 4.0 * np.pi * distance**2 * light.sum(axis=(1, 2), dtype=float)
-        np.testing.assert_allclose(np.exp(estimates.scalars['log_mass_to_light'].value), total / luminosity,
-                                   rtol=1e-5)
-        # one width for all maps
-        for name in ('log_total_mass', 'log_mass_to_light', 'age'):
-            assert np.ptp(estimates.scalars[name].half_68) == 0.0 < estimates.scalars[name].half_68[0]
-        assert np.ptp(estimates.log_mass_error) == 0.0
-    np.testing.assert_allclose(np.exp(given.scalars['log_distance'].value), few.table['distance'][:5].value)
-    assert Domain.from_dict(read.about['domain'])
-
-
-def test_intervals_of_the_paper_hold_what_was_calibrated(papers, few):
-    validation = few.split('validation')
-    scalars = papers[1].estimate(validation.light()).scalars
-    age = scalars['age']
-    inside = np.abs(age.value - validation.table['age'].value) <= age.half_68
-    assert inside.mean() == pytest.approx(0.6827, abs=0.02)
-    off = np.abs(scalars['log_total_mass'].value - np.log(validation.table['mass'].value))
-    assert np.mean(off <= scalars['log_total_mass'].half_95) == pytest.approx(0.9545, abs=0.02)
-
-
-def test_the_model_tells_which_weights_its_loss_had(papers):
-    folder, _ = papers
-    card = json.loads((folder / 'model.json').read_text())
-    assert card['kind'] == 'paper' and card['about']['settings']['vgg'] == 'random, seed 0'
-    assert 'VGG16 with the weights random, seed 0' in (folder / 'CARD.rst').read_text()
-
-
-def test_the_paper_goes_on_to_the_same_weights(papers, few, slim, tmp_path, monkeypatch):
-    class Killed(Exception):
-        pass
-
-    real, steps = keras.Model.train_on_batch, []
-
-    def die(self, *args, **options):
-        steps.append(self.name)
-        # in the second epoch, of three batches, of each network
-        if len(steps) in (5, 13):
-            raise Killed
+    def noted(self, *args, **options):
+        rates.append(float(self.optimizer.learning_rate))
         return real(self, *args, **options)
 
-    monkeypatch.setattr(keras.Model, 'train_on_batch', die)
-    for _ in range(2):
-        with pytest.raises(Killed):
-            train(few, tmp_path, settings=PAPER, name='chardin', progress=False)
-    assert steps[-1] == 'paper_age_distance'
-    monkeypatch.undo()
-    estimator = train(few, tmp_path, settings=PAPER, name='chardin', progress=False)
-    for k, network in enumerate(papers[1].networks):
-        for one, two in zip(network.get_weights(), estimator.networks[k].get_weights(), strict=True):
-            np.testing.assert_array_equal(one, two)
-    assert estimator.about == papers[1].about
+    monkeypatch.setattr(keras.Model, 'train_on_batch', noted)
+    train(maps, tmp_path / 'on', settings=dataclasses.replace(SMALL, epochs=6), progress=False)
+    # half of a wave that rises for a tenth of the 108 steps
+    expected = 0.5 * SMALL.learning_rate * (1.0 + np.cos(np.pi * (54 - 10) / 98))
+    assert rates[0] == pytest.approx(expected, rel=0.05) and rates[-1] < 0.01 * SMALL.learning_rate
 
 
-def test_other_weights_of_vgg_are_another_training(papers, few):
-    settings = dataclasses.replace(PAPER, seed=1)
-    with pytest.raises(TrainingError, match='is of another training'):
-        train(few, papers[0], settings=settings, progress=False)
-    with pytest.raises(FileNotFoundError, match='no such file: nowhere.h5'):
-        train(few, papers[0], settings=dataclasses.replace(PAPER, vgg='nowhere.h5'), progress=False)
+def test_more_patience_goes_on_with_what_had_ended(maps, tmp_path):
+    settings = Settings(epochs=6, batch_size=64, widths=(4, 4), patience=1, learning_rate=0.05)
+    before = train(maps, tmp_path, settings=settings, progress=False).about['history'][0]['loss']
+    patient = dataclasses.replace(settings, patience=6)
+    history = train(maps, tmp_path, settings=patient, progress=False).about['history'][0]['loss']
+    assert len(history) == 6 and history[:len(before)] == before
 
 
-@pytest.mark.parametrize('values, message', [
-    ({'epochs': (1,)}, r'epochs must be two numbers above 0, .* received \(1,\)'),
-    ({'learning_rates': (0.1, 0.0)}, 'learning_rates must be two numbers above 0'),
-    ({'patience': 0}, 'patience must be a whole number, at least 1, received 0'),
-    ({'precision': 'half'}, "precision must be one of auto, float32, bfloat16, received 'half'"),
+def test_a_model_survives_while_another_is_written(trained, maps, tmp_path, monkeypatch):
+    shutil.copytree(trained[0], tmp_path / 'on')
+    monkeypatch.setattr(Path, 'replace', None)
+    with pytest.raises(TypeError):
+        train(maps, tmp_path / 'on', settings=dataclasses.replace(SMALL, epochs=4), progress=False)
+    light = maps.light(slice(0, 2))
+    np.testing.assert_array_equal(Estimator.load(tmp_path / 'on').estimate(light).mass,
+                                  Estimator.load(trained[0]).estimate(light).mass)
+
+
+# -- variants -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('changes', [
+    {'channels': ('light', 'sharp'), 'compression': 'logarithm', 'orientations': 1},
+    {'distance_scale': 'linear', 'loss_weights': (0.0, 1.0), 'known_distance': 1.0},
+    {'pooled': True, 'train_maps': Selection(simulations=['odd'], ages=[(2.0, 14.0)], number=100)},
 ])
-def test_settings_of_the_paper_are_checked(values, message):
-    with pytest.raises(ValueError, match=message):
-        PaperSettings(**values)
-
-
-# -- several devices ------------------------------------------------------------------------------
-
-
-# two CPUs stand for two GPUs
-_TWO_DEVICES = """
-import sys
-import tensorflow
-
-cpu, = tensorflow.config.list_physical_devices('CPU')
-tensorflow.config.set_logical_device_configuration(cpu, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
-
-import keras
-import numpy as np
-
-from pidoc.networks import losses
-from pidoc.networks import paper as networks
-from pidoc.training import fit as training
-from pidoc.tests.training.test_fit import Maps, PAPER, SMALL
-
-training._gpus = lambda: ['cpu:0', 'cpu:1']
-
-
-def maps_in_a_step(true, output):
-    return keras.ops.cast(keras.ops.shape(true)[:1], 'float32')
-
-
-# without clipping, a step in two parts is a step
-x, y = np.arange(24.0).reshape(8, 3) / 24.0, np.arange(8.0).reshape(8, 1)
-found = []
-for device in ('two', 'one'):
-    keras.utils.set_random_seed(1)
-    with training._device('float32') as two:
-        assert two.parts == 2
-        line = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-        line.compile('sgd', 'mse', metrics=[maps_in_a_step])
-        use = two if device == 'two' else training._Device()
-        logs = [use.step(line, x, y) for _ in range(3)]
-    found.append([*line.get_weights(), *(each['loss'] for each in logs)])
-    # train_on_batch would give the whole batch to each device
-    assert [each['maps_in_a_step'] for each in logs] == [4.0 if device == 'two' else 8.0] * 3
-for a, b in zip(*found):
-    np.testing.assert_allclose(a, b, rtol=1e-5)
-try:
-    two.check(7)
-except ValueError as error:
-    assert 'batch_size must be a multiple of the 2 GPUs, received 7' in str(error)
-else:
-    raise AssertionError
-
-networks._ENCODER, networks._KERNELS = (4,) * 4, ((10, 4), (10, 4), (5, 8), (5, 8))
-losses._VGG16 = tuple((name, 4, counts) for name, _, counts in losses._VGG16)
-few = Maps.make(160, 2, side=96)
-few.table['split'] = np.where(np.arange(160) < 48, 'train', 'validation')
-for maps, settings, name in ((Maps.make(420, 1), SMALL, 'ours'), (few, PAPER, 'papers')):
-    model = training.train(maps, f'{sys.argv[1]}/{name}', settings=settings, progress=False)
-    # six steps of 10^-4 do not tell whether age and distance are learned
-    history = model.about['history'][0]
-    assert history['loss'][-1] < history['loss'][0], history
-    assert np.all(np.isfinite(model.estimate(maps.light(slice(0, 3))).mass))
-print('done')
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(keras.backend.backend() != 'tensorflow', reason='a strategy of TensorFlow')
-def test_several_devices_share_the_maps_of_a_step(tmp_path):
-    root = str(Path(pidoc.__file__).parents[1])
-    result = subprocess.run([sys.executable, '-c', _TWO_DEVICES, str(tmp_path)], capture_output=True,
-                            text=True, cwd=root)
-    assert result.returncode == 0 and result.stdout.endswith('done\n'), result.stderr[-3000:]
-
-
-_TWO_DEVICES_OF_JAX = """
-import dataclasses
-import sys
-
-import keras
-import numpy as np
-
-from pidoc.training import fit as training
-from pidoc.tests.training.test_fit import Maps, SMALL
-
-maps, found = Maps.make(420, 1), []
-for number in (1, 2):
-    training._gpus = lambda: keras.distribution.list_devices()[:number] if number > 1 else []
-    settings = dataclasses.replace(SMALL, precision='float32')
-    model = training.train(maps, f'{sys.argv[1]}/{number}', settings=settings, progress=False)
-    found.append(model.about['history'][0]['val_loss'])
-    assert keras.distribution.distribution() is None
-np.testing.assert_allclose(*found, rtol=1e-3)
-print('done')
-"""
-
-
-@pytest.mark.slow
-def test_two_devices_of_jax_learn_what_one_does(tmp_path):
-    if importlib.util.find_spec('jax') is None:
-        pytest.skip('jax is not installed')
-    environment = {**os.environ, 'KERAS_BACKEND': 'jax',
-                   'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
-    result = subprocess.run([sys.executable, '-c', _TWO_DEVICES_OF_JAX, str(tmp_path)], capture_output=True,
-                            text=True, cwd=str(Path(pidoc.__file__).parents[1]), env=environment)
-    assert result.returncode == 0 and result.stdout.endswith('done\n'), result.stderr[-3000:]
-
-
-def test_devices_of_each_backend(monkeypatch):
-    monkeypatch.setattr(keras.distribution, 'list_devices', lambda: ['gpu:0', 'gpu:1'])
-    monkeypatch.setattr(keras.backend, 'backend', lambda: 'jax')
-    assert training._gpus() == ['gpu:0', 'gpu:1']
-    assert training._tensorflow_names(['gpu:0', 'GPU:1']) == ['/gpu:0', '/gpu:1']
-    monkeypatch.setattr(keras.distribution, 'list_devices', lambda: ['cpu:0'])
-    assert training._gpus() == []
-    # Keras has no list for PyTorch
-    monkeypatch.setattr(keras.backend, 'backend', lambda: 'torch')
-    monkeypatch.setattr(keras.distribution, 'list_devices', None)
-    for there, expected in ((True, ['cuda:0']), (False, [])):
-        cuda = SimpleNamespace(is_available=lambda there=there: there)
-        monkeypatch.setitem(sys.modules, 'torch', SimpleNamespace(cuda=cuda))
-        assert training._gpus() == expected
-
-
-# -- the command ----------------------------------------------------------------------------------
-
-
-def test_the_command_trains(maps, tmp_path, monkeypatch, capsys):
-    from pidoc.training_set.dataset import TrainingSet
-
-    monkeypatch.setattr(TrainingSet, 'read', lambda folder: maps)
-    code = main(['a-set', '-o', str(tmp_path), '--epochs', '1', '--widths', '4,8', '--name', 'mine', '--log',
-                 '--plot'])
-    assert code == 0
-    out = capsys.readouterr().out
-    assert 'network 1: 1 epochs, best validation likelihood (-ln)' in out
-    assert '294 to train, 126 to validate' in out
-    assert json.loads((tmp_path / 'model.json').read_text())['about']['name'] == 'mine'
-    assert (tmp_path / 'history.png').read_bytes().startswith(b'\x89PNG')
-
-
-def test_the_command_trains_the_paper(few, slim, tmp_path, monkeypatch, capsys):
-    from pidoc.training_set.dataset import TrainingSet
-
-    monkeypatch.setattr(TrainingSet, 'read', lambda folder: few)
-    assert main(['a-set', '-o', str(tmp_path), '--network', 'paper', '--vgg', 'random', '--epochs', '1',
-                 '--batch-size', '8', '--plot', '--precision', 'bfloat16']) == 0
-    assert 'network 2: 1 epochs, best validation loss' in capsys.readouterr().out
-    assert (tmp_path / 'history.png').exists()
-    # trained in half precision, it answers in single
-    networks = Estimator.load(tmp_path).networks
-    assert {layer.compute_dtype for each in networks for layer in each.layers} == {'float32'}
-
-
-def test_the_command_says_what_is_wrong_on_one_line(tmp_path, capsys):
-    assert main([str(tmp_path / 'nothing'), '-o', str(tmp_path / 'model')]) == 2
-    assert capsys.readouterr().err.count('\n') == 1
-
-
-def test_the_defaults_of_the_command_are_those_of_the_settings():
-    assert all(getattr(Settings(), field) == value for field, value in _DEFAULTS.items())
-    assert all(getattr(PaperSettings(), field) == value for field, value in _PAPER_DEFAULTS.items())
-
-
-@pytest.mark.parametrize('options, message', [
-    (['--network', 'paper', '--members', '2'], '--members is not for --network paper'),
-    (['--vgg', 'random'], '--vgg is not for --network cluster'),
-    (['--epochs', '1,2'], '--epochs must be one number'),
-    (['--network', 'paper', '--epochs', '1,2,3'], 'or for --network paper two, received 1,2,3'),
-])
-def test_options_of_the_other_network_are_refused(options, message, tmp_path, capsys):
-    assert main(['a-set', '-o', str(tmp_path), *options]) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_words_for_numbers(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        main(['a-set', '-o', str(tmp_path), '--widths', 'a,b'])
-    assert "must be whole numbers, such as 4,8, received 'a,b'" in capsys.readouterr().err
+def test_variants_are_settings_and_the_folder_knows_what_predictions_need(changes, maps, tmp_path):
+    settings = dataclasses.replace(SMALL, epochs=2, **changes)
+    estimator = train(maps, tmp_path, settings=settings, progress=False)
+    read = Estimator.load(tmp_path)
+    assert read.scaling == estimator.scaling and read.grid == estimator.grid
+    validation_maps = maps.split('validation')
+    names = settings.channels
+    light = np.stack([getattr(validation_maps, name)(slice(0, 50)) for name in names], axis=-1)
+    light = light[..., 0] if len(names) == 1 else light
+    truth = np.log(validation_maps.table['distance'][:50].value)
+    found = read.estimate(light, distance=np.exp(truth))
+    assert np.all(np.isfinite(found.mass)) and found.mass.shape == (50, 32, 32)
+    np.testing.assert_allclose(found.scalars['log_distance'].value, truth)
+    own = read.estimate(light).scalars['log_distance']
+    assert np.mean(np.abs(own.value - truth) < own.half_95) > 0.8
+    with pytest.raises(ValueError, match='light must have the shape'):
+        read.estimate(light[:, :-1])
+    assert read.about['n_train'] == (100 if 'train_maps' in changes else 294)

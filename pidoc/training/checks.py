@@ -1,0 +1,95 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""What is checked before a training begins: all that its end needs."""
+
+import tempfile
+
+import numpy as np
+
+from pidoc.inference.calibration import check_scores as check_number_of_scores
+from pidoc.inference.domain import check_numbers
+from pidoc.inference.estimator import FAINTEST
+
+SPLITS = ('train', 'validation')
+
+
+def check_texts(**texts):
+    """Refuse what is no text.
+
+    Raises
+    ------
+    TypeError
+        If one is something else.
+    """
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise TypeError(f'{name} must be a text, received {text!r}')
+
+
+def selected(training_set, settings):
+    """The maps of both splits that the settings choose: split -> training set.
+
+    Raises
+    ------
+    ValueError
+        If a split has none of them.
+    """
+    maps = {}
+    for split, selection in zip(SPLITS, (settings.train_maps, settings.validation_maps), strict=True):
+        there = training_set.split(split)
+        rows = selection.rows(there.table)
+        if not rows.size:
+            raise ValueError(f'{split}_maps must choose maps of the {split} split, received '
+                             f'{selection}, which chooses none of its {len(there)}')
+        maps[split] = there if rows.size == len(there) else there[rows]
+    return maps
+
+
+def check_maps(maps, settings):
+    """Refuse a training that has not enough maps for a step, the calibration or the domain.
+
+    Raises
+    ------
+    ValueError
+        If a split has too few.
+    """
+    number = len(maps['train'])
+    if number < settings.batch_size:
+        raise ValueError(f'the training split must hold a batch of {settings.batch_size} maps, received '
+                         f'{number}')
+    check_numbers(number, len(maps['validation']))
+    # each map gives one score in each mode
+    check_number_of_scores(len(maps['validation']), 'maps in the validation split')
+
+
+def check_scores(data, every):
+    """Refuse a validation split whose calibration would have too few scores, or some that are not finite.
+
+    Raises
+    ------
+    ValueError
+        If it is such a one; ``every`` pixel of a row and a column counts.
+    """
+    bad = ~np.isfinite(data.scalars).all(axis=1)
+    if bad.any():
+        raise ValueError('mass, luminosity, age and distance must be positive and finite in all maps of the '
+                         f'validation split, received {np.count_nonzero(bad)} that are not')
+    counted = sum(int(np.count_nonzero(data.mass[rows][:, ::every, ::every] > FAINTEST))
+                  for rows in data.pieces())
+    check_number_of_scores(counted, f'pixels above {FAINTEST:g} Msun in the validation split')
+
+
+def check_writable(*folders):
+    """Make folders, and refuse those that cannot be written in.
+
+    Raises
+    ------
+    OSError
+        If there is one.
+    """
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(f'{folder} must be a folder that can be written in, received: {error}') from error

@@ -1,0 +1,105 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The loop over epochs and batches that trains one network."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from pidoc.inference.folder import set_weights
+from pidoc.networks.backend import keras
+from pidoc.training.state import State
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one network is trained: all that the loop asks for."""
+
+    number: int             # of the files of its state
+    seed: int
+    title: str
+    build: Callable         # () -> network
+    compile: Callable       # network, steps of an epoch -> None
+    batches: Callable       # epoch -> (inputs, truth) of training
+    checks: Callable        # () -> (inputs, truth) of validation
+    size: int               # maps to train
+    batch_size: int
+    epochs: int
+    patience: int
+    criterion: str          # of what the lowest value tells the best epoch
+    summary: Callable       # means of losses and metrics -> what of an epoch goes into the history
+
+    def with_best_weights(self, work):
+        network = self.build()
+        set_weights(network, work / f'best-{self.number}.npz')
+        return network
+
+
+def train_network(course, device, work, progress):
+    """Train one network; returns its history, a dict of lists, and the epochs that were asked for."""
+    keras.utils.set_random_seed(course.seed)
+    network = course.build()
+    steps = course.size // course.batch_size
+    device.check(course.batch_size)
+    course.compile(network, steps)
+    state = State(work, course, network)
+    state.load()
+    with tqdm(total=course.epochs * steps, initial=state.epoch * steps, desc=course.title, unit='batch',
+              disable=None if progress else True) as bar:
+        while not state.finished:
+            logs = epoch_of(network, course, device, state.epoch, bar)
+            state.add(logs)
+            log.info('%s, epoch %d: loss %.4f; on the validation %.4f, %s %.4f', course.title,
+                     state.epoch, logs['loss'], logs['val_loss'], course.criterion,
+                     state.history[course.criterion][-1])
+            bar.set_postfix(loss=f'{logs["loss"]:.3f}', validation=f'{logs["val_loss"]:.3f}')
+    return state.history, [step for step in state.plan if step[0] < state.epoch]
+
+
+def epoch_of(network, course, device, epoch, bar):
+    """All training maps once, then the validation maps; returns the means of losses and metrics.
+
+    Batch by batch, not by `keras.Model.fit`: on arrays that ends with the same weights, but a step takes 8 %
+    more processor time and an epoch is in memory three times (``benchmarks/training.py --loop all``), which
+    for 20,000 whole maps of the paper's networks were 12 GB; from a `keras.utils.PyDataset` a step takes
+    20 % more.
+    """
+    found = Means()
+    for inputs, truth in map(_for_backend, course.batches(epoch)):
+        network.reset_metrics()
+        found.add(device.step(network, inputs, truth), _number(truth))
+        bar.update(1)
+    checked = Means('val_')
+    for inputs, truth in map(_for_backend, course.checks()):
+        network.reset_metrics()
+        checked.add(network.test_on_batch(inputs, truth, return_dict=True), _number(truth))
+    return found.values() | checked.values()
+
+
+def _for_backend(batch):
+    """With PyTorch Keras gives metrics the truth as it came: arrays and tensors do not mix."""
+    if keras.backend.backend() != 'torch':
+        return batch
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
+
+
+def _number(truth):
+    return len(truth[0]) if isinstance(truth, list) else len(truth)
+
+
+class Means:
+    """Means over the maps of what each batch reports."""
+
+    def __init__(self, prefix=''):
+        self.prefix, self.sums, self.number = prefix, {}, 0
+
+    def add(self, logs, number):
+        self.number += number
+        for name, value in logs.items():
+            self.sums[name] = self.sums.get(name, 0.0) + number * float(value)
+
+    def values(self):
+        return {self.prefix + name: value / self.number for name, value in self.sums.items()}

@@ -1,0 +1,281 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Settings of a training: `Settings` for our network, `PaperSettings` for those of the paper."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pidoc.grid import Channel
+from pidoc.networks.scaling import check_scales
+from pidoc.units import plain_number, whole_number
+
+__all__ = ['PaperSettings', 'Selection', 'Settings']
+
+PRECISIONS = ('auto', 'float32', 'bfloat16')
+
+#: Images of light that a training set has, by the name of its method: smoothed or not.
+CHANNELS = {'light': True, 'sharp': False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which maps of a split are used; by default all.
+
+    Parameters
+    ----------
+    simulations : tuple of str
+        Names; none: all.
+    ages, distances : tuple of tuple of float
+        Ranges (lowest, highest) [Gyr], [kpc]: a map must lie in one of them; none: all.
+    number : int, optional
+        At most so many maps, evenly through those that are left.
+
+    Raises
+    ------
+    ValueError
+        If a range is not two numbers in order, or ``number`` not a whole number above 0.
+
+    Examples
+    --------
+    >>> from pidoc.training import Selection
+    >>> Selection(ages=[(0.1, 13.0)], number=3000).ages
+    ((0.1, 13.0),)
+    """
+
+    simulations: tuple = ()
+    ages: tuple = ()
+    distances: tuple = ()
+    number: int | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, 'simulations', tuple(map(str, self.simulations)))
+        for name in ('ages', 'distances'):
+            object.__setattr__(self, name, tuple(_range(name, each) for each in getattr(self, name)))
+        if self.number is not None:
+            whole_number(self.number, 'number', at_least=1)
+
+    def rows(self, table):
+        """Indices of its maps in the table of a training set.
+
+        Parameters
+        ----------
+        table : `~astropy.table.QTable`
+            As `~pidoc.training_set.TrainingSet.table`.
+
+        Returns
+        -------
+        ndarray of int
+            In order.
+        """
+        chosen = np.ones(len(table), dtype=bool)
+        if self.simulations:
+            chosen &= np.isin(table['simulation'], self.simulations)
+        for ranges, name, unit in ((self.ages, 'age', 'Gyr'), (self.distances, 'distance', 'kpc')):
+            if ranges:
+                values = table[name].to_value(unit)
+                chosen &= np.any([(low <= values) & (values <= high) for low, high in ranges], axis=0)
+        rows = np.flatnonzero(chosen)
+        if self.number is None or not rows.size:
+            return rows
+        return rows[np.unique(np.linspace(0, len(rows) - 1, self.number).astype(int))]
+
+
+def _range(name, ends):
+    try:
+        low, high = (float(end) for end in ends)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(f'{name} must be ranges (lowest, highest), both finite, received {ends!r}')
+    return low, high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How our networks are trained.
+
+    Parameters
+    ----------
+    members : int
+        Networks of the ensemble, which differ in their seeds.
+    epochs : int
+        Times that each map is seen.
+    batch_size : int
+        Maps in a step.
+    learning_rate : float
+        Largest one: it rises in the first 200 steps and then falls as half a cosine wave (Loshchilov &
+        Hutter 2017).
+    weight_decay : float
+        Of AdamW.
+    beta : float
+        Of `~pidoc.networks.losses.GaussianNLL`.
+    loss_weights : tuple of float
+        Of the mass map and of the scalars in the loss.
+    orientations : {8, 4, 1}
+        Data augmentation: in how many orientations of a square maps are shown; 1: none.
+    known_distance : float
+        Share of the maps for which the network is conditioned on the distance, with an error that is drawn.
+    distance_errors : tuple of float
+        The smallest and the largest relative error of those distances.
+    channels : tuple of str
+        Images of light that the network sees: 'light', smoothed, and 'sharp', before the smoothing.
+    widths : tuple of int
+        Channels at each scale of `~pidoc.networks.cluster_network`.
+    block : int
+        Pixels to a side of a block.
+    compression : {'arcsinh', 'logarithm'}
+        Of the pixels: `~pidoc.networks.scaling.COMPRESSIONS`.
+    distance_scale : {'logarithm', 'linear'}
+        In what the distance is learned: `~pidoc.networks.scaling.DISTANCE_SCALES`.
+    pooled : bool
+        Standardise all scalars together, or each by itself.
+    train_maps, validation_maps : `Selection`
+        Maps of either split that are used.
+    turns : int
+        Orientations that the finished model looks at, 1 to 8.
+    patience : int
+        Epochs without a better likelihood of the validation split after which a member is finished.
+    precision : {'auto', 'float32', 'bfloat16'}
+        Of the numbers between the layers; weights and results are always in single precision. 'auto': half
+        precision (bfloat16) on a GPU, else single. Processors with instructions for bfloat16 (AMX) train
+        twice as fast with it.
+    seed : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of a wrong kind or out of its range.
+    """
+
+    members: int = 1
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    beta: float = 0.5
+    loss_weights: tuple = (1.0, 1.0)
+    orientations: int = 8
+    known_distance: float = 0.5
+    distance_errors: tuple = (0.005, 0.2)
+    channels: tuple = ('light',)
+    widths: tuple = (24, 48, 96, 128)
+    block: int = 4
+    compression: str = 'arcsinh'
+    distance_scale: str = 'logarithm'
+    pooled: bool = False
+    train_maps: Selection = field(default_factory=Selection)
+    validation_maps: Selection = field(default_factory=Selection)
+    turns: int = 1
+    patience: int = 10
+    precision: str = 'auto'
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ('members', 'epochs', 'batch_size', 'block', 'patience'):
+            whole_number(getattr(self, name), name, at_least=1, floats=True)
+        whole_number(self.turns, 'turns', at_least=1, at_most=8, floats=True)
+        plain_number(self.learning_rate, 'learning_rate', above=0, below=1)
+        plain_number(self.weight_decay, 'weight_decay', at_least=0, below=1)
+        for name in ('beta', 'known_distance'):
+            plain_number(getattr(self, name), name, at_least=0, at_most=1)
+        _check_choice(self, 'orientations', (1, 4, 8))
+        check_scales(self)
+        _check_common(self)
+        _pair(self, 'loss_weights', lambda one, two: min(one, two) >= 0.0 < one + two,
+              'not negative, and not both 0')
+        _pair(self, 'distance_errors', lambda low, high: 0.0 < low <= high, 'above 0 and in order')
+        channels = tuple(self.channels)
+        if not channels or set(channels) - set(CHANNELS) or len(set(channels)) < len(channels):
+            raise ValueError(f'channels must be one or more of {", ".join(CHANNELS)}, received '
+                             f'{self.channels!r}')
+        object.__setattr__(self, 'channels', channels)
+        object.__setattr__(self, 'widths', tuple(
+            whole_number(width, 'each of widths', at_least=1, floats=True) for width in self.widths))
+
+    def grid(self, grid):
+        """The grid of a model from that of its training set: with the channels that the network sees."""
+        return replace(grid, channels=tuple(Channel(grid.band, CHANNELS[name]) for name in self.channels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperSettings:
+    """How the two networks of the paper are trained: the defaults are Chardin & Bianchini (2021), section 3.
+
+    What the paper does not say: the maps in a step; when a training is over but for "the beginning of the
+    plateau observed for the validation set", which it puts at 50 to 100 epochs for the mass and at 200 for
+    age and distance. Here the weights of the epoch with the lowest validation loss are kept.
+
+    Parameters
+    ----------
+    epochs : tuple of int
+        Times that each map is seen: by the mass network, and by that of age and distance.
+    learning_rates : tuple of float
+        Of Adam, likewise.
+    batch_size : int
+        Maps in a step.
+    patience : int
+        Epochs without a lower validation loss after which a network is finished.
+    pooled : bool
+        Standardise age and distance together, as the authors' released code does, or each by itself.
+    train_maps, validation_maps : `Selection`
+        Maps of either split that are used.
+    vgg : str or path-like
+        Weights of VGG16 in the perceptual loss: 'imagenet', the paper's; 'random'; or a file. See
+        `~pidoc.networks.losses.PerceptualLoss`. Which they were stands in the model folder and on its card.
+    precision : {'auto', 'float32', 'bfloat16'}
+        As in `Settings`; the perceptual loss is always in single precision.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+    """
+
+    epochs: tuple = (100, 200)
+    learning_rates: tuple = (10.0**-2.5, 1e-4)
+    batch_size: int = 32
+    patience: int = 20
+    pooled: bool = True
+    train_maps: Selection = field(default_factory=Selection)
+    validation_maps: Selection = field(default_factory=Selection)
+    vgg: str = 'imagenet'
+    precision: str = 'auto'
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ('batch_size', 'patience'):
+            whole_number(getattr(self, name), name, at_least=1, floats=True)
+        _check_common(self)
+        for name, of in (('epochs', int), ('learning_rates', float)):
+            values = tuple(map(of, getattr(self, name)))
+            if len(values) != 2 or min(values) <= 0:
+                raise ValueError(f'{name} must be two numbers above 0, of the mass network and of the other, '
+                                 f'received {getattr(self, name)!r}')
+            object.__setattr__(self, name, values)
+
+    def grid(self, grid):
+        """The grid of a model from that of its training set: the same."""
+        return grid
+
+
+def _check_common(settings):
+    _check_choice(settings, 'precision', PRECISIONS)
+    for name in ('train_maps', 'validation_maps'):
+        if not isinstance(getattr(settings, name), Selection):
+            raise TypeError(f'{name} must be a Selection, received {getattr(settings, name)!r}')
+
+
+def _check_choice(settings, name, choices):
+    if getattr(settings, name) not in choices:
+        raise ValueError(f'{name} must be one of {", ".join(map(str, choices))}, received '
+                         f'{getattr(settings, name)!r}')
+
+
+def _pair(settings, name, rule, text):
+    values = getattr(settings, name)
+    pair = tuple(plain_number(value, f'each of {name}') for value in values)
+    if len(pair) != 2 or not rule(*pair):
+        raise ValueError(f'{name} must be two numbers, {text}, received {values!r}')
+    object.__setattr__(settings, name, pair)
