@@ -5,8 +5,8 @@ Examples are made by hypothesis: few and always the same ones here; 300 for each
 ``pytest pidoc/tests/test_fuzz.py --hypothesis-profile=long --hypothesis-seed=1``.
 """
 
-import gzip
 import copy
+import gzip
 import hashlib
 import io
 import json
