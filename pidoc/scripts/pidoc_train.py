@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pidoc import __version__
 from pidoc.scripts.command import HelpFormatter, Parser, run_command
-from pidoc.training.settings import PaperSettings, Settings
 
 __all__ = ['main']
 
@@ -24,23 +23,40 @@ examples:
   pidoc-train sets/table1 -o models/chardin --network paper --vgg imagenet --plot
 """
 
-#: field of Settings -> help; options are of the same name
+def _whole_numbers(text):
+    try:
+        return tuple(int(word) for word in text.split(','))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'must be whole numbers, such as 4,8, received {text!r}') from None
+
+
+def _words(text):
+    return tuple(text.split(','))
+
+
+#: field of Settings -> what makes a value of its text, its default there (which --help need not wait for),
+#: and the help; options are of the same name
 _OPTIONS = {
-    'members': 'networks of the ensemble',
-    'epochs': 'times that each map is seen; more than before go on with a finished training',
-    'batch_size': 'maps in a step',
-    'learning_rate': 'largest learning rate of AdamW',
-    'beta': 'exponent of the widths in the loss, 0 (the likelihood) to 1 (least squares)',
-    'orientations': 'data augmentation: orientations in which maps are shown, 1 (none), 4 or 8',
-    'known_distance': 'share of the maps for which the network is conditioned on the distance',
-    'channels': 'images that the network sees: light (smoothed), sharp',
-    'widths': 'channels at each scale, the finest first',
-    'compression': 'of the pixels: arcsinh or logarithm',
-    'distance_scale': 'in what the distance is learned: logarithm or linear',
-    'turns': 'orientations that the finished model looks at, 1 to 8',
-    'patience': 'epochs without progress after which a network is finished',
-    'precision': 'auto, float32 or bfloat16, in which some machines are twice as fast',
-    'seed': 'seed of all that is random',
+    'members': (int, '1; ours only', 'networks of the ensemble'),
+    'epochs': (_whole_numbers, '20, paper: 100,200',
+               'times that each map is seen; more than before go on with a finished training'),
+    'batch_size': (int, '32', 'maps in a step'),
+    'learning_rate': (float, '0.001; ours only', 'largest learning rate of AdamW'),
+    'beta': (float, '0.5; ours only',
+             'exponent of the widths in the loss, 0 (the likelihood) to 1 (least squares)'),
+    'orientations': (int, '8; ours only',
+                     'data augmentation: orientations in which maps are shown, 1 (none), 4 or 8'),
+    'known_distance': (float, '0.5; ours only',
+                       'share of the maps for which the network is conditioned on the distance'),
+    'channels': (_words, 'light; ours only', 'images that the network sees: light (smoothed), sharp'),
+    'widths': (_whole_numbers, '24,48,96,128; ours only', 'channels at each scale, the finest first'),
+    'compression': (str, 'arcsinh; ours only', 'of the pixels: arcsinh or logarithm'),
+    'distance_scale': (str, 'logarithm; ours only',
+                       'in what the distance is learned: logarithm or linear'),
+    'turns': (int, '1; ours only', 'orientations that the finished model looks at, 1 to 8'),
+    'patience': (int, '10, paper: 20', 'epochs without progress after which a network is finished'),
+    'precision': (str, 'auto', 'auto, float32 or bfloat16, in which some machines are twice as fast'),
+    'seed': (int, '0', 'seed of all that is random'),
 }
 # of the networks of the paper too
 _PAPER = ('epochs', 'batch_size', 'patience', 'precision', 'seed', 'vgg')
@@ -75,9 +91,9 @@ def _parser():
     parser.add_argument('--network', choices=('cluster', 'paper'), default='cluster',
                         help='ours, or the two of Chardin & Bianchini 2021: mass map; age and distance '
                              '(default: cluster)')
-    for field, text in _OPTIONS.items():
-        parser.add_argument(f'--{field.replace("_", "-")}', type=_kind(field),
-                            metavar=field.split('_')[-1].upper(), help=f'{text} ({_default(field)})')
+    for field, (kind, default, text) in _OPTIONS.items():
+        parser.add_argument(f'--{field.replace("_", "-")}', type=kind, metavar=field.split('_')[-1].upper(),
+                            help=f'{text} (default: {default})')
     parser.add_argument('--vgg', metavar='WEIGHTS',
                         help="weights of VGG16 in the perceptual loss of the paper's mass network: imagenet "
                              '(fetched once), random, or a file (default: imagenet)')
@@ -88,31 +104,10 @@ def _parser():
     return parser
 
 
-def _whole_numbers(text):
-    try:
-        return tuple(int(word) for word in text.split(','))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'must be whole numbers, such as 4,8, received {text!r}') from None
-
-
-def _kind(field):
-    """What makes a value of a field from its text."""
-    default = getattr(Settings, field)
-    if field in ('epochs', 'widths'):
-        return _whole_numbers
-    return (lambda text: tuple(text.split(','))) if isinstance(default, tuple) else type(default)
-
-
-def _default(field):
-    ours, papers = (','.join(map(str, each)) if isinstance(each, tuple) else str(each)
-                    for each in (getattr(Settings, field), getattr(PaperSettings, field, None)))
-    if field not in _PAPER:
-        return f'default: {ours}; ours only'
-    return f'default: {ours}' + (f', paper: {papers}' if papers != ours else '')
-
-
 def _settings(options):
     """Settings of the network that is asked for; only what was given differs from their defaults."""
+    from pidoc.training.settings import PaperSettings, Settings
+
     paper = options.network == 'paper'
     mine = _PAPER if paper else _OPTIONS
     given = {field: getattr(options, field) for field in (*_OPTIONS, 'vgg')

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from pidoc.inference.estimator import Estimator
-from pidoc.scripts.pidoc_train import main
+from pidoc.scripts.pidoc_train import _OPTIONS, _PAPER, main
 from pidoc.tests.training_helpers import few_large, Maps, slim_networks
+from pidoc.training.settings import PaperSettings, Settings
 
 
 @pytest.fixture(scope='module')
@@ -71,6 +72,25 @@ def test_a_finished_training_goes_on_by_the_command(maps, tmp_path, monkeypatch,
     assert main([*common, '--epochs', '1']) == 2
     assert 'epochs must be at least as many, received 1' in capsys.readouterr().err
     assert [channel.smoothed for channel in Estimator.load(tmp_path).grid.channels] == [True, False]
+
+
+def as_text(value):
+    return ','.join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+@pytest.mark.parametrize('name', sorted(_OPTIONS))
+def test_every_default_in_the_help_is_that_of_the_settings(name):
+    kind, default, _ = _OPTIONS[name]
+    ours = getattr(Settings, name)
+    expected = as_text(ours)
+    if name not in _PAPER:
+        expected += '; ours only'
+    elif as_text(getattr(PaperSettings, name)) != expected:
+        expected += f', paper: {as_text(getattr(PaperSettings, name))}'
+    assert default == expected
+    # the text of a default makes the default
+    made = kind(as_text(ours))
+    assert made in (ours, (ours,))
 
 
 def test_the_help_has_the_defaults_of_both_networks(capsys):
