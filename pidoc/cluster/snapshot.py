@@ -12,11 +12,20 @@ from astropy.table import QTable, Table
 
 from pidoc import __version__
 from pidoc.cluster.model import ClusterModel
+from pidoc.cluster.quantities import (
+    escape_speed,
+    half_separation,
+    power_law_slope,
+    relaxation_time,
+    share_within,
+    sight_moment,
+    unit_vector,
+)
 from pidoc.io.files import check_free
 from pidoc.io.fits import float_type, opened_fits, table_hdu, table_of, write_hdus
 from pidoc.io.html import html_table
 from pidoc.photometry import v_luminosity
-from pidoc.units import plain_number, scalar_value, SOLAR_TEFF, to_value, whole_number
+from pidoc.units import plain_number, scalar_value, SOLAR_MV, SOLAR_TEFF, to_value, whole_number
 
 __all__ = ['Snapshot', 'SnapshotRead', 'SnapshotWrite']
 
@@ -31,6 +40,9 @@ _UNITS = {**_SPHERICAL, **_PLACE, **_VELOCITY, **_STELLAR}
 _INTEGERS = {'id': np.int32, 'kind': np.int16, 'partner': np.int32}
 _SIGNED = ('v_r', *_PLACE, *_VELOCITY)
 _SHARED = ('radius', 'v_r', 'v_t')  # by the components of a binary
+
+_MAIN_SEQUENCE = (0, 1)
+_REMNANTS = {'white_dwarfs': (10, 11, 12), 'neutron_stars': (13,), 'black_holes': (14,)}
 
 # Neighbours that the density around a star is measured with (Casertano & Hut 1985 prefer six).
 _NEIGHBOURS = 6
@@ -396,6 +408,263 @@ class Snapshot:
         """Three-dimensional (not projected) radius that holds half of the V luminosity."""
         return float(self._radii_of(self._light, 0.5)) * u.pc
 
+    @property
+    def projected_half_mass_radius(self):
+        """Separation from the centre that holds half of the mass, averaged over all directions.
+
+        Stars are projected as shells (`pidoc.cluster.quantities.half_separation`): nothing is drawn.
+        """
+        return self._half_separation(self._native['mass']) * u.pc
+
+    @property
+    def projected_half_light_radius(self):
+        """Separation from the centre that holds half of the V luminosity, averaged over all directions.
+
+        What observers call the half-light radius; `half_light_radius` is three-dimensional. Stars are
+        projected as shells (`pidoc.cluster.quantities.half_separation`): nothing is drawn.
+        """
+        return self._half_separation(self._light) * u.pc
+
+    def _half_separation(self, weight):
+        return half_separation(self._radius[self._order], weight[self._order])
+
+    def mass_function_slope(self, *, limits=(0.2, 0.8) * u.Msun, aperture=None, direction=None):
+        """Slope of the mass function of main-sequence stars, dN/dm ~ m^slope, and its standard error.
+
+        Maximum likelihood without bins (`pidoc.cluster.quantities.power_law_slope`). Limits and sign are
+        those of Sollima & Baumgardt (2017): Salpeter's slope is -2.35. Components of a binary are two stars,
+        and where stars have no ``kind`` all are on the main sequence.
+
+        Parameters
+        ----------
+        limits : `~astropy.units.Quantity`, optional
+            Lowest and highest mass.
+        aperture : `~astropy.units.Quantity`, optional
+            Separation from the centre within which stars count [pc]; by default all do.
+        direction : array-like of 3, optional
+            Where the observer of the aperture stands, seen from the cluster. By default stars count with the
+            probability to be inside, over all directions.
+
+        Returns
+        -------
+        slope, error : float
+            The error is that of one sample with as many stars. Both are not a number where there are none.
+
+        Raises
+        ------
+        TypeError, `~astropy.units.UnitConversionError`, ValueError
+            If an argument is of a wrong kind or unit, or impossible.
+        """
+        masses = np.asarray(to_value(limits, u.Msun, 'limits', positive=True))
+        if masses.shape != (2,) or not masses[0] < masses[1]:
+            raise ValueError(f'limits must be two masses in increasing order, received {limits}')
+        kind = self._native.get('kind')
+        rows = np.arange(self.n_stars) if kind is None else np.flatnonzero(np.isin(kind, _MAIN_SEQUENCE))
+        inside = None if aperture is None else self._inside(rows, _aperture(aperture), direction)
+        return power_law_slope(self._native['mass'][rows], low=masses[0], high=masses[1], weight=inside)
+
+    @property
+    def remnant_masses(self):
+        """Mass in ``white_dwarfs``, ``neutron_stars`` and ``black_holes`` (dict).
+
+        Raises
+        ------
+        ValueError
+            If the stars have no ``kind``.
+        """
+        if 'kind' not in self._native:
+            raise ValueError(f'remnant_masses needs the column kind, received {", ".join(self._native)}')
+        by_kind = np.bincount(self._native['kind'], weights=self._native['mass'], minlength=16)
+        return {name: float(by_kind[list(kinds)].sum()) * u.Msun for name, kinds in _REMNANTS.items()}
+
+    def velocity_dispersion(self, aperture, *, faintest=3.5 * u.mag, direction=None):
+        """Dispersion of the line-of-sight velocities of bright stars in an aperture about the centre.
+
+        The root mean square about the cluster's own velocity, so that rotation is part of it. Each star
+        counts once, whatever its light: spectra of single stars, not of all their light together. So does a
+        binary, with the light of both and without their motion about each other. Seen from all directions
+        (`pidoc.cluster.quantities.sight_moment`), or from a given one.
+
+        Parameters
+        ----------
+        aperture : `~astropy.units.Quantity`
+            Largest separation from the centre [pc].
+        faintest : `~astropy.units.Quantity` or None, optional
+            Absolute magnitude in V of the faintest stars that count. The default takes giants and subgiants
+            of old clusters, whose main sequence ends there, and the upper main sequence of young ones.
+            None: everything that has a mass, remnants too.
+        direction : array-like of 3, optional
+            Where the observer stands, seen from the cluster. By default the mean square is that over all
+            directions, stars counting with the probability to be inside.
+
+        Returns
+        -------
+        `~astropy.units.Quantity`
+            In km/s; not a number if there are no such stars.
+
+        Raises
+        ------
+        TypeError, `~astropy.units.UnitConversionError`, ValueError
+            If an argument is of a wrong kind or unit, or impossible; if there are no velocities, or with
+            ``faintest`` no luminosities.
+        """
+        separation = _aperture(aperture)
+        if not self._has_velocities:
+            raise ValueError('velocity_dispersion needs velocities, received the columns '
+                             f'{", ".join(self._native)}')
+        if faintest is None:
+            rows = np.flatnonzero(self._of_bodies(self._native['mass']) > 0.0)
+        else:
+            least = 10.0 ** (0.4 * (SOLAR_MV - scalar_value(faintest, u.mag, 'faintest')))
+            rows = np.flatnonzero(self._of_bodies(self._light) >= least)
+        inside = self._inside(rows, separation, direction)
+        number = inside.sum()
+        if direction is None:
+            square = sight_moment(*self._spherical_motion(rows), separation).sum()
+        else:
+            square = inside @ (unit_vector(direction) @ self._velocities(rows)) ** 2
+        return (float(np.sqrt(square / number)) if number > 0.0 else np.nan) * u.km / u.s
+
+    def escape_velocity(self, *, radius=0.0 * u.pc):
+        """Speed that a body needs to escape from the stars alone, without a tidal field.
+
+        From the potential averaged over the sphere of that radius
+        (`pidoc.cluster.quantities.escape_speed`).
+
+        Parameters
+        ----------
+        radius : `~astropy.units.Quantity`, optional
+            Distances from the centre [pc]; by default that of the centre itself, where stars that are exactly
+            there are left out.
+
+        Returns
+        -------
+        `~astropy.units.Quantity`
+            In km/s, shape of ``radius``.
+
+        Raises
+        ------
+        TypeError, `~astropy.units.UnitConversionError`, ValueError
+            If ``radius`` has a wrong kind or unit, or is negative.
+        """
+        at = to_value(radius, u.pc, 'radius', non_negative=True)
+        order = self._order
+        speed = escape_speed(self._radius[order], self._native['mass'][order], at)
+        return speed * u.km / u.s
+
+    @property
+    def relaxation_time(self):
+        """Half-mass relaxation time [Myr] of Spitzer (1987), eq. 2-63, as that of `~pidoc.ClusterModel`.
+
+        Of all bodies that have a mass, a binary being one. Gamma of the Coulomb logarithm is 0.11 if all
+        stars have the same mass, else 0.02 (`pidoc.cluster.quantities.relaxation_time`).
+        """
+        mass = self._native['mass']
+        number = np.count_nonzero(self._of_bodies(mass) > 0.0)
+        equal = np.all(mass[mass > 0.0] == mass.max())
+        return relaxation_time(number, mass.sum(), self.half_mass_radius.value, equal_masses=equal) * u.Myr
+
+    @property
+    def _has_velocities(self):
+        return self.is_spherical or 'vx' in self._native
+
+    def _of_bodies(self, values):
+        """Values of single stars, and of a binary the sum in its first row and -1 in its second."""
+        mate = self._partner_row
+        if mate is None:
+            return values
+        result = values + np.where(mate >= 0, values[mate], 0.0)
+        result[(mate >= 0) & (mate < np.arange(mate.size))] = -1.0
+        return result
+
+    def _inside(self, rows, separation, direction):
+        """Probabilities of stars to be seen within a separation, from all directions or from one."""
+        if direction is None:
+            return share_within(self._radius[rows], separation)
+        towards = unit_vector(direction)
+        columns = self._coordinates if self.is_spherical else self._native
+        place = np.array([columns[name][rows] for name in _PLACE])
+        across = place - np.outer(towards, towards @ place)
+        return (np.sum(across**2, axis=0) <= separation**2).astype(float)
+
+    def _spherical_motion(self, rows):
+        """Radius, radial and tangential velocity of bodies."""
+        if self.is_spherical:
+            return [self._native[name][rows] for name in _SPHERICAL]
+        columns = {name: self._native[name][rows] for name in _PLACE}
+        columns |= zip(_VELOCITY, self._velocities(rows))
+        return _spherical(columns).values()
+
+    def _velocities(self, rows):
+        """Cartesian velocities of bodies: that of a binary is that of its centre of mass."""
+        columns = self._coordinates if self.is_spherical else self._native
+        velocity = np.array([columns[name][rows] for name in _VELOCITY])
+        if self.is_spherical or self._partner_row is None:
+            return velocity
+        pair = np.flatnonzero(self._partner_row[rows] >= 0)
+        one, other = rows[pair], self._partner_row[rows[pair]]
+        mass = self._native['mass']
+        share = mass[other] / (mass[one] + mass[other])
+        second = np.array([columns[name][other] for name in _VELOCITY])
+        velocity[:, pair] += share * (second - velocity[:, pair])
+        return velocity
+
+    def quantities(self, *, aperture=None):
+        """What a whole cluster is described by, in one row.
+
+        Parameters
+        ----------
+        aperture : `~astropy.units.Quantity`, optional
+            Separation from the centre [pc] for what is measured in a field; by default the projected
+            half-light radius, without luminosities the projected half-mass radius.
+
+        Returns
+        -------
+        dict
+            In this order: ``age``, ``n_stars``, ``total_mass``, ``half_mass_radius``,
+            ``projected_half_mass_radius``, ``relaxation_time``, ``escape_velocity`` (from the centre);
+            with luminosities ``v_luminosity``, ``mass_to_light``, ``projected_half_light_radius``;
+            ``mass_function_slope`` and ``..._error`` of the whole cluster, ``aperture``,
+            ``aperture_mass_function_slope`` and ``..._error``; with luminosities and velocities
+            ``velocity_dispersion`` in the aperture; with stellar types ``white_dwarf_mass``,
+            ``neutron_star_mass``, ``black_hole_mass`` and their shares of the total mass,
+            ``white_dwarf_share`` and so on. Values are quantities, or plain numbers that have no unit.
+
+        Raises
+        ------
+        TypeError, `~astropy.units.UnitConversionError`, ValueError
+            If the aperture is of a wrong kind or unit, or impossible.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.cluster import Snapshot
+        >>> stars = {'radius': [1, 2, 3] * u.pc, 'v_r': [0, 1, 0] * u.km / u.s, 'v_t': [1, 0, 1] * u.km / u.s,
+        ...          'mass': [0.3, 0.6, 0.6] * u.Msun, 'kind': [1, 1, 11]}
+        >>> row = Snapshot(stars, 12 * u.Gyr).quantities()
+        >>> print(f"{row['escape_velocity']:.3f}, {row['white_dwarf_share']:.1f}")
+        0.083 km / s, 0.4
+        """
+        names = ['age', 'n_stars', 'total_mass', 'half_mass_radius', 'projected_half_mass_radius',
+                 'relaxation_time']
+        lit = ['v_luminosity', 'mass_to_light', 'projected_half_light_radius'] if self._has_light else []
+        row = {name: getattr(self, name) for name in names}
+        row['escape_velocity'] = self.escape_velocity()
+        row |= {name: getattr(self, name) for name in lit}
+        row['mass_function_slope'], row['mass_function_slope_error'] = self.mass_function_slope()
+        if aperture is None:
+            aperture = row[f'projected_half_{"light" if lit else "mass"}_radius']
+        row['aperture'] = _aperture(aperture) * u.pc
+        slope = self.mass_function_slope(aperture=aperture)
+        row['aperture_mass_function_slope'], row['aperture_mass_function_slope_error'] = slope
+        if lit and self._has_velocities:
+            row['velocity_dispersion'] = self.velocity_dispersion(aperture)
+        if 'kind' in self._native:
+            masses = {name[:-1]: mass for name, mass in self.remnant_masses.items()}
+            row |= {f'{name}_mass': mass for name, mass in masses.items()}
+            row |= {f'{name}_share': float(mass / self.total_mass) for name, mass in masses.items()}
+        return row
+
     @cached_property
     def core_radius(self):
         """Density radius of Casertano & Hut (1985): mean distance, weighted with the mass density.
@@ -572,6 +841,10 @@ def _partner_rows(columns):
     rows = np.full(partner.size, -1)
     rows[binary] = other
     return rows
+
+
+def _aperture(separation):
+    return scalar_value(separation, u.pc, 'aperture', positive=True)
 
 
 # -- coordinates and densities --------------------------------------------------------------------

@@ -13,6 +13,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
 
+from pidoc.cluster.quantities import unit_vector
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
 from pidoc.mock.conditions import Conditions
@@ -269,11 +270,7 @@ def _direction(direction, stream):
         height, azimuth = rng.uniform(-1.0, 1.0), rng.uniform(0.0, 2.0 * np.pi)
         flat = math.sqrt(1.0 - height**2)
         return (flat * math.cos(azimuth), flat * math.sin(azimuth), height), 'random'
-    vector = np.asarray(direction, dtype=float)
-    length = np.linalg.norm(vector) if vector.shape == (3,) else np.nan
-    if not (np.isfinite(length) and length > 0.0):
-        raise ValueError(f'direction must be three numbers, not all zero, received {direction!r}')
-    return tuple((vector / length).tolist()), 'given'
+    return tuple(unit_vector(direction).tolist()), 'given'
 
 
 def _position(centre):

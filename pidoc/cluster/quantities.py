@@ -1,0 +1,268 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Quantities of whole clusters, from plain arrays of their stars in Msun, pc and km/s.
+
+`~pidoc.Snapshot` has them with units. Projections are means over all directions that a cluster can be seen
+from: each star is a shell, and nothing is drawn. The cosine of the angle between its place and the line of
+sight is then evenly distributed, and a star at a radius r is within a separation R of the centre with the
+probability 1 - (1 - R^2 / r^2)^(1/2). Of an aspherical cluster these are the means over its orientations.
+"""
+
+import math
+
+import numpy as np
+
+from pidoc.units import G, G_MYR
+
+__all__ = ['escape_speed', 'half_separation', 'power_law_slope', 'relaxation_time', 'share_within',
+           'sight_moment', 'unit_vector']
+
+# Coulomb logarithm ln(gamma N): Giersz & Heggie 1994 (equal masses), 1996 (a mass spectrum).
+_GAMMA_EQUAL, _GAMMA_SPECTRUM = 0.11, 0.02
+
+
+def share_within(radius, separation):
+    """Share of all directions, seen from which a star is within a separation of the centre.
+
+    Parameters
+    ----------
+    radius : array
+        Distances of the stars from the centre.
+    separation : float
+        In the same unit.
+
+    Returns
+    -------
+    array
+        From 0 to 1, and 1 where the radius is not larger.
+
+    Examples
+    --------
+    >>> from pidoc.cluster.quantities import share_within
+    >>> share_within([1.0, 2.0, 1e9], 1.6)
+    array([1.00e+00, 4.00e-01, 1.28e-18])
+    """
+    radius = np.asarray(radius, dtype=float)
+    square = np.ones_like(radius)
+    np.divide(separation, radius, out=square, where=radius > separation)
+    np.square(square, out=square)
+    # 1 - (1 - x)^(1/2), exact for small x too
+    return square / (1.0 + np.sqrt(1.0 - square))
+
+
+def half_separation(radius, weight):
+    """Separation that holds half of a weight, averaged over all directions.
+
+    Parameters
+    ----------
+    radius : array
+        Distances from the centre [pc], in increasing order.
+    weight : array
+        Masses or luminosities.
+
+    Returns
+    -------
+    float
+        In pc; not a number if all weights are zero.
+    """
+    from scipy.optimize import brentq
+
+    cumulative = np.cumsum(weight)
+    half = 0.5 * cumulative[-1]
+    if not half > 0.0:
+        return math.nan
+    # not above the three-dimensional radius
+    largest = float(radius[np.searchsorted(cumulative, half)])
+    counts = weight > 0.0
+    radius, weight = radius[counts], weight[counts]
+    if not weight[radius == 0.0].sum() < half:
+        return 0.0
+
+    def excess(separation):
+        return share_within(radius, separation) @ weight - half
+
+    # not so only by rounding, where all other stars are at infinity
+    return brentq(excess, 0.0, largest, xtol=1e-9 * largest) if excess(largest) > 0.0 else largest
+
+
+def sight_moment(radius, v_r, v_t, separation):
+    """Square of the velocity along the line of sight, times whether a star is within a separation.
+
+    The mean over all directions. At a separation R the radial and the tangential motion contribute
+    (1 - R^2 / r^2) v_r^2 and (R^2 / r^2) v_t^2 / 2 (Binney & Mamon 1982), here integrated over the
+    separations up to the given one. Its sum over that of `share_within` is the mean square in the aperture.
+
+    Parameters
+    ----------
+    radius : array
+        Distances from the centre [pc].
+    v_r, v_t : array
+        Radial and tangential velocities [km/s].
+    separation : float
+        In pc.
+
+    Returns
+    -------
+    array
+        In (km/s)^2.
+    """
+    inside = share_within(radius, separation)
+    # of a cosine from that of the edge of the aperture to 1: integrals of c^2 and of 1 - c^2
+    across = inside**2 * (1.0 - inside / 3.0)
+    return v_r**2 * (inside - across) + 0.5 * v_t**2 * across
+
+
+def power_law_slope(mass, *, low, high, weight=None):
+    """Slope of a power law dN/dm ~ m^slope between two masses, by maximum likelihood.
+
+    Of the truncated power law (Maschberger & Kroupa 2009, whose exponent is minus the slope; Clauset et al.
+    2009 for one without upper end), without bins. Logarithms of such masses have an exponential distribution
+    between two ends, and their mean is all that the estimate needs.
+
+    Parameters
+    ----------
+    mass : array
+        Those out of the interval do not count.
+    low, high : float
+        Ends of the interval, in the same unit.
+    weight : array, optional
+        Probability of each star to be counted.
+
+    Returns
+    -------
+    slope, error : float
+        The standard error is that of as many stars as are counted on average. Both are not a number if no
+        star is in the interval, or all are at one end of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pidoc.cluster.quantities import power_law_slope
+    >>> slope, error = power_law_slope(np.geomspace(0.2, 0.8, 1000), low=0.2, high=0.8)
+    >>> print(f'{slope:.2f} +- {error:.2f}')
+    -1.00 +- 0.08
+    """
+    mass = np.asarray(mass, dtype=float)
+    inside = (mass >= low) & (mass <= high)
+    weight = np.ones(mass.size) if weight is None else np.asarray(weight, dtype=float)
+    number = weight[inside].sum()
+    half_width = 0.5 * math.log(high / low)
+    if not number > 0.0:
+        return math.nan, math.nan
+    # from -1 to 1
+    mean = float(weight[inside] @ np.log(mass[inside] / math.sqrt(low * high)) / (number * half_width))
+    if not abs(mean) < 1.0 - 1e-12:
+        return math.nan, math.nan
+    steepness, information = _inverse_langevin(mean)
+    return steepness / half_width - 1.0, 1.0 / (half_width * math.sqrt(number * information))
+
+
+def _inverse_langevin(mean):
+    """k of the density e^(k y) from -1 to 1 with a given mean, coth k - 1 / k, and its variance."""
+    k = mean * (3.0 - mean**2) / (1.0 - mean**2)   # within 5 per cent (Cohen 1991)
+    for _ in range(20):
+        value, variance = _langevin(k)
+        step = (value - mean) / variance
+        k -= step
+        if abs(step) <= 1e-12 * max(1.0, abs(k)):
+            break
+    return k, _langevin(k)[1]
+
+
+def _langevin(k):
+    if abs(k) < 0.01:
+        return k / 3.0 - k**3 / 45.0, 1.0 / 3.0 - k**2 / 15.0
+    cotangent = 1.0 / math.tanh(k)
+    return cotangent - 1.0 / k, 1.0 / k**2 - (cotangent**2 - 1.0)
+
+
+def escape_speed(radius, mass, at):
+    """Speed that a body needs to leave the stars, each of which is a shell.
+
+    (-2 Phi)^(1/2), with the mass within over the radius, plus the sum of mass over radius further out, as the
+    potential -Phi / G (Binney & Tremaine 2008, eq. 2.28). At the centre stars that are exactly there are left
+    out.
+
+    Parameters
+    ----------
+    radius, mass : array
+        Of the stars [pc, Msun], in increasing order of radius.
+    at : array
+        Radii of the body [pc].
+
+    Returns
+    -------
+    array
+        In km/s.
+    """
+    at = np.asarray(at, dtype=float)
+    inverse = np.zeros_like(radius)
+    np.divide(mass, radius, out=inverse, where=radius > 0.0)
+    within = np.concatenate(([0.0], np.cumsum(mass)))
+    beyond = np.concatenate((np.cumsum(inverse[::-1])[::-1], [0.0]))
+    place = np.searchsorted(radius, at, side='right')
+    depth = np.zeros(at.shape)
+    np.divide(within[place], at, out=depth, where=at > 0.0)
+    return np.sqrt(2.0 * G * (depth + beyond[place]))
+
+
+def relaxation_time(number, mass, half_mass_radius, *, equal_masses=False):
+    """Half-mass relaxation time.
+
+    Spitzer & Hart (1971); Spitzer (1987), eq. 2-63: ``0.138 N^(1/2) r_h^(3/2) / (m^(1/2) G^(1/2) ln(gamma
+    N))`` with the mean mass m; gamma is 0.11 for equal masses (Giersz & Heggie 1994) and 0.02 for a mass
+    spectrum (Giersz & Heggie 1996).
+
+    Parameters
+    ----------
+    number : int
+        Of stars and binaries.
+    mass : float
+        Of all [Msun].
+    half_mass_radius : float
+        In pc.
+    equal_masses : bool, optional
+
+    Returns
+    -------
+    float
+        In Myr; not a number where gamma N is not above 1, or there is no mass.
+
+    Examples
+    --------
+    >>> from pidoc.cluster.quantities import relaxation_time
+    >>> print(f'{relaxation_time(20000, 12205.0, 2.5):.0f}')
+    246
+    """
+    encounters = (_GAMMA_EQUAL if equal_masses else _GAMMA_SPECTRUM) * number
+    if not (encounters > 1.0 and mass > 0.0):
+        return math.nan
+    return 0.138 * number * math.sqrt(half_mass_radius**3 / (mass * G_MYR)) / math.log(encounters)
+
+
+def unit_vector(direction):
+    """A direction as a vector of length 1, after checking it.
+
+    Parameters
+    ----------
+    direction : array-like of 3
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> from pidoc.cluster.quantities import unit_vector
+    >>> unit_vector([0, 3, 4])
+    array([0. , 0.6, 0.8])
+    """
+    vector = np.asarray(direction, dtype=float)
+    length = np.linalg.norm(vector) if vector.shape == (3,) else np.nan
+    if not (np.isfinite(length) and length > 0.0):
+        raise ValueError(f'direction must be three numbers, not all zero, received {direction!r}')
+    return vector / length
