@@ -20,7 +20,7 @@ GALAXIES = ('miholics2014', 'logarithmic')
 
 _NAME_LENGTH = 60  # fits one FITS card
 _CARD_LENGTH = 64  # of a text and its comment
-_N_STARS = {'at_least': 100, 'at_most': 1_000_000}
+_N_STARS = {'at_least': 100, 'at_most': 4_000_000}
 _METALLICITY = {'at_least': 0.0001, 'at_most': 0.03}
 _KING_W0 = {'at_least': 1.0, 'at_most': 12.0}
 _STAR_MASS = (0.08, 150.0)
@@ -77,7 +77,7 @@ class ClusterModel:
     name : str
         Free text, printable ASCII without surrounding blanks, at most 60 characters.
     n_stars : int
-        Initial number of stars, 100 to 10^6. Below some 1000 a Monte Carlo treatment is a poor one.
+        Initial number of stars, 100 to 4 x 10^6. Below some 1000 a Monte Carlo treatment is a poor one.
     profile : {'plummer', 'king'}
         Initial density profile: Plummer (1911) or King (1966).
     king_w0 : float or None
@@ -288,7 +288,7 @@ class ClusterModel:
 
     @property
     def mass_function(self):
-        """What ``imf`` says: a `~pidoc.cluster.mass_function.MassFunction`, or `EqualMasses`."""
+        """The initial mass function as an object (`~pidoc.cluster.mass_function.MassFunction`)."""
         return mass_function(self.imf)
 
     @property

@@ -15,7 +15,7 @@ __all__ = ['main']
 #: option, field of the model, what it stands for in the help, default of ClusterModel (which the help need
 #: not wait for), help
 _OPTIONS = (
-    ('--n-stars', 'n_stars', 'N', '50000', 'initial number of stars, 100 to 1000000'),
+    ('--n-stars', 'n_stars', 'N', '50000', 'initial number of stars, 100 to 4000000'),
     ('--half-mass-radius', 'half_mass_radius', 'LENGTH', '3.2', 'initial half-mass radius [pc]'),
     ('--king-w0', 'king_w0', 'W0', 'none',
      'begin with a King model of this central potential, 1 to 12, instead of a Plummer sphere'),

@@ -32,7 +32,7 @@ def random_models(count):
         imf = ('kroupa2001', 'baumgardt2023', MassFunction(rng.uniform(-3, 0, 3), [0.3, rng.uniform(0.4, 9)]))
         distance, low = 10 ** rng.uniform(-1, 2), rng.uniform(0.08, 1)
         yield ClusterModel(
-            name=f"model {index}'s" * (index % 2), n_stars=int(rng.integers(100, 1_000_001)),
+            name=f"model {index}'s" * (index % 2), n_stars=int(rng.integers(100, 4_000_001)),
             profile='king' if king else 'plummer', king_w0=rng.uniform(1, 12) if king else None,
             half_mass_radius=10 ** rng.uniform(-2, 2) * u.pc,
             metallicity=rng.uniform(0.0001, 0.03), imf='equal' if equal else imf[index % 3],
@@ -147,11 +147,11 @@ def test_every_field_counts_in_comparison(field):
     ({'name': 61 * 'x'}, ValueError,
      'name must have at most 60 characters, apostrophes counting twice, received 61'),
     ({'name': 31 * "'"}, ValueError, 'name must have at most 60 characters'),
-    ({'n_stars': 99}, ValueError, 'n_stars must be a whole number from 100 to 1000000, received 99'),
-    ({'n_stars': 1_000_001}, ValueError,
-     'n_stars must be a whole number from 100 to 1000000, received 1000001'),
-    ({'n_stars': 5e4}, ValueError, 'n_stars must be a whole number from 100 to 1000000, received 50000.0'),
-    ({'n_stars': True}, ValueError, 'n_stars must be a whole number from 100 to 1000000, received True'),
+    ({'n_stars': 99}, ValueError, 'n_stars must be a whole number from 100 to 4000000, received 99'),
+    ({'n_stars': 4_000_001}, ValueError,
+     'n_stars must be a whole number from 100 to 4000000, received 4000001'),
+    ({'n_stars': 5e4}, ValueError, 'n_stars must be a whole number from 100 to 4000000, received 50000.0'),
+    ({'n_stars': True}, ValueError, 'n_stars must be a whole number from 100 to 4000000, received True'),
     ({'seed': -1}, ValueError, 'seed must be a whole number, at least 0, received -1'),
     ({'profile': 'hernquist'}, ValueError,
      "profile must be one of plummer, king, received 'hernquist'"),
@@ -239,11 +239,11 @@ def test_mass_functions_are_compared_by_what_they_say(imf):
 
 
 def test_a_broken_power_law():
-    model = ClusterModel(imf=MassFunction([-0.3, -1.65, -2.3], [0.4, 1.1]), n_stars=1_000_000)
+    model = ClusterModel(imf=MassFunction([-0.3, -1.65, -2.3], [0.4, 1.1]), n_stars=4_000_000)
     assert model.imf == '-0.3 -1.65 -2.3 @ 0.4 1.1'
     assert "imf='-0.3 -1.65 -2.3 @ 0.4 1.1'" in repr(model)
     assert np.all(model.mass_limits == [0.1, 50] * u.Msun)
-    assert model.expected_total_mass == 1_000_000 * model.mean_mass
+    assert model.expected_total_mass == 4_000_000 * model.mean_mass
     assert model.mean_mass.to_value(u.Msun) == model.mass_function.mean_mass(0.1, 50)
     assert model.replace(seed=3).mass_function == model.mass_function
 

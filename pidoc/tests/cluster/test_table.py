@@ -136,7 +136,7 @@ def test_an_unknown_column():
 
 @pytest.mark.parametrize('column, message', [
     ({'n_stars': [1000, 5]},
-     'row 2 of the table of models: n_stars must be a whole number from 100 to 1000000, received 5'),
+     'row 2 of the table of models: n_stars must be a whole number from 100 to 4000000, received 5'),
     ({'half_mass_radius': ['q', '1']}, "row 1 of the table of models: half_mass_radius .* received 'q'"),
     ({'half_mass_radius': [1, -1] * u.pc}, 'row 2 .* half_mass_radius must be positive, received -1.0 pc'),
     ({'half_mass_radius': [1, 1] * u.s}, 'row 1 .* half_mass_radius must have a unit that converts to pc')])

@@ -143,7 +143,7 @@ def test_every_field_has_an_option():
     (['--half-mass-radius', '3 km/s'], 'half_mass_radius must have a unit that converts to pc'),
     (['--half-mass-radius', 'none'], 'half_mass_radius must be an astropy Quantity in pc, received None'),
     (['--half-mass-radius', '100'], 'half_mass_radius must be smaller than the tidal radius'),
-    (['--n-stars', '5'], 'n_stars must be a whole number from 100 to 1000000, received 5'),
+    (['--n-stars', '5'], 'n_stars must be a whole number from 100 to 4000000, received 5'),
     (['--imf', 'salpeter'], "imf must be one of kroupa2001, .* received 'salpeter'"),
     (['--imf', 'none'], 'imf must be one of .* received None'),
     (['--end', '16'], '--end must be above 0 and at most 15 Gyr, received 16 Gyr'),
