@@ -236,8 +236,7 @@ class EqualMasses:
 MASS_FUNCTIONS = {
     # Kroupa (2001, eq. 2): the two segments above the hydrogen-burning limit
     'kroupa2001': MassFunction((-1.3, -2.3), (0.5,)),
-    # Baumgardt et al. (2023, MNRAS 521, 3991): 120 clusters of the Milky Way and the Magellanic Clouds,
-    # Kroupa's above 1 Msun, where no star of theirs is left
+    # Baumgardt et al. (2023, MNRAS 521, 3991): 120 clusters of the Milky Way and the Magellanic Clouds
     'baumgardt2023': MassFunction((-0.3, -1.65, -2.3), (0.4, 1.0)),
     'equal': EqualMasses(),
 }
