@@ -29,7 +29,7 @@ from those before it.
 
 ``cluster``
     `ClusterModel`, what one simulated cluster is; `Snapshot`, its stars at one age; other codes.
-    Modules: model, table, quantities, snapshot, foreign.
+    Modules: mass_function, quantities, model, table, snapshot, foreign.
 
 ``simulation``
     From a model to snapshots, with the time loop and one run, or many, in folders.

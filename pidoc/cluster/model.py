@@ -2,34 +2,28 @@
 """What one simulated star cluster is: `ClusterModel`."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from astropy import units as u
 from astropy.io import fits
 
+from pidoc.cluster.mass_function import mass_function
+from pidoc.cluster.quantities import relaxation_time
 from pidoc.io.html import html_table
-from pidoc.units import G_MYR, plain_number, scalar_value, to_value, whole_number
+from pidoc.units import plain_number, scalar_value, to_value, whole_number
 
 __all__ = ['ClusterModel']
 
 PROFILES = ('plummer', 'king')
-IMFS = ('kroupa2001', 'equal')
 GALAXIES = ('miholics2014', 'logarithmic')
 
-# Kroupa (2001, eq. 2), dN/dm ~ m^-slope: the two segments above the hydrogen-burning limit.
-KROUPA_BREAK = 0.5
-KROUPA_SLOPES = (1.3, 2.3)
-
 _NAME_LENGTH = 60  # fits one FITS card
-_N_STARS = {'at_least': 100, 'at_most': 1_000_000}
+_CARD_LENGTH = 64  # of a text and its comment
+_N_STARS = {'at_least': 100, 'at_most': 4_000_000}
 _METALLICITY = {'at_least': 0.0001, 'at_most': 0.03}
 _KING_W0 = {'at_least': 1.0, 'at_most': 12.0}
 _STAR_MASS = (0.08, 150.0)
-_DEFAULT_MASS_LIMITS = {'kroupa2001': (0.1, 50.0), 'equal': (1.0, 1.0)}
-# Coulomb logarithm ln(gamma N): Giersz & Heggie 1994 (equal masses), 1996 (a mass spectrum).
-_COULOMB_GAMMA = {'kroupa2001': 0.02, 'equal': 0.11}
 
 # field: (unit, may it be None, may it be zero)
 _QUANTITIES = {
@@ -83,7 +77,7 @@ class ClusterModel:
     name : str
         Free text, printable ASCII without surrounding blanks, at most 60 characters.
     n_stars : int
-        Initial number of stars, 100 to 10^6. Below some 1000 a Monte Carlo treatment is a poor one.
+        Initial number of stars, 100 to 4 x 10^6. Below some 1000 a Monte Carlo treatment is a poor one.
     profile : {'plummer', 'king'}
         Initial density profile: Plummer (1911) or King (1966).
     king_w0 : float or None
@@ -92,11 +86,13 @@ class ClusterModel:
         Initial half-mass radius of the profile [pc].
     metallicity : float
         Mass fraction Z of metals, 0.0001 to 0.03 (the range of Hurley et al. 2000).
-    imf : {'kroupa2001', 'equal'}
-        Initial mass function: Kroupa (2001), or stars of one mass.
+    imf : str, float or `~pidoc.cluster.mass_function.MassFunction`
+        Initial mass function: 'kroupa2001' (Kroupa 2001), 'baumgardt2023' (Baumgardt et al. 2023),
+        'equal' (stars of one mass), or a broken power law by its slopes and the masses [Msun]
+        between them, such as '-0.3 -1.65 -2.3 @ 0.4 1'. Kept as a text.
     mass_limits : `~astropy.units.Quantity` or None
-        Lowest and highest initial mass [Msun], 0.08 to 150. None: 0.1 and 50 for 'kroupa2001',
-        1 and 1 for 'equal', for which the two must be the same (one scalar is enough).
+        Lowest and highest initial mass [Msun], 0.08 to 150. None: 0.1 and 50, but 1 and 1 for
+        'equal', for which the two must be the same (one scalar is enough).
     galaxy : {'miholics2014', 'logarithmic', None}
         The Milky Way of Miholics, Webb & Sills (2014), a logarithmic potential, or none (isolated).
     galactocentric_distance : `~astropy.units.Quantity` or None
@@ -155,7 +151,7 @@ class ClusterModel:
     def __post_init__(self):
         _check_name(self.name)
         _check_choice(self.profile, PROFILES, 'profile')
-        _check_choice(self.imf, IMFS, 'imf')
+        self._set('imf', str(mass_function(self.imf)))
         if self.galaxy is not None:
             _check_choice(self.galaxy, GALAXIES, 'galaxy')
         self._set('n_stars', whole_number(self.n_stars, 'n_stars', **_N_STARS))
@@ -188,14 +184,15 @@ class ClusterModel:
                              f'with profile {self.profile!r}')
 
     def _set_mass_limits(self):
+        one_mass = self.mass_function.one_mass
         if self.mass_limits is None:
-            low, high = _DEFAULT_MASS_LIMITS[self.imf]
+            low, high = self.mass_function.default_limits
         else:
-            low, high = _limits(self.mass_limits, scalar_allowed=self.imf == 'equal')
-        if self.imf == 'equal' and low != high:
+            low, high = _limits(self.mass_limits, scalar_allowed=one_mass)
+        if one_mass and low != high:
             raise ValueError(f"mass_limits must be the same mass twice for imf 'equal', "
                              f'received {low} and {high} solMass')
-        if self.imf != 'equal' and not low < high:
+        if not (one_mass or low < high):
             raise ValueError('mass_limits must be in increasing order, '
                              f'received {low} and {high} solMass')
         if low < _STAR_MASS[0] or high > _STAR_MASS[1]:
@@ -273,7 +270,7 @@ class ClusterModel:
         >>> ClusterModel.named('MW15').replace(seed=7).seed
         7
         """
-        if changes.get('imf', self.imf) != self.imf:
+        if str(mass_function(changes.get('imf', self.imf))) != self.imf:
             changes.setdefault('mass_limits', None)
         if changes.get('profile', self.profile) != 'king':
             changes.setdefault('king_w0', None)
@@ -290,12 +287,14 @@ class ClusterModel:
         return self.galaxy is None
 
     @property
+    def mass_function(self):
+        """The initial mass function as an object (`~pidoc.cluster.mass_function.MassFunction`)."""
+        return mass_function(self.imf)
+
+    @property
     def mean_mass(self):
         """Mean initial mass of a star, from the mass function (`~astropy.units.Quantity`, Msun)."""
-        low, high = self.mass_limits.to_value(u.Msun)
-        if self.imf == 'equal':
-            return float(low) * u.Msun
-        return float(_kroupa_moment(low, high, 1) / _kroupa_moment(low, high, 0)) * u.Msun
+        return self.mass_function.mean_mass(*self.mass_limits.to_value(u.Msun)) * u.Msun
 
     @property
     def expected_total_mass(self):
@@ -309,13 +308,11 @@ class ClusterModel:
     def relaxation_time(self):
         """Initial half-mass relaxation time (Myr).
 
-        Spitzer (1987), eq. 2-63: ``0.138 N^(1/2) r_h^(3/2) / (m^(1/2) G^(1/2) ln(gamma N))`` with
-        the mean mass m; gamma is 0.11 for equal masses (Giersz & Heggie 1994) and 0.02 for a mass
-        spectrum (Giersz & Heggie 1996).
+        Spitzer (1987), eq. 2-63: `pidoc.cluster.quantities.relaxation_time`.
         """
-        radius, mass = self.half_mass_radius.to_value(u.pc), self.mean_mass.to_value(u.Msun)
-        logarithm = math.log(_COULOMB_GAMMA[self.imf] * self.n_stars)
-        return 0.138 * math.sqrt(self.n_stars * radius ** 3 / (mass * G_MYR)) / logarithm * u.Myr
+        return relaxation_time(
+            self.n_stars, self.n_stars * self.mean_mass.to_value(u.Msun),
+            self.half_mass_radius.to_value(u.pc), gamma=self.mass_function.coulomb_gamma) * u.Myr
 
     def to_header(self):
         """The model as FITS header cards, units in the comments.
@@ -336,8 +333,8 @@ class ClusterModel:
         limits = dict(zip(('IMFMIN', 'IMFMAX'), self.mass_limits, strict=True))
         header = fits.Header()
         for keyword, field, comment in _CARDS:
-            value = limits[keyword] if field is None else getattr(self, field)
-            header[keyword] = (_card_value(value), comment)
+            value = _card_value(limits[keyword] if field is None else getattr(self, field))
+            header[keyword] = (value, comment if _leaves_room(value, comment) else '')
         return header
 
     @classmethod
@@ -391,19 +388,6 @@ class ClusterModel:
         return hash(self._key())
 
 
-def _kroupa_moment(low, high, power):
-    """Integral of m^power dN/dm over the Kroupa (2001) mass function, up to a constant factor."""
-    total = 0.0
-    edges = (0.0, KROUPA_BREAK, math.inf)
-    for slope, start, stop in zip(KROUPA_SLOPES, edges[:-1], edges[1:], strict=True):
-        a, b = max(low, start), min(high, stop)
-        if a < b:
-            exponent = power + 1 - slope
-            # scaled to be continuous at the break
-            total += KROUPA_BREAK ** slope * (b ** exponent - a ** exponent) / exponent
-    return total
-
-
 def _check_name(name):
     if not isinstance(name, str):
         raise TypeError(f'name must be a string, received {name!r}')
@@ -444,6 +428,11 @@ def _card_value(value):
     if isinstance(value, float) and fits.Card.fromstring(str(fits.Card('X', value))).value != value:
         return repr(value)
     return value
+
+
+def _leaves_room(value, comment):
+    """Whether a comment fits beside a text: the digits of a mass function may fill the card."""
+    return not isinstance(value, str) or len(value) + len(comment) <= _CARD_LENGTH
 
 
 def _field_value(value, field):

@@ -11,13 +11,13 @@ import math
 
 import numpy as np
 
+from pidoc.cluster.mass_function import MassFunction
 from pidoc.units import G, G_MYR
 
 __all__ = ['escape_speed', 'half_separation', 'power_law_slope', 'relaxation_time', 'share_within',
            'sight_moment', 'unit_vector']
 
 # Coulomb logarithm ln(gamma N): Giersz & Heggie 1994 (equal masses), 1996 (a mass spectrum).
-_GAMMA_EQUAL, _GAMMA_SPECTRUM = 0.11, 0.02
 
 
 def share_within(radius, separation):
@@ -205,7 +205,7 @@ def escape_speed(radius, mass, at):
     return np.sqrt(2.0 * G * (depth + beyond[place]))
 
 
-def relaxation_time(number, mass, half_mass_radius, *, equal_masses=False):
+def relaxation_time(number, mass, half_mass_radius, *, gamma=MassFunction.coulomb_gamma):
     """Half-mass relaxation time.
 
     Spitzer & Hart (1971); Spitzer (1987), eq. 2-63: ``0.138 N^(1/2) r_h^(3/2) / (m^(1/2) G^(1/2) ln(gamma
@@ -220,7 +220,8 @@ def relaxation_time(number, mass, half_mass_radius, *, equal_masses=False):
         Of all [Msun].
     half_mass_radius : float
         In pc.
-    equal_masses : bool, optional
+    gamma : float, optional
+        Of the Coulomb logarithm; by default that of a mass spectrum.
 
     Returns
     -------
@@ -233,7 +234,7 @@ def relaxation_time(number, mass, half_mass_radius, *, equal_masses=False):
     >>> print(f'{relaxation_time(20000, 12205.0, 2.5):.0f}')
     246
     """
-    encounters = (_GAMMA_EQUAL if equal_masses else _GAMMA_SPECTRUM) * number
+    encounters = gamma * number
     if not (encounters > 1.0 and mass > 0.0):
         return math.nan
     return 0.138 * number * math.sqrt(half_mass_radius**3 / (mass * G_MYR)) / math.log(encounters)

@@ -11,6 +11,7 @@ from astropy.io import fits, registry
 from astropy.table import QTable, Table
 
 from pidoc import __version__
+from pidoc.cluster.mass_function import EqualMasses, MassFunction
 from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.quantities import (
     escape_speed,
@@ -562,7 +563,9 @@ class Snapshot:
         mass = self._native['mass']
         number = np.count_nonzero(self._of_bodies(mass) > 0.0)
         equal = np.all(mass[mass > 0.0] == mass.max())
-        return relaxation_time(number, mass.sum(), self.half_mass_radius.value, equal_masses=equal) * u.Myr
+        law = EqualMasses if equal else MassFunction
+        return relaxation_time(number, mass.sum(), self.half_mass_radius.value,
+                               gamma=law.coulomb_gamma) * u.Myr
 
     @property
     def _has_velocities(self):

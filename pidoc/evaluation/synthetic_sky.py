@@ -23,7 +23,8 @@ from astropy.wcs import WCS
 
 from pidoc.catalogs import cluster as catalogued
 from pidoc.catalogs import EXTINCTION_RATIO
-from pidoc.cluster.model import ClusterModel, KROUPA_BREAK, KROUPA_SLOPES
+from pidoc.cluster.mass_function import MASS_FUNCTIONS
+from pidoc.cluster.model import ClusterModel
 from pidoc.grid import tangent_plane
 from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1.retrieval import Archive, ServiceError
@@ -267,8 +268,7 @@ def _mean_light(tracks, age):
 
     # so fine that the giants, who give the light, have hundreds of them
     masses = np.geomspace(_LOW, _HIGH, _GRID)
-    low, high = KROUPA_SLOPES
-    number = (masses / KROUPA_BREAK) ** -np.where(masses < KROUPA_BREAK, low, high)
+    number = MASS_FUNCTIONS['kroupa2001'].density(masses)
     light = _light(tracks.state(masses, age), tracks.metallicity, 'V')
     return float(trapezoid(number * light, masses) / trapezoid(number, masses))
 

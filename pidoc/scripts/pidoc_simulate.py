@@ -15,12 +15,14 @@ __all__ = ['main']
 #: option, field of the model, what it stands for in the help, default of ClusterModel (which the help need
 #: not wait for), help
 _OPTIONS = (
-    ('--n-stars', 'n_stars', 'N', '50000', 'initial number of stars, 100 to 1000000'),
+    ('--n-stars', 'n_stars', 'N', '50000', 'initial number of stars, 100 to 4000000'),
     ('--half-mass-radius', 'half_mass_radius', 'LENGTH', '3.2', 'initial half-mass radius [pc]'),
     ('--king-w0', 'king_w0', 'W0', 'none',
      'begin with a King model of this central potential, 1 to 12, instead of a Plummer sphere'),
     ('--metallicity', 'metallicity', 'Z', '0.001', 'mass fraction of metals, 0.0001 to 0.03'),
-    ('--imf', 'imf', 'NAME', 'kroupa2001', 'initial mass function: kroupa2001, or equal (stars of one mass)'),
+    ('--imf', 'imf', 'IMF', 'kroupa2001',
+     'initial mass function: kroupa2001, baumgardt2023, equal (stars of one mass), or slopes @ breaks '
+     '[solMass] like "-1.3 -2.3 @ 0.5"'),
     ('--mass-limits', 'mass_limits', 'LOW,HIGH', '0.1,50', 'lowest and highest initial mass [solMass]'),
     ('--galaxy', 'galaxy', 'NAME', 'miholics2014', 'miholics2014 or logarithmic'),
     ('--galactocentric-distance', 'galactocentric_distance', 'LENGTH', '15',

@@ -291,7 +291,7 @@ class Simulation:
         """ln(gamma N) for the present number of bodies, at least 1."""
         gamma = self.numerics.coulomb_gamma
         if gamma is None:
-            gamma = 0.11 if self.model.imf == 'equal' else 0.02
+            gamma = self.model.mass_function.coulomb_gamma
         return max(1.0, math.log(gamma * self.n_bodies))
 
     @property

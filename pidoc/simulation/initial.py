@@ -3,7 +3,7 @@
 
 A cluster is spherical and isotropic, its stellar masses do not depend on position, and it starts
 in virial equilibrium. Two density profiles are known, Plummer's (drawn as by Aarseth, Henon &
-Wielen 1974) and King's (1966), and two mass functions, that of Kroupa (2001) and equal masses.
+Wielen 1974) and King's (1966); mass functions are those of `pidoc.cluster.mass_function`.
 
 Inside this module everything is a plain float: Msun, pc, km/s. The functions that draw a profile
 work with G = M = 1 and the profile's own length; `initial_conditions` gives them their units.
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pidoc.cluster.model import KROUPA_BREAK, KROUPA_SLOPES
+from pidoc.cluster.mass_function import MASS_FUNCTIONS
 from pidoc.units import G
 
 __all__ = [
@@ -79,12 +79,7 @@ def initial_conditions(model):
     """
     rng = np.random.default_rng(model.seed)
     lower, upper = model.mass_limits.to_value('Msun')
-    if model.imf == 'kroupa2001':
-        mass = kroupa_masses(model.n_stars, rng, lower=lower, upper=upper)
-    elif model.imf == 'equal':
-        mass = np.full(model.n_stars, lower)
-    else:
-        raise ValueError(f"imf must be 'kroupa2001' or 'equal', received {model.imf!r}")
+    mass = model.mass_function.draw(model.n_stars, rng, lower, upper)
 
     if model.profile == 'plummer':
         radius, v_r, v_t = plummer(model.n_stars, rng)
@@ -105,7 +100,7 @@ def initial_conditions(model):
 
 
 def kroupa_masses(n_stars, rng, *, lower, upper):
-    """Draw masses from the two-part power law of Kroupa (2001, eq. 2) by inversion.
+    """Draw masses from the mass function of Kroupa (2001, eq. 2).
 
     Parameters
     ----------
@@ -130,21 +125,7 @@ def kroupa_masses(n_stars, rng, *, lower, upper):
             f'mass limits must obey {KROUPA_LIMIT} <= lower < upper [Msun], '
             f'received {lower} and {upper}'
         )
-    shallow, steep = (1.0 - slope for slope in KROUPA_SLOPES)
-    turn = min(max(KROUPA_BREAK, lower), upper)
-    # Number of stars below and above the break, for dN/dm = (m / break)^-slope.
-    scale = KROUPA_BREAK
-    start, stop = (lower / scale) ** shallow, (turn / scale) ** shallow
-    below = (stop - start) / shallow
-    begin, end = (turn / scale) ** steep, (upper / scale) ** steep
-    above = (end - begin) / steep
-
-    number = rng.random(n_stars) * (below + above)
-    in_low = number < below
-    mass = np.empty(n_stars)
-    mass[in_low] = (start + shallow * number[in_low]) ** (1.0 / shallow)
-    mass[~in_low] = (begin + steep * (number[~in_low] - below)) ** (1.0 / steep)
-    return np.clip(mass * scale, lower, upper)
+    return MASS_FUNCTIONS['kroupa2001'].draw(n_stars, rng, lower, upper)
 
 
 # -- Plummer --------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ WINGS = {
     'io': ('files', 'schema', 'fits', 'processes', 'html'),
     'plotting': ('style', 'run', 'history', 'maps', 'comparison', 'profiles', 'distances', 'prediction',
                  'real_clusters'),
-    'cluster': ('model', 'table', 'quantities', 'snapshot', 'foreign'),
+    'cluster': ('mass_function', 'quantities', 'model', 'table', 'snapshot', 'foreign'),
     'simulation': ('initial', 'tides', 'design', 'kernels', 'ledger', 'evolve', 'run', 'many'),
     'mock': ('psf', 'header', 'conditions', 'render', 'projection', 'mock', 'observation'),
     'image': ('files', 'calibration', 'ps1.files', 'read', 'sky', 'psf', 'resample', 'two_bands',

@@ -10,6 +10,7 @@ from astropy.io import fits
 from scipy.integrate import trapezoid
 
 from pidoc import ClusterModel
+from pidoc.cluster.mass_function import MassFunction
 from pidoc.units import HenonUnits
 
 
@@ -28,12 +29,13 @@ def random_models(count):
     rng = np.random.default_rng(20260101)
     for index in range(count):
         isolated, king, equal = rng.integers(2, size=3).astype(bool)
+        imf = ('kroupa2001', 'baumgardt2023', MassFunction(rng.uniform(-3, 0, 3), [0.3, rng.uniform(0.4, 9)]))
         distance, low = 10 ** rng.uniform(-1, 2), rng.uniform(0.08, 1)
         yield ClusterModel(
-            name=f"model {index}'s" * (index % 2), n_stars=int(rng.integers(100, 1_000_001)),
+            name=f"model {index}'s" * (index % 2), n_stars=int(rng.integers(100, 4_000_001)),
             profile='king' if king else 'plummer', king_w0=rng.uniform(1, 12) if king else None,
             half_mass_radius=10 ** rng.uniform(-2, 2) * u.pc,
-            metallicity=rng.uniform(0.0001, 0.03), imf='equal' if equal else 'kroupa2001',
+            metallicity=rng.uniform(0.0001, 0.03), imf='equal' if equal else imf[index % 3],
             mass_limits=[low, low if equal else low * rng.uniform(2, 150)] * u.Msun,
             galaxy=None if isolated else ('miholics2014', 'logarithmic')[index % 2],
             galactocentric_distance=None if isolated else distance * u.kpc,
@@ -145,11 +147,11 @@ def test_every_field_counts_in_comparison(field):
     ({'name': 61 * 'x'}, ValueError,
      'name must have at most 60 characters, apostrophes counting twice, received 61'),
     ({'name': 31 * "'"}, ValueError, 'name must have at most 60 characters'),
-    ({'n_stars': 99}, ValueError, 'n_stars must be a whole number from 100 to 1000000, received 99'),
-    ({'n_stars': 1_000_001}, ValueError,
-     'n_stars must be a whole number from 100 to 1000000, received 1000001'),
-    ({'n_stars': 5e4}, ValueError, 'n_stars must be a whole number from 100 to 1000000, received 50000.0'),
-    ({'n_stars': True}, ValueError, 'n_stars must be a whole number from 100 to 1000000, received True'),
+    ({'n_stars': 99}, ValueError, 'n_stars must be a whole number from 100 to 4000000, received 99'),
+    ({'n_stars': 4_000_001}, ValueError,
+     'n_stars must be a whole number from 100 to 4000000, received 4000001'),
+    ({'n_stars': 5e4}, ValueError, 'n_stars must be a whole number from 100 to 4000000, received 50000.0'),
+    ({'n_stars': True}, ValueError, 'n_stars must be a whole number from 100 to 4000000, received True'),
     ({'seed': -1}, ValueError, 'seed must be a whole number, at least 0, received -1'),
     ({'profile': 'hernquist'}, ValueError,
      "profile must be one of plummer, king, received 'hernquist'"),
@@ -175,7 +177,10 @@ def test_every_field_counts_in_comparison(field):
     ({'metallicity': math.nan}, ValueError,
      'metallicity must be a number from 0.0001 to 0.03, received nan'),
     ({'metallicity': 0.02 * u.one}, ValueError, 'metallicity must be a number from 0.0001 to 0.03, received'),
-    ({'imf': 'salpeter'}, ValueError, "imf must be one of kroupa2001, equal, received 'salpeter'"),
+    ({'imf': 'salpeter'}, ValueError,
+     "imf must be one of kroupa2001, baumgardt2023, equal, or slopes .* received 'salpeter'"),
+    ({'imf': None}, ValueError, 'imf must be one of .* received None'),
+    ({'imf': '-1 -2'}, ValueError, "imf '-1 -2': there must be a break between two slopes"),
     ({'mass_limits': (0.1, 50)}, TypeError,
      'mass_limits must be an astropy Quantity in solMass, received'),
     ({'mass_limits': 1 * u.Msun}, ValueError,
@@ -221,6 +226,26 @@ def test_isolated_either_way(change):
     assert model.isolated
     assert model.galaxy is None
     assert model.galactocentric_distance is None
+
+
+@pytest.mark.parametrize('imf', ['-1.3 -2.3 @ 0.5', '-1.30,-2.3@.5', MassFunction([-1.3, -2.3], [0.5])])
+def test_mass_functions_are_compared_by_what_they_say(imf):
+    model = ClusterModel(imf=imf)
+    assert model.imf == 'kroupa2001'
+    assert model == ClusterModel() and hash(model) == hash(ClusterModel())
+    narrow = ClusterModel(mass_limits=[0.2, 20] * u.Msun)
+    assert np.all(narrow.replace(imf=imf).mass_limits == [0.2, 20] * u.Msun)
+    assert np.all(narrow.replace(imf=-2.35).mass_limits == [0.1, 50] * u.Msun)
+
+
+def test_a_broken_power_law():
+    model = ClusterModel(imf=MassFunction([-0.3, -1.65, -2.3], [0.4, 1.1]), n_stars=4_000_000)
+    assert model.imf == '-0.3 -1.65 -2.3 @ 0.4 1.1'
+    assert "imf='-0.3 -1.65 -2.3 @ 0.4 1.1'" in repr(model)
+    assert np.all(model.mass_limits == [0.1, 50] * u.Msun)
+    assert model.expected_total_mass == 4_000_000 * model.mean_mass
+    assert model.mean_mass.to_value(u.Msun) == model.mass_function.mean_mass(0.1, 50)
+    assert model.replace(seed=3).mass_function == model.mass_function
 
 
 def test_replace_gives_an_isolated_cluster_an_orbit_only_as_a_whole():
@@ -272,7 +297,8 @@ def test_equal_masses():
     assert ClusterModel(n_stars=1000, imf='equal').expected_total_mass == 1000 * u.Msun
 
 
-@pytest.mark.parametrize(('imf', 'gamma'), [('equal', 0.11), ('kroupa2001', 0.02)])
+@pytest.mark.parametrize(('imf', 'gamma'), [
+    ('equal', 0.11), ('kroupa2001', 0.02), ('baumgardt2023', 0.02), (-2.35, 0.02)])
 def test_relaxation_time_in_nbody_units(imf, gamma):
     """With G = M = 1 the formula of Spitzer (1987) is 0.138 N r_h^(3/2) / ln(gamma N)."""
     model = ClusterModel(imf=imf, n_stars=20000, half_mass_radius=2 * u.pc)
@@ -337,6 +363,24 @@ def test_the_longest_values_leave_room_for_the_comments():
     assert ClusterModel.from_header(header) == model
     assert {keyword: header.comments[keyword] for keyword in header} == {
         keyword: ClusterModel().to_header().comments[keyword] for keyword in header}
+
+
+@pytest.mark.parametrize(('imf', 'comment'), [
+    ('baumgardt2023', True), ('-0.3 -1.65 -2.3 @ 0.4 1.1', True), ('-2.345678901234568', True),
+    # of 43 and 44 characters, of one full card, and of three cards
+    ('-1.234567890123456 -2.34567890123456 @ 0.12', True),
+    ('-1.234567890123456 -2.34567890123456 @ 0.123', False),
+    ('-0.3 -1.65 -2.312345678901234 @ 0.412345678901234 1.00000000000001', False),
+    (' '.join(f'{-1.1234567890123 - k}' for k in range(7)) + ' @ ' + ' '.join('123456'), None)])
+def test_mass_functions_in_headers(tmp_path, imf, comment):
+    model = ClusterModel(imf=imf)
+    fits.PrimaryHDU(header=model.to_header()).writeto(tmp_path / 'model.fits')
+    for header in (fits.getheader(tmp_path / 'model.fits'),
+                   fits.Header.fromstring(model.to_header().tostring())):
+        assert header['IMF'] == model.imf == imf
+        assert ClusterModel.from_header(header) == model
+        if comment is not None:
+            assert header.comments['IMF'] == 'initial mass function' * comment
 
 
 def test_from_header_names_what_is_missing_or_wrong():

@@ -244,7 +244,7 @@ def test_relaxation_time_is_that_of_the_model(imf):
     snapshot = drawn(imf=imf)
     model = snapshot.model
     number, mass = model.n_stars, model.expected_total_mass.to_value(u.Msun)
-    assert relaxation_time(number, mass, 2.0, equal_masses=imf == 'equal') == pytest.approx(
+    assert relaxation_time(number, mass, 2.0, gamma=model.mass_function.coulomb_gamma) == pytest.approx(
         model.relaxation_time.to_value(u.Myr), rel=1e-12)
     # the drawn radius has a scatter of 1 per cent, the drawn mass one of 2
     assert snapshot.relaxation_time.to_value(u.Myr) == pytest.approx(

@@ -43,6 +43,7 @@ def test_quantities(field, given, expected):
     ('n_stars', 500.0, 500), ('seed', '7', 7), ('metallicity', '0.001', 0.001), ('king_w0', '6', 6.0),
     ('king_w0', 'none', None), ('galaxy', 'None', None), ('galaxy', 'logarithmic', 'logarithmic'),
     ('galactocentric_distance', 'none', None), ('perigalacticon', None, None), ('name', 'none', 'none'),
+    ('imf', ' -1.3 -2.3 @ 0.5 ', '-1.3 -2.3 @ 0.5'), ('imf', -2.35, -2.35), ('imf', 'equal', 'equal'),
     ('stellar_evolution', 'False', False), ('stellar_evolution', 'yes', True),
     ('stellar_evolution', np.True_, True)])
 def test_other_fields(field, given, expected):
@@ -104,6 +105,18 @@ def test_a_file_without_units(tmp_path):
     assert read_models(path) == MODELS
 
 
+@pytest.mark.parametrize('name', ['models.csv', 'models.ecsv', 'models.fits'])
+def test_mass_functions(tmp_path, name):
+    texts = ['-0.3 -1.65 -2.3 @ 0.4 1.1', 'equal', '-2.35', 'baumgardt2023']
+    QTable({'imf': texts}).write(tmp_path / name)
+    assert [model.imf for model in read_models(tmp_path / name)] == texts
+
+
+def test_a_column_of_slopes(tmp_path):
+    (tmp_path / 'models.csv').write_text('name,imf\nsteep,-2.7\nplain,-2\n')
+    assert [model.imf for model in read_models(tmp_path / 'models.csv')] == ['-2.7', '-2']
+
+
 def test_an_isolated_model(tmp_path):
     path = tmp_path / 'models.csv'
     path.write_text('name,galaxy\na,none\nb,logarithmic\n')
@@ -123,7 +136,7 @@ def test_an_unknown_column():
 
 @pytest.mark.parametrize('column, message', [
     ({'n_stars': [1000, 5]},
-     'row 2 of the table of models: n_stars must be a whole number from 100 to 1000000, received 5'),
+     'row 2 of the table of models: n_stars must be a whole number from 100 to 4000000, received 5'),
     ({'half_mass_radius': ['q', '1']}, "row 1 of the table of models: half_mass_radius .* received 'q'"),
     ({'half_mass_radius': [1, -1] * u.pc}, 'row 2 .* half_mass_radius must be positive, received -1.0 pc'),
     ({'half_mass_radius': [1, 1] * u.s}, 'row 1 .* half_mass_radius must have a unit that converts to pc')])

@@ -13,6 +13,7 @@ from astropy.table import QTable
 
 import pidoc
 from pidoc import ClusterModel
+from pidoc.cluster.mass_function import MassFunction
 from pidoc.cluster.table import field_value
 from pidoc.scripts import pidoc_simulate
 from pidoc.scripts.pidoc_simulate import main
@@ -111,7 +112,9 @@ def test_names_of_changed_models():
     (['--half-mass-radius', '0.002 kpc'], {'half_mass_radius': 0.002 * u.kpc}),
     (['--king-w0', '6'], {'profile': 'king', 'king_w0': 6}),
     (['--metallicity', '0.02'], {'metallicity': 0.02}),
-    (['--imf', 'equal'], {'imf': 'equal'}),
+    (['--imf', 'equal'], {'imf': 'equal'}), (['--imf', 'baumgardt2023'], {'imf': 'baumgardt2023'}),
+    (['--imf', '-0.3 -1.65 -2.3 @ 0.4 1.1'], {'imf': MassFunction([-0.3, -1.65, -2.3], [0.4, 1.1])}),
+    (['--imf=-0.5,-2.3@0.5'], {'imf': '-0.5 -2.3 @ 0.5'}), (['--imf', '-2.35'], {'imf': -2.35}),
     (['--mass-limits', '0.1,20'], {'mass_limits': [0.1, 20] * u.Msun}),
     (['--galaxy', 'logarithmic', '--circular-velocity', '200'],
      {'galaxy': 'logarithmic', 'circular_velocity': 200 * u.km / u.s}),
@@ -140,7 +143,9 @@ def test_every_field_has_an_option():
     (['--half-mass-radius', '3 km/s'], 'half_mass_radius must have a unit that converts to pc'),
     (['--half-mass-radius', 'none'], 'half_mass_radius must be an astropy Quantity in pc, received None'),
     (['--half-mass-radius', '100'], 'half_mass_radius must be smaller than the tidal radius'),
-    (['--n-stars', '5'], 'n_stars must be a whole number from 100 to 1000000, received 5'),
+    (['--n-stars', '5'], 'n_stars must be a whole number from 100 to 4000000, received 5'),
+    (['--imf', 'salpeter'], "imf must be one of kroupa2001, .* received 'salpeter'"),
+    (['--imf', 'none'], 'imf must be one of .* received None'),
     (['--end', '16'], '--end must be above 0 and at most 15 Gyr, received 16 Gyr'),
     (['--end', '0'], '--end must be above 0'),
     (['--end', 'soon'], "argument --end: must be a time .Gyr., received 'soon'"),

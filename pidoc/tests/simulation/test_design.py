@@ -60,6 +60,15 @@ def test_choices_fixed_values_and_units():
     assert {model.n_stars for model in models} == {20000}
 
 
+def test_mass_functions():
+    texts = ['kroupa2001', 'baumgardt2023', '-0.5 -2.3 @ 0.5']
+    models = draw_models({'imf': {'choices': texts}}, 12, seed=1)
+    assert {model.imf for model in models} == set(texts)
+    models = draw_models({'imf': {'low': -2.5, 'high': -2.1}}, 5, seed=1)
+    slopes = [model.mass_function.slopes for model in models]
+    assert len(set(slopes)) == 5 and all(-2.5 < slope < -2.1 for (slope,) in slopes)
+
+
 def test_no_cluster_overfills_its_tidal_radius():
     fields = {'n_stars': 10000, 'half_mass_radius': {'low': 1.0, 'high': 10.0},
               'galactocentric_distance': {'low': 3.0, 'high': 30.0}}
@@ -85,6 +94,7 @@ def test_without_fields_all_are_the_default():
     ({'king_w0': {'choices': []}}, 'the choices of king_w0 must be a list with at least one, received'),
     ({'king_w0': {'choices': 5}}, 'the choices of king_w0 must be a list with at least one, received 5'),
     ({'half_mass_radius': '3 kg'}, 'half_mass_radius'),
+    ({'imf': {'choices': ['salpeter']}}, 'imf must be one of kroupa2001, baumgardt2023, equal, or slopes'),
     ({'mass': 3}, "a model has the fields .* received 'mass'"),
     ({'half_mass_radius': 200.0}, 'max_filling 0.1 left 0 of 2 models after 200 draws')])
 def test_what_is_not_accepted(change, match):

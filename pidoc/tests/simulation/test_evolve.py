@@ -487,7 +487,7 @@ def test_the_version_of_the_physics_follows_the_sources():
     """
     assert (evolve.PHYSICS, digest_of_physics()) == (2, {
         'kernels': '3247c790e764',
-        'evolve': '8dd50012c683',
+        'evolve': '693c007cd900',
         'stellar': '01fbd4140ce1',
         'tides': '769969430515',
         'ledger': '9e2bbbcd6880',

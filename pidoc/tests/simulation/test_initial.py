@@ -239,6 +239,8 @@ def test_virialised_scales_only_the_velocities():
 MODELS = [
     {},
     {'profile': 'king', 'king_w0': 6.0},
+    {'imf': 'baumgardt2023', 'seed': 1},
+    {'imf': '-1 -2.5 @ 0.7', 'mass_limits': [0.1, 20] * u.Msun},
     {'imf': 'equal', 'n_stars': 10000, 'half_mass_radius': 0.5 * u.pc},
 ]
 

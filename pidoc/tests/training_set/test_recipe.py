@@ -98,6 +98,22 @@ def test_rows_and_their_base():
         name='k', profile='king', king_w0=6.0, half_mass_radius=2 * u.pc)
 
 
+def test_mass_functions():
+    """They are other stars; the same one in other words is not."""
+    rows = [{'name': name, 'imf': imf} for name, imf in [
+        ('kroupa', 'kroupa2001'), ('flat', 'baumgardt2023'), ('steep', -2.7), ('same', '-1.3 -2.3 @ 0.5')]]
+    groups = [{'group': row['name'], 'rows': [row], 'ages': [0]} for row in rows]
+    parts = [part(simulations=['kroupa', 'steep']),
+             part(name='last', split='test', number=1, simulations=['flat', 'same'], draw='random')]
+    recipe = Recipe(content(simulations=groups, part=parts[:1]))
+    texts = [model.imf for model, _ in recipe.models.values()]
+    assert texts == ['kroupa2001', 'baumgardt2023', '-2.7', 'kroupa2001']
+    with pytest.raises(RecipeError, match='no simulation may be both in test and .* the same as kroupa'):
+        Recipe(content(simulations=groups, part=parts)).shared_stars()
+    rows[3]['half_mass_radius'] = 1
+    assert Recipe(content(simulations=groups, part=parts)).shared_stars() == [('same', 'kroupa')]
+
+
 def test_a_grid():
     fields = {'half_mass_radius': {'low': 1.0, 'high': 3.0}}
     grid = {'ages': [0, 1], 'fields': fields,

@@ -1,0 +1,90 @@
+#!/usr/bin/env python
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""M/L_V of old populations of single stars: what mass function and tracks make of it, without any dynamics.
+
+    python benchmarks/populations.py                           # ten seconds
+    python benchmarks/populations.py --imf "-0.5 -2.3 @ 0.5"   # another one beside them
+    python benchmarks/populations.py --correction reed1998     # the light of the paper
+
+The mass function of stars of 0.1 to 50 Msun, integrated over the packaged tracks. Mass is that of living
+stars and white dwarfs (or of living stars alone): neutron stars and black holes, most of which leave at
+birth, are left out. Beside it: a first estimate with these tracks, at 12 Gyr, and the simple stellar
+populations of Bruzual & Charlot (2003) with MILES spectra, whose mass is that of living stars.
+"""
+
+import argparse
+
+import numpy as np
+from astropy import units as u
+from common import table
+
+from pidoc.cluster.mass_function import mass_function
+from pidoc.photometry import band_luminosity, CORRECTIONS
+from pidoc.stellar import StellarEvolution
+from pidoc.units import SOLAR_TEFF
+
+AGES = (10.0, 12.0, 13.0)       # Gyr
+IMFS = ('kroupa2001', 'baumgardt2023')
+#: Z: M/L_V of the two mass functions at 12 Gyr in the first estimate
+ESTIMATE = {0.0002: (2.02, 1.62), 0.001: (2.19, 1.72), 0.002: (2.72, 2.09), 0.01: (2.98, 2.16)}
+#: Z: M/L_V of living stars in Bruzual & Charlot at AGES, Kroupa (2001)
+BRUZUAL_CHARLOT = {0.0001: (1.41, 1.58, 1.66), 0.0004: (1.44, 1.59, 1.66), 0.004: (1.94, 2.20, 2.32),
+                   0.008: (2.46, 2.79, 2.96), 0.02: (3.33, 3.87, 4.14)}
+#: Cells of initial mass [Msun], fine where stars of such ages are giants.
+EDGES = np.concatenate([np.geomspace(0.1, 0.7, 3000), np.linspace(0.7, 1.2, 200_000)[1:-1],
+                        np.geomspace(1.2, 50.0, 3000)])
+WHITE_DWARF, NEUTRON_STAR = 10, 13
+
+
+def mass_to_light(imfs, metallicity, age, correction):
+    """M/L_V at an age [Gyr]: name of a mass function -> (with white dwarfs, living stars alone)."""
+    stars = StellarEvolution(metallicity).state(np.sqrt(EDGES[1:] * EDGES[:-1]), 1e3 * age)
+    heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
+    light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
+                            metallicity=metallicity, correction=correction).to_value(u.Lsun)
+    found = {}
+    for imf in imfs:
+        share = np.diff(mass_function(imf).cumulative(EDGES, EDGES[0], EDGES[-1]))
+        found[imf] = tuple(np.sum(share * stars.mass * (stars.kind < end)) / np.sum(share * light)
+                           for end in (NEUTRON_STAR, WHITE_DWARF))
+    return found
+
+
+def show_mass_functions(imfs, correction):
+    """A row for each Z and age: M/L_V of each mass function, and the first estimate."""
+    row = table([('Z', '7g'), ('Gyr', '4g'), *((imf, '8.2f') for imf in imfs), ('change', '7s'),
+                 ('estimate', '12s')])
+    for metallicity, estimate in ESTIMATE.items():
+        for age in AGES:
+            found = mass_to_light(imfs, metallicity, age, correction)
+            values = [found[imf][0] for imf in imfs]
+            row(metallicity, age, *values, f'{100 * (values[1] / values[0] - 1):+.0f} %',
+                '{} -> {}'.format(*estimate) if age == 12.0 else '')
+
+
+def show_living_stars(correction):
+    """A row for each Z: M/L_V of living stars of Kroupa's mass function beside Bruzual & Charlot."""
+    row = table([('Z', '7g'), *((f'{age:g} Gyr', '6.2f') for age in AGES),
+                 *((f'BC03 {age:g}', '6.2f') for age in AGES), ('pidoc / BC03', '12s')])
+    for metallicity, published in BRUZUAL_CHARLOT.items():
+        values = [mass_to_light(IMFS[:1], metallicity, age, correction)[IMFS[0]][1] for age in AGES]
+        row(metallicity, *values, *published,
+            ' '.join(f'{value / other:.2f}' for value, other in zip(values, published, strict=True)))
+
+
+def main(args=None):
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--imf', action='append', default=[], type=mass_function,
+                        help='another mass function, as of pidoc-simulate; may be given several times')
+    parser.add_argument('--correction', choices=CORRECTIONS, default='kurucz1992')
+    options = parser.parse_args(args)
+    imfs = list(dict.fromkeys([*IMFS, *map(str, options.imf)]))
+    print(f'M/L_V, living stars and white dwarfs, {options.correction}; change of the second mass function')
+    show_mass_functions(imfs, options.correction)
+    print(f'\nM/L_V, living stars, {IMFS[0]}, {options.correction}, and Bruzual & Charlot')
+    show_living_stars(options.correction)
+
+
+if __name__ == '__main__':
+    main()
