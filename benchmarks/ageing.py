@@ -26,7 +26,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table, vstack
 from direct_nbody import (
-    centre_and_core_radius,
+    center_and_core_radius,
     Cluster,
     directions,
     EnergyError,
@@ -120,7 +120,7 @@ def direct_rows(name, seed):
         mass, born, vel = cluster.mass[here] * units.mass, initial.mass[here], cluster.vel[:, here]
         pos = cluster.pos[:, here]
         binding = largest_binding_energy(cluster.mass[here], pos, vel) * 6 * here.size
-        pos = pos - centre_and_core_radius(cluster.mass[here], pos)[0][:, None]
+        pos = pos - center_and_core_radius(cluster.mass[here], pos)[0][:, None]
         distance = np.linalg.norm(pos, axis=0)
         row = radii(distance * units.length, mass, born, born, mass.sum())
         v_r, inside = np.sum(pos * vel, axis=0) / distance, distance * units.length < row['r_90']

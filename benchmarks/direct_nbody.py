@@ -261,15 +261,15 @@ def local_density(mass, pos):
     return density
 
 
-def centre_and_core_radius(mass, pos):
+def center_and_core_radius(mass, pos):
     """Density centre (3,) and core radius (Casertano & Hut 1985).
 
     Both are means weighted with the density itself, not with its square as in NBODY6.
     """
     density = local_density(mass, pos)
-    centre = pos @ density / density.sum()
-    distance = np.linalg.norm(pos - centre[:, None], axis=0)
-    return centre, density @ distance / density.sum()
+    center = pos @ density / density.sum()
+    distance = np.linalg.norm(pos - center[:, None], axis=0)
+    return center, density @ distance / density.sum()
 
 
 def lagrange_radius(distance, fraction):
@@ -356,8 +356,8 @@ def plummer(mass, rng):
 
 def record(cluster, kinds, seed):
     """One row of the table."""
-    centre, core = centre_and_core_radius(cluster.mass, cluster.pos)
-    distance = np.linalg.norm(cluster.pos - centre[:, None], axis=0)
+    center, core = center_and_core_radius(cluster.mass, cluster.pos)
+    distance = np.linalg.norm(cluster.pos - center[:, None], axis=0)
     heavy, light = distance[:kinds.n_heavy], distance[kinds.n_heavy:]
     binding = largest_binding_energy(cluster.mass, cluster.pos, cluster.vel)
     return {'seed': seed, 'time': cluster.time,
@@ -571,15 +571,15 @@ def test_energy_alarm():
     return [False]
 
 
-def test_density_centre():
+def test_density_center():
     """A cluster moved aside has its centre there and the same core radius."""
     mass = TwoKinds().masses
     pos, _ = plummer(mass, np.random.default_rng(8))
-    centre, core = centre_and_core_radius(mass, pos)
-    moved, same = centre_and_core_radius(mass, pos + 3.0)
-    return [_check('density centre moves with the stars', np.abs(moved - centre - 3).max(), 1e-12),
+    center, core = center_and_core_radius(mass, pos)
+    moved, same = center_and_core_radius(mass, pos + 3.0)
+    return [_check('density centre moves with the stars', np.abs(moved - center - 3).max(), 1e-12),
             _check('core radius stays', same - core, 1e-12),
-            _check('density centre near the origin', np.abs(centre).max(), 0.1)]
+            _check('density centre near the origin', np.abs(center).max(), 0.1)]
 
 
 def test_diagnostics():
@@ -594,7 +594,7 @@ def test_diagnostics():
 
 def self_test():
     tests = (test_kepler, test_order, test_against_dop853, test_plummer, test_cluster,
-             test_energy_alarm, test_density_centre, test_diagnostics)
+             test_energy_alarm, test_density_center, test_diagnostics)
     return all([passed for test in tests for passed in test()])
 
 

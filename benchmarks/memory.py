@@ -28,7 +28,7 @@ from common import machine, parser, table
 from pidoc.scripts.pidoc_predict import EXAMPLE
 
 LIMIT = 2000.0  # MB
-SCALE, CENTRE = 0.4, (226.0, 28.5)
+SCALE, CENTER = 0.4, (226.0, 28.5)
 
 
 def watched(args, done):
@@ -97,8 +97,8 @@ def make_large(path, side, *, tiles):
         {
             'CTYPE1': 'RA---TAN',
             'CTYPE2': 'DEC--TAN',
-            'CRVAL1': CENTRE[0],
-            'CRVAL2': CENTRE[1],
+            'CRVAL1': CENTER[0],
+            'CRVAL2': CENTER[1],
             'CRPIX1': 0.5 * (side + 1),
             'CRPIX2': 0.5 * (side + 1),
             'CD1_1': -SCALE / 3600.0,
@@ -150,7 +150,7 @@ def one(folder, side, tiles):
         [
             path,
             '--center',
-            f'{CENTRE[0]} {CENTRE[1]}',
+            f'{CENTER[0]} {CENTER[1]}',
             '--seeing',
             '1',
             '--distance',

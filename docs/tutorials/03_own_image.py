@@ -26,7 +26,7 @@ from pidoc.simulation import simulate
 place = SkyCoord(346.6852, 12.7712, unit='deg')
 sky = Conditions(sky=21.5 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=300 * u.s)
 seen = observe(snapshot, distance=25 * u.kpc, seeing=1.1 * u.arcsec, pixel_scale=0.4 * u.arcsec, smoothing=0,
-               field_of_view=80 * u.arcsec, rotation=30 * u.deg, shift=[6, -4] * u.arcsec, centre=place,
+               field_of_view=80 * u.arcsec, rotation=30 * u.deg, shift=[6, -4] * u.arcsec, center=place,
                conditions=sky, seed=1)
 
 # %%

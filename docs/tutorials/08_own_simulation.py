@@ -73,7 +73,7 @@ from pidoc import Snapshot
 told = {'columns': {'x': 'X', 'y': 'Y', 'z': 'Z', 'vx': 'VX', 'vy': 'VY', 'vz': 'VZ', 'mass': 'M'},
         'units': {'x': 'pc', 'y': 'pc', 'z': 'pc', 'vx': 'km/s', 'vy': 'km/s', 'vz': 'km/s',
                   'mass': 'solMass'},
-        'age': 12 * u.Gyr, 'centre': 'density'}
+        'age': 12 * u.Gyr, 'center': 'density'}
 dark = Snapshot.read(path, **told)
 print(dark)
 print(f'{dark.total_mass:.0f}, half of it within {dark.half_mass_radius:.2f}')

@@ -28,7 +28,7 @@ Every reader takes these arguments, all by keyword and optional:
 ``initial`` : Snapshot or 'mass'
     Where the initial masses come from if the file has none: a snapshot at birth with the same
     ``id``, or the present masses (simulations without stellar evolution).
-``centre`` : 'density' or 'origin'
+``center`` : 'density' or 'origin'
     What becomes the origin of Cartesian coordinates: the density centre, from the file or measured
     as Casertano & Hut (1985) do, with the mean velocity of the inner half of the mass at rest (the
     default), or the origin of the file (the default of tables).
@@ -156,11 +156,11 @@ def _read(source, at=None, **common):
     return _snapshot(source, _choose(source.times, at, source.name), **common)
 
 
-def _snapshot(source, number, age=None, metallicity=None, initial=None, centre=None,
+def _snapshot(source, number, age=None, metallicity=None, initial=None, center=None,
               max_radius=None, seed=0):
     name = source.name
-    if centre not in (None, 'density', 'origin'):
-        raise ValueError(f"centre must be 'density' or 'origin', received {centre!r}")
+    if center not in (None, 'density', 'origin'):
+        raise ValueError(f"center must be 'density' or 'origin', received {center!r}")
     myr = _age_in_myr(source, number, age)
     columns, place = source.read(number)
     columns.setdefault('id', np.arange(columns['mass'].size))
@@ -168,8 +168,8 @@ def _snapshot(source, number, age=None, metallicity=None, initial=None, centre=N
     if not columns['mass'].size:
         raise ValueError(f'{name} must have stars, received none with a mass')
     meta = {'SRCFMT': source.format, 'SRCINDEX': number, 'CENTRE': 'origin'}
-    if 'x' in columns and (centre or source.centre) == 'density':
-        _centre(columns, place)
+    if 'x' in columns and (center or source.center) == 'density':
+        _center(columns, place)
         meta['CENTRE'] = 'density'
     _refuse_galaxies(columns, name)
     if max_radius is not None:
@@ -186,7 +186,7 @@ def _snapshot(source, number, age=None, metallicity=None, initial=None, centre=N
         raise ValueError(f'{name} does not hold a valid snapshot: {error}') from error
 
 
-_COMMON = ('age', 'metallicity', 'initial', 'centre', 'max_radius', 'seed')
+_COMMON = ('age', 'metallicity', 'initial', 'center', 'max_radius', 'seed')
 
 
 def _choose(times, at, name):
@@ -248,7 +248,7 @@ def _half_mass_radius(columns):
     return radius[order][np.searchsorted(np.cumsum(mass[order]), 0.5 * mass.sum())]
 
 
-def _centre(columns, place):
+def _center(columns, place):
     """Move the origin to the density centre, at rest with the inner half of the mass."""
     stars, mass = _vectors(columns, 'xyz'), columns['mass']
     if place is None:
@@ -347,7 +347,7 @@ class _Nbody:
     last and are not stars.
     """
 
-    centre = 'density'
+    center = 'density'
     # format -> numbers for each star before mass, places, velocities and after them
     LAYOUTS = {'nbody6': (0, 0), 'nbody6++': (2, 1)}
 
@@ -423,8 +423,8 @@ def _pairs(names, mass, pairs):
     centre of mass (in hierarchies they do not)."""
     partner = np.full(names.size, -1)
     first = 2 * np.arange(pairs)
-    centres = mass[names.size - pairs:]
-    whole = np.abs(mass[first] + mass[first + 1] - centres) < 1e-3 * centres
+    centers = mass[names.size - pairs:]
+    whole = np.abs(mass[first] + mass[first + 1] - centers) < 1e-3 * centers
     first = first[whole & (mass[first] > 0.0) & (mass[first + 1] > 0.0)]
     partner[first], partner[first + 1] = names[first + 1], names[first]
     return partner
@@ -530,7 +530,7 @@ def _recognise_hdf5(file):
 class _Hdf5:
     """A source in an HDF5 file; `read` and `times` are those of the format."""
 
-    centre = 'density'
+    center = 'density'
 
     def __init__(self, file, name):
         self.name = name
@@ -669,7 +669,7 @@ class _Petar:
     """
 
     format = 'petar'
-    centre = 'density'
+    center = 'density'
     # numbers of a row -> those before 'search radius'
     ROWS = {20: 8, 24: 12, 34: 22, 21: 8, 25: 12, 35: 22}
     # numbers of a header -> rows that go with it
@@ -795,7 +795,7 @@ class _Cmc(_Hdf5):
     """
 
     format = 'cmc'
-    centre = 'origin'
+    center = 'origin'
 
     def __init__(self, file, name, *, mass_unit=None, length_unit=None, time_unit=None):
         super().__init__(file, name)
@@ -1030,7 +1030,7 @@ class _Table:
     """
 
     format = 'table'
-    centre = 'origin'
+    center = 'origin'
     SYNONYMS = {'m': 'mass', 'r': 'radius', 'vr': 'v_r', 'vt': 'v_t', 'lum': 'luminosity',
                 'teff': 'temperature', 'rad': 'stellar_radius', 'm_ini': 'initial_mass',
                 'kstar': 'kind', 'name': 'id'}

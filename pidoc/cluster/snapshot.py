@@ -690,8 +690,8 @@ class Snapshot:
         else:
             place = np.column_stack([self._native[name] for name in _PLACE])
             density = _neighbour_density(place, mass)
-            centre = np.average(place, axis=0, weights=density)
-            radius = np.sqrt(np.sum((place - centre) ** 2, axis=1))
+            center = np.average(place, axis=0, weights=density)
+            radius = np.sqrt(np.sum((place - center) ** 2, axis=1))
         return float(np.average(radius, weights=density)) * u.pc
 
     def summary(self):

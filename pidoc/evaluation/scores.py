@@ -265,7 +265,7 @@ class Comparison:
             raise ValueError(f'edges must be at least two numbers that increase, received {edges!r}')
         self.log, self.label, self.unit = bool(log), label, unit
         number, self._cells = self.edges.size - 1, cells
-        self._middles = 10.0**self.centres if self.log else self.centres
+        self._middles = 10.0**self.centers if self.log else self.centers
         self.fine_edges = np.interp(np.arange(cells * number + 1) / cells, np.arange(number + 1), self.edges)
         self.counts = np.zeros((self.fine_edges.size - 1,) * 2, dtype=np.int64)
         """2D histogram, [true, predicted]."""
@@ -276,7 +276,7 @@ class Comparison:
         self._zero = None
 
     @property
-    def centres(self):
+    def centers(self):
         """Middles of the bins."""
         return 0.5 * (self.edges[:-1] + self.edges[1:])
 
@@ -332,19 +332,19 @@ class Comparison:
         self._gather_errors(p[inside], t[inside], residual[inside], place)
 
     def _gather_errors(self, p, t, residual, place):
-        centre = self._middles[place]
+        center = self._middles[place]
         if not self.log:
             off = np.abs(p - t)
             self._count(self._sums, place, n=1.0, error=off, n_true=1.0, error_true=off,
-                        error_released=np.abs(centre - t), residual=residual, square=off**2)
+                        error_released=np.abs(center - t), residual=residual, square=off**2)
             return
         off = np.abs(p - t)
         self._count(self._sums, place, n=1.0, error=100.0 * off / p)
         some = t > 0.0
         if not some.all():
-            t, residual, place, centre, off = (each[some] for each in (t, residual, place, centre, off))
+            t, residual, place, center, off = (each[some] for each in (t, residual, place, center, off))
         self._count(self._sums, place, n_true=1.0, error_true=100.0 * off / t,
-                    error_released=100.0 * np.abs(centre - t) / t, residual=residual,
+                    error_released=100.0 * np.abs(center - t) / t, residual=residual,
                     square=residual**2)
 
     @staticmethod
@@ -455,7 +455,7 @@ class Comparison:
         """
         chosen = self._sums['n'] >= max(minimum_count, 1)
         if above is not None:
-            chosen &= self.centres > above
+            chosen &= self.centers > above
         sums = {name: values[chosen] for name, values in self._sums.items()}
         means = {name: mean_of(sums[name], sums['n' if name == 'error' else 'n_true'])
                  for name in ('error', 'error_true', 'error_released')}

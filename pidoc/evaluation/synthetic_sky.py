@@ -128,8 +128,8 @@ def core_radius(w0):
         radius = np.minimum(np.hypot(separation, away), edge)
         return trapezoid(king_density(potential(radius)), away)
 
-    centre = density(0.0)
-    return float(brentq(lambda separation: density(separation) - 0.5 * centre, 1e-3, min(2.0, 0.99 * edge)))
+    center = density(0.0)
+    return float(brentq(lambda separation: density(separation) - 0.5 * center, 1e-3, min(2.0, 0.99 * edge)))
 
 
 def metal_fraction(fe_h):

@@ -26,7 +26,7 @@ from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
 from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf
 from pidoc.image.read import opened
 from pidoc.image.resample import Layer, pixel_areas
-from pidoc.image.sky import background_in_annulus, find_centre
+from pidoc.image.sky import background_in_annulus, find_center
 from pidoc.image.two_bands import combine
 from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_magnitude, BANDS
@@ -56,7 +56,7 @@ _FORMAT_VERSION = 2
 _SURROUNDINGS = 90.0                   # arcsec from the centre, within which stars and sky are looked at
 _LARGEST = 4096                        # pixels to a side that are searched or measured at once
 _LARGEST_PIXEL = 3600.0                # arcsec: where coordinates are in no unit, or in another one
-_CENTRE_WIDTH = 20.0                   # arcsec, least diameter of the circle that a centre is the centroid of
+_CENTER_WIDTH = 20.0                   # arcsec, least diameter of the circle that a centre is the centroid of
 _ANNULUS = 0.75                        # inner radius of an annulus that is chosen, in its outer one
 _WIDER = 1.5                           # reach of the field, as far as the sky is looked at if that is more
 _OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen and subtracted
@@ -100,7 +100,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     center : `~astropy.coordinates.SkyCoord`, str, tuple of float or callable, optional
         Where the cluster is: a position; a name that `pidoc.catalogs` knows; column and row (0-based); or a
         function like those of `photutils.centroids`, which takes the array and its ``mask`` and returns
-        column and row. By default it is found (`pidoc.image.sky.find_centre`); an image that is on the grid
+        column and row. By default it is found (`pidoc.image.sky.find_center`); an image that is on the grid
         already stays where it is.
     seeing : `~astropy.units.Quantity`, optional
         FWHM of the PSF; else measured (`pidoc.image.psf.measure_psf`). Where too few stars stand alone in a
@@ -370,7 +370,7 @@ class _Found:
         pixels = self.calibration.linear(pixels)
         bad |= ~np.isfinite(pixels)
         if center is None:
-            return find_centre(pixels, bad, least=max(_CENTRE_WIDTH / self.scale, 6.0)), 'found'
+            return find_center(pixels, bad, least=max(_CENTER_WIDTH / self.scale, 6.0)), 'found'
         found = np.asarray(center(np.where(bad, 0.0, pixels), mask=bad), dtype=float)
         if found.shape != (2,) or not np.all(np.isfinite(found)):
             raise ValueError(f'center must return column and row, received {found} from {center!r}')

@@ -8,12 +8,12 @@ import math
 
 import numpy as np
 
-__all__ = ['background_in_annulus', 'find_centre']
+__all__ = ['background_in_annulus', 'find_center']
 
 _ROUNDS = 50             # of centroids at most
 
 
-def find_centre(pixels, bad, *, least):
+def find_center(pixels, bad, *, least):
     """Centre of the light of a cluster.
 
     Pixels brighter than 99 of 100 count as those, so that single giants do not decide. The first guess is the
@@ -98,14 +98,14 @@ def _centroid(light, good, separation, radius, before):
     return x, y
 
 
-def background_in_annulus(pixels, bad, centre, inner, outer):
+def background_in_annulus(pixels, bad, center, inner, outer):
     """Level of the sky in an annulus, clipped at 3 sigma: `photutils.background.SExtractorBackground`.
 
     Parameters
     ----------
     pixels : `~numpy.ndarray`
     bad : `~numpy.ndarray` of bool
-    centre : tuple of float
+    center : tuple of float
         Column and row.
     inner, outer : float
         Radii [pixels].
@@ -124,7 +124,7 @@ def background_in_annulus(pixels, bad, centre, inner, outer):
     from photutils.background import SExtractorBackground, StdBackgroundRMS
 
     rows, columns = np.indices(pixels.shape, dtype=float)
-    separation = np.hypot(columns - centre[0], rows - centre[1])
+    separation = np.hypot(columns - center[0], rows - center[1])
     values = pixels[~bad & (separation >= inner) & (separation <= outer)]
     if values.size < 50:
         raise ValueError('the annulus of the background must have at least 50 good pixels, received '

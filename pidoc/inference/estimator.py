@@ -184,8 +184,8 @@ class Estimator:
         parts = [self._in_blocks(self._blocks(light[k:k + batch_size]), distance[k:k + batch_size],
                                  error[k:k + batch_size]) for k in range(0, len(light), batch_size)]
         output, mean, sd = (np.concatenate(each) for each in zip(*parts, strict=True))
-        centre, width = self.scaling.mass
-        return centre + width * output[..., 0], width * np.exp(output[..., 1]), mean, sd
+        center, width = self.scaling.mass
+        return center + width * output[..., 0], width * np.exp(output[..., 1]), mean, sd
 
     def misses(self, light, mass, scalars, *, distance=None, distance_error=None, batch_size=64):
         """How many standard deviations the estimates are off: what a calibration is made from.

@@ -167,9 +167,9 @@ def _measure(light, sharp, pixel_scale, rulers):
     wide = (wide_rows @ blocks @ wide_columns.T).reshape(number, -1)
     peaks = np.column_stack(np.unravel_index(wide.argmax(axis=1), blocks.shape[1:]))
     middle = (np.array(blocks.shape[1:]) - 1) / 2
-    centres = peaks + _vertex(wide.reshape(blocks.shape), peaks)
-    found['offset'] = np.hypot(*(centres - middle).T) * 2.0 * pixel_scale
-    found |= _radial(blocks, structure, centres, 2.0 * pixel_scale)
+    centers = peaks + _vertex(wide.reshape(blocks.shape), peaks)
+    found['offset'] = np.hypot(*(centers - middle).T) * 2.0 * pixel_scale
+    found |= _radial(blocks, structure, centers, 2.0 * pixel_scale)
     outside = np.median(blocks.reshape(number, -1)[:, edge], axis=1)
     inside = found['flux_2'] * blocks[0].size / (np.pi * (1.0 / pixel_scale) ** 2)
     found['contrast'] = inside / np.maximum(outside, 1e-4)
@@ -208,14 +208,14 @@ def _edge(shape, side):
     return np.flatnonzero(ring)
 
 
-def _radial(blocks, structure, centres, side):
+def _radial(blocks, structure, centers, side):
     """Features about the brightest place; blocks have a mean of 1."""
     names = ('flux_2', 'flux_5', 'flux_10', 'half_light_radius', 'granularity', 'asymmetry')
     found = {name: np.empty(len(blocks)) for name in names}
     rows, columns = (np.arange(n, dtype=np.float32) for n in blocks.shape[1:])
     first, last = 1.5 / side, 12.0 / side
-    for k, (centre, block) in enumerate(zip(centres, blocks, strict=True)):
-        away = np.sqrt((rows - centre[0])[:, np.newaxis] ** 2 + (columns - centre[1]) ** 2).ravel()
+    for k, (center, block) in enumerate(zip(centers, blocks, strict=True)):
+        away = np.sqrt((rows - center[0])[:, np.newaxis] ** 2 + (columns - center[1]) ** 2).ravel()
         ring = (away + 0.5).astype(np.intp)
         flux, number = np.bincount(ring, block.ravel()), np.bincount(ring)
         share = np.cumsum(flux) / block.size
@@ -231,16 +231,16 @@ def _radial(blocks, structure, centres, side):
             away[annulus], np.bincount(ring, away) / number, profile)
         ringed = block.ravel()[annulus].sum(dtype=float)
         found['granularity'][k] = np.sum(scatter**2) / ringed / block.size if ringed > 0.0 else np.nan
-        around = block[tuple(_about(*each, 10.0 / side) for each in zip(centre, block.shape, strict=True))]
+        around = block[tuple(_about(*each, 10.0 / side) for each in zip(center, block.shape, strict=True))]
         found['asymmetry'][k] = 0.5 * np.abs(around - around[::-1, ::-1]).sum() / np.abs(around).sum()
     found['half_light_radius'] = np.maximum(found['half_light_radius'], 0.1 * side)
     found['granularity'] = np.maximum(found['granularity'], _TINY**2)
     return found
 
 
-def _about(centre, number, half):
+def _about(center, number, half):
     """The pixels within a distance of a centre that have a partner on its other side."""
     # to half a pixel: then a turn needs no interpolation
-    twice = round(2.0 * centre)
+    twice = round(2.0 * center)
     first = max(math.ceil(0.5 * twice - half), 0, twice - number + 1)
     return slice(first, twice - first + 1)

@@ -32,7 +32,7 @@ _ARCSEC = math.radians(1.0 / 3600.0)
 
 def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_view=None, pixel_scale=None,
             smoothing=None, band=None, shift=None, rotation=None, direction=None, psf=None,
-            correction='reed1998', metallicity=None, luminosities=None, centre=None, oversampling=1,
+            correction='reed1998', metallicity=None, luminosities=None, center=None, oversampling=1,
             conditions=None, keep_sharp=False, simulation=None, seed=0):
     """Observe a snapshot: an image of its light, and the map of its mass.
 
@@ -74,7 +74,7 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_vi
     luminosities : `~astropy.units.Quantity`, optional
         Of the stars in the band [Lsun of the band], in the order of the snapshot, instead of what follows
         from its columns.
-    centre : `~astropy.coordinates.SkyCoord`, optional
+    center : `~astropy.coordinates.SkyCoord`, optional
         Where the cluster's centre is on the sky; by default RA = Dec = 0 (ICRS). North is up, east to the
         left.
     oversampling : int, optional
@@ -142,7 +142,7 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_vi
     image, mask, sharp, truth = _image(sky, frame, kernel, smoothing, band, conditions, streams[3],
                                        keep_sharp)
 
-    wcs = grid.wcs(_position(centre), shift=shift_at)
+    wcs = grid.wcs(_position(center), shift=shift_at)
     name = simulation if simulation is not None else getattr(snapshot.model, 'name', '')
     view = {
         'SIMUL': name, 'AGE': float(snapshot.age.to_value(u.Gyr)), 'DISTANCE': far, 'BAND': band,
@@ -273,10 +273,10 @@ def _direction(direction, stream):
     return tuple(unit_vector(direction).tolist()), 'given'
 
 
-def _position(centre):
+def _position(center):
     """Right ascension and declination [deg] of the cluster's centre."""
-    if centre is None:
+    if center is None:
         return 0.0, 0.0
-    if isinstance(centre, SkyCoord) and centre.isscalar:
-        return centre.icrs.ra.deg, centre.icrs.dec.deg
-    raise TypeError(f'centre must be one SkyCoord, received {centre!r}')
+    if isinstance(center, SkyCoord) and center.isscalar:
+        return center.icrs.ra.deg, center.icrs.dec.deg
+    raise TypeError(f'center must be one SkyCoord, received {center!r}')

@@ -85,7 +85,7 @@ def _draw_residuals(side, below, comparison, minimum_count):
     for axis, by in ((side, 'predicted'), (below, 'true')):
         table = comparison.bins(by=by)
         shown = table['n'] >= max(minimum_count, 1)
-        place, mean = comparison.centres[shown], np.asarray(table['residual'])[shown]
+        place, mean = comparison.centers[shown], np.asarray(table['residual'])[shown]
         spread = np.asarray(table['standard_deviation'])[shown]
         if by == 'predicted':
             axis.fill_betweenx(place, mean - spread, mean + spread, color=BLUE, alpha=0.25, lw=0)

@@ -240,7 +240,7 @@ class Prediction(FitsProduct):
         Errors are those of pixels that all err together: the largest that they can be. Pixels that were
         filled in do not count.
         """
-        return mass_profile(self.mass.data * MASS_PER_PIXEL, centre=self.center, pixel_scale=self.pixel_scale,
+        return mass_profile(self.mass.data * MASS_PER_PIXEL, center=self.center, pixel_scale=self.pixel_scale,
                             mask=self.mass.mask, errors=self.mass.uncertainty.array * MASS_PER_PIXEL,
                             correlated=True)
 
@@ -251,7 +251,7 @@ class Prediction(FitsProduct):
         At the ``distance``, with the errors of the mass as in ``mass_profile``.
         """
         return mass_to_light_profile(
-            self.mass.data * MASS_PER_PIXEL, self._luminosities * u.Lsun, centre=self.center,
+            self.mass.data * MASS_PER_PIXEL, self._luminosities * u.Lsun, center=self.center,
             pixel_scale=self.pixel_scale, mask=self.mass.mask,
             mass_errors=self.mass.uncertainty.array * MASS_PER_PIXEL, correlated=True)
 

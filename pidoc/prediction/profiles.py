@@ -15,7 +15,7 @@ from pidoc.units import scalar_value, to_value, whole_number
 __all__ = ['half_mass_radius', 'mass_profile', 'mass_to_light_profile']
 
 
-def mass_profile(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, n_bins=25, bin_width=None,
+def mass_profile(mass_map, *, center=None, pixel_scale=MapGrid.pixel_scale, n_bins=25, bin_width=None,
                  mask=None, errors=None, correlated=False):
     """Mean mass per pixel in rings about a centre (Chardin & Bianchini 2021, Eq. 3).
 
@@ -23,7 +23,7 @@ def mass_profile(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, n_bi
     ----------
     mass_map : `~astropy.units.Quantity`
         Mass per pixel, [y, x].
-    centre : (float, float), optional
+    center : (float, float), optional
         x and y of the centre in pixels, the middle of the first pixel at (0, 0); by default the middle of the
         map.
     pixel_scale : `~astropy.units.Quantity`, optional
@@ -66,7 +66,7 @@ def mass_profile(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, n_bi
     """
     mass, good = _map(mass_map, u.Msun, 'mass_map', mask)
     error = _errors(errors, u.Msun, 'errors', mass.shape, good)
-    scale, separation = _separation(mass.shape, centre, pixel_scale)
+    scale, separation = _separation(mass.shape, center, pixel_scale)
     edges, ring = _rings(separation, good, n_bins, bin_width)
     table, number = _frame(edges, ring)
     total, total_error = _sums(mass, error, good, ring, number.size, correlated)
@@ -84,7 +84,7 @@ def mass_profile(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, n_bi
     return table
 
 
-def mass_to_light_profile(mass_map, light_map, *, distance=None, centre=None, pixel_scale=MapGrid.pixel_scale,
+def mass_to_light_profile(mass_map, light_map, *, distance=None, center=None, pixel_scale=MapGrid.pixel_scale,
                           n_bins=25, bin_width=None, mask=None, mass_errors=None, light_errors=None,
                           correlated=False):
     """Mass over light in rings about a centre (Chardin & Bianchini 2021, section 4.1.4 and Fig. 7).
@@ -99,7 +99,7 @@ def mass_to_light_profile(mass_map, light_map, *, distance=None, centre=None, pi
         Luminosity per pixel, or apparent flux L / (4 pi d^2) per pixel; then ``distance`` is needed.
     distance : `~astropy.units.Quantity`, optional
         Of the cluster.
-    centre, pixel_scale, n_bins, bin_width, mask, correlated
+    center, pixel_scale, n_bins, bin_width, mask, correlated
         As in `mass_profile`. Pixels whose mass or light is NaN do not count.
     mass_errors, light_errors : `~astropy.units.Quantity`, optional
         Standard errors of the pixels of either map; those of mass and light are taken as independent of each
@@ -132,7 +132,7 @@ def mass_to_light_profile(mass_map, light_map, *, distance=None, centre=None, pi
     good = good_mass & good_light
     mass_error = _errors(mass_errors, u.Msun, 'mass_errors', mass.shape, good)
     light_error = _light_errors(light_errors, light_map, distance, mass.shape, good)
-    _, separation = _separation(mass.shape, centre, pixel_scale)
+    _, separation = _separation(mass.shape, center, pixel_scale)
     edges, ring = _rings(separation, good, n_bins, bin_width)
     table, number = _frame(edges, ring)
     masses, mass_sd = _sums(mass, mass_error, good, ring, number.size, correlated)
@@ -150,7 +150,7 @@ def mass_to_light_profile(mass_map, light_map, *, distance=None, centre=None, pi
     return table
 
 
-def half_mass_radius(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, mask=None):
+def half_mass_radius(mass_map, *, center=None, pixel_scale=MapGrid.pixel_scale, mask=None):
     """Separation from a centre, on the sky, within which half of the mass in the map is.
 
     Half of what is *in the map*: of a cluster larger than the field this is less than its projected half-mass
@@ -159,7 +159,7 @@ def half_mass_radius(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, 
 
     Parameters
     ----------
-    mass_map, centre, pixel_scale, mask
+    mass_map, center, pixel_scale, mask
         As in `mass_profile`.
 
     Returns
@@ -183,7 +183,7 @@ def half_mass_radius(mass_map, *, centre=None, pixel_scale=MapGrid.pixel_scale, 
     3.5 arcsec
     """
     mass, good = _map(mass_map, u.Msun, 'mass_map', mask)
-    scale, separation = _separation(mass.shape, centre, pixel_scale)
+    scale, separation = _separation(mass.shape, center, pixel_scale)
     if not good.all():
         mass = _filled(mass, good, np.floor(separation / scale).astype(int))
     order = np.argsort(separation, axis=None, kind='stable')
@@ -265,14 +265,14 @@ def _light_errors(errors, light_map, distance, shape, good):
     return _errors(errors, u.Lsun, 'light_errors', shape, good)
 
 
-def _separation(shape, centre, pixel_scale):
+def _separation(shape, center, pixel_scale):
     """Side of a pixel, and how far every pixel is from the centre [arcsec]."""
     scale = scalar_value(pixel_scale, u.arcsec, 'pixel_scale', positive=True)
-    if centre is None:
-        centre = (shape[1] - 1) / 2, (shape[0] - 1) / 2
-    place = np.asarray(centre, dtype=float)
+    if center is None:
+        center = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    place = np.asarray(center, dtype=float)
     if place.shape != (2,) or not np.isfinite(place).all():
-        raise ValueError(f'centre must be two numbers, x and y in pixels, received {centre!r}')
+        raise ValueError(f'center must be two numbers, x and y in pixels, received {center!r}')
     y, x = np.indices(shape, dtype=float)
     return scale, scale * np.hypot(x - place[0], y - place[1])
 

@@ -325,7 +325,7 @@ def _examples(estimator, maps, mode, said, options):
 
     profiles = [[], [], [], []]
     for i, row in enumerate(table):
-        same = {'pixel_scale': scale, 'centre': _centre(row, scale, light.shape[1:])}
+        same = {'pixel_scale': scale, 'center': _center(row, scale, light.shape[1:])}
         for j, each in enumerate((mass[i], found[i])):
             profiles[j].append(mass_profile(each, **same))
             profiles[2 + j].append(mass_to_light_profile(each, light[i], distance=row['distance'], **same))
@@ -351,7 +351,7 @@ def _example_rows(table):
     return np.array(rows)
 
 
-def _centre(row, scale, shape):
+def _center(row, scale, shape):
     """Of the cluster, in pixels; where the set tells of no shift, the middle."""
     from astropy import units as u
 

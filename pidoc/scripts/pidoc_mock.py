@@ -19,13 +19,13 @@ The image, the truth map of the mass and how they were made are in FITS files, o
 examples:
   pidoc-mock run/snapshots/0100.fits --distance 20
   pidoc-mock run/snapshots/*.fits --distance 10 25 50 --seeing 0.5 1.5 -o mocks --random --seed 1
-  pidoc-mock m13.fits --distance 7.1 --centre "250.42 36.46" --sky 21 --zero-point 25 --exposure 60
+  pidoc-mock m13.fits --distance 7.1 --center "250.42 36.46" --sky 21 --zero-point 25 --exposure 60
 """
 
 # those of pidoc.photometry, which the help need not wait for
 _BANDS = ('B', 'V', 'g', 'r')
 _CORRECTIONS = ('reed1998', 'reed1998-solar', 'kurucz1992')
-_RADEC = ('--centre must be the RA and Dec of the cluster, like "250.42 36.46" (degrees) or '
+_RADEC = ('--center must be the RA and Dec of the cluster, like "250.42 36.46" (degrees) or '
           '"16h41m41s +36d27m35s", received {!r}')
 
 
@@ -67,7 +67,7 @@ def _parser():
     what.add_argument('--rotation', metavar='ANGLE', type=quantity('deg'), help='counter-clockwise [deg]')
     what.add_argument('--shift', metavar='X,Y', type=_numbers(2),
                       help="of the cluster's centre to the right and upwards [arcsec]")
-    what.add_argument('--centre', metavar='"RA DEC"', help='where the cluster is on the sky (default: 0 0)')
+    what.add_argument('--center', metavar='"RA DEC"', help='where the cluster is on the sky (default: 0 0)')
     what.add_argument('--seed', metavar='SEED', type=int, default=0,
                       help='of the first observation; the next one has the next seed (default: 0)')
     others = parser.add_argument_group('snapshots of other codes (see pidoc.cluster.foreign)')
@@ -147,7 +147,7 @@ def _numbers(count):
     return convert
 
 
-def _centre(text):
+def _center(text):
     from astropy.coordinates import SkyCoord
 
     if text is None:
@@ -195,7 +195,7 @@ def _observe_all(options):
         'field_of_view': options.field_of_view, 'pixel_scale': options.pixel_scale,
         'smoothing': options.smoothing, 'oversampling': options.oversampling, 'band': options.band,
         'correction': options.correction, 'metallicity': options.metallicity,
-        'centre': _centre(options.centre), 'conditions': _conditions(options)}
+        'center': _center(options.center), 'conditions': _conditions(options)}
     jobs = [(Path(name), distance, seeing) for name in options.snapshots
             for distance in options.distance for seeing in options.seeing or [1.0 * u.arcsec]]
     paths = _paths(jobs, options.output)

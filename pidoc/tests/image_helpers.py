@@ -13,7 +13,7 @@ from scipy.special import erf
 
 import pidoc
 
-CENTRE = SkyCoord(226.0, 28.5, unit='deg')
+CENTER = SkyCoord(226.0, 28.5, unit='deg')
 ZERO_POINT = 27.0 * u.mag          # V
 _SIGMA = np.sqrt(8.0 * np.log(2.0))
 
@@ -40,7 +40,7 @@ def tan_wcs(shape, scale, *, turn=0.0, offset=(0.0, 0.0), mirror=False):
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ['RA---TAN', 'DEC--TAN']
     wcs.wcs.cunit = ['deg', 'deg']
-    wcs.wcs.crval = [CENTRE.ra.deg, CENTRE.dec.deg]
+    wcs.wcs.crval = [CENTER.ra.deg, CENTER.dec.deg]
     wcs.wcs.crpix = [(n + 1) / 2 + by for n, by in zip(reversed(shape), offset)]
     cosine, sine = np.cos(np.radians(turn)), np.sin(np.radians(turn))
     hand = 1.0 if mirror else -1.0

@@ -22,7 +22,7 @@ from pidoc.photometry import apparent_flux, apparent_magnitude, band_luminosity
 from pidoc.simulation.initial import initial_conditions
 from pidoc.stellar import StellarEvolution
 
-CENTRE = SkyCoord(211.3637, 28.5344, unit='deg')        # that of NGC 5466
+CENTER = SkyCoord(211.3637, 28.5344, unit='deg')        # that of NGC 5466
 DISTANCE = 16.0 * u.kpc
 PROJECTION = (212.4, 29.9)                              # where the plane of the skycells touches the sky
 SEEING = {'g': 1.3, 'r': 1.1}                           # arcsec
@@ -64,7 +64,7 @@ def stars(band, field_stars=60):
     angle, radius = rng.uniform(0, 2 * np.pi, field_stars), rng.uniform(45, 85, field_stars)
     plane = WCS(naxis=2)
     plane.wcs.ctype = ['RA---TAN', 'DEC--TAN']
-    plane.wcs.crval = [CENTRE.ra.deg, CENTRE.dec.deg]
+    plane.wcs.crval = [CENTER.ra.deg, CENTER.dec.deg]
     plane.wcs.cdelt = [-1 / 3600, 1 / 3600]
     plane.wcs.crpix = [1, 1]
     x = np.concatenate([place[0] / math.radians(1 / 3600), radius * np.cos(angle)])
@@ -83,7 +83,7 @@ def wcs_of(column=0):
     wcs.wcs.pc = [[-1, 0], [0, 1]]
     wcs.wcs.crpix = [0, 0]
     wcs.wcs.radesys = 'FK5'
-    x, y = wcs.world_to_pixel(CENTRE)
+    x, y = wcs.world_to_pixel(CENTER)
     wcs.wcs.crpix = [SIDE // 2 - round(float(x)) - column, SIDE // 2 - round(float(y))]
     return wcs
 
@@ -165,7 +165,7 @@ class Survey:
             for band in bands:
                 for kind in kinds:
                     name = self.filename(cell, band, kind.removeprefix('stack.'))
-                    lines.append(f'1784 {cell} {CENTRE.ra.deg - 360:.6f} {CENTRE.dec.deg:.6f} {band} 0.0 '
+                    lines.append(f'1784 {cell} {CENTER.ra.deg - 360:.6f} {CENTER.dec.deg:.6f} {band} 0.0 '
                                  f'{kind} {name} {name.rsplit("/", 1)[1]} 0')
             # a place belongs to one skycell
             break

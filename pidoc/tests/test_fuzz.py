@@ -37,7 +37,7 @@ from pidoc.networks.shapes import weight_shapes
 from pidoc.prediction.mapper import MassMapper
 from pidoc.prediction.prediction import Prediction
 from pidoc.scripts.pidoc_predict import main
-from pidoc.tests.image_helpers import CENTRE, expected, paint, stars, tan_wcs, truth, ZERO_POINT
+from pidoc.tests.image_helpers import CENTER, expected, paint, stars, tan_wcs, truth, ZERO_POINT
 from pidoc.tests.stand_in import StandIn
 from pidoc.training_set.dataset import TrainingSet
 from pidoc.training_set.recipe import Recipe
@@ -94,7 +94,7 @@ def skies(draw):
     ny, nx = (math.ceil(n / scale) for n in draw(st.tuples(st.integers(56, 66), st.integers(56, 66))))
     offset = draw(st.tuples(st.floats(-4, 4), st.floats(-4, 4)))
     wcs = tan_wcs((ny, nx), scale, turn=draw(st.floats(0, 360)), offset=offset, mirror=draw(st.booleans()))
-    told = {'center': CENTRE, 'seeing': 1.0 * u.arcsec, 'background': 0.0} | SMALL
+    told = {'center': CENTER, 'seeing': 1.0 * u.arcsec, 'background': 0.0} | SMALL
     # none without light, which has no magnitude
     pixels = np.maximum(paint(SAMPLE, wcs, (ny, nx)), 1e-9)
     header = fits.Header({'FILTER': 'V'})
@@ -164,12 +164,12 @@ def placed(draw, wcs):
 
 def to_galactic(header):
     """Turn a header to galactic coordinates; the rotation of the plane, longitude growing to the left."""
-    galactic = CENTRE.galactic
+    galactic = CENTER.galactic
     header['CTYPE1'], header['CTYPE2'] = 'GLON-TAN', 'GLAT-TAN'
     header['CRVAL1'], header['CRVAL2'] = galactic.l.deg, galactic.b.deg
     for keyword in ('RADESYS', 'EQUINOX'):
         header.pop(keyword, None)
-    north = CENTRE.directional_offset_by(0 * u.deg, 1 * u.arcsec).galactic
+    north = CENTER.directional_offset_by(0 * u.deg, 1 * u.arcsec).galactic
     angle = galactic.position_angle(north).rad
     # of what points to the north, and of what points to the east
     return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
@@ -737,7 +737,7 @@ ODD = [
     'r',
     np.zeros(3),
     np.zeros((60, 60)),
-    CENTRE,
+    CENTER,
     object(),
     1e9 * u.arcsec,
     1e-9 * u.arcsec,

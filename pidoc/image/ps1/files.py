@@ -229,13 +229,13 @@ class Stack:
         return (self.base_zero_point + 2.5 * np.log10(self.exposure.to_value(u.s))) * u.mag
 
 
-def read_stack(filename, *, centre=None, size=None):
+def read_stack(filename, *, center=None, size=None):
     """Read a stack, a skycell or a cutout, into linear counts.
 
     Parameters
     ----------
     filename : path-like
-    centre : `~astropy.coordinates.SkyCoord`, optional
+    center : `~astropy.coordinates.SkyCoord`, optional
         Read only a part about this.
     size : int, optional
         Pixels to a side of that part.
@@ -252,7 +252,7 @@ def read_stack(filename, *, centre=None, size=None):
         If it is no FITS file, cut short, or not a stack of the survey: images of hips2fits have lost their
         scaling and are refused. Or if the part that is wanted is outside.
     """
-    data, header = _image(filename, centre, size)
+    data, header = _image(filename, center, size)
     _check_is_stack(header, filename)
     data, form = _linear(data, header, filename)
     name = str(header.get('SKYCELL', '')).strip()
@@ -261,7 +261,7 @@ def read_stack(filename, *, centre=None, size=None):
                  band=str(header['FPA.FILTER']).strip()[:1], truth=_truth(header))
 
 
-def read_variance(filename, *, centre=None, size=None):
+def read_variance(filename, *, center=None, size=None):
     """Read a ``.wt`` image, which holds the variance of the counts in spite of its name.
 
     Parameters
@@ -280,12 +280,12 @@ def read_variance(filename, *, centre=None, size=None):
     FileNotFoundError, ValueError
         As `read_stack`.
     """
-    data, header = _image(filename, centre, size)
+    data, header = _image(filename, center, size)
     data, _ = _linear(data, header, filename)
     return np.where(data > 0.0, data, np.nan), skycell_wcs(header)
 
 
-def read_mask(filename, *, centre=None, size=None):
+def read_mask(filename, *, center=None, size=None):
     """Read a mask image. The cutout service makes NaN of 0, which is turned back.
 
     Parameters
@@ -304,7 +304,7 @@ def read_mask(filename, *, centre=None, size=None):
     FileNotFoundError, ValueError
         As `read_stack`; or if a value is no set of 16 bits.
     """
-    data, header = _image(filename, centre, size)
+    data, header = _image(filename, center, size)
     data = np.where(np.isnan(data), 0.0, data)
     if np.any((data < 0) | (data > 0xffff) | (data != np.floor(data))):
         raise ValueError(f'{filename} must be a mask of 16 bits, received a value of '
@@ -312,12 +312,12 @@ def read_mask(filename, *, centre=None, size=None):
     return data.astype(np.int32) & 0x7fff, skycell_wcs(header)
 
 
-def _image(filename, centre, size):
+def _image(filename, center, size):
     """Data [y, x] as floats and header, of the first HDU that holds an image; or a part of it."""
     with opened_fits(filename, checksum=False) as hdus:
         for hdu in hdus:
             if hdu.is_image and hdu.header.get('NAXIS') == 2:
-                return _part(hdu, centre, size)
+                return _part(hdu, center, size)
     raise ValueError(f'{filename} must hold an image, received none')
 
 
@@ -330,17 +330,17 @@ def _linear(data, header, filename):
     return (data, 'cutout') if scaling is None else (linear_counts(data, *scaling), 'skycell')
 
 
-def _part(hdu, centre, size):
+def _part(hdu, center, size):
     header = hdu.header.copy()
-    if centre is None:
+    if center is None:
         return np.array(hdu.data, dtype=float), header
-    x, y = skycell_wcs(header).world_to_pixel(centre)
+    x, y = skycell_wcs(header).world_to_pixel(center)
     ny, nx = hdu.shape
     column, row = int(np.round(float(x))), int(np.round(float(y)))
     left, low = max(column - size // 2, 0), max(row - size // 2, 0)
     right, high = min(column + size // 2, nx), min(row + size // 2, ny)
     if right <= left or high <= low:
-        raise WrongContentError(f'the position {centre.to_string()} is outside the image')
+        raise WrongContentError(f'the position {center.to_string()} is outside the image')
     header['CRPIX1'] -= left
     header['CRPIX2'] -= low
     # a section, so that of a compressed skycell only some tiles are unpacked

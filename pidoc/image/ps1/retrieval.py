@@ -537,7 +537,7 @@ def _stack(archive, files, position, size):
         if archive.form == 'cutout':
             read[kind] = _READERS[kind](archive.cutout(filename, position, size))
         else:
-            read[kind] = _READERS[kind](archive.skycell(filename), centre=position, size=size)
+            read[kind] = _READERS[kind](archive.skycell(filename), center=position, size=size)
     for kind in _KINDS[1:]:
         if kind not in read:
             log.warning('%s has no %s image', files['stack'], kind.removeprefix('stack.'))

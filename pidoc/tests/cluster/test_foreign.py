@@ -67,7 +67,7 @@ class TestNbody6:
         assert sizes == [500, 500, 497, 485, 473, 446, 411, 381, 338, 223, 15]
 
     def test_units_by_the_virial_theorem(self):
-        snapshot = Snapshot.read(shared('nbody6/OUT3'), at=0, centre='origin')
+        snapshot = Snapshot.read(shared('nbody6/OUT3'), at=0, center='origin')
         assert snapshot.total_mass.to_value(u.Msun) == pytest.approx(357.0, rel=1e-4)
         kinetic, potential = energies(snapshot)
         # the log's Q = 0.48 counts the tide: among the stars it is 1/2, for so it was set up
@@ -75,7 +75,7 @@ class TestNbody6:
         unit = HenonUnits(357.00208, 2.0).energy
         assert (kinetic + potential) / unit == pytest.approx(-0.257437, abs=2e-6)
 
-    def test_the_centre_of_mass_of_a_pair_is_no_star(self):
+    def test_the_center_of_mass_of_a_pair_is_no_star(self):
         snapshot = Snapshot.read(shared('nbody6/OUT3'), at=3)
         # the log: T = 30., N = 485, KS = 1, M = 0.9650
         assert len(snapshot) == 485
@@ -86,13 +86,13 @@ class TestNbody6:
         apart = np.ptp(values(snapshot, *'xyz')[stars['partner'] >= 0], axis=0)
         assert 1e-3 < np.linalg.norm(apart) < 1e-2
 
-    def test_the_density_centre_that_is_measured_is_that_of_the_header(self, monkeypatch):
+    def test_the_density_center_that_is_measured_is_that_of_the_header(self, monkeypatch):
         path = shared('nbody6/OUT3')
         by_header = Snapshot.read(path, at=9)
-        monkeypatch.setattr(foreign._Nbody, 'read', without_centre(foreign._Nbody.read))
+        monkeypatch.setattr(foreign._Nbody, 'read', without_center(foreign._Nbody.read))
         measured = Snapshot.read(path, at=9)
         shift = values(measured, *'xyz')[0] - values(by_header, *'xyz')[0]
-        moved = (values(Snapshot.read(path, at=9, centre='origin'), *'xyz')[0]
+        moved = (values(Snapshot.read(path, at=9, center='origin'), *'xyz')[0]
                  - values(by_header, *'xyz')[0])
         # a few tenths of a parsec of a centre that has moved 6
         assert np.linalg.norm(moved) > 5.5
@@ -132,14 +132,14 @@ class TestNbody6:
             Snapshot.read(shared('nbody6/OUT3'), format='nbody6++')
 
 
-def without_centre(read):
-    return lambda self, number: read(self, number)._replace(centre=None)
+def without_center(read):
+    return lambda self, number: read(self, number)._replace(center=None)
 
 
 @pytest.mark.parametrize(('name', 'myr', 'mass', 'rms'), [
     ('nbody6pp/conf.3_0', 0.0, 7574.08, 1.4479), ('nbody6pp/conf.3_20', 77.671, 6406.66, None)])
 def test_nbody6pp(name, myr, mass, rms):
-    snapshot = Snapshot.read(shared(name), centre='origin')
+    snapshot = Snapshot.read(shared(name), center='origin')
     assert len(snapshot) == 12500
     assert snapshot.age.to_value(u.Myr) == pytest.approx(myr, abs=1e-3)
     assert snapshot.total_mass.to_value(u.Msun) == pytest.approx(mass, rel=2e-6)
@@ -303,10 +303,10 @@ def record(data, order='<'):
 
 
 def nbody_bytes(times=(0.0,), *, stars=None, order='<', real='f4', layout='nbody6', pairs=0,
-                centre=(0.0, 0.0, 0.0), header=None):
+                center=(0.0, 0.0, 0.0), header=None):
     mass, place, velocity, names = stars or cluster()
     head = np.zeros(20)
-    head[1], head[2], head[3], head[6:9] = pairs, UNITS.length, UNITS.mass, centre
+    head[1], head[2], head[3], head[6:9] = pairs, UNITS.length, UNITS.mass, center
     head[10], head[11] = UNITS.time, UNITS.velocity
     head[list(header or {})] = list((header or {}).values())
     result = b''
@@ -335,7 +335,7 @@ def write(tmp_path):
 @pytest.mark.parametrize('layout', ['nbody6', 'nbody6++'])
 def test_fortran_records_of_every_kind(write, order, real, layout):
     path = write(nbody_bytes([3.0], order=order, real=real, layout=layout))
-    snapshot = Snapshot.read(path, centre='origin')
+    snapshot = Snapshot.read(path, center='origin')
     mass, place, velocity, names = cluster()
     assert snapshot.meta == {'SRCFMT': layout, 'SRCINDEX': 0, 'CENTRE': 'origin',
                              'LIGHTSRC': 'none'}
@@ -370,9 +370,9 @@ def test_an_open_file_and_a_compressed_one(write):
         foreign.ages(stub)
 
 
-def test_the_centre_is_that_of_the_header(write):
+def test_the_center_is_that_of_the_header(write):
     stars = cluster()
-    path = write(nbody_bytes(stars=stars, centre=(0.5, -1.0, 2.0), real='f8'))
+    path = write(nbody_bytes(stars=stars, center=(0.5, -1.0, 2.0), real='f8'))
     snapshot = Snapshot.read(path)
     assert snapshot.meta['CENTRE'] == 'density'
     place = 2.0 * (stars[1] - [0.5, -1.0, 2.0])
@@ -482,7 +482,7 @@ def test_only_ghosts(write):
 
 
 @pytest.mark.parametrize(('arguments', 'error', 'message'), [
-    ({'centre': 'mass'}, ValueError, "centre must be 'density' or 'origin', received 'mass'"),
+    ({'center': 'mass'}, ValueError, "center must be 'density' or 'origin', received 'mass'"),
     ({'max_radius': 3.0}, TypeError, 'max_radius must be an astropy Quantity in pc'),
     ({'max_radius': -3 * u.pc}, ValueError, 'max_radius must be positive'),
     ({'age': -3 * u.Gyr}, ValueError, 'age must not be negative'),
@@ -646,7 +646,7 @@ def test_newer_nbody6pp(hdf5, caplog):
     np.testing.assert_allclose(foreign.ages(path).to_value(u.Myr), [18 * UNITS.time,
                                                                     20 * UNITS.time], rtol=1e-6)
     with caplog.at_level(logging.WARNING, logger='pidoc.cluster.foreign'):
-        snapshot = Snapshot.read(path, at=1, centre='origin')
+        snapshot = Snapshot.read(path, at=1, center='origin')
     assert 'the stars of 3 hierarchical triples are left out' in caplog.text
     mass, place, velocity, names = cluster(41)
     stars = snapshot.stars
@@ -661,7 +661,7 @@ def test_newer_nbody6pp(hdf5, caplog):
 def test_nbody6pp_in_its_own_units(hdf5):
     with hdf5() as groups:
         new_step(groups, 0, 0.0, scale=(1 / 500.0, 0.5, 1 / UNITS.velocity))
-    snapshot = Snapshot.read(hdf5.folder / 'file.h5', centre='origin')
+    snapshot = Snapshot.read(hdf5.folder / 'file.h5', center='origin')
     mass, place, velocity, _ = cluster(41)
     np.testing.assert_allclose(snapshot.stars['mass'].value, 500.0 * mass[:40], rtol=1e-6)
     np.testing.assert_allclose(values(snapshot, *'xyz'), 2.0 * place[:40], rtol=1e-6)
@@ -700,7 +700,7 @@ def test_older_nbody6pp(hdf5, caplog):
     with pytest.raises(ValueError, match='does not say its age$'):
         foreign.ages(path)
     with caplog.at_level(logging.WARNING, logger='pidoc.cluster.foreign'):
-        snapshot = Snapshot.read(path, time_unit=2 * u.Myr, centre='origin')
+        snapshot = Snapshot.read(path, time_unit=2 * u.Myr, center='origin')
     assert '1 hierarchical triples' in caplog.text
     assert snapshot.age.to_value(u.Myr) == pytest.approx(6.0)
     assert len(snapshot) == 42
@@ -776,7 +776,7 @@ def petar_bytes(row=20, **options):
 @pytest.mark.parametrize('make', [petar_text, petar_bytes])
 def test_petar(write, make, row):
     path = write(make(row), 'data.3')
-    snapshot = Snapshot.read(path, centre='origin')
+    snapshot = Snapshot.read(path, center='origin')
     mass, place, velocity, names = cluster()
     stars = snapshot.stars
     assert snapshot.meta['SRCFMT'] == 'petar'
@@ -797,7 +797,7 @@ def test_petar_in_henon_units(write):
     path = write(petar_text(scale=1.0))
     with pytest.raises(ValueError, match='is not in solar masses .*: give mass_unit and length'):
         Snapshot.read(path)
-    snapshot = Snapshot.read(path, mass_unit=500 * u.Msun, length_unit=2 * u.pc, centre='origin')
+    snapshot = Snapshot.read(path, mass_unit=500 * u.Msun, length_unit=2 * u.pc, center='origin')
     mass, place, velocity, _ = cluster()
     np.testing.assert_allclose(snapshot.stars['mass'].value, 500.0 * mass)
     np.testing.assert_allclose(values(snapshot, *'xyz'), 2.0 * place)
@@ -1018,7 +1018,7 @@ def amuse_file(hdf5, **changes):
 
 
 def test_amuse(hdf5):
-    snapshot = Snapshot.read(amuse_file(hdf5), age=5 * u.Myr, centre='origin')
+    snapshot = Snapshot.read(amuse_file(hdf5), age=5 * u.Myr, center='origin')
     stars = snapshot.stars
     assert snapshot.meta['SRCFMT'] == 'amuse' and list(stars['id']) == list(range(10))
     np.testing.assert_allclose(stars['x'].to_value(u.m), 3e16 * (1.0 + np.arange(10.0)))
@@ -1101,22 +1101,22 @@ def test_a_table_can_know_its_age_and_have_names_of_its_own(tmp_path):
     table.meta['age'] = 3 * u.Gyr
     table.rename_column('m', 'M_star')
     table.write(tmp_path / 'stars.ecsv')
-    snapshot = Snapshot.read(tmp_path / 'stars.ecsv', columns={'mass': 'M_star'}, centre='density')
+    snapshot = Snapshot.read(tmp_path / 'stars.ecsv', columns={'mass': 'M_star'}, center='density')
     assert snapshot.age == 3 * u.Gyr and snapshot.meta['CENTRE'] == 'density'
 
 
-def test_the_density_centre_is_where_the_stars_are(tmp_path):
+def test_the_density_center_is_where_the_stars_are(tmp_path):
     rng = np.random.default_rng(3)
     place = np.vstack([rng.normal(size=(300, 3)), rng.uniform(-60, 60, size=(40, 3))])
     place += [5.0, 0.0, -7.0]
     table = QTable({name: place[:, axis] * u.pc for axis, name in enumerate('xyz')})
     table['mass'] = np.ones(340) * u.Msun
     table.write(tmp_path / 'stars.ecsv')
-    moved = Snapshot.read(tmp_path / 'stars.ecsv', age=1 * u.Gyr, centre='density')
+    moved = Snapshot.read(tmp_path / 'stars.ecsv', age=1 * u.Gyr, center='density')
     np.testing.assert_allclose(place[0] - values(moved, *'xyz')[0], [5.0, 0.0, -7.0], atol=0.3)
     few = table[:4]
     few.write(tmp_path / 'few.ecsv')
-    moved = Snapshot.read(tmp_path / 'few.ecsv', age=1 * u.Gyr, centre='density')
+    moved = Snapshot.read(tmp_path / 'few.ecsv', age=1 * u.Gyr, center='density')
     np.testing.assert_allclose(values(moved, *'xyz').mean(axis=0), 0.0, atol=1e-12)
 
 

@@ -186,7 +186,7 @@ def two_pairs(**changes):
     return Snapshot(columns, 1 * u.Gyr)
 
 
-def test_a_binary_is_one_bright_star_that_moves_as_its_centre():
+def test_a_binary_is_one_bright_star_that_moves_as_its_center():
     """Both components together have the light of the bright star, each of them half of it."""
     sun = v_luminosity(1 * u.Lsun, 5772 * u.K, 1).value
     limit = (4.83 - 2.5 * np.log10(11.9 * sun)) * u.mag

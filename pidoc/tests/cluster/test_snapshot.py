@@ -236,7 +236,7 @@ def test_core_radius_with_a_spectrum_of_masses():
     assert snapshot.core_radius.to_value(u.pc) == pytest.approx(0.679 * SCALE_RADIUS, rel=0.08)
 
 
-def test_core_radius_does_not_need_the_right_centre(cartesian):
+def test_core_radius_does_not_need_the_right_center(cartesian):
     columns = cartesian.stars
     columns['x'] += 30 * u.pc
     moved = Snapshot(columns, 1 * u.Gyr)

@@ -125,7 +125,7 @@ def test_each_bin_by_plain_numpy():
         if p.size:
             assert table['error'][i].value == pytest.approx(100 * np.mean(np.abs(p - t) / p))
             assert table['error_true'][i].value == pytest.approx(100 * np.mean(np.abs(p - t) / t))
-            middle = 10 ** comparison.centres[i]
+            middle = 10 ** comparison.centers[i]
             released = 100 * np.mean(np.abs(middle - t) / t)
             assert table['error_released'][i].value == pytest.approx(released)
         chosen = (np.log10(true) >= PIXEL_EDGES[i]) & (np.log10(true) < PIXEL_EDGES[i + 1])
@@ -183,7 +183,7 @@ def test_above_minus_one():
     comparison = Comparison(PIXEL_EDGES, log=True)
     comparison.add(predicted, true)
     low = comparison.scores(above=-1)
-    assert comparison.scores()['n_bins'] - low['n_bins'] == np.count_nonzero(comparison.centres <= -1) == 16
+    assert comparison.scores()['n_bins'] - low['n_bins'] == np.count_nonzero(comparison.centers <= -1) == 16
 
 
 def test_the_ends_of_the_bins():

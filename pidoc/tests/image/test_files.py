@@ -10,7 +10,7 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from pidoc.image.files import write_map
 from pidoc.image.preparation import prepare
 from pidoc.mock.mock import Mock
-from pidoc.tests.image_helpers import CENTRE, paint, stars, tan_wcs, ZERO_POINT
+from pidoc.tests.image_helpers import CENTER, paint, stars, tan_wcs, ZERO_POINT
 
 pytest.importorskip('reproject')
 pytest.importorskip('photutils')
@@ -27,7 +27,7 @@ def images():
 
 @pytest.fixture(scope='module', params=['V', 'gr'])
 def light(images, request):
-    how = {'zero_point': ZERO_POINT, 'center': CENTRE, 'field_of_view': 20 * u.arcsec}
+    how = {'zero_point': ZERO_POINT, 'center': CENTER, 'field_of_view': 20 * u.arcsec}
     if request.param == 'V':
         return prepare(images['g'], band='V', extinction=0.2 * u.mag, **how)
     return prepare(images, seeing={'g': 1.1 * u.arcsec, 'r': 0.9 * u.arcsec}, **how)

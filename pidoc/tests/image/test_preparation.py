@@ -18,13 +18,13 @@ from pidoc.grid import APPARENT_FLUX, MapGrid
 from pidoc.image.preparation import IMAGE_FLAGS, prepare, SEEING_RANGE
 from pidoc.mock.observation import observe
 from pidoc.photometry import apparent_flux, BANDS
-from pidoc.tests.image_helpers import CENTRE, expected, paint, shared, stars, tan_wcs, truth, ZERO_POINT
+from pidoc.tests.image_helpers import CENTER, expected, paint, shared, stars, tan_wcs, truth, ZERO_POINT
 
 pytest.importorskip('reproject')
 pytest.importorskip('photutils')
 
 SAMPLE, FEW = stars(), stars(25, radius=4.0)
-COUNTS = {'unit': 'adu', 'zero_point': ZERO_POINT, 'band': 'V', 'center': CENTRE, 'seeing': 1 * u.arcsec,
+COUNTS = {'unit': 'adu', 'zero_point': ZERO_POINT, 'band': 'V', 'center': CENTER, 'seeing': 1 * u.arcsec,
           'field_of_view': 20 * u.arcsec}
 # as it is by default, which takes its time
 FULL = {name: value for name, value in COUNTS.items() if name != 'field_of_view'}
@@ -118,11 +118,11 @@ class TestTheSameSky:
 
     def test_wcs_of_the_map(self):
         light = prepare(image(turn=50.0), **COUNTS)
-        assert light.wcs.pixel_to_world(39.5, 39.5).separation(CENTRE).arcsec < 1e-6
+        assert light.wcs.pixel_to_world(39.5, 39.5).separation(CENTER).arcsec < 1e-6
         north, east = light.wcs.pixel_to_world(39.5, 79.5), light.wcs.pixel_to_world(-0.5, 39.5)
-        assert CENTRE.separation(north).arcsec == pytest.approx(10.0, rel=1e-6)
-        assert abs(CENTRE.position_angle(north).wrap_at('180d').deg) < 1e-3
-        assert CENTRE.position_angle(east).deg == pytest.approx(90.0, abs=0.01)
+        assert CENTER.separation(north).arcsec == pytest.approx(10.0, rel=1e-6)
+        assert abs(CENTER.position_angle(north).wrap_at('180d').deg) < 1e-3
+        assert CENTER.position_angle(east).deg == pytest.approx(90.0, abs=0.01)
         assert light.unit == APPARENT_FLUX
 
     def test_input_is_not_modified(self):
@@ -156,14 +156,14 @@ class TestWorldCoordinates:
     def test_old_pc_keywords_and_no_radesys(self):
         sky = image(0.25)
         header = fits.Header({
-            'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': CENTRE.ra.deg, 'CRVAL2': CENTRE.dec.deg,
+            'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': CENTER.ra.deg, 'CRVAL2': CENTER.dec.deg,
             'CRPIX1': 90.5, 'CRPIX2': 90.5, 'CDELT1': 0.25 / 3600, 'CDELT2': 0.25 / 3600,
             'PC001001': -1.0, 'PC001002': 0.0, 'PC002001': 0.0, 'PC002002': 1.0})
         same_map(prepare(fits.PrimaryHDU(sky.data, header), **COUNTS))
 
     def test_galactic(self):
         shape = (180, 180)
-        place = CENTRE.galactic
+        place = CENTER.galactic
         wcs = tan_wcs(shape, 0.25)
         wcs.wcs.ctype = ['GLON-TAN', 'GLAT-TAN']
         wcs.wcs.crval = [place.l.deg, place.b.deg]
@@ -248,13 +248,13 @@ def test_magnitudes_per_area(small):
     data = ZERO_POINT.value - 2.5 * np.log10(np.maximum(sky.data, 1e-20) / 0.4**2)
     header = sky.wcs.to_header()
     header['BUNIT'] = 'mag/arcsec2'
-    light = prepare(fits.PrimaryHDU(data, header), band='V', center=CENTRE, seeing=1 * u.arcsec,
+    light = prepare(fits.PrimaryHDU(data, header), band='V', center=CENTER, seeing=1 * u.arcsec,
                     field_of_view=COUNTS['field_of_view'])
     np.testing.assert_allclose(light.data, must.data, rtol=1e-4, atol=1e-20)
 
 
 def _pixel(sky):
-    return tuple(float(v) for v in sky.wcs.world_to_pixel(CENTRE))
+    return tuple(float(v) for v in sky.wcs.world_to_pixel(CENTER))
 
 
 # -- mocks and maps come through ------------------------------------------------------------------
@@ -364,7 +364,7 @@ class TestBands:
     def test_a_grid_in_another_band(self, small):
         """An image in that band comes through with its own zero point; nothing else does."""
         grid = MapGrid.of_field(20 * u.arcsec, band='B')
-        how = {'center': CENTRE, 'seeing': 1 * u.arcsec, 'grid': grid}
+        how = {'center': CENTER, 'seeing': 1 * u.arcsec, 'grid': grid}
         light = prepare(small[0], band='B', zero_point=ZERO_POINT, **how)
         sun = BANDS['B'].solar_magnitude - BANDS['V'].solar_magnitude
         np.testing.assert_allclose(light.data, small[1].data * 10 ** (0.4 * sun))
@@ -382,7 +382,7 @@ class TestBands:
         """V = g - 0.020 - 0.498 x - 0.008 x^2 of counts whose zero points in g and r differ by x."""
         r = 26.0
         images = {'g': image(0.25, turn=20.0), 'r': image(0.3)}
-        light = prepare(images, unit='adu', center=CENTRE, seeing=1 * u.arcsec, field_of_view=20 * u.arcsec,
+        light = prepare(images, unit='adu', center=CENTER, seeing=1 * u.arcsec, field_of_view=20 * u.arcsec,
                         zero_point={'g': (r + colour) * u.mag, 'r': r * u.mag})
         v = r + colour - 0.020 - 0.498 * colour - 0.008 * colour**2
         must = expected(truth(SAMPLE, number=80)) * 10**(-0.4 * (v - ZERO_POINT.value))
@@ -402,7 +402,7 @@ class TestBands:
         # in magnitudes of r = 26: g - r = 0.2 and 1.2
         planes = {'r': blue + red, 'g': blue * 10**-0.08 + red * 10**-0.48}
         light = prepare({band: CCDData(plane, unit='adu', wcs=wcs) for band, plane in planes.items()},
-                        zero_point=26 * u.mag, center=CENTRE, seeing=1 * u.arcsec,
+                        zero_point=26 * u.mag, center=CENTER, seeing=1 * u.arcsec,
                         field_of_view=20 * u.arcsec)
         scale = 10**(-0.4 * (26.0 - ZERO_POINT.value))
         for group, x, half in zip(groups, (0.2, 1.2), (slice(40, 80), slice(0, 40))):
@@ -414,7 +414,7 @@ class TestBands:
         wcs = tan_wcs((180, 180), 0.25)
         images = {band: CCDData(paint(SAMPLE, wcs, (180, 180), fwhm=f), unit='adu', wcs=wcs)
                   for band, f in (('g', 1.4), ('r', 0.8))}
-        light = prepare(images, zero_point=26 * u.mag, center=CENTRE, field_of_view=20 * u.arcsec,
+        light = prepare(images, zero_point=26 * u.mag, center=CENTER, field_of_view=20 * u.arcsec,
                         seeing={'g': 1.4 * u.arcsec, 'r': 0.8 * u.arcsec})
         assert light.meta['PSFFWHM'] == 1.4
         must = expected(truth(SAMPLE, fwhm=1.4, number=80)) * 10**(-0.4 * (26.0 - 0.020 - ZERO_POINT.value))
@@ -432,7 +432,7 @@ class TestBands:
         np.testing.assert_allclose(light.data, same.data, atol=0.01 * same.data.max())
         assert light.data.sum() == pytest.approx(same.data.sum(), rel=2e-3)
 
-    def test_the_centre_is_found_in_r(self):
+    def test_the_center_is_found_in_r(self):
         images = {'g': image(0.3, turn=40.0), 'r': image(0.3, offset=(4.0, 2.0))}
         light = prepare(images, zero_point=26 * u.mag, seeing=1 * u.arcsec, field_of_view=20 * u.arcsec,
                         background={'g': 0.0, 'r': None})
@@ -447,7 +447,7 @@ class TestBands:
         clean = paint(SAMPLE, wcs, (180, 180))
         images = {band: CCDData(clean + rng.normal(0, 2.0, clean.shape), unit='adu', wcs=wcs,
                                 uncertainty=StdDevUncertainty(np.full(clean.shape, 2.0))) for band in 'gr'}
-        light = prepare(images, zero_point=27 * u.mag, center=CENTRE, seeing=1 * u.arcsec,
+        light = prepare(images, zero_point=27 * u.mag, center=CENTER, seeing=1 * u.arcsec,
                         field_of_view=20 * u.arcsec)
         must = expected(truth(SAMPLE, number=80)) * 10**(0.4 * 0.020)
         pull = (light.data - must) / light.uncertainty.array
@@ -466,7 +466,7 @@ class TestBands:
 
     def test_the_other_relation(self):
         images = {band: image() for band in 'gr'}
-        how = {'zero_point': {'g': 26.6 * u.mag, 'r': 26 * u.mag}, 'center': CENTRE, 'seeing': 1 * u.arcsec,
+        how = {'zero_point': {'g': 26.6 * u.mag, 'r': 26 * u.mag}, 'center': CENTER, 'seeing': 1 * u.arcsec,
                'field_of_view': 20 * u.arcsec}
         light, other = (prepare(images, relation=name, **how) for name in ('kostov2018', 'tonry2012'))
         fainter = -2.5 * np.log10(other.data.sum() / light.data.sum())
@@ -478,7 +478,7 @@ class TestBands:
 
     def test_extinction_comes_after_v(self):
         images = {band: image() for band in 'gr'}
-        how = {'zero_point': {'g': 26.6 * u.mag, 'r': 26 * u.mag}, 'center': CENTRE, 'seeing': 1 * u.arcsec,
+        how = {'zero_point': {'g': 26.6 * u.mag, 'r': 26 * u.mag}, 'center': CENTER, 'seeing': 1 * u.arcsec,
                'field_of_view': 20 * u.arcsec}
         plain, freed = prepare(images, **how), prepare(images, extinction=0.93 * u.mag, **how)
         np.testing.assert_allclose(freed.data, plain.data * 10 ** (0.4 * 0.93), rtol=1e-12)
@@ -491,7 +491,7 @@ class TestBands:
         sky = image()
         dark = CCDData(-sky.data, unit='adu', wcs=sky.wcs)
         with pytest.raises(ValueError, match='positive in both bands, received -.* in g and .* in r'):
-            prepare({'g': dark, 'r': sky}, zero_point=26 * u.mag, center=CENTRE, seeing=1 * u.arcsec,
+            prepare({'g': dark, 'r': sky}, zero_point=26 * u.mag, center=CENTER, seeing=1 * u.arcsec,
                     field_of_view=20 * u.arcsec)
 
     def test_two_bands_without_a_position(self):
@@ -581,7 +581,7 @@ class TestMasksAndNoise:
         header = wcs.to_header()
         header['BUNIT'] = 'mag/arcsec2'
         data = np.full((number, number), 20.0)
-        light = prepare(fits.PrimaryHDU(data, header), band='V', center=CENTRE, seeing=1 * u.arcsec,
+        light = prepare(fits.PrimaryHDU(data, header), band='V', center=CENTER, seeing=1 * u.arcsec,
                         weight=StdDevUncertainty(np.full(data.shape, 0.1)), smoothing=0,
                         field_of_view=20 * u.arcsec)
         np.testing.assert_allclose(light.uncertainty.array / light.data, 0.1 * 0.4 * np.log(10), rtol=1e-3)
@@ -590,7 +590,7 @@ class TestMasksAndNoise:
 # -- centre, background, seeing -------------------------------------------------------------------
 
 
-class TestCentre:
+class TestCenter:
     def test_given_named_and_by_function(self):
         sky = image(0.3)
         sky.wcs.wcs.crval = [211.36, 28.53]
@@ -602,7 +602,7 @@ class TestCentre:
 
         light = prepare(image(0.3), **(COUNTS | {'center': centroid_com}))
         assert light.meta['CENFROM'] == 'centroid_com'
-        assert light.wcs.pixel_to_world(39.5, 39.5).separation(CENTRE).arcsec < 3.0
+        assert light.wcs.pixel_to_world(39.5, 39.5).separation(CENTER).arcsec < 3.0
 
     @pytest.mark.parametrize('seed', range(3))
     def test_found(self, seed):
@@ -614,7 +614,7 @@ class TestCentre:
                         background='annulus')
         assert light.meta['CENFROM'] == 'found'
         found = SkyCoord(light.meta['CENRA'], light.meta['CENDEC'], unit='deg')
-        assert found.separation(CENTRE).arcsec < 2.0
+        assert found.separation(CENTER).arcsec < 2.0
         assert light.wcs.pixel_to_world(39.5, 39.5).separation(found).arcsec < 1e-6
 
     @pytest.mark.parametrize(('center', 'error', 'rule'), [
@@ -841,12 +841,12 @@ class TestFiles:
         assert light.meta['MAGSYS'] == 'AB'
         assert light.meta['ZPFROM'] == 'FPA.ZP'
 
-    def test_only_the_part_about_the_centre_is_read(self, tmp_path):
+    def test_only_the_part_about_the_center_is_read(self, tmp_path):
         """Of a file of 1.6 GB, most of it a hole that no disk holds."""
         wcs = tan_wcs((20000, 20000), 0.4, offset=(7000, -6000))
         header = fits.PrimaryHDU(np.zeros((2, 2), dtype=np.float32), wcs.to_header()).header
         header.update({'NAXIS1': 20000, 'NAXIS2': 20000, 'FILTER': 'V', 'PHOTZP': ZERO_POINT.value})
-        x, y = (int(round(float(v))) for v in wcs.world_to_pixel(CENTRE))
+        x, y = (int(round(float(v))) for v in wcs.world_to_pixel(CENTER))
         block = paint(SAMPLE, wcs[y - 100:y + 100, x - 100:x + 100], (200, 200), scale=0.4)
         text = header.tostring(padding=True).encode()
         with open(tmp_path / 'large.fits', 'wb') as file:
@@ -1090,8 +1090,8 @@ def refused_rows():
 
 def _header(**cards):
     """Of an image of 90 x 90 pixels of 0.4 arcsec."""
-    return fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': CENTRE.ra.deg,
-                        'CRVAL2': CENTRE.dec.deg, 'CRPIX1': 45.5, 'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600,
+    return fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': CENTER.ra.deg,
+                        'CRVAL2': CENTER.dec.deg, 'CRPIX1': 45.5, 'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600,
                         'CD2_2': 0.4 / 3600} | cards)
 
 
@@ -1164,7 +1164,7 @@ REFUSED = {
         prepare(s, **COUNTS), smoothing=0, field_of_view=20 * u.arcsec),
     'g and i': lambda s, t: prepare({'g': s, 'i': s}),
     'two bands, one of them without light': lambda s, t: prepare(
-        {'g': CCDData(-s.data, unit='adu', wcs=s.wcs), 'r': s}, zero_point=26 * u.mag, center=CENTRE,
+        {'g': CCDData(-s.data, unit='adu', wcs=s.wcs), 'r': s}, zero_point=26 * u.mag, center=CENTER,
         seeing=1 * u.arcsec, field_of_view=20 * u.arcsec),
     'a file with several images': lambda s, t: prepare(fits.HDUList(
         [fits.PrimaryHDU(), *(fits.ImageHDU(s.data, name=name) for name in 'AB')])),

@@ -219,19 +219,19 @@ class TestCutout:
             write(path, counts, wcs, exposure=602 * u.s, **KEYS)
             whole = ps1.read_stack(path)
             place = whole.wcs.pixel_to_world(40.0, 30.0)
-            part = ps1.read_stack(path, centre=place, size=20)
+            part = ps1.read_stack(path, center=place, size=20)
             np.testing.assert_array_equal(part.counts, whole.counts[20:40, 30:50])
             x, y = part.wcs.world_to_pixel(place)
             assert (float(x), float(y)) == pytest.approx((10.0, 10.0), abs=1e-6)
             # at the edge there is less of it
-            edge = ps1.read_stack(path, centre=whole.wcs.pixel_to_world(2.0, 57.0), size=20)
+            edge = ps1.read_stack(path, center=whole.wcs.pixel_to_world(2.0, 57.0), size=20)
             assert edge.counts.shape == (13, 12)
 
     def test_a_part_that_is_outside(self, tmp_path, counts, wcs):
         path = tmp_path / 'a.fits'
         ps1.write_cutout(path, counts, wcs, exposure=602 * u.s, **KEYS)
         with pytest.raises(ValueError, match='the position .* is outside the image'):
-            ps1.read_stack(path, centre=wcs.pixel_to_world(500.0, 10.0), size=20)
+            ps1.read_stack(path, center=wcs.pixel_to_world(500.0, 10.0), size=20)
 
 
 class TestCoordinates:

@@ -31,7 +31,7 @@ from pidoc.image.ps1.retrieval import (
 from pidoc.photometry import apparent_magnitude
 from pidoc.tests import ps1_sky as sky
 
-NGC5466 = sky.CENTRE
+NGC5466 = sky.CENTER
 SMALL = {'seeing': {'g': 1.3 * u.arcsec, 'r': 1.1 * u.arcsec}, 'field_of_view': 20 * u.arcsec}
 
 
@@ -537,7 +537,7 @@ class TestFetch:
         finally:
             server.close()
         truth = observe(sky.snapshot(), distance=sky.DISTANCE, seeing=1.3 * u.arcsec, band='V',
-                        correction='kurucz1992', oversampling=8, centre=sky.CENTRE)
+                        correction='kurucz1992', oversampling=8, center=sky.CENTER)
         assert image.data.sum() == pytest.approx(truth.light.data.sum(), rel=0.02)
         luminosity = image.data.sum() * 4 * np.pi * image.meta['DISTANCE'] ** 2
         assert luminosity == pytest.approx(truth.luminosity.value, rel=0.02)

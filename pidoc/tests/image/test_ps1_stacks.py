@@ -40,13 +40,13 @@ def stacks(survey, *, form='cutout', size=640):
                 name = survey.filename(cell, band, kind)
                 path = survey.folder / 'file.fits'
                 path.write_bytes(survey.skycell(name) if form == 'skycell' else
-                                 survey.cutout(name, sky.CENTRE.ra.deg, sky.CENTRE.dec.deg, size))
+                                 survey.cutout(name, sky.CENTER.ra.deg, sky.CENTER.dec.deg, size))
                 read[kind] = reader(path)
             result[band].append(replace(read['stack'], variance=read['wt'][0], mask=read['mask'][0]))
     return result
 
 
-def light_of(found, center=sky.CENTRE, *, bad=ps1.BAD, **options):
+def light_of(found, center=sky.CENTER, *, bad=ps1.BAD, **options):
     return prepare({band: mosaic(its, bad=bad) for band, its in found.items()}, center=center, **options)
 
 
@@ -72,7 +72,7 @@ def noisy(folder):
 def truth():
     """The same cluster as `observe` sees it in V, through the broader of the two seeings."""
     return observe(sky.snapshot(), distance=sky.DISTANCE, seeing=1.3 * u.arcsec, band='V',
-                   correction='kurucz1992', oversampling=10, centre=sky.CENTRE)
+                   correction='kurucz1992', oversampling=10, center=sky.CENTER)
 
 
 def elements(image, side=10):
@@ -159,17 +159,17 @@ class TestRoundTrip:
         assert better.data.sum() == pytest.approx(clean[1].data.sum(), rel=0.03)
 
     @pytest.mark.slow
-    def test_the_centre(self, clean):
+    def test_the_center(self, clean):
         """A map about another place shows the same light there."""
         other = clean[1].wcs.pixel_to_world(79.5 + 16, 79.5 - 8)
-        moved, whole = (light_of(clean[0], place, seeing=SMALL['seeing']) for place in (other, sky.CENTRE))
+        moved, whole = (light_of(clean[0], place, seeing=SMALL['seeing']) for place in (other, sky.CENTER))
         np.testing.assert_allclose(moved.data[30:130, 30:130], whole.data[22:122, 46:146], rtol=0.01)
 
     def test_no_stars(self, clean):
         """Then the survey's median is taken, and flagged."""
         noise = np.random.default_rng(0).normal(size=(200, 200)) + 5.0
         wcs = clean[0]['g'][0].wcs.deepcopy()
-        x, y = wcs.world_to_pixel(sky.CENTRE)
+        x, y = wcs.world_to_pixel(sky.CENTER)
         wcs.wcs.crpix = wcs.wcs.crpix - [float(x) - 100, float(y) - 100]
         found = {band: [replace(clean[0][band][0], counts=noise, wcs=wcs, variance=None, mask=None)]
                  for band in 'gr'}
@@ -215,7 +215,7 @@ class TestMosaic:
         turned = stack.wcs.deepcopy()
         cosine, sine = math.cos(0.2), math.sin(0.2)
         turned.wcs.pc = turned.wcs.pc @ [[cosine, -sine], [sine, cosine]]
-        x, y = turned.world_to_pixel(sky.CENTRE)
+        x, y = turned.world_to_pixel(sky.CENTER)
         turned.wcs.crpix = turned.wcs.crpix - [float(x) - 360.3, float(y) - 359.6]
         there, seen = reproject_exact((stack.counts, stack.wcs), turned, shape_out=stack.counts.shape)
         there[seen < 0.999] = np.nan

@@ -10,9 +10,9 @@ from pidoc.grid import MapGrid
 from pidoc.image.psf import Psf
 from pidoc.image.resample import blurred, Layer, pixel_areas, Plane
 from pidoc.mock.render import _band
-from pidoc.tests.image_helpers import CENTRE, tan_wcs
+from pidoc.tests.image_helpers import CENTER, tan_wcs
 
-POSITION = CENTRE.ra.deg, CENTRE.dec.deg
+POSITION = CENTER.ra.deg, CENTER.dec.deg
 
 
 def grid(side=10.0, scale=0.25, smoothing=4.0):
@@ -29,7 +29,7 @@ def test_areas():
     sky = wcs.pixel_to_world(14.5, 14.5)
     there = grid().wcs((sky.icrs.ra.deg, sky.icrs.dec.deg))
     areas = pixel_areas(wcs, (30, 30), there) * 0.25**2
-    angle = sky.separation(CENTRE).rad
+    angle = sky.separation(CENTER).rad
     assert angle > 0.06
     assert areas[15, 15] == pytest.approx(proj_plane_pixel_area(wcs) * 3600**2 * np.cos(angle)**3, rel=1e-4)
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from pidoc.image.sky import background_in_annulus, find_centre
+from pidoc.image.sky import background_in_annulus, find_center
 from pidoc.tests.image_helpers import paint, stars, tan_wcs
 
 pytest.importorskip('photutils')
@@ -23,37 +23,37 @@ def nothing_bad(pixels):
     return np.zeros(pixels.shape, dtype=bool)
 
 
-class TestCentre:
+class TestCenter:
     @pytest.mark.parametrize('at', [(0.0, 0.0), (40.0, -25.0), (-60.0, 30.0)])
     def test_found_wherever_it_is(self, at):
         pixels = field(at)
-        x, y = find_centre(pixels, nothing_bad(pixels), least=40)
+        x, y = find_center(pixels, nothing_bad(pixels), least=40)
         assert math.hypot(x - 109.5 - at[0], y - 99.5 - at[1]) < 4.0
 
     def test_moves_with_the_image(self):
         pixels = field()
         bad = nothing_bad(pixels)
-        x, y = find_centre(pixels, bad, least=40)
-        turned = find_centre(pixels[::-1, ::-1], bad, least=40)
+        x, y = find_center(pixels, bad, least=40)
+        turned = find_center(pixels[::-1, ::-1], bad, least=40)
         assert turned == pytest.approx((219 - x, 199 - y), abs=0.3)
-        brighter = find_centre(7.0 * pixels + 500.0, bad, least=40)
+        brighter = find_center(7.0 * pixels + 500.0, bad, least=40)
         assert brighter == pytest.approx((x, y), abs=1e-6)
 
     def test_a_bright_star_and_bad_pixels_do_not_decide(self):
         pixels = field()
         bad = nothing_bad(pixels)
-        x, y = find_centre(pixels, bad, least=40)
+        x, y = find_center(pixels, bad, least=40)
         pixels[20:24, 30:34] += 1e6
-        assert find_centre(pixels, bad, least=40) == pytest.approx((x, y), abs=1.0)
+        assert find_center(pixels, bad, least=40) == pytest.approx((x, y), abs=1.0)
         pixels[20:60, 30:60] = np.nan
         bad = np.isnan(pixels)
-        assert find_centre(pixels, bad, least=40) == pytest.approx((x, y), abs=1.5)
+        assert find_center(pixels, bad, least=40) == pytest.approx((x, y), abs=1.5)
 
     @pytest.mark.parametrize('pixels', [np.ones((30, 30)), np.full((30, 30), np.nan)])
     def test_nothing_there(self, pixels):
         with pytest.raises(ValueError, match='no centre can be found where pixels are all bad, or all the '
                                              'same'):
-            find_centre(pixels, np.isnan(pixels), least=10)
+            find_center(pixels, np.isnan(pixels), least=10)
 
 
 class TestBackground:

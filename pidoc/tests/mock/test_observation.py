@@ -372,14 +372,14 @@ def test_bands_and_corrections():
 # -- the sky --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('centre', [
+@pytest.mark.parametrize('center', [
     None, SkyCoord(250.42 * u.deg, 36.46 * u.deg), SkyCoord(0.0001 * u.deg, -60 * u.deg),
     SkyCoord(100 * u.deg, 90 * u.deg), SkyCoord(10 * u.deg, 20 * u.deg, frame='galactic')])
-def test_the_tangent_plane(centre):
+def test_the_tangent_plane(center):
     """The cluster's centre is at the centre told, north is up, east is left, stars at their places."""
     shift, star = [2, -3] * u.arcsec, np.array([4.125, 8.125, 0]) * 10 * KPC
-    seen = observe(cartesian(star), distance=10 * u.kpc, centre=centre, shift=shift, smoothing=0)
-    middle = (SkyCoord(0, 0, unit='deg') if centre is None else centre).icrs
+    seen = observe(cartesian(star), distance=10 * u.kpc, center=center, shift=shift, smoothing=0)
+    middle = (SkyCoord(0, 0, unit='deg') if center is None else center).icrs
     pixel = [79.5 + 2 / 0.25, 79.5 - 3 / 0.25]
     found = seen.light.wcs.pixel_to_world(*pixel)
     assert found.separation(middle) < 1e-6 * u.arcsec and found.frame.name == 'icrs'
@@ -408,7 +408,7 @@ def test_a_field_that_is_not_square(blob):
 def test_round_trip_and_same_bytes(tmp_path):
     conditions = Conditions(bad_pixels=0.02, zero_point=26 * u.mag, exposure=100 * u.s)
     options = dict(distance=12 * u.kpc, shift='random', direction='random', seed=3, conditions=conditions,
-                   centre=SkyCoord(30 * u.deg, -40 * u.deg))
+                   center=SkyCoord(30 * u.deg, -40 * u.deg))
     seen = observe(spherical(), **options)
     seen.write(tmp_path / 'a.fits', dtype=np.float64)
     observe(spherical(), **options).write(tmp_path / 'b.fits', dtype=np.float64)
@@ -662,7 +662,7 @@ def test_conditions_that_are_refused(options, error, message):
     (dict(smoothing=-1), ValueError, 'smoothing must be a number of pixels, at least 0, received -1'),
     (dict(oversampling=0), ValueError, 'oversampling must be a whole number, at least 1, received 0'),
     (dict(seed=-1), ValueError, 'seed must be a whole number, at least 0, received -1'),
-    (dict(centre=(1, 2)), TypeError, r'centre must be one SkyCoord, received \(1, 2\)'),
+    (dict(center=(1, 2)), TypeError, r'center must be one SkyCoord, received \(1, 2\)'),
     (dict(conditions='bad'), TypeError, "conditions must be Conditions or None, received 'bad'"),
     (dict(psf='sharp'), TypeError, 'psf must be an array, a Kernel2D or a model .* received str'),
     (dict(psf=np.ones((4, 5))), ValueError, r'an odd number of pixels in both, received the shape \(4, 5\)'),

@@ -250,7 +250,7 @@ def test_a_comparison(tmp_path):
         shown = table['n'] >= 30
         assert 0 < np.count_nonzero(shown) < len(table)
         drawn = axis.lines[0].get_xydata().T
-        np.testing.assert_allclose(drawn[place], comparison.centres[shown])
+        np.testing.assert_allclose(drawn[place], comparison.centers[shown])
         np.testing.assert_allclose(drawn[value], table['residual'][shown])
     assert below.get_xlabel() == 'true log10 [Msun]' and below.get_ylabel() == 'residual [dex]'
     assert side.get_ylabel() == 'predicted log10 [Msun]'

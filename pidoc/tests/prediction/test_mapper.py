@@ -143,7 +143,7 @@ def test_without_a_place_on_the_sky(mapper, mock):
     assert prediction.mass.wcs is None and prediction.center == (79.5, 79.5)
 
 
-def test_the_centre_of_the_profiles(mapper, mock):
+def test_the_center_of_the_profiles(mapper, mock):
     there = SkyCoord(0 * u.deg, 0 * u.deg)
     assert mapper.predict(mock, center=there).center == pytest.approx((87.5, 67.5))
     assert mapper.predict(mock, center=(70, 71)).center == (70.0, 71.0)

@@ -381,7 +381,7 @@ def test_what_is_no_prediction(tmp_path):
 # -- the centre -----------------------------------------------------------------------------------
 
 
-def test_the_centre():
+def test_the_center():
     shape = (160, 160)
     assert checked_center(None, None, shape) == (79.5, 79.5)
     assert checked_center(None, a_wcs(), shape) == (80.0, 78.0)

@@ -10,11 +10,11 @@ from pidoc.prediction.profiles import half_mass_radius, mass_profile, mass_to_li
 SCALE = 0.25
 
 
-def plummer(scale, *, size=160, centre=None, total=1e4):
+def plummer(scale, *, size=160, center=None, total=1e4):
     """Projected Plummer (1911) model [Msun per pixel], scale in pixels; density at the middle of pixels."""
-    centre = ((size - 1) / 2,) * 2 if centre is None else centre
+    center = ((size - 1) / 2,) * 2 if center is None else center
     y, x = np.indices((size, size))
-    square = (x - centre[0]) ** 2 + (y - centre[1]) ** 2
+    square = (x - center[0]) ** 2 + (y - center[1]) ** 2
     return total * scale**2 / (np.pi * (scale**2 + square) ** 2) * u.Msun
 
 
@@ -37,8 +37,8 @@ def test_equation_3_by_hand():
 def test_the_papers_rings():
     """25 bins of about 1.2 arcsec: section 4.1.4."""
     for shift in (0.0, 5.0):
-        centre = 79.5 + shift / SCALE
-        table = mass_profile(plummer(20), centre=(centre, 79.5))
+        center = 79.5 + shift / SCALE
+        table = mass_profile(plummer(20), center=(center, 79.5))
         assert len(table) == 25
         width = (table['separation_high'] - table['separation_low']).to_value(u.arcsec)
         np.testing.assert_allclose(width, width[0])
@@ -46,10 +46,10 @@ def test_the_papers_rings():
 
 
 @pytest.mark.parametrize('n_bins', [1, 7, 25])
-@pytest.mark.parametrize('centre', [None, (12.3, 140.0), (-30.0, 79.5)])
-def test_nothing_is_lost(n_bins, centre):
+@pytest.mark.parametrize('center', [None, (12.3, 140.0), (-30.0, 79.5)])
+def test_nothing_is_lost(n_bins, center):
     mass = np.random.default_rng(1).exponential(1, (40, 60)) * u.Msun
-    table = mass_profile(mass, n_bins=n_bins, centre=centre)
+    table = mass_profile(mass, n_bins=n_bins, center=center)
     assert table['n_pixels'].sum() == mass.size
     assert np.nansum(table['mass'] * table['n_pixels']).value == pytest.approx(mass.sum().value)
     assert table['cumulative_mass'][-1].value == pytest.approx(mass.sum().value)
@@ -57,7 +57,7 @@ def test_nothing_is_lost(n_bins, centre):
 
 def test_a_known_density():
     """The mean in a ring is the density there; per arcsec2 it does not know the pixels."""
-    table = mass_profile(plummer(20, centre=(90, 70)), centre=(90, 70), bin_width=0.5 * u.arcsec, n_bins=40)
+    table = mass_profile(plummer(20, center=(90, 70)), center=(90, 70), bin_width=0.5 * u.arcsec, n_bins=40)
     place = table['separation'].value[4:] / SCALE
     expected = 1e4 * 20**2 / (np.pi * (20**2 + place**2) ** 2)
     np.testing.assert_allclose(table['mass'].value[4:], expected, rtol=0.03)
@@ -171,10 +171,10 @@ def test_a_pixel_without_light_counts_in_neither():
 # -- half of the mass -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('centre', [None, (70.2, 88.7)])
-def test_half_of_a_plummer_model(centre):
+@pytest.mark.parametrize('center', [None, (70.2, 88.7)])
+def test_half_of_a_plummer_model(center):
     """Within its scale is half of the projected mass."""
-    found = half_mass_radius(plummer(6, size=160, centre=centre), centre=centre)
+    found = half_mass_radius(plummer(6, size=160, center=center), center=center)
     # the field holds all but R^2 / (R^2 + a^2): about half a per cent is outside
     assert found.to_value(u.arcsec) == pytest.approx(6 * SCALE, rel=0.02)
 
@@ -204,11 +204,11 @@ def test_half_with_a_hole():
 
 
 def test_it_agrees_with_the_profile():
-    mass = plummer(20, centre=(60, 75))
-    table = mass_profile(mass, centre=(60, 75), n_bins=400)
+    mass = plummer(20, center=(60, 75))
+    table = mass_profile(mass, center=(60, 75), n_bins=400)
     from_profile = np.interp(0.5 * mass.sum().value, table['cumulative_mass'].value,
                              table['separation_high'].value)
-    assert half_mass_radius(mass, centre=(60, 75)).value == pytest.approx(from_profile, rel=0.01)
+    assert half_mass_radius(mass, center=(60, 75)).value == pytest.approx(from_profile, rel=0.01)
 
 
 # -- what cannot be -------------------------------------------------------------------------------
@@ -223,8 +223,8 @@ MAP = np.ones((4, 6)) * u.Msun
     ({'bin_width': -1 * u.arcsec}, ValueError, 'bin_width must be positive, received -1.0 arcsec'),
     ({'pixel_scale': 0.25}, TypeError, 'pixel_scale must be an astropy Quantity in arcsec, received 0.25'),
     ({'pixel_scale': [1, 2] * u.arcsec}, ValueError, 'pixel_scale must be a scalar, received an array of sh'),
-    ({'centre': (1, 2, 3)}, ValueError, r'centre must be two numbers, .* received \(1, 2, 3\)'),
-    ({'centre': (1, np.nan)}, ValueError, 'centre must be two numbers'),
+    ({'center': (1, 2, 3)}, ValueError, r'center must be two numbers, .* received \(1, 2, 3\)'),
+    ({'center': (1, np.nan)}, ValueError, 'center must be two numbers'),
     ({'mask': np.zeros((6, 4), dtype=bool)}, ValueError, r'shape of the map, \(4, 6\), received \(6, 4\)'),
     ({'mask': np.zeros((4, 6))}, TypeError, 'mask must be boolean, received float64'),
     ({'mask': np.ones((4, 6), dtype=bool)}, ValueError, 'a pixel that counts, received 24 masked ones'),

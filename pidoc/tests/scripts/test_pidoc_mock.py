@@ -62,7 +62,7 @@ def test_what_comes_out_is_what_observe_makes(tmp_path, snapshot, capsys):
 def test_every_option_is_observes(tmp_path, snapshot, capsys):
     path = tmp_path / 'x.fits'
     assert main([str(tmp_path / 'one.fits'), '--distance', '10', '--seeing', '2arcsec', '--direction=1,0,-1',
-                 '--rotation', '30', '--shift=1,-2', '--centre', '250.42 36.46', '--field-of-view', '30',
+                 '--rotation', '30', '--shift=1,-2', '--center', '250.42 36.46', '--field-of-view', '30',
                  '--pixel-scale', '0.5', '--smoothing', '2', '--oversampling', '2', '--band', 'g',
                  '--correction', 'kurucz1992', '--metallicity', '0.01', '--extinction', '0.3', '--sky', '21',
                  '--sky-gradient', '0.1', '--zero-point', '25', '--exposure', '1 min', '--read-noise', '4',
@@ -72,7 +72,7 @@ def test_every_option_is_observes(tmp_path, snapshot, capsys):
     assert capsys.readouterr() == ('', '')
     expected = observe(
         snapshot, distance=10 * u.kpc, seeing=2 * u.arcsec, direction=[1, 0, -1], rotation=30 * u.deg,
-        shift=[1, -2] * u.arcsec, centre=SkyCoord(250.42, 36.46, unit='deg'), field_of_view=30 * u.arcsec,
+        shift=[1, -2] * u.arcsec, center=SkyCoord(250.42, 36.46, unit='deg'), field_of_view=30 * u.arcsec,
         pixel_scale=0.5 * u.arcsec, smoothing=2, oversampling=2, band='g', correction='kurucz1992',
         metallicity=0.01,
         conditions=Conditions(
@@ -86,9 +86,9 @@ def test_every_option_is_observes(tmp_path, snapshot, capsys):
         np.testing.assert_allclose(getattr(found.light.wcs.wcs, name), getattr(expected.light.wcs.wcs, name))
 
 
-def test_a_centre_in_hours(tmp_path, snapshot):
+def test_a_center_in_hours(tmp_path, snapshot):
     for i, text in enumerate(('16h41m40.8s +36d27m36s', '250.42, 36.46')):
-        assert main([str(tmp_path / 'one.fits'), '--distance', '10', '--centre', text, '--quiet', '-o',
+        assert main([str(tmp_path / 'one.fits'), '--distance', '10', '--center', text, '--quiet', '-o',
                      str(tmp_path / f'{i}.fits')]) == 0
         wcs = Mock.read(tmp_path / f'{i}.fits').light.wcs
         np.testing.assert_allclose(wcs.wcs.crval, [250.42, 36.46], atol=1e-9)
@@ -113,8 +113,8 @@ def test_the_same_command_makes_the_same_bytes_and_replaces_nothing(tmp_path, sn
     ([], 'the following arguments are required: --distance'),
     (['--distance', '10', '--shift', '3'], "argument --shift: must be 2 numbers with commas, received '3'"),
     (['--distance', '10', '--shift', 'a,b'], "must be 2 numbers with commas, received 'a,b'"),
-    (['--distance', '10', '--centre', 'M 13'], "--centre must be the RA and Dec .* received 'M 13'"),
-    (['--distance', '10', '--centre', '5'], "--centre must be the RA and Dec .* received '5'"),
+    (['--distance', '10', '--center', 'M 13'], "--center must be the RA and Dec .* received 'M 13'"),
+    (['--distance', '10', '--center', '5'], "--center must be the RA and Dec .* received '5'"),
     (['--distance', '10', '--random', '--shift', '1,1'], '--random draws shift, rotation and direction'),
     (['--distance', '10', '--exposure', '5'], 'zero_point and exposure go together'),
     (['--distance', '10', '--band', 'g'], "correction 'reed1998' knows the band V only"),

@@ -245,7 +245,7 @@ def test_extinction_is_a_number_or_the_catalogue(args, capsys):
     assert 'must be a number [mag], received' in capsys.readouterr().err
 
 
-def test_centres():
+def test_centers():
     for text in ('250.42 36.46', '250.42, 36.46', '16h41m40.8s +36d27m36s'):
         there = _center(text)
         assert (there.ra.deg, there.dec.deg) == pytest.approx((250.42, 36.46))
