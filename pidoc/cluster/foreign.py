@@ -90,7 +90,7 @@ _CUT = (EOFError, zlib.error)
 _HDF5 = b'\x89HDF\r\n\x1a\n'
 
 # What a format hands over: plain arrays by column name, and the density centre [pc] if it is known.
-_Stars = namedtuple('_Stars', 'columns centre', defaults=[None])
+_Stars = namedtuple('_Stars', 'columns center', defaults=[None])
 
 
 # -- public ---------------------------------------------------------------------------------------

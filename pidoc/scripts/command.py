@@ -5,16 +5,27 @@ import argparse
 import logging
 import math
 import os
+import re
+import shlex
 import sys
 
-__all__ = ['BAD', 'INTERRUPTED', 'HelpFormatter', 'Parser', 'above_zero', 'quantity', 'run_command']
+from pidoc import __version__
+
+__all__ = ['BAD', 'HelpFormatter', 'INTERRUPTED', 'NO_POSITION', 'Parser', 'above_zero',
+           'add_quiet_and_debug', 'quantity', 'run', 'sky_position']
 
 BAD = 2
 INTERRUPTED = 130
+NO_POSITION = ('{} must be the RA and Dec of the cluster, like "250.42 36.46" (degrees) or '
+               '"16h41m41s +36d27m35s", received {!r}')
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that tells of an error on one line."""
+    """A parser with ``--version``, that puts an error on one line."""
+
+    def __init__(self, prog, *, description, epilog):
+        super().__init__(prog=prog, description=description, epilog=epilog, formatter_class=HelpFormatter)
+        self.add_argument('--version', action='version', version=f'pidoc {__version__}')
 
     def error(self, message):
         self.exit(BAD, f'{self.prog}: {" ".join(message.split())}\n')
@@ -25,6 +36,12 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog):
         super().__init__(prog, max_help_position=30)
+
+
+def add_quiet_and_debug(group, *, quiet='no progress bar, no summary'):
+    """Add the last options of every command to a parser, or a group of one."""
+    group.add_argument('--quiet', action='store_true', help=quiet)
+    group.add_argument('--debug', action='store_true', help='show where an error came from')
 
 
 def above_zero(text):
@@ -70,25 +87,66 @@ def quantity(unit):
     return convert
 
 
-def run_command(parser, options, work, *, interrupted):
-    """Do the work of a command.
+def sky_position(text, *, option):
+    """A position on the sky if a text is one, else None: it may be a name.
+
+    Parameters
+    ----------
+    text : str
+        Right ascension and declination: degrees, or hours and degrees with minutes and seconds.
+    option : str
+        What errors begin with.
+
+    Returns
+    -------
+    `~astropy.coordinates.SkyCoord` or None
+
+    Raises
+    ------
+    ValueError
+        If it is numbers, or hours, that are no position.
+    """
+    from astropy.coordinates import SkyCoord
+
+    parts = text.replace(',', ' ').split()
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    hours = len(parts) in (2, 6) and re.match(r'\d+[h:\s]\s*\d+', text)
+    if not (numbers or hours):
+        return None
+    try:
+        return SkyCoord(*numbers, unit='deg') if len(numbers) == 2 else SkyCoord(
+            text, unit=('hourangle', 'deg'))
+    except Exception:
+        # astropy raises many kinds; what was wrong is always the text
+        raise ValueError(NO_POSITION.format(option, text)) from None
+
+
+def run(parser, work, args=None, *, interrupted):
+    """Read the arguments of a command and do its work.
 
     Parameters
     ----------
     parser : `Parser`
         Its name begins every message.
-    options : `argparse.Namespace`
-        What the work gets; with ``options.debug`` errors are not caught.
     work : callable
-        Returns the status, or None for 0.
+        Gets the `argparse.Namespace` of the options, with the whole ``command``; returns the status, or None
+        for 0. With ``options.debug`` errors are not caught.
+    args : list of str, optional
+        Arguments, without the name of the command; by default those of the process.
     interrupted : str
         What to say after Ctrl-C.
 
     Returns
     -------
     int
-        The status of the work; `BAD` for an error, told on one line of the standard error; `INTERRUPTED`.
+        The status of the work; `BAD` for an error, which is put on one line of the standard error;
+        `INTERRUPTED`.
     """
+    options = parser.parse_args(args)
+    options.command = shlex.join([parser.prog, *(sys.argv[1:] if args is None else map(str, args))])
     logging.basicConfig(format=f'{parser.prog}: %(message)s')
     try:
         status = work(options) or 0

@@ -7,9 +7,8 @@ import math
 import sys
 from pathlib import Path
 
-from pidoc import __version__
 from pidoc.io.files import replacing
-from pidoc.scripts.command import above_zero, BAD, HelpFormatter, Parser, run_command
+from pidoc.scripts.command import above_zero, add_quiet_and_debug, BAD, Parser, run
 
 __all__ = ['main']
 
@@ -37,27 +36,13 @@ _EXAMPLES = 4
 
 
 def main(args=None):
-    """Evaluate a model; the command ``pidoc-evaluate``.
-
-    Parameters
-    ----------
-    args : list of str, optional
-        Arguments, without the name of the command; by default those of the process.
-
-    Returns
-    -------
-    int
-        0 if all went well, 2 for an error (told on one line of the standard error), 130 if interrupted.
-    """
-    parser = _parser()
-    options = parser.parse_args(args)
-    return run_command(parser, options, _evaluate, interrupted='nothing was written')
+    """Evaluate a model; the command ``pidoc-evaluate``: see `pidoc.scripts.command.run`."""
+    return run(_parser(), _evaluate, args, interrupted='nothing was written')
 
 
 def _parser():
-    parser = Parser(prog='pidoc-evaluate', epilog=_EPILOG, formatter_class=HelpFormatter,
+    parser = Parser('pidoc-evaluate', epilog=_EPILOG,
                     description='Score a model on mock observations that it was not trained on.')
-    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('model', metavar='MODEL', type=Path, nargs='?', help='folder of the model')
     parser.add_argument('set', metavar='SET', type=Path, nargs='?', help='folder of the training set')
     parser.add_argument('-o', '--output', metavar='FOLDER', type=Path, required=True,
@@ -81,8 +66,7 @@ def _parser():
     real.add_argument('--server', metavar='URL', help="of the survey's services")
     parser.add_argument('--no-figures', action='store_true', help='tables only')
     parser.add_argument('--overwrite', action='store_true', help='replace a report that is there')
-    parser.add_argument('--quiet', action='store_true', help='print nothing')
-    parser.add_argument('--debug', action='store_true', help='show where an error came from')
+    add_quiet_and_debug(parser, quiet='print nothing')
     return parser
 
 

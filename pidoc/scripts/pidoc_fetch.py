@@ -6,8 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from pidoc import __version__
-from pidoc.scripts.command import BAD, HelpFormatter, Parser, quantity, run_command
+from pidoc.scripts.command import add_quiet_and_debug, BAD, Parser, quantity, run, sky_position
 
 __all__ = ['main']
 
@@ -28,29 +27,17 @@ _RELATIONS = ('kostov2018', 'tonry2012')
 
 
 def main(args=None):
-    """Fetch maps of clusters; the command ``pidoc-fetch``.
+    """Fetch maps of clusters; the command ``pidoc-fetch``: see `pidoc.scripts.command.run`.
 
-    Parameters
-    ----------
-    args : list of str, optional
-        Arguments, without the name of the command; by default those of the process.
-
-    Returns
-    -------
-    int
-        0 if all went well, 2 for an error or if a cluster could not be had (told on a line of the standard
-        error each; the others are there), 130 if interrupted.
+    The status is 2 also if a cluster could not be had.
     """
-    parser = _parser()
-    options = parser.parse_args(args)
-    return run_command(parser, options, _fetch_all, interrupted='the files that are there are complete')
+    return run(_parser(), _fetch_all, args, interrupted='the files that are there are complete')
 
 
 def _parser():
-    parser = Parser(prog='pidoc-fetch', epilog=_EPILOG, formatter_class=HelpFormatter,
+    parser = Parser('pidoc-fetch', epilog=_EPILOG,
                     description='Fetch g and r images of star clusters from Pan-STARRS1 and make maps of '
                                 'their V light.')
-    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('clusters', nargs='+', metavar='CLUSTER', help='names or positions')
     light = parser.add_argument_group('light')
     light.add_argument('--reddening', metavar='MAG', type=quantity('mag'),
@@ -81,25 +68,13 @@ def _parser():
                      help='folder of the files; of one cluster, a file that ends in .fits or .fits.gz '
                           '(default: here)')
     out.add_argument('--overwrite', action='store_true', help='replace files that are there')
-    out.add_argument('--quiet', action='store_true', help='no table of what was made')
-    out.add_argument('--debug', action='store_true', help='show where an error came from')
+    add_quiet_and_debug(out, quiet='no table of what was made')
     return parser
 
 
 def _target(text):
-    """A position, if the text is one; else a name."""
-    from astropy.coordinates import SkyCoord
-
-    parts = text.replace(',', ' ').split()
-    try:
-        numbers = [float(part) for part in parts]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 2:
-        return SkyCoord(*numbers, unit='deg')
-    if re.match(r'\d+[h:\s]\s*\d+', text) and len(parts) in (2, 6):
-        return SkyCoord(text, unit=('hourangle', 'deg'))
-    return text
+    """A position if the text is one, else the text itself: a name."""
+    return sky_position(text, option='CLUSTER') or text
 
 
 def _paths(clusters, output):

@@ -5,8 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pidoc import __version__
-from pidoc.scripts.command import HelpFormatter, Parser, quantity, run_command
+from pidoc.scripts.command import add_quiet_and_debug, NO_POSITION, Parser, quantity, run, sky_position
 
 __all__ = ['main']
 
@@ -25,34 +24,17 @@ examples:
 # those of pidoc.photometry, which the help need not wait for
 _BANDS = ('B', 'V', 'g', 'r')
 _CORRECTIONS = ('reed1998', 'reed1998-solar', 'kurucz1992')
-_RADEC = ('--center must be the RA and Dec of the cluster, like "250.42 36.46" (degrees) or '
-          '"16h41m41s +36d27m35s", received {!r}')
 
 
 def main(args=None):
-    """Observe snapshots; the command ``pidoc-mock``.
-
-    Parameters
-    ----------
-    args : list of str, optional
-        Arguments, without the name of the command; by default those of the process.
-
-    Returns
-    -------
-    int
-        0 if all went well, 2 for an error (told on one line of the standard error), 130 if interrupted.
-    """
-    parser = _parser()
-    options = parser.parse_args(args)
-    return run_command(parser, options, _observe_all,
-                       interrupted='the files that are there are complete')
+    """Observe snapshots; the command ``pidoc-mock``: see `pidoc.scripts.command.run`."""
+    return run(_parser(), _observe_all, args, interrupted='the files that are there are complete')
 
 
 def _parser():
-    parser = Parser(prog='pidoc-mock', epilog=_EPILOG, formatter_class=HelpFormatter,
-                     description='Make mock observations of snapshots of star clusters: FITS images of their '
-                                 'light, with the map of their mass.')
-    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
+    parser = Parser('pidoc-mock', epilog=_EPILOG,
+                    description='Make mock observations of snapshots of star clusters: FITS images of their '
+                                'light, with the map of their mass.')
     parser.add_argument('snapshots', nargs='+', metavar='SNAPSHOT', help='files that pidoc.Snapshot reads')
     what = parser.add_argument_group('what to observe')
     what.add_argument('--distance', nargs='+', metavar='LENGTH', type=quantity('kpc'), required=True,
@@ -117,8 +99,7 @@ def _parser():
     out.add_argument('--dtype', choices=('float32', 'float64'), default='float32',
                      help='precision in the files (default: float32)')
     out.add_argument('--overwrite', action='store_true', help='replace files that are there')
-    out.add_argument('--quiet', action='store_true', help='no table of what was made')
-    out.add_argument('--debug', action='store_true', help='show where an error came from')
+    add_quiet_and_debug(out, quiet='no table of what was made')
     return parser
 
 
@@ -148,19 +129,12 @@ def _numbers(count):
 
 
 def _center(text):
-    from astropy.coordinates import SkyCoord
-
     if text is None:
         return None
-    try:
-        parts = [float(part) for part in text.replace(',', ' ').split()]
-    except ValueError:
-        parts = None
-    try:
-        return SkyCoord(text) if parts is None else SkyCoord(*parts, unit='deg')
-    except Exception:
-        # astropy raises many kinds; what was wrong is always the text
-        raise ValueError(_RADEC.format(text)) from None
+    position = sky_position(text, option='--center')
+    if position is None:
+        raise ValueError(NO_POSITION.format('--center', text))
+    return position
 
 
 def _conditions(options):

@@ -1,12 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """``pidoc-predict``: mass, M/L, age and distance of clusters from their images, from the command line."""
 
-import shlex
 import sys
 from pathlib import Path
 
-from pidoc import __version__
-from pidoc.scripts.command import above_zero, BAD, HelpFormatter, Parser, quantity, run_command
+from pidoc.scripts.command import above_zero, add_quiet_and_debug, BAD, Parser, quantity, run, sky_position
 
 __all__ = ['EXAMPLE', 'main']
 
@@ -41,31 +39,18 @@ examples:
 
 
 def main(args=None):
-    """Predict; the command ``pidoc-predict``.
+    """Predict; the command ``pidoc-predict``: see `pidoc.scripts.command.run`.
 
-    Parameters
-    ----------
-    args : list of str, optional
-        Arguments, without the name of the command; by default those of the process.
-
-    Returns
-    -------
-    int
-        0 if all went well, 2 if an image could not be worked on (told on one line of the standard error),
-        130 if interrupted.
+    The status is 2 also if an image could not be worked on.
     """
-    parser = _parser()
-    options = parser.parse_args(args)
-    options.command = shlex.join([parser.prog, *(sys.argv[1:] if args is None else map(str, args))])
-    return run_command(parser, options, _predict_all,
-                       interrupted='the files that are there are complete; --resume goes on')
+    return run(_parser(), _predict_all, args,
+               interrupted='the files that are there are complete; --resume goes on')
 
 
 def _parser():
-    parser = Parser(prog='pidoc-predict', epilog=_EPILOG, formatter_class=HelpFormatter,
+    parser = Parser('pidoc-predict', epilog=_EPILOG,
                     description='Predict the mass map, the mass-to-light ratio, the age and the distance of '
                                 'star clusters from V-band images.')
-    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('images', nargs='*', metavar='IMAGE', type=Path, help='FITS files')
     parser.add_argument('--list', metavar='FILE', type=Path,
                         help='text file or table of images: see below')
@@ -107,8 +92,7 @@ def _parser():
     out.add_argument('--overwrite', action='store_true', help='replace files that are there')
     out.add_argument('--samp', action='store_true',
                      help='send the files to the programs at the SAMP hub: DS9, Aladin, TOPCAT')
-    out.add_argument('--quiet', action='store_true', help='no summary on the screen')
-    out.add_argument('--debug', action='store_true', help='show where an error came from')
+    add_quiet_and_debug(out, quiet='no summary on the screen')
     many = parser.add_argument_group('many images')
     many.add_argument('--jobs', metavar='N', type=above_zero, default=1,
                       help='how many processes work at the same time (default: 1)')
@@ -129,22 +113,7 @@ def _magnitude_or_catalogue(text):
 
 def _center(text):
     """A position if the text is one, else the text itself: a name."""
-    from astropy.coordinates import SkyCoord
-
-    if text is None:
-        return None
-    try:
-        parts = [float(part) for part in text.replace(',', ' ').split()]
-    except ValueError:
-        parts = None
-    try:
-        return SkyCoord(text) if parts is None else SkyCoord(*parts, unit='deg')
-    except Exception:
-        # astropy raises many kinds; numbers that are no position are no name either
-        if parts is None:
-            return text
-        raise ValueError('--center must be the RA and Dec of the cluster, like "250.42 36.46" (degrees) or '
-                         f'"16h41m41s +36d27m35s", or its name, received {text!r}') from None
+    return text if text is None else sky_position(text, option='--center') or text
 
 
 def _predict_all(options):

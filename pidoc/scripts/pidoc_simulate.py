@@ -7,8 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from pidoc import __version__
-from pidoc.scripts.command import above_zero, HelpFormatter, Parser, run_command
+from pidoc.scripts.command import above_zero, add_quiet_and_debug, Parser, run
 
 __all__ = ['main']
 
@@ -50,23 +49,11 @@ examples:
 
 
 def main(args=None):
-    """Simulate clusters; the command ``pidoc-simulate``.
+    """Simulate clusters; the command ``pidoc-simulate``: see `pidoc.scripts.command.run`.
 
-    Parameters
-    ----------
-    args : list of str, optional
-        Arguments, without the name of the command; by default those of the process.
-
-    Returns
-    -------
-    int
-        0 if all went well, 1 if some of many models failed, 2 for any other error (told on one
-        line of the standard error), 130 if interrupted.
+    The status is 1 if some of many models failed.
     """
-    parser = _parser()
-    options = parser.parse_args(args)
-    return run_command(parser, options, _simulate,
-                       interrupted='the same command goes on from the last checkpoint')
+    return run(_parser(), _simulate, args, interrupted='the same command goes on from the last checkpoint')
 
 
 def _simulate(options):
@@ -76,10 +63,9 @@ def _simulate(options):
 
 
 def _parser():
-    parser = Parser(prog='pidoc-simulate', epilog=_EPILOG, formatter_class=HelpFormatter,
-                     description='Simulate star clusters, star by star, with the Monte Carlo method, and '
-                                 'keep snapshots of them.')
-    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
+    parser = Parser('pidoc-simulate', epilog=_EPILOG,
+                    description='Simulate star clusters, star by star, with the Monte Carlo method, and '
+                                'keep snapshots of them.')
     what = parser.add_argument_group('what to simulate')
     what.add_argument('names', nargs='*', metavar='NAME',
                       help='models that have a name: MW15-R1.6, MW15, MW15-R4; the options below change them')
@@ -115,8 +101,7 @@ def _parser():
                      help='of many models: let the workers of this dask scheduler (tcp://...) do the work')
     how.add_argument('--overwrite', action='store_true',
                      help='throw away what an earlier run left in the folder')
-    how.add_argument('--quiet', action='store_true', help='no progress bar, no summary')
-    how.add_argument('--debug', action='store_true', help='show where an error came from')
+    add_quiet_and_debug(how)
     return parser
 
 

@@ -6,8 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
-from pidoc import __version__
-from pidoc.scripts.command import HelpFormatter, Parser, run_command
+from pidoc.scripts.command import add_quiet_and_debug, Parser, run
 
 __all__ = ['main']
 
@@ -63,27 +62,13 @@ _PAPER = ('epochs', 'batch_size', 'patience', 'precision', 'seed', 'vgg')
 
 
 def main(args=None):
-    """Train a model; the command ``pidoc-train``.
-
-    Parameters
-    ----------
-    args : list of str, optional
-        Arguments, without the name of the command; by default those of the process.
-
-    Returns
-    -------
-    int
-        0 if all went well, 2 for an error (told on one line of the standard error), 130 if interrupted.
-    """
-    parser = _parser()
-    options = parser.parse_args(args)
-    return run_command(parser, options, _train, interrupted='the same command goes on from the last epoch')
+    """Train a model; the command ``pidoc-train``: see `pidoc.scripts.command.run`."""
+    return run(_parser(), _train, args, interrupted='the same command goes on from the last epoch')
 
 
 def _parser():
-    parser = Parser(prog='pidoc-train', epilog=_EPILOG, formatter_class=HelpFormatter,
+    parser = Parser('pidoc-train', epilog=_EPILOG,
                     description='Train networks on a training set that pidoc-trainingset has built.')
-    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('set', metavar='SET', help='folder of the training set')
     parser.add_argument('-o', '--output', metavar='FOLDER', required=True, help='folder of the model')
     parser.add_argument('--name', default='', help='name of the model, for its card')
@@ -99,8 +84,7 @@ def _parser():
                              '(fetched once), random, or a file (default: imagenet)')
     parser.add_argument('--plot', action='store_true', help='draw the history into FOLDER/history.png')
     parser.add_argument('--log', action='store_true', help='log every epoch instead of a progress bar')
-    parser.add_argument('--quiet', action='store_true', help='no progress bar, no summary')
-    parser.add_argument('--debug', action='store_true', help='show where an error came from')
+    add_quiet_and_debug(parser)
     return parser
 
 

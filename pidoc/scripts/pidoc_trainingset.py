@@ -4,8 +4,7 @@
 import sys
 from pathlib import Path
 
-from pidoc import __version__
-from pidoc.scripts.command import above_zero, HelpFormatter, Parser, run_command
+from pidoc.scripts.command import above_zero, add_quiet_and_debug, Parser, run
 
 __all__ = ['main']
 
@@ -23,28 +22,14 @@ examples:
 
 
 def main(args=None):
-    """Make the maps of a recipe; the command ``pidoc-trainingset``.
-
-    Parameters
-    ----------
-    args : list of str, optional
-        Arguments, without the name of the command; by default those of the process.
-
-    Returns
-    -------
-    int
-        0 if all went well, 2 for an error (told on one line of the standard error), 130 if interrupted.
-    """
-    parser = _parser()
-    options = parser.parse_args(args)
-    return run_command(parser, options, _work, interrupted='the same command goes on where it stopped')
+    """Make the maps of a recipe; the command ``pidoc-trainingset``: see `pidoc.scripts.command.run`."""
+    return run(_parser(), _work, args, interrupted='the same command goes on where it stopped')
 
 
 def _parser():
-    parser = Parser(prog='pidoc-trainingset', epilog=_EPILOG, formatter_class=HelpFormatter,
+    parser = Parser('pidoc-trainingset', epilog=_EPILOG,
                     description='Make many mock observations of simulated clusters, for networks to learn '
                                 'from: FITS files with cubes of maps, and a table of how each was made.')
-    parser.add_argument('--version', action='version', version=f'pidoc {__version__}')
     parser.add_argument('recipe', nargs='?', metavar='RECIPE',
                         help='a TOML file, or the name of a recipe that comes with pidoc')
     what = parser.add_argument_group('what to do')
@@ -61,8 +46,7 @@ def _parser():
                      help='how many processes work at the same time (default: 2)')
     how.add_argument('--scheduler', metavar='ADDRESS',
                      help='let the workers of this dask scheduler (tcp://...) do the work')
-    how.add_argument('--quiet', action='store_true', help='no progress bar, no summary')
-    how.add_argument('--debug', action='store_true', help='show where an error came from')
+    add_quiet_and_debug(how)
     return parser
 
 
