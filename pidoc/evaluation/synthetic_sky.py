@@ -25,7 +25,7 @@ from pidoc.catalogs import cluster as catalogued
 from pidoc.catalogs import EXTINCTION_RATIO
 from pidoc.cluster.mass_function import MASS_FUNCTIONS
 from pidoc.cluster.model import ClusterModel
-from pidoc.grid import tangent_plane
+from pidoc.grid import MapGrid, tangent_plane
 from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1.retrieval import Archive, ServiceError
 from pidoc.mock.psf import MOFFAT_BETA
@@ -49,6 +49,7 @@ DEPTH = {'g': 23.3 * u.mag, 'r': 23.2 * u.mag}
 _EXTINCTION = {'g': 3.172 / 2.742, 'r': 2.271 / 2.742}
 # A_g / A_V and A_r / A_V: Schlafly & Finkbeiner (2011, ApJ 737, 103), table 6, R_V = 3.1, V of Landolt
 
+_FIELD = MapGrid().field_of_view[0]
 _SIDE = 720                # pixels of a file: what `pidoc.image.ps1.retrieval` asks for
 _SCALE = ps1.PIXEL_SCALE.to_value(u.arcsec)
 _REACH = 100.0             # arcsec from the centre, within which stars are painted
@@ -190,12 +191,12 @@ class SyntheticCluster:
     luminosity: np.ndarray
     magnitude: dict
 
-    def inside(self, field_of_view=40.0 * u.arcsec):
+    def inside(self, field_of_view=_FIELD):
         """Which stars are in a square field about the centre: array of bool."""
         half = 0.5 * to_value(field_of_view, u.arcsec, 'field_of_view', positive=True)
         return (np.abs(self.x) < half) & (np.abs(self.y) < half)
 
-    def content(self, field_of_view=40.0 * u.arcsec):
+    def content(self, field_of_view=_FIELD):
         """Mass and luminosity in V of the stars in a square field: two `~astropy.units.Quantity`."""
         here = self.inside(field_of_view)
         return float(self.mass[here].sum()) * u.Msun, float(self.luminosity[here].sum()) * u.Lsun

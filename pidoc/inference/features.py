@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pidoc.grid import MapGrid
 from pidoc.units import plain_number
 
 __all__ = ['FEATURES', 'Feature', 'features']
@@ -62,7 +63,7 @@ FEATURES = (
 """The quantities, in this order. The last six are only looked at where they are known."""
 
 
-def features(light, *, sharp=None, pixel_scale=0.25, seeing=None, distance=None):
+def features(light, *, sharp=None, pixel_scale=MapGrid.pixel_scale.value, seeing=None, distance=None):
     """Measure the quantities of `FEATURES`.
 
     "Brightest place" is the maximum of the map after smoothing with a Gaussian of 3", which single giants do
