@@ -9,6 +9,8 @@ from pidoc.inference.calibration import check_scores as check_number_of_scores
 from pidoc.inference.domain import check_numbers
 from pidoc.inference.estimator import FAINTEST
 
+__all__ = ['SPLITS', 'check_maps', 'check_scores', 'check_texts', 'check_writable', 'selected']
+
 SPLITS = ('train', 'validation')
 
 

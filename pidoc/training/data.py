@@ -12,6 +12,8 @@ from pidoc.networks.orientation import turned
 from pidoc.networks.scaling import block_mean, SCALARS
 from pidoc.training.state import TrainingError
 
+__all__ = ['CHUNK', 'Split', 'Streamed', 'augmented', 'conditioned', 'digest_of', 'reduced', 'shuffled']
+
 CHUNK = 256                          # maps that are read at a time
 
 

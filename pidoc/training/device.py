@@ -7,6 +7,8 @@ from functools import lru_cache
 
 from pidoc.networks.backend import keras
 
+__all__ = ['Device', 'device_of', 'gpus']
+
 log = logging.getLogger(__name__)
 
 

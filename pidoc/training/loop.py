@@ -11,6 +11,8 @@ from pidoc.inference.folder import set_weights
 from pidoc.networks.backend import keras
 from pidoc.training.state import State
 
+__all__ = ['Course', 'Means', 'epoch_of', 'train_network']
+
 log = logging.getLogger(__name__)
 
 

@@ -15,6 +15,8 @@ from pidoc.networks.scaling import Scaling
 from pidoc.training.data import augmented, conditioned, reduced, shuffled
 from pidoc.training.loop import Course
 
+__all__ = ['Ours']
+
 
 class Ours:
     """An ensemble of `~pidoc.networks.cluster_network`."""

@@ -13,6 +13,8 @@ from pidoc.networks.scaling import PaperScaling
 from pidoc.training.data import shuffled, Split, Streamed
 from pidoc.training.loop import Course
 
+__all__ = ['Papers', 'square_error']
+
 
 class Papers:
     """The mass network, and that of age and distance: Chardin & Bianchini (2021), section 3."""

@@ -13,6 +13,8 @@ from pidoc.inference.folder import write_weights
 from pidoc.io.files import replacing
 from pidoc.networks.backend import keras
 
+__all__ = ['State', 'TrainingError', 'check_same']
+
 
 class TrainingError(ValueError):
     """A training cannot go on: its folder is of another one, or damaged."""
