@@ -5,6 +5,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'settings': ['PaperSettings', 'Selection', 'Settings'],
-    'fit': ['TrainingError', 'calibrate', 'train'],
+    'state': ['TrainingError'],
+    'fit': ['calibrate', 'train'],
     'model_card': ['card_text', 'write_model_card'],
 })

@@ -17,11 +17,11 @@ from pidoc.training.loop import train_network
 from pidoc.training.model_card import write_model_card
 from pidoc.training.ours import Ours
 from pidoc.training.papers import Papers
-from pidoc.training.settings import PaperSettings, Selection, Settings
-from pidoc.training.state import check_same, State, TrainingError
+from pidoc.training.settings import PaperSettings, Settings
+from pidoc.training.state import check_same, State
 from pidoc.training.validation import calibrate, learn_domain
 
-__all__ = ['PaperSettings', 'Selection', 'Settings', 'TrainingError', 'calibrate', 'train']
+__all__ = ['calibrate', 'train']
 
 _PROTOCOLS = {Settings: Ours, PaperSettings: Papers}
 

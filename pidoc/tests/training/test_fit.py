@@ -13,8 +13,7 @@ from pidoc.inference.domain import Domain
 from pidoc.inference.estimator import Estimator
 from pidoc.inference.folder import read_card
 from pidoc.tests.training_helpers import Maps, SMALL
-from pidoc.training import ours, Selection
-from pidoc.training.fit import Settings, train, TrainingError
+from pidoc.training import ours, Selection, Settings, train, TrainingError
 
 
 @pytest.fixture(scope='module')

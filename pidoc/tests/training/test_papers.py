@@ -12,7 +12,7 @@ import pytest
 from pidoc.inference.domain import Domain
 from pidoc.inference.estimator import Estimator, PaperEstimator
 from pidoc.tests.training_helpers import Maps, PAPER
-from pidoc.training.fit import PaperSettings, train, TrainingError
+from pidoc.training import PaperSettings, train, TrainingError
 
 
 @pytest.fixture(scope='module')
