@@ -12,11 +12,12 @@ import threading
 import time
 import traceback
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import chain, islice
 from multiprocessing import connection
 
 __all__ = ['WorkerKilled', 'WorkLost', 'begin_worker', 'end_with_parent', 'hushed', 'one_line',
-           'scheduler_client', 'threads_each', 'work']
+           'scheduler_client', 'single_threaded_blas', 'threads_each', 'work']
 
 _THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'TF_NUM_INTRAOP_THREADS',
             'TF_NUM_INTEROP_THREADS')
@@ -319,6 +320,25 @@ def threads_each(number=1):
     finally:
         for name in names:
             del os.environ[name]
+
+
+@contextmanager
+def single_threaded_blas():
+    """Linear algebra of numpy with one thread in the block; yields the number of threads that it had.
+
+    The threads of BLAS wait for each other, in small products for longer than they work.
+    """
+    blas = _blas()
+    threads = max((library.num_threads for library in blas.lib_controllers), default=1)
+    with blas.limit(limits=1):
+        yield threads
+
+
+@lru_cache(maxsize=1)
+def _blas():
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api='blas')
 
 
 def scheduler_client(address):

@@ -8,10 +8,12 @@ maps at a time go through the whole network: what becomes of them must stay in t
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from pidoc.io.processes import single_threaded_blas
 from pidoc.networks.shapes import weight_shapes
 
 __all__ = ['ClusterForward']
@@ -64,11 +66,23 @@ class ClusterForward:
         number, height, width, _ = image.shape
         mass = np.empty((number, height, width, 2), dtype=np.float32)
         scalars = np.empty((number, 8), dtype=np.float32)
-        room, step = _Room(), max(1, _PIXELS // (height * width))
-        for start in range(0, number, step):
-            some = slice(start, start + step)
-            maps, scalars[some] = self._pass(image[some].transpose(1, 0, 2, 3), distance[some], room)
-            mass[some] = maps.transpose(2, 1, 3, 0)
+        step = max(1, _PIXELS // (height * width))
+        pieces = [slice(start, start + step) for start in range(0, number, step)]
+
+        def work(mine):
+            room = _Room()
+            for some in mine:
+                maps, scalars[some] = self._pass(image[some].transpose(1, 0, 2, 3), distance[some], room)
+                mass[some] = maps.transpose(2, 1, 3, 0)
+
+        # each piece on a thread of its own: the products are too small to share one
+        with single_threaded_blas() as threads:
+            shares = [pieces[k::threads] for k in range(min(threads, len(pieces)))]
+            if len(shares) < 2:
+                work(pieces)
+            else:
+                with ThreadPoolExecutor(len(shares)) as pool:
+                    list(pool.map(work, shares))
         return mass, scalars
 
     def _pass(self, x, distance, room):

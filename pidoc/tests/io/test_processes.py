@@ -21,6 +21,7 @@ from pidoc.io.processes import (
     hushed,
     one_line,
     scheduler_client,
+    single_threaded_blas,
     threads_each,
     work,
     WorkerKilled,
@@ -412,3 +413,17 @@ def fail_to_load():
     with hushed():
         subprocess.run([sys.executable, '-c', 'import sys; sys.stderr.write("cannot open x.so")'], check=True)
         raise ImportError('no keras')
+
+
+def test_blas_has_one_thread_in_the_block_and_its_own_after_it():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return {each['filepath']: each['num_threads'] for each in threadpool_info()
+                if each['user_api'] == 'blas'}
+
+    with threadpool_limits(2, user_api='blas'):
+        before = threads()
+        with single_threaded_blas() as number:
+            assert set(threads().values()) == {1}
+        assert threads() == before and number == max(before.values())

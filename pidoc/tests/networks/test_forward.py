@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The network in numpy beside the same in Keras."""
 
+from contextlib import nullcontext
 from itertools import product
 
 import numpy as np
@@ -73,6 +74,18 @@ def test_parts_do_not_change_the_outputs(monkeypatch):
         _same(network.predict_on_batch(inputs), whole)
     one = network.predict_on_batch([each[4:5] for each in inputs])
     _same(one, [each[4:5] for each in whole])
+
+
+@pytest.mark.parametrize('threads', [2, 3, 50])
+def test_threads_do_not_change_a_bit(monkeypatch, threads):
+    config = CONFIGS[3]
+    network, inputs = ClusterForward(weights_of(_random(config)), config), _inputs(config['shape'], 9)
+    monkeypatch.setattr(forward, '_PIXELS', 1)
+    monkeypatch.setattr(forward, 'single_threaded_blas', lambda: nullcontext(1))
+    alone = network.predict_on_batch(inputs)
+    monkeypatch.setattr(forward, 'single_threaded_blas', lambda: nullcontext(threads))
+    for one, other in zip(network.predict_on_batch(inputs), alone, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_input_and_earlier_output_are_left_alone():
