@@ -46,7 +46,7 @@ from those before it.
 
 ``training_set``
     `Recipe` and `TrainingSet`, many mock observations on disk.
-    Modules: recipe, files, sources, sampler, maps, shards, build, dataset.
+    Modules: recipe, files, sources, sampler, maps, shards, build, stream, dataset.
 
 ``networks``
     The two networks of the paper, and ours, in Keras and numpy; losses; maps and scalars as numbers for them.

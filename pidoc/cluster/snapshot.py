@@ -3,6 +3,7 @@
 
 import re
 from functools import cached_property
+from io import BytesIO
 from numbers import Real
 
 import numpy as np
@@ -338,6 +339,37 @@ class Snapshot:
         kept = np.zeros(self.n_stars, dtype=bool)
         kept[np.random.default_rng(seed).choice(systems, number, replace=False)] = True
         return np.flatnonzero(kept[first])
+
+    def as_stored(self, *, dtype=np.float32):
+        """The snapshot as it comes back from a file, made in memory: numbers rounded as `write` rounds them.
+
+        Parameters
+        ----------
+        dtype : dtype, optional
+            As for `write`.
+
+        Returns
+        -------
+        Snapshot
+
+        Raises
+        ------
+        ValueError
+            If ``dtype`` is neither float32 nor float64.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.cluster import Snapshot
+        >>> cluster = Snapshot({'x': [1, 0] * u.pc, 'y': [0, 2] * u.pc, 'z': [0, 0] * u.pc,
+        ...                     'mass': [0.1, 1] * u.Msun}, 12 * u.Gyr)
+        >>> print(cluster.as_stored().stars['mass'][0])
+        0.10000000149011612 solMass
+        """
+        stream = BytesIO()
+        fits.HDUList([fits.PrimaryHDU(), _table_hdu(self, dtype)]).writeto(stream)
+        stream.seek(0)
+        return _read_fits(stream)
 
     # -- what the stars add up to -----------------------------------------------------------------
 

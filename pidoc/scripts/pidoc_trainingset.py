@@ -10,10 +10,12 @@ __all__ = ['main']
 
 _EPILOG = """\
 A recipe is a small TOML file, or the name of one that comes with pidoc: --list tells them, --show prints one
-to start from. A build that was stopped goes on when the same command is given again.
+to start from. A build that was stopped goes on when the same command is given again. With --simulate and no
+--simulations, snapshots are observed as they are made, and not kept.
 
 examples:
   pidoc-trainingset --list
+  pidoc-trainingset table1 --simulate -o sets/table1
   pidoc-trainingset table1 --simulations runs --simulate -o sets/table1
   pidoc-trainingset --show default > mine.toml
   pidoc-trainingset mine.toml --simulations runs -o sets/mine --jobs 8
@@ -34,9 +36,11 @@ def _parser():
                         help='a TOML file, or the name of a recipe that comes with pidoc')
     what = parser.add_argument_group('what to do')
     what.add_argument('-o', '--output', metavar='FOLDER', type=Path, help='folder of the set')
-    what.add_argument('--simulations', metavar='FOLDER', type=Path, help='folder of the folders of the runs')
+    what.add_argument('--simulations', metavar='FOLDER', type=Path,
+                      help='folder of the folders of the runs, with their snapshots')
     what.add_argument('--simulate', action='store_true',
-                      help='run the simulations of the recipe that are not there yet first')
+                      help='run the simulations of the recipe: those that are not there yet in the folder of '
+                           '--simulations; without such a folder all, and no snapshot is kept')
     what.add_argument('--check', action='store_true',
                       help='compare all files of the set with their checksums; without RECIPE, only this')
     what.add_argument('--list', action='store_true', help='tell the recipes that come with pidoc')
@@ -83,11 +87,12 @@ def _build(options):
     from pidoc.training_set.recipe import Recipe
     from pidoc.training_set.sources import simulate
 
-    if options.simulations is None:
-        raise ValueError('the folder of the simulations must be given: --simulations FOLDER')
+    if options.simulations is None and not options.simulate:
+        raise ValueError('the folder of the simulations must be given, --simulations FOLDER; or --simulate, '
+                         'which needs none')
     recipe = Recipe.read(options.recipe)
     how = {'jobs': options.jobs, 'scheduler': options.scheduler, 'progress': not options.quiet}
-    if options.simulate:
+    if options.simulate and options.simulations is not None:
         simulate(recipe, options.simulations, **how)
     made = TrainingSet.build(recipe, options.output, simulations=options.simulations, **how)
     if options.check:

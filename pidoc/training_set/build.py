@@ -3,6 +3,7 @@
 
 import logging
 from contextlib import closing
+from functools import partial
 
 from tqdm import tqdm
 
@@ -23,42 +24,36 @@ log = logging.getLogger(__name__)
 
 
 class Build:
-    """A build on its way, the folder being locked."""
+    """A build on its way, the folder being locked; of snapshots in files."""
 
-    def __init__(self, recipe, folder, sources, jobs, scheduler, progress):
-        self.recipe, self.folder, self.sources = recipe, folder, sources
+    def __init__(self, recipe, folder, jobs, scheduler, progress):
+        self.recipe, self.folder = recipe, folder
         self.jobs, self.scheduler, self.progress = jobs, scheduler, progress
 
-    def finish(self):
-        tasks = {task.path.name: task for task in shard_tasks(self.recipe, self.folder, self.sources)}
-        manifest = self._manifest(tasks)
+    def finish(self, sources):
+        """Make what is missing."""
+        tasks = {task.path.name: task for task in shard_tasks(self.recipe, self.folder, sources)}
+        manifest = self._taken_up(Manifest(
+            self.recipe.to_dict(), self.recipe.digest,
+            {name: source.fingerprint for name, source in sources.items()}, len(tasks)))
         if manifest.state == 'complete':
             return
         waiting = [task for name, task in tasks.items() if name not in manifest.shards]
-        with tqdm(total=sum(len(task.draws) for task in tasks.values()), unit=' maps', desc=self.recipe.name,
-                  initial=sum(entry['maps'] for entry in manifest.shards.values()),
-                  disable=None if self.progress else True) as bar:
+        with self._bar(tasks, sum(entry['maps'] for entry in manifest.shards.values())) as bar:
             if waiting:
                 # before the first shard: from now on the folder is this recipe's
                 manifest.write(self.folder)
-            with closing(self._work(waiting)) as done:
+            with closing(self._work(make_shard, [(task.path.name, (task,)) for task in waiting])) as done:
                 for name, entry, error in done:
                     if error is not None:
                         raise _why_not(name, error)
                     manifest.shards[name] = entry
                     manifest.write(self.folder)
                     bar.update(entry['maps'])
-        manifest.shards = {name: manifest.shards[name] for name in tasks}
-        write_table(self.folder, tasks)
-        table = self.folder / TABLE_FILE
-        manifest.table = {'bytes': table.stat().st_size, 'sha256': sha256_of(table)}
-        manifest.state = 'complete'
-        manifest.write(self.folder)
+        self._complete(manifest, tasks)
 
-    def _manifest(self, tasks):
+    def _taken_up(self, new):
         """What the folder has of this set."""
-        prints = {name: source.fingerprint for name, source in self.sources.items()}
-        new = Manifest(self.recipe.to_dict(), self.recipe.digest, prints, len(tasks))
         if not (self.folder / MANIFEST_FILE).exists():
             return new
         there = Manifest.read(self.folder)
@@ -78,11 +73,25 @@ class Build:
                 there.state = 'building'
         return there
 
-    def _work(self, tasks):
-        """Name, entry and error of each shard, as they are made."""
+    def _complete(self, manifest, tasks):
+        """All shards are there: add the table of all maps."""
+        manifest.shards = {name: manifest.shards[name] for name in tasks}
+        write_table(self.folder, tasks)
+        table = self.folder / TABLE_FILE
+        manifest.table = {'bytes': table.stat().st_size, 'sha256': sha256_of(table)}
+        manifest.state = 'complete'
+        manifest.write(self.folder)
+
+    def _bar(self, tasks, done):
+        return tqdm(total=sum(len(task.draws) for task in tasks.values()), unit=' maps',
+                    desc=self.recipe.name, initial=done, disable=None if self.progress else True)
+
+    def _work(self, function, tasks, tick=None):
+        """Name, result and error of each task, as they are done."""
         jobs = self.jobs if self.jobs > 1 and len(tasks) > 1 else 0
-        return work(make_shard, [(task.path.name, (task,)) for task in tasks], jobs=jobs,
-                    scheduler=self.scheduler)
+        if tick and not jobs and self.scheduler is None:
+            function = partial(function, tick=tick)
+        return work(function, tasks, jobs=jobs, scheduler=self.scheduler, tick=tick)
 
 
 def _why_not(name, error):

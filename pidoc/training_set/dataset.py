@@ -271,11 +271,12 @@ class TrainingSet:
         return cls(folder, Recipe(manifest.recipe), table, shard, place, files)
 
     @classmethod
-    def build(cls, recipe, folder, *, simulations, jobs=2, scheduler=None, progress=True):
+    def build(cls, recipe, folder, *, simulations=None, jobs=2, scheduler=None, progress=True):
         """Make the maps of a recipe.
 
         Started again after it was stopped, at whatever moment, it goes on with the files that are missing
-        and ends with the same bytes.
+        and ends with the same bytes. A simulation of a streamed build goes on from its last checkpoint, which
+        is kept in ``unfinished`` in the folder of the set until the simulation is done.
 
         Parameters
         ----------
@@ -283,8 +284,10 @@ class TrainingSet:
             A recipe, the name of one that is shipped, or a file.
         folder : path-like
             Made if need be; to hold this set and nothing else.
-        simulations : path-like
-            Folder with the folders of the runs.
+        simulations : path-like, optional
+            Folder with the folders of the runs. Without it, the set is streamed: the simulations of the
+            recipe are run here, and each snapshot is observed when it is made, and forgotten. The maps are
+            the same; no file holds maps of two simulations.
         jobs : int, optional
             Processes that work at the same time. The result does not depend on it.
         scheduler : str, optional
@@ -303,7 +306,9 @@ class TrainingSet:
             If the recipe is not acceptable.
         TrainingSetError
             If a simulation is missing, unfinished or another one than the recipe says; if the folder holds
-            something else, or is being used; if a snapshot lacks what is needed; if a worker was killed.
+            something else, or is being used; if a snapshot lacks what is needed; if a worker was killed;
+            in a streamed build, if a simulation failed (the others are finished first), dissolved before
+            its first snapshot, or is to be read from files.
         OSError
             If a file cannot be written, because the disk is full, say. What was complete stays.
 
@@ -316,10 +321,20 @@ class TrainingSet:
             recipe = Recipe.read(recipe)
         jobs = whole_number(jobs, 'jobs', at_least=1, floats=True)
         folder = Path(folder).absolute()
-        sources = find_sources(recipe, Path(simulations).absolute())
+        kind, sources = _sources(recipe, simulations)
         folder.mkdir(parents=True, exist_ok=True)
         check_contents(folder)
         with locked(folder, TrainingSetError(f'{folder} is being used by another build')):
             remove_leftovers(folder)
-            Build(recipe, folder, sources, jobs, scheduler, progress).finish()
+            kind(recipe, folder, jobs, scheduler, progress).finish(sources)
         return cls.read(folder)
+
+
+def _sources(recipe, simulations):
+    """How the set is to be built, and what it is made of."""
+    if simulations is not None:
+        return Build, find_sources(recipe, Path(simulations).absolute())
+    # it brings numba
+    from pidoc.training_set.stream import streamed_sources, StreamedBuild
+
+    return StreamedBuild, streamed_sources(recipe)

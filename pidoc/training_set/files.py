@@ -29,15 +29,19 @@ class Manifest:
     """What a folder holds: ``manifest.json``."""
 
     def __init__(self, recipe, digest, simulations, n_shards, version=__version__, state='building',
-                 shards=None, table=None):
+                 shards=None, table=None, snapshots=None):
         self.recipe, self.digest, self.simulations, self.n_shards = recipe, digest, simulations, n_shards
         self.version, self.state, self.shards, self.table = version, state, shards or {}, table
+        # of a streamed set: how many each simulation has come to, of those that are done
+        self.snapshots = snapshots
 
     def write(self, folder):
         content = {'format': 'pidoc training set', 'format_version': FORMAT_VERSION, 'pidoc': self.version,
                    'state': self.state, 'recipe_sha256': self.digest, 'recipe': self.recipe,
                    'simulations': self.simulations, 'n_files': self.n_shards, 'files': self.shards,
                    'table': self.table}
+        if self.snapshots is not None:
+            content['snapshots'] = self.snapshots
         with replacing(folder / MANIFEST_FILE) as temporary, open(temporary, 'w', encoding='utf-8') as stream:
             json.dump(content, stream, indent=1)
             stream.write('\n')
@@ -53,7 +57,7 @@ class Manifest:
                 raise TrainingSetError(f'{path} must be of format version {FORMAT_VERSION}, the one this '
                                        f'pidoc knows, received {content["format_version"]!r}')
             keys = 'recipe', 'recipe_sha256', 'simulations', 'n_files', 'pidoc', 'state', 'files', 'table'
-            manifest = cls(*(content[key] for key in keys))
+            manifest = cls(*(content[key] for key in keys), snapshots=content.get('snapshots'))
             manifest._check()
             return manifest
         except FileNotFoundError:
@@ -67,6 +71,8 @@ class Manifest:
         """Of the right kinds; names are those of files in the folder, and nowhere else."""
         if not all(isinstance(each, dict) for each in (self.recipe, self.simulations, self.shards)):
             raise ValueError('recipe, simulations and files must be tables')
+        if not all(type(number) is int and number >= 0 for number in (self.snapshots or {}).values()):
+            raise ValueError(f'snapshots must be whole numbers, received {self.snapshots}')
         whole = self.state == 'complete'
         table = [(TABLE_FILE, {'maps': 1, **self.table})] if whole else []
         for name, entry in [*self.shards.items(), *table]:
@@ -83,6 +89,10 @@ class Manifest:
                           if self.recipe.get(key) != other.recipe.get(key))
             raise TrainingSetError(f'{folder} holds the set of another recipe: {", ".join(keys)} differ. Use '
                                    'another folder')
+        if (self.snapshots is None) != (other.snapshots is None):
+            how = 'from' if self.snapshots is None else 'without'
+            raise TrainingSetError(f'{folder} holds a set that was begun {how} a folder of simulations: go '
+                                   'on in the same way, or use another folder')
         changed = sorted(name for name in {*self.simulations, *other.simulations}
                          if self.simulations.get(name) != other.simulations.get(name))
         if changed:
@@ -117,7 +127,12 @@ def check_size(path, size):
 
 
 def _is_ours(name):
-    return name in (MANIFEST_FILE, TABLE_FILE, '.lock') or bool(_SHARD.fullmatch(name))
+    return name in (MANIFEST_FILE, TABLE_FILE, '.lock') or is_shard(name)
+
+
+def is_shard(name):
+    """Whether a file is called as shards are."""
+    return bool(_SHARD.fullmatch(name))
 
 
 def check_contents(folder):

@@ -3,6 +3,7 @@
 
 import os
 from collections import namedtuple
+from contextlib import contextmanager
 
 import numpy as np
 from astropy import units as u
@@ -17,7 +18,8 @@ from pidoc.training_set.maps import MEASURED, measured_row, observe_map, read_sn
 from pidoc.training_set.recipe import CONDITION_UNITS
 from pidoc.training_set.sampler import draw_maps, DRAWN, own_columns
 
-__all__ = ['ShardTask', 'make_shard', 'shard_tasks', 'write_table']
+__all__ = ['OpenShard', 'ShardTask', 'make_shard', 'shard_tasks', 'streamed_shard_tasks',
+           'write_table', 'writing']
 
 _CUBES = {'LIGHT': APPARENT_FLUX, 'MASS': MASS_PER_PIXEL, 'SHARP': APPARENT_FLUX}
 
@@ -28,50 +30,109 @@ _COLUMNS = ('split', 'part', 'simulation', 'snapshot', 'age', 'distance', 'seein
 
 ShardTask = namedtuple('ShardTask', 'path recipe part split draws names files')
 """A shard to be made: its file, what it is of, the rows of `draw_maps`, and for each row the name of its
-simulation and the (path, options) of its snapshot."""
+simulation and the (path, options) of its snapshot, where that is in a file."""
 
 
 def shard_tasks(recipe, folder, sources):
+    """The shards of a set whose snapshots are in files, each as full as it may be."""
+    for part, split, rows, here in _drawn(recipe, sources):
+        for number, piece in _pieces(rows, recipe):
+            names = [here[row['source']].name for row in piece]
+            files = [(here[row['source']].paths[row['snapshot']],
+                      here[row['source']].options[row['snapshot']]) for row in piece]
+            path = folder / f'{part.name}-{split}-{number:04d}.fits'
+            yield ShardTask(path, recipe, part, split, piece, names, files)
+
+
+def streamed_shard_tasks(recipe, folder, sources):
+    """The shards of a set whose snapshots are not kept, of one simulation each; maps in the same order."""
+    for part, split, rows, here in _drawn(recipe, sources):
+        for k, source in enumerate(here):
+            for number, piece in _pieces(rows[rows['source'] == k], recipe):
+                # of the simulation too, so that how many another fills does not change the name
+                path = folder / f'{part.name}-{split}-{k:04d}{number:04d}.fits'
+                yield ShardTask(path, recipe, part, split, piece, [source.name] * len(piece), None)
+
+
+def _drawn(recipe, sources):
+    """Part, split, rows of `draw_maps` and sources that these count."""
     taken = recipe.simulations_of_parts(sources)
     for part in recipe.parts:
         here = [sources[name] for name in taken[part.name]]
         draws = draw_maps(recipe, part, here)
         for which, split in enumerate(part.splits):
-            rows = draws[draws['split'] == which]
-            for number, begin in enumerate(range(0, len(rows), recipe.maps.shard)):
-                piece = rows[begin:begin + recipe.maps.shard]
-                names = [here[row['source']].name for row in piece]
-                files = [(here[row['source']].paths[row['snapshot']],
-                          here[row['source']].options[row['snapshot']]) for row in piece]
-                path = folder / f'{part.name}-{split}-{number:04d}.fits'
-                yield ShardTask(path, recipe, part, split, piece, names, files)
+            yield part, split, draws[draws['split'] == which], here
+
+
+def _pieces(rows, recipe):
+    step = recipe.maps.shard
+    return enumerate(rows[begin:begin + step] for begin in range(0, len(rows), step))
 
 
 def make_shard(task):
-    """Make and write a shard; its number of maps, size and SHA-256."""
-    maps = task.recipe.maps
-    cubes = {name: np.empty((len(task.draws), *maps.grid.shape), dtype='>f4')
-             for name in _CUBES if name != 'SHARP' or maps.sharp}
-    measured, snapshot, last = [], None, None
-    for k, (row, name, file) in enumerate(zip(task.draws, task.names, task.files, strict=True)):
+    """Make and write a shard of snapshots in files; its number of maps, size and SHA-256."""
+    shard, snapshot, last = OpenShard(task), None, None
+    for file in task.files:
         if file != last:
             snapshot, last = read_snapshot(*file), file
+        shard.add(snapshot)
+    return shard.write()
+
+
+class OpenShard:
+    """A shard on its way: the maps that it has so far.
+
+    Parameters
+    ----------
+    task : `ShardTask`
+
+    Attributes
+    ----------
+    cubes : dict
+        Name -> array, of which the first `len` maps are made.
+    measured : list of dict
+        What was measured of each.
+    """
+
+    def __init__(self, task):
+        self.task, self.measured = task, []
+        maps = task.recipe.maps
+        self.cubes = {name: np.empty((len(task.draws), *maps.grid.shape), dtype='>f4')
+                      for name in _CUBES if name != 'SHARP' or maps.sharp}
+
+    def __len__(self):
+        return len(self.measured)
+
+    def add(self, snapshot):
+        """Make the next map, of the snapshot that it is of."""
+        task, k = self.task, len(self)
+        row = task.draws[k]
         varied = rescaled_snapshot(snapshot, task.part, row)
-        mock = observe_map(varied, task.recipe, task.part, row, name)
-        cubes['LIGHT'][k], cubes['MASS'][k] = mock.light.data, mock.mass.data
-        if maps.sharp:
-            cubes['SHARP'][k] = mock.sharp.data
-        measured.append(measured_row(varied, mock))
+        mock = observe_map(varied, task.recipe, task.part, row, task.names[k])
+        for name, cube in self.cubes.items():
+            cube[k] = getattr(mock, name.lower()).data
+        self.measured.append(measured_row(varied, mock))
+
+    def write(self):
+        """Write the file; its number of maps, size and SHA-256."""
+        path = self.task.path
+        with writing(path):
+            write_hdus(_shard_hdus(self.task, self.cubes, self.measured), path)
+            with open(path, 'r+b') as stream:
+                # a manifest must not speak of what only the memory knows
+                os.fsync(stream.fileno())
+        return {'maps': len(self), 'bytes': path.stat().st_size, 'sha256': sha256_of(path)}
+
+
+@contextmanager
+def writing(path):
+    """Say of an error in the block that a file could not be written, and what becomes of the build."""
     try:
-        write_hdus(_shard_hdus(task, cubes, measured), task.path)
-        with open(task.path, 'r+b') as stream:
-            # a manifest must not speak of what only the memory knows
-            os.fsync(stream.fileno())
+        yield
     except OSError as error:
-        message = (f'{task.path} could not be written: {error}; what is complete is kept, and the build goes '
+        message = (f'{path} could not be written: {error}; what is complete is kept, and the build goes '
                    'on when it is started again')
         raise (OSError(message) if error.errno is None else OSError(error.errno, message)) from error
-    return {'maps': len(task.draws), 'bytes': task.path.stat().st_size, 'sha256': sha256_of(task.path)}
 
 
 def _shard_hdus(task, cubes, measured):

@@ -13,6 +13,7 @@ from scipy.stats import ks_1samp
 from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.photometry import v_luminosity
+from pidoc.simulation.evolve import simulate
 from pidoc.simulation.initial import initial_conditions, plummer_radius
 
 KMS = u.km / u.s
@@ -409,6 +410,20 @@ def test_float64_comes_back_exactly(spherical, path):
         assert again.stars[name].dtype == spherical.stars[name].dtype
 
 
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_as_stored_is_what_comes_back_from_a_file(spherical, cartesian, path, dtype):
+    simulated = next(simulate(MODEL.replace(n_stars=500, imf='kroupa2001'), ages=[1 / 3] * u.Myr))
+    for k, snapshot in enumerate((spherical, cartesian, simulated)):
+        snapshot.write(path, overwrite=k > 0, dtype=dtype)
+        read, stored = Snapshot.read(path), snapshot.as_stored(dtype=dtype)
+        assert (stored.age, stored.model, stored.seed, stored.meta) == \
+            (read.age, read.model, read.seed, read.meta)
+        assert list(stored._native) == list(read._native)
+        for name, column in read._native.items():
+            assert stored._native[name].dtype == column.dtype
+            assert stored._native[name].tobytes() == column.tobytes()
+
+
 def test_float32_is_the_default(spherical, path):
     spherical.write(path)
     again = Snapshot.read(path)
@@ -483,6 +498,8 @@ def test_a_failed_write_leaves_nothing(path, monkeypatch):
 
 
 def test_other_dtypes_are_refused(path):
+    with pytest.raises(ValueError, match='dtype must be float32 or float64, received int64'):
+        Snapshot(few_stars(), 0 * u.Gyr).as_stored(dtype=int)
     with pytest.raises(ValueError, match='dtype must be float32 or float64, received int64'):
         Snapshot(few_stars(), 0 * u.Gyr).write(path, dtype=int)
     assert not path.exists()

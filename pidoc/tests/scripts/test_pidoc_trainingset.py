@@ -4,6 +4,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from astropy import units as u
 
@@ -77,6 +78,20 @@ def test_what_is_missing_is_simulated_first(place, tmp_path, capsys):
     assert len(TrainingSet.read(tmp_path / 'set')) == 2
 
 
+@pytest.mark.slow
+def test_a_set_without_snapshots(place, tmp_path, capsys):
+    output = tmp_path / 'set'
+    assert main([str(place / 'tiny.toml'), '--simulate', '-o', str(output), '--check']) == 0
+    assert f'2 maps, 0.00 GB in {output}, as they were written' in capsys.readouterr().out
+    kept = tmp_path / 'kept'
+    main(arguments(place, kept, '--quiet'))
+    assert (output / 'maps.fits').read_bytes() == (kept / 'maps.fits').read_bytes()
+    np.testing.assert_array_equal(TrainingSet.read(output).light(), TrainingSet.read(kept).light())
+    # what one of the two began is not for the other
+    assert main(arguments(place, output)) == 2
+    assert 'holds a set that was begun without a folder of simulations' in capsys.readouterr().err
+
+
 def test_check_alone(place, tmp_path, capsys):
     main(arguments(place, tmp_path / 'set', '--quiet'))
     assert main(['--check', '-o', str(tmp_path / 'set')]) == 0
@@ -103,7 +118,7 @@ def test_list_and_show(capsys):
     ([], 'a RECIPE must be given: --list tells those that come with pidoc'),
     (['table1'], 'the folder of the set must be given: -o FOLDER'),
     (['--check'], 'the folder of the set must be given: -o FOLDER'),
-    (['table1', '-o', 'x'], 'the folder of the simulations must be given: --simulations FOLDER'),
+    (['table1', '-o', 'x'], 'the folder of the simulations must be given, --simulations FOLDER; or --'),
     (['tabel1', '-o', 'x', '--simulations', 'y'], 'a file that ends in .toml or one of default'),
     (['table1', '-o', 'x', '--simulations', 'nowhere'], 'simulations must be a folder, '),
     (['--show', 'none.toml'], 'No such file')])
@@ -129,4 +144,5 @@ def test_help_needs_nothing_heavy():
             'name in sys.modules], file=sys.stderr)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == ''
+    assert 'pidoc-trainingset table1 --simulate -o sets/table1' in done.stdout
     assert 'pidoc-trainingset table1 --simulations runs --simulate -o sets/table1' in done.stdout
