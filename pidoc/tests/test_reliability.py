@@ -175,18 +175,14 @@ def test_simulate_is_killed_again_and_again(tmp_path):
 
 @kills
 @pytest.mark.slow
-def test_a_build_is_killed_at_each_of_its_files(place, tmp_path):
-    args = [
-        'trainingset',
-        place / 'tiny.toml',
-        '--simulations',
-        place / 'runs',
-        '--jobs',
-        '1',
-        '--quiet',
-        '-o',
-        tmp_path / 'set',
-    ]
+@pytest.mark.parametrize('streamed', [False, True])
+def test_a_build_is_killed_at_each_of_its_files(place, tmp_path, streamed):
+    args = ['trainingset', place / 'tiny.toml', '--jobs', '1', '--quiet']
+    args += ['--simulate'] if streamed else ['--simulations', place / 'runs']
+    whole = tmp_path / 'whole' if streamed else place / 'set'
+    if streamed:
+        went_well(finish(*args, '-o', whole))
+    args += ['-o', tmp_path / 'set']
     killed = 0
     for number in (1, 3, 5):
         killed += kill_when(
@@ -195,7 +191,7 @@ def test_a_build_is_killed_at_each_of_its_files(place, tmp_path):
     assert killed >= 2
     told(finish('trainingset', '--check', '-o', tmp_path / 'set'), 'trainingset', 'is not complete')
     assert finish(*args).returncode == 0
-    assert digests(tmp_path / 'set') == digests(place / 'set')
+    assert digests(tmp_path / 'set') == digests(whole)
     assert hidden(tmp_path / 'set') == []
 
 
@@ -370,6 +366,13 @@ def test_no_room(place, tmp_path):
     )
     told(
         finish(*build, size=30_000),
+        'trainingset',
+        'could not be written',
+        'goes on when',
+    )
+    streamed = ['trainingset', place / 'tiny.toml', '--simulate', '--jobs', '2', '-o', tmp_path / 'streamed']
+    told(
+        finish(*streamed, '--quiet', size=30_000),
         'trainingset',
         'could not be written',
         'goes on when',
