@@ -8,7 +8,9 @@
 
 Times are the least of several repetitions, in processor time of one core; ratios are taken side by side in
 one run. The bound of a step: a star needs two turning points and some two trial radii, each of them a
-search among all shells, so that no step is faster than four searches of random radii in the same array.
+look-up among all shells; no step is faster than four look-ups of random radii in the same array, each with a
+guide to it (``guided``, the kernels' own), which waits for memory about twice. ``plain`` is the same by
+bisection of one star after the other.
 """
 
 import argparse
@@ -51,6 +53,31 @@ def search_all(r, values):
     return total
 
 
+@njit
+def look_up_all(work, lanes, active, values):
+    """The same with the guide, a block at a time."""
+    total = 0
+    for _ in range(4):
+        for start in range(0, values.size - lanes.size + 1, lanes.size):
+            for i in range(lanes.size):
+                lanes[i].radius = values[start + i]
+            kernels._find_shells(work, lanes, active, lanes.size)
+            total += lanes[0].k
+    return total
+
+
+@njit
+def turn_all(work, lanes, n, own):
+    """The shells below both turning points of every orbit."""
+    for start in range(0, n - lanes.size + 1, lanes.size):
+        for i in range(lanes.size):
+            k = start + i
+            kernels._set_orbit(work, lanes[i], work.energy[k], work.ang_mom[k], k, own[k],
+                               kernels.stream(np.uint64(1), k))
+        kernels._find_pericentres(work, lanes, lanes.size)
+        kernels._find_apocentres(work, n, lanes, lanes.size)
+
+
 def shells_of(model):
     """Shells, stars and work of a new cluster in Henon units."""
     simulation = Simulation(model, initial=initial_conditions(model))
@@ -60,21 +87,36 @@ def shells_of(model):
 def step():
     """Nanoseconds per star and step, by part."""
     print('nanoseconds per star')
-    row = table([('stars', '9d'), ('relax', '10.0f'), ('binaries', '9.0f'), ('resample', '9.0f'),
-                 ('step', '7.0f'), ('bound', '7.0f'), ('ratio', '6.1f')])
+    row = table([('stars', '9d'), ('relax', '6.0f'), ('binaries', '9.0f'), ('lay out', '8.0f'),
+                 ('turning', '8.0f'), ('draw', '6.0f'), ('sort', '6.0f'), ('follow', '7.0f'),
+                 ('step', '6.0f'), ('plain', '6.0f'), ('guided', '7.0f'), ('ratio', '6.1f')])
     for n in SIZES:
         sh, stars, work = shells_of(ClusterModel(n_stars=n))
         dt, coulomb = 1e-6, 6.0
         kernels.advance(sh, stars, work, n, dt, coulomb, 1.0, 1, 1, True, False)
         values = np.random.default_rng(0).permutation(sh.r)
-        search_all(sh.r, values[:10])
+        lanes = np.zeros(kernels.BLOCK, dtype=kernels.LANE)
+        lanes['k_p'], lanes['k_a'] = -1, n - 1
+        active = np.arange(kernels.BLOCK)
         scale = 1e9 / n
-        parts = (best(lambda: kernels.relax(sh, stars, work, 0, n, dt, coulomb, 1, True)),
+        key = np.uint64(1)
+        parts = [best(lambda: kernels.relax(sh, stars, work, 0, n, dt, coulomb, 1, True)),
                  best(lambda: kernels.form_binaries(sh, stars, work, 0, n, dt)),
-                 best(lambda: kernels.resample(sh, work, n, 1, False)))
+                 best(lambda: kernels.fill_field(work, sh.r, sh.phi, sh.cum, n))]
+        kernels.resample(sh, work, n, 1, False)
+        # orbits of the shells as they now are
+        work.energy[:] = 0.5 * (sh.vr ** 2 + sh.vt ** 2) + sh.phi
+        work.ang_mom[:] = sh.r * sh.vt
+        kernels.fill_field(work, sh.r, sh.phi, sh.cum, n)
+        turning = best(lambda: turn_all(work, lanes.copy(), n, sh.m))
+        places = best(lambda: kernels._new_places(sh, work, n, np.inf, key, 0, n))
+        parts += [turning, places - turning, best(lambda: kernels._sort_places(work, n))]
+        parts.append(best(lambda: kernels.resample(sh, work, n, 1, False)) - parts[2] - places - parts[5])
         whole = best(lambda: kernels.advance(sh, stars, work, n, dt, coulomb, 1.0, 1, 1, True, False))
-        bound = best(lambda: search_all(sh.r, values))
-        row(n, *(part * scale for part in (*parts, whole, bound)), whole / bound)
+        kernels.fill_field(work, sh.r, sh.phi, sh.cum, n)
+        plain = best(lambda: search_all(sh.r, values))
+        guided = best(lambda: look_up_all(work, lanes, active, values))
+        row(n, *(part * scale for part in (*parts, whole, plain, guided)), whole / guided)
 
 
 def clusters():

@@ -26,18 +26,22 @@ from collections import namedtuple
 import numpy as np
 from numba import njit, prange
 
-__all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'form_binaries', 'new_work',
-           'next_key', 'potential', 'relax', 'resample', 'shell_energy', 'stream', 'total_energy', 'uniform',
-           'zone_boundary']
+__all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'fill_field', 'form_binaries',
+           'new_work', 'next_key', 'potential', 'relax', 'resample', 'shell_energy', 'stream', 'total_energy',
+           'uniform', 'zone_boundary']
 
 #: Dynamical state, sorted by radius; `ident` points into `Stars`.
 Shells = namedtuple('Shells', 'r vr vt m ident phi cum')
 #: What belongs to a star for life, by identity: its mass, the companion it carries (-1: none), the
 #: binding energy of that pair.
 Stars = namedtuple('Stars', 'mass partner binding')
-#: Scratch arrays of `resample`, the random-number counter (seed, calls), and the tallies.
-Work = namedtuple('Work', 'energy ang_mom r_new phi_at_new phi_at_old buffer r_coarse phi_coarse '
-                          'counter tally')
+#: Scratch arrays of `resample`; the shells laid out for look-ups (`fill_field`: a row of ``nodes`` is a
+#: shell, ``coarse`` has radius and potential of every 32nd); the random-number counter (seed, calls), and
+#: the tallies.
+Work = namedtuple('Work', 'energy ang_mom r_new phi_at_new phi_at_old buffer m_old radial after '
+                          'ident_old place order before nodes coarse guide size counter tally')
+#: Columns of ``Work.nodes``: radius of a shell, the inverse of it, potential, mass inside.
+R, INVERSE, PHI, CUM = range(4)
 
 #: Entries of ``Work.tally``.
 HEAT, FORMED, HARDENED, DEBT, RESAMPLED, BELOW_BOUND, TRIALS = range(7)
@@ -59,8 +63,23 @@ MAX_DEPTH = 40
 COARSE_BITS = 5
 #: Largest deflection parameter of `_compensation`, beyond which nearly every pair is capped, and steps to it.
 MAX_PARAMETER, TABLE_STEPS = 3.5, 1024
-#: Zones larger than this are resampled by all threads.
-MIN_PARALLEL = 4000
+#: One part of the guide for so many shells: 4.
+GUIDE_BITS = 2
+#: Stars that search side by side, and what each of them carries along.
+BLOCK = 64
+LANE = np.dtype([(name, np.float64) for name in (
+    'energy', 'own', 'j2', 'r_at', 'r_p', 'span', 's_max', 'bound', 'felt', 'jacobian', 'radius', 'phi',
+    'sign', 'excess')] + [(name, np.int64) for name in ('at', 'low', 'high', 'k', 'k_p', 'k_a', 'trials',
+                                                            'cubic')] + [('state', np.uint64)])
+#: Trials of a star, after which it takes what it has drawn last.
+MAX_TRIALS = 500
+#: Most stars between two old shells that are sorted one by one.
+MAX_CROWD = 64
+#: Zones larger than this are resampled by all threads, in parts of at least so many stars.
+MIN_PARALLEL, PART = 4000, 512
+#: Phases of `resample`.
+DRAW, SETTLE, SHIFT, KINETIC, VELOCITY = range(5)
+N_PHASES = 5
 
 # ---------------------------------------------------------------- random numbers
 
@@ -336,7 +355,7 @@ def _local_dispersions(sh, first, n, out):
 
 
 @njit(cache=True)
-def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated):
+def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threads=1):
     """Encounters between neighbours among the shells ``first`` .. ``n`` - 1.
 
     Two stars of masses m1, m2 and relative velocity w are deflected by the angle b with
@@ -362,21 +381,44 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated):
         key = next_key(work.counter)
         stride = 1 + (turn >> 1) % 4
         start = first + (stride if turn & 1 else 0)
+        if threads > 1 and n - start >= MIN_PARALLEL:
+            _meet_parallel(sh, stars, work, key, start, n - stride, stride, part, coulomb)
+        else:
+            _meet(sh, stars, work, key, start, n - stride, stride, part, coulomb)
+        # summed in one order, whoever computed it
         for block in range(start, n - stride, 2 * stride):
             for k in range(block, min(block + stride, n - stride)):
-                _encounter(sh, stars, work, k, k + stride, work.buffer[k], part, coulomb,
-                           stream(key, k), spread[k])
+                if work.after[k] >= 0.0:
+                    work.tally[HEAT] += work.after[k]
+                    work.tally[HARDENED] += 1.0
 
 
 @njit(cache=True)
-def _encounter(sh, stars, work, i, j, density, dt, coulomb, state, spread):
+def _meet(sh, stars, work, key, first, last, stride, dt, coulomb):
+    """Shells meet those ``stride`` further out, as many in turn as are then skipped."""
+    for block in range(first, last, 2 * stride):
+        for k in range(block, min(block + stride, last)):
+            work.after[k] = _encounter(sh, stars, k, k + stride, work.buffer[k], dt, coulomb, stream(key, k),
+                                       work.r_new[k])
+
+
+@njit(cache=True, parallel=True)
+def _meet_parallel(sh, stars, work, key, first, last, stride, dt, coulomb):
+    size = 2 * stride * PART
+    for part in prange((last - first + size - 1) // size):
+        start = first + np.int64(part) * size
+        _meet(sh, stars, work, key, start, min(start + size, last), stride, dt, coulomb)
+
+
+@njit(cache=True)
+def _encounter(sh, stars, i, j, density, dt, coulomb, state, spread):
     """The encounter of shells i and j that stands for all of their encounters in dt; see `relax`.
 
     ``spread`` is the dispersion of relative velocities for `_compensation`, 0: none.
 
     If one of the two is a binary, a close encounter (pericentre within two semi-major axes, with
     gravitational focusing) may take place instead and harden it: `_relative_energy_gain`.  Of two
-    binaries the wider one does.
+    binaries the wider one does.  Returns the energy gained by that; -1 if none was hardened.
     """
     m1, m2 = sh.m[i], sh.m[j]
     mass = m1 + m2
@@ -387,7 +429,7 @@ def _encounter(sh, stars, work, i, j, density, dt, coulomb, state, spread):
     wz = sh.vr[j] - sh.vr[i]
     w2 = wx * wx + wy * wy + wz * wz
     if mass <= 0.0 or w2 <= 0.0:
-        return
+        return -1.0
     w = math.sqrt(w2)
     binary = _widest_binary(stars, sh.ident[i], sh.ident[j])
     if binary >= 0 and m1 > 0.0 and m2 > 0.0:
@@ -398,12 +440,10 @@ def _encounter(sh, stars, work, i, j, density, dt, coulomb, state, spread):
             state, u = uniform(state)
             gain = _relative_energy_gain(u) * stars.binding[binary]
             stars.binding[binary] += gain
-            work.tally[HEAT] += gain
-            work.tally[HARDENED] += 1.0
             w = math.sqrt(w2 + 2.0 * gain * mass / (m1 * m2))
             state, nx, ny, nz = _direction(state)
             _share_momentum(sh, i, j, phi, nx * w - wx, ny * w - wy, nz * w - wz)
-            return
+            return gain
     state, u = uniform(state)
     sin2 = 2.0 * math.pi * mass * mass * density * coulomb * dt / (w2 * w)
     if spread > 0.0:
@@ -413,6 +453,7 @@ def _encounter(sh, stars, work, i, j, density, dt, coulomb, state, spread):
     sin_b = 2.0 * math.sqrt(sin2 * (1.0 - sin2))
     nx, ny, nz = _scatter(wx, wy, wz, cos_b, sin_b, 2.0 * math.pi * u)
     _share_momentum(sh, i, j, phi, nx - wx, ny - wy, nz - wz)
+    return -1.0
 
 
 # ---------------------------------------------------------------- binaries out of three stars
@@ -544,102 +585,202 @@ def _bind(sh, stars, work, state, k, lonely, binding):
 
 def new_work(n, seed, tally=None, calls=0):
     """Scratch space for up to ``n`` shells and the random numbers of ``seed`` after some calls."""
-    coarse = (n >> COARSE_BITS) + 1
-    return Work(*(np.zeros(n) for _ in range(6)), np.zeros(coarse), np.zeros(coarse),
+    return Work(*(np.zeros(n) for _ in range(9)), *(np.zeros(n, dtype=np.int64) for _ in range(3)),
+                np.zeros(n + 2, dtype=np.int64), np.zeros((n, 4)), np.zeros(((n >> COARSE_BITS) + 1, 2)),
+                np.zeros((n >> GUIDE_BITS) + 3, dtype=np.int32), np.zeros(2),
                 np.array([seed, calls], dtype=np.uint64),
                 np.zeros(N_TALLY) if tally is None else tally)
 
 
-@njit(cache=True, inline='always')
-def _shell_below(r, r_coarse, x, low, high):
-    """Index of the last shell at or inside ``x``, known to lie between low (-1: none) and high."""
-    a, b = low >> COARSE_BITS, ((high - 1) >> COARSE_BITS) + 1
-    while b - a > 1:
-        middle = (a + b) >> 1
-        if r_coarse[middle] <= x:
-            a = middle
-        else:
-            b = middle
-    low, high = max(low, a << COARSE_BITS), min(high, b << COARSE_BITS)
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if r[middle] <= x:
-            low = middle
-        else:
-            high = middle
-    return low
+@njit(cache=True)
+def fill_field(work, r, phi, cum, n):
+    """Lay out the innermost ``n`` shells for look-ups.
+
+    The guide divides x / (x + a), with a the radius of the middle shell, into equal parts that hold four
+    shells on average, and says which shell is the first of each.
+    """
+    scale = r[n >> 1]
+    parts = max(1, n >> GUIDE_BITS)
+    work.size[0], work.size[1] = scale, parts
+    filled = 0
+    for k in range(n):
+        x = r[k]
+        work.nodes[k, R] = x
+        work.nodes[k, INVERSE] = 1.0 / x
+        work.nodes[k, PHI] = phi[k]
+        work.nodes[k, CUM] = cum[k]
+        if k & ((1 << COARSE_BITS) - 1) == 0:
+            work.coarse[k >> COARSE_BITS, R] = x
+            work.coarse[k >> COARSE_BITS, 1] = phi[k]
+        part = _part_of_guide(work, x)
+        while filled <= part:
+            work.guide[filled] = k
+            filled += 1
+    while filled < parts + 2:
+        work.guide[filled] = n
+        filled += 1
 
 
 @njit(cache=True, inline='always')
-def _phi_at(r, phi, cum, k, x):
+def _part_of_guide(work, x):
+    """Which part of the guide a radius is in; rounded, this form of x / (x + a) does not fall either."""
+    return int((1.0 - work.size[0] / (x + work.size[0])) * work.size[1])
+
+
+@njit(cache=True, inline='always')
+def _phi_at(nodes, k, x):
     """Potential at x, between shells k and k + 1 (k = -1: inside all shells)."""
     if k < 0:
-        return phi[0]
-    return phi[k] + cum[k] * (1.0 / r[k] - 1.0 / x)
+        return nodes[0, PHI]
+    return nodes[k, PHI] + nodes[k, CUM] * (nodes[k, INVERSE] - 1.0 / x)
 
 
 @njit(cache=True, inline='always')
-def _pericentre(r, phi, cum, r_coarse, phi_coarse, energy, j2, at):
-    """Pericentre and the shell below it, of an orbit that can be at shell ``at``.
+def _is_beyond(x, phi, lane):
+    """Whether v_r^2 is negative at a shell inside of the star."""
+    return 2.0 * (lane.energy - phi) - lane.j2 / (x * x) < 0.0
+
+
+@njit(cache=True, inline='always')
+def _is_beyond_outside(x, phi, lane):
+    """Whether v_r^2 is negative at a shell outside of the star, which does not feel itself there."""
+    return 2.0 * (lane.felt - phi - lane.own / x) - lane.j2 / (x * x) < 0.0
+
+
+@njit(cache=True)
+def _find_pericentres(work, lanes, count):
+    """The last shell inside the pericentre of each orbit (-1: none) into ``k_p``, by bisection.
+
+    All lanes take one step, then all the next: no branch depends on what is found, and the processor
+    works on many of them at once. First among every 32nd shell, then between two of these.
+    """
+    width = 2
+    for i in range(count):
+        lanes[i].low, lanes[i].high = -1, (lanes[i].at >> COARSE_BITS) + 1
+        width = max(width, lanes[i].high + 1)
+    while width > 1:
+        for i in range(count):
+            lane = lanes[i]
+            low, high = lane.low, lane.high
+            middle = (low + high) >> 1
+            c = max(middle, 0)
+            beyond = _is_beyond(work.coarse[c, R], work.coarse[c, 1], lane)
+            lane.low = middle if beyond else low
+            lane.high = high if beyond or high - low < 2 else middle
+        width = (width + 1) >> 1
+    for i in range(count):
+        lanes[i].low = max(-1, lanes[i].low << COARSE_BITS)
+        lanes[i].high = min(lanes[i].at, lanes[i].high << COARSE_BITS)
+    for _ in range(COARSE_BITS + 1):
+        for i in range(count):
+            lane = lanes[i]
+            low, high = lane.low, lane.high
+            middle = (low + high) >> 1
+            c = max(middle, 0)
+            beyond = _is_beyond(work.nodes[c, R], work.nodes[c, PHI], lane)
+            open_ = high - low > 1
+            lane.low = middle if beyond and open_ else low
+            lane.high = middle if open_ and not beyond else high
+    for i in range(count):
+        lanes[i].k_p = lanes[i].low
+
+
+@njit(cache=True)
+def _find_apocentres(work, n, lanes, count):
+    """The last shell inside the apocentre of each orbit into ``k_a``; see `_find_pericentres`."""
+    width = 2
+    last = ((n - 1) >> COARSE_BITS) + 1
+    for i in range(count):
+        lanes[i].low, lanes[i].high = lanes[i].at >> COARSE_BITS, last
+        width = max(width, last - lanes[i].low)
+    while width > 1:
+        for i in range(count):
+            lane = lanes[i]
+            low, high = lane.low, lane.high
+            middle = (low + high) >> 1
+            beyond = _is_beyond_outside(work.coarse[middle, R], work.coarse[middle, 1], lane)
+            open_ = high - low > 1
+            lane.low = middle if open_ and not beyond else low
+            lane.high = middle if open_ and beyond else high
+        width = (width + 1) >> 1
+    for i in range(count):
+        lanes[i].low = max(lanes[i].at, lanes[i].low << COARSE_BITS)
+        lanes[i].high = min(n, lanes[i].high << COARSE_BITS)
+    for _ in range(COARSE_BITS):
+        for i in range(count):
+            lane = lanes[i]
+            low, high = lane.low, lane.high
+            middle = (low + high) >> 1
+            beyond = _is_beyond_outside(work.nodes[middle, R], work.nodes[middle, PHI], lane)
+            open_ = high - low > 1
+            lane.low = middle if open_ and not beyond else low
+            lane.high = middle if open_ and beyond else high
+    for i in range(count):
+        lanes[i].k_a = lanes[i].low
+
+
+@njit(cache=True)
+def _find_shells(work, lanes, active, count):
+    """The last shell at or inside the radius of each active lane into ``k``; see `_find_pericentres`.
+
+    The guide says between which shells to look.
+    """
+    width = 2
+    for j in range(count):
+        lane = lanes[active[j]]
+        part = _part_of_guide(work, lane.radius)
+        lane.low = np.int64(work.guide[part]) - 1
+        lane.high = np.int64(work.guide[part + 1])
+        width = max(width, lane.high - lane.low)
+    while width > 1:
+        for j in range(count):
+            lane = lanes[active[j]]
+            low, high = lane.low, lane.high
+            middle = (low + high) >> 1
+            inside = work.nodes[max(middle, 0), R] <= lane.radius
+            open_ = high - low > 1
+            lane.low = middle if open_ and inside else low
+            lane.high = middle if open_ and not inside else high
+        width = (width + 1) >> 1
+    for j in range(count):
+        lane = lanes[active[j]]
+        lane.k = min(max(lane.low, lane.k_p), lane.k_a)
+
+
+@njit(cache=True, inline='always')
+def _pericentre(nodes, lane):
+    """Pericentre of an orbit whose last shell inside of it is known.
 
     Between shells the radial motion is Keplerian, so the turning point solves a quadratic in 1/r.
     """
-    a, b = -1, (at >> COARSE_BITS) + 1
-    while b - a > 1:
-        middle = (a + b) >> 1
-        x = r_coarse[middle]
-        if 2.0 * (energy - phi_coarse[middle]) - j2 / (x * x) < 0.0:
-            a = middle
-        else:
-            b = middle
-    low, high = max(-1, a << COARSE_BITS), min(at, b << COARSE_BITS)
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if 2.0 * (energy - phi[middle]) - j2 / (r[middle] * r[middle]) < 0.0:
-            low = middle
-        else:
-            high = middle
+    low, j2 = lane.k_p, lane.j2
     if low < 0:
-        room = 2.0 * (energy - phi[0])
-        return (math.sqrt(j2 / room) if room > 0.0 else r[at]), -1
-    depth = energy - phi[low] - cum[low] / r[low]
-    root = math.sqrt(max(0.0, cum[low] * cum[low] + 2.0 * j2 * depth))
-    x = j2 / (cum[low] + root)
-    return min(max(x, r[low]), r[at]), low
+        room = 2.0 * (lane.energy - nodes[0, PHI])
+        return math.sqrt(j2 / room) if room > 0.0 else lane.r_at
+    r_low, mass = nodes[low, R], nodes[low, CUM]
+    depth = lane.energy - nodes[low, PHI] - mass / r_low
+    root = math.sqrt(max(0.0, mass * mass + 2.0 * j2 * depth))
+    x = j2 / (mass + root)
+    return min(max(x, r_low), lane.r_at)
 
 
 @njit(cache=True, inline='always')
-def _apocentre(r, phi, cum, r_coarse, phi_coarse, n, energy, j2, at, own):
-    """Apocentre and the shell below it; an orbit that leaves the last shell is Keplerian there.
+def _apocentre(nodes, n, lane):
+    """Apocentre of an orbit whose last shell inside of it is known; outside of all shells it is Keplerian.
 
-    Outside of its place the star does not feel its own mass ``own``; ``energy`` includes the
+    Outside of its place the star does not feel its own mass; ``felt`` is the energy that includes the
     potential of the star itself at its place.
     """
-    energy = energy + own / r[at]
-    a, b = at >> COARSE_BITS, ((n - 1) >> COARSE_BITS) + 1
-    while b - a > 1:
-        middle = (a + b) >> 1
-        x = r_coarse[middle]
-        if 2.0 * (energy - phi_coarse[middle] - own / x) - j2 / (x * x) < 0.0:
-            b = middle
-        else:
-            a = middle
-    low, high = max(at, a << COARSE_BITS), min(n, b << COARSE_BITS)
-    while high - low > 1:
-        middle = (low + high) >> 1
-        x = r[middle]
-        if 2.0 * (energy - phi[middle] - own / x) - j2 / (x * x) < 0.0:
-            high = middle
-        else:
-            low = middle
-    depth = energy - phi[low] - cum[low] / r[low]
+    low, j2 = lane.k_a, lane.j2
+    r_low = nodes[low, R]
+    depth = lane.felt - nodes[low, PHI] - nodes[low, CUM] / r_low
     if depth >= 0.0:
-        return np.inf, low
-    mass = cum[low] - own
+        return np.inf
+    mass = nodes[low, CUM] - lane.own
     x = (mass + math.sqrt(max(0.0, mass * mass + 2.0 * j2 * depth))) / (-2.0 * depth)
-    if high < n:
-        x = min(x, r[high])
-    return max(x, r[low]), low
+    if low + 1 < n:
+        x = min(x, nodes[low + 1, R])
+    return max(x, r_low)
 
 
 @njit(cache=True, inline='always')
@@ -649,7 +790,106 @@ def _slope(mass, x, j2):
 
 
 @njit(cache=True)
-def draw_radius(r, phi, cum, r_coarse, phi_coarse, n, limit, energy, ang_mom, at, own, state):
+def _set_orbit(work, lane, energy, ang_mom, at, own, state):
+    """The orbit that a lane is to draw a radius on."""
+    lane.at, lane.energy, lane.own, lane.j2 = at, energy, own, ang_mom * ang_mom
+    lane.r_at = work.nodes[at, R]
+    lane.felt = energy + own / lane.r_at
+    lane.trials, lane.excess = 0, 0.0
+    lane.state, u = uniform(state)
+    lane.sign = 1.0 if u < 0.5 else -1.0
+
+
+@njit(cache=True)
+def _begin(work, n, limit, lane):
+    """Turning points of an orbit, and what bounds the density there; False if the star stays where it is."""
+    nodes, own, j2, energy, r_at, k_p, k_a = (work.nodes, lane.own, lane.j2, lane.energy, lane.r_at, lane.k_p,
+                                              lane.k_a)
+    r_p, r_a = _pericentre(nodes, lane), _apocentre(nodes, n, lane)
+    span = r_a - r_p
+    if not span > 1e-10 * r_p or r_a == limit:
+        lane.radius, lane.phi, lane.k = r_at, nodes[lane.at, PHI] + own / r_at, lane.at
+        return False
+    slope_p = _slope(nodes[k_p, CUM] if k_p >= 0 else 0.0, r_p, j2)
+    s_max = 1.0
+    cubic = True
+    v2 = 0.0
+    if r_a > limit:
+        k_a = n - 1
+        v2 = 2.0 * (energy - _phi_at(nodes, k_a, limit)) - j2 / (limit * limit)
+        v2 += 2.0 * own * (1.0 / r_at - 1.0 / limit)
+    mass = nodes[k_a, CUM] - own
+    if v2 <= 0.0:
+        g_end = math.sqrt(12.0 * span / max(-_slope(mass, r_a, j2), 1e-300))
+    else:
+        slope = _slope(mass, limit, j2)
+        beyond = -v2 / slope if slope < 0.0 else np.inf
+        cubic = beyond < limit
+        if cubic:
+            span = limit + beyond - r_p
+            s_max = 0.5 - math.sin(math.asin(1.0 - 2.0 * (limit - r_p) / span) / 3.0)
+            g_end = 6.0 * span * s_max * (1.0 - s_max) / math.sqrt(v2)
+        else:
+            span = limit - r_p
+            g_end = 2.0 * span / math.sqrt(v2)
+    steep = 12.0 if cubic else 4.0
+    g_start = math.sqrt(steep * span / slope_p) if slope_p > 0.0 else 0.0
+    lane.bound = 1.2 * max(g_start, g_end)
+    lane.r_p, lane.span, lane.s_max, lane.cubic, lane.k_a = r_p, span, s_max, cubic, k_a
+    return True
+
+
+@njit(cache=True)
+def _try_radius(lane):
+    """Draw a radius."""
+    lane.trials += 1
+    lane.state, u = uniform(lane.state)
+    s = u * lane.s_max
+    if lane.cubic:
+        x = lane.r_p + lane.span * s * s * (3.0 - 2.0 * s)
+        lane.jacobian = 6.0 * lane.span * s * (1.0 - s)
+    else:
+        x = lane.r_p + lane.span * s * s
+        lane.jacobian = 2.0 * lane.span * s
+    lane.radius = x
+
+
+@njit(cache=True)
+def _is_taken(nodes, lane):
+    """Whether the radius drawn is taken, with a probability as the density there."""
+    x = lane.radius
+    lane.phi = _phi_at(nodes, lane.k, x) + lane.own / max(x, lane.r_at)
+    v2 = 2.0 * (lane.felt - lane.phi) - lane.j2 / (x * x)
+    taken = lane.trials >= MAX_TRIALS
+    if v2 > 0.0:
+        g = lane.jacobian / math.sqrt(v2)
+        lane.excess = max(lane.excess, g / lane.bound)
+        lane.state, u = uniform(lane.state)
+        taken |= u * lane.bound <= g
+    return taken
+
+
+@njit(cache=True)
+def _draw(work, n, limit, lanes, active, count):
+    """`draw_radius` for some orbits side by side; ``active`` is scratch."""
+    _find_pericentres(work, lanes, count)
+    _find_apocentres(work, n, lanes, count)
+    left = 0
+    for i in range(count):
+        active[left] = i
+        left += _begin(work, n, limit, lanes[i])
+    while left > 0:
+        for j in range(left):
+            _try_radius(lanes[active[j]])
+        _find_shells(work, lanes, active, left)
+        count, left = left, 0
+        for j in range(count):
+            active[left] = active[j]
+            left += not _is_taken(work.nodes, lanes[active[j]])
+
+
+@njit(cache=True)
+def draw_radius(work, n, limit, energy, ang_mom, at, own, state):
     """A radius on an orbit with probability proportional to the time spent there, dr / abs(v_r).
 
     Henon's (1971) substitution r = r_p + (r_a - r_p) s^2 (3 - 2 s) makes the density in s finite at
@@ -659,16 +899,14 @@ def draw_radius(r, phi, cum, r_coarse, phi_coarse, n, limit, energy, ang_mom, at
 
     Parameters
     ----------
-    r, phi, cum : array
-        Shells, their potential and the mass inside, of at least ``n`` shells.
-    r_coarse, phi_coarse : array
-        Every 32nd of them.
+    work : Work
+        Shells, their potential and the mass inside, of at least ``n`` shells (`fill_field`).
     n : int
         Shells that the orbit may be among.
     limit : float
         Outer edge of the zone (infinite for the whole cluster).
     energy, ang_mom : float
-        Specific energy (in the potential ``phi`` of all shells) and angular momentum.
+        Specific energy (in the potential of all shells) and angular momentum.
     at : int
         The shell that this star is now.
     own : float
@@ -687,95 +925,187 @@ def draw_radius(r, phi, cum, r_coarse, phi_coarse, n, limit, energy, ang_mom, at
     excess : float
         The largest density met in units of the assumed bound (above 1: the bound was too low).
     """
-    j2 = ang_mom * ang_mom
-    r_p, k_p = _pericentre(r, phi, cum, r_coarse, phi_coarse, energy, j2, at)
-    r_a, k_a = _apocentre(r, phi, cum, r_coarse, phi_coarse, n, energy, j2, at, own)
-    state, u = uniform(state)
-    sign = 1.0 if u < 0.5 else -1.0
-    span = r_a - r_p
-    if not span > 1e-10 * r_p or r_a == limit:
-        return r[at], phi[at] + own / r[at], sign, 0, 0.0
-    slope_p = _slope(cum[k_p] if k_p >= 0 else 0.0, r_p, j2)
-    s_max = 1.0
-    cubic = True
-    v2 = 0.0
-    if r_a > limit:
-        k_a = n - 1
-        v2 = 2.0 * (energy - _phi_at(r, phi, cum, k_a, limit)) - j2 / (limit * limit)
-        v2 += 2.0 * own * (1.0 / r[at] - 1.0 / limit)
-    if v2 <= 0.0:
-        g_end = math.sqrt(12.0 * span / max(-_slope(cum[k_a] - own, r_a, j2), 1e-300))
-    else:
-        slope = _slope(cum[k_a] - own, limit, j2)
-        beyond = -v2 / slope if slope < 0.0 else np.inf
-        cubic = beyond < limit
-        if cubic:
-            span = limit + beyond - r_p
-            s_max = 0.5 - math.sin(math.asin(1.0 - 2.0 * (limit - r_p) / span) / 3.0)
-            g_end = 6.0 * span * s_max * (1.0 - s_max) / math.sqrt(v2)
-        else:
-            span = limit - r_p
-            g_end = 2.0 * span / math.sqrt(v2)
-    steep = 12.0 if cubic else 4.0
-    g_start = math.sqrt(steep * span / slope_p) if slope_p > 0.0 else 0.0
-    bound = 1.2 * max(g_start, g_end)
-    excess = 0.0
-    x = r[at]
-    phi_x = phi[at] + own / x
-    felt = energy + own / x
-    trials = 0
-    while trials < 500:
-        trials += 1
-        state, u = uniform(state)
-        s = u * s_max
-        if cubic:
-            x = r_p + span * s * s * (3.0 - 2.0 * s)
-            jacobian = 6.0 * span * s * (1.0 - s)
-        else:
-            x = r_p + span * s * s
-            jacobian = 2.0 * span * s
-        k = _shell_below(r, r_coarse, x, k_p, k_a + 1)
-        phi_x = _phi_at(r, phi, cum, k, x) + own / max(x, r[at])
-        v2 = 2.0 * (felt - phi_x) - j2 / (x * x)
-        if v2 <= 0.0:
-            continue
-        g = jacobian / math.sqrt(v2)
-        excess = max(excess, g / bound)
-        state, u = uniform(state)
-        if u * bound <= g:
-            break
-    return x, phi_x, sign, trials, excess
+    lanes = np.zeros(1, dtype=LANE)
+    lane = lanes[0]
+    _set_orbit(work, lane, energy, ang_mom, at, own, state)
+    _draw(work, n, limit, lanes, np.zeros(1, dtype=np.int64), 1)
+    return lane.radius, lane.phi, lane.sign, lane.trials, lane.excess
 
 
 @njit(cache=True)
-def _new_place(sh, work, n, limit, key, k):
-    x, phi_x, sign, trials, excess = draw_radius(sh.r, sh.phi, sh.cum, work.r_coarse, work.phi_coarse,
-                                                 n, limit, work.energy[k], work.ang_mom[k], k,
-                                                 sh.m[k], stream(key, k))
-    work.r_new[k] = x
-    work.phi_at_new[k] = phi_x
-    work.phi_at_old[k] = sign
-    work.buffer[k] = trials if excess <= 1.0 else -trials
+def _new_places(sh, work, n, limit, key, first, last):
+    """`draw_radius` for the shells ``first`` .. ``last`` - 1, a block of stars at a time.
+
+    The stars of a block take each step of the search in turn, so that the memory that one waits for
+    comes while the others compute.
+    """
+    lanes = np.zeros(BLOCK, dtype=LANE)
+    active = np.zeros(BLOCK, dtype=np.int64)
+    for start in range(first, last, BLOCK):
+        count = min(BLOCK, last - start)
+        for i in range(count):
+            k = start + i
+            _set_orbit(work, lanes[i], work.energy[k], work.ang_mom[k], k, sh.m[k], stream(key, k))
+        _draw(work, n, limit, lanes, active, count)
+        for i in range(count):
+            lane = lanes[i]
+            k = start + i
+            work.r_new[k] = lane.radius
+            work.phi_at_new[k] = lane.phi
+            work.phi_at_old[k] = lane.sign
+            work.buffer[k] = lane.trials if lane.excess <= 1.0 else -lane.trials
+            work.place[k] = lane.k
 
 
 @njit(cache=True)
-def _new_places(sh, work, n, limit, key):
+def _sort_places(work, n):
+    """Places in order of radius into ``work.order`` and those radii into ``work.buffer``.
+
+    Each new radius is known to lie between two old shells: counting these puts all but neighbours in order.
+    """
+    before, order, sorted_r = work.before, work.order, work.buffer
+    before[:n + 2] = 0
     for k in range(n):
-        _new_place(sh, work, n, limit, key, k)
+        before[work.place[k] + 2] += 1
+    crowded = False
+    for k in range(1, n + 2):
+        crowded |= before[k] > MAX_CROWD
+        before[k] += before[k - 1]
+    for k in range(n):
+        c = work.place[k] + 1
+        order[before[c]] = k
+        sorted_r[before[c]] = work.r_new[k]
+        before[c] += 1
+    if crowded:
+        # by now before[c] is where the next interval starts
+        start = 0
+        for c in range(n + 1):
+            end = before[c]
+            if end - start > MAX_CROWD:
+                inner = np.argsort(sorted_r[start:end])
+                order[start:end] = order[start:end][inner]
+                sorted_r[start:end] = sorted_r[start:end][inner]
+            start = end
+    tie = False
+    for k in range(1, n):
+        x, who = sorted_r[k], order[k]
+        i = k
+        while i > 0 and sorted_r[i - 1] > x:
+            sorted_r[i], order[i] = sorted_r[i - 1], order[i - 1]
+            i -= 1
+        sorted_r[i], order[i] = x, who
+        tie |= i > 0 and sorted_r[i - 1] == x
+    if tie:
+        # equal radii, once in thousands of steps: in the order in which a plain sort leaves them
+        order[:n] = np.argsort(work.r_new[:n])
+
+
+@njit(cache=True)
+def _settle(sh, work, first, last):
+    """Radii, masses and identities of the shells ``first`` .. ``last`` - 1 in the new order."""
+    for k in range(first, last):
+        old = work.order[k]
+        sh.r[k] = work.r_new[old]
+        sh.m[k] = work.m_old[old]
+        sh.ident[k] = work.ident_old[old]
+        # the sign was parked in phi_at_old, which is needed next
+        sh.vr[k] = work.phi_at_old[old]
+
+
+@njit(cache=True)
+def _find_shift(sh, work, n, first, last):
+    """Change of potential at old places; from here on energies are without the star's own part."""
+    nodes = work.nodes
+    inside, above = -1, n
+    while above - inside > 1:
+        middle = (inside + above) >> 1
+        if sh.r[middle] <= nodes[first, R]:
+            inside = middle
+        else:
+            above = middle
+    for k in range(first, last):
+        r_old = nodes[k, R]
+        while inside + 1 < n and sh.r[inside + 1] <= r_old:
+            inside += 1
+        if inside < 0:
+            phi = sh.phi[0]
+        else:
+            phi = sh.phi[inside] + sh.cum[inside] * (1.0 / sh.r[inside] - nodes[k, INVERSE])
+        shift = phi - nodes[k, PHI]
+        own = work.m_old[k]
+        work.phi_at_old[k] = shift + own / max(r_old, work.r_new[k]) - own / r_old
+        work.energy[k] += own / r_old
+
+
+@njit(cache=True)
+def _find_kinetic(sh, work, first, last):
+    """Twice the specific kinetic energies at the new places, in the old and in the new potential.
+
+    They take the place of energies and potentials, which are not needed any more.
+    """
+    for k in range(first, last):
+        old = work.order[k]
+        phi = sh.phi[k] + sh.m[k] / sh.r[k]
+        shift = work.phi_at_old[old] + phi - work.phi_at_new[old]
+        vt = work.ang_mom[old] / sh.r[k]
+        radial = max(0.0, 2.0 * (work.energy[old] - work.phi_at_new[old]) - vt * vt)
+        sh.vt[k] = vt
+        work.radial[k] = radial
+        work.after[k] = 2.0 * (work.energy[old] + 0.5 * shift - phi)
+
+
+@njit(cache=True)
+def _pay(sh, work, n):
+    """What stars owe that would have no kinetic energy: they keep the old one, and the next ones pay."""
+    debt = work.tally[DEBT]
+    for k in range(n):
+        if work.after[k] <= 0.0:
+            before = work.radial[k] + sh.vt[k] * sh.vt[k]
+            debt += 0.5 * sh.m[k] * (before - work.after[k])
+            work.after[k] = before
+        elif debt > 0.0 and sh.m[k] > 0.0:
+            paid = min(debt, MAX_PAYMENT * 0.5 * sh.m[k] * work.after[k])
+            work.after[k] -= 2.0 * paid / sh.m[k]
+            debt -= paid
+    work.tally[DEBT] = debt
+
+
+@njit(cache=True)
+def _set_velocities(sh, work, scaled, first, last):
+    """Velocities of those kinetic energies; see `resample`."""
+    for k in range(first, last):
+        vt, radial, after = sh.vt[k], work.radial[k], work.after[k]
+        before = radial + vt * vt
+        if before > 0.0 and (scaled or radial < abs(after - before)):
+            factor = after / before
+            radial *= factor
+            sh.vt[k] = vt * math.sqrt(factor)
+        else:
+            radial = max(0.0, after - vt * vt)
+        sh.vr[k] = math.copysign(math.sqrt(radial), sh.vr[k])
+
+
+@njit(cache=True)
+def _part(phase, sh, work, n, limit, key, scaled, first, last):
+    """One phase of `resample` for some of the shells; no phase depends on who does which part of it."""
+    if phase == DRAW:
+        _new_places(sh, work, n, limit, key, first, last)
+    elif phase == SETTLE:
+        _settle(sh, work, first, last)
+    elif phase == SHIFT:
+        _find_shift(sh, work, n, first, last)
+    elif phase == KINETIC:
+        _find_kinetic(sh, work, first, last)
+    else:
+        _set_velocities(sh, work, scaled, first, last)
 
 
 @njit(cache=True, parallel=True)
-def _new_places_parallel(sh, work, n, limit, key):
-    for k in prange(n):
-        _new_place(sh, work, n, limit, key, np.int64(k))
-
-
-@njit(cache=True)
-def _reorder(values, order, buffer, n):
-    for k in range(n):
-        buffer[k] = values[order[k]]
-    for k in range(n):
-        values[k] = buffer[k]
+def _parts(phase, sh, work, n, limit, key, scaled):
+    size = max(PART, n >> 8)
+    for part in prange((n + size - 1) // size):
+        first = np.int64(part) * size
+        _part(phase, sh, work, n, limit, key, scaled, first, min(first + size, n))
 
 
 @njit(cache=True)
@@ -784,55 +1114,7 @@ def resample(sh, work, n, threads, scaled):
 
     The specific energy of a star changes by half the change of potential at its old and its new place
     (Stodolkiewicz 1982; Joshi+ 2000, section 2.5).  The mutual energy of old and new shells is the same
-    from either side, so that the total energy is conserved to rounding.  The velocities that go with the
-    new energies: `_follow_potential`.
-    """
-    total = sh.r.size
-    limit = sh.r[n] if n < total else np.inf
-    for k in range(n):
-        work.energy[k] = 0.5 * (sh.vr[k] ** 2 + sh.vt[k] ** 2) + sh.phi[k]
-        work.ang_mom[k] = sh.r[k] * sh.vt[k]
-    for c in range(((n - 1) >> COARSE_BITS) + 1):
-        work.r_coarse[c] = sh.r[c << COARSE_BITS]
-        work.phi_coarse[c] = sh.phi[c << COARSE_BITS]
-    key = next_key(work.counter)
-    if threads > 1 and n >= MIN_PARALLEL:
-        _new_places_parallel(sh, work, n, limit, key)
-    else:
-        _new_places(sh, work, n, limit, key)
-    for k in range(n):
-        work.tally[TRIALS] += abs(work.buffer[k])
-        work.tally[BELOW_BOUND] += 1.0 if work.buffer[k] < 0.0 else 0.0
-        # the sign was parked in phi_at_old, which is needed below
-        sh.vr[k] = work.phi_at_old[k]
-    work.tally[RESAMPLED] += n
-    r_old = sh.r[:n].copy()
-    phi_old = sh.phi[:n].copy()
-    m_old = sh.m[:n].copy()
-    order = np.argsort(work.r_new[:n])
-    for k in range(n):
-        sh.r[k] = work.r_new[order[k]]
-    _reorder(sh.m, order, work.buffer, n)
-    _reorder(sh.vr, order, work.buffer, n)
-    ident = sh.ident[:n].copy()
-    for k in range(n):
-        sh.ident[k] = ident[order[k]]
-    potential(sh, n, total)
-    inside = -1
-    for k in range(n):
-        while inside + 1 < n and sh.r[inside + 1] <= r_old[k]:
-            inside += 1
-        shift = _phi_at(sh.r, sh.phi, sh.cum, inside, r_old[k]) - phi_old[k]
-        own = m_old[k]
-        work.phi_at_old[k] = shift + own / max(r_old[k], work.r_new[k]) - own / r_old[k]
-        # from here on without the star's own potential
-        work.energy[k] += own / r_old[k]
-    _follow_potential(sh, work, order, n, scaled)
-
-
-@njit(cache=True)
-def _follow_potential(sh, work, order, n, scaled):
-    """Velocities at the new places from the corrected energies; see `resample`.
+    from either side, so that the total energy is conserved to rounding.
 
     A star keeps its angular momentum, and its radial motion takes up the change of energy, unless that is
     more than the radial motion has: then both components are scaled alike, as Stodolkiewicz (1982) and
@@ -844,32 +1126,30 @@ def _follow_potential(sh, work, order, n, scaled):
     A star that would have no kinetic energy keeps that of the old potential, and the next stars pay
     (``DEBT`` is what is still owed).
     """
-    debt = work.tally[DEBT]
+    total = sh.r.size
+    limit = sh.r[n] if n < total else np.inf
     for k in range(n):
-        old = order[k]
-        phi = sh.phi[k] + sh.m[k] / sh.r[k]
-        shift = work.phi_at_old[old] + phi - work.phi_at_new[old]
-        vt = work.ang_mom[old] / sh.r[k]
-        # in the old potential, and in the new one
-        radial = max(0.0, 2.0 * (work.energy[old] - work.phi_at_new[old]) - vt * vt)
-        before = radial + vt * vt
-        after = 2.0 * (work.energy[old] + 0.5 * shift - phi)
-        if after <= 0.0:
-            debt += 0.5 * sh.m[k] * (before - after)
-            after = before
-        elif debt > 0.0 and sh.m[k] > 0.0:
-            paid = min(debt, MAX_PAYMENT * 0.5 * sh.m[k] * after)
-            after -= 2.0 * paid / sh.m[k]
-            debt -= paid
-        if before > 0.0 and (scaled or radial < abs(after - before)):
-            factor = after / before
-            radial *= factor
-            vt *= math.sqrt(factor)
+        work.energy[k] = 0.5 * (sh.vr[k] ** 2 + sh.vt[k] ** 2) + sh.phi[k]
+        work.ang_mom[k] = sh.r[k] * sh.vt[k]
+        work.m_old[k] = sh.m[k]
+        work.ident_old[k] = sh.ident[k]
+    fill_field(work, sh.r, sh.phi, sh.cum, n)
+    key = next_key(work.counter)
+    for phase in range(N_PHASES):
+        if phase == SETTLE:
+            for k in range(n):
+                work.tally[TRIALS] += abs(work.buffer[k])
+                work.tally[BELOW_BOUND] += 1.0 if work.buffer[k] < 0.0 else 0.0
+            work.tally[RESAMPLED] += n
+            _sort_places(work, n)
+        elif phase == SHIFT:
+            potential(sh, n, total)
+        elif phase == VELOCITY:
+            _pay(sh, work, n)
+        if threads > 1 and n >= MIN_PARALLEL:
+            _parts(phase, sh, work, n, limit, key, scaled)
         else:
-            radial = max(0.0, after - vt * vt)
-        sh.vt[k] = vt
-        sh.vr[k] = math.copysign(math.sqrt(radial), sh.vr[k])
-    work.tally[DEBT] = debt
+            _part(phase, sh, work, n, limit, key, scaled, 0, n)
 
 
 # ---------------------------------------------------------------- the step
@@ -906,7 +1186,8 @@ def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, com
             size[depth], left[depth] = inner[depth - 1], -1
             continue
         if inner[depth] < size[depth]:
-            relax(sh, stars, work, inner[depth], size[depth], step, coulomb, encounters, compensated)
+            relax(sh, stars, work, inner[depth], size[depth], step, coulomb, encounters, compensated,
+                  threads)
             form_binaries(sh, stars, work, inner[depth], size[depth], step)
             resample(sh, work, size[depth], threads, scaled)
         depth -= 1

@@ -486,7 +486,7 @@ def test_the_version_of_the_physics_follows_the_sources():
     Then, in both cases, store the new digests here.
     """
     assert (evolve.PHYSICS, digest_of_physics()) == (2, {
-        'kernels': '3247c790e764',
+        'kernels': 'ecde6651c8b6',
         'evolve': '693c007cd900',
         'stellar': '01fbd4140ce1',
         'tides': '769969430515',

@@ -123,13 +123,12 @@ def test_one_encounter_conserves_the_momentum_vector():
 
 def test_deflection_is_that_of_all_encounters_in_the_step():
     """Mean of sin^2(b / 2) over pairs at rest in one another's plane (Henon 1971, eq. 16)."""
-    shells, stars, work = cluster(2)
+    shells, stars, _ = cluster(2)
     m, density, dt, coulomb = 0.5, 10.0, 1e-4, 5.0
     sines = []
     for seed in range(4000):
         shells.vr[:], shells.vt[:] = (1.0, -1.0), (0.0, 0.0)
-        kernels._encounter(shells, stars, work, 0, 1, density, dt, coulomb,
-                           stream(seed), 0.0)
+        kernels._encounter(shells, stars, 0, 1, density, dt, coulomb, stream(seed), 0.0)
         # relative velocity (0, 0, -2) before; its z component gives cos b
         sines.append((1 - (shells.vr[1] - shells.vr[0]) / -2.0) / 2)
     expected = 2 * math.pi * (2 * m) ** 2 * density * coulomb * dt / 2.0 ** 3
@@ -303,10 +302,11 @@ def radial_velocity2(shells, energy, ang_mom, at, x):
     return 2 * (energy + shells.m[at] / shells.r[at] - phi) - (ang_mom / x) ** 2
 
 
-def coarse(shells):
-    """Every 32nd shell and its potential, as `resample` keeps them."""
-    step = 1 << kernels.COARSE_BITS
-    return shells.r[::step].copy(), shells.phi[::step].copy()
+def laid_out(shells):
+    """Shells as the searches among them need them."""
+    work = kernels.new_work(shells.r.size, 0)
+    kernels.fill_field(work, shells.r, shells.phi, shells.cum, shells.r.size)
+    return work
 
 
 def orbit(shells, at):
@@ -326,18 +326,58 @@ def turning_points(shells, at):
 @pytest.mark.parametrize('at', [0, 3, 40, 250, 399])
 def test_turning_points_against_root_finding(at):
     shells, _, _ = cluster(400, masses=np.random.default_rng(7).lognormal(size=400))
-    energy, ang_mom = orbit(shells, at)
-    r_p, _ = kernels._pericentre(shells.r, shells.phi, shells.cum, *coarse(shells), energy,
-                                 ang_mom ** 2, at)
-    r_a, _ = kernels._apocentre(shells.r, shells.phi, shells.cum, *coarse(shells), 400, energy,
-                                ang_mom ** 2, at, shells.m[at])
+    work, lanes = laid_out(shells), np.zeros(1, dtype=kernels.LANE)
+    kernels._set_orbit(work, lanes[0], *orbit(shells, at), at, shells.m[at], stream(0))
+    kernels._find_pericentres(work, lanes, 1)
+    kernels._find_apocentres(work, 400, lanes, 1)
+    r_p = kernels._pericentre(work.nodes, lanes[0])
+    r_a = kernels._apocentre(work.nodes, 400, lanes[0])
     np.testing.assert_allclose((r_p, r_a), turning_points(shells, at), rtol=1e-9)
+
+
+@pytest.mark.parametrize('n', [1, 2, 33, 3000])
+def test_shells_found_by_the_guide_against_a_search(n):
+    shells, _, _ = cluster(n)
+    # some shells coincide, and most crowd in one part of the guide
+    shells.r[: n // 2] = np.sort(1e-6 + 1e-5 * shells.r[: n // 2])
+    shells.r[n // 3: n // 3 + 3] = shells.r[n // 3]
+    work = laid_out(shells)
+    rng = np.random.default_rng(0)
+    inside = np.concatenate([shells.r, np.nextafter(shells.r, 0), rng.uniform(0, 2, 500), [1e9]])
+    lanes = np.zeros(inside.size, dtype=kernels.LANE)
+    lanes['radius'], lanes['k_p'], lanes['k_a'] = inside, -1, n - 1
+    kernels._find_shells(work, lanes, np.arange(inside.size), inside.size)
+    np.testing.assert_array_equal(lanes['k'], np.searchsorted(shells.r, inside, side='right') - 1)
+
+
+@pytest.mark.parametrize('crowd', [0, 10, 200])
+def test_places_are_sorted_as_by_a_plain_sort(crowd):
+    """Also where many come to lie between two old shells, and where the shell was missed by one."""
+    shells, _, work = cluster(1000)
+    rng = np.random.default_rng(crowd)
+    work.r_new[:] = rng.permutation(shells.r) * rng.uniform(0.5, 2, 1000)
+    work.r_new[:crowd] = shells.r[500] * (1 + 1e-9 * rng.uniform(size=crowd))
+    work.place[:] = np.searchsorted(shells.r, work.r_new, side='right') - 1
+    work.place[::7] = np.maximum(work.place[::7] - 1, -1)
+    kernels._sort_places(work, 1000)
+    np.testing.assert_array_equal(work.order, np.argsort(work.r_new))
+
+
+def test_equal_radii_keep_all_stars():
+    shells, _, work = cluster(100)
+    work.r_new[:] = shells.r
+    work.r_new[20:23] = shells.r[20]
+    work.place[:] = np.searchsorted(shells.r, work.r_new, side='right') - 1
+    kernels._sort_places(work, 100)
+    assert sorted(work.order) == list(range(100))
+    assert np.all(np.diff(work.r_new[work.order]) >= 0)
 
 
 def draw(shells, at, limit, n, count):
     energy, ang_mom = orbit(shells, at)
-    found = [kernels.draw_radius(shells.r, shells.phi, shells.cum, *coarse(shells), n, limit, energy,
-                                 ang_mom, at, shells.m[at], stream(i)) for i in range(count)]
+    work = laid_out(shells)
+    found = [kernels.draw_radius(work, n, limit, energy, ang_mom, at, shells.m[at], stream(i))
+             for i in range(count)]
     return np.array([f[0] for f in found]), found
 
 
@@ -492,12 +532,16 @@ def test_bound_of_the_rejection_is_rarely_too_low():
 
 
 def test_step_does_not_depend_on_the_number_of_threads():
-    one, two = cluster(6000), cluster(6000)
+    one, two = cluster(9000), cluster(9000)
     for state, threads in ((one, 1), (two, 2)):
+        # wide binaries, which harden often
+        state[1].partner[:100], state[1].binding[:100] = np.arange(8900, 9000), 1e-8
         for _ in range(2):
-            kernels.advance(*state, 6000, 0.5, 6.0, 0.5, 4, threads, False, False)
-    for a, b in zip(one[0], two[0]):
-        np.testing.assert_array_equal(a, b)
+            kernels.advance(*state, 9000, 0.5, 6.0, 0.5, 4, threads, True, False)
+    assert one[2].tally[kernels.HARDENED] > 0
+    for first, second in zip(one, two):
+        for name in first._fields:
+            np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
 
 
 def test_step_divides_where_relaxation_is_fast_and_conserves_energy():
