@@ -63,7 +63,7 @@ print(*path.read_text().splitlines()[:3], sep='\n')
 # Read it
 # -------
 #
-# `Snapshot.read <pidoc.cluster.Snapshot.read>` wants to be told what is what. A column that is named as
+# `Snapshot.read <pidoc.cluster.Snapshot.read>` needs to know which column is which. A column that is named as
 # pidoc names it and has a unit needs no word.
 
 from astropy import units as u

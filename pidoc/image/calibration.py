@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The photometric calibration of images: from what is in their pixels to apparent V flux.
 
-`calibrate` finds out, from a header and from what is told, by what a pixel has to be multiplied to hold the
+`calibrate` finds out, from a header and from what is given, by what a pixel has to be multiplied to hold the
 apparent flux F = L / (4 pi d^2) [Lsun/kpc^2] in V that `pidoc.mock` explains. It guesses nothing: what it
 cannot know it asks for.
 """
@@ -60,7 +60,7 @@ class PixelUnit:
     per_second : bool
         Whether counts are per second.
     name : str
-        The unit as it was told.
+        The unit as it was given.
     """
 
     kind: str
@@ -392,7 +392,7 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If an argument is of a wrong kind, contradicts the header, or something must be told.
+        If an argument is of a wrong kind, contradicts the header, or something is missing.
 
     Examples
     --------
@@ -402,8 +402,8 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
     0.07958
     """
     _refuse(header)
-    told = unit if unit is not None else (str(header.get('BUNIT') or '').strip() or None)
-    pixels = PixelUnit('counts', name='no unit') if told is None else pixel_unit(told)
+    given = unit if unit is not None else (str(header.get('BUNIT') or '').strip() or None)
+    pixels = PixelUnit('counts', name='no unit') if given is None else pixel_unit(given)
     if pixels.name in ('dimensionless', '1'):
         pixels = PixelUnit('counts', name='no unit')
     if pixels.kind != 'counts' and (zero_point is not None or exposure is not None):

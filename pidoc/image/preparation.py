@@ -134,7 +134,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If something is impossible, contradicts itself, or has to be told.
+        If something is impossible, contradicts itself, or is missing.
 
     Examples
     --------
@@ -190,12 +190,12 @@ def _range(seeing_range):
     return float(value[0]), float(value[1])
 
 
-def _extinction(told, center, grid):
+def _extinction(given, center, grid):
     """A_V, and cards about where it is from if that is the catalogue."""
-    if not isinstance(told, str):
-        return told, {}
-    if told != 'catalogue':
-        raise ValueError(f"extinction must be a magnitude or 'catalogue', received {told!r}")
+    if not isinstance(given, str):
+        return given, {}
+    if given != 'catalogue':
+        raise ValueError(f"extinction must be a magnitude or 'catalogue', received {given!r}")
     if not isinstance(center, str):
         raise ValueError("extinction='catalogue' needs center to be the name of a cluster, received "
                          f'{center!r}')
@@ -216,14 +216,14 @@ def _extinction(told, center, grid):
 
 def _measured(image, grid, center, options):
     """Open an image, find out all that must be known, read what is needed of it: `Layer`."""
-    told = {name: options[name]
+    given = {name: options[name]
             for name in ('zero_point', 'exposure', 'band', 'colour', 'extinction', 'target')}
     with opened(image, hdu=options['hdu'], unit=options['unit'], mask=options['mask'],
                 weight=options['weight']) as source:
         if options['freed'] and source.header.get('EXTCORR'):
             raise ValueError(f'{source} is freed from extinction already, EXTCORR in its header: leave '
                              'extinction out')
-        calibration = calibrate(source.header, unit=source.unit, **told)
+        calibration = calibrate(source.header, unit=source.unit, **given)
         found = _Found(source, calibration, options['pixel_scale'])
         found.place(center, grid)
         box, around = found.boxes(grid, options)
@@ -277,17 +277,17 @@ class _Found:
     def _set_wcs(self, pixel_scale):
         """World coordinates, and side of a pixel [arcsec]."""
         self.wcs = self.source.wcs
-        told = None
+        given = None
         if pixel_scale is not None:
-            told = scalar_value(pixel_scale, u.arcsec, 'pixel_scale', positive=True)
+            given = scalar_value(pixel_scale, u.arcsec, 'pixel_scale', positive=True)
         ny, nx = self.source.shape
         if self.wcs is None:
-            if told is None:
+            if given is None:
                 raise ValueError(f'{self.source} has no world coordinates: give pixel_scale, the side of a '
                                  'pixel')
-            self.wcs = tangent_plane((0.0, 0.0), (ny, nx), told)
+            self.wcs = tangent_plane((0.0, 0.0), (ny, nx), given)
             self.flags += ('no-sky-position',)
-            self.scale = told
+            self.scale = given
             return
         corners = np.array([0.0, 1.0, 0.0]) + 0.5 * (nx - 1), np.array([0.0, 0.0, 1.0]) + 0.5 * (ny - 1)
         places = self.wcs.pixel_to_world(*corners)
@@ -301,7 +301,7 @@ class _Found:
         if self.scale > _LARGEST_PIXEL:
             raise ValueError(f'the pixels of {self.source} must be smaller than a degree, received '
                              f'{self.scale / 3600.0:.3g} degrees by its world coordinates')
-        if told is not None and abs(told / self.scale - 1.0) > 0.02:
+        if given is not None and abs(given / self.scale - 1.0) > 0.02:
             raise ValueError(f'pixel_scale must be that of the world coordinates, {self.scale:.4g} arcsec, '
                              'or be left out; '
                              f'received {pixel_scale}')
@@ -405,10 +405,10 @@ class _Found:
             box += [max(0, math.floor(at - half)), min(n, math.ceil(at + half) + 1)]
         return tuple(box)
 
-    def psf(self, told, pixels, bad):
+    def psf(self, given, pixels, bad):
         """The PSF [arcsec], and cards about it."""
-        if told is not None:
-            width = scalar_value(told, u.arcsec, 'seeing', positive=True)
+        if given is not None:
+            width = scalar_value(given, u.arcsec, 'seeing', positive=True)
             return Psf(fwhm=width), {'SEEFROM': 'given'}
         if self.ours and self.header.get('PSFFWHM') is not None:
             width, beta = self.header['PSFFWHM'], self.header.get('PSFBETA') or MOFFAT_BETA
@@ -435,7 +435,7 @@ class _Found:
             'CENDEC': dec}
         cards |= self.calibration.meta
         if self.ours and self.on_grid:
-            # a map comes through with what is told about it
+            # a map comes through with what its header says
             cards |= _cards(self.header)
         return cards | {'BAND': self.calibration.band}
 
@@ -451,45 +451,45 @@ def _cards(header):
             if value is not None and keyword != 'FLAGS' and not _PLUMBING.match(keyword)}
 
 
-def _background_of(told):
+def _background_of(given):
     """What ``background`` asks for: None, 'annulus', two radii [arcsec], or a level (number or Quantity)."""
-    if told is None or (isinstance(told, str) and told == 'annulus'):
-        return told
-    if isinstance(told, str):
-        raise ValueError(f"background must be None, 'annulus', two radii or a level, received {told!r}")
-    if isinstance(told, Real) or (isinstance(told, u.Quantity) and told.isscalar):
-        if not np.isfinite(told):
-            raise ValueError(f'background must be finite, received {told}')
-        return told
+    if given is None or (isinstance(given, str) and given == 'annulus'):
+        return given
+    if isinstance(given, str):
+        raise ValueError(f"background must be None, 'annulus', two radii or a level, received {given!r}")
+    if isinstance(given, Real) or (isinstance(given, u.Quantity) and given.isscalar):
+        if not np.isfinite(given):
+            raise ValueError(f'background must be finite, received {given}')
+        return given
     try:
-        radii = u.Quantity(told)
+        radii = u.Quantity(given)
     except TypeError:
         raise TypeError("background must be None, 'annulus', two radii or a level, received "
-                        f"{told!r}") from None
+                        f"{given!r}") from None
     radii = to_value(radii, u.arcsec, 'background', non_negative=True)
     if radii.shape != (2,) or radii[0] >= radii[1]:
-        raise ValueError(f'the radii of the background must be two, the smaller one first, received {told}')
+        raise ValueError(f'the radii of the background must be two, the smaller one first, received {given}')
     return tuple(radii.tolist())
 
 
-def _background(told, pixels, bad, here, grid, scale, unit):
+def _background(given, pixels, bad, here, grid, scale, unit):
     """Level to subtract [unit of the pixels], the level that is left or None, and cards about them."""
-    if told is None:
+    if given is None:
         left, cards = _left_sky(pixels, bad, here, grid, scale)
         return 0.0, left, {'BKGFROM': 'none', 'BKGLEVEL': 0.0} | cards
-    if isinstance(told, str):
+    if isinstance(given, str):
         inner, outer = _farthest(pixels.shape, here, grid, scale, _OUTERMOST)
         if outer < 1.1 * grid.reach:
             raise ValueError('the annulus of the background must lie outside the field, '
                              f'{grid.reach:.1f} arcsec from the centre, but the image only reaches '
                              f'{outer:.1f} arcsec: give two radii, or a level')
-    elif isinstance(told, tuple):
-        inner, outer = told
+    elif isinstance(given, tuple):
+        inner, outer = given
     else:
-        level = float(getattr(told, 'value', told))
-        if isinstance(told, u.Quantity) and not _same_unit(told.unit, unit):
+        level = float(getattr(given, 'value', given))
+        if isinstance(given, u.Quantity) and not _same_unit(given.unit, unit):
             raise ValueError(f"the level of the background must be in the unit of the image, '{unit}', "
-                             f"received {told}")
+                             f"received {given}")
         return level, None, {'BKGFROM': 'given', 'BKGLEVEL': level}
     level, error = background_in_annulus(pixels, bad, here, inner / scale, outer / scale)
     return level, None, {'BKGFROM': 'annulus', 'BKGLEVEL': level, 'BKGERROR': error, 'BKGINNER': inner,
@@ -516,10 +516,10 @@ def _left_sky(pixels, bad, here, grid, scale):
     return level, {'SKYLEVEL': level, 'BKGERROR': error, 'BKGINNER': inner, 'BKGOUTER': outer}
 
 
-def _same_unit(told, its):
+def _same_unit(given, its):
     if its == 'no unit':
-        return told in (u.adu, u.ct, u.electron, u.DN, u.one)
-    return replace(pixel_unit(told), name='') == replace(pixel_unit(its), name='')
+        return given in (u.adu, u.ct, u.electron, u.DN, u.one)
+    return replace(pixel_unit(given), name='') == replace(pixel_unit(its), name='')
 
 
 # -- two bands ------------------------------------------------------------------------------------
