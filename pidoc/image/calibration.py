@@ -338,7 +338,7 @@ class PixelCalibration:
     band : str
         Band of the result: V, or what was asked for.
     meta : dict
-        Keywords and values that tell about it.
+        Keywords and values that describe it.
     flags : tuple of str
     """
 

@@ -81,7 +81,7 @@ def combine(g, r, grid, best, relation):
     around : float or None
         That of an arcsec^2 of the sky that is left around the field.
     meta : dict
-        Keywords and values that tell about it.
+        Keywords and values that describe it.
 
     Raises
     ------

@@ -60,7 +60,7 @@ def check_numbers(n_training, n_validation, flagged=FLAGGED):
     Raises
     ------
     ValueError
-        If there are too few to tell the share that is flagged.
+        If there are too few to estimate the share that is flagged.
     """
     at_least = math.ceil(2.0 / flagged)
     for name, number in (('training', n_training), ('validation', n_validation)):

@@ -236,10 +236,9 @@ class Estimator:
     def _in_blocks(self, blocks, distance, error):
         """Mean over networks and orientations, in blocks: map output (n, y, x, 2), scalar mean and sd."""
         image = self.scaling.image_of_blocks(blocks)
-        told = self.scaling.known_distance(distance, error)
         # all orientations are one batch
         seen = np.concatenate([turned(image, turn) for turn in range(self.turns)])
-        known = np.tile(told, (self.turns, 1))
+        known = np.tile(self.scaling.known_distance(distance, error), (self.turns, 1))
         maps, scalars = [], []
         for network in self.networks:
             output, scalar = network.predict_on_batch([seen, known])

@@ -18,7 +18,7 @@ __all__ = ['FitsProduct', 'WrongContentError', 'damage_of', 'opened_fits', 'read
 
 # of FITS, and of what astropy unpacks: gzip, zip, bzip2 and xz
 _BEGINNINGS = (b'SIMPLE  =', b'\x1f\x8b', b'PK\x03\x04', b'BZh', b'\xfd7zXZ')
-# keywords that the file needs, and those of world coordinates, which are told elsewhere
+# keywords that the file needs, and those of world coordinates, which are written elsewhere
 _STRUCTURE = re.compile(r'SIMPLE|XTENSION|BITPIX|NAXIS|EXTEND|EXTNAME|[PG]COUNT|BUNIT|CHECKSUM|DATASUM|'
                         r'C(TYPE|RVAL|RPIX|DELT|UNIT)\d|PC\d_|CD\d_|WCSAXES|L(ON|AT)POLE|RADESYS|EQUINOX|MJDREF|'
                         r'B(SCALE|ZERO)|COMMENT|HISTORY|$')

@@ -368,7 +368,7 @@ def scheduler_client(address):
 
 
 def one_line(error):
-    """An error on one line; the kind is told where the message alone would be a riddle.
+    """An error on one line; with its kind where the message alone would not explain it.
 
     Parameters
     ----------
@@ -393,7 +393,7 @@ def one_line(error):
 def hushed():
     """Keep what libraries write to the standard error, at the level of the system; show it after an error.
 
-    TensorFlow tells of the machine's instructions before it can be asked not to.
+    TensorFlow logs the instruction set of the machine before its own log level can be set.
     """
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     sys.stderr.flush()

@@ -32,7 +32,7 @@ def mosaic(stacks, *, bad=BAD):
     -------
     `~astropy.nddata.CCDData`
         In counts, with mask, variance and world coordinates. ``meta`` has what is needed to calibrate it
-        (EXPTIME, FPA.ZP, FPA.FILTER), and tells what it was made of.
+        (EXPTIME, FPA.ZP, FPA.FILTER), and says what it was made of.
 
     Raises
     ------
