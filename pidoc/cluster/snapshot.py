@@ -273,7 +273,7 @@ class Snapshot:
         return table
 
     def rescaled(self, *, stars=1.0, size=1.0, seed=0):
-        """A cluster of the same shape that has fewer stars, and is larger or smaller.
+        """A cluster of the same shape that has fewer or more stars, and is larger or smaller.
 
         Lengths are multiplied by ``size`` and velocities by the square root of (kept mass / mass) / ``size``,
         by which the ratio of kinetic to potential energy stays what it was (homology; Binney & Tremaine 2008,
@@ -283,7 +283,8 @@ class Snapshot:
         Parameters
         ----------
         stars : float, optional
-            Share of the single stars and binaries that are kept, drawn at random.
+            Share of the single stars and binaries that are kept, drawn at random. Above 1, up to 2, all are
+            kept, and some are there a second time, with an ``id`` and a direction on the sky of their own.
         size : float, optional
         seed : int or `~numpy.random.SeedSequence`, optional
             Of what is kept.
@@ -297,7 +298,9 @@ class Snapshot:
         Raises
         ------
         ValueError
-            If ``stars`` is not above 0 and at most 1, leaves no star, or ``size`` is not positive.
+            If ``stars`` is not above 0 and at most 2, or leaves no star; if it is above 1 and stars have
+            directions of their own, in which a second one would stand at the very place of the first; or
+            if ``size`` is not positive.
 
         Examples
         --------
@@ -308,10 +311,12 @@ class Snapshot:
         >>> cluster.rescaled(size=1.5).half_mass_radius
         <Quantity 1.5 pc>
         """
-        plain_number(stars, 'stars', above=0, at_most=1)
+        plain_number(stars, 'stars', above=0, at_most=2)
         plain_number(size, 'size', above=0)
-        rows = self._some(stars, seed)
+        rows = self._some(min(stars, 1.0), seed)
         native = {name: column[rows] for name, column in self._native.items()}
+        if stars > 1.0:
+            native = self._with_twins(native, stars - 1.0, seed)
         faster = np.sqrt(native['mass'].sum() / self._native['mass'].sum() / size)
         for name in native:
             if name in ('radius', *_PLACE):
@@ -325,7 +330,7 @@ class Snapshot:
         other._native, other._partner_row = native, _partner_rows(native)
         return other
 
-    def _some(self, share, seed):
+    def _some(self, share, seed, at_least=1):
         """Rows of a random share of the stars; binaries stay or go as one."""
         if share == 1.0:
             return np.arange(self.n_stars)
@@ -334,11 +339,25 @@ class Snapshot:
             self._partner_row >= 0, np.minimum(rows, self._partner_row), rows)
         systems = np.unique(first)
         number = round(share * systems.size)
-        if number < 1:
+        if number < at_least:
             raise ValueError(f'stars must leave at least one of {systems.size}, received {share!r}')
         kept = np.zeros(self.n_stars, dtype=bool)
         kept[np.random.default_rng(seed).choice(systems, number, replace=False)] = True
         return np.flatnonzero(kept[first])
+
+    def _with_twins(self, native, share, seed):
+        """Columns with a random share of the rows a second time."""
+        if not self.is_spherical:
+            raise ValueError('stars must be at most 1 where stars have directions: a second one would stand '
+                             'at the place of the first')
+        rows = self._some(share, seed, at_least=0)
+        native = {name: np.concatenate([column, column[rows]]) for name, column in native.items()}
+        if 'id' in native:
+            shift = int(native['id'].max()) + 1
+            for name in {'id', 'partner'} & native.keys():
+                twins = native[name][self.n_stars:]
+                twins[twins >= 0] += shift
+        return native
 
     def as_stored(self, *, dtype=np.float32):
         """The snapshot as it comes back from a file, made in memory: numbers rounded as `write` rounds them.
@@ -542,7 +561,7 @@ class Snapshot:
             ``faintest`` no luminosities.
         """
         separation = _aperture(aperture)
-        if not self._has_velocities:
+        if not self.has_velocities:
             raise ValueError('velocity_dispersion needs velocities, received the columns '
                              f'{", ".join(self._native)}')
         if faintest is None:
@@ -600,7 +619,8 @@ class Snapshot:
                                gamma=law.coulomb_gamma) * u.Myr
 
     @property
-    def _has_velocities(self):
+    def has_velocities(self):
+        """Whether the velocities of the stars are known."""
         return self.is_spherical or 'vx' in self._native
 
     def _of_bodies(self, values):
@@ -692,7 +712,7 @@ class Snapshot:
         row['aperture'] = _aperture(aperture) * u.pc
         slope = self.mass_function_slope(aperture=aperture)
         row['aperture_mass_function_slope'], row['aperture_mass_function_slope_error'] = slope
-        if lit and self._has_velocities:
+        if lit and self.has_velocities:
             row['velocity_dispersion'] = self.velocity_dispersion(aperture)
         if 'kind' in self._native:
             masses = {name[:-1]: mass for name, mass in self.remnant_masses.items()}

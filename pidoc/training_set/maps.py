@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """From a snapshot and what was drawn to one map: rescaled, observed, measured."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +17,8 @@ from pidoc.training_set.recipe import conditions_of
 from pidoc.training_set.sampler import condition_names
 from pidoc.units import SOLAR_TEFF
 
-__all__ = ['MEASURED', 'map_conditions', 'measured_row', 'observe_map', 'read_snapshot', 'rescaled_snapshot']
+__all__ = ['MEASURED', 'map_conditions', 'measured_row', 'observe_map', 'read_snapshot', 'rescaled_snapshot',
+           'whole_cluster']
 
 _JITTER_ABOVE = 0.5     # Msun: initial masses whose light is given play; lighter stars hardly shine
 
@@ -27,7 +29,18 @@ MEASURED = {
     'n_stars': (None, 'initial number of the model, -1: not known'),
     'half_mass_radius0': (u.pc, 'initial one of the model'),
     'metallicity': (u.one, 'of the model'),
+    'cluster_mass': (u.Msun, 'of the whole cluster'),
+    'cluster_half_mass_radius': (u.pc, 'of the whole cluster, in three dimensions'),
+    'cluster_half_light_radius': (u.pc, 'of the whole cluster in V, on the sky'),
+    'mass_function_slope': (u.one, 'of the whole cluster, from 0.2 to 0.8 solMass'),
+    'dark_share': (u.one, 'of remnants in the mass of the cluster'),
+    'black_hole_share': (u.one, 'of black holes in the mass of the cluster'),
+    'central_dispersion': (u.km / u.s, 'of bright stars in 1/4 of the half-light radius'),
+    'velocity_dispersion': (u.km / u.s, 'of bright stars in the dispersion_radius'),
 }
+
+#: Of the half-light radius: the aperture of the central dispersion.
+_CENTER = 0.25
 
 
 def read_snapshot(path, options):
@@ -98,6 +111,55 @@ def _jittered_light(snapshot, amount, seed, maps, name):
         state.luminosity * u.Lsun, SOLAR_TEFF * flux**0.25 * u.K, state.kind, mass=state.mass * u.Msun,
         metallicity=model.metallicity, band=maps.band, correction=maps.correction)
     return light
+
+
+@lru_cache(maxsize=1)
+def _whole_cluster(snapshot):
+    """What describes a whole cluster, as plain numbers; not a number where the stars do not tell."""
+    kind, light = snapshot._native.get('kind'), snapshot.projected_half_light_radius
+    row = {'cluster_mass': snapshot.total_mass.value, 'cluster_half_mass_radius': snapshot.half_mass_radius.value,
+           'cluster_half_light_radius': light.value, 'mass_function_slope': snapshot.mass_function_slope()[0],
+           'dark_share': np.nan, 'black_hole_share': np.nan, 'central_dispersion': np.nan}
+    if kind is not None:
+        dark = snapshot.remnant_masses
+        row['dark_share'] = sum(dark.values()).value / row['cluster_mass']
+        row['black_hole_share'] = dark['black_holes'].value / row['cluster_mass']
+    if snapshot.has_velocities and light > 0.0:
+        row['central_dispersion'] = snapshot.velocity_dispersion(_CENTER * light).value
+    return {name: float(value) for name, value in row.items()}
+
+
+def whole_cluster(snapshot, row):
+    """What describes the whole cluster of a map, from the snapshot that it is a rescaled copy of.
+
+    Masses go with the share of the stars, lengths with the size, velocities with the square root of their
+    ratio (`~pidoc.cluster.snapshot.Snapshot.rescaled`): what a random share has by chance is left out.
+
+    Parameters
+    ----------
+    snapshot : `~pidoc.Snapshot`
+    row : mapping
+        Of `~pidoc.training_set.sampler.draw_maps`, with ``stars_kept``, ``size_factor`` and
+        ``dispersion_radius`` where the part has them.
+
+    Returns
+    -------
+    dict
+        Plain numbers in the units of `MEASURED`.
+    """
+    share, size, radius = (float(row[name]) if name in row.dtype.names else default for name, default in (
+        ('stars_kept', 1.0), ('size_factor', 1.0), ('dispersion_radius', np.nan)))
+    faster = math.sqrt(share / size)
+    found = dict(_whole_cluster(snapshot))
+    found['cluster_mass'] *= share
+    found['cluster_half_mass_radius'] *= size
+    found['cluster_half_light_radius'] *= size
+    found['central_dispersion'] *= faster
+    found['velocity_dispersion'] = np.nan
+    if np.isfinite(radius) and snapshot.has_velocities:
+        aperture = (radius * u.arcsec * row['distance'] * u.kpc).to(u.pc, u.dimensionless_angles()) / size
+        found['velocity_dispersion'] = faster * float(snapshot.velocity_dispersion(aperture).value)
+    return found
 
 
 def measured_row(snapshot, mock):

@@ -42,6 +42,8 @@ CONDITION_UNITS = {
     'zero_point': u.mag, 'exposure': u.s, 'read_noise': None, 'saturation': None,
     'field_stars': u.arcmin**-2, 'field_star_slope': None, 'bad_pixels': None,
 }
+#: Values of a part that may be missing.
+_OF_SOME_PARTS = ('stars_kept', 'size_factor', 'dispersion_radius')
 _NAME = r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*'
 
 
@@ -283,6 +285,9 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
         Standard deviation of the relative change that initial masses get, for the light only.
     stars_kept, size_factor : `Values` or None
         Of `Snapshot.rescaled <pidoc.cluster.snapshot.Snapshot.rescaled>`; for the training split alone.
+    dispersion_radius : `Values` or None
+        Separation from the centre [arcsec] within which the velocity dispersion of the bright stars is
+        measured.
     conditions : dict or None
         Names of conditions and their `Values`, or what is the same for all maps.
     """
@@ -300,8 +305,9 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
     rotation: _Rotation = 0.0
     direction: _Direction = (0.0, 0.0, 1.0)
     light_jitter: number(least=0.0, most=0.2) = 0.0
-    stars_kept: _values(number(above=0.0, most=1.0)) | None = None
+    stars_kept: _values(number(above=0.0, most=1.5)) | None = None
     size_factor: _values(number(least=0.1, most=10.0)) | None = None
+    dispersion_radius: _values(_POSITIVE) | None = None
     conditions: _Conditions | None = None
 
     def __post_init__(self):
@@ -313,7 +319,7 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
                 'direction': _made_vectors(self, 'direction', _Direction, 3)}
         if isinstance(self.conditions, _Conditions):
             made['conditions'] = self.conditions.values()
-        for key in ('distance', 'seeing', 'rotation', 'stars_kept', 'size_factor'):
+        for key in ('distance', 'seeing', 'rotation', *_OF_SOME_PARTS):
             made[key] = _made(getattr(self, key))
         for key, value in made.items():
             force_setattr(self, key, value)
@@ -372,7 +378,12 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
     @property
     def rescaling(self):
         """Those of ``stars_kept`` and ``size_factor`` that are asked for, by name."""
-        both = {'stars_kept': self.stars_kept, 'size_factor': self.size_factor}
+        return {name: values for name, values in self.own.items() if name in ('stars_kept', 'size_factor')}
+
+    @property
+    def own(self):
+        """Those of the values that not every part has, by name."""
+        both = {name: getattr(self, name) for name in _OF_SOME_PARTS}
         return {name: values for name, values in both.items() if values is not None}
 
 

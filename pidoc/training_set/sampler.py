@@ -35,7 +35,7 @@ def condition_names(part):
 
 def own_columns(part):
     """Columns that not every part has."""
-    return [*part.rescaling, *condition_names(part)]
+    return [*part.own, *condition_names(part)]
 
 
 def draw_maps(recipe, part, sources):
@@ -44,7 +44,7 @@ def draw_maps(recipe, part, sources):
     key = _key_of(part.name)
     pairs = _product(recipe, part, counts, key) if part.product else None
     number = part.number if pairs is None else len(pairs[0])
-    own = part.rescaling | {name: part.conditions[name] for name in condition_names(part)}
+    own = part.own | {name: part.conditions[name] for name in condition_names(part)}
     dtype = [(name, np.int64 if name in _INTEGERS else np.float64) for name in DRAWN]
     rows = np.zeros(number, [*dtype, *((name, np.float64) for name in own), ('split', np.int8),
                              ('source', np.int32)])

@@ -14,7 +14,14 @@ from pidoc import __version__
 from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
 from pidoc.io.fits import table_hdu, write_hdus
 from pidoc.training_set.files import FORMAT_VERSION, read_table, sha256_of, TABLE_FILE
-from pidoc.training_set.maps import MEASURED, measured_row, observe_map, read_snapshot, rescaled_snapshot
+from pidoc.training_set.maps import (
+    MEASURED,
+    measured_row,
+    observe_map,
+    read_snapshot,
+    rescaled_snapshot,
+    whole_cluster,
+)
 from pidoc.training_set.recipe import CONDITION_UNITS
 from pidoc.training_set.sampler import draw_maps, DRAWN, own_columns
 
@@ -26,7 +33,12 @@ _CUBES = {'LIGHT': APPARENT_FLUX, 'MASS': MASS_PER_PIXEL, 'SHARP': APPARENT_FLUX
 #: Order of the columns of the table of maps; the conditions come after them.
 _COLUMNS = ('split', 'part', 'simulation', 'snapshot', 'age', 'distance', 'seeing', 'shift_x', 'shift_y',
             'rotation', 'seed', 'mass', 'luminosity', 'n_stars', 'half_mass_radius0', 'metallicity', 'number',
-            'view_x', 'view_y', 'view_z')
+            'view_x', 'view_y', 'view_z', 'cluster_mass', 'cluster_half_mass_radius',
+            'cluster_half_light_radius', 'mass_function_slope', 'dark_share', 'black_hole_share',
+            'central_dispersion', 'velocity_dispersion')
+
+#: Of columns that not every part has.
+_OWN_UNITS = {**CONDITION_UNITS, 'dispersion_radius': u.arcsec}
 
 ShardTask = namedtuple('ShardTask', 'path recipe part split draws names files')
 """A shard to be made: its file, what it is of, the rows of `draw_maps`, and for each row the name of its
@@ -111,7 +123,7 @@ class OpenShard:
         mock = observe_map(varied, task.recipe, task.part, row, task.names[k])
         for name, cube in self.cubes.items():
             cube[k] = getattr(mock, name.lower()).data
-        self.measured.append(measured_row(varied, mock))
+        self.measured.append(measured_row(varied, mock) | whole_cluster(snapshot, row))
 
     def write(self):
         """Write the file; its number of maps, size and SHA-256."""
@@ -174,7 +186,7 @@ def _maps_hdu(task, measured):
             table[name] = np.array([row[name] for row in measured])
         else:
             table[name] = task.draws[name]
-        unit = CONDITION_UNITS.get(name) if name in names else units.get(name, (None,))[0]
+        unit = _OWN_UNITS.get(name) if name in names else units.get(name, (None,))[0]
         if unit not in (None, u.one):
             table[name].unit = unit
     hdu = table_hdu(table, 'MAPS')

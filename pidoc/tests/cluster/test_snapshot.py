@@ -86,6 +86,33 @@ def test_a_rescaled_cluster_stays_in_virial_equilibrium(spherical, share, size):
     assert other.age == spherical.age and other.model is spherical.model
 
 
+def test_more_stars_than_there_were(spherical):
+    other = spherical.rescaled(stars=1.4, seed=2)
+    number = spherical.n_stars
+    assert other.n_stars == round(1.4 * number) and other.meta['STARSHAR'] == 1.4
+    (kinetic, potential), (before, deep) = energies(other), energies(spherical)
+    assert kinetic / potential == pytest.approx(before / deep, rel=0.02)
+    assert potential == pytest.approx(deep * 1.4**2, rel=0.04)
+    first, twins = other.stars[:number], other.stars[number:]
+    np.testing.assert_array_equal(first['mass'], spherical.stars['mass'])
+    # each star at most twice, the second time at its own radius in another direction
+    assert np.unique(other.stars['id']).size == other.n_stars
+    row = np.asarray(twins['id']) - (max(spherical.stars['id']) + 1)
+    same = {int(one): k for k, one in enumerate(spherical.stars['id'])}
+    row = [same[int(one)] for one in row]
+    np.testing.assert_array_equal(twins['radius'], first['radius'][row])
+    assert np.all(twins['x'] != first['x'][row])
+
+
+def test_twins_of_binaries_are_binaries():
+    stars = {'id': [3, 5, 9], 'partner': [5, 3, -1], 'radius': [1, 1, 2] * u.pc, 'v_r': [0, 0, 1] * u.km / u.s,
+             'v_t': [1, 1, 0] * u.km / u.s, 'mass': [1, 2, 3] * u.Msun}
+    whole = Snapshot(stars, 1 * u.Gyr).rescaled(stars=2.0, seed=1).stars
+    assert whole['id'].tolist() == [3, 5, 9, 13, 15, 19]
+    assert whole['partner'].tolist() == [5, 3, -1, 15, 13, -1]
+    Snapshot(whole, 1 * u.Gyr)
+
+
 def test_rescaling_leaves_the_stars_themselves(spherical):
     other = spherical.rescaled(stars=0.25, size=2.0, seed=1)
     before = spherical.stars
@@ -111,8 +138,9 @@ def test_rescaling_of_cartesian_stars_and_binaries():
 
 
 @pytest.mark.parametrize(('options', 'message'), [
-    ({'stars': 0.0}, 'stars must be a number above 0 and at most 1, received 0.0'),
-    ({'stars': 1.1}, 'stars must be a number above 0 and at most 1, received 1.1'),
+    ({'stars': 0.0}, 'stars must be a number above 0 and at most 2, received 0.0'),
+    ({'stars': 2.1}, 'stars must be a number above 0 and at most 2, received 2.1'),
+    ({'stars': 1.1}, 'stars must be at most 1 where stars have directions'),
     ({'stars': 0.01}, 'stars must leave at least one of 4, received 0.01'),
     ({'size': 0.0}, 'size must be a number above 0, received 0.0'),
     ({'size': np.nan}, 'size must be a number above 0, received nan'),

@@ -341,6 +341,43 @@ def test_rescaled_clusters_are_those_of_the_row(runs, tmp_path):
         assert u.isclose(row['half_mass_radius0'], row['size_factor'] * whole.model.half_mass_radius)
 
 
+def test_whole_clusters_beside_the_maps(runs, tmp_path):
+    few = {'stars_kept': [0.5, 1.5], 'size_factor': [0.8, 1.25], 'dispersion_radius': {'low': 3, 'high': 30}}
+    build(tmp_path / 'set', runs, part=[part(number=6, light_jitter=0.0, **few)])
+    table = TrainingSet.read(tmp_path / 'set').table
+    assert np.unique(table['dispersion_radius']).size == 6 and table['dispersion_radius'].unit == u.arcsec
+    assert set(np.unique(table['stars_kept'])) == {0.5, 1.5}
+    for row in table:
+        whole = snapshot_of(row, runs)
+        cluster = whole.rescaled(stars=row['stars_kept'], size=row['size_factor'], seed=1)
+        found, aperture = cluster.quantities(), row['dispersion_radius'] * row['distance']
+        aperture = aperture.to(u.pc, u.dimensionless_angles())
+        # a random share of some hundred stars has other masses and places
+        for name, value, scatter in (
+                ('cluster_mass', found['total_mass'], 0.15),
+                ('cluster_half_mass_radius', found['half_mass_radius'], 0.25),
+                ('velocity_dispersion', cluster.velocity_dispersion(aperture), 0.4)):
+            assert row[name].to_value(value.unit) == pytest.approx(value.value, rel=scatter), name
+        # what no number and no size changes
+        exact = whole.quantities()
+        assert row['black_hole_share'] == pytest.approx(exact['black_hole_share'], rel=1e-6)
+        assert row['dark_share'] == pytest.approx(sum(
+            exact[f'{name}_share'] for name in ('white_dwarf', 'neutron_star', 'black_hole')), rel=1e-6)
+        assert row['cluster_half_light_radius'] == row['size_factor'] * exact['projected_half_light_radius']
+
+
+def test_velocities_of_a_rescaled_cluster_follow_the_virial_theorem(runs, tmp_path):
+    row = np.zeros(1, [(name, float) for name in ('distance', 'stars_kept', 'size_factor')])[0]
+    row['distance'], row['stars_kept'], row['size_factor'] = 10.0, 1.2, 0.5
+    snapshot = Snapshot.read(runs / 'a' / 'snapshots' / 'snapshot_00000.fits')
+    found, plain = maps_module.whole_cluster(snapshot, row), snapshot.quantities()
+    ratio = found['central_dispersion'] / maps_module._whole_cluster(snapshot)['central_dispersion']
+    assert ratio**2 == pytest.approx(found['cluster_mass'] / plain['total_mass'].value
+                                     / (found['cluster_half_mass_radius'] / plain['half_mass_radius'].value))
+    # no aperture was asked for
+    assert np.isnan(found['velocity_dispersion'])
+
+
 def test_jitter_needs_initial_masses(runs):
     snapshot = Snapshot.read(runs / 'a' / 'snapshots' / 'snapshot_00000.fits')
     stars = snapshot.stars
@@ -396,12 +433,13 @@ def test_a_shard_that_is_gone_or_cut_is_made_again(made, runs, tmp_path, caplog)
     folder = tmp_path / 'set'
     shutil.copytree(made.folder, folder)
     (folder / 'first-train-0001.fits').unlink()
+    size = (folder / 'last-test-0000.fits').stat().st_size
     os.truncate(folder / 'last-test-0000.fits', 2880)
     (folder / 'maps.fits').unlink()
     with pytest.raises(TrainingSetError, match='first-train-0001.fits is missing'):
         TrainingSet.read(folder)
     build(folder, runs)
-    assert 'last-test-0000.fits must have 97920 bytes, received 2880' in caplog.text
+    assert f'last-test-0000.fits must have {size} bytes, received 2880' in caplog.text
     assert digests(folder) == digests(made.folder)
 
 
