@@ -51,7 +51,8 @@ class TrainingSet:
         (0.2 to 0.8 Msun), ``dark_share`` and ``black_hole_share`` of remnants in its mass,
         ``central_dispersion`` (line of sight, bright stars within a quarter of the half-light radius), and
         ``velocity_dispersion`` (within the ``dispersion_radius`` of the map; NaN without one); and a column
-        for ``stars_kept``, ``size_factor``, ``dispersion_radius`` and each condition of the recipe that is there.
+        for ``stars_kept``, ``size_factor``, ``dispersion_radius`` and each condition of the recipe that is
+        there.
     recipe : `~pidoc.training_set.recipe.Recipe`
     folder : `~pathlib.Path`
 

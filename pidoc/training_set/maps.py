@@ -117,7 +117,8 @@ def _jittered_light(snapshot, amount, seed, maps, name):
 def _whole_cluster(snapshot):
     """What describes a whole cluster, as plain numbers; not a number where the stars do not tell."""
     kind, light = snapshot._native.get('kind'), snapshot.projected_half_light_radius
-    row = {'cluster_mass': snapshot.total_mass.value, 'cluster_half_mass_radius': snapshot.half_mass_radius.value,
+    row = {'cluster_mass': snapshot.total_mass.value,
+           'cluster_half_mass_radius': snapshot.half_mass_radius.value,
            'cluster_half_light_radius': light.value, 'mass_function_slope': snapshot.mass_function_slope()[0],
            'dark_share': np.nan, 'black_hole_share': np.nan, 'central_dispersion': np.nan}
     if kind is not None:

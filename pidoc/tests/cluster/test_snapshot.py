@@ -105,8 +105,8 @@ def test_more_stars_than_there_were(spherical):
 
 
 def test_twins_of_binaries_are_binaries():
-    stars = {'id': [3, 5, 9], 'partner': [5, 3, -1], 'radius': [1, 1, 2] * u.pc, 'v_r': [0, 0, 1] * u.km / u.s,
-             'v_t': [1, 1, 0] * u.km / u.s, 'mass': [1, 2, 3] * u.Msun}
+    stars = {'id': [3, 5, 9], 'partner': [5, 3, -1], 'radius': [1, 1, 2] * u.pc, 'v_r': [0, 0, 1] * KMS,
+             'v_t': [1, 1, 0] * KMS, 'mass': [1, 2, 3] * u.Msun}
     whole = Snapshot(stars, 1 * u.Gyr).rescaled(stars=2.0, seed=1).stars
     assert whole['id'].tolist() == [3, 5, 9, 13, 15, 19]
     assert whole['partner'].tolist() == [5, 3, -1, 15, 13, -1]
