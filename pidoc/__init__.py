@@ -29,7 +29,7 @@ from those before it.
 
 ``cluster``
     `ClusterModel`, what one simulated cluster is; `Snapshot`, its stars at one age; other codes.
-    Modules: mass_function, quantities, model, table, snapshot, foreign.
+    Modules: mass_function, population, quantities, model, table, snapshot, foreign.
 
 ``simulation``
     From a model to snapshots, with the time loop and one run, or many, in folders.
@@ -66,7 +66,7 @@ from those before it.
 
 ``evaluation``
     Scores beside the paper and baselines, in a `Report`; the paper's 17 clusters.
-    Modules: scores, baselines, report, synthetic_sky, real_clusters.
+    Modules: scores, baselines, envelope, report, synthetic_sky, real_clusters.
 
 ``scripts``
     One thin ``main`` per command.

@@ -80,7 +80,7 @@ class _MeanProfile:
         total = self.ratio * 4.0 * math.pi * np.asarray(distance, dtype=float) ** 2
         mass = np.empty(light.shape)
         for i, image in enumerate(np.asarray(light, dtype=float)):
-            separation, half = _light_frame(image)
+            separation, half = light_frame(image)
             mass[i] = np.interp(separation / half, self.place, self.shape)
             mass[i] *= total[i] * np.maximum(image, 0.0).sum() / mass[i].sum()
         return Estimates(mass, scalars={'age': Interval(np.full(number, self.age)),
@@ -130,7 +130,7 @@ def _mean_shape(training, n_maps):
     for start in range(0, rows.size, _BATCH):
         chosen = rows[start:start + _BATCH]
         for light, mass in zip(training.light(chosen), training.mass(chosen), strict=True):
-            separation, half = _light_frame(np.asarray(light, dtype=float))
+            separation, half = light_frame(np.asarray(light, dtype=float))
             place = place_in(edges, (separation / half).ravel())
             inside = place >= 0
             weights = np.asarray(mass, dtype=float).ravel()[inside]
@@ -144,7 +144,7 @@ def _mean_shape(training, n_maps):
     return (0.5 * (edges[:-1] + edges[1:]))[have], total[have] / number[have]
 
 
-def _light_frame(image):
+def light_frame(image):
     """Separations from the centre of the light, and its half-light radius [pixels]."""
     light = np.maximum(image, 0.0)
     total = light.sum()

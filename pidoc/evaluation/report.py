@@ -15,6 +15,7 @@ from astropy.table import QTable
 
 from pidoc import __version__
 from pidoc.evaluation.baselines import fit_nulls, shot_noise_floor, truth_of
+from pidoc.evaluation.envelope import Envelope, known_of, observed
 from pidoc.evaluation.scores import (
     AGE_EDGES,
     Comparison,
@@ -37,6 +38,8 @@ __all__ = ['Report', 'evaluate']
 
 _MOST = 0.95               # of the true masses in the paper's range: then its bins are taken
 _BATCH = 128               # maps read at a time
+_OLD = 9.0                 # Gyr: clusters like those of the Milky Way
+_RICHNESS = (0.0, 1e5, 5e5, np.inf)    # bins of the number of stars at birth
 
 
 # -- running scores -------------------------------------------------------------------------------
@@ -94,6 +97,13 @@ class _Tally:
             return None
         values = self.columns[source]
         return values if name == 'age' else np.exp(values)
+
+    def mass_interval(self):
+        """Mass in the field by the model's own number, and half-widths of the intervals of its logarithm."""
+        if 'log_total_mass.value' not in self.columns:
+            return (self.columns['total_mass'],)
+        halves = (self.columns.get(f'log_total_mass.{part}') for part in ('half_68', 'half_95'))
+        return (np.exp(self.columns['log_total_mass.value']), *halves)
 
     def comparisons(self, edges):
         """Of the pixels and of each scalar: name -> `Comparison`."""
@@ -305,12 +315,16 @@ def evaluate(estimator, maps, *, modes=('image',), training=None, snapshots=None
     edges, distance = _edges(truth), truth['distance']
     given = distance * np.exp(distance_error * np.random.default_rng(seed).normal(size=distance.size))
     nulls = {} if training is None else fit_nulls(training)
+    envelope = None if training is None or maps.grid.band != 'V' else Envelope.fit(training)
+    seen = np.empty((2, distance.size))
     tallies = {key: _Tally(truth) for key in (*modes, *nulls)}
 
     for start in tqdm(range(0, distance.size, _BATCH), desc='maps', unit=f'x{_BATCH}',
                       disable=None if progress is None else not progress):
         rows = np.arange(start, min(start + _BATCH, distance.size))
         light, mass = np.asarray(maps.light(rows)), np.asarray(maps.mass(rows), dtype=float)
+        if envelope:
+            seen[:, rows] = observed(light, maps.grid.scale)
         for key, tally in tallies.items():
             begin = time.perf_counter()
             if key in nulls:
@@ -334,7 +348,33 @@ def evaluate(estimator, maps, *, modes=('image',), training=None, snapshots=None
     vgg = getattr(estimator, 'about', {}).get('settings', {}).get('vgg')
     if vgg is not None:
         meta['perceptual_loss'] = vgg
-    return _report({key: tallies[key] for key in modes}, columns, edges, meta)
+    report = _report({key: tallies[key] for key in modes}, columns, edges, meta)
+    known = known_of(maps.table, seed=seed) if envelope else None
+    guesses = envelope.masses(*seen, known) if envelope else {}
+    rows = [*(row for mode in modes for row in _richness(mode, truth, *tallies[mode].mass_interval())),
+            *(row for name, masses in guesses.items() for row in _richness(name, truth, masses))]
+    if rows:
+        report.tables['richness'] = QTable(
+            rows=rows, names=('estimate', 'stars', 'n', 'mass_error', 'mass_bias', 'share_68', 'share_95'),
+            units=(None, None, None, '%', '%', '%', '%'))
+    return report
+
+
+def _richness(name, truth, masses, half_68=None, half_95=None):
+    """Rows of median errors and biases of the mass in the field of old clusters, by the number of stars."""
+    if 'n_stars' not in truth:
+        return
+    miss = np.log(masses / truth['mass'])
+    for low, high in zip(_RICHNESS[:-1], _RICHNESS[1:], strict=True):
+        here = (truth['age'] > _OLD) & (truth['n_stars'] > low) & (truth['n_stars'] <= high)
+        if not here.any():
+            continue
+        inside = [math.nan if half is None else 100.0 * float(np.mean(np.abs(miss[here]) <= half[here]))
+                  for half in (half_68, half_95)]
+        group = f'{low:.0e} to {high:.0e}' if np.isfinite(high) else f'above {low:.0e}'
+        yield (name, group.replace('e+0', 'e'), int(np.count_nonzero(here)),
+               100.0 * float(np.median(np.abs(np.expm1(miss[here])))),
+               100.0 * float(np.expm1(np.median(miss[here]))), *inside)
 
 
 def _few(distance):
@@ -409,8 +449,9 @@ class Report:
     tables : dict
         Name -> `~astropy.table.QTable`. ``scores``: a row a score, with columns for the paper, each mode,
         each null predictor and the floor, NaN where there is no number. ``coverage``, ``distances`` (Table
-        2), ``bias`` (at the edges), ``groups`` (errors by distance, age, number of stars, simulation); and
-        the bins of each quantity.
+        2), ``bias`` (at the edges), ``groups`` (errors by distance, age, number of stars, simulation);
+        ``richness`` (median errors of the mass in the field of clusters older than 9 Gyr by the number of
+        stars, beside those of `pidoc.evaluation.envelope`); and the bins of each quantity.
     comparisons : dict
         Mode -> quantity -> `Comparison`, for figures.
     maps : dict
@@ -515,6 +556,7 @@ do not count. Given distances have a relative error of {distance_error:g}. "Eq. 
 released": the middle of the bin in place of the predicted value, over the true: the released code."""
 
 _HEADINGS = {
+    'richness': 'Mass in the field of clusters older than 9 Gyr, by the number of stars at birth',
     'distances': 'Distance (Table 2)', 'coverage': 'Coverage of the intervals', 'bias': 'Bias at the edges',
     'groups': 'Errors by group'}
 

@@ -25,7 +25,7 @@ WINGS = {
     'io': ('files', 'schema', 'fits', 'processes', 'html'),
     'plotting': ('style', 'run', 'history', 'maps', 'comparison', 'profiles', 'distances', 'prediction',
                  'real_clusters'),
-    'cluster': ('mass_function', 'quantities', 'model', 'table', 'snapshot', 'foreign'),
+    'cluster': ('mass_function', 'population', 'quantities', 'model', 'table', 'snapshot', 'foreign'),
     'simulation': ('initial', 'tides', 'design', 'kernels', 'ledger', 'evolve', 'run', 'many'),
     'mock': ('psf', 'header', 'conditions', 'render', 'projection', 'mock', 'observation'),
     'image': ('files', 'calibration', 'ps1.files', 'read', 'sky', 'psf', 'resample', 'two_bands',
@@ -38,7 +38,7 @@ WINGS = {
     'training': ('model_card', 'settings', 'state', 'data', 'device', 'loop', 'ours', 'papers', 'validation',
                  'checks', 'fit'),
     'prediction': ('profiles', 'prediction', 'mapper', 'survey', 'samp'),
-    'evaluation': ('scores', 'baselines', 'report', 'synthetic_sky', 'real_clusters'),
+    'evaluation': ('scores', 'baselines', 'envelope', 'report', 'synthetic_sky', 'real_clusters'),
     'scripts': ('command', 'pidoc_simulate', 'pidoc_mock', 'pidoc_fetch', 'pidoc_predict', 'pidoc_evaluate',
                 'pidoc_trainingset', 'pidoc_train'),
 }

@@ -47,12 +47,12 @@ class TrainingSet:
         ``n_stars``, ``half_mass_radius0`` [pc] and ``metallicity`` of the model (-1 and NaN where there is
         none; of rescaled clusters those that they now have), ``number`` of the map in its part, ``view_x`` to
         ``view_z`` (NaN where drawn from the seed); of the whole cluster ``cluster_mass``,
-        ``cluster_half_mass_radius``, ``cluster_half_light_radius`` (projected, V), ``mass_function_slope``
-        (0.2 to 0.8 Msun), ``dark_share`` and ``black_hole_share`` of remnants in its mass,
-        ``central_dispersion`` (line of sight, bright stars within a quarter of the half-light radius), and
-        ``velocity_dispersion`` (within the ``dispersion_radius`` of the map; NaN without one); and a column
-        for ``stars_kept``, ``size_factor``, ``dispersion_radius`` and each condition of the recipe that is
-        there.
+        ``cluster_luminosity``, ``cluster_half_mass_radius``, ``cluster_half_light_radius`` (projected, V),
+        ``mass_function_slope`` (0.2 to 0.8 Msun), ``dark_share`` and ``black_hole_share`` of remnants in its
+        mass, ``central_dispersion`` (line of sight, bright stars within a quarter of the half-light radius),
+        and ``velocity_dispersion`` (within the ``dispersion_radius`` of the map; NaN without one); and a
+        column for ``stars_kept``, ``size_factor``, ``dispersion_radius`` and each condition of the recipe
+        that is there.
     recipe : `~pidoc.training_set.recipe.Recipe`
     folder : `~pathlib.Path`
 

@@ -30,6 +30,7 @@ MEASURED = {
     'half_mass_radius0': (u.pc, 'initial one of the model'),
     'metallicity': (u.one, 'of the model'),
     'cluster_mass': (u.Msun, 'of the whole cluster'),
+    'cluster_luminosity': (u.Lsun, 'of the whole cluster in V'),
     'cluster_half_mass_radius': (u.pc, 'of the whole cluster, in three dimensions'),
     'cluster_half_light_radius': (u.pc, 'of the whole cluster in V, on the sky'),
     'mass_function_slope': (u.one, 'of the whole cluster, from 0.2 to 0.8 solMass'),
@@ -117,7 +118,7 @@ def _jittered_light(snapshot, amount, seed, maps, name):
 def _whole_cluster(snapshot):
     """What describes a whole cluster, as plain numbers; not a number where the stars do not tell."""
     kind, light = snapshot._native.get('kind'), snapshot.projected_half_light_radius
-    row = {'cluster_mass': snapshot.total_mass.value,
+    row = {'cluster_mass': snapshot.total_mass.value, 'cluster_luminosity': snapshot.v_luminosity.value,
            'cluster_half_mass_radius': snapshot.half_mass_radius.value,
            'cluster_half_light_radius': light.value, 'mass_function_slope': snapshot.mass_function_slope()[0],
            'dark_share': np.nan, 'black_hole_share': np.nan, 'central_dispersion': np.nan}
@@ -153,6 +154,7 @@ def whole_cluster(snapshot, row):
     faster = math.sqrt(share / size)
     found = dict(_whole_cluster(snapshot))
     found['cluster_mass'] *= share
+    found['cluster_luminosity'] *= share
     found['cluster_half_mass_radius'] *= size
     found['cluster_half_light_radius'] *= size
     found['central_dispersion'] *= faster

@@ -33,7 +33,7 @@ _CUBES = {'LIGHT': APPARENT_FLUX, 'MASS': MASS_PER_PIXEL, 'SHARP': APPARENT_FLUX
 #: Order of the columns of the table of maps; the conditions come after them.
 _COLUMNS = ('split', 'part', 'simulation', 'snapshot', 'age', 'distance', 'seeing', 'shift_x', 'shift_y',
             'rotation', 'seed', 'mass', 'luminosity', 'n_stars', 'half_mass_radius0', 'metallicity', 'number',
-            'view_x', 'view_y', 'view_z', 'cluster_mass', 'cluster_half_mass_radius',
+            'view_x', 'view_y', 'view_z', 'cluster_mass', 'cluster_luminosity', 'cluster_half_mass_radius',
             'cluster_half_light_radius', 'mass_function_slope', 'dark_share', 'black_hole_share',
             'central_dispersion', 'velocity_dispersion')
 

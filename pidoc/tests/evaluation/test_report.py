@@ -6,7 +6,7 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable
 
-from pidoc.evaluation.report import _paper_edges, evaluate
+from pidoc.evaluation.report import _paper_edges, _richness, evaluate
 from pidoc.evaluation.scores import AGE_EDGES, coverage, TOTAL_MASS_EDGES
 from pidoc.tests.evaluation_helpers import a_set, DISTANCES, Oracle, plummer_snapshot
 
@@ -282,7 +282,7 @@ def test_the_page_is_sound_rst(report):
 
     text = report.to_rst(figures=[('fig5.png', 'Pixels.')])
     tree = publish_doctree(text, settings_overrides={'halt_level': 2, 'report_level': 2})
-    assert str(tree).count('<table') == 5 and '<figure' in str(tree)
+    assert str(tree).count('<table') == 6 and '<figure' in str(tree)
 
 
 def test_the_page_says_the_numbers(report):
@@ -325,3 +325,28 @@ def test_a_silly_estimator(maps):
     silly.change = lambda mass: -mass
     with pytest.raises(ValueError, match='values must not be negative, received -'):
         evaluate(silly, maps)
+
+
+def test_old_clusters_by_their_number_of_stars(report, maps):
+    """Masses a tenth too large, in intervals of a tenth and a fifth; light times two where M/L is 2.7."""
+    table = report.tables['richness']
+    assert set(table['stars']) == {'0e0 to 1e5'} and set(table['n']) == {8}
+    assert list(table['estimate']) == ['image', 'distance', 'ml2']
+    for row in table[:2]:
+        assert row['mass_error'].value == pytest.approx(10) and row['mass_bias'].value == pytest.approx(10)
+        assert (row['share_68'].value, row['share_95'].value) == (100, 100)
+    ratio = np.median((maps.table['mass'] / maps.table['luminosity']).value[maps.table['age'] > 9 * u.Gyr])
+    assert table['mass_bias'].value[2] == pytest.approx(100 * (2 / ratio - 1), abs=3)
+    assert np.isnan(table['share_68'].value[2])
+    assert 'by the number of stars at birth' in report.to_rst()
+
+
+def test_each_bin_of_richness_has_its_row():
+    truth = {'age': np.full(6, 12.0), 'mass': np.full(6, 1e4),
+             'n_stars': np.array([1e4, 1e5, 2e5, 5e5, 6e5, 2e6])}
+    truth['age'][0] = 3.0
+    rows = list(_richness('x', truth, np.array([1.0, 1.1, 1.2, 0.9, 1.5, 1.3]) * 1e4, np.full(6, 0.25)))
+    assert [row[1:3] for row in rows] == [('0e0 to 1e5', 1), ('1e5 to 5e5', 2), ('above 5e5', 2)]
+    np.testing.assert_allclose([row[3] for row in rows], [10, 15, 40])
+    np.testing.assert_allclose([row[5] for row in rows], [100, 100, 0])
+    assert not list(_richness('x', {'age': truth['age'], 'mass': truth['mass']}, truth['mass']))

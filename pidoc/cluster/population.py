@@ -1,0 +1,73 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Populations of single stars, without any dynamics: their mass-to-light ratio."""
+
+import numpy as np
+from astropy import units as u
+
+from pidoc.cluster.mass_function import mass_function
+from pidoc.photometry import band_luminosity
+from pidoc.stellar import StellarEvolution
+from pidoc.units import SOLAR_TEFF, to_value
+
+__all__ = ['population_mass_to_light']
+
+_CELLS = 60_000            # of initial mass: giants of one age differ by a hundredth of a solar mass
+_WHITE_DWARF, _NEUTRON_STAR = 10, 13
+
+
+def population_mass_to_light(age, metallicity, *, imf='kroupa2001', mass_limits=(0.1, 50) * u.Msun,
+                             remnants=True, band='V', correction='reed1998', **tracks):
+    """Mass-to-light ratio of stars that were born together and never met.
+
+    The mass function, integrated over the packaged tracks. Neutron stars and black holes, most of which leave
+    a cluster at birth, are left out.
+
+    Parameters
+    ----------
+    age : `~astropy.units.Quantity`
+        One or several.
+    metallicity : float
+        Mass fraction Z of metals.
+    imf : str, float or `~pidoc.cluster.mass_function.MassFunction`, optional
+        As of `~pidoc.ClusterModel`.
+    mass_limits : `~astropy.units.Quantity`, optional
+        Lowest and highest initial mass.
+    remnants : bool, optional
+        Whether white dwarfs count in the mass; else living stars alone do.
+    band, correction : str, optional
+        As of `pidoc.photometry.band_luminosity`.
+    **tracks
+        Passed on to `pidoc.stellar.StellarEvolution`.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+        In Msun / Lsun (of the band), shape of ``age``.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If an argument is of a wrong kind or unit, or impossible.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.cluster.population import population_mass_to_light
+    >>> ratio = population_mass_to_light(12 * u.Gyr, 0.001)
+    >>> bool(1.5 < ratio.value < 3.0)
+    True
+    """
+    ages = to_value(age, u.Myr, 'age', positive=True)
+    low, high = to_value(mass_limits, u.Msun, 'mass_limits', positive=True)
+    edges = np.geomspace(low, high, _CELLS + 1)
+    share = np.diff(mass_function(imf).cumulative(edges, low, high))
+    evolution, middle = StellarEvolution(metallicity, **tracks), np.sqrt(edges[1:] * edges[:-1])
+    heaviest = _NEUTRON_STAR if remnants else _WHITE_DWARF
+    ratios = []
+    for each in np.ravel(ages):
+        stars = evolution.state(middle, each)
+        heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
+        light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
+                                metallicity=metallicity, band=band, correction=correction).value
+        ratios.append(share @ (stars.mass * (stars.kind < heaviest)) / (share @ light))
+    return np.reshape(ratios, np.shape(ages)) * u.Msun / u.Lsun
