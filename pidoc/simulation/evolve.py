@@ -244,18 +244,21 @@ class Simulation:
         self.initial_mass = initial.mass.copy()
         self.mass = initial.mass.copy()
         self.kind = self._tracks.mass(self.initial_mass, 0.0)[1]
-        self._find_evolution_times()
         self._above_since = np.full(n, np.inf)
         self._stars = Stars(initial.mass / mass, np.full(n, -1, dtype=np.int64), np.zeros(n))
         self._shells = Shells(initial.radius / self.units.length, initial.v_r / self.units.velocity,
                               initial.v_t / self.units.velocity, self._stars.mass.copy(),
                               np.arange(n, dtype=np.int64), np.zeros(n), np.zeros(n))
+        self._find_evolution_times()
         seed = np.random.SeedSequence([self.model.seed, 1]).generate_state(1, np.uint64)
         self._work = kernels.new_work(n, seed[0])
         self._refresh()
         self.ledger = Ledger(self._shells.m.sum(), self._energy)
 
     def _find_evolution_times(self):
+        """When each star starts and ends to lose mass, and which are in the cluster."""
+        self._inside = np.zeros(self.mass.size, dtype=bool)
+        self._inside[self._present()] = True
         if self.model.stellar_evolution:
             self._starts = self._tracks.mass_loss_start(self.initial_mass)
             self._ends = self._tracks.remnant_time(self.initial_mass)
@@ -406,11 +409,11 @@ class Simulation:
 
         Returns the step taken [Myr] and the stars that get a kick.
         """
-        present = self._present()
         allowed = self.numerics.mass_loss_step * self.cluster_mass
+        ageing = np.flatnonzero(self._inside & (self._ends > self.age) & (self._starts <= self.age + dt))
         while True:
             later = self.age + dt
-            active = present[(self._starts[present] <= later) & (self._ends[present] > self.age)]
+            active = ageing[self._starts[ageing] <= later]
             if active.size == 0:
                 return dt, active
             mass, kind = self._tracks.mass(self.initial_mass[active], later)
@@ -432,16 +435,16 @@ class Simulation:
         """Give stars new masses; the orbits of binaries widen as a (m1 + m2) is constant."""
         stars, sh = self._stars, self._shells
         before = sh.m.sum()
-        carriers = sh.ident[stars.partner[sh.ident] >= 0]
+        carriers = np.flatnonzero(stars.partner >= 0)
         others = stars.partner[carriers]
         old = self.mass[carriers] * self.mass[others] * (self.mass[carriers] + self.mass[others])
         self.mass[active] = mass
         self.kind[active] = kind
         stars.mass[active] = mass / self.units.mass
         new = self.mass[carriers] * self.mass[others] * (self.mass[carriers] + self.mass[others])
-        stars.binding[carriers] *= new / old
-        others = stars.partner[sh.ident]
-        sh.m[:] = stars.mass[sh.ident] + np.where(others >= 0, stars.mass[others], 0.0)
+        changed = new != old
+        stars.binding[carriers[changed]] *= new[changed] / old[changed]
+        kernels.weigh(sh, stars)
         if np.any(kind == NO_REMNANT):
             self._keep(sh.m > 0.0)
         self._book('stellar_evolution')
@@ -508,16 +511,16 @@ class Simulation:
 
     def _specific_energy(self):
         """Energy of each body in the potential of all others."""
-        sh = self._shells
-        return 0.5 * (sh.vr ** 2 + sh.vt ** 2) + sh.phi + sh.m / sh.r
+        energy = np.empty(self.n_bodies)
+        kernels.specific_energy(self._shells, energy)
+        return energy
 
     def _remove_escapers(self):
         """Take out bodies that are unbound or that the tide carries off, and absorbed shells."""
         if np.any(self._shells.m <= 0.0):
             self._keep(self._shells.m > 0.0)
             self._book('numerical')
-        energy = self._specific_energy()
-        self._remove(energy >= 0.0, 'ejection')
+        self._remove(self._specific_energy() >= 0.0, 'ejection')
         if not self._tide.isolated and not self.dissolved:
             self._remove(self._beyond_tide(), 'tide')
             # each removal makes the tidal radius smaller
@@ -541,18 +544,21 @@ class Simulation:
         The chance is that of `remaining_fraction` given that the star has stayed since it first was above the
         critical energy: the longer it has been there, the likelier is its orbit one that never leads out.
         """
-        ident = self._shells.ident
-        above = energy > critical
-        self._above_since[ident[~above]] = np.inf
-        fresh = above & np.isinf(self._above_since[ident])
-        self._above_since[ident[fresh]] = self._step_start
-        excess = np.maximum((energy - critical) / -critical, 0.0)
-        since = np.where(above, self._above_since[ident], self.age)
+        rows = np.flatnonzero(energy > critical)
+        waiting = self._shells.ident[rows]
+        above = np.zeros(self._above_since.size, dtype=bool)
+        above[waiting] = True
+        np.copyto(self._above_since, np.inf, where=~above)
+        since = np.minimum(self._above_since[waiting], self._step_start)
+        self._above_since[waiting] = since
+        excess = (energy[rows] - critical) / -critical
         frequency = self._tide.angular_frequency
         stay = (remaining_fraction(excess, frequency, self.age - since)
-                / remaining_fraction(excess, frequency, np.maximum(self._step_start - since, 0.0)))
+                / remaining_fraction(excess, frequency, self._step_start - since))
         rng = np.random.default_rng([self.model.seed, 3, self.steps])
-        return above & (rng.uniform(size=energy.size) > stay)
+        gone = np.zeros(energy.size, dtype=bool)
+        gone[rows] = rng.uniform(size=rows.size) > stay
+        return gone
 
     def _outside_tide(self):
         """Which bodies have passed the tidal radius, and with it the critical energy: out for good."""
@@ -578,6 +584,7 @@ class Simulation:
         for k in np.flatnonzero(gone):
             for star in (sh.ident[k], stars.partner[sh.ident[k]]):
                 if star >= 0:
+                    self._inside[star] = False
                     self._escapers.append((self.age, star, self.mass[star], self.kind[star],
                                            ESCAPE_REASONS.index(reason), energy[k] * scale))
         self.ledger.mass[reason] -= sh.m[gone].sum()
@@ -586,7 +593,13 @@ class Simulation:
         return True
 
     def _keep(self, kept):
-        self._shells = Shells(*(np.ascontiguousarray(column[kept]) for column in self._shells))
+        """Drop the other shells; those outside of the first that goes move up."""
+        first, count = int(np.argmin(kept)), int(np.count_nonzero(kept))
+        if count == kept.size:
+            return
+        for column in self._shells:
+            column[first:count] = column[first:][kept[first:]]
+        self._shells = Shells(*(column[:count] for column in self._shells))
 
     # ------------------------------------------------------------ output
 
@@ -694,11 +707,11 @@ class Simulation:
         self.steps = meta['steps']
         self.units = HenonUnits(*map(float, data['units']))
         self.initial_mass, self.mass, self.kind = data['initial_mass'], data['mass'], data['kind']
-        self._find_evolution_times()
         self._above_since = data['above_since']
         self._step_start = self.age
         self._shells = Shells(*(data[f'shells_{name}'] for name in Shells._fields))
         self._stars = Stars(*(data[f'stars_{name}'] for name in Stars._fields))
+        self._find_evolution_times()
         seed, calls = data['counter']
         self._work = kernels.new_work(self.mass.size, seed, data['tally'], calls)
         self._energy = kernels.total_energy(self._shells)

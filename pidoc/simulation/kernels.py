@@ -27,8 +27,8 @@ import numpy as np
 from numba import njit, prange
 
 __all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'fill_field', 'form_binaries',
-           'new_work', 'next_key', 'potential', 'relax', 'resample', 'shell_energy', 'stream', 'total_energy',
-           'uniform', 'zone_boundary']
+           'new_work', 'next_key', 'potential', 'relax', 'resample', 'shell_energy', 'specific_energy',
+           'stream', 'total_energy', 'uniform', 'weigh', 'zone_boundary']
 
 #: Dynamical state, sorted by radius; `ident` points into `Stars`.
 Shells = namedtuple('Shells', 'r vr vt m ident phi cum')
@@ -167,6 +167,24 @@ def shell_energy(sh, n):
         kinetic += 0.5 * sh.m[k] * (sh.vr[k] * sh.vr[k] + sh.vt[k] * sh.vt[k])
         gravity += 0.5 * sh.m[k] * (sh.phi[k] + sh.m[k] / sh.r[k])
     return kinetic, gravity
+
+
+@njit(cache=True)
+def specific_energy(sh, energy):
+    """Energy of each body in the potential of all others."""
+    for k in range(sh.r.size):
+        energy[k] = 0.5 * (sh.vr[k] * sh.vr[k] + sh.vt[k] * sh.vt[k]) + sh.phi[k] + sh.m[k] / sh.r[k]
+
+
+@njit(cache=True)
+def weigh(sh, stars):
+    """Masses of the shells from those of the stars, companions included."""
+    for k in range(sh.r.size):
+        ident = sh.ident[k]
+        other = stars.partner[ident]
+        sh.m[k] = stars.mass[ident]
+        if other >= 0:
+            sh.m[k] += stars.mass[other]
 
 
 @njit(cache=True)
