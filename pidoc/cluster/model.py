@@ -17,6 +17,7 @@ __all__ = ['ClusterModel']
 
 PROFILES = ('plummer', 'king')
 GALAXIES = ('miholics2014', 'logarithmic')
+NATAL_KICKS = ('delayed', 'rapid', 'full')
 
 _NAME_LENGTH = 60  # fits one FITS card
 _CARD_LENGTH = 64  # of a text and its comment
@@ -54,12 +55,16 @@ _CARDS = (
     ('RPERI', 'perigalacticon', '[kpc] perigalacticon, none if circular'),
     ('VCIRC', 'circular_velocity', '[km/s] Vcirc of the logarithmic galaxy'),
     ('STELEVOL', 'stellar_evolution', 'do the stars evolve'),
+    ('KICKS', 'natal_kicks', 'supernovae and kicks of remnants'),
     ('NSKICK', 'neutron_star_kick', '[km/s] neutron star kick, 1-D dispersion'),
     ('BHKICK', 'black_hole_kick', '[km/s] black hole kick, 1-D dispersion'),
     ('NSRETAIN', 'neutron_star_retention', 'fraction of neutron stars without kick'),
     ('BHRETAIN', 'black_hole_retention', 'fraction of black holes without kick'),
     ('SIMSEED', 'seed', 'seed of the simulation'),
 )
+
+# What models were before a card of that name existed
+_BEFORE = {'KICKS': 'full'}
 
 _NAMED_RADII = {'MW15-R1.6': 1.6, 'MW15': 3.2, 'MW15-R4': 4.0}
 
@@ -103,11 +108,16 @@ class ClusterModel:
         Circular velocity of ``galaxy='logarithmic'`` [km/s]; not used by the others.
     stellar_evolution : bool
         Whether stars evolve.
+    natal_kicks : {'delayed', 'rapid', 'full'}
+        How massive stars explode and what the remnants get of it. The delayed and the rapid explosions
+        of Fryer et al. (2012) leave remnants of other masses; the kick of a black hole is smaller by the
+        share of the ejecta that falls back, and neutron stars of electron-capture supernovae have
+        a dispersion of 20 km/s. 'full': the remnants of delayed explosions, all kicks in full.
     neutron_star_kick, black_hole_kick : `~astropy.units.Quantity`
-        1-D dispersion of the Maxwellian velocity given at birth [km/s] (265 km/s: Hobbs et al.
-        2005).
+        1-D dispersion of the Maxwellian velocity given at birth [km/s], before any of it is taken away
+        (265 km/s: Hobbs et al. 2005). A remnant stays if the cluster can hold it at that velocity.
     neutron_star_retention, black_hole_retention : float
-        Fraction born without a kick, 0 to 1.
+        Fraction born without a kick, 0 to 1, whatever the explosion.
     seed : int
         Seed of all random draws of the simulation, not negative.
 
@@ -142,6 +152,7 @@ class ClusterModel:
     perigalacticon: u.Quantity | None = None
     circular_velocity: u.Quantity = 220 * u.km / u.s
     stellar_evolution: bool = True
+    natal_kicks: str = 'delayed'
     neutron_star_kick: u.Quantity = 265 * u.km / u.s
     black_hole_kick: u.Quantity = 265 * u.km / u.s
     neutron_star_retention: float = 0.0
@@ -152,6 +163,7 @@ class ClusterModel:
         _check_name(self.name)
         _check_choice(self.profile, PROFILES, 'profile')
         self._set('imf', str(mass_function(self.imf)))
+        _check_choice(self.natal_kicks, NATAL_KICKS, 'natal_kicks')
         if self.galaxy is not None:
             _check_choice(self.galaxy, GALAXIES, 'galaxy')
         self._set('n_stars', whole_number(self.n_stars, 'n_stars', **_N_STARS))
@@ -344,7 +356,7 @@ class ClusterModel:
         Parameters
         ----------
         header : `~astropy.io.fits.Header`
-            May hold other cards as well.
+            May hold other cards as well. Fields that models had not at first may be missing.
 
         Returns
         -------
@@ -362,6 +374,7 @@ class ClusterModel:
         >>> ClusterModel.from_header(model.to_header()) == model
         True
         """
+        header = {**_BEFORE, **header}
         missing = [keyword for keyword, _, _ in _CARDS if keyword not in header]
         if missing:
             raise ValueError('the header of a cluster model must hold '

@@ -28,6 +28,8 @@ _OPTIONS = (
      'radius of the circular orbit, or apogalacticon [kpc]'),
     ('--perigalacticon', 'perigalacticon', 'LENGTH', 'none', 'smallest distance of an eccentric orbit [kpc]'),
     ('--circular-velocity', 'circular_velocity', 'SPEED', '220', 'of the logarithmic galaxy [km/s]'),
+    ('--natal-kicks', 'natal_kicks', 'NAME', 'delayed',
+     'delayed or rapid explosions, with kicks of black holes that fallback lessens, or full kicks'),
     ('--neutron-star-kick', 'neutron_star_kick', 'SPEED', '265', '1-D dispersion of birth kicks [km/s]'),
     ('--black-hole-kick', 'black_hole_kick', 'SPEED', '265', '1-D dispersion of birth kicks [km/s]'),
     ('--neutron-star-retention', 'neutron_star_retention', 'FRACTION', '0.0', 'fraction born without a kick'),

@@ -48,9 +48,11 @@ ESCAPE_CRITERIA = ('delayed', 'energy', 'apocentre')
 #: Why a star left, as recorded in the table of escapers.
 ESCAPE_REASONS = ('kick', 'ejection', 'tide')
 _CHECKPOINT_FORMAT = 1
+#: 1-D dispersion of the kicks of neutron stars from electron capture [km/s]: COSMIC's default.
+ELECTRON_CAPTURE_KICK = 20.0
 #: Raised whenever the same model, seed and numerics end with other numbers than before, for whatever reason:
 #: a checkpoint is of one physics, and is not gone on with by another. A test watches the sources.
-PHYSICS = 2
+PHYSICS = 3
 
 
 class CheckpointError(ValueError):
@@ -374,12 +376,12 @@ class Simulation:
 
     def _step(self, until):
         dt = min(self.numerics.relaxation_step * self.relaxation_time, until - self.age)
-        kicked = np.empty(0, dtype=np.int64)
+        born = np.empty(0, dtype=np.int64)
         if self.model.stellar_evolution:
-            dt, kicked = self._evolve_stars(dt)
+            dt, born = self._evolve_stars(dt)
         last = dt >= until - self.age
-        if kicked.size:
-            self._kick(kicked)
+        if born.size:
+            self._kick(born)
         sh = self._shells
         heat = self._work.tally[kernels.HEAT]
         numerics = self.numerics
@@ -407,7 +409,7 @@ class Simulation:
     def _evolve_stars(self, dt):
         """Age the stars by dt or, if they would lose too much mass, less.
 
-        Returns the step taken [Myr] and the stars that get a kick.
+        Returns the step taken [Myr] and the stars that became neutron stars or black holes.
         """
         allowed = self.numerics.mass_loss_step * self.cluster_mass
         ageing = np.flatnonzero(self._inside & (self._ends > self.age) & (self._starts <= self.age + dt))
@@ -423,7 +425,7 @@ class Simulation:
             dt = max(MIN_MASS_LOSS_STEP, dt * max(0.1, min(0.7, 0.9 * allowed / lost)))
         born = active[(kind >= NEUTRON_STAR) & (kind < NO_REMNANT) & (self.kind[active] < NEUTRON_STAR)]
         self._set_masses(active, mass, kind)
-        return dt, self._draw_kicked(born)
+        return dt, born
 
     def _present(self):
         """Identities of all stars of the cluster, companions included."""
@@ -450,34 +452,47 @@ class Simulation:
         self._book('stellar_evolution')
         self.ledger.mass['stellar_evolution'] += self._shells.m.sum() - before
 
-    def _draw_kicked(self, born):
-        """Those among new neutron stars and black holes that are not born at rest."""
+    def _natal_kicks(self, born):
+        """Velocities [km/s] that new neutron stars and black holes get, shape (n, 3); most are not at rest.
+
+        Maxwellian (Hobbs+ 2005). The kick of a black hole is reduced by the share of the ejecta that falls
+        back (Fryer+ 2012, section 4.1), that of a neutron star from electron capture comes from a
+        narrower distribution: both as COSMIC has them (Breivik+ 2020, section 2).
+        """
         model = self.model
-        rest = np.where(self.kind[born] == NEUTRON_STAR, model.neutron_star_retention,
-                        model.black_hole_retention)
-        draws = np.array([self._star_rng(star).uniform() for star in born])
-        return born[draws >= rest] if born.size else born
+        of_neutron_star = self.kind[born] == NEUTRON_STAR
+        rest = np.where(of_neutron_star, model.neutron_star_retention, model.black_hole_retention)
+        sigma = np.where(of_neutron_star, *(kick.to_value(u.km / u.s) for kick in (
+            model.neutron_star_kick, model.black_hole_kick)))
+        if model.natal_kicks != 'full':
+            initial = self.initial_mass[born]
+            slow = of_neutron_star & self._tracks.electron_capture(initial)
+            sigma[slow] = np.minimum(sigma[slow], ELECTRON_CAPTURE_KICK)
+            sigma[~of_neutron_star] *= 1.0 - self._tracks.fallback(initial[~of_neutron_star])
+        kicks = np.zeros((born.size, 3))
+        for kick, star, share, speed in zip(kicks, born, rest, sigma, strict=True):
+            rng = self._star_rng(star)
+            if rng.uniform() >= share:
+                kick[:] = rng.normal(scale=speed, size=3)
+        return kicks
 
     def _star_rng(self, star):
         """Random numbers of one star: the same whenever and on whatever thread it dies."""
         return np.random.default_rng([self.model.seed, 2, int(star)])
 
-    def _kick(self, kicked):
-        """Birth kicks: Maxwellian velocities (Hobbs+ 2005); a companion is set free."""
-        model = self.model
-        for star in self._in_binaries(kicked):
+    def _kick(self, born):
+        """Give new remnants their natal kicks; a companion is set free."""
+        kicks = self._natal_kicks(born)
+        moved = np.any(kicks != 0.0, axis=1)
+        born, kicks = born[moved], kicks[moved] / self.units.velocity
+        for star in self._in_binaries(born):
             self._separate(star)
         sh = self._shells
-        rows = self._rows_of(kicked)
-        for star, k in zip(kicked, rows, strict=True):
-            sigma = model.neutron_star_kick if self.kind[star] == NEUTRON_STAR else model.black_hole_kick
-            rng = self._star_rng(star)
-            rng.uniform()
-            vx, vy, vz = rng.normal(scale=sigma.to_value(u.km / u.s) / self.units.velocity, size=3)
+        for (vx, vy, vz), k in zip(kicks, self._rows_of(born), strict=True):
             sh.vt[k] = math.hypot(sh.vt[k] + vx, vy)
             sh.vr[k] += vz
         self._book('kick')
-        self._remove(self._specific_energy() >= 0.0, 'kick', only=kicked)
+        self._remove(self._specific_energy() >= 0.0, 'kick', only=born)
 
     def _in_binaries(self, chosen):
         """Those of some stars that are in a binary, as the one that stands for it or as its companion."""

@@ -11,6 +11,7 @@ from scipy.integrate import trapezoid
 
 from pidoc import ClusterModel
 from pidoc.cluster.mass_function import MassFunction
+from pidoc.cluster.model import _BEFORE
 from pidoc.units import HenonUnits
 
 
@@ -43,7 +44,7 @@ def random_models(count):
             circular_velocity=rng.uniform(1, 400) * u.km / u.s, stellar_evolution=bool(index % 2),
             neutron_star_kick=10 ** rng.uniform(-9, 3) * u.km / u.s, black_hole_kick=0 * u.km / u.s,
             neutron_star_retention=rng.uniform(), black_hole_retention=rng.uniform() * 1e-5,
-            seed=int(rng.integers(2 ** 62)))
+            natal_kicks=('delayed', 'rapid', 'full')[index % 3], seed=int(rng.integers(2 ** 62)))
 
 
 def test_defaults_are_the_documented_ones():
@@ -129,7 +130,7 @@ def test_every_field_counts_in_comparison(field):
              'galactocentric_distance': 8 * u.kpc, 'perigalacticon': 3 * u.kpc,
              'circular_velocity': 200 * u.km / u.s, 'stellar_evolution': False,
              'neutron_star_kick': 1 * u.km / u.s, 'black_hole_kick': 1 * u.km / u.s,
-             'neutron_star_retention': 0.5, 'black_hole_retention': 0.5, 'seed': 1}
+             'neutron_star_retention': 0.5, 'black_hole_retention': 0.5, 'natal_kicks': 'rapid', 'seed': 1}
     king = {'profile': 'king', 'king_w0': 7.0} if field in ('profile', 'king_w0') else {}
     base = ClusterModel(**king)
     changed = base.replace(**{field: other[field]})
@@ -212,6 +213,7 @@ def test_every_field_counts_in_comparison(field):
      'black_hole_kick must be an astropy Quantity in km / s, received 265'),
     ({'neutron_star_retention': 1.1}, ValueError,
      'neutron_star_retention must be a number from 0 to 1, received 1.1'),
+    ({'natal_kicks': 'weak'}, ValueError, "natal_kicks must be one of delayed, rapid, full, received 'weak'"),
     ({'black_hole_retention': -0.1}, ValueError,
      'black_hole_retention must be a number from 0 to 1, received -0.1'),
 ])
@@ -340,6 +342,14 @@ def test_header_keeps_every_digit_of_long_numbers():
     header = fits.Header.fromstring(model.to_header().tostring())
     assert header['METALZ'] == '0.00012345678901234567'
     assert ClusterModel.from_header(header).metallicity == model.metallicity
+
+
+def test_models_of_the_time_before_a_card():
+    """Kicks were full before there was a choice."""
+    header = ClusterModel(natal_kicks='rapid').to_header()
+    for keyword in _BEFORE:
+        del header[keyword]
+    assert ClusterModel.from_header(header).natal_kicks == 'full'
 
 
 def test_header_is_for_people_too():

@@ -123,6 +123,7 @@ def test_names_of_changed_models():
     (['--galactocentric-distance', 'none'], {'galaxy': None}),
     (['--isolated'], {'galaxy': None}),
     (['--no-stellar-evolution'], {'stellar_evolution': False}),
+    (['--natal-kicks', 'full'], {'natal_kicks': 'full'}),
     (['--neutron-star-kick', '0', '--black-hole-kick', '10 km/s'],
      {'neutron_star_kick': 0 * u.km / u.s, 'black_hole_kick': 10 * u.km / u.s}),
     (['--neutron-star-retention', '0.1', '--black-hole-retention', '0.5'],

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 from importlib import resources
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pidoc import simulation as wing
 from pidoc import stellar
 from pidoc.cluster.model import ClusterModel
 from pidoc.simulation import CheckpointError, evolve, kernels, LedgerError, Numerics, simulate, Simulation
-from pidoc.simulation.evolve import check_ages, NEUTRON_STAR
+from pidoc.simulation.evolve import BLACK_HOLE, check_ages, NEUTRON_STAR
 from pidoc.simulation.initial import InitialConditions, plummer, virialised
 from pidoc.simulation.tides import critical_energy, remaining_fraction, TidalField
 from pidoc.stellar import StellarEvolution
@@ -170,7 +171,7 @@ def test_every_star_is_in_the_cluster_or_escaped_or_gone(evolved):
 
 
 def test_kicks_remove_neutron_stars_and_retention_keeps_them():
-    kicked = Simulation(small(n_stars=2000))
+    kicked = Simulation(small(n_stars=2000, natal_kicks='full'))
     kept = Simulation(small(n_stars=2000, neutron_star_retention=1.0, black_hole_retention=1.0))
     for simulation in (kicked, kept):
         simulation.advance_to(60.0)
@@ -178,6 +179,73 @@ def test_kicks_remove_neutron_stars_and_retention_keeps_them():
     assert kicked.escapers['kind'][kicked.escapers['reason'] == 'kick'].size > 5
     assert np.sum(kept.kind[kept._present()] >= NEUTRON_STAR) > 5
     assert np.sum(kept.escapers['reason'] == 'kick') == 0
+
+
+def remnants(seed=0, **changes):
+    """Massive stars as they explode: the simulation, and of remnants kicks [km/s], kinds, initial masses."""
+    simulation = Simulation(small(n_stars=3000, mass_limits=[6, 120] * u.Msun, seed=seed, **changes))
+    mass, kind = simulation._tracks.mass(simulation.initial_mass, 100.0)
+    born = np.flatnonzero((kind == NEUTRON_STAR) | (kind == BLACK_HOLE))
+    simulation.kind[born] = kind[born]
+    return simulation, simulation._natal_kicks(born), kind[born], simulation.initial_mass[born]
+
+
+def dispersion(kicks):
+    return np.sqrt(np.mean(kicks ** 2))
+
+
+def test_kicks_in_full():
+    _, kicks, kind, _ = remnants(natal_kicks='full', black_hole_kick=100 * u.km / u.s)
+    for which, sigma in ((NEUTRON_STAR, 265.0), (BLACK_HOLE, 100.0)):
+        number = np.count_nonzero(kind == which)
+        assert number > 200
+        assert dispersion(kicks[kind == which]) == pytest.approx(sigma, rel=3 / math.sqrt(6 * number))
+
+
+@pytest.mark.parametrize('explosion', ['delayed', 'rapid'])
+def test_fallback_lessens_the_kicks_of_black_holes(explosion):
+    """Fryer+ (2012): (1 - f) of the full kick; what falls back wholly stays at rest."""
+    simulation, kicks, kind, initial = remnants(natal_kicks=explosion)
+    hole = kind == BLACK_HOLE
+    fallback = simulation._tracks.fallback(initial[hole])
+    assert np.all(kicks[hole][fallback == 1.0] == 0.0)
+    partly = fallback < 0.95
+    assert partly.sum() > 20
+    full = kicks[hole][partly] / (1.0 - fallback[partly, np.newaxis])
+    assert dispersion(full) == pytest.approx(265.0, rel=3 / math.sqrt(6 * partly.sum()))
+
+
+def test_neutron_stars_of_electron_capture_are_slow():
+    simulation, kicks, kind, initial = remnants(natal_kicks='delayed')
+    star = kind == NEUTRON_STAR
+    slow = simulation._tracks.electron_capture(initial[star])
+    assert 20 < slow.sum() < star.sum() - 100
+    for some, sigma in ((slow, 20.0), (~slow, 265.0)):
+        assert dispersion(kicks[star][some]) == pytest.approx(sigma, rel=3 / math.sqrt(6 * some.sum()))
+
+
+def test_a_fraction_is_born_at_rest():
+    _, kicks, kind, _ = remnants(natal_kicks='full', neutron_star_retention=0.3, black_hole_retention=1.0)
+    rest = np.all(kicks == 0.0, axis=1)
+    assert np.all(rest[kind == BLACK_HOLE])
+    assert np.mean(rest[kind == NEUTRON_STAR]) == pytest.approx(0.3, abs=0.08)
+
+
+def test_the_cluster_decides_which_remnants_stay():
+    """The same kicks: the deeper cluster keeps more, and all that stay are bound."""
+    kept = []
+    for radius in (0.3, 10.0):
+        simulation = Simulation(small(
+            n_stars=4000, mass_limits=[6, 100] * u.Msun, half_mass_radius=radius * u.pc,
+            black_hole_kick=30 * u.km / u.s, neutron_star_kick=30 * u.km / u.s))
+        simulation.advance_to(8.0)
+        born = simulation.kind >= NEUTRON_STAR
+        stay = np.isin(np.flatnonzero(born), simulation._present())
+        assert born.sum() > 100
+        kept.append(stay.mean())
+        escapers = simulation.escapers
+        assert np.all(escapers['energy'][escapers['reason'] == 'kick'] >= 0)
+    assert kept[0] > kept[1] + 0.1
 
 
 def test_snapshot_is_the_state(evolved):
