@@ -16,6 +16,10 @@ Between two metallicities of the table the same is done once, in the constructor
 the initial masses of both, for the phases that both sequences begin with; from where they part, the
 phases are those of the nearer metallicity (in log Z).
 
+Neutron stars and black holes come from the "delayed" or the "rapid" explosions of Fryer+ (2012, ApJ 749, 91),
+as COSMIC has them: the table has the remnants of both, and the share of the ejecta that falls back, by which
+a natal kick is reduced.
+
 Numbers are plain floats here: Msun, Myr, Lsun, Rsun.
 """
 from collections import namedtuple
@@ -40,6 +44,9 @@ dwarf, 13 neutron star, 14 black hole, 15 no remnant.
 
 TABLE = 'stellar_tracks.fits'
 FIRST_REMNANT = 10
+#: Explosion: its columns of the table, kind and mass of the remnant and share that falls back
+EXPLOSIONS = {'delayed': ('remnant_kind', 'remnant_mass', 'fallback'),
+              'rapid': ('rapid_kind', 'rapid_mass', 'rapid_fallback')}
 WD_COOLING_BREAK = 9000.0    # Myr, Hurley & Shara (2003), below their eq. 1
 DARK = 1e-10                 # Lsun and, of what left no remnant, Rsun: the floor that SSE uses
 
@@ -110,14 +117,15 @@ def remnant_luminosity_and_radius(mass, kind, age, metallicity):
 
 # ---------------------------------------------------------------------------- kernels
 _Table = namedtuple('_Table', 'log_mass first_bin bins_per_log jump n_phases log_end kinds row nodes '
-                              'values remnant_mass')
+                              'values remnant_mass fallback electron_capture')
 _Table.__doc__ = """Tracks of one metallicity as arrays, for stars i, phases k and remnants.
 
 log_mass[i]: logarithms of the initial masses, with first_bin and bins_per_log to find one quickly;
 jump[i]: no interpolation between i and i + 1; n_phases[i]; log_end[i, k]: logarithm of the age at the end of
 a phase, inf past the last; kinds[i, k]: types, that of the remnant after the last phase, -1 for none;
 row[i, k]: where in values; nodes[kind, n]: fractions of a phase; values[row, n, quantity]: mass / initial
-mass, ln luminosity, ln radius; remnant_mass[i].
+mass, ln luminosity, ln radius; remnant_mass[i]; fallback[i]; electron_capture[i]: 1 if the neutron star came
+from it.
 """
 
 
@@ -183,7 +191,7 @@ def _sample(values, a, b, low, x, w, quantity):
 @njit(cache=True)
 def _states(initial_mass, age, metallicity, table, mass, luminosity, radius, kind):
     (grid, first_bin, bins_per_log, jump, n_phases, log_end, kinds, row, nodes, values,
-     remnant_mass) = table
+     remnant_mass, _, _) = table
     for s in range(len(initial_mass)):
         i, j, w = _neighbours(np.log(initial_mass[s]), grid, first_bin, bins_per_log, jump)
         k, begin, end = _phase(age[s], i, j, w, n_phases, log_end)
@@ -202,7 +210,7 @@ def _states(initial_mass, age, metallicity, table, mass, luminosity, radius, kin
 @njit(cache=True)
 def _masses(initial_mass, age, table, mass, kind):
     (grid, first_bin, bins_per_log, jump, n_phases, log_end, kinds, row, nodes, values,
-     remnant_mass) = table
+     remnant_mass, _, _) = table
     for s in range(len(initial_mass)):
         i, j, w = _neighbours(np.log(initial_mass[s]), grid, first_bin, bins_per_log, jump)
         k, begin, end = _phase(age[s], i, j, w, n_phases, log_end)
@@ -258,23 +266,32 @@ def _loss_starts(initial_mass, tolerance, table, time):
         time[s] = _loss_start(i, j, w, tolerance, table)
 
 
+@njit(cache=True)
+def _of_stars(initial_mass, table, quantity, values):
+    """A quantity of the stars of a table, at other initial masses."""
+    for s in range(len(initial_mass)):
+        i, j, w = _neighbours(np.log(initial_mass[s]), table.log_mass, table.first_bin,
+                              table.bins_per_log, table.jump)
+        values[s] = (1.0 - w) * quantity[i] + w * quantity[j]
+
+
 # ---------------------------------------------------------------------------- the table
-def _table(mass, jump, n_phases, log_end, kinds, row, nodes, values, remnant_mass):
+def _table(mass, *arrays):
     """A `_Table` of these arrays, with an index by mass."""
     log_mass = np.log(mass)
     n_bins = 4 * len(mass)
     bins_per_log = float(n_bins / (log_mass[-1] - log_mass[0]))
     edges = log_mass[0] + np.arange(n_bins) / bins_per_log
     first_bin = np.clip(np.searchsorted(log_mass, edges, side='right') - 1, 0, len(mass) - 2)
-    return _Table(log_mass, first_bin, bins_per_log, jump, n_phases, log_end, kinds, row, nodes,
-                  values, remnant_mass)
+    return _Table(log_mass, first_bin, bins_per_log, *arrays)
 
 
-def _read(hdus, number):
-    """Tracks of the metallicity with this number in the file."""
+def _read(hdus, number, explosion):
+    """Tracks of the metallicity with this number in the file, and what an explosion leaves."""
     n_stars = hdus['METALLICITIES'].data['n_stars']
     first = np.sum(n_stars[:number])
     stars = hdus['STARS'].data
+    remnant_kind, remnant_mass, fallback = EXPLOSIONS[explosion]
     first_phase = np.sum(stars['n_phases'][:first], dtype=np.int64)
     stars = stars[first:first + n_stars[number]]
     n_phases = stars['n_phases'].astype(np.int64)
@@ -284,7 +301,7 @@ def _read(hdus, number):
     row = np.where(present, (np.cumsum(n_phases) - n_phases)[:, None] + column, 0)
     phases = hdus['PHASES'].data[here]
     kinds = np.where(present, phases['kind'].astype(np.int64)[row], -1)
-    kinds[np.arange(len(kinds)), n_phases] = stars['remnant_kind']
+    kinds[np.arange(len(kinds)), n_phases] = stars[remnant_kind]
     duration = phases['duration'].astype(float)[row]
     log_end = np.where(present, np.log(np.cumsum(duration, axis=1)), np.inf)
     image = hdus['VALUES']
@@ -293,7 +310,8 @@ def _read(hdus, number):
     values = np.ascontiguousarray(np.moveaxis(image.section[:, here], 0, -1) * scale)
     return _table(stars['initial_mass'].astype(float), stars['jump'].astype(bool), n_phases, log_end,
                   kinds, row, hdus['NODES'].data['fraction'].astype(float),
-                  values.astype(np.float32), stars['remnant_mass'].astype(float))
+                  values.astype(np.float32), stars[remnant_mass].astype(float),
+                  stars[fallback].astype(float), stars['electron_capture'].astype(float))
 
 
 def _interval(log_mass, table):
@@ -302,7 +320,7 @@ def _interval(log_mass, table):
     return np.clip(i, 0, len(table.log_mass) - 2)
 
 
-_Stars = namedtuple('_Stars', 'number log_end kinds values remnant_mass')
+_Stars = namedtuple('_Stars', 'number log_end kinds values remnant_mass fallback electron_capture')
 
 
 def _at(log_mass, table, width):
@@ -323,11 +341,11 @@ def _at(log_mass, table, width):
     known = table.n_phases[i] == table.n_phases[j]
     kinds[star, number] = np.where(known, table.kinds[i, number], -1)
     values = _blend(table.values[table.row[i]], table.values[table.row[j]], w[:, None, None, None])
-    remnant_mass = _blend(table.remnant_mass[i], table.remnant_mass[j], w)
+    remnant = [_blend(x[i], x[j], w) for x in (table.remnant_mass, table.fallback, table.electron_capture)]
     more = (0, width + 1 - log_end.shape[1])
     return _Stars(number, np.pad(log_end, ((0, 0), more), constant_values=np.inf),
                   np.pad(kinds, ((0, 0), more), constant_values=-1),
-                  np.pad(values, ((0, 0), more, (0, 0), (0, 0))), remnant_mass)
+                  np.pad(values, ((0, 0), more, (0, 0), (0, 0))), *remnant)
 
 
 def _blend(first, second, weight):
@@ -347,8 +365,8 @@ def _between(first, second, weight, heaviest_ns):
 
     At every initial mass of either table: the phases that both sequences of types begin with are
     interpolated; from where they part, the nearer metallicity's phases follow, in the same ratios to the
-    age at which they begin. The remnant's mass is interpolated between two white dwarfs, and between two
-    neutron stars or black holes, which `heaviest_ns` [Msun] tells apart.
+    age at which they begin. The remnant's mass and what falls back are interpolated between two white dwarfs,
+    and between two neutron stars or black holes, which `heaviest_ns` [Msun] tells apart.
     """
     log_mass = np.union1d(first.log_mass, second.log_mass)
     width = max(first.log_end.shape[1], second.log_end.shape[1]) - 1
@@ -367,8 +385,9 @@ def _between(first, second, weight, heaviest_ns):
     values[..., 0] *= np.where(common, 1.0, left[:, None])[:, :, None]
     remnant = [_family(x.kinds[star, x.number]) for x in (one, two)]
     alike = (remnant[0] == remnant[1]) & (remnant[0] >= FIRST_REMNANT)
-    remnant_mass = np.where(alike, _blend(one.remnant_mass, two.remnant_mass, weight),
-                            near.remnant_mass)
+    remnant_mass, fallback = (
+        np.where(alike, _blend(getattr(one, name), getattr(two, name), weight), getattr(near, name))
+        for name in ('remnant_mass', 'fallback'))
     last_mass = np.exp(log_mass) * values[star, near.number - 1, -1, 0]
     remnant_mass = np.minimum(remnant_mass, last_mass)
     kinds = near.kinds.copy()
@@ -379,7 +398,8 @@ def _between(first, second, weight, heaviest_ns):
     jump = differ | first.jump[_interval(middle, first)] | second.jump[_interval(middle, second)]
     row = star[:, None] * (width + 1) + np.arange(width + 1)
     return _table(np.exp(log_mass), np.append(jump, False), near.number, log_end, kinds, row,
-                  first.nodes, values.astype(np.float32).reshape(-1, *values.shape[2:]), remnant_mass)
+                  first.nodes, values.astype(np.float32).reshape(-1, *values.shape[2:]), remnant_mass,
+                  fallback, near.electron_capture)
 
 
 class StellarEvolution:
@@ -391,10 +411,16 @@ class StellarEvolution:
         Mass fraction of metals, within the table's 0.0001 to 0.03.
     table : path-like, optional
         Another table that ``tools/make_stellar_tracks.py`` made, with other settings of COSMIC.
+    explosion : {'delayed', 'rapid'}, optional
+        The explosions of Fryer+ (2012) that decide which neutron stars and black holes are left.
+    giant_mass_loss : float, optional
+        Reimers' eta, of the mass loss of giants: that of the table, 0.5.
 
     Attributes
     ----------
     metallicity : float
+    explosion : str
+    giant_mass_loss : float
     mass_limits : tuple of float
         Lowest and highest initial mass of the table [Msun].
     age_limit : float
@@ -403,7 +429,8 @@ class StellarEvolution:
     Raises
     ------
     ValueError
-        If the metallicity is outside the table.
+        If the metallicity is outside the table; if `explosion` is none of the two or `giant_mass_loss` not
+        that of the table; if `table` was made before tables had both explosions.
 
     Notes
     -----
@@ -419,24 +446,35 @@ class StellarEvolution:
     [ 0 11 11 14]
     """
 
-    def __init__(self, metallicity, *, table=None):
+    def __init__(self, metallicity, *, table=None, explosion='delayed', giant_mass_loss=None):
         metallicity = float(metallicity)
+        if explosion not in EXPLOSIONS:
+            raise ValueError(f'explosion must be one of {", ".join(EXPLOSIONS)}, received {explosion!r}')
         source = as_file(files('pidoc') / 'data' / TABLE) if table is None else nullcontext(table)
         with source as path, fits.open(path) as hdus:
+            if 'rapid_kind' not in hdus['STARS'].columns.names:
+                raise ValueError(f'{path} does not tell what falls back: it was made by an older '
+                                 'make_stellar_tracks.py, make it again')
+            header = hdus[0].header
+            eta = header['BSE neta']
+            if giant_mass_loss not in (None, eta):
+                raise ValueError(f'giant_mass_loss must be that of the table, {eta:g}, '
+                                 f'received {giant_mass_loss}')
             table_z = hdus['METALLICITIES'].data['metallicity']
             if not table_z[0] <= metallicity <= table_z[-1]:
                 raise ValueError(f'metallicity must be between {table_z[0]:g} and {table_z[-1]:g}, '
                                  f'received {metallicity:g}')
-            header = hdus[0].header
             self.metallicity = metallicity
+            self.explosion = explosion
+            self.giant_mass_loss = eta
             self.age_limit = float(header['AGE_MAX'])
             self.mass_limits = (float(header['MASS_LO']), float(header['MASS_HI']))
             upper = int(np.searchsorted(table_z, metallicity))
-            self._table = _read(hdus, upper)
+            self._table = _read(hdus, upper, explosion)
             if table_z[upper] != metallicity:
                 weight = (np.log(metallicity / table_z[upper - 1])
                           / np.log(table_z[upper] / table_z[upper - 1]))
-                self._table = _between(_read(hdus, upper - 1), self._table, weight,
+                self._table = _between(_read(hdus, upper - 1, explosion), self._table, weight,
                                        heaviest_ns=header['BSE mxns'])
 
     def __repr__(self):
@@ -544,3 +582,50 @@ class StellarEvolution:
         time = np.empty(mass.size)
         _loss_starts(mass.ravel(), float(tolerance), self._table, time)
         return time.reshape(mass.shape)[()]
+
+    def fallback(self, initial_mass):
+        """Share of the ejecta that falls back onto a neutron star or black hole.
+
+        Parameters
+        ----------
+        initial_mass : array-like of float
+            Mass on the zero-age main sequence [Msun].
+
+        Returns
+        -------
+        array of float
+            From 0 to 1 (a black hole that swallows its star); 0 for stars that leave neither, and for neutron
+            stars from electron capture.
+
+        Notes
+        -----
+        Fryer et al. (2012, ApJ 749, 91), eq. 15-16 and 18-19, with the masses of star and carbon-oxygen core
+        just before the explosion; "rapid" with a proto-neutron star of 1.1 Msun, as COSMIC has it.
+
+        Examples
+        --------
+        >>> print(StellarEvolution(0.001).fallback([5.0, 10.0, 25.0, 60.0]).round(2))
+        [0.   0.02 0.58 1.  ]
+        """
+        return self._of_stars(initial_mass, self._table.fallback)
+
+    def electron_capture(self, initial_mass):
+        """Whether stars leave a neutron star by electron capture.
+
+        Parameters
+        ----------
+        initial_mass : array-like of float
+            Mass on the zero-age main sequence [Msun].
+
+        Returns
+        -------
+        array of bool
+        """
+        return self._of_stars(initial_mass, self._table.electron_capture) > 0.5
+
+    def _of_stars(self, initial_mass, quantity):
+        """A quantity that the table has for each star, at other initial masses."""
+        mass = self._check_mass(initial_mass)
+        values = np.empty(mass.size)
+        _of_stars(mass.ravel(), self._table, quantity, values)
+        return values.reshape(mass.shape)[()]

@@ -23,6 +23,9 @@ How the table is laid out is told in pidoc/data/README.rst; why it is so, below.
   disagree about the sequence of types, or where the star in the middle of an interval is not what
   interpolation in phase says it is.  Halving stops at `SMALLEST_STEP`; such an interval, too narrow
   to matter, is marked a jump and is not interpolated across.
+* Stars that leave neutron stars or black holes are evolved once more with the "rapid" explosions of
+  Fryer+ (2012). COSMIC prints the star before it explodes, and from that the published formulae give the
+  fraction that falls back; its natal kicks, which it scales by that fraction, agree (the tests compare).
 """
 import argparse
 import contextlib
@@ -82,7 +85,7 @@ COARSE_STEP, FINE_STEP = 0.08, 0.04         # in ln(mass), below and above 0.6 M
 # own result scatters by a few per cent with its time step (a wind may take 1 % of a star in one
 # step), and finer grids would only resolve that scatter.
 SMALLEST_STEP, SMALLEST_MASSIVE_STEP, MASSIVE = 1e-4, 4e-3, 18.0
-TOLERANCE = dict(time=1e-3, white_dwarf=2e-3, remnant=0.02, duration=0.02, track=0.02)
+TOLERANCE = dict(time=1e-3, white_dwarf=2e-3, remnant=0.02, fallback=0.01, duration=0.02, track=0.02)
 MASSIVE_TOLERANCE = 5.0  # times that above MASSIVE
 SHORTEST_PHASE = 1e-6    # of the age: what is shorter belongs to the phase before
 N_NODES = 22
@@ -97,14 +100,18 @@ POPULATION_AGES = (100.0, 1000.0, 5000.0, 10000.0, 13000.0)   # Myr
 POPULATION_MASSES = (0.1, 50.0)    # Msun
 MASS_SCALE, LOG_L_SCALE, LOG_R_SCALE = 1.0 / 32767.0, 5e-4, 8e-4   # stored as 16-bit integers
 COLUMNS = ['tphys', 'kstar_1', 'mass_1', 'lum_1', 'rad_1', 'tms_1']
-FIRST_REMNANT = 10
+FIRST_REMNANT, FIRST_COLLAPSED, BLACK_HOLE = 10, 13, 14
+EXPLOSION_COLUMNS = ['evol_type', 'SN_1', 'mass_1', 'massc_co_layer_1', 'kstar_1']
+EXPLODES, ELECTRON_CAPTURE = 15, 2     # evol_type and SN_1 of COSMIC
+DELAYED, RAPID = 4, 3                  # remnantflag of COSMIC
 
 
 # ---------------------------------------------------------------------------- running COSMIC
-def evolve(mass, metallicity, end, every_step=True):
-    """Evolve single stars to the ages `end` [Myr]: a list of arrays with the columns `COLUMNS`.
+def run_cosmic(mass, metallicity, end, every_step=False, **settings):
+    """COSMIC's tables of events, of steps and of kicks of single stars evolved to the ages `end` [Myr].
 
-    `every_step` keeps each internal step of COSMIC, otherwise only the first and the last state.
+    `every_step` keeps each internal step, otherwise only the first and the last state; `settings` are in
+    place of those of `SETTINGS`.
     """
     from cosmic.evolve import Evolve
     from cosmic.sample.initialbinarytable import InitialBinaryTable
@@ -121,15 +128,64 @@ def evolve(mass, metallicity, end, every_step=True):
           contextlib.chdir(scratch)):
         warnings.simplefilter('ignore')
         kwargs = dict(dtp=0.0) if every_step else {}
-        _, steps, _, _ = Evolve.evolve(
-            initialbinarytable=stars, pool=SerialPool(), BSEDict=SETTINGS,
+        events, steps, _, kicks = Evolve.evolve(
+            initialbinarytable=stars, pool=SerialPool(), BSEDict=SETTINGS | settings,
             dt_mass_modifiers=STEP_MODIFIERS, SSEDict={'stellar_engine': 'sse'},
-            bpp_columns=COLUMNS, bcm_columns=COLUMNS, randomseed=1, **kwargs)
+            bpp_columns=EXPLOSION_COLUMNS, bcm_columns=COLUMNS, randomseed=1, **kwargs)
+    return events, steps, kicks
+
+
+def evolve(mass, metallicity, end, every_step=True):
+    """Evolve single stars to the ages `end` [Myr]: a list of arrays with the columns `COLUMNS`."""
+    mass = np.atleast_1d(mass)
+    _, steps, _ = run_cosmic(mass, metallicity, end, every_step)
     values = steps[COLUMNS].to_numpy(dtype=float)
     first = np.flatnonzero(np.diff(steps['bin_num'].to_numpy(), prepend=-1))
     tracks = np.split(values, first[1:])
     assert len(tracks) == len(mass)
     return tracks
+
+
+def fallback(explosion, mass, core):
+    """Share of the ejecta that falls back, of stars of `mass` with a carbon-oxygen `core` [Msun] at the end.
+
+    Fryer+ (2012, ApJ 749, 91): "delayed" (eq. 18 and 19) or "rapid" (eq. 15 and 16), where COSMIC takes a
+    proto-neutron star of 1.1 Msun (Giacobbo & Mapelli 2020, ApJ 891, 141, eq. 6) in place of 1 Msun.
+    """
+    mass, core = np.asarray(mass, dtype=float), np.asarray(core, dtype=float)
+    if explosion == RAPID:
+        ejected = mass - 1.1
+        slope = 0.25 - 1.275 / ejected
+        ranges = [core <= 2.5, core <= 6.0, core <= 7.0, core <= 11.0]
+        values = [0.2 / ejected, (0.286 * core - 0.514) / ejected, 1.0, 1.0 + slope * (core - 11.0)]
+    else:
+        ejected = mass - np.select([core <= 3.5, core <= 6.0, core <= 11.0], [1.2, 1.3, 1.4], 1.6)
+        slope = 0.133 - 0.093 / ejected
+        ranges = [core < 2.5, core < 3.5, core < 11.0]
+        values = [0.2 / ejected, (0.5 * core - 1.05) / ejected, 1.0 + slope * (core - 11.0)]
+    return np.clip(np.select(ranges, values, 1.0), 0.0, 1.0)
+
+
+def explode(tracks, metallicity):
+    """Tell the tracks that end in a collapse how much falls back, and what a rapid explosion would leave."""
+    collapsed = np.flatnonzero([t.kinds[-1] >= FIRST_COLLAPSED for t in tracks])
+    if not collapsed.size:
+        return
+    metallicity = np.broadcast_to(metallicity, len(tracks))[collapsed]
+    tracks = [tracks[i] for i in collapsed]
+    events, steps, _ = run_cosmic([t.mass for t in tracks], metallicity, 2.0 * WHOLE_LIFE, remnantflag=RAPID)
+    before = events[events['evol_type'] == EXPLODES].groupby('bin_num').first()
+    last = steps.groupby('bin_num').last()
+    for number, track in enumerate(tracks):
+        track.rapid_kind = int(last['kstar_1'][number])
+        track.rapid_mass = float(last['mass_1'][number])
+        if track.kinds[-1] > BLACK_HOLE:
+            continue
+        star = before.loc[number]
+        track.electron_capture = bool(star['SN_1'] == ELECTRON_CAPTURE)
+        if not track.electron_capture:
+            track.fallback, track.rapid_fallback = (
+                float(fallback(flag, star['mass_1'], star['massc_co_layer_1'])) for flag in (DELAYED, RAPID))
 
 
 class Track:
@@ -150,6 +206,10 @@ class Track:
         else:
             assert np.all(kind == kind[0])
             self.kinds, self.ends, self.remnant_mass = (int(kind[0]),), steps[:1, 5], np.nan
+        # What `explode` changes for stars that collapse
+        self.rapid_kind, self.rapid_mass = self.kinds[-1], self.remnant_mass
+        self.fallback = self.rapid_fallback = 0.0
+        self.electron_capture = False
         n_nuclear = len(self.ends)
         self.steps = []
         begin = np.append(0.0, self.ends)
@@ -167,6 +227,11 @@ class Track:
     def complete(self):
         return self.kinds[-1] >= FIRST_REMNANT
 
+    @property
+    def sequence(self):
+        """What must be the same of two stars between which to interpolate."""
+        return *self.kinds, self.rapid_kind, self.electron_capture
+
     def at(self, phase, fraction):
         """Mass / initial mass, log luminosity, log radius at a fraction of a phase: (..., 3)."""
         x, y = self.steps[phase]
@@ -179,8 +244,10 @@ def make_tracks(mass, metallicity):
     life = np.array([rows[0, 5] for rows in evolve(mass, metallicity, 1.0)])
     complete = life < WHOLE_LIFE
     end = np.where(complete, 2.0 * WHOLE_LIFE, life * (1.0 - 1e-9))
-    return [Track(m, rows, c)
-            for m, rows, c in zip(mass, evolve(mass, metallicity, end), complete)]
+    tracks = [Track(m, rows, c)
+              for m, rows, c in zip(mass, evolve(mass, metallicity, end), complete)]
+    explode(tracks, metallicity)
+    return tracks
 
 
 # ---------------------------------------------------------------------------- the grid of masses
@@ -188,7 +255,7 @@ def disagreement(low, middle, high):
     """How far the middle star is from the mean of its neighbours, in units of `TOLERANCE`."""
     if not (low.complete and high.complete):
         return 0.0 if low.kinds[0] == high.kinds[0] else np.inf
-    if not low.kinds == middle.kinds == high.kinds:
+    if not low.sequence == middle.sequence == high.sequence:
         return np.inf
     w = np.log(middle.mass / low.mass) / np.log(high.mass / low.mass)
 
@@ -204,10 +271,13 @@ def disagreement(low, middle, high):
     durations = (1.0 - w) * log_durations(low) + w * log_durations(high) - log_durations(middle)
     share = np.diff(middle.ends, prepend=0.0) / middle.ends[-1]
     errors.append(np.max(np.abs(durations)[share > 1e-3]) / TOLERANCE['duration'])
-    limit = TOLERANCE['white_dwarf']
-    if middle.kinds[-1] > 12:
-        limit = TOLERANCE['remnant'] * max(middle.remnant_mass, 1.0)
-    errors.append(abs(mean('remnant_mass') - middle.remnant_mass) / limit)
+    for name in ('remnant_mass', 'rapid_mass'):
+        limit = TOLERANCE['white_dwarf']
+        if middle.kinds[-1] >= FIRST_COLLAPSED:
+            limit = TOLERANCE['remnant'] * max(getattr(middle, name), 1.0)
+        errors.append(abs(mean(name) - getattr(middle, name)) / limit)
+    errors += [abs(mean(name) - getattr(middle, name)) / TOLERANCE['fallback']
+               for name in ('fallback', 'rapid_fallback')]
     fraction = np.linspace(0.0, 1.0, 101)
     for k in np.flatnonzero(share > 1e-3):
         difference = ((1.0 - w) * low.at(k, fraction) + w * high.at(k, fraction)
@@ -249,7 +319,7 @@ def mass_grid(metallicity, log=print):
         todo = halves
     tracks = [done[m] for m in sorted(used)]
     # Halving tests the middle only; two ends that differ are a jump wherever they stand.
-    jump = [t.mass in jumps or t.kinds[0] != u.kinds[0] or (t.complete and t.kinds != u.kinds)
+    jump = [t.mass in jumps or t.kinds[0] != u.kinds[0] or (t.complete and t.sequence != u.sequence)
             for t, u in zip(tracks[:-1], tracks[1:])] + [False]
     log(f'Z = {metallicity:g}: {len(tracks)} masses, {sum(jump)} jumps, {len(done)} stars evolved')
     return tracks, np.array(jump)
@@ -398,6 +468,11 @@ def make_table(metallicities, path):
         fits.Column('n_phases', 'B', array=[len(t.ends) for t in tracks]),
         fits.Column('remnant_kind', 'I', array=[t.kinds[-1] if t.complete else -1 for t in tracks]),
         fits.Column('remnant_mass', 'E', unit='solMass', array=[t.remnant_mass for t in tracks]),
+        fits.Column('fallback', 'E', array=[t.fallback for t in tracks]),
+        fits.Column('rapid_kind', 'I', array=[t.rapid_kind if t.complete else -1 for t in tracks]),
+        fits.Column('rapid_mass', 'E', unit='solMass', array=[t.rapid_mass for t in tracks]),
+        fits.Column('rapid_fallback', 'E', array=[t.rapid_fallback for t in tracks]),
+        fits.Column('electron_capture', 'L', array=[t.electron_capture for t in tracks]),
     ], name='STARS')
     phases = fits.BinTableHDU.from_columns([
         fits.Column('kind', 'B', array=np.concatenate([t.kinds[:len(t.ends)] for t in tracks])),
@@ -533,8 +608,8 @@ def make_reference(path):
 def setting(text):
     """NAME=VALUE, of a setting that is a number."""
     name, _, value = text.partition('=')
-    if not isinstance(SETTINGS.get(name), (int, float)):
-        raise argparse.ArgumentTypeError(f'{name} is not one of the settings that are numbers')
+    if not isinstance(SETTINGS.get(name), (int, float)) or name == 'remnantflag':
+        raise argparse.ArgumentTypeError(f'{name} is not one of the settings that can be changed')
     return name, type(SETTINGS[name])(value)
 
 

@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from pidoc.stellar import remnant_luminosity_and_radius, StellarEvolution, TABLE
 
-NEUTRON_STAR = 13
+NEUTRON_STAR, BLACK_HOLE = 13, 14
 MAKER = Path(__file__).parents[2] / 'tools' / 'make_stellar_tracks.py'
 
 
@@ -87,6 +87,16 @@ def test_another_table(tmp_path):
     np.testing.assert_array_equal(others.mass(mass, 1.0)[0], ours.mass(mass, 1.0)[0])
 
 
+def test_a_table_of_before_is_refused(tmp_path):
+    path = tmp_path / 'old.fits'
+    with as_file(files('pidoc') / 'data' / TABLE) as packaged, fits.open(packaged) as hdus:
+        columns = hdus['STARS'].columns[:5]
+        hdus['STARS'] = fits.BinTableHDU.from_columns(columns, name='STARS')
+        hdus.writeto(path)
+    with pytest.raises(ValueError, match='old.fits does not tell what falls back: it was made by an older'):
+        StellarEvolution(0.001, table=path)
+
+
 @pytest.mark.parametrize(('mass', 'remnant'), [(1.0, 0.58), (2.0, 0.76), (5.0, 1.17)])
 def test_white_dwarfs_have_the_mass_of_their_cores(poor, mass, remnant):
     # COSMIC's default would make them 0.46, 0.62 and 0.88.
@@ -103,6 +113,111 @@ def test_chandrasekhar_bounds_white_dwarfs(poor, solar):
         assert np.all(final[kind == NEUTRON_STAR] <= 3.0 + 1e-6)
 
 
+# -- explosions -----------------------------------------------------------------------------------
+@pytest.fixture(scope='module', params=[0.0002, 0.001, 0.02])
+def explosions(request):
+    """Delayed and rapid explosions at a metallicity of the table."""
+    return {name: StellarEvolution(request.param, explosion=name) for name in ('delayed', 'rapid')}
+
+
+def test_remnants_hold_what_fell_back(explosions):
+    # Fryer+ (2012), eq. 12: the proto-neutron star and what falls back of the rest of the star as it was when
+    # it exploded; its gravity is less by 15 % M (eq. 13) or 0.5 Msun. No pulsations of pairs below 70 Msun.
+    mass = np.geomspace(9.0, 70.0, 400)
+    for name, lightest, heaviest in (('delayed', 1.2, 1.6), ('rapid', 1.1, 1.1)):
+        stars = explosions[name]
+        before = stars.mass(mass, stars.remnant_time(mass) * (1 - 1e-9))[0]
+        after = stars.mass(mass, 100.0)[0]
+        low, high = (proto + stars.fallback(mass) * (before - proto) for proto in (lightest, heaviest))
+        bound = 20 / 3 * (np.sqrt(1 + 0.3 * np.array([low, high])) - 1)    # Lattimer & Yahil (1989)
+        low, high = np.maximum(bound, np.array([low, high]) - 0.5)
+        fits_ = (after > low - 0.02 * after) & (after < high + 0.02 * after)
+        assert np.mean(fits_) > 0.95
+        assert np.all(np.abs(after - 0.5 * (low + high)) < 0.5 * (high - low) + 0.15 * after)
+
+
+def test_heavy_stars_fall_back_wholly_and_neutron_stars_hardly(explosions):
+    mass = np.geomspace(0.1, 150.0, 3000)
+    for stars in explosions.values():
+        fallback, kind = stars.fallback(mass), stars.mass(mass, 15000.0)[1]
+        assert np.all((fallback >= 0) & (fallback <= 1))
+        assert np.all(fallback[(kind != NEUTRON_STAR) & (kind != BLACK_HOLE)] == 0)
+        # but for a few that winds have stripped to little more than their cores
+        assert np.mean(fallback[(kind == NEUTRON_STAR) & (mass < 18)] < 0.2) > 0.97
+        if stars.metallicity < 0.01:    # else winds leave no star with a core above 11 Msun
+            assert np.all(fallback[(kind == BLACK_HOLE) & (mass > 60)] > 0.99)
+
+
+def test_only_the_rapid_explosion_leaves_a_gap(explosions):
+    # Belczynski+ (2012, ApJ 757, 91): no remnants of 2-5 Msun from "rapid" explosions, many from "delayed".
+    mass = np.geomspace(8.0, 60.0, 4000)
+    gap = {name: np.mean(np.abs(stars.mass(mass, 100.0)[0] - 3.5) < 1.4)
+           for name, stars in explosions.items()}
+    assert gap['rapid'] == 0
+    assert gap['delayed'] > 0.1
+
+
+def test_pairs_leave_nothing(poor):
+    # Marchant+ (2018): helium cores above 61 Msun; no star of 150 Msun has one at Z = 0.001
+    assert poor.mass(150.0, 100.0)[1] == BLACK_HOLE
+    metal_poor = StellarEvolution(0.0001)
+    mass = np.linspace(100.0, 150.0, 200)
+    kind = metal_poor.mass(mass, 100.0)[1]
+    assert np.any(kind == 15)
+    assert np.all(metal_poor.fallback(mass)[kind == 15] == 0)
+
+
+def test_electron_capture_is_between_white_dwarfs_and_collapse(explosions):
+    # Helium cores of 1.6-2.25 Msun: 6-8 Msun (Podsiadlowski+ 2004 and Hurley, Pols & Tout 2000)
+    mass = np.linspace(1.0, 20.0, 4000)
+    for stars in explosions.values():
+        capture = stars.electron_capture(mass)
+        final, kind = stars.mass(mass, 15000.0)
+        assert capture.dtype == bool
+        assert np.all(kind[capture] == NEUTRON_STAR)
+        assert np.all(stars.fallback(mass[capture]) == 0)
+        assert 5.9 < mass[capture].min() < mass[capture].max() < 8.5
+        assert mass[capture].min() == mass[kind == NEUTRON_STAR].min()
+        # 1.38 Msun of baryons, less what binds them
+        assert np.mean(np.abs(final[capture] - 1.25) < 0.015) > 0.9
+
+
+def test_between_metallicities_remnants_are_between(poor):
+    low, middle, high = (StellarEvolution(z, explosion='rapid') for z in (0.001, 0.00105, 0.0011))
+    mass = np.array([9.0, 14.0, 29.0, 50.0])
+    for quantity in (lambda stars: stars.mass(mass, 100.0)[0], lambda stars: stars.fallback(mass)):
+        a, b, c = (quantity(stars) for stars in (low, middle, high))
+        assert np.all((b >= np.minimum(a, c) - 1e-9) & (b <= np.maximum(a, c) + 1e-9))
+
+
+def test_explosions_change_remnants_only(poor):
+    rapid = StellarEvolution(0.001, explosion='rapid')
+    assert (poor.explosion, rapid.explosion) == ('delayed', 'rapid')
+    mass = np.geomspace(0.1, 140.0, 500)
+    np.testing.assert_array_equal(poor.remnant_time(mass), rapid.remnant_time(mass))
+    np.testing.assert_array_equal(poor.mass(mass, 3.0)[0], rapid.mass(mass, 3.0)[0])
+    dwarfs = mass < 6
+    np.testing.assert_array_equal(poor.mass(mass, 9000.0)[0][dwarfs], rapid.mass(mass, 9000.0)[0][dwarfs])
+    assert poor.fallback(25.0) > rapid.fallback(25.0)
+    assert isinstance(poor.fallback(25.0), float)
+    assert poor.fallback([[5.0, 25.0]]).shape == poor.electron_capture([[5.0, 25.0]]).shape == (1, 2)
+
+
+def test_published_fallback():
+    # Fryer+ (2012), section 4: of a star of 20 Msun, 0.2 Msun below a core of 2.5; all above 11; all of the
+    # rapid explosion between 6 and 7; delayed 0.5 M_CO - 1.05 at 3; neither jumps at 11.
+    tool = script()
+    delayed, rapid = tool.DELAYED, tool.RAPID
+    np.testing.assert_allclose(tool.fallback(delayed, 20.0, [2.0, 3.0, 11.0, 15.0]),
+                               [0.2 / 18.8, 0.45 / 18.8, 1, 1])
+    np.testing.assert_allclose(tool.fallback(rapid, 20.0, [2.0, 3.0, 6.5, 15.0]),
+                               [0.2 / 18.9, 0.344 / 18.9, 1, 1])
+    for explosion in (delayed, rapid):
+        assert tool.fallback(explosion, 20.0, 10.999) == pytest.approx(1.0, abs=1e-3)
+    assert tool.fallback(rapid, 20.0, 7.001) == pytest.approx(1 - 4 * (0.25 - 1.275 / 18.9), abs=1e-3)
+
+
+# -- white dwarfs ---------------------------------------------------------------------------------
 def test_sirius_b_cools_as_hurley_and_shara():
     # Hurley & Shara (2003): between 0.1 Myr and 9 Gyr L falls as t^-1.18, afterwards as t^-6.48.
     young, middle, break_, old = (remnant_luminosity_and_radius(0.6, 11, t, 0.02)[0]
@@ -205,8 +320,17 @@ def test_metallicity_outside_the_table(metallicity):
         StellarEvolution(metallicity)
 
 
+def test_explosions_and_mass_loss_that_the_table_has():
+    with pytest.raises(ValueError, match="explosion must be one of delayed, rapid, received 'slow'"):
+        StellarEvolution(0.001, explosion='slow')
+    with pytest.raises(ValueError, match='giant_mass_loss must be that of the table, 0.5, received 0.3'):
+        StellarEvolution(0.001, giant_mass_loss=0.3)
+    assert StellarEvolution(0.001, giant_mass_loss=0.5).giant_mass_loss == 0.5
+
+
 @pytest.mark.parametrize('mass', [0.079, 150.1, np.nan, -1.0])
-@pytest.mark.parametrize('call', ['mass', 'state', 'remnant_time', 'mass_loss_start'])
+@pytest.mark.parametrize('call', ['mass', 'state', 'remnant_time', 'mass_loss_start', 'fallback',
+                                  'electron_capture'])
 def test_mass_outside_the_table(poor, call, mass):
     arguments = ([1.0, mass], 100.0) if call in ('mass', 'state') else ([1.0, mass],)
     with pytest.raises(ValueError, match=f'initial_mass must be between 0.08 and 150 Msun, received '
@@ -326,17 +450,22 @@ def test_populations_are_as_bright_and_heavy_as_in_cosmic():
                 row['luminosity'], rel=0.01)
 
 
-def maker():
-    """The script that made the table, as a module; skips the test where it or COSMIC is missing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        pytest.importorskip('cosmic.evolve')
+def script():
+    """The script that made the table, as a module; skips the test where it is missing."""
     if not MAKER.exists():
         pytest.skip('tools/ is not part of the installed package')
     spec = importlib.util.spec_from_file_location('make_stellar_tracks', MAKER)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def maker():
+    """The script that made the table; skips the test where it or COSMIC is missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        pytest.importorskip('cosmic.evolve')
+    return script()
 
 
 @pytest.mark.slow
@@ -362,6 +491,23 @@ def test_the_table_is_what_the_script_makes():
     for track in tracks:
         assert stars.remnant_time(track.mass) == pytest.approx(track.ends[-1], rel=1e-3)
         assert stars.mass(track.mass, 15000.0)[0] == pytest.approx(track.remnant_mass, rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('explosion', 'flag'), [('delayed', 4), ('rapid', 3)])
+def test_natal_kicks_of_cosmic_are_scaled_by_the_same_fallback(explosion, flag):
+    """COSMIC's kicks of black holes are 1 - f times what the same random numbers give without it."""
+    cosmic = maker()
+    mass = np.array([18.0, 20.0, 22.0, 25.0, 28.0, 30.0, 35.0, 40.0, 60.0, 90.0])
+    kicks = []
+    for scaled in (1, 3):
+        kick = cosmic.run_cosmic(mass, 0.001, 100.0, remnantflag=flag, sigma=265.0, bhflag=scaled,
+                                 natal_kick_array=[[-100.0] * 5] * 2)[2]
+        kicks.append(kick[kick['star'] == 1].groupby('bin_num')['natal_kick'].first().to_numpy())
+    stars = StellarEvolution(0.001, explosion=explosion)
+    hole = stars.mass(mass, 100.0)[1] == BLACK_HOLE
+    assert hole.sum() >= 8
+    np.testing.assert_allclose(stars.fallback(mass)[hole], 1 - (kicks[0] / kicks[1])[hole], atol=0.03)
 
 
 # -- speed ----------------------------------------------------------------------------------------
