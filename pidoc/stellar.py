@@ -477,6 +477,28 @@ class StellarEvolution:
                 self._table = _between(_read(hdus, upper - 1, explosion), self._table, weight,
                                        heaviest_ns=header['BSE mxns'])
 
+    @classmethod
+    def of(cls, model):
+        """How the stars of a cluster evolve.
+
+        Parameters
+        ----------
+        model : `~pidoc.ClusterModel`
+            Of which metallicity and supernovae are used.
+
+        Returns
+        -------
+        StellarEvolution
+
+        Examples
+        --------
+        >>> from pidoc import ClusterModel
+        >>> StellarEvolution.of(ClusterModel(natal_kicks='rapid')).explosion
+        'rapid'
+        """
+        # full kicks are given to what delayed explosions leave
+        return cls(model.metallicity, explosion='rapid' if model.natal_kicks == 'rapid' else 'delayed')
+
     def __repr__(self):
         return f'{type(self).__name__}({self.metallicity:g})'
 

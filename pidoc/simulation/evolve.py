@@ -228,7 +228,7 @@ class Simulation:
         self.threads = whole_number(threads, 'threads', at_least=1)
         self._tide = TidalField(model)
         self._has_other_tracks = tracks is not None
-        self._tracks = tracks or StellarEvolution(model.metallicity)
+        self._tracks = tracks or StellarEvolution.of(model)
         self.age = 0.0
         self.steps = 0
         self._escapers = []
@@ -717,7 +717,7 @@ class Simulation:
         self.threads = whole_number(threads, 'threads', at_least=1)
         self._tide = TidalField(model)
         self._has_other_tracks = False
-        self._tracks = StellarEvolution(model.metallicity)
+        self._tracks = StellarEvolution.of(model)
         self.age = float.fromhex(meta['age'])
         self.steps = meta['steps']
         self.units = HenonUnits(*map(float, data['units']))

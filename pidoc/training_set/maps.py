@@ -84,11 +84,11 @@ def map_conditions(part, row):
 
 
 @lru_cache(maxsize=4)
-def _evolution(metallicity):
+def _evolution(model):
     # it brings numba
     from pidoc.stellar import StellarEvolution
 
-    return StellarEvolution(metallicity)
+    return StellarEvolution.of(model)
 
 
 def _jittered_light(snapshot, amount, seed, maps, name):
@@ -103,7 +103,7 @@ def _jittered_light(snapshot, amount, seed, maps, name):
     light = star_light(snapshot, band=maps.band, correction=maps.correction)
     heavy = np.flatnonzero(native['initial_mass'] > _JITTER_ABOVE)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    evolution = _evolution(model.metallicity)
+    evolution = _evolution(model)
     mass = native['initial_mass'][heavy] * (1.0 + amount * rng.standard_normal(heavy.size))
     state = evolution.state(np.clip(mass, *evolution.mass_limits), snapshot.age.to_value(u.Myr))
     # as a snapshot does it
