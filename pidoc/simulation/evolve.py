@@ -70,7 +70,8 @@ class Numerics:
         Root mean square deflection [rad] of neighbours in one step, all encounters together; zones of
         the cluster take steps as short as that needs.
     encounters : int
-        Partners that a star meets in a step, among which the deflection is divided.
+        Partners that a star meets in a step, among which the deflection is divided; up to four times as many
+        where some stars are much heavier than the others (`pidoc.simulation.kernels.relax`).
     compensated : bool
         Raise all deflections by what the slowest pairs, which cannot be deflected by more than half a turn,
         lack on average (`pidoc.simulation.kernels.relax`).
@@ -376,12 +377,13 @@ class Simulation:
 
     def _step(self, until):
         dt = min(self.numerics.relaxation_step * self.relaxation_time, until - self.age)
-        born = np.empty(0, dtype=np.int64)
         if self.model.stellar_evolution:
+            before = self._shells.m.sum()
             dt, born = self._evolve_stars(dt)
+            if born.size:
+                self._kick(born)
+            self._expand(self._shells.m.sum() / before)
         last = dt >= until - self.age
-        if born.size:
-            self._kick(born)
         sh = self._shells
         heat = self._work.tally[kernels.HEAT]
         numerics = self.numerics
@@ -397,6 +399,18 @@ class Simulation:
         self.age = until if last else self.age + dt
         self._remove_escapers()
         self.steps += 1
+
+    def _expand(self, ratio):
+        """Let the cluster answer the loss of mass at once, where the next resampling would be a step late.
+
+        A cluster that slowly loses mass, everywhere alike, expands as r M = const (Hills 1980, ApJ 235, 986);
+        then all velocities fall as M, and angular momenta, radial actions and the virial ratio stay. What
+        differs from place to place is left to the orbits.
+        """
+        before = self._energy
+        kernels.expand(self._shells, ratio)
+        self._energy = kernels.total_energy(self._shells)
+        self.ledger.energy['stellar_evolution'] += self._energy - before
 
     def _book(self, channel):
         """Recompute the potential and book the change of energy."""
@@ -539,7 +553,7 @@ class Simulation:
         if not self._tide.isolated and not self.dissolved:
             self._remove(self._beyond_tide(), 'tide')
             # each removal makes the tidal radius smaller
-            while self._remove(self._outside_tide(), 'tide'):
+            while self.numerics.escape != 'delayed' and self._remove(self._outside_tide(), 'tide'):
                 pass
 
     def _beyond_tide(self):
@@ -558,6 +572,10 @@ class Simulation:
 
         The chance is that of `remaining_fraction` given that the star has stayed since it first was above the
         critical energy: the longer it has been there, the likelier is its orbit one that never leads out.
+
+        One that is found outside of the tidal radius leaves at the rate Omega besides, the only one of
+        motions there (Hill's equations): at once, its chance would grow with the number of steps, in each
+        of which it gets a new place.
         """
         rows = np.flatnonzero(energy > critical)
         waiting = self._shells.ident[rows]
@@ -570,13 +588,14 @@ class Simulation:
         frequency = self._tide.angular_frequency
         stay = (remaining_fraction(excess, frequency, self.age - since)
                 / remaining_fraction(excess, frequency, self._step_start - since))
+        stay[self._outside_tide()[rows]] *= math.exp(-frequency * (self.age - self._step_start))
         rng = np.random.default_rng([self.model.seed, 3, self.steps])
         gone = np.zeros(energy.size, dtype=bool)
         gone[rows] = rng.uniform(size=rows.size) > stay
         return gone
 
     def _outside_tide(self):
-        """Which bodies have passed the tidal radius, and with it the critical energy: out for good."""
+        """Which bodies are outside of the tidal radius, and with that above the critical energy."""
         return self._shells.r * self.units.length > self.tidal_radius
 
     def _reaching(self, radius):

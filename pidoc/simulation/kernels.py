@@ -26,7 +26,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit, prange
 
-__all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'fill_field', 'form_binaries',
+__all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'expand', 'fill_field', 'form_binaries',
            'new_work', 'next_key', 'potential', 'relax', 'resample', 'shell_energy', 'specific_energy',
            'stream', 'total_energy', 'uniform', 'weigh', 'zone_boundary']
 
@@ -71,6 +71,9 @@ LANE = np.dtype([(name, np.float64) for name in (
     'energy', 'own', 'j2', 'r_at', 'r_p', 'span', 's_max', 'bound', 'felt', 'jacobian', 'radius', 'phi',
     'sign', 'excess')] + [(name, np.int64) for name in ('at', 'low', 'high', 'k', 'k_p', 'k_a', 'trials',
                                                             'cubic')] + [('state', np.uint64)])
+#: A pair of a heavy and a light star may be deflected by so much more, squared, than all pairs on average
+#: before the heavy one gets another partner; most partners.
+SPECTRUM, MAX_PARTNERS = 4.0, 4
 #: Trials of a star, after which it takes what it has drawn last.
 MAX_TRIALS = 500
 #: Most stars between two old shells that are sorted one by one.
@@ -185,6 +188,16 @@ def weigh(sh, stars):
         sh.m[k] = stars.mass[ident]
         if other >= 0:
             sh.m[k] += stars.mass[other]
+
+
+@njit(cache=True)
+def expand(sh, ratio):
+    """Radii grow and velocities fall as masses have fallen, by ``ratio``: r M and r v stay."""
+    for k in range(sh.r.size):
+        sh.r[k] /= ratio
+        sh.vr[k] *= ratio
+        sh.vt[k] *= ratio
+        sh.phi[k] *= ratio
 
 
 @njit(cache=True)
@@ -384,8 +397,10 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threa
     in dt.  The angle between their planes of motion is random.  The cap makes slow pairs relax
     too little, by some 20 % for mean deflections of 0.7: ``compensated``, all deflections are raised by
     what it takes away on average (`_compensation`).  A step may also be divided among ``encounters``
-    partners in turn, from one to four shells away.
+    partners in turn, from one to four shells away: `_partners` times as many where stars are much heavier
+    than others.
     """
+    encounters *= _partners(sh, first, n)
     for k in range(first, n):
         work.buffer[k] = _local_density(sh.r, k, n)
     # not needed before `resample`
@@ -409,6 +424,28 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threa
                 if work.after[k] >= 0.0:
                     work.tally[HEAT] += work.after[k]
                     work.tally[HARDENED] += 1.0
+
+
+@njit(cache=True)
+def _partners(sh, first, n):
+    """Among how many partners a heavy star has to divide what it gives to the light ones in a step.
+
+    Steps are as long as typical pairs allow.  A heavy star that would be deflected by a light one many times
+    as much as they are gives too little in all, and that to one star, which it throws out.  The deflection,
+    squared, goes as (m1 + m2)^2; the heavy one is that of mass <m^3> / <m^2>.
+    """
+    m1, m2, m3 = 0.0, 0.0, 0.0
+    for k in range(first, n):
+        m = sh.m[k]
+        m1 += m
+        m2 += m * m
+        m3 += m * m * m
+    if m2 <= 0.0:
+        return 1
+    count = float(n - first)
+    heavy = m3 / m2 + m1 / count
+    typical = 2.0 * (m2 / count + (m1 / count) ** 2)
+    return int(min(MAX_PARTNERS, max(1.0, math.ceil(heavy * heavy / (SPECTRUM * typical)))))
 
 
 @njit(cache=True)

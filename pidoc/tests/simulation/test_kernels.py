@@ -84,6 +84,41 @@ def test_shell_energy_is_the_sum_over_pairs():
     assert kinetic == pytest.approx(0.5 * np.sum(shells.m * (shells.vr ** 2 + shells.vt ** 2)))
 
 
+def test_a_cluster_expands_as_its_mass_falls():
+    """r M = const and v / M = const (Hills 1980): E goes as M^3, angular momenta and equilibrium stay."""
+    shells, _, _ = cluster(300)
+    r, ang_mom, energy = shells.r.copy(), shells.r * shells.vt, kernels.total_energy(shells)
+    kinetic, gravity = kernels.shell_energy(shells, 300)
+    shells.m[:] *= 0.9
+    kernels.potential(shells, 300, 300)
+    kernels.expand(shells, 0.9)
+    np.testing.assert_allclose(shells.r * 0.9, r)
+    np.testing.assert_allclose(shells.r * shells.vt, ang_mom)
+    assert kernels.total_energy(shells) == pytest.approx(0.9 ** 3 * energy)
+    assert np.divide(*kernels.shell_energy(shells, 300)) == pytest.approx(kinetic / gravity)
+    phi = shells.phi.copy()
+    kernels.potential(shells, 300, 300)
+    np.testing.assert_allclose(phi, shells.phi)
+
+
+def test_masses_of_shells_are_those_of_their_stars():
+    shells, stars, _ = cluster(20)
+    stars.partner[3], shells.ident[4:6] = 4, (5, 4)
+    stars.mass[:] = np.arange(1.0, 21.0)
+    kernels.weigh(shells, stars)
+    assert list(shells.m[2:6]) == [3.0, 9.0, 6.0, 5.0]
+
+
+def test_specific_energy_is_without_the_star_itself():
+    shells, _, _ = cluster(50)
+    energy = np.empty(50)
+    kernels.specific_energy(shells, energy)
+    for k in range(50):
+        others = np.delete(np.arange(50), k)
+        phi = -np.sum(shells.m[others] / np.maximum(shells.r[others], shells.r[k]))
+        assert energy[k] == pytest.approx(0.5 * (shells.vr[k] ** 2 + shells.vt[k] ** 2) + phi)
+
+
 # -- encounters -----------------------------------------------------------------------------------
 
 
@@ -119,6 +154,19 @@ def test_one_encounter_conserves_the_momentum_vector():
     kernels._share_momentum(shells, 0, 1, phi, *change)
     np.testing.assert_allclose(shells.vt, [np.hypot(*v[:2]) for v in (first_after, second_after)])
     np.testing.assert_allclose(shells.vr, [first_after[2], second_after[2]])
+
+
+def test_heavy_stars_share_among_partners():
+    equal, _, _ = cluster(2000)
+    assert kernels._partners(equal, 0, 2000) == 1
+    # one star in a hundred is thirty times as heavy
+    masses = np.where(np.arange(2000) % 100 == 50, 30.0, 1.0)
+    spectrum, _, _ = cluster(2000, masses=masses)
+    assert kernels._partners(spectrum, 0, 2000) == 4
+    spectrum.m[:] = np.where(masses > 1.0, 3.0, 1.0)
+    assert kernels._partners(spectrum, 0, 2000) == 1
+    spectrum.m[:] = 0.0
+    assert kernels._partners(spectrum, 0, 2000) == 1
 
 
 def test_deflection_is_that_of_all_encounters_in_the_step():
@@ -493,6 +541,21 @@ def test_what_a_star_lacks_is_owed_and_paid_back():
     kernels.resample(shells, work, 200, 1, False)
     assert work.tally[kernels.DEBT] == 0.0
     assert kernels.total_energy(shells) == pytest.approx(before - 1e-5, rel=1e-10)
+
+
+def test_slow_loss_of_mass_leaves_equilibrium_alone():
+    """Thirty steps that take 2 % of all masses each: the cluster scales, orbits keep their shapes."""
+    shells, _, work = cluster(20000)
+    start = shells.r[[2000, 10000, 18000]]
+    for _ in range(30):
+        shells.m[:] *= 0.98
+        kernels.potential(shells, 20000, 20000)
+        kernels.expand(shells, 0.98)
+        kernels.resample(shells, work, 20000, 1, False)
+    np.testing.assert_allclose(shells.r[[2000, 10000, 18000]] * 0.98 ** 30, start, rtol=0.04)
+    kinetic, gravity = kernels.shell_energy(shells, 20000)
+    assert -kinetic / gravity == pytest.approx(0.5, abs=0.01)
+    assert np.mean(shells.vt ** 2) / np.mean(shells.vr ** 2) == pytest.approx(2.0, rel=0.03)
 
 
 def test_resampling_leaves_equilibrium_alone():
