@@ -16,6 +16,7 @@ from pidoc.units import plain_number, scalar_value, to_value, whole_number
 __all__ = ['ClusterModel']
 
 PROFILES = ('plummer', 'king')
+BINARY_PERIODS = ('log-uniform', 'duquennoy1991')
 GALAXIES = ('miholics2014', 'logarithmic')
 NATAL_KICKS = ('delayed', 'rapid', 'full')
 
@@ -36,7 +37,7 @@ _QUANTITIES = {
     'black_hole_kick': (u.km / u.s, False, True),
 }
 
-_FLOATS = ('metallicity', 'king_w0', 'neutron_star_retention', 'black_hole_retention')
+_FLOATS = ('metallicity', 'king_w0', 'binary_fraction', 'neutron_star_retention', 'black_hole_retention')
 
 # (keyword, field, comment), in the order of the header; mass_limits has two cards of its own.
 # A comment of at most 41 characters leaves room for the longest number.
@@ -50,6 +51,8 @@ _CARDS = (
     ('IMF', 'imf', 'initial mass function'),
     ('IMFMIN', None, '[solMass] lowest initial mass'),
     ('IMFMAX', None, '[solMass] highest initial mass'),
+    ('BINFRAC', 'binary_fraction', 'initial fraction of binaries'),
+    ('BINPER', 'binary_periods', 'initial periods of binaries'),
     ('GALAXY', 'galaxy', 'galaxy model, none if isolated'),
     ('RGAL', 'galactocentric_distance', '[kpc] galactocentric distance (largest)'),
     ('RPERI', 'perigalacticon', '[kpc] perigalacticon, none if circular'),
@@ -63,8 +66,8 @@ _CARDS = (
     ('SIMSEED', 'seed', 'seed of the simulation'),
 )
 
-# What models were before a card of that name existed
-_BEFORE = {'KICKS': 'full'}
+# What headers describe that were written before there was such a card
+_BEFORE = {'BINFRAC': 0.0, 'BINPER': 'log-uniform', 'KICKS': 'full'}
 
 _NAMED_RADII = {'MW15-R1.6': 1.6, 'MW15': 3.2, 'MW15-R4': 4.0}
 
@@ -82,7 +85,8 @@ class ClusterModel:
     name : str
         Free text, printable ASCII without surrounding blanks, at most 60 characters.
     n_stars : int
-        Initial number of stars, 100 to 4 x 10^6. Below some 1000 a Monte Carlo treatment is a poor one.
+        Initial number of stars, 100 to 4 x 10^6, the components of binaries counted. Below some 1000 a Monte
+        Carlo treatment is a poor one.
     profile : {'plummer', 'king'}
         Initial density profile: Plummer (1911) or King (1966).
     king_w0 : float or None
@@ -98,6 +102,12 @@ class ClusterModel:
     mass_limits : `~astropy.units.Quantity` or None
         Lowest and highest initial mass [Msun], 0.08 to 150. None: 0.1 and 50, but 1 and 1 for
         'equal', for which the two must be the same (one scalar is enough).
+    binary_fraction : float
+        Fraction of the bodies, single stars and binaries, that are binaries at birth, 0 to 0.5.
+    binary_periods : {'log-uniform', 'duquennoy1991'}
+        Distribution of the periods of these, between contact and the hard/soft boundary: uniform in the
+        logarithm, or log-normal (Duquennoy & Mayor 1991). Eccentricities are thermal, mass ratios uniform
+        (`pidoc.simulation.initial.primordial_binaries`).
     galaxy : {'miholics2014', 'logarithmic', None}
         The Milky Way of Miholics, Webb & Sills (2014), a logarithmic potential, or none (isolated).
     galactocentric_distance : `~astropy.units.Quantity` or None
@@ -147,6 +157,8 @@ class ClusterModel:
     metallicity: float = 0.001
     imf: str = 'kroupa2001'
     mass_limits: u.Quantity | None = None
+    binary_fraction: float = 0.0
+    binary_periods: str = 'log-uniform'
     galaxy: str | None = 'miholics2014'
     galactocentric_distance: u.Quantity | None = 15 * u.kpc
     perigalacticon: u.Quantity | None = None
@@ -162,6 +174,7 @@ class ClusterModel:
     def __post_init__(self):
         _check_name(self.name)
         _check_choice(self.profile, PROFILES, 'profile')
+        _check_choice(self.binary_periods, BINARY_PERIODS, 'binary_periods')
         self._set('imf', str(mass_function(self.imf)))
         _check_choice(self.natal_kicks, NATAL_KICKS, 'natal_kicks')
         if self.galaxy is not None:
@@ -169,6 +182,8 @@ class ClusterModel:
         self._set('n_stars', whole_number(self.n_stars, 'n_stars', **_N_STARS))
         self._set('seed', whole_number(self.seed, 'seed', at_least=0))
         self._set('metallicity', plain_number(self.metallicity, 'metallicity', **_METALLICITY))
+        self._set('binary_fraction',
+                  plain_number(self.binary_fraction, 'binary_fraction', at_least=0, at_most=0.5))
         for name in ('neutron_star_retention', 'black_hole_retention'):
             self._set(name, plain_number(getattr(self, name), name, at_least=0, at_most=1))
         if not isinstance(self.stellar_evolution, (bool, np.bool_)):
@@ -294,6 +309,11 @@ class ClusterModel:
         return dataclasses.replace(self, **changes)
 
     @property
+    def n_bodies(self):
+        """Initial number of bodies, single stars and binaries (int)."""
+        return self.n_stars - round(self.n_stars * self.binary_fraction / (1.0 + self.binary_fraction))
+
+    @property
     def isolated(self):
         """Whether the cluster feels no tidal field."""
         return self.galaxy is None
@@ -320,10 +340,10 @@ class ClusterModel:
     def relaxation_time(self):
         """Initial half-mass relaxation time (Myr).
 
-        Spitzer (1987), eq. 2-63: `pidoc.cluster.quantities.relaxation_time`.
+        Spitzer (1987), eq. 2-63, a binary being one body: `pidoc.cluster.quantities.relaxation_time`.
         """
         return relaxation_time(
-            self.n_stars, self.n_stars * self.mean_mass.to_value(u.Msun),
+            self.n_bodies, self.n_stars * self.mean_mass.to_value(u.Msun),
             self.half_mass_radius.to_value(u.pc), gamma=self.mass_function.coulomb_gamma) * u.Myr
 
     def to_header(self):
@@ -365,7 +385,7 @@ class ClusterModel:
         Raises
         ------
         ValueError
-            If a card is missing, or the values make no valid model.
+            If a card is missing that all headers have, or the values make no valid model.
 
         Examples
         --------
@@ -374,14 +394,14 @@ class ClusterModel:
         >>> ClusterModel.from_header(model.to_header()) == model
         True
         """
-        header = {**_BEFORE, **header}
-        missing = [keyword for keyword, _, _ in _CARDS if keyword not in header]
+        cards = _BEFORE | {keyword: header[keyword] for keyword, _, _ in _CARDS if keyword in header}
+        missing = [keyword for keyword, _, _ in _CARDS if keyword not in cards]
         if missing:
             raise ValueError('the header of a cluster model must hold '
                              f'{", ".join(missing)}: not found')
-        fields = {field: _field_value(header[keyword], field)
+        fields = {field: _field_value(cards[keyword], field)
                   for keyword, field, _ in _CARDS if field is not None}
-        limits = [_float_card(header[keyword], 'mass_limits') for keyword in ('IMFMIN', 'IMFMAX')]
+        limits = [_float_card(cards[keyword], 'mass_limits') for keyword in ('IMFMIN', 'IMFMAX')]
         return cls(mass_limits=limits * u.Msun, **fields)
 
     def _key(self):

@@ -726,21 +726,25 @@ class Snapshot:
 
         The density around a star is that of its nearest six neighbours without the sixth, nor the
         star itself, about the density centre. A spherical snapshot has only radii: there it is that
-        of the shell between its third neighbours inwards and outwards in radius, about the origin.
+        of the shell between its third neighbours inwards and outwards in radius, about the origin. A
+        binary is one body.
 
         Raises
         ------
         ValueError
-            If there are fewer than seven stars.
+            If there are fewer than seven bodies.
         """
-        if self.n_stars <= _NEIGHBOURS:
+        mass = self._of_bodies(self._native['mass'])
+        bodies = mass >= 0.0
+        if np.count_nonzero(bodies) <= _NEIGHBOURS:
             raise ValueError(f'core_radius needs at least 7 stars, received {self.n_stars}')
-        mass = self._native['mass']
         if self.is_spherical:
-            radius = self._radius[self._order]
-            density = _shell_density(radius, mass[self._order])
+            order = self._order[bodies[self._order]]
+            radius = self._radius[order]
+            density = _shell_density(radius, mass[order])
         else:
-            place = np.column_stack([self._native[name] for name in _PLACE])
+            mass = mass[bodies]
+            place = np.column_stack([self._native[name][bodies] for name in _PLACE])
             density = _neighbour_density(place, mass)
             center = np.average(place, axis=0, weights=density)
             radius = np.sqrt(np.sum((place - center) ** 2, axis=1))

@@ -23,6 +23,10 @@ _OPTIONS = (
      'initial mass function: kroupa2001, baumgardt2023, equal (stars of one mass), or slopes @ breaks '
      '[solMass] like "-1.3 -2.3 @ 0.5"'),
     ('--mass-limits', 'mass_limits', 'LOW,HIGH', '0.1,50', 'lowest and highest initial mass [solMass]'),
+    ('--binary-fraction', 'binary_fraction', 'FRACTION', '0.0',
+     'binaries among the bodies at birth, 0 to 0.5'),
+    ('--binary-periods', 'binary_periods', 'NAME', 'log-uniform',
+     'initial periods of binaries: log-uniform or duquennoy1991'),
     ('--galaxy', 'galaxy', 'NAME', 'miholics2014', 'miholics2014 or logarithmic'),
     ('--galactocentric-distance', 'galactocentric_distance', 'LENGTH', '15',
      'radius of the circular orbit, or apogalacticon [kpc]'),

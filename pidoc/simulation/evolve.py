@@ -23,7 +23,7 @@ from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.io.files import replacing
 from pidoc.simulation import kernels
-from pidoc.simulation.initial import initial_conditions
+from pidoc.simulation.initial import initial_conditions, NO_BINARIES
 from pidoc.simulation.kernels import Shells, Stars
 from pidoc.simulation.ledger import Ledger
 from pidoc.simulation.tides import check_tidally_bound, critical_energy, remaining_fraction, TidalField
@@ -205,7 +205,7 @@ class Simulation:
         Threads that share the work; the result does not depend on it.
     initial : `~pidoc.simulation.initial.InitialConditions`, optional
         Stars to begin with, in place of those that the model describes: masses [Msun], radii [pc],
-        velocities [km/s], sorted by radius.
+        velocities [km/s], sorted by radius, and binaries.
     tracks : `~pidoc.stellar.StellarEvolution`, optional
         How stars age, in place of the tracks that come with pidoc at the model's metallicity. Such a
         simulation cannot be saved: a checkpoint has no room for them.
@@ -239,19 +239,30 @@ class Simulation:
     # ------------------------------------------------------------ start
 
     def _begin(self, initial):
-        n = initial.mass.size
+        n_bodies = initial.mass.size
         kinetic = 0.5 * np.sum(initial.mass * (initial.v_r ** 2 + initial.v_t ** 2))
         mass = initial.mass.sum()
         # in virial equilibrium the energy is minus the kinetic energy, and it is -1/4 in Henon units
         self.units = HenonUnits(mass, HenonUnits(mass, 1.0).energy / (4.0 * kinetic))
-        self.initial_mass = initial.mass.copy()
-        self.mass = initial.mass.copy()
+        pairs = initial.binaries or NO_BINARIES
+        # the stars of a binary: the first has the number of the body, the others those after all bodies
+        single = initial.mass.copy()
+        single[pairs.body] -= pairs.mass
+        self.initial_mass = np.concatenate([single, pairs.mass])
+        self.mass = self.initial_mass.copy()
+        n = self.mass.size
         self.kind = self._tracks.mass(self.initial_mass, 0.0)[1]
         self._above_since = np.full(n, np.inf)
-        self._stars = Stars(initial.mass / mass, np.full(n, -1, dtype=np.int64), np.zeros(n))
+        self._stars = Stars(self.mass / mass, np.full(n, -1, dtype=np.int64), np.zeros(n), np.zeros(n))
+        self._stars.partner[pairs.body] = np.arange(n_bodies, n)
+        semi_major_axis = (pairs.semi_major_axis * u.au).to_value(u.pc) / self.units.length
+        self._stars.binding[pairs.body] = (self._stars.mass[pairs.body] * self._stars.mass[n_bodies:]
+                                           / (2.0 * semi_major_axis))
+        self._stars.eccentricity[pairs.body] = pairs.eccentricity
+        self._primordial = pairs.body.size > 0
         self._shells = Shells(initial.radius / self.units.length, initial.v_r / self.units.velocity,
-                              initial.v_t / self.units.velocity, self._stars.mass.copy(),
-                              np.arange(n, dtype=np.int64), np.zeros(n), np.zeros(n))
+                              initial.v_t / self.units.velocity, initial.mass / mass,
+                              np.arange(n_bodies, dtype=np.int64), np.zeros(n_bodies), np.zeros(n_bodies))
         self._find_evolution_times()
         seed = np.random.SeedSequence([self.model.seed, 1]).generate_state(1, np.uint64)
         self._work = kernels.new_work(n, seed[0])
@@ -330,6 +341,19 @@ class Simulation:
         return float(self._stars.binding[self._shells.ident].sum())
 
     @property
+    def binaries(self):
+        """Table of the binaries of the cluster: id, partner, semi_major_axis, eccentricity."""
+        stars, ident = self._stars, self._shells.ident
+        first = ident[stars.partner[ident] >= 0]
+        second = stars.partner[first]
+        size = stars.mass[first] * stars.mass[second] / (2.0 * stars.binding[first]) * self.units.length
+        table = QTable()
+        table['id'], table['partner'] = first.astype(np.int32), second.astype(np.int32)
+        table['semi_major_axis'] = (size * u.pc).to(u.au)
+        table['eccentricity'] = stars.eccentricity[first]
+        return table
+
+    @property
     def escapers(self):
         """Table of the stars that left: age, id, mass, kind, reason, specific energy."""
         rows = self._escapers
@@ -389,7 +413,7 @@ class Simulation:
         numerics = self.numerics
         kernels.advance(sh, self._stars, self._work, sh.r.size, dt / self.units.time,
                         self.coulomb_logarithm, numerics.theta_max, numerics.encounters, self.threads,
-                        numerics.compensated, numerics.angular_momentum == 'scaled')
+                        numerics.compensated, numerics.angular_momentum == 'scaled', self._primordial)
         heat = self._work.tally[kernels.HEAT] - heat
         energy = kernels.total_energy(sh)
         self.ledger.energy['binaries'] += heat
@@ -397,6 +421,7 @@ class Simulation:
         self._energy = energy
         self._step_start = self.age
         self.age = until if last else self.age + dt
+        self._part_destroyed()
         self._remove_escapers()
         self.steps += 1
 
@@ -451,6 +476,9 @@ class Simulation:
         """Give stars new masses; the orbits of binaries widen as a (m1 + m2) is constant."""
         stars, sh = self._stars, self._shells
         before = sh.m.sum()
+        if np.any(kind == NO_REMNANT):
+            self._separate(active[kind == NO_REMNANT])
+            sh = self._shells
         carriers = np.flatnonzero(stars.partner >= 0)
         others = stars.partner[carriers]
         old = self.mass[carriers] * self.mass[others] * (self.mass[carriers] + self.mass[others])
@@ -499,8 +527,7 @@ class Simulation:
         kicks = self._natal_kicks(born)
         moved = np.any(kicks != 0.0, axis=1)
         born, kicks = born[moved], kicks[moved] / self.units.velocity
-        for star in self._in_binaries(born):
-            self._separate(star)
+        self._separate(born)
         sh = self._shells
         for (vx, vy, vz), k in zip(kicks, self._rows_of(born), strict=True):
             sh.vt[k] = math.hypot(sh.vt[k] + vx, vy)
@@ -508,33 +535,53 @@ class Simulation:
         self._book('kick')
         self._remove(self._specific_energy() >= 0.0, 'kick', only=born)
 
-    def _in_binaries(self, chosen):
-        """Those of some stars that are in a binary, as the one that stands for it or as its companion."""
-        partner = self._stars.partner
-        return chosen[(partner[chosen] >= 0) | np.isin(chosen, partner[self._shells.ident])]
-
     def _rows_of(self, chosen):
         """Places of some bodies among the shells: one sort for all of them, not a search for each."""
         ident = self._shells.ident
         order = np.argsort(ident)
         return order[np.searchsorted(ident, chosen, sorter=order)]
 
-    def _separate(self, star):
-        """Break up the binary that a star is in, if it is in one: both go on side by side."""
+    def _separate(self, chosen):
+        """Break up the binaries that some stars are in, all at once: both go on side by side.
+
+        Returns the places of the first stars of these; the second ones are at the next place.
+        """
         sh, stars = self._shells, self._stars
         others = stars.partner[sh.ident]
-        k = np.flatnonzero((others == star) | ((sh.ident == star) & (others >= 0)))
-        if k.size == 0:
-            return
-        k = int(k[0])
-        carrier, other = sh.ident[k], others[k]
-        stars.partner[carrier] = -1
-        stars.binding[carrier] = 0.0
-        columns = {name: np.insert(getattr(sh, name), k, getattr(sh, name)[k]) for name in Shells._fields}
-        columns['ident'][k + 1] = other
-        columns['m'][k] = stars.mass[carrier]
-        columns['m'][k + 1] = stars.mass[other]
+        among = np.zeros(self.mass.size, dtype=bool)
+        among[chosen] = True
+        rows = np.flatnonzero((others >= 0) & (among[sh.ident] | among[others]))
+        if rows.size == 0:
+            return rows
+        first, second = sh.ident[rows], others[rows]
+        stars.partner[first] = -1
+        stars.binding[first] = 0.0
+        columns = {name: np.insert(column, rows + 1, column[rows]) for name, column in sh._asdict().items()}
+        rows = rows + np.arange(rows.size)
+        columns['ident'][rows + 1] = second
+        columns['m'][rows], columns['m'][rows + 1] = stars.mass[first], stars.mass[second]
         self._shells = Shells(**columns)
+        return rows
+
+    def _part_destroyed(self):
+        """Stars of binaries that encounters of this step have destroyed become bodies, and fly apart."""
+        ident = self._shells.ident
+        destroyed = ident[self._stars.binding[ident] < 0.0]
+        if destroyed.size == 0:
+            return
+        # in the order of the shells, as the rows below
+        energy = -self._stars.binding[destroyed]
+        rows = self._separate(destroyed)
+        sh = self._shells
+        m_1, m_2 = sh.m[rows], sh.m[rows + 1]
+        speed = np.sqrt(2.0 * energy * (m_1 + m_2) / (m_1 * m_2))
+        rng = np.random.default_rng([self.model.seed, 5, self.steps])
+        direction = rng.normal(size=(3, rows.size))
+        x, y, z = direction / np.sqrt(np.sum(direction ** 2, axis=0)) * speed
+        for where, share in ((rows, m_2 / (m_1 + m_2)), (rows + 1, -m_1 / (m_1 + m_2))):
+            sh.vt[where] = np.hypot(sh.vt[where] + share * x, share * y)
+            sh.vr[where] += share * z
+        self._book('binaries')
 
     # ------------------------------------------------------------ escape
 
@@ -685,7 +732,7 @@ class Simulation:
                                   f'received {self._tracks!r} as tracks when it was made')
         meta = {'format': _CHECKPOINT_FORMAT, 'physics': PHYSICS, 'model': self.model.to_header().tostring(),
                 'numerics': dataclasses.asdict(self.numerics), 'age': self.age.hex(),
-                'steps': self.steps}
+                'steps': self.steps, 'primordial': self._primordial}
         arrays = {f'shells_{name}': column for name, column in self._shells._asdict().items()}
         arrays |= {f'stars_{name}': column for name, column in self._stars._asdict().items()}
         with replacing(path) as temporary, open(temporary, 'wb') as stream:
@@ -745,6 +792,7 @@ class Simulation:
         self._step_start = self.age
         self._shells = Shells(*(data[f'shells_{name}'] for name in Shells._fields))
         self._stars = Stars(*(data[f'stars_{name}'] for name in Stars._fields))
+        self._primordial = meta['primordial']
         self._find_evolution_times()
         seed, calls = data['counter']
         self._work = kernels.new_work(self.mass.size, seed, data['tally'], calls)

@@ -3,7 +3,8 @@
 
 A cluster is spherical and isotropic, its stellar masses do not depend on position, and it starts
 in virial equilibrium. Two density profiles are known, Plummer's (drawn as by Aarseth, Henon &
-Wielen 1974) and King's (1966); mass functions are those of `pidoc.cluster.mass_function`.
+Wielen 1974) and King's (1966); mass functions are those of `pidoc.cluster.mass_function`. A share of the
+bodies are binaries (`primordial_binaries`).
 
 Inside this module everything is a plain float: Msun, pc, km/s. The functions that draw a profile
 work with G = M = 1 and the profile's own length; `initial_conditions` gives them their units.
@@ -13,14 +14,16 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from astropy import units as u
 
 from pidoc.cluster.mass_function import MASS_FUNCTIONS
+from pidoc.stellar import StellarEvolution
 from pidoc.units import G
 
 __all__ = [
-    'InitialConditions', 'KingStructure', 'initial_conditions', 'king', 'king_density',
-    'king_radius', 'king_structure', 'kroupa_masses', 'plummer', 'plummer_radius', 'shell_energies',
-    'virialised',
+    'Binaries', 'InitialConditions', 'KingStructure', 'NO_BINARIES', 'initial_conditions', 'king',
+    'king_density', 'king_radius', 'king_structure', 'kroupa_masses', 'pair_up', 'plummer', 'plummer_radius',
+    'primordial_binaries', 'shell_energies', 'virialised',
 ]
 
 # Share of a Plummer model's mass that is drawn. The rest lies beyond 122 scale radii, outside any
@@ -34,25 +37,65 @@ KROUPA_LIMIT = 0.08
 KING_W0_LIMITS = (0.1, 15.0)
 
 
+# Limits of the orbits of binaries, as in CMC and its catalogue (Kremer+ 2020; `addbinaries`, COSMIC's
+# sampler): smallest semi-major axis (and periastron) over the sum of the stellar radii, and smallest orbital
+# velocity over the mean relative velocity in the centre, 4 sigma / sqrt(3 pi) with the 3-D dispersion sigma.
+CLOSEST_ORBIT = 5.0
+HARD_SOFT = 0.7
+
+# Mean and dispersion of log10(period / day): Duquennoy & Mayor (1991, section 6.3).
+DUQUENNOY_MAYOR = (4.8, 2.3)
+
+# Bodies at the centre whose dispersion counts for the hard/soft boundary: a share, and at least so many.
+CENTRAL_SHARE, CENTRAL_BODIES = 0.01, 20
+
+
+class Binaries(NamedTuple):
+    """Binaries among the bodies of a new cluster.
+
+    Attributes
+    ----------
+    body : ndarray of int, shape (m,)
+        Which bodies of `InitialConditions` these are.
+    mass : ndarray, shape (m,)
+        Masses of the second stars [Msun]; the first ones have the rest of the body's mass.
+    semi_major_axis : ndarray, shape (m,)
+        [au]
+    eccentricity : ndarray, shape (m,)
+        0 to 1.
+    """
+
+    body: np.ndarray
+    mass: np.ndarray
+    semi_major_axis: np.ndarray
+    eccentricity: np.ndarray
+
+
+NO_BINARIES = Binaries(np.empty(0, dtype=np.int64), *np.empty((3, 0)))
+
+
 class InitialConditions(NamedTuple):
-    """Stars of a new cluster, sorted by radius.
+    """Bodies of a new cluster, single stars and binaries, sorted by radius.
 
     Attributes
     ----------
     mass : ndarray, shape (n,)
-        Stellar masses [Msun].
+        Masses [Msun], of a binary that of both stars.
     radius : ndarray, shape (n,)
         Distances from the centre [pc], increasing.
     v_r : ndarray, shape (n,)
         Radial velocities [km/s].
     v_t : ndarray, shape (n,)
         Tangential speeds [km/s], not negative.
+    binaries : Binaries or None
+        Which bodies are binaries; None: all are single stars.
     """
 
     mass: np.ndarray
     radius: np.ndarray
     v_r: np.ndarray
     v_t: np.ndarray
+    binaries: Binaries | None = None
 
 
 def initial_conditions(model):
@@ -60,7 +103,8 @@ def initial_conditions(model):
 
     The half-mass radius asked for is that of the analytic profile (the whole Plummer model, the
     King model), so that of one realisation differs by its shot noise. All random numbers come
-    from ``numpy.random.default_rng(model.seed)``, first the masses, then radii and velocities.
+    from ``numpy.random.default_rng(model.seed)``, first the masses, then radii and velocities; those of
+    `primordial_binaries` have a generator of their own.
 
     Parameters
     ----------
@@ -80,12 +124,17 @@ def initial_conditions(model):
     rng = np.random.default_rng(model.seed)
     lower, upper = model.mass_limits.to_value('Msun')
     mass = model.mass_function.draw(model.n_stars, rng, lower, upper)
+    n_bodies = model.n_bodies
+    pairs = None
+    if n_bodies < model.n_stars:
+        own = np.random.default_rng([model.seed, 4])
+        mass, *pairs = pair_up(mass, model.n_stars - n_bodies, own)
 
     if model.profile == 'plummer':
-        radius, v_r, v_t = plummer(model.n_stars, rng)
+        radius, v_r, v_t = plummer(n_bodies, rng)
         half_mass_radius = plummer_radius(0.5)
     elif model.profile == 'king':
-        radius, v_r, v_t = king(model.n_stars, rng, w0=model.king_w0)
+        radius, v_r, v_t = king(n_bodies, rng, w0=model.king_w0)
         half_mass_radius = king_structure(model.king_w0).half_mass_radius
     else:
         raise ValueError(f"profile must be 'plummer' or 'king', received {model.profile!r}")
@@ -93,7 +142,11 @@ def initial_conditions(model):
     radius = radius * (model.half_mass_radius.to_value('pc') / half_mass_radius)
     order = np.argsort(radius)
     # Masses are independent of position, so only the phase space coordinates need the order.
-    return virialised(mass, radius[order], v_r[order], v_t[order])
+    initial = virialised(mass, radius[order], v_r[order], v_t[order])
+    if pairs is None:
+        return initial
+    return initial._replace(binaries=primordial_binaries(
+        initial, *pairs, own, metallicity=model.metallicity, periods=model.binary_periods))
 
 
 # -- masses ---------------------------------------------------------------------------------------
@@ -126,6 +179,118 @@ def kroupa_masses(n_stars, rng, *, lower, upper):
             f'received {lower} and {upper}'
         )
     return MASS_FUNCTIONS['kroupa2001'].draw(n_stars, rng, lower, upper)
+
+
+# -- binaries -------------------------------------------------------------------------------------
+
+
+def pair_up(mass, number, rng):
+    """Make binaries of stars whose masses are already drawn: the mass function of all stars is kept.
+
+    First stars are taken at random. For each a companion's mass is drawn uniformly between the lowest mass
+    and its own, as CMC does for mass ratios (Kremer+ 2020), and the companion is the star of the next mass up
+    among those left, all binaries in the order of the masses that were drawn. Where more
+    companions are wanted than there are stars of that mass, their masses shift upwards.
+
+    Parameters
+    ----------
+    mass : ndarray, shape (n,)
+        Masses of all stars [Msun].
+    number : int
+        Of binaries, at most n / 2.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    mass : ndarray, shape (n - number,)
+        Masses of binaries and of single stars [Msun], in no order.
+    body : ndarray of int, shape (number,)
+        Which of them are binaries.
+    second : ndarray, shape (number,)
+        Masses of the lighter stars of the binaries [Msun].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pidoc.simulation.initial import pair_up
+    >>> mass, body, second = pair_up(np.array([0.2, 0.4, 0.6, 0.8]), 1, np.random.default_rng(1))
+    >>> print(mass.size, f'{mass.sum():.1f}')
+    3 2.0
+    """
+    order = rng.permutation(mass.size)
+    first, rest = mass[order[:number]], np.sort(mass[order[number:]])
+    wanted = rng.uniform(mass.min(), first)
+    by_wish = np.argsort(wanted)
+    rank = np.arange(number)
+    # each place once: the next one that is free, and none beyond the end
+    place = rank + np.maximum.accumulate(np.searchsorted(rest, wanted[by_wish]) - rank)
+    place = np.minimum(place, rest.size - number + rank)
+    companion = np.empty(number)
+    companion[by_wish] = rest[place]
+    bodies = np.concatenate([first + companion, np.delete(rest, place)])
+    where = rng.permutation(bodies.size)
+    return bodies[np.argsort(where)], where[:number], np.minimum(first, companion)
+
+
+def primordial_binaries(initial, body, second, rng, *, metallicity, periods):
+    """Orbits of the binaries of a new cluster.
+
+    Periods are drawn between two limits, of orbits that nearly touch (semi-major axis five times the sum of
+    the stellar radii) and the boundary between hard and soft binaries (orbital velocity 0.7 times the mean
+    relative velocity in the centre); where these cross, orbits have the former. Eccentricities are thermal
+    (Jeans 1919), up to that at which stars would come closer than the former at periastron. All of this is
+    what CMC does.
+
+    Parameters
+    ----------
+    initial : InitialConditions
+        Bodies of a new cluster.
+    body : ndarray of int, shape (m,)
+        Which of them are binaries.
+    second : ndarray, shape (m,)
+        Masses of the lighter stars of the binaries [Msun].
+    rng : numpy.random.Generator
+    metallicity : float
+        Mass fraction of metals, for the stellar radii.
+    periods : {'log-uniform', 'duquennoy1991'}
+        All periods alike in the logarithm, or with the log-normal distribution of Duquennoy & Mayor (1991).
+
+    Returns
+    -------
+    Binaries
+    """
+    from scipy.special import ndtr, ndtri
+
+    mass = initial.mass[body]
+    stars = StellarEvolution(metallicity)
+    reach = sum(stars.state(m, 0.0).radius for m in (mass - second, second)) * u.Rsun
+    closest = CLOSEST_ORBIT * reach.to_value(u.au)
+    slowest = HARD_SOFT * 4.0 / np.sqrt(3.0 * np.pi) * _central_dispersion(initial)
+    widest = np.maximum((G * mass / slowest**2 * u.pc).to_value(u.au), closest)
+    low, high = (np.log10(_period(a, mass)) for a in (closest, widest))
+    share = rng.random(body.size)
+    if periods == 'log-uniform':
+        log_period = low + share * (high - low)
+    else:
+        mean, width = DUQUENNOY_MAYOR
+        below, above = (ndtr((x - mean) / width) for x in (low, high))
+        log_period = mean + width * ndtri(below + share * (above - below))
+    semi_major_axis = closest * 10.0 ** ((log_period - low) / 1.5)
+    highest = 1.0 - closest / semi_major_axis
+    eccentricity = np.maximum(highest, 0.0) * np.sqrt(rng.random(body.size))
+    return Binaries(body, second, semi_major_axis, eccentricity)
+
+
+def _period(semi_major_axis, mass):
+    """Orbital period [day] of a semi-major axis [au] and a total mass [Msun]: Kepler's third law."""
+    return 365.25 * np.sqrt(semi_major_axis**3 / mass)
+
+
+def _central_dispersion(initial):
+    """Dispersion of the velocity in three dimensions of the innermost bodies, weighted by mass [km/s]."""
+    inner = slice(max(CENTRAL_BODIES, int(CENTRAL_SHARE * initial.mass.size)))
+    square = initial.v_r[inner] ** 2 + initial.v_t[inner] ** 2
+    return np.sqrt(np.average(square, weights=initial.mass[inner]))
 
 
 # -- Plummer --------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ spherical shells, one a star (or a binary), sorted by radius.  One step (`advanc
 1. `zone_boundary`    which inner stars relax too fast for this step: they take two half steps
                       of their own first (recursively), inside their own radius;
 2. `relax`            neighbours meet: one encounter stands for all the encounters of the step
-                      (Henon 1971); binaries meet single stars and harden;
+                      (Henon 1971); binaries meet single stars and binaries: they harden,
+                      widen, exchange stars or are destroyed;
 3. `form_binaries`    three neighbours may form a binary;
 4. `resample`         every star gets a new place on its orbit, with a probability proportional
                       to the time it spends there, in the potential of the old places; then the
@@ -17,7 +18,9 @@ References
 ----------
 Henon 1971, Ap&SS 13, 284 and 14, 151; Stodolkiewicz 1982, AcA 32, 63; Joshi, Rasio & Portegies
 Zwart 2000, ApJ 540, 969; Freitag & Benz 2001, A&A 375, 711; Morscher+ 2013, ApJ 763, L15;
-Rodriguez+ 2022, ApJS 258, 22.
+Rodriguez+ 2022, ApJS 258, 22.  Of encounters with binaries: Heggie 1975, MNRAS 173, 729; Hut 1983, ApJ
+268, 342; Mikkola 1983, MNRAS 203, 1107; Stodolkiewicz 1986, AcA 36, 19; Heggie, Hut & McMillan 1996, ApJ
+467, 359.
 """
 
 import math
@@ -26,15 +29,16 @@ from collections import namedtuple
 import numpy as np
 from numba import njit, prange
 
-__all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'expand', 'fill_field', 'form_binaries',
-           'new_work', 'next_key', 'potential', 'relax', 'resample', 'shell_energy', 'specific_energy',
-           'stream', 'total_energy', 'uniform', 'weigh', 'zone_boundary']
+__all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'exchange_section', 'expand', 'fill_field',
+           'form_binaries', 'ionisation_section', 'new_work', 'next_key', 'potential', 'relax', 'resample',
+           'shell_energy', 'specific_energy', 'stream', 'total_energy', 'uniform', 'weigh', 'zone_boundary']
 
 #: Dynamical state, sorted by radius; `ident` points into `Stars`.
 Shells = namedtuple('Shells', 'r vr vt m ident phi cum')
 #: What belongs to a star for life, by identity: its mass, the companion it carries (-1: none), the
-#: binding energy of that pair.
-Stars = namedtuple('Stars', 'mass partner binding')
+#: binding energy of that pair (negative: destroyed in this step, and the energy with which its stars will
+#: part) and its eccentricity.
+Stars = namedtuple('Stars', 'mass partner binding eccentricity')
 #: Scratch arrays of `resample`; the shells laid out for look-ups (`fill_field`: a row of ``nodes`` is a
 #: shell, ``coarse`` has radius and potential of every 32nd); the random-number counter (seed, calls), and
 #: the tallies.
@@ -57,6 +61,11 @@ MAX_PAYMENT = 0.2
 HALF_WINDOW = 12
 #: Hardness (binding energy in units of the local m sigma^2) above which a binary is formed.
 MIN_HARDNESS = 1.0
+#: Power laws of the binding energy after a resonance: of three stars, tail and mean of which are Heggie's
+#: (1975) and Spitzer's (1987); of four, for the mean of Mikkola (1983), 1.516 times that before.
+SLOPE_OF_THREE, SLOPE_OF_FOUR = 3.5, 1.516 / 0.516
+#: Share of encounters of two similar binaries that destroy the wider one (Mikkola 1983; Stodolkiewicz 1986).
+DESTROYED = 0.88
 #: Zones inside zones, each with half the step of the one around it.
 MAX_DEPTH = 40
 #: Every 32nd shell is kept apart: searches through these stay in the cache of the processor.
@@ -385,8 +394,177 @@ def _local_dispersions(sh, first, n, out):
         out[k] = math.sqrt(2.0 / 3.0 * max(v2, 0.0) / (hi - lo))
 
 
+@njit(cache=True, inline='always')
+def _is_pair(stars, who):
+    """Whether a body is a binary, and not two stars that will part at the end of the step."""
+    return stars.partner[who] >= 0 and stars.binding[who] > 0.0
+
+
+@njit(cache=True, inline='always')
+def ionisation_section(m_pair, m_third, a, w2, ratio):
+    """Cross-section for the destruction of a soft binary by a fast star.
+
+    Hut (1983): 40 pi / 3 m3^2 a / (m12 w^2), for equal masses 40 / 9 pi a^2 (v_c / w)^2.  It starts at the
+    critical velocity v_c, ``ratio`` is (w / v_c)^2: the factor 1 - 1 / ratio, with which it does, is ours.
+    """
+    return 40.0 * math.pi / 3.0 * m_third * m_third * a / (m_pair * w2) * (1.0 - 1.0 / ratio)
+
+
 @njit(cache=True)
-def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threads=1):
+def exchange_section(m_out, m_stays, m_in, a, w2):
+    """Cross-section for a star to take the place of ``m_out`` in a hard binary.
+
+    Heggie, Hut & McMillan (1996): a fit to scattering experiments of all masses, in the limit w << v_c.
+    """
+    m_pair, mass = m_out + m_stays, m_out + m_stays + m_in
+    x, y = m_out / m_pair, m_in / mass
+    fit = (3.70 + 7.49 * x - 1.89 * y - 15.49 * x * x - 2.93 * x * y - 2.92 * y * y + 3.07 * x ** 3
+           + 13.15 * x * x * y - 5.23 * x * y * y + 3.12 * y ** 3)
+    shape = (((m_stays + m_in) / mass) ** (1.0 / 6.0) * (m_in / (m_out + m_in)) ** 3.5
+             * (mass / m_pair) ** (1.0 / 3.0) * (m_out + m_in) / mass)
+    return 0.5 * math.pi * mass * a / w2 * shape * math.exp(fit)
+
+
+@njit(cache=True)
+def _fly_apart(sh, i, j, phi, m_i, m_j, energy, state):
+    """Shells i and j fly apart in a random direction with a relative energy; mass may have changed hands.
+
+    The centre of mass moves on as it did; the tangential velocity of j lies at the angle phi from that of i.
+    """
+    mass = sh.m[i] + sh.m[j]
+    f, g = sh.m[i] / mass, sh.m[j] / mass
+    x = f * sh.vt[i] + g * sh.vt[j] * math.cos(phi)
+    y = g * sh.vt[j] * math.sin(phi)
+    z = f * sh.vr[i] + g * sh.vr[j]
+    w = math.sqrt(2.0 * energy * mass / (m_i * m_j))
+    state, nx, ny, nz = _direction(state)
+    f, g = m_j / mass * w, m_i / mass * w
+    _store_velocity(sh, i, x - f * nx, y - f * ny, z - f * nz)
+    _store_velocity(sh, j, x + g * nx, y + g * ny, z + g * nz)
+    sh.m[i], sh.m[j] = m_i, m_j
+    return state
+
+
+@njit(cache=True, inline='always')
+def _cost_of_moving(sh, i, j, mass):
+    """Potential energy that the cluster gains if a mass goes from shell j to shell i."""
+    return mass * (sh.phi[i] + sh.m[i] / sh.r[i] - sh.phi[j] - sh.m[j] / sh.r[j]
+                   + mass / max(sh.r[i], sh.r[j]))
+
+
+@njit(cache=True, inline='always')
+def _set_pair(stars, who, partner, binding, state):
+    """Make two stars a binary of a thermal eccentricity."""
+    state, u = uniform(state)
+    stars.partner[who], stars.binding[who] = partner, binding
+    stars.eccentricity[who] = math.sqrt(u)
+    return state
+
+
+@njit(cache=True)
+def _strong_encounter(sh, stars, i, j, phi, w2, density, dt, state):
+    """An encounter of a binary with a star or another binary, if there is one in dt.
+
+    Let E be the binding energy of the (wider) binary, a its semi-major axis, K the energy of the relative
+    motion of the two bodies, and v_c the relative velocity for which K = E (Hut & Bahcall 1983).
+
+    *Slower than v_c*: those that come within 2 a meet strongly with the probability 1 - K / E, which is
+    ours.  Three stars forget how they met (Heggie 1975): their total energy is E - K, and the binding
+    energy of the binary that is left has the distribution 3.5 (E - K)^3.5 E'^-4.5 above that.  Hard
+    binaries gain 0.4 E on average, as in `_relative_energy_gain`; those with K > 0.29 E on average lose,
+    and widen.  A single star may take the place of a component: `exchange_section` over the
+    cross-section within 2 a is the probability of that.
+
+    *Faster*: the binary is destroyed with the cross-section of `ionisation_section`.  The stars part with
+    half of the energy that is left, at most half of what bound them.
+
+    *Two binaries*: 88 % of close encounters of similar ones destroy the wider one; the other takes up both
+    energies and, on average, 0.516 of their sum more, which the bodies gain (Mikkola 1983; Stodolkiewicz
+    1986), half of it the two stars that part.  For that the tighter one must come as close as its own size
+    to a star of the other: the share of such encounters is twice its semi-major axis over the sum of both
+    (ours).  In the rest it acts as a single star does.
+
+    Returns
+    -------
+    state : uint64
+        Random stream.
+    gain : float
+        What the bodies gain in energy; minus infinity if nothing happens.
+    """
+    if not _is_pair(stars, sh.ident[i]) or (_is_pair(stars, sh.ident[j]) and _semi_major_axis(
+            stars, sh.ident[j]) > _semi_major_axis(stars, sh.ident[i])):
+        b, s = j, i
+    else:
+        b, s = i, j
+    who, other = sh.ident[b], sh.ident[s]
+    m_b, m_s, bound = sh.m[b], sh.m[s], stars.binding[who]
+    mass = m_b + m_s
+    a = _semi_major_axis(stars, who)
+    energy = 0.5 * m_b * m_s / mass * w2
+    ratio = energy / bound
+    within = 4.0 * math.pi * a * a * (1.0 + mass / (a * w2))
+    section = within * (1.0 - ratio) if ratio < 1.0 else ionisation_section(m_b, m_s, a, w2, ratio)
+    state, u = uniform(state)
+    if u >= 1.0 - math.exp(-density * math.sqrt(w2) * section * dt):
+        return state, -np.inf
+    if ratio >= 1.0:
+        inside = 0.5 * min(energy - bound, bound)
+        return _destroy(sh, stars, i, j, who, phi, energy, energy - bound, inside, state)
+    if _is_pair(stars, other):
+        small = _semi_major_axis(stars, other)
+        state, u = uniform(state)
+        if u * (a + small) < 2.0 * DESTROYED * small:
+            left = bound + stars.binding[other] - energy
+            state, u = uniform(state)
+            binding = left * u ** (-1.0 / SLOPE_OF_FOUR)
+            state = _set_pair(stars, other, stars.partner[other], binding, state)
+            inside = 0.5 * (binding - left)
+            return _destroy(sh, stars, i, j, who, phi, energy, binding - left, inside, state)
+    left = bound - energy
+    state, u = uniform(state)
+    binding = left * u ** (-1.0 / SLOPE_OF_THREE)
+    if stars.partner[other] < 0:
+        state, done = _exchange(sh, stars, b, s, i, j, phi, w2, within, binding, binding - left, state)
+        if done:
+            return state, binding - bound
+    state = _set_pair(stars, who, stars.partner[who], binding, state)
+    return _fly_apart(sh, i, j, phi, sh.m[i], sh.m[j], binding - left, state), binding - bound
+
+
+@njit(cache=True)
+def _destroy(sh, stars, i, j, who, phi, before, after, inside, state):
+    """Mark a binary as destroyed; ``inside`` of the energy ``after`` is that of its stars as they part."""
+    stars.binding[who] = -inside
+    return _fly_apart(sh, i, j, phi, sh.m[i], sh.m[j], after - inside, state), after - inside - before
+
+
+@njit(cache=True)
+def _exchange(sh, stars, b, s, i, j, phi, w2, within, binding, energy, state):
+    """The star of shell s may take the place of a component of the binary in shell b; whether it did."""
+    one, third = sh.ident[b], sh.ident[s]
+    two, a = stars.partner[one], _semi_major_axis(stars, one)
+    m_1, m_2, m_3 = stars.mass[one], stars.mass[two], stars.mass[third]
+    first = exchange_section(m_1, m_2, m_3, a, w2)
+    second = exchange_section(m_2, m_1, m_3, a, w2)
+    state, u = uniform(state)
+    u *= max(within, first + second)
+    if u >= first + second:
+        return state, False
+    out, stays = (one, two) if u < first else (two, one)
+    m_new = stars.mass[stays] + m_3
+    energy -= _cost_of_moving(sh, b, s, m_new - sh.m[b])
+    if energy <= 0.0:
+        return state, False
+    stars.partner[one], stars.binding[one], stars.eccentricity[one] = -1, 0.0, 0.0
+    state = _set_pair(stars, stays, third, binding, state)
+    sh.ident[b], sh.ident[s] = stays, out
+    m_out = stars.mass[out]
+    state = _fly_apart(sh, i, j, phi, m_new if i == b else m_out, m_new if j == b else m_out, energy, state)
+    return state, True
+
+
+@njit(cache=True)
+def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threads=1, primordial=False):
     """Encounters between neighbours among the shells ``first`` .. ``n`` - 1.
 
     Two stars of masses m1, m2 and relative velocity w are deflected by the angle b with
@@ -399,6 +577,9 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threa
     what it takes away on average (`_compensation`).  A step may also be divided among ``encounters``
     partners in turn, from one to four shells away: `_partners` times as many where stars are much heavier
     than others.
+
+    In clusters with ``primordial`` binaries all binaries meet others as in `_strong_encounter`; in those
+    without, the few that three stars have formed only harden.
     """
     encounters *= _partners(sh, first, n)
     for k in range(first, n):
@@ -415,13 +596,13 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threa
         stride = 1 + (turn >> 1) % 4
         start = first + (stride if turn & 1 else 0)
         if threads > 1 and n - start >= MIN_PARALLEL:
-            _meet_parallel(sh, stars, work, key, start, n - stride, stride, part, coulomb)
+            _meet_parallel(sh, stars, work, key, start, n - stride, stride, part, coulomb, primordial)
         else:
-            _meet(sh, stars, work, key, start, n - stride, stride, part, coulomb)
+            _meet(sh, stars, work, key, start, n - stride, stride, part, coulomb, primordial)
         # summed in one order, whoever computed it
         for block in range(start, n - stride, 2 * stride):
             for k in range(block, min(block + stride, n - stride)):
-                if work.after[k] >= 0.0:
+                if work.after[k] > -np.inf:
                     work.tally[HEAT] += work.after[k]
                     work.tally[HARDENED] += 1.0
 
@@ -449,31 +630,32 @@ def _partners(sh, first, n):
 
 
 @njit(cache=True)
-def _meet(sh, stars, work, key, first, last, stride, dt, coulomb):
+def _meet(sh, stars, work, key, first, last, stride, dt, coulomb, primordial):
     """Shells meet those ``stride`` further out, as many in turn as are then skipped."""
     for block in range(first, last, 2 * stride):
         for k in range(block, min(block + stride, last)):
             work.after[k] = _encounter(sh, stars, k, k + stride, work.buffer[k], dt, coulomb, stream(key, k),
-                                       work.r_new[k])
+                                       work.r_new[k], primordial)
 
 
 @njit(cache=True, parallel=True)
-def _meet_parallel(sh, stars, work, key, first, last, stride, dt, coulomb):
+def _meet_parallel(sh, stars, work, key, first, last, stride, dt, coulomb, primordial):
     size = 2 * stride * PART
     for part in prange((last - first + size - 1) // size):
         start = first + np.int64(part) * size
-        _meet(sh, stars, work, key, start, min(start + size, last), stride, dt, coulomb)
+        _meet(sh, stars, work, key, start, min(start + size, last), stride, dt, coulomb, primordial)
 
 
 @njit(cache=True)
-def _encounter(sh, stars, i, j, density, dt, coulomb, state, spread):
+def _encounter(sh, stars, i, j, density, dt, coulomb, state, spread, primordial=False):
     """The encounter of shells i and j that stands for all of their encounters in dt; see `relax`.
 
     ``spread`` is the dispersion of relative velocities for `_compensation`, 0: none.
 
     If one of the two is a binary, a close encounter (pericentre within two semi-major axes, with
     gravitational focusing) may take place instead and harden it: `_relative_energy_gain`.  Of two
-    binaries the wider one does.  Returns the energy gained by that; -1 if none was hardened.
+    binaries the wider one does.  In clusters with ``primordial`` ones it is a `_strong_encounter`.
+    Returns the energy gained by that; minus infinity if there was none.
     """
     m1, m2 = sh.m[i], sh.m[j]
     mass = m1 + m2
@@ -484,10 +666,15 @@ def _encounter(sh, stars, i, j, density, dt, coulomb, state, spread):
     wz = sh.vr[j] - sh.vr[i]
     w2 = wx * wx + wy * wy + wz * wz
     if mass <= 0.0 or w2 <= 0.0:
-        return -1.0
+        return -np.inf
     w = math.sqrt(w2)
-    binary = _widest_binary(stars, sh.ident[i], sh.ident[j])
-    if binary >= 0 and m1 > 0.0 and m2 > 0.0:
+    whole = m1 > 0.0 and m2 > 0.0
+    if primordial and whole and (_is_pair(stars, sh.ident[i]) or _is_pair(stars, sh.ident[j])):
+        state, gain = _strong_encounter(sh, stars, i, j, phi, w2, density, dt, state)
+        if gain > -np.inf:
+            return gain
+    binary = -1 if primordial else _widest_binary(stars, sh.ident[i], sh.ident[j])
+    if binary >= 0 and whole:
         reach = 2.0 * _semi_major_axis(stars, binary)
         rate = density * w * math.pi * reach * reach * (1.0 + 2.0 * mass / (reach * w2))
         state, u = uniform(state)
@@ -508,7 +695,7 @@ def _encounter(sh, stars, i, j, density, dt, coulomb, state, spread):
     sin_b = 2.0 * math.sqrt(sin2 * (1.0 - sin2))
     nx, ny, nz = _scatter(wx, wy, wz, cos_b, sin_b, 2.0 * math.pi * u)
     _share_momentum(sh, i, j, phi, nx - wx, ny - wy, nz - wz)
-    return -1.0
+    return -np.inf
 
 
 # ---------------------------------------------------------------- binaries out of three stars
@@ -627,8 +814,7 @@ def _bind(sh, stars, work, state, k, lonely, binding):
     _store_velocity(sh, a, comx - f * w * nx, comy - f * w * ny, comz - f * w * nz)
     f = m_ab / m_all
     _store_velocity(sh, c, comx + f * w * nx, comy + f * w * ny, comz + f * w * nz)
-    stars.partner[sh.ident[a]] = sh.ident[b]
-    stars.binding[sh.ident[a]] = binding
+    _set_pair(stars, sh.ident[a], sh.ident[b], binding, state)
     work.tally[HEAT] += binding
     work.tally[FORMED] += 1.0
     sh.m[a] = m_ab
@@ -1211,7 +1397,8 @@ def resample(sh, work, n, threads, scaled):
 
 
 @njit(cache=True)
-def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, compensated, scaled):
+def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, compensated, scaled,
+            primordial=False):
     """Advance the innermost ``n`` shells by ``dt``, with shorter steps where relaxation is fast.
 
     The inner zone takes two steps of dt / 2, each of which may divide again; meanwhile its stars stay
@@ -1242,7 +1429,7 @@ def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, com
             continue
         if inner[depth] < size[depth]:
             relax(sh, stars, work, inner[depth], size[depth], step, coulomb, encounters, compensated,
-                  threads)
+                  threads, primordial)
             form_binaries(sh, stars, work, inner[depth], size[depth], step)
             resample(sh, work, size[depth], threads, scaled)
         depth -= 1

@@ -7,7 +7,7 @@ __all__ = ['ENERGY_CHANNELS', 'MASS_CHANNELS', 'Ledger', 'LedgerError']
 
 #: Where mass goes: winds and deaths of stars; stars that a birth kick, a binary or the tide removed.
 MASS_CHANNELS = ('stellar_evolution', 'kick', 'ejection', 'tide')
-#: Where energy comes from and goes to: mass lost by stars; birth kicks; hardening of binaries; what escapers
+#: Where energy comes from and goes to: mass lost by stars; birth kicks; encounters of binaries; what escapers
 #: take away; what the numerical scheme gained or lost.
 ENERGY_CHANNELS = ('stellar_evolution', 'kick', 'binaries', 'escape', 'numerical')
 
@@ -20,7 +20,7 @@ class Ledger:
     """Mass and energy of a cluster at the start, and each gain and loss since.
 
     Units are the caller's, the same throughout. Energy is that of the stars as bodies, without what is
-    locked up in binaries: their hardening is a gain.
+    locked up in binaries: their hardening is a gain, their destruction a loss.
 
     Parameters
     ----------

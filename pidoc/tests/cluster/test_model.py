@@ -38,6 +38,7 @@ def random_models(count):
             half_mass_radius=10 ** rng.uniform(-2, 2) * u.pc,
             metallicity=rng.uniform(0.0001, 0.03), imf='equal' if equal else imf[index % 3],
             mass_limits=[low, low if equal else low * rng.uniform(2, 150)] * u.Msun,
+            binary_fraction=0.5 * rng.uniform(), binary_periods=('log-uniform', 'duquennoy1991')[index % 2],
             galaxy=None if isolated else ('miholics2014', 'logarithmic')[index % 2],
             galactocentric_distance=None if isolated else distance * u.kpc,
             perigalacticon=None if isolated or index % 3 == 0 else 0.9 * distance * u.kpc,
@@ -126,7 +127,8 @@ def test_equal_by_value_and_usable_as_a_key():
 def test_every_field_counts_in_comparison(field):
     other = {'name': 'x', 'n_stars': 400, 'half_mass_radius': 1 * u.pc, 'metallicity': 0.02,
              'imf': 'equal', 'profile': 'plummer', 'king_w0': 5.0,
-             'mass_limits': [0.1, 49] * u.Msun, 'galaxy': 'logarithmic',
+             'mass_limits': [0.1, 49] * u.Msun, 'binary_fraction': 0.1, 'binary_periods': 'duquennoy1991',
+             'galaxy': 'logarithmic',
              'galactocentric_distance': 8 * u.kpc, 'perigalacticon': 3 * u.kpc,
              'circular_velocity': 200 * u.km / u.s, 'stellar_evolution': False,
              'neutron_star_kick': 1 * u.km / u.s, 'black_hole_kick': 1 * u.km / u.s,
@@ -198,6 +200,10 @@ def test_every_field_counts_in_comparison(field):
      'mass_limits must lie within 0.08 to 150.0 solMass'),
     ({'imf': 'equal', 'mass_limits': [1, 2] * u.Msun}, ValueError,
      "the same mass twice for imf 'equal'"),
+    ({'binary_fraction': 0.51}, ValueError, 'binary_fraction must be a number from 0 to 0.5, received 0.51'),
+    ({'binary_fraction': -0.1}, ValueError, 'binary_fraction must be a number from 0 to 0.5, received -0.1'),
+    ({'binary_periods': 'long'}, ValueError,
+     "binary_periods must be one of log-uniform, duquennoy1991, received 'long'"),
     ({'galaxy': 'andromeda'}, ValueError, 'galaxy must be one of miholics2014, logarithmic'),
     ({'galactocentric_distance': 0 * u.kpc}, ValueError,
      'galactocentric_distance must be positive'),
@@ -322,6 +328,23 @@ def test_relaxation_time_against_harris(magnitude, distance, half_light_radius, 
     ratio = math.sqrt(3 * mass / 1e5) * math.log(0.11 * 1e5) / math.log(0.4 * 3 * mass)
     time = model.relaxation_time.to_value(u.yr) * ratio
     assert math.log10(time) == pytest.approx(log_time, abs=0.025)
+
+
+@pytest.mark.parametrize(('fraction', 'bodies'), [(0, 1100), (0.1, 1000), (0.5, 733)])
+def test_components_of_binaries_count_as_stars(fraction, bodies):
+    model = ClusterModel(n_stars=1100, binary_fraction=fraction)
+    assert model.n_bodies == bodies
+    assert (1100 - bodies) / bodies == pytest.approx(fraction, abs=1e-3)
+    assert model.expected_total_mass == 1100 * model.mean_mass
+    # heavier bodies relax faster
+    assert (model.relaxation_time < ClusterModel(n_stars=1100).relaxation_time) == (fraction > 0)
+
+
+def test_headers_from_before_there_were_binaries():
+    model = ClusterModel.named('MW15')
+    header = model.to_header()
+    del header['BINFRAC'], header['BINPER']
+    assert ClusterModel.from_header(header) == model
 
 
 def test_relaxation_time_of_the_smallest_cluster_is_positive():

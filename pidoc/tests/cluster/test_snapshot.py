@@ -265,6 +265,26 @@ def test_core_radius_with_a_spectrum_of_masses():
     assert snapshot.core_radius.to_value(u.pc) == pytest.approx(0.679 * SCALE_RADIUS, rel=0.08)
 
 
+@pytest.mark.parametrize('kind', ['spherical', 'cartesian'])
+def test_core_radius_where_bodies_are_binaries(kind, request):
+    """Two stars at one place are no dense core: a pair counts as one body."""
+    snapshot = request.getfixturevalue(kind)
+    names = ('radius', 'v_r', 'v_t') if kind == 'spherical' else ('x', 'y', 'z', 'vx', 'vy', 'vz')
+    number = len(snapshot)
+    pairs = np.arange(0, number, 3)
+    rows = np.concatenate([np.arange(number), pairs])
+    columns = {name: snapshot.stars[name][rows] for name in names}
+    columns['mass'] = snapshot.stars['mass'][rows]
+    columns['mass'][pairs] *= 0.5
+    columns['mass'][number:] *= 0.5
+    columns['id'] = np.arange(rows.size)
+    columns['partner'] = np.full(rows.size, -1)
+    columns['partner'][pairs], columns['partner'][number:] = np.arange(number, rows.size), pairs
+    paired = Snapshot(columns, 1 * u.Gyr)
+    assert len(paired) == rows.size > number
+    assert paired.core_radius.value == pytest.approx(snapshot.core_radius.value, rel=1e-12)
+
+
 def test_core_radius_does_not_need_the_right_center(cartesian):
     columns = cartesian.stars
     columns['x'] += 30 * u.pc

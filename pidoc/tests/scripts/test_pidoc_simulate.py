@@ -116,6 +116,8 @@ def test_names_of_changed_models():
     (['--imf', '-0.3 -1.65 -2.3 @ 0.4 1.1'], {'imf': MassFunction([-0.3, -1.65, -2.3], [0.4, 1.1])}),
     (['--imf=-0.5,-2.3@0.5'], {'imf': '-0.5 -2.3 @ 0.5'}), (['--imf', '-2.35'], {'imf': -2.35}),
     (['--mass-limits', '0.1,20'], {'mass_limits': [0.1, 20] * u.Msun}),
+    (['--binary-fraction', '0.1', '--binary-periods', 'duquennoy1991'],
+     {'binary_fraction': 0.1, 'binary_periods': 'duquennoy1991'}),
     (['--galaxy', 'logarithmic', '--circular-velocity', '200'],
      {'galaxy': 'logarithmic', 'circular_velocity': 200 * u.km / u.s}),
     (['--galactocentric-distance', '8', '--perigalacticon', '3000 pc'],

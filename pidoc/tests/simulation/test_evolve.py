@@ -9,6 +9,7 @@ import logging
 import math
 from importlib import resources
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pytest
@@ -434,6 +435,126 @@ def test_dissolution_ends_a_run(caplog):
         ages = [snapshot.age for snapshot in simulate(model, ages=[0, 0.1, 14000] * u.Myr)]
     assert len(ages) == 2
     assert 'the cluster dissolved at' in caplog.text
+
+
+@pytest.fixture(scope='module')
+def paired():
+    """A cluster of stars of many masses that began with many binaries."""
+    simulation = Simulation(small(n_stars=6000, binary_fraction=0.4, half_mass_radius=1 * u.pc))
+    first = simulation.binaries
+    simulation.advance_to(400.0)
+    return simulation, first
+
+
+def test_books_close_with_binaries(paired):
+    simulation, first = paired
+    assert len(first) == 1714 and simulation.model.n_bodies == 4286
+    assert abs(simulation.energy_error) < 1e-3
+    assert simulation.ledger.energy['binaries'] != 0.0
+    assert simulation.ledger.mass_error(simulation._shells.m.sum()) == pytest.approx(0.0, abs=1e-12)
+    assert simulation.virial_ratio == pytest.approx(0.5, abs=0.05)
+
+
+def test_every_star_of_a_cluster_of_binaries_is_somewhere_once(paired):
+    simulation, first = paired
+    present, gone = list(simulation._present()), list(simulation.escapers['id'])
+    assert len(set(present + gone)) == len(present) + len(gone)
+    assert all(simulation.kind[star] == 15 for star in set(range(6000)) - set(present + gone))
+    np.testing.assert_allclose(simulation._stars.mass * simulation.units.mass, simulation.mass, rtol=1e-12)
+    now = simulation.binaries
+    assert 1000 < len(now) < 1600 and np.all(now['semi_major_axis'] > 0 * u.au)
+    # destroyed ones, and some that have changed partners
+    before, after = ({frozenset(pair) for pair in zip(table['id'], table['partner'], strict=True)}
+                     for table in (first, now))
+    assert len(before - after) > 50 and 1 <= len(after - before) < 100
+    lost = set(gone)
+    assert any(not pair & lost for pair in before - after)
+
+
+def test_a_snapshot_of_binaries(paired):
+    simulation, _ = paired
+    snapshot, pairs = simulation.snapshot(), simulation.binaries
+    stars = snapshot.stars
+    assert np.sum(stars['partner'] >= 0) == 2 * len(pairs)
+    row = {star: k for k, star in enumerate(stars['id'])}
+    one, two = ([row[star] for star in pairs[name]] for name in ('id', 'partner'))
+    for name in ('x', 'y', 'z', 'vx', 'vy', 'vz'):
+        np.testing.assert_array_equal(stars[name][one], stars[name][two])
+    assert snapshot.total_mass.to_value(u.Msun) == pytest.approx(simulation.cluster_mass)
+
+
+def test_threads_and_restarts_do_not_matter_to_binaries(tmp_path):
+    model = small(n_stars=6500, binary_fraction=0.3, half_mass_radius=0.7 * u.pc)
+    runs = [Simulation(model, threads=threads) for threads in (1, 2)]
+    for run in runs:
+        run.advance_to(6.0)
+    assert runs[0].n_bodies > kernels.MIN_PARALLEL
+    runs[0].save(tmp_path / 'checkpoint.npz')
+    runs.append(Simulation.load(tmp_path / 'checkpoint.npz'))
+    for run in runs:
+        run.advance_to(12.0)
+    assert len(runs[0].binaries) != model.n_stars - model.n_bodies
+    assert_same(*runs[:2])
+    assert_same(runs[0], runs[2])
+
+
+def test_stars_of_a_destroyed_binary_part():
+    simulation, a, b = with_binary()
+    k = int(np.flatnonzero(simulation._shells.ident == a)[0])
+    m_a, m_b = simulation._stars.mass[[a, b]]
+    radius, radial = simulation._shells.r[k], simulation._shells.vr[k]
+    simulation._stars.binding[a] = -1e-4
+    before, booked = kernels.total_energy(simulation._shells), simulation.ledger.energy['binaries']
+    simulation._part_destroyed()
+    sh = simulation._shells
+    assert list(sh.ident[k:k + 2]) == [a, b] and simulation.n_bodies == 1000
+    assert list(sh.m[k:k + 2]) == [m_a, m_b] and np.all(sh.r[k:k + 2] == radius)
+    assert m_a * sh.vr[k] + m_b * sh.vr[k + 1] == pytest.approx((m_a + m_b) * radial)
+    # two shells at one place have a potential energy that one has not
+    gain = kernels.total_energy(sh) - before
+    assert gain == pytest.approx(1e-4 - m_a * m_b / radius, rel=1e-6)
+    assert simulation.ledger.energy['binaries'] - booked == pytest.approx(gain, rel=1e-6)
+    assert simulation._stars.partner[a] == -1 and simulation.binding_energy == 0.0
+    simulation._part_destroyed()
+    assert simulation.n_bodies == 1000
+
+
+def test_a_star_that_explodes_leaves_its_companion():
+    simulation, a, b = with_binary()
+    simulation._set_masses(np.array([a]), np.zeros(1), np.array([15], dtype=simulation.kind.dtype))
+    ident = simulation._shells.ident
+    assert b in ident and a not in ident and simulation._stars.partner[a] == -1
+    assert simulation.n_bodies == 999 and np.all(simulation._shells.m > 0)
+
+
+def test_kicks_break_up_binaries():
+    simulation = Simulation(small(binary_fraction=0.5))
+    pairs = simulation.binaries
+    kicked = np.array([*pairs['id'][:30], *pairs['partner'][20:60]])
+    mass = simulation._shells.m.sum()
+    rows = simulation._separate(kicked)
+    assert rows.size == 60 and simulation.n_bodies == simulation.model.n_bodies + 60
+    assert len(simulation.binaries) == len(pairs) - 60
+    assert simulation._shells.m.sum() == pytest.approx(mass, rel=1e-14)
+    assert np.all(np.diff(simulation._shells.r) >= 0)
+    np.testing.assert_array_equal(simulation._shells.r[rows], simulation._shells.r[rows + 1])
+    assert set(simulation._shells.ident) >= set(kicked)
+    assert simulation._separate(kicked).size == 0
+
+
+def test_many_binaries_break_up_at_the_cost_of_one():
+    simulation = Simulation(small(n_stars=300_000, binary_fraction=0.5, stellar_evolution=False))
+    pairs = np.array(simulation.binaries['id'])
+    assert pairs.size == 100_000
+
+    def cost(chosen):
+        start = process_time()
+        assert simulation._separate(chosen).size == chosen.size
+        return process_time() - start
+
+    one = min(cost(pairs[k:k + 1]) for k in range(5))
+    many = min(cost(pairs[10:5010]), cost(pairs[5010:10010]))
+    assert many < 10 * one
 
 
 # -- restart --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from astropy import units as u
 from scipy.integrate import quad
 from scipy.special import erf
-from scipy.stats import ks_1samp
+from scipy.stats import ks_1samp, norm
 
 from pidoc.cluster.model import ClusterModel
 from pidoc.simulation import initial
@@ -79,6 +79,88 @@ def test_plummer_dispersion_profile(plummer):
         # The variance of 10^4 velocities is known to 1.4 per cent or a little worse.
         assert np.mean(v_r[members] ** 2) == pytest.approx(expected, rel=0.06)
         assert np.mean(v_t[members] ** 2) == pytest.approx(2.0 * expected, rel=0.06)
+
+
+# -- binaries -------------------------------------------------------------------------------------
+
+
+def test_pairs_keep_all_masses_and_have_uniform_mass_ratios():
+    mass = ClusterModel().mass_function.draw(N, rng(3), 0.1, 50.0)
+    bodies, body, second = initial.pair_up(mass, N // 11, rng(4))
+    assert bodies.size == N - N // 11 and np.unique(body).size == second.size == N // 11
+    first = bodies[body] - second
+    assert np.all(first >= second * (1 - 1e-12))
+    single = np.delete(bodies, body)
+    np.testing.assert_allclose(np.sort(np.concatenate([first, second, single])), np.sort(mass), rtol=1e-12)
+    # where the lowest mass leaves room for nearly all ratios
+    heavy = first > 2.0
+    assert heavy.sum() > 100
+    assert ks_1samp((second[heavy] - 0.1) / (first[heavy] - 0.1), lambda q: q).pvalue > P_VALUE
+    assert ks_1samp(np.random.default_rng(1).permutation((second - 0.1) / (first - 0.1))[:2000],
+                    lambda q: q).statistic < 0.06
+    # binaries are anywhere among the bodies
+    assert np.mean(body) == pytest.approx(bodies.size / 2, rel=0.02)
+
+
+@pytest.mark.parametrize('fraction', [0.5, 0.01])
+def test_pairs_of_equal_masses_and_of_many_stars(fraction):
+    bodies, body, second = initial.pair_up(np.ones(301), int(301 * fraction / 1.5), rng(1))
+    assert np.all(second == 1.0) and np.all(bodies[body] == 2.0) and bodies.sum() == 301.0
+    mass = rng(2).uniform(0.1, 10.0, 301)
+    bodies, body, second = initial.pair_up(mass, int(301 * fraction / 1.5), rng(1))
+    assert bodies.sum() == pytest.approx(mass.sum(), rel=1e-12)
+
+
+@pytest.fixture(scope='module', params=['log-uniform', 'duquennoy1991'])
+def orbits(request):
+    model = ClusterModel(n_stars=N, binary_fraction=0.3, binary_periods=request.param,
+                         half_mass_radius=30 * u.pc, seed=3)
+    return model, initial.initial_conditions(model)
+
+
+def test_orbits_lie_between_contact_and_the_hard_soft_boundary(orbits):
+    model, cluster = orbits
+    pairs = cluster.binaries
+    assert cluster.mass.size == model.n_bodies and pairs.body.size == N - model.n_bodies
+    both = cluster.mass[pairs.body]
+    # 1 Msun is 1 Rsun or less
+    assert np.all(pairs.semi_major_axis * (1 - pairs.eccentricity) > 5 * 0.1 * (1 * u.Rsun).to_value(u.au))
+    v_orbit = np.sqrt(G * both / (pairs.semi_major_axis * u.au).to_value(u.pc))
+    inner = slice(cluster.mass.size // 100)
+    sigma2 = np.average(cluster.v_r[inner] ** 2 + cluster.v_t[inner] ** 2, weights=cluster.mass[inner])
+    slowest = 0.7 * 4 * np.sqrt(sigma2 / (3 * np.pi))
+    assert v_orbit.min() == pytest.approx(slowest, rel=0.05 if model.binary_periods == 'log-uniform' else 0.2)
+    assert v_orbit.min() >= slowest * (1 - 1e-9)
+    # thermal: e^2 is uniform, but for the tightest
+    wide = pairs.semi_major_axis > 10.0
+    assert ks_1samp(pairs.eccentricity[wide] ** 2, lambda x: x).statistic < 0.02
+
+
+def test_distribution_of_periods(orbits):
+    model, cluster = orbits
+    pairs = cluster.binaries
+    period = 365.25 * np.sqrt(pairs.semi_major_axis ** 3 / cluster.mass[pairs.body])
+    # inside of the limits of all but the most massive ones
+    low, high = 1.5, 4.5
+    log_period = np.log10(period[(period > 10 ** low) & (period < 10 ** high)])
+    if model.binary_periods == 'log-uniform':
+        expected = (log_period - low) / (high - low)
+    else:
+        at_low, at_high = (norm.cdf(x, 4.8, 2.3) for x in (low, high))
+        expected = (norm.cdf(log_period, 4.8, 2.3) - at_low) / (at_high - at_low)
+    assert log_period.size > 10_000 and ks_1samp(expected, lambda x: x).statistic < 0.02
+
+
+def test_kepler_with_the_earth_and_jupiter():
+    np.testing.assert_allclose(initial._period(np.array([1.0, 5.2028]), 1.0), [365.25, 4333.0], rtol=2e-3)
+
+
+def test_binaries_do_not_change_what_singles_get():
+    plain, same = (initial.initial_conditions(ClusterModel(n_stars=500, seed=2, binary_fraction=f))
+                   for f in (0.0, 1e-4))
+    assert plain.binaries is None and same.binaries is None
+    for a, b in zip(plain[:4], same[:4], strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 # -- King -----------------------------------------------------------------------------------------
@@ -227,7 +309,7 @@ def test_virialised_scales_only_the_velocities():
     mass, radius = np.array([1.0, 2.0]), np.array([1.0, 3.0])
     v_r, v_t = np.array([1.0, -2.0]), np.array([0.5, 4.0])
     stars = initial.virialised(mass, radius, v_r, v_t)
-    kinetic, potential = initial.shell_energies(*stars)
+    kinetic, potential = initial.shell_energies(*stars[:4])
     assert 2.0 * kinetic == pytest.approx(-potential, rel=1e-14)
     np.testing.assert_allclose(stars.v_r / v_r, stars.v_t / v_t)
     np.testing.assert_array_equal(stars.mass, mass)
@@ -241,7 +323,7 @@ MODELS = [
     {'profile': 'king', 'king_w0': 6.0},
     {'imf': 'baumgardt2023', 'seed': 1},
     {'imf': '-1 -2.5 @ 0.7', 'mass_limits': [0.1, 20] * u.Msun},
-    {'imf': 'equal', 'n_stars': 10000, 'half_mass_radius': 0.5 * u.pc},
+    {'imf': 'equal', 'n_stars': 10000, 'half_mass_radius': 0.5 * u.pc}, {'binary_fraction': 0.3},
 ]
 
 
@@ -249,9 +331,9 @@ MODELS = [
 def test_initial_conditions(fields):
     model = ClusterModel(**fields)
     stars = initial.initial_conditions(model)
-    assert all(column.shape == (model.n_stars,) for column in stars)
-    assert all(np.all(np.isfinite(column)) for column in stars)
-    kinetic, potential = initial.shell_energies(*stars)
+    assert all(column.shape == (model.n_bodies,) for column in stars[:4])
+    assert all(np.all(np.isfinite(column)) for column in stars[:4])
+    kinetic, potential = initial.shell_energies(*stars[:4])
     assert 2.0 * kinetic == pytest.approx(-potential, rel=1e-12)
     # Shot noise of the median radius: 0.4 per cent for 50,000 stars, 1 per cent for 10,000.
     r_h = model.half_mass_radius.to_value(u.pc)
@@ -263,7 +345,7 @@ def test_initial_conditions(fields):
 def test_plummer_energy_in_physical_units():
     """Total energy of the cluster: -3 pi G M^2 / (64 a), in Msun (km/s)^2."""
     model = ClusterModel(imf='equal', half_mass_radius=2.0 * u.pc)
-    kinetic, potential = initial.shell_energies(*initial.initial_conditions(model))
+    kinetic, potential = initial.shell_energies(*initial.initial_conditions(model)[:4])
     scale_radius = 2.0 * np.sqrt(2.0 ** (2.0 / 3.0) - 1.0)
     expected = -3.0 * np.pi * G * model.n_stars**2 / (64.0 * scale_radius)
     assert kinetic + potential == pytest.approx(expected, rel=0.01)
@@ -280,7 +362,7 @@ def test_seed_decides():
     model = ClusterModel(n_stars=1000, seed=3)
     first, again = initial.initial_conditions(model), initial.initial_conditions(model)
     other = initial.initial_conditions(model.replace(seed=4))
-    for a, b, c in zip(first, again, other):
+    for a, b, c in zip(first[:4], again[:4], other[:4]):
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, c)
 

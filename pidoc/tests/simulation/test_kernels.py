@@ -25,7 +25,7 @@ def cluster(n, seed=0, *, masses=None):
     m = np.full(n, 1.0 / n) if masses is None else masses / masses.sum()
     shells = Shells(r, speed * cosine, speed * np.sqrt(1 - cosine ** 2), m.copy(), np.arange(n),
                     np.zeros(n), np.zeros(n))
-    stars = Stars(m.copy(), np.full(n, -1), np.zeros(n))
+    stars = Stars(m.copy(), np.full(n, -1), np.zeros(n), np.zeros(n))
     kernels.potential(shells, n, n)
     return shells, stars, kernels.new_work(n, seed)
 
@@ -221,7 +221,7 @@ def heating(dt, encounters, n_steps, seed, compensated=False):
     v = rng.normal(size=(n, 3))
     shells = Shells(r, v[:, 2].copy(), np.hypot(v[:, 0], v[:, 1]), m, np.arange(n), np.zeros(n),
                     np.zeros(n))
-    stars = Stars(m.copy(), np.full(n, -1), np.zeros(n))
+    stars = Stars(m.copy(), np.full(n, -1), np.zeros(n), np.zeros(n))
     work = kernels.new_work(n, seed)
 
     def temperature(kind):
@@ -338,6 +338,141 @@ def test_binaries_form_and_harden_and_the_energy_is_booked():
     gain = work.tally[kernels.HEAT] - heat
     assert kernels.shell_energy(shells, 400)[0] - kinetic == pytest.approx(gain, rel=1e-9)
     assert work.tally[kernels.HEAT] == pytest.approx(stars.binding.sum())
+
+
+# -- encounters of binaries ------------------------------------------------------------------------
+
+
+def meeting(seed, *, binding=1.0, other=0.0, speed=0.1, masses=(0.5, 0.5, 0.5, 0.5), dt=1e9):
+    """Two neighbours among 30 shells meet: a binary of these binding energies, in units of m^2, and another
+    one or a star. What the bodies gain, shells and stars."""
+    mass = np.full(33, 0.01)
+    mass[:4] = masses
+    n = 30 if other else 31
+    shells, _, _ = cluster(n, seed=1)
+    shells.ident[:], shells.vr[:], shells.vt[:] = np.arange(n) + 2, 0.0, 0.01
+    stars = Stars(mass, np.full(33, -1), np.zeros(33), np.zeros(33))
+    shells.ident[10], stars.partner[0], stars.binding[0] = 0, 1, binding
+    shells.ident[11] = 2
+    if other:
+        stars.partner[2], stars.binding[2] = 3, other
+    shells.ident[np.setdiff1d(np.arange(n), (10, 11))] = np.arange(4 if other else 3, n + (2 if other else 1))
+    mates = stars.partner[shells.ident]
+    shells.m[:] = mass[shells.ident] + np.where(mates >= 0, mass[mates], 0.0)
+    kernels.potential(shells, n, n)
+    shells.vr[10], shells.vr[11] = 0.5 * speed, -0.5 * speed
+    shells.vt[10:12] = 0.0
+    before = kernels.total_energy(shells), shells.m @ shells.vr
+    state, gain = kernels._strong_encounter(shells, stars, 10, 11, 0.0, speed ** 2, 1.0, dt, stream(seed))
+    kernels.potential(shells, n, n)
+    return gain, before, shells, stars
+
+
+@pytest.mark.parametrize('options', [
+    {}, {'masses': (0.5, 0.2, 0.9, 0.5)}, {'speed': 1.0}, {'speed': 5.0}, {'other': 0.3}, {'other': 4.0},
+    {'masses': (0.5, 0.2, 0.1, 0.3), 'other': 0.05}])
+def test_encounters_of_binaries_conserve_energy_momentum_and_stars(options):
+    for seed in range(200):
+        gain, (energy, momentum), shells, stars = meeting(seed, **options)
+        happened = gain > -np.inf
+        assert kernels.total_energy(shells) - energy == pytest.approx(gain if happened else 0.0, abs=1e-11)
+        assert shells.m @ shells.vr == pytest.approx(momentum, abs=1e-13)
+        mates = stars.partner[shells.ident]
+        present = np.concatenate([shells.ident, mates[mates >= 0]])
+        assert len(set(present)) == present.size == 32
+        expected = stars.mass[shells.ident] + np.where(mates >= 0, stars.mass[mates], 0)
+        np.testing.assert_allclose(shells.m, expected)
+        # what the bodies gained, and will when the stars part, is what binaries lost
+        after, first = stars.binding.sum(), 1.0 + options.get('other', 0.0)
+        assert not happened or after - first == pytest.approx(gain, rel=1e-9)
+        assert np.all((0.0 <= stars.eccentricity) & (stars.eccentricity < 1.0))
+
+
+def outcomes(number=4000, **options):
+    results = [meeting(seed, **options) for seed in range(number)]
+    return [(gain, stars) for gain, _, _, stars in results if gain > -np.inf]
+
+
+def test_hard_binaries_gain_two_fifths_of_their_energy():
+    """Spitzer (1987, section 6.1), and Heggie's (1975) tail: energies above E' fall as E'^-3.5."""
+    found = 1.0 + np.array([gain for gain, _ in outcomes(speed=0.01)])
+    assert found.size == 4000 and found.min() == pytest.approx(1.0, abs=1e-3)
+    assert kstest(found, lambda x: 1.0 - x ** -3.5).pvalue > P_VALUE
+
+
+@pytest.mark.parametrize('ratio, sign', [(0.05, 1), (0.15, 1), (0.5, -1), (0.9, -1)])
+def test_hard_binaries_harden_and_soft_ones_soften(ratio, sign):
+    """Heggie's (1975) law; mean energies change as (0.4 - 1.4 K / E) E."""
+    # relative motion of masses 1 and 0.5
+    speed = math.sqrt(2 * ratio * 1.5 / 0.5)
+    gains = [gain for gain, _ in outcomes(speed=speed)]
+    assert sign * np.mean(gains) > 0.0
+    assert np.mean(gains) == pytest.approx(0.4 - 1.4 * ratio, abs=0.03)
+
+
+@pytest.mark.parametrize('speed', [2.6, 4.0, 20.0])
+def test_fast_stars_destroy_binaries_as_hut_1983(speed):
+    """Stars of equal masses: 40 / 9 pi a^2 (v_c / w)^2, and none at v_c."""
+    a, critical = 0.125, 2.0 * 1.5 / 0.5
+    section = 40 / 9 * math.pi * a ** 2 * critical / speed ** 2 * (1 - critical / speed ** 2)
+    dt = 0.3 / (section * speed)
+    destroyed = outcomes(speed=speed, dt=dt)
+    assert len(destroyed) / 4000 == pytest.approx(1 - math.exp(-0.3), abs=0.03)
+    assert all(gain < -1.0 and stars.binding[0] < 0.0 for gain, stars in destroyed)
+    found = kernels.ionisation_section(1.0, 0.5, a, speed ** 2, speed ** 2 / critical)
+    assert found == pytest.approx(section)
+
+
+def test_the_section_of_hut_1983_by_integration():
+    """A kick of 2 m3 / (p w) to one star of a circular pair, in any direction, frees it, or does not."""
+    def share(x):
+        return np.clip(0.5 - (1 - x * x) / (4 * x), 0.0, 1.0)
+
+    integral = 2 * math.pi * (quad(lambda x: share(x) / x ** 3, math.sqrt(2) - 1, 1 + math.sqrt(2))[0]
+                              + 0.5 / (1 + math.sqrt(2)) ** 2)
+    m_pair, m_third, a, w2 = 1.3, 0.7, 0.02, 1e9
+    expected = 2 * integral * (2 * m_third) ** 2 / w2 * a / m_pair
+    assert kernels.ionisation_section(m_pair, m_third, a, w2, 1e12) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize('third', [0.1, 0.5, 2.0])
+def test_exchanges_happen_as_often_as_in_heggie_hut_mcmillan_1996(third):
+    masses, speed = (0.6, 0.4, third, 0.5), 0.02
+    found = outcomes(8000, speed=speed, masses=masses, binding=1e4)
+    a = 0.6 * 0.4 / 2e4
+    sections = [kernels.exchange_section(*pair, third, a, speed ** 2) for pair in ((0.6, 0.4), (0.4, 0.6))]
+    within = 4 * math.pi * a ** 2 * (1 + (1 + third) / (a * speed ** 2))
+    for stays, section in zip((1, 0), sections, strict=True):
+        share = np.mean([stars.partner[stays] == 2 for _, stars in found])
+        assert share == pytest.approx(section / max(within, sum(sections)), abs=0.02)
+    # the lighter star is the one that goes
+    assert sections[1] > sections[0]
+
+
+def test_exchange_section_scales_and_favours_heavy_intruders():
+    per_star = kernels.exchange_section(1.0, 1.0, 1.0, 1.0, 1.0)
+    assert kernels.exchange_section(2.0, 2.0, 2.0, 3.0, 5.0) == pytest.approx(per_star * 2 * 3 / 5)
+    light, heavy = (kernels.exchange_section(1.0, 1.0, m, 1.0, 1.0) / (2 + m) for m in (0.3, 3.0))
+    assert light < 0.1 * per_star / 3 and heavy > 2 * per_star / 3
+
+
+def test_of_two_similar_binaries_the_wider_is_destroyed():
+    """Mikkola (1983): in 88 %, and energy of 0.516 times that of both is set free."""
+    found = outcomes(binding=0.9999, other=1.0, speed=0.01)
+    destroyed = [stars for _, stars in found if stars.binding[0] < 0.0]
+    assert len(destroyed) / len(found) == pytest.approx(0.88, abs=0.02)
+    left = np.array([stars.binding[2] for stars in destroyed])
+    assert left.min() > 1.999 and np.median(left) == pytest.approx(2 * 2 ** (0.516 / 1.516), rel=0.02)
+    # half of what is set free is that of the stars that part
+    np.testing.assert_allclose([-stars.binding[0] for stars in destroyed], (left - 2.0) / 2, atol=1e-3)
+    survivors = [stars for _, stars in found if stars.binding[0] > 0.0]
+    assert all(stars.binding[2] == 1.0 and stars.binding[0] > 0.999 for stars in survivors)
+
+
+def test_a_tight_binary_meets_a_wide_one_as_a_star():
+    found = outcomes(binding=0.01, other=1.0, speed=1e-3)
+    share = np.mean([stars.binding[0] < 0.0 for _, stars in found])
+    assert share == pytest.approx(2 * 0.88 / 101, abs=0.006)
 
 
 # -- orbits ---------------------------------------------------------------------------------------
