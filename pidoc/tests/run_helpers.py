@@ -13,7 +13,7 @@ MODEL = ClusterModel(name='small', n_stars=300, half_mass_radius=1 * u.pc, seed=
 AGES = [0, 5, 10, 20] * u.Myr
 FEW_STEPS = Numerics(relaxation_step=0.1, mass_loss_step=0.04)
 ALWAYS = 0 * u.s
-STELLAR_EVOLUTION = functools.cache(evolve.StellarEvolution)
+TRACKS = functools.cache(evolve.StellarEvolution.of)
 
 
 def start(folder, model=MODEL, **options):
@@ -34,7 +34,7 @@ def hurry(monkeypatch):
             path.write_bytes(b'a sketch')
 
     monkeypatch.setattr('pidoc.plotting.run.plot_run', lambda table: Sketch())
-    monkeypatch.setattr(evolve, 'StellarEvolution', STELLAR_EVOLUTION)
+    monkeypatch.setattr(evolve.StellarEvolution, 'of', TRACKS)
 
 
 class Terminal:
