@@ -772,8 +772,51 @@ STEP_AGES = (0.25, 1.0, 2.0, 3.0)
 CMC_SMALL = {0.25: (4424, -0.35), 1.0: (3556, 0.32), 2.0: (2505, 0.32), 3.0: (1454, 0.32)}
 
 
+#: Numerics of 10^5 stars with r_h = 4 pc at 10 kpc; all but the first are compared with the first.
+LENGTH_RUNS = {'short': {'relaxation_step': 0.0025, 'mass_loss_step': 0.0025}, 'default': {},
+               'long': {'relaxation_step': 0.03, 'mass_loss_step': 0.02}}
+LENGTH_SEEDS = 2
+LENGTH_AGES = (0.1, 0.5, 1.0, 3.0, 6.0, 12.0)
+
+
+def lengths_of_steps(args):
+    """A cluster of 10^5 stars with short, usual and long steps; the same stars at the start for a seed."""
+    quantities = ['n_stars', 'mass', 'r_01', 'r_10', 'r_50', 'r_90', 'segregation']
+    if not args.draw:
+        rows = []
+        for seed in range(LENGTH_SEEDS):
+            for name, numerics in LENGTH_RUNS.items():
+                model = ClusterModel(n_stars=100_000, half_mass_radius=4 * u.pc, seed=seed,
+                                     galactocentric_distance=10 * u.kpc)
+                sim, start = Simulation(model, numerics=Numerics(**numerics)), time.process_time()
+                for age in LENGTH_AGES:
+                    sim.advance_to(1e3 * age)
+                    m = sim._shells.m
+                    inside = np.searchsorted(sim._shells.cum, 0.1 * sim._shells.cum[-1])
+                    values = [sim.n_bodies, sim.cluster_mass, *lagrange(sim, [0.01, 0.1, 0.5, 0.9]),
+                              m[:inside].mean() / m.mean()]
+                    rows.append({'name': name, 'seed': seed, 'age': age, 'steps': sim.steps,
+                                 'cpu': time.process_time() - start,
+                                 **dict(zip(quantities, map(float, values), strict=True))})
+                store('step_lengths', rounded(rows), title='Plummer models of 100,000 stars, r_h = 4 pc, '
+                      'Z = 0.001, 10 kpc: age Gyr, radii pc, mean mass within r_10 over that of all stars')
+    table = stored('step_lengths')
+    short = table[table['name'] == 'short']
+    print(f'10^5 stars, difference from short steps in per cent, mean of {LENGTH_SEEDS} seeds and its error')
+    for name in LENGTH_RUNS:
+        own = table[table['name'] == name]
+        for age in LENGTH_AGES:
+            now, then = own[own['age'] == age], short[short['age'] == age]
+            parts = [100.0 * (now[q] / then[q] - 1.0) for q in quantities]
+            cells = [f'{q} {np.mean(part):+5.1f} ({np.std(part, ddof=1) / np.sqrt(len(part)):.1f})'
+                     for q, part in zip(quantities, parts)]
+            print(f'  {name:8} {age:4.1f} Gyr {np.mean(now["steps"]):5.0f} steps '
+                  f'{np.mean(now["cpu"]):4.0f} s  ' + '  '.join(cells))
+
+
 def steps(args):
     """A cluster of 5000 stars with steps of several lengths: noise grows with their number."""
+    lengths_of_steps(args)
     if not args.draw:
         rows = []
         for rule, step, seeds in STEP_RUNS:

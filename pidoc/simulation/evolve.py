@@ -40,6 +40,8 @@ DISSOLVED = 100
 NEUTRON_STAR, BLACK_HOLE, NO_REMNANT = 13, 14, 15
 #: No step is shorter than this because of mass loss [Myr]: single deaths cannot be divided.
 MIN_MASS_LOSS_STEP = 0.01
+#: Half-mass relaxation time [Myr] from which on steps are longer as it is, and at most how many times.
+LONG_RELAXATION, MAX_STRETCH = 2000.0, 3.0
 #: Largest gap in the ledger, in units of the initial mass or energy; in clusters of fewer than 1000
 #: stars the share of ten of them, since one massive star may owe as much for a few steps.
 LEDGER_TOLERANCE = 0.01
@@ -76,7 +78,9 @@ class Numerics:
         Raise all deflections by what the slowest pairs, which cannot be deflected by more than half a turn,
         lack on average (`pidoc.simulation.kernels.relax`).
     relaxation_step : float
-        Longest step, in units of the half-mass relaxation time of the moment.
+        Longest step, in units of the half-mass relaxation time t_rh of the moment. Errors of steps add up
+        over relaxation times, of which a rich cluster sees few: where t_rh is longer than 2 Gyr, steps are
+        longer in proportion to it, up to three times.
     mass_loss_step : float
         Largest fraction of the cluster's mass that its stars may lose in a step.
     coulomb_gamma : float or None
@@ -101,7 +105,7 @@ class Numerics:
     encounters: int = 1
     compensated: bool = True
     relaxation_step: float = 0.01
-    mass_loss_step: float = 0.002
+    mass_loss_step: float = 0.01
     coulomb_gamma: float | None = None
     escape: str = 'delayed'
     angular_momentum: str = 'kept'
@@ -400,7 +404,7 @@ class Simulation:
         self.ledger.check(self._shells.m.sum(), self._energy, tolerance=tolerance)
 
     def _step(self, until):
-        dt = min(self.numerics.relaxation_step * self.relaxation_time, until - self.age)
+        dt = min(self._longest_step(), until - self.age)
         if self.model.stellar_evolution:
             before = self._shells.m.sum()
             dt, born = self._evolve_stars(dt)
@@ -424,6 +428,11 @@ class Simulation:
         self._part_destroyed()
         self._remove_escapers()
         self.steps += 1
+
+    def _longest_step(self):
+        """As long as relaxation allows [Myr]."""
+        time = self.relaxation_time
+        return self.numerics.relaxation_step * time * min(MAX_STRETCH, max(1.0, time / LONG_RELAXATION))
 
     def _expand(self, ratio):
         """Let the cluster answer the loss of mass at once, where the next resampling would be a step late.

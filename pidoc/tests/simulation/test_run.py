@@ -443,7 +443,7 @@ def test_a_full_disk(whole, tmp_path, monkeypatch):
      'galactocentric_distance is 15.0 kpc there, None here'),
     ({'model': MODEL.replace(mass_limits=[0.1, 60] * u.Msun)},
      r'mass_limits is \[ 0.1 50. \] solMass there, \[ 0.1 60. \] solMass here'),
-    ({'numerics': Numerics(relaxation_step=0.1)}, 'mass_loss_step is 0.04 there, 0.002 here'),
+    ({'numerics': Numerics(relaxation_step=0.1)}, 'mass_loss_step is 0.04 there, 0.01 here'),
     ({'numerics': None}, 'relaxation_step is 0.1 there, 0.01 here; mass_loss_step'),
     ({'ages': [0, 5, 11, 20] * u.Myr}, r'ages\[2\] is 10.0 Myr there, 11.0 Myr here'),
     ({'ages': [0, 5] * u.Myr}, 'ages are 4 there, 2 here'),
