@@ -141,7 +141,7 @@ class ClusterModel:
     >>> from pidoc import ClusterModel
     >>> model = ClusterModel(n_stars=20000, half_mass_radius=2.5 * u.pc)
     >>> print(f'{model.expected_total_mass:.0f}, {model.relaxation_time:.0f}')
-    12205 solMass, 246 Myr
+    12205 solMass, 213 Myr
     """
 
     name: str = ''

@@ -230,7 +230,7 @@ def relaxation_time(number, mass, half_mass_radius, *, gamma=MassFunction.coulom
     --------
     >>> from pidoc.cluster.quantities import relaxation_time
     >>> print(f'{relaxation_time(20000, 12205.0, 2.5):.0f}')
-    246
+    213
     """
     encounters = gamma * number
     if not (encounters > 1.0 and mass > 0.0):

@@ -304,7 +304,7 @@ def remaining_fraction(excess, angular_frequency, time):
     Examples
     --------
     >>> round(float(remaining_fraction(0.1, 0.0156, 3000.0)), 4)
-    0.6412
+    0.6395
     """
     b, c = DELAY
     return (1.0 + b * np.maximum(excess, 0.0) ** 2 * angular_frequency * time) ** -c
