@@ -37,7 +37,7 @@ from direct_nbody import (
 from validation import anisotropy, COLOURS, figure, FOLDER, rounded, save_figure, store, stored
 
 from pidoc import ClusterModel
-from pidoc.simulation import Numerics, Simulation
+from pidoc.simulation import Simulation
 from pidoc.simulation.evolve import NEUTRON_STAR
 from pidoc.simulation.initial import initial_conditions
 from pidoc.stellar import StellarEvolution
@@ -161,8 +161,7 @@ def direct(name):
 def monte_carlo_rows(name, seed, gamma, draw):
     """Rows of one run of the simulator, with the stars of that seed."""
     initial = initial_conditions(model(name, seed))
-    sim = Simulation(model(name, 1000 * (draw + 1) + seed), numerics=Numerics(coulomb_gamma=gamma),
-                     initial=initial)
+    sim = Simulation(model(name, 1000 * (draw + 1) + seed).replace(coulomb_gamma=gamma), initial=initial)
     tracks = StellarEvolution(sim.model.metallicity)
     for age in AGES:
         sim.advance_to(age)

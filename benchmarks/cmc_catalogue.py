@@ -7,15 +7,15 @@
     python benchmarks/cmc_catalogue.py --draw                       # print what is stored
 
 FILE is a table of the catalogue's models at several ages, made from the tables that came with Rui+ (2021,
-ApJ 912, 102): columns model, n_objects, virial_radius [pc], galactocentric [kpc], Z, age [Gyr], mass, mass_bh,
-l_bol, l_v, half_light_radius (projected), sigma_core, sigma_half (1-D dispersions at a tenth of it and at it),
-n_wd, n_ns, n_bh.
+ApJ 912, 102): columns model, n_objects, virial_radius [pc], galactocentric [kpc], Z, age [Gyr], mass,
+mass_bh, l_bol, l_v, half_light_radius (projected), sigma_core, sigma_half (1-D dispersions at a tenth of it
+and at it), n_wd, n_ns, n_bh.
 
-The models: King profiles of W0 = 5, Kroupa (2001) from 0.08 to 150 Msun, 5 % primordial binaries (log-uniform
-in the period), rapid explosions with fallback, circular orbits at 220 km/s, Reimers' mass loss with eta = 0.5.
-That is what ours begin with. Everything else (Coulomb factor, escape, steps) is our default. Light in V is that
-of black bodies, as in the release. Each model is run once, theirs were too: the half-light radius of a cluster
-with so few bright giants and the number of the last black holes have a noise that no code can avoid.
+The models: King profiles of W0 = 5, Kroupa (2001) from 0.08 to 150 Msun, 5 % primordial binaries, rapid
+explosions with fallback, circular orbits at 220 km/s, Reimers' mass loss with eta = 0.5. That is what ours
+begin with. Everything else (Coulomb factor, escape, steps) is our default. Light in V is that of black
+bodies, as in the release. Each model is run once, theirs were too: the half-light radius of a cluster with
+so few bright giants and the number of the last black holes have a noise that no code can avoid.
 """
 
 import argparse
@@ -46,8 +46,8 @@ BINARY_FRACTION = 0.05
 GIANT, BRIGHTEST_DWARF = (2, 10), 0.6     # types of giants; lightest dwarf with a measured velocity [Msun]
 #: Column: (what is asked, by what factor it may differ).
 AIMS = {'mass': 1.04, 'half_light_radius': 1.08, 'sigma_core': 1.05, 'm_to_l': 1.06, 'n_bh': 1.5}
-COLUMNS = ('mass', 'n_wd', 'n_ns', 'n_bh', 'mass_bh', 'l_bol', 'l_v', 'm_to_l', 'half_light_radius', 'sigma_core',
-           'sigma_half')
+COLUMNS = ('mass', 'n_wd', 'n_ns', 'n_bh', 'mass_bh', 'l_bol', 'l_v', 'm_to_l', 'half_light_radius',
+           'sigma_core', 'sigma_half')
 
 
 def cluster_model(row, seed=0):

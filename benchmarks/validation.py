@@ -5,7 +5,7 @@
     python benchmarks/validation.py collapse --cmc-file FILE  # core collapse of equal masses (11 min)
     python benchmarks/validation.py two-mass                  # mass segregation of 1024 stars (4 min)
     python benchmarks/validation.py adiabatic                 # slow mass loss without relaxation (1 min)
-    python benchmarks/validation.py dissolution               # life times in a tidal field (2 min)
+    python benchmarks/validation.py dissolution               # life times in a tidal field (4 min)
     python benchmarks/validation.py segregation               # equipartition and M/L in MW15 (2 min)
     python benchmarks/validation.py cmc --tracks FILE         # CMC's cluster of 50,000 stars (16 min)
     python benchmarks/validation.py cmc-stars --tracks FILE --cmc-file FILE   # stars of CMC, one by one (1 s)
@@ -352,9 +352,8 @@ def two_mass_run(gamma, seed, times, meta):
     order = np.argsort(radius)
     mass = np.ones(n)
     mass[rng.permutation(n)[:n_heavy]] = ratio
-    model = ClusterModel(n_stars=n, galaxy=None, stellar_evolution=False, seed=seed)
-    sim = Simulation(model, numerics=Numerics(coulomb_gamma=gamma),
-                     initial=virialised(mass, radius[order], v_r[order], v_t[order]))
+    model = ClusterModel(n_stars=n, galaxy=None, stellar_evolution=False, coulomb_gamma=gamma, seed=seed)
+    sim = Simulation(model, initial=virialised(mass, radius[order], v_r[order], v_t[order]))
     rows = []
     for t in times:
         sim.advance_to(t * sim.units.time)
@@ -487,16 +486,17 @@ CMC_METALLICITY = 0.001
 CMC_SAME_RUNS = {'ours': (8, 3.1, {}), 'short steps': (2, 0.6, {'relaxation_step': 3e-4}),
                  'short, kept': (2, 0.6, {'relaxation_step': 3e-4, 'angular_momentum': 'kept'})}
 #: CMC caps deflections too, but its step is the shortest that any group of stars needs: caps hardly matter.
-CMC_NUMERICS = {'coulomb_gamma': 0.01, 'theta_max': 1.41, 'escape': 'energy', 'angular_momentum': 'scaled'}
+CMC_NUMERICS = {'theta_max': 1.41, 'escape': 'energy', 'angular_momentum': 'scaled'}
+CMC_GAMMA = {'coulomb_gamma': 0.01}
 #: name: (numerics, changes of the model, seeds); all but the defaults with CMC's tracks of stars
 CMC_RUNS = {
-    'cmc-settings': (CMC_NUMERICS, {}, 3),
+    'cmc-settings': (CMC_NUMERICS, CMC_GAMMA, 3),
     'defaults': ({}, {}, 3),
-    'kept': ({**CMC_NUMERICS, 'angular_momentum': 'kept'}, {}, 3),
-    'gamma': ({**CMC_NUMERICS, 'coulomb_gamma': 0.05}, {}, 3),
-    'apocentre': ({**CMC_NUMERICS, 'escape': 'apocentre'}, {}, 1),
-    'black-holes': (CMC_NUMERICS, {'black_hole_retention': 0.1}, 3),
-    'large': (CMC_NUMERICS, {'n_stars': 200_000}, 1),
+    'kept': ({**CMC_NUMERICS, 'angular_momentum': 'kept'}, CMC_GAMMA, 3),
+    'gamma': (CMC_NUMERICS, {'coulomb_gamma': 0.05}, 3),
+    'apocentre': ({**CMC_NUMERICS, 'escape': 'apocentre'}, CMC_GAMMA, 1),
+    'black-holes': (CMC_NUMERICS, {**CMC_GAMMA, 'black_hole_retention': 0.1}, 3),
+    'large': (CMC_NUMERICS, {**CMC_GAMMA, 'n_stars': 200_000}, 1),
 }
 CMC_AGES = (0.0, 0.1, 0.3, 1.0, 1.03, 1.3, 2.5, 4.0, 5.0, 5.01, 6.0, 7.0, 7.5, 8.0, 9.0, 10.0, 11.0, 12.0,
             13.0, 13.8, 14.0)
@@ -684,7 +684,8 @@ def cmc_same(args):
         ages = [row['age'] for row in rows]
         for name, (seeds, last, changes) in CMC_SAME_RUNS.items():
             for seed in range(seeds):
-                model = ClusterModel(n_stars=initial.mass.size, galaxy='logarithmic', seed=seed)
+                model = ClusterModel(n_stars=initial.mass.size, galaxy='logarithmic', seed=seed,
+                                     **CMC_GAMMA)
                 sim = Simulation(model, numerics=Numerics(**{**CMC_NUMERICS, **changes}), initial=initial,
                                  tracks=StellarEvolution(CMC_METALLICITY, table=args.tracks))
                 for age in [age for age in ages if age < last]:
@@ -821,7 +822,7 @@ def steps(args):
         rows = []
         for rule, step, seeds in STEP_RUNS:
             for seed in range(seeds):
-                model = ClusterModel(n_stars=5000, galaxy='logarithmic', seed=seed)
+                model = ClusterModel(n_stars=5000, galaxy='logarithmic', seed=seed, **CMC_GAMMA)
                 numerics = CMC_NUMERICS | {'angular_momentum': rule, 'relaxation_step': step}
                 sim = Simulation(model, numerics=Numerics(**numerics))
                 for age in STEP_AGES:
@@ -846,14 +847,16 @@ def steps(args):
 
 # ---------------------------------------------------------------- (f) dissolution in a tidal field
 
-#: (stars, galactocentric distance [kpc], escape, factor in the Coulomb logarithm)
-DISSOLUTION_RUNS = [(8192, 8.5, 'delayed', 0.02), (16384, 8.5, 'delayed', 0.02),
-                    (32768, 8.5, 'delayed', 0.02), (8192, 5.0, 'delayed', 0.02),
-                    (8192, 15.0, 'delayed', 0.02), (8192, 8.5, 'energy', 0.02), (16384, 8.5, 'energy', 0.02),
-                    (8192, 8.5, 'delayed', 0.05), (16384, 8.5, 'delayed', 0.05),
-                    (8192, 8.5, 'energy', 0.05), (16384, 8.5, 'energy', 0.05)]
+#: (stars, galactocentric distance [kpc], escape, factor in the Coulomb logarithm, seeds)
+DISSOLUTION_RUNS = [(8192, 8.5, 'delayed', 0.05, 4), (16384, 8.5, 'delayed', 0.05, 2),
+                    (32768, 8.5, 'delayed', 0.05, 2), (8192, 5.0, 'delayed', 0.05, 2),
+                    (8192, 15.0, 'delayed', 0.05, 2), (8192, 8.5, 'delayed', 0.03, 4),
+                    (16384, 8.5, 'delayed', 0.03, 2), (32768, 8.5, 'delayed', 0.03, 1),
+                    (8192, 8.5, 'delayed', 0.08, 4), (16384, 8.5, 'delayed', 0.08, 2),
+                    (32768, 8.5, 'delayed', 0.08, 1), (8192, 8.5, 'energy', 0.05, 2),
+                    (16384, 8.5, 'energy', 0.05, 1)]
 #: That of the figure.
-DISSOLUTION_GAMMA = 0.02
+DISSOLUTION_GAMMA = 0.05
 
 
 def baumgardt_makino(n, distance):
@@ -884,16 +887,19 @@ def slope(mass, low=0.1, high=0.5):
     return brentq(excess, -8.0, 8.0)
 
 
-def dissolution_run(n, distance, escape, gamma):
+def dissolution_run(n, distance, escape, gamma, seed):
     """History of one cluster until 95 % of its mass are gone."""
-    sim = Simulation(filling_model(n, distance), numerics=Numerics(escape=escape, coulomb_gamma=gamma))
+    model = filling_model(n, distance).replace(coulomb_gamma=gamma, seed=seed)
+    sim = Simulation(model, numerics=Numerics(escape=escape))
     first, rows, lost = sim.cluster_mass, [], 0.0
     expected = baumgardt_makino(n, distance)
     while not rows or (rows[-1]['mass'] > 0.05 and not sim.dissolved):
         stars = sim.snapshot().stars
         kind, mass = np.asarray(stars['kind']), stars['mass'].to_value(u.Msun)
-        rows.append({'n': n, 'distance': distance, 'escape': escape, 'gamma': gamma, 'age': sim.age,
-                     'mass': sim.cluster_mass / first, 'slope': slope(mass[kind < 2]),
+        outside = stars['radius'].to_value(u.pc) > sim.tidal_radius
+        rows.append({'n': n, 'distance': distance, 'escape': escape, 'gamma': gamma, 'seed': seed,
+                     'age': sim.age, 'mass': sim.cluster_mass / first,
+                     'outside': mass[outside].sum() / mass.sum(), 'slope': slope(mass[kind < 2]),
                      'r_h': float(lagrange(sim, 0.5)), 'heat': heat(sim), 'error': sim.energy_error})
         sim.advance_to(sim.age + expected / 50.0)
         lost = 1.0 - sim.cluster_mass / first if sim.n_bodies else 1.0
@@ -903,32 +909,49 @@ def dissolution_run(n, distance, escape, gamma):
     return rows
 
 
+def dissolution_results(table):
+    """One row a kind of run: life time and slopes of the mass function, means over the seeds."""
+    results = []
+    for n, distance, escape, gamma, _ in DISSOLUTION_RUNS:
+        own = table[(table['n'] == n) & (table['distance'] == distance) & (table['escape'] == escape)
+                    & (table['gamma'] == gamma)]
+        seeds = [own[own['seed'] == seed] for seed in np.unique(own['seed'])]
+        if not seeds:
+            continue
+        expected = baumgardt_makino(n, distance)
+        ages = [at_mass(one, 0.05, 'age') for one in seeds]
+        row = {'n': n, 'distance': distance, 'escape': escape, 'gamma': gamma, 'seeds': len(seeds),
+               'age': np.mean(ages), 'expected': expected, 'excess': 100 * (np.mean(ages) / expected - 1),
+               'scatter': 100 * np.ptp(ages) / expected, 'outside': 100 * at_mass(seeds[0], 0.5, 'outside')}
+        for part in (1.0, 0.5, 0.25, 0.1):
+            row[f'slope_{part:g}'] = np.mean([at_mass(one, part, 'slope') for one in seeds])
+        results.append(row)
+    return results
+
+
+def at_mass(run, part, column):
+    """A column of one run where this part of the mass is left."""
+    return np.interp(part, run['mass'][::-1], run[column][::-1])
+
+
 def dissolution(args):
     """Life times of clusters that fill their tidal radius."""
     if not args.draw:
         rows = []
-        for run in DISSOLUTION_RUNS:
-            start = time.process_time()
-            rows += dissolution_run(*run)
-            print(*run, f'{rows[-1]["age"]:.0f} Myr, cpu {time.process_time() - start:.0f} s', flush=True)
-            store('dissolution', rounded(rows, 4), title='King models (W0 = 5) that fill their tidal radius: '
-                  'distance kpc, age Myr, mass in units of the first, slope a of dN/dm ~ m^-a of '
-                  'main-sequence stars of 0.1 to 0.5 Msun')
+        for *run, seeds in DISSOLUTION_RUNS:
+            for seed in range(seeds):
+                start = time.process_time()
+                rows += dissolution_run(*run, seed)
+                print(*run, seed, f'{rows[-1]["age"]:.0f} Myr, cpu {time.process_time() - start:.0f} s',
+                      flush=True)
+                store('dissolution', rounded(rows, 4), title='King models (W0 = 5) that fill their tidal '
+                      'radius: distance kpc, age Myr, mass in units of the first, part of it outside the '
+                      'tidal radius, slope a of dN/dm ~ m^-a of main-sequence stars of 0.1 to 0.5 Msun')
     table = stored('dissolution')
-    results = []
-    for n, distance, escape, gamma in DISSOLUTION_RUNS:
-        own = table[(table['n'] == n) & (table['distance'] == distance) & (table['escape'] == escape)
-                    & (table['gamma'] == gamma)]
-        if len(own):
-            age = np.interp(0.05, own['mass'][::-1], own['age'][::-1])
-            row = {'n': n, 'distance': distance, 'escape': escape, 'gamma': gamma, 'age': age,
-                   'expected': baumgardt_makino(n, distance)}
-            row['excess'] = 100 * (age / row['expected'] - 1)
-            for part in (1.0, 0.5, 0.25, 0.1):
-                row[f'slope_{part:g}'] = np.interp(part, own['mass'][::-1], own['slope'][::-1])
-            results.append(row)
+    results = dissolution_results(table)
     show(results, {'n': (6, 'd'), 'distance': (8, '.1f'), 'escape': (8, ''), 'gamma': (5, ''),
-                   'age': (7, '.0f'), 'expected': (8, '.0f'), 'excess': (7, '+.0f'), 'slope_1': (7, '.2f'),
+                   'seeds': (5, 'd'), 'age': (7, '.0f'), 'expected': (8, '.0f'), 'excess': (7, '+.0f'),
+                   'scatter': (7, '.0f'), 'outside': (7, '.1f'), 'slope_1': (7, '.2f'),
                    'slope_0.5': (9, '.2f'), 'slope_0.25': (10, '.2f'), 'slope_0.1': (9, '.2f')})
     shown = [row for row in results if row['gamma'] == DISSOLUTION_GAMMA]
     at_home = [row for row in shown if row['distance'] == 8.5 and row['escape'] == 'delayed']
@@ -936,7 +959,7 @@ def dissolution(args):
         x = [np.log(row['n'] / np.log(0.02 * row['n'])) for row in at_home]
         exponent = np.polyfit(x, np.log([row['age'] for row in at_home]), 1)[0]
         print(f'exponent x of the fit to 8.5 kpc: {exponent:.2f} (0.75)')
-    draw_dissolution(table[table['gamma'] == DISSOLUTION_GAMMA], shown)
+    draw_dissolution(table[(table['gamma'] == DISSOLUTION_GAMMA) & (table['seed'] == 0)], shown)
 
 
 def draw_dissolution(table, results):

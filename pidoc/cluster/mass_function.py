@@ -89,8 +89,9 @@ class MassFunction:
 
     one_mass: ClassVar[bool] = False
     default_limits: ClassVar[tuple] = (0.1, 50.0)
-    #: of the Coulomb logarithm ln(gamma N), for a spectrum of masses: Giersz & Heggie 1996
-    coulomb_gamma: ClassVar[float] = 0.02
+    #: of the Coulomb logarithm ln(gamma N), for a spectrum of masses: fitted to direct N-body integrations
+    #: (docs/validation.rst)
+    coulomb_gamma: ClassVar[float] = 0.05
 
     def __post_init__(self):
         for name in ('slopes', 'breaks'):

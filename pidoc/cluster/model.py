@@ -26,6 +26,7 @@ _N_STARS = {'at_least': 100, 'at_most': 4_000_000}
 _METALLICITY = {'at_least': 0.0001, 'at_most': 0.03}
 _KING_W0 = {'at_least': 1.0, 'at_most': 12.0}
 _STAR_MASS = (0.08, 150.0)
+_COULOMB_GAMMA = {'above': 0, 'at_most': 1}
 
 # field: (unit, may it be None, may it be zero)
 _QUANTITIES = {
@@ -37,7 +38,8 @@ _QUANTITIES = {
     'black_hole_kick': (u.km / u.s, False, True),
 }
 
-_FLOATS = ('metallicity', 'king_w0', 'binary_fraction', 'neutron_star_retention', 'black_hole_retention')
+_FLOATS = ('metallicity', 'king_w0', 'binary_fraction', 'neutron_star_retention', 'black_hole_retention',
+           'coulomb_gamma')
 
 # (keyword, field, comment), in the order of the header; mass_limits has two cards of its own.
 # A comment of at most 41 characters leaves room for the longest number.
@@ -63,6 +65,7 @@ _CARDS = (
     ('BHKICK', 'black_hole_kick', '[km/s] black hole kick, 1-D dispersion'),
     ('NSRETAIN', 'neutron_star_retention', 'fraction of neutron stars without kick'),
     ('BHRETAIN', 'black_hole_retention', 'fraction of black holes without kick'),
+    ('COULFAC', 'coulomb_gamma', 'gamma of ln(gamma N), none: that of the IMF'),
     ('SIMSEED', 'seed', 'seed of the simulation'),
 )
 
@@ -128,6 +131,9 @@ class ClusterModel:
         (265 km/s: Hobbs et al. 2005). A remnant stays if the cluster can hold it at that velocity.
     neutron_star_retention, black_hole_retention : float
         Fraction born without a kick, 0 to 1, whatever the explosion.
+    coulomb_gamma : float or None
+        Factor gamma of the Coulomb logarithm ln(gamma N) of relaxation, above 0 and at most 1. None: that
+        of the mass function, 0.11 for equal masses, else `~pidoc.cluster.mass_function.MassFunction`'s.
     seed : int
         Seed of all random draws of the simulation, not negative.
 
@@ -146,7 +152,7 @@ class ClusterModel:
     >>> from pidoc import ClusterModel
     >>> model = ClusterModel(n_stars=20000, half_mass_radius=2.5 * u.pc)
     >>> print(f'{model.expected_total_mass:.0f}, {model.relaxation_time:.0f}')
-    12205 solMass, 246 Myr
+    12205 solMass, 213 Myr
     """
 
     name: str = ''
@@ -169,6 +175,7 @@ class ClusterModel:
     black_hole_kick: u.Quantity = 265 * u.km / u.s
     neutron_star_retention: float = 0.0
     black_hole_retention: float = 0.0
+    coulomb_gamma: float | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -186,6 +193,8 @@ class ClusterModel:
                   plain_number(self.binary_fraction, 'binary_fraction', at_least=0, at_most=0.5))
         for name in ('neutron_star_retention', 'black_hole_retention'):
             self._set(name, plain_number(getattr(self, name), name, at_least=0, at_most=1))
+        if self.coulomb_gamma is not None:
+            self._set('coulomb_gamma', plain_number(self.coulomb_gamma, 'coulomb_gamma', **_COULOMB_GAMMA))
         if not isinstance(self.stellar_evolution, (bool, np.bool_)):
             raise TypeError('stellar_evolution must be True or False, '
                             f'received {self.stellar_evolution!r}')
@@ -337,6 +346,11 @@ class ClusterModel:
         return self.n_stars * self.mean_mass
 
     @property
+    def coulomb_factor(self):
+        """gamma of the Coulomb logarithm ln(gamma N): ``coulomb_gamma``, or that of the mass function."""
+        return self.mass_function.coulomb_gamma if self.coulomb_gamma is None else self.coulomb_gamma
+
+    @property
     def relaxation_time(self):
         """Initial half-mass relaxation time (Myr).
 
@@ -344,7 +358,7 @@ class ClusterModel:
         """
         return relaxation_time(
             self.n_bodies, self.n_stars * self.mean_mass.to_value(u.Msun),
-            self.half_mass_radius.to_value(u.pc), gamma=self.mass_function.coulomb_gamma) * u.Myr
+            self.half_mass_radius.to_value(u.pc), gamma=self.coulomb_factor) * u.Myr
 
     def to_header(self):
         """The model as FITS header cards, units in the comments.
@@ -376,7 +390,9 @@ class ClusterModel:
         Parameters
         ----------
         header : `~astropy.io.fits.Header`
-            May hold other cards as well. Fields that models had not at first may be missing.
+            May hold other cards as well. Fields that models had not at first may be missing: natal kicks were
+            full, and the factor of the Coulomb logarithm 0.02 for a spectrum of masses, unless a run recorded
+            another.
 
         Returns
         -------
@@ -394,7 +410,8 @@ class ClusterModel:
         >>> ClusterModel.from_header(model.to_header()) == model
         True
         """
-        cards = _BEFORE | {keyword: header[keyword] for keyword, _, _ in _CARDS if keyword in header}
+        known = {keyword: header[keyword] for keyword, _, _ in _CARDS if keyword in header}
+        cards = {**_BEFORE, 'COULFAC': _gamma_before(header), **known}
         missing = [keyword for keyword, _, _ in _CARDS if keyword not in cards]
         if missing:
             raise ValueError('the header of a cluster model must hold '
@@ -476,6 +493,14 @@ def _field_value(value, field):
         return _float_card(value, field) * _QUANTITIES[field][0]
     if field in _FLOATS:
         return _float_card(value, field)
+    return value
+
+
+def _gamma_before(header):
+    """``coulomb_gamma`` of before models had it: records of runs have it among their numerics."""
+    value = header.get('COULGAM')
+    if value is None and header.get('IMF') != 'equal':
+        value = 0.02
     return value
 
 

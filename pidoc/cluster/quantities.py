@@ -17,8 +17,6 @@ from pidoc.units import G, G_MYR
 __all__ = ['escape_speed', 'half_separation', 'power_law_slope', 'relaxation_time', 'share_within',
            'sight_moment', 'unit_vector']
 
-# Coulomb logarithm ln(gamma N): Giersz & Heggie 1994 (equal masses), 1996 (a mass spectrum).
-
 
 def share_within(radius, separation):
     """Share of all directions, seen from which a star is within a separation of the centre.
@@ -209,8 +207,8 @@ def relaxation_time(number, mass, half_mass_radius, *, gamma=MassFunction.coulom
     """Half-mass relaxation time.
 
     Spitzer & Hart (1971); Spitzer (1987), eq. 2-63: ``0.138 N^(1/2) r_h^(3/2) / (m^(1/2) G^(1/2) ln(gamma
-    N))`` with the mean mass m; gamma is 0.11 for equal masses (Giersz & Heggie 1994) and 0.02 for a mass
-    spectrum (Giersz & Heggie 1996).
+    N))`` with the mean mass m; gamma is 0.11 for equal masses (Giersz & Heggie 1994); what it is for
+    a spectrum of masses, `pidoc.cluster.mass_function` says.
 
     Parameters
     ----------
@@ -232,7 +230,7 @@ def relaxation_time(number, mass, half_mass_radius, *, gamma=MassFunction.coulom
     --------
     >>> from pidoc.cluster.quantities import relaxation_time
     >>> print(f'{relaxation_time(20000, 12205.0, 2.5):.0f}')
-    246
+    213
     """
     encounters = gamma * number
     if not (encounters > 1.0 and mass > 0.0):

@@ -608,15 +608,22 @@ class Snapshot:
     def relaxation_time(self):
         """Half-mass relaxation time [Myr] of Spitzer (1987), eq. 2-63, as that of `~pidoc.ClusterModel`.
 
-        Of all bodies that have a mass, a binary being one. Gamma of the Coulomb logarithm is 0.11 if all
-        stars have the same mass, else 0.02 (`pidoc.cluster.quantities.relaxation_time`).
+        Of all bodies that have a mass, a binary being one. Gamma of the Coulomb logarithm is that of the
+        model. Without one it is that of equal masses if all stars have the same mass, else that of a spectrum
+        (`pidoc.cluster.quantities.relaxation_time`).
         """
         mass = self._native['mass']
         number = np.count_nonzero(self._of_bodies(mass) > 0.0)
-        equal = np.all(mass[mass > 0.0] == mass.max())
-        law = EqualMasses if equal else MassFunction
         return relaxation_time(number, mass.sum(), self.half_mass_radius.value,
-                               gamma=law.coulomb_gamma) * u.Myr
+                               gamma=self._coulomb_factor) * u.Myr
+
+    @property
+    def _coulomb_factor(self):
+        if self.model is not None:
+            return self.model.coulomb_factor
+        mass = self._native['mass']
+        equal = np.all(mass[mass > 0.0] == mass.max())
+        return (EqualMasses if equal else MassFunction).coulomb_gamma
 
     @property
     def has_velocities(self):

@@ -38,6 +38,8 @@ _OPTIONS = (
     ('--black-hole-kick', 'black_hole_kick', 'SPEED', '265', '1-D dispersion of birth kicks [km/s]'),
     ('--neutron-star-retention', 'neutron_star_retention', 'FRACTION', '0.0', 'fraction born without a kick'),
     ('--black-hole-retention', 'black_hole_retention', 'FRACTION', '0.0', 'fraction born without a kick'),
+    ('--coulomb-gamma', 'coulomb_gamma', 'GAMMA', 'none',
+     'factor in the Coulomb logarithm of relaxation, above 0 and at most 1; none: that of the mass function'),
     ('--seed', 'seed', 'SEED', '0', 'seed of all random numbers: another seed, another realisation'),
 )
 _EPILOG = """\

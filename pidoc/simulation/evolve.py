@@ -47,6 +47,9 @@ LONG_RELAXATION, MAX_STRETCH = 2000.0, 3.0
 LEDGER_TOLERANCE = 0.01
 LEDGER_TOLERANCE_STARS = 10
 ESCAPE_CRITERIA = ('delayed', 'energy', 'apocentre')
+#: Tidal radii from where no star comes back. Potential escapers pass the tidal radius itself and return:
+#: direct integrations go on with them up to here (Aarseth 2003).
+GONE = 2.0
 #: Why a star left, as recorded in the table of escapers.
 ESCAPE_REASONS = ('kick', 'ejection', 'tide')
 _CHECKPOINT_FORMAT = 1
@@ -83,13 +86,11 @@ class Numerics:
         longer in proportion to it, up to three times.
     mass_loss_step : float
         Largest fraction of the cluster's mass that its stars may lose in a step.
-    coulomb_gamma : float or None
-        Coulomb logarithm ln(gamma N). None: 0.11 for equal masses (Giersz & Heggie 1994), 0.02 for a mass
-        spectrum (Giersz & Heggie 1996).
     escape : {'delayed', 'energy', 'apocentre'}
         Which stars the tide removes: those above the critical energy, after the delay of Fukushige &
-        Heggie (2000), as in Giersz+ (2013); those above the N-dependent energy of Giersz+ (2008), at once;
-        or those whose orbits reach the tidal radius, at once (Joshi, Nave & Rasio 2001).
+        Heggie (2000), as in Giersz+ (2013), and soon from beyond two tidal radii; those above the
+        N-dependent energy of Giersz+ (2008), at once; or those whose orbits reach the tidal radius, at once
+        (Joshi, Nave & Rasio 2001).
     angular_momentum : {'kept', 'scaled'}
         What becomes of a star's angular momentum when the potential changes: kept wherever the change of
         energy leaves room for that, or scaled with the speed (Stodolkiewicz 1982, and CMC: Rodriguez+ 2022),
@@ -106,14 +107,12 @@ class Numerics:
     compensated: bool = True
     relaxation_step: float = 0.01
     mass_loss_step: float = 0.01
-    coulomb_gamma: float | None = None
     escape: str = 'delayed'
     angular_momentum: str = 'kept'
 
     def __post_init__(self):
-        for name in ('theta_max', 'relaxation_step', 'mass_loss_step', 'coulomb_gamma'):
-            if not (name == 'coulomb_gamma' and self.coulomb_gamma is None):
-                plain_number(getattr(self, name), name, above=0)
+        for name in ('theta_max', 'relaxation_step', 'mass_loss_step'):
+            plain_number(getattr(self, name), name, above=0)
         whole_number(self.encounters, 'encounters', at_least=1, floats=True)
         if self.escape not in ESCAPE_CRITERIA:
             raise ValueError(f'escape must be one of {", ".join(ESCAPE_CRITERIA)}, '
@@ -310,10 +309,7 @@ class Simulation:
     @property
     def coulomb_logarithm(self):
         """ln(gamma N) for the present number of bodies, at least 1."""
-        gamma = self.numerics.coulomb_gamma
-        if gamma is None:
-            gamma = self.model.mass_function.coulomb_gamma
-        return max(1.0, math.log(gamma * self.n_bodies))
+        return max(1.0, math.log(self.model.coulomb_factor * self.n_bodies))
 
     @property
     def relaxation_time(self):
@@ -629,9 +625,9 @@ class Simulation:
         The chance is that of `remaining_fraction` given that the star has stayed since it first was above the
         critical energy: the longer it has been there, the likelier is its orbit one that never leads out.
 
-        One that is found outside of the tidal radius leaves at the rate Omega besides, the only one of
-        motions there (Hill's equations): at once, its chance would grow with the number of steps, in each
-        of which it gets a new place.
+        One that is found beyond two tidal radii leaves at the rate Omega besides, the only one of motions
+        there (Hill's equations): at once, its chance would grow with the number of steps, in each of
+        which it gets a new place.
         """
         rows = np.flatnonzero(energy > critical)
         waiting = self._shells.ident[rows]
@@ -644,15 +640,15 @@ class Simulation:
         frequency = self._tide.angular_frequency
         stay = (remaining_fraction(excess, frequency, self.age - since)
                 / remaining_fraction(excess, frequency, self._step_start - since))
-        stay[self._outside_tide()[rows]] *= math.exp(-frequency * (self.age - self._step_start))
+        stay[self._outside_tide(GONE)[rows]] *= math.exp(-frequency * (self.age - self._step_start))
         rng = np.random.default_rng([self.model.seed, 3, self.steps])
         gone = np.zeros(energy.size, dtype=bool)
         gone[rows] = rng.uniform(size=rows.size) > stay
         return gone
 
-    def _outside_tide(self):
-        """Which bodies are outside of the tidal radius, and with that above the critical energy."""
-        return self._shells.r * self.units.length > self.tidal_radius
+    def _outside_tide(self, tidal_radii=1.0):
+        """Which bodies are farther out than some tidal radii, and with that above the critical energy."""
+        return self._shells.r * self.units.length > tidal_radii * self.tidal_radius
 
     def _reaching(self, radius):
         """Which bodies are at or beyond a radius (Henon units) or have orbits that lead there."""

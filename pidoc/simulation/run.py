@@ -40,7 +40,6 @@ _NUMERICS_CARDS = {
     'compensated': ('COMPENS', 'deflections raised for those that are capped'),
     'relaxation_step': ('RELAXSTP', 'longest step over relaxation time'),
     'mass_loss_step': ('MLSTEP', 'largest mass loss in one step'),
-    'coulomb_gamma': ('COULGAM', 'gamma of ln(gamma N), none: default'),
     'escape': ('ESCAPE', 'criterion of tidal escape'),
     'angular_momentum': ('ANGMOM', 'when the potential changes: kept or scaled'),
 }

@@ -178,7 +178,7 @@ def test_equal_masses():
 
 def test_coulomb_logarithms():
     """Other values are another physics: raise `pidoc.simulation.evolve.PHYSICS`."""
-    assert [law.coulomb_gamma for law in MASS_FUNCTIONS.values()] == [0.02, 0.02, 0.11]
+    assert [law.coulomb_gamma for law in MASS_FUNCTIONS.values()] == [0.05, 0.05, 0.11]
     assert [law.one_mass for law in MASS_FUNCTIONS.values()] == [False, False, True]
 
 

@@ -45,6 +45,7 @@ def random_models(count):
             circular_velocity=rng.uniform(1, 400) * u.km / u.s, stellar_evolution=bool(index % 2),
             neutron_star_kick=10 ** rng.uniform(-9, 3) * u.km / u.s, black_hole_kick=0 * u.km / u.s,
             neutron_star_retention=rng.uniform(), black_hole_retention=rng.uniform() * 1e-5,
+            coulomb_gamma=None if index % 4 else rng.uniform(1e-3, 1),
             natal_kicks=('delayed', 'rapid', 'full')[index % 3], seed=int(rng.integers(2 ** 62)))
 
 
@@ -132,7 +133,8 @@ def test_every_field_counts_in_comparison(field):
              'galactocentric_distance': 8 * u.kpc, 'perigalacticon': 3 * u.kpc,
              'circular_velocity': 200 * u.km / u.s, 'stellar_evolution': False,
              'neutron_star_kick': 1 * u.km / u.s, 'black_hole_kick': 1 * u.km / u.s,
-             'neutron_star_retention': 0.5, 'black_hole_retention': 0.5, 'natal_kicks': 'rapid', 'seed': 1}
+             'neutron_star_retention': 0.5, 'black_hole_retention': 0.5, 'natal_kicks': 'rapid',
+             'coulomb_gamma': 0.02, 'seed': 1}
     king = {'profile': 'king', 'king_w0': 7.0} if field in ('profile', 'king_w0') else {}
     base = ClusterModel(**king)
     changed = base.replace(**{field: other[field]})
@@ -220,6 +222,9 @@ def test_every_field_counts_in_comparison(field):
     ({'neutron_star_retention': 1.1}, ValueError,
      'neutron_star_retention must be a number from 0 to 1, received 1.1'),
     ({'natal_kicks': 'weak'}, ValueError, "natal_kicks must be one of delayed, rapid, full, received 'weak'"),
+    ({'coulomb_gamma': 0.0}, ValueError, 'coulomb_gamma must be a number above 0 and at most 1, received 0'),
+    ({'coulomb_gamma': 1.5}, ValueError, 'coulomb_gamma must be .* received 1.5'),
+    ({'coulomb_gamma': '0.1'}, ValueError, "coulomb_gamma must be a number .* received '0.1'"),
     ({'black_hole_retention': -0.1}, ValueError,
      'black_hole_retention must be a number from 0 to 1, received -0.1'),
 ])
@@ -305,11 +310,13 @@ def test_equal_masses():
     assert ClusterModel(n_stars=1000, imf='equal').expected_total_mass == 1000 * u.Msun
 
 
-@pytest.mark.parametrize(('imf', 'gamma'), [
-    ('equal', 0.11), ('kroupa2001', 0.02), ('baumgardt2023', 0.02), (-2.35, 0.02)])
-def test_relaxation_time_in_nbody_units(imf, gamma):
+@pytest.mark.parametrize(('change', 'gamma'), [
+    ({'imf': 'equal'}, 0.11), ({'imf': 'kroupa2001'}, 0.05), ({'imf': 'baumgardt2023'}, 0.05),
+    ({'imf': -2.35}, 0.05), ({'coulomb_gamma': 0.02}, 0.02), ({'imf': 'equal', 'coulomb_gamma': 0.1}, 0.1)])
+def test_relaxation_time_in_nbody_units(change, gamma):
     """With G = M = 1 the formula of Spitzer (1987) is 0.138 N r_h^(3/2) / ln(gamma N)."""
-    model = ClusterModel(imf=imf, n_stars=20000, half_mass_radius=2 * u.pc)
+    model = ClusterModel(n_stars=20000, half_mass_radius=2 * u.pc, **change)
+    assert model.coulomb_factor == gamma
     henon = HenonUnits(model.expected_total_mass.to_value(u.Msun), length=2 / 0.769)
     expected = 0.138 * 20000 * 0.769 ** 1.5 / math.log(gamma * 20000) * henon.time
     assert model.relaxation_time.unit == u.Myr
@@ -414,6 +421,17 @@ def test_mass_functions_in_headers(tmp_path, imf, comment):
         assert ClusterModel.from_header(header) == model
         if comment is not None:
             assert header.comments['IMF'] == 'initial mass function' * comment
+
+
+@pytest.mark.parametrize(('change', 'card', 'gamma'), [
+    ({}, {}, 0.02), ({'imf': 'equal'}, {}, None), ({}, {'COULGAM': None}, 0.02),
+    ({}, {'COULGAM': '0.0125'}, 0.0125), ({'imf': 'equal'}, {'COULGAM': 0.2}, 0.2)])
+def test_a_header_of_before_models_had_a_coulomb_logarithm(change, card, gamma):
+    model = ClusterModel(**change)
+    header = model.to_header()
+    del header['COULFAC']
+    header.update(card)
+    assert ClusterModel.from_header(header) == model.replace(coulomb_gamma=gamma)
 
 
 def test_from_header_names_what_is_missing_or_wrong():

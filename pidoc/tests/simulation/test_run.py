@@ -192,7 +192,7 @@ def test_arguments(tmp_path, change, error, message):
 
 def test_numerics_have_a_card_each(whole):
     assert module._Record.read(whole / 'model.fits').numerics == FEW_STEPS
-    odd = Numerics(theta_max=1 / 3, coulomb_gamma=np.float64(1e-7 / 3), escape='energy', encounters=4,
+    odd = Numerics(theta_max=1 / 3, relaxation_step=np.float64(1e-7 / 3), escape='energy', encounters=4,
                    compensated=False, angular_momentum='scaled')
     record = module._Record(MODEL, odd, np.array([0.1 + 0.2]), 'float64')
     path = whole.parent / 'odd.fits'
@@ -207,6 +207,18 @@ def test_a_record_of_before_numerics_could_be_compensated(copy):
         del hdus[1].header['COMPENS'], hdus[1].header['ANGMOM']
     numerics = module._Record.read(copy / 'model.fits').numerics
     assert numerics == dataclasses.replace(FEW_STEPS, compensated=False)
+
+
+@pytest.mark.parametrize(('gamma', 'expected'), [(None, 0.02), ('0.0125', 0.0125)])
+def test_a_record_of_before_models_had_a_coulomb_logarithm(copy, gamma, expected):
+    with fits.open(copy / 'model.fits', mode='update', checksum=True) as hdus:
+        del hdus[1].header['COULFAC']
+        hdus[1].header['COULGAM'] = (gamma, 'gamma of ln(gamma N), none: default')
+    record = module._Record.read(copy / 'model.fits')
+    assert record.model == MODEL.replace(coulomb_gamma=expected)
+    assert record.numerics == FEW_STEPS
+    with pytest.raises(RunFolderError, match=f'coulomb_gamma is {expected} there, None here'):
+        record.check_same(dataclasses.replace(record, model=MODEL), copy)
 
 
 # -- interruptions --------------------------------------------------------------------------------

@@ -213,22 +213,22 @@ def test_remaining_fraction_limits():
     times = np.linspace(0.0, 1e4, 50)
     fractions = [tides.remaining_fraction(0.3, 0.02, t) for t in times]
     assert np.all(np.diff(fractions) < 0.0)
-    # Late: (3 x)^-0.8
+    # Late: (1.6 x)^-0.8
     late = tides.remaining_fraction(1.0, 1.0, 1e9)
-    assert late == pytest.approx(3e9**-0.8, rel=1e-6)
+    assert late == pytest.approx(1.6e9**-0.8, rel=1e-6)
 
 
 class HillCluster:
-    """King model (W_0 = 3) that fills its tidal radius on a circular orbit about a point mass.
+    """King model (W_0 = 5) that fills its tidal radius on a circular orbit where the rotation curve is flat.
 
-    Units G = M = r_t = 1, rotating frame, so omega^2 = 1/3 and the Jacobi energy of the Lagrange
-    points is -3/2: the experiment of Fukushige & Heggie (2000).
+    Units G = M = r_t = 1, rotating frame, so omega^2 = 1/2 and the energy of the Lagrange points is
+    -3/2: the experiment of Fukushige & Heggie (2000) in another galaxy.
     """
 
-    omega = math.sqrt(1.0 / 3.0)
+    omega = math.sqrt(0.5)
 
     def __init__(self):
-        structure = king_structure(3.0)
+        structure = king_structure(5.0)
         self.radius = structure.radius / structure.tidal_radius
         self.mass = structure.mass
         grid, inside = self.radius[1:], self.mass[1:]
@@ -236,29 +236,29 @@ class HillCluster:
         steps = 0.5 * (pull[1:] + pull[:-1]) * np.diff(grid)
         self.potential = -1.0 - np.append(np.cumsum(steps[::-1])[::-1], 0.0)
 
-    def effective_potential(self, place):
-        r = np.sqrt(np.sum(place**2, axis=0))
-        own = np.where(r < 1.0, np.interp(r, self.radius[1:], self.potential), -1.0 / r)
-        return own + self.omega**2 * (0.5 * place[2] ** 2 - 1.5 * place[0] ** 2)
-
     def acceleration(self, place, velocity):
         r = np.sqrt(np.sum(place**2, axis=0))
         force = -place * np.interp(r, self.radius, self.mass) / r**3
-        force[0] += 3.0 * self.omega**2 * place[0] + 2.0 * self.omega * velocity[1]
+        force[0] += 2.0 * self.omega**2 * place[0] + 2.0 * self.omega * velocity[1]
         force[1] -= 2.0 * self.omega * velocity[0]
         force[2] -= self.omega**2 * place[2]
         return force
 
     def stars(self, energy, number, rng):
-        """Places and velocities inside r_t, evenly over the energy surface."""
+        """Places and velocities inside r_t of stars of one energy without the tide, evenly in phase space."""
         place = rng.uniform(-1.0, 1.0, (3, 60 * number))
-        square = 2.0 * (energy - self.effective_potential(place))
-        inside = (np.sum(place**2, axis=0) < 1.0) & (square > 0.0)
+        radius = np.sqrt(np.sum(place**2, axis=0))
+        square = 2.0 * (energy - np.interp(radius, self.radius[1:], self.potential))
+        inside = (radius < 1.0) & (square > 0.0)
         place, speed = place[:, inside], np.sqrt(square[inside])
         kept = np.flatnonzero(rng.random(speed.size) * speed.max() < speed)[:number]
         direction = rng.normal(size=(3, kept.size))
         direction /= np.sqrt(np.sum(direction**2, axis=0))
-        return place[:, kept], speed[kept] * direction
+        place, velocity = place[:, kept], speed[kept] * direction
+        # seen from the rotating frame
+        velocity[0] += self.omega * place[1]
+        velocity[1] -= self.omega * place[0]
+        return place, velocity
 
     def step(self, place, velocity, dt):
         """Classical Runge-Kutta."""
@@ -276,13 +276,14 @@ class HillCluster:
 def test_remaining_fraction_against_orbits():
     """Integrate stars 24 per cent above the energy of the Lagrange points until they leave.
 
-    The tolerance covers the shot noise (0.025) and the few regular orbits that never leave.
+    The tolerance covers the shot noise (0.025), the few regular orbits that never leave, and that it
+    matters by 0.05 where in the cluster the stars begin.
     """
-    cluster, excess, dt = HillCluster(), 0.24, 0.03
+    cluster, excess, dt = HillCluster(), 0.24, 0.02
     place, velocity = cluster.stars(-1.5 * (1.0 - excess), 400, rng=np.random.default_rng(1))
     number, time = place.shape[1], 0.0
     assert number == 400
-    for x in (0.25, 0.5, 1.0, 2.0):
+    for x in (0.5, 1.0, 2.0):
         while time < x / excess**2 / cluster.omega:
             place, velocity = cluster.step(place, velocity, dt)
             time += dt
