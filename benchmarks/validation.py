@@ -776,7 +776,7 @@ CMC_SMALL = {0.25: (4424, -0.35), 1.0: (3556, 0.32), 2.0: (2505, 0.32), 3.0: (14
 #: Numerics of 10^5 stars with r_h = 4 pc at 10 kpc; all but the first are compared with the first.
 LENGTH_RUNS = {'short': {'relaxation_step': 0.0025, 'mass_loss_step': 0.0025}, 'default': {},
                'long': {'relaxation_step': 0.03, 'mass_loss_step': 0.02}}
-LENGTH_SEEDS = 2
+LENGTH_SEEDS = 1
 LENGTH_AGES = (0.1, 0.5, 1.0, 3.0, 6.0, 12.0)
 
 
@@ -803,14 +803,12 @@ def lengths_of_steps(args):
                       'Z = 0.001, 10 kpc: age Gyr, radii pc, mean mass within r_10 over that of all stars')
     table = stored('step_lengths')
     short = table[table['name'] == 'short']
-    print(f'10^5 stars, difference from short steps in per cent, mean of {LENGTH_SEEDS} seeds and its error')
+    print(f'10^5 stars, difference from short steps in per cent, mean of {LENGTH_SEEDS} seeds')
     for name in LENGTH_RUNS:
         own = table[table['name'] == name]
         for age in LENGTH_AGES:
             now, then = own[own['age'] == age], short[short['age'] == age]
-            parts = [100.0 * (now[q] / then[q] - 1.0) for q in quantities]
-            cells = [f'{q} {np.mean(part):+5.1f} ({np.std(part, ddof=1) / np.sqrt(len(part)):.1f})'
-                     for q, part in zip(quantities, parts)]
+            cells = [f'{q} {100.0 * np.mean(now[q] / then[q] - 1.0):+5.1f}' for q in quantities]
             print(f'  {name:8} {age:4.1f} Gyr {np.mean(now["steps"]):5.0f} steps '
                   f'{np.mean(now["cpu"]):4.0f} s  ' + '  '.join(cells))
 
