@@ -11,6 +11,7 @@
     python benchmarks/validation.py cmc-stars --tracks FILE --cmc-file FILE   # stars of CMC, one by one (1 s)
     python benchmarks/validation.py cmc-same --tracks FILE --cmc-file FILE    # CMC's own 5000 stars (1 min)
     python benchmarks/validation.py models                    # the ledgers of four models (9 min)
+    python benchmarks/validation.py binaries                  # equal masses with 10 % binaries (4 min)
 
 Each command runs its simulations (times are those of one core), stores what came out in
 ``docs/validation/<name>.ecsv``, draws ``<name>.png`` beside it and prints a table. With ``--draw`` it only
@@ -37,6 +38,7 @@ from pidoc.photometry import v_luminosity
 from pidoc.simulation import Numerics, Simulation
 from pidoc.simulation.evolve import BLACK_HOLE, NEUTRON_STAR
 from pidoc.simulation.initial import (
+    initial_conditions,
     InitialConditions,
     king_structure,
     kroupa_masses,
@@ -46,7 +48,7 @@ from pidoc.simulation.initial import (
 )
 from pidoc.simulation.tides import TidalField
 from pidoc.stellar import StellarEvolution
-from pidoc.units import SOLAR_TEFF
+from pidoc.units import G, SOLAR_TEFF
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
@@ -1146,11 +1148,100 @@ def draw_models(table, runs):
     save_figure(fig, 'models')
 
 
+# ---------------------------------------------------------------- (h) primordial binaries
+
+#: Bodies, share of binaries and seed of each run.
+BINARY_RUNS = ((10_000, 0.1, 0), (10_000, 0.1, 1), (10_000, 0.1, 2), (100_000, 0.1, 0), (10_000, 0.0, 0))
+#: Their end, in initial half-mass relaxation times; binding energies of binaries [kT of the centre].
+BINARY_END, BINARY_ENERGIES = 60.0, (3.0, 133.0)
+
+
+def bound_pairs(cluster, seed):
+    """Equal masses, and binaries of binding energies alike in the logarithm (CMC's ``addbinaries``)."""
+    pairs, rng = cluster.binaries, np.random.default_rng([seed, 100])
+    inner = slice(cluster.mass.size // 100)
+    square = cluster.v_r[inner] ** 2 + cluster.v_t[inner] ** 2
+    temperature = np.mean(cluster.mass[inner] * square) / 3.0
+    low, high = BINARY_ENERGIES
+    energy = temperature * low * (high / low) ** rng.random(pairs.mass.size)
+    first = cluster.mass[pairs.body] - pairs.mass
+    size = (G * first * pairs.mass / (2.0 * energy) * u.pc).to_value(u.au)
+    return cluster._replace(binaries=pairs._replace(semi_major_axis=size))
+
+
+def binary_run(n, fraction, seed):
+    """History of one isolated Plummer model of n bodies of equal masses."""
+    model = ClusterModel(n_stars=round(n * (1.0 + fraction)), binary_fraction=fraction, imf='equal',
+                         galaxy=None, stellar_evolution=False, seed=seed)
+    cluster = initial_conditions(model)
+    sim = Simulation(model, initial=bound_pairs(cluster, seed) if fraction else cluster)
+    unit = 0.138 * n * PLUMMER_HALF ** 1.5 / np.log(0.11 * n) * sim.units.time
+    rows, start = [], time.process_time()
+
+    def look(sim):
+        t = sim.age / unit
+        if rows and t < rows[-1]['t'] + 0.5:
+            return
+        radii = lagrange(sim, [0.01, 0.1, 0.5])
+        core = sim.snapshot().core_radius.value
+        rows.append({'n': n, 'fraction': fraction, 'seed': seed, 't': t,
+                     **dict(zip(('r01', 'r10', 'r50'), radii / sim.units.length)),
+                     'core': core / sim.units.length, 'core_half': core / radii[2],
+                     'binaries': len(sim.binaries) / max(1, model.n_stars - model.n_bodies),
+                     'heat': heat(sim), 'escape': sim.ledger.energy['escape'] / 0.25,
+                     'error': sim.energy_error, 'cpu': time.process_time() - start})
+
+    look(sim)
+    sim.advance_to((BINARY_END if fraction else COLLAPSE_END) * unit, each_step=look)
+    return rows
+
+
+def binaries(args):
+    """Isolated Plummer models of equal masses, with 10 % primordial binaries and without."""
+    if not args.draw:
+        history = []
+        for run in BINARY_RUNS:
+            history += binary_run(*run)
+            store('binaries', rounded(history, 4), title='Plummer models of n bodies of equal masses; '
+                  'radii in Henon units, t in initial half-mass relaxation times, energies in units of the '
+                  'initial one')
+    table = stored('binaries')
+    print('core radius over half-mass radius: when first below 0.1, mean from 20 to 60 t_rh(0), smallest;\n'
+          'share of binaries left at 20 and at the end; energy set free, and taken away by escapers; error')
+    for n, fraction, seed in BINARY_RUNS:
+        own = table[(table['n'] == n) & (table['fraction'] == fraction) & (table['seed'] == seed)]
+        if not len(own):
+            continue
+        first = own['t'][np.argmax(own['core_half'] < 0.1)]
+        steady = own['core_half'][own['t'] > 20.0]
+        print(f'N = {n}, {100 * fraction:.0f} %, seed {seed}: {first:.1f} t_rh, '
+              f'{np.mean(steady) if len(steady) else np.nan:.3f}, {own["core_half"].min():.4f}; '
+              f'{np.interp(20.0, own["t"], own["binaries"]):.2f}, {own["binaries"][-1]:.2f}; '
+              f'{own["heat"][-1]:.2f}, {own["escape"][-1]:.2f}; {np.abs(own["error"]).max():.1e}; '
+              f'{own["cpu"][-1]:.0f} s')
+    draw_binaries(table)
+
+
+def draw_binaries(table):
+    fig, (left, right) = figure(2)
+    for k, (n, fraction, seed) in enumerate(BINARY_RUNS):
+        own = table[(table['n'] == n) & (table['fraction'] == fraction) & (table['seed'] == seed)]
+        label = None if 0 < seed else f'N = {n}, {100 * fraction:.0f} %'
+        style = {'color': COLOURS[0 if seed else k], 'lw': 0.7 if seed else 1.4, 'label': label}
+        left.plot(own['t'], own['core_half'], **style)
+        if fraction:
+            right.plot(own['t'], own['binaries'], **style)
+    left.set(yscale='log', xlabel='time [$t_{rh}(0)$]', ylabel='core radius [half-mass radius]')
+    right.set(xlabel='time [$t_{rh}(0)$]', ylabel='binaries [initial]', ylim=(0, 1))
+    left.legend()
+    save_figure(fig, 'binaries')
+
+
 # ---------------------------------------------------------------- command line
 
 CASES = {'collapse': collapse, 'encounters': encounters, 'two-mass': two_mass, 'adiabatic': adiabatic,
          'steps': steps, 'dissolution': dissolution, 'segregation': segregation, 'cmc': cmc,
-         'cmc-stars': cmc_stars, 'cmc-same': cmc_same, 'models': models}
+         'cmc-stars': cmc_stars, 'cmc-same': cmc_same, 'models': models, 'binaries': binaries}
 
 
 def main():
