@@ -491,7 +491,7 @@ CMC_MODEL = {'coulomb_gamma': 0.01, 'natal_kicks': 'full'}
 #: name: (numerics, changes of the model, seeds); with CMC's tracks of stars where there are numerics
 CMC_RUNS = {
     'cmc-settings': (CMC_NUMERICS, CMC_MODEL, 3),
-    'defaults': ({}, {}, 3),
+    'defaults': ({}, {}, 2),
     'full-kicks': ({}, {'natal_kicks': 'full'}, 2),
     'kept': ({**CMC_NUMERICS, 'angular_momentum': 'kept'}, CMC_MODEL, 3),
     'gamma': (CMC_NUMERICS, {**CMC_MODEL, 'coulomb_gamma': 0.05}, 3),
