@@ -57,7 +57,8 @@ ANISOTROPY = 'anisotropy'
 
 def model(name, seed):
     n_stars, limits, *_ = MODELS[name]
-    return ClusterModel(n_stars=n_stars, mass_limits=limits * u.Msun, galaxy=None, seed=seed)
+    return ClusterModel(n_stars=n_stars, mass_limits=limits * u.Msun, galaxy=None, natal_kicks='full',
+                        seed=seed)
 
 
 def masses(tracks, born, age):

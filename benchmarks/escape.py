@@ -3,7 +3,9 @@
 """The two constants of the dynamics: how long stars need to escape, and the factor in the Coulomb logarithm.
 
     python benchmarks/escape.py orbits    # stars that look for the way out of a cluster, one by one (3 min)
+    python benchmarks/escape.py delay     # life times with other delays (2 min)
     python benchmarks/escape.py gamma     # chi^2 of the factor, from what is stored of other benchmarks
+    python benchmarks/escape.py both      # the two constants at once, from what is stored
 
 ``orbits`` is the experiment of Fukushige & Heggie (2000): a King model fills its tidal radius and goes round
 the galaxy on a circle; stars of one energy E above the critical E_c = -3 G M / (2 r_t) are integrated in the
@@ -11,7 +13,7 @@ rotating frame until they are two tidal radii away. A star has left when it has 
 the last time. Energy is what a spherical code knows, without the tide; stars begin evenly over the space
 that it leaves them (``anywhere``), or inside a fifth of the tidal radius, where encounters give most of
 them their energy (``centre``). The galaxy is one with a flat rotation curve, or a point mass. ``--draw``
-prints what is stored.
+prints what is stored. ``delay`` is ``validation.py dissolution`` with other constants b of the delay.
 
 ``gamma`` reads the tables of ``validation.py two-mass``, ``validation.py dissolution`` and ``ageing.py``.
 """
@@ -25,7 +27,11 @@ from astropy.table import Table
 from numba import njit
 from scipy.optimize import least_squares
 from validation import (
+    at_mass,
+    baumgardt_makino,
+    DISSOLUTION_GAMMA,
     dissolution_results,
+    dissolution_run,
     keyed,
     mean_rows,
     REFERENCE,
@@ -39,8 +45,8 @@ from validation import (
     late_means as two_mass_means,
 )
 
+from pidoc.simulation import tides
 from pidoc.simulation.initial import king_structure
-from pidoc.simulation.tides import DELAY
 
 EXCESSES = (0.02, 0.04, 0.08, 0.12, 0.16, 0.24, 0.32, 0.4, 0.5, 0.7)
 TIMES = np.geomspace(0.5, 100.0, 16)        # 1 / omega
@@ -52,8 +58,15 @@ GALAXIES = {'flat': 2.0, 'point': 3.0}
 ORBITS = [(5.0, 'flat', 'anywhere'), (5.0, 'flat', 'centre'), (7.0, 'flat', 'anywhere'),
           (7.0, 'flat', 'centre'), (3.0, 'flat', 'anywhere'), (3.0, 'flat', 'centre'),
           (5.0, 'point', 'anywhere'), (5.0, 'point', 'centre')]
+#: Other constants b than the one that ships, and clusters whose life times they decide (N, seeds).
+DELAYS, DELAY_RUNS = (1.0, 2.5), ((8192, 2), (16384, 1), (32768, 1))
+#: ln b of the four kinds of orbits scatters by this.
+ORBIT_ERROR = 0.3
 #: Errors that the scatter of seeds does not know, relative: of radii and of life times.
 FLOOR, LIFE_TIME_ERROR = 0.03, 0.1
+#: Grids of the two constants, and the factors that there are life times for.
+GAMMAS, DELAY_GRID = np.geomspace(0.015, 0.2, 261), np.geomspace(0.4, 8.0, 301)
+LIFE_GAMMAS = (0.03, 0.05, 0.08)
 
 
 # ---------------------------------------------------------------- orbits
@@ -150,12 +163,47 @@ def orbits(args):
     kinds = [table[(table['w0'] == w0) & (table['galaxy'] == galaxy) & (table['where'] == where)]
              for w0, galaxy, where in ORBITS]
     main = table[(table['w0'] > 3.0) & (table['galaxy'] == 'flat')]
-    c = DELAY[1]
+    c = tides.DELAY[1]
     for name, own in (('all of W0 = 5 and 7, flat', main), *zip(ORBITS, kinds)):
         b, slope, power, rms = fitted(own)
         fixed_b, *_, fixed_rms = fitted(own, c, 2.0)
         print(f'{name!s:28}: b {b:.2f}, c {slope:.2f}, exponent {power:.2f}, rms {rms:.3f};  '
               f'with c {c:g} and 2: b {fixed_b:.2f}, rms {fixed_rms:.3f}')
+
+
+# ---------------------------------------------------------------- life times
+
+
+def delay(args):
+    """Life times at 8.5 kpc with other constants b, in units of those of the one that ships."""
+    if not args.draw:
+        rows, (shipped, c) = [], tides.DELAY
+        for b in DELAYS:
+            tides.DELAY = b, c
+            for n, seeds in DELAY_RUNS:
+                for seed in range(seeds):
+                    run = Table(rows=dissolution_run(n, 8.5, 'delayed', DISSOLUTION_GAMMA, seed))
+                    rows.append({'b': b, 'n': n, 'seed': seed, 'age': at_mass(run, 0.05, 'age')})
+                    print(b, n, seed, f'{rows[-1]["age"]:.0f} Myr', flush=True)
+        tides.DELAY = shipped, c
+        store('delay', rounded(rows), title='Life times [Myr] as in dissolution.ecsv, with other constants b '
+              'of the delay of escape')
+    print(f'life times go with b to the power {power_of_delay():.3f}')
+
+
+def shipped_life_times(gamma):
+    """{N: life time [Myr]} at 8.5 kpc, delayed escape with the constants that ship."""
+    return {row['n']: row['age'] for row in dissolution_results(stored('dissolution'))
+            if (row['escape'], row['distance'], row['gamma']) == ('delayed', 8.5, gamma)}
+
+
+def power_of_delay():
+    """Power of b with which life times go."""
+    ages, table = shipped_life_times(DISSOLUTION_GAMMA), stored('delay')
+    ratio = [[np.log(np.mean(table['age'][(table['b'] == b) & (table['n'] == n)]) / ages[n])
+              for n, _ in DELAY_RUNS] for b in DELAYS]
+    x = np.log(np.array(DELAYS) / tides.DELAY[0])
+    return np.sum(x * np.mean(ratio, axis=1)) / np.sum(x ** 2)
 
 
 # ---------------------------------------------------------------- the factor in the Coulomb logarithm
@@ -196,14 +244,35 @@ def dissolution_chi2():
 
 def gamma(args):
     """Print chi^2 of the factor by each reference, and of all together."""
-    grid = np.geomspace(0.015, 0.2, 261)
+    grid = GAMMAS
     total = np.zeros_like(grid)
     references = {'two masses': two_mass_chi2(), '1024 ageing stars': ageing_chi2('narrow'),
                   '5000 ageing stars': ageing_chi2('wide'), 'life times': dissolution_chi2()}
     for name, chi2 in references.items():
         print(f'{name:18}', ', '.join(f'{x:g}: {value:.1f}' for x, value in chi2.items()))
         total += report(name, grid, chi2)
-    best(' all', grid, total)
+    best('all', grid, total)
+
+
+def both(args):
+    """The two constants at once: gamma by isolated clusters, b by orbits, and life times, which know both."""
+    isolated = sum(report(name, GAMMAS, chi2) for name, chi2 in (
+        ('two masses', two_mass_chi2()), ('1024 ageing stars', ageing_chi2('narrow')),
+        ('5000 ageing stars', ageing_chi2('wide'))))
+    mean = {gamma: np.mean([np.log(age / baumgardt_makino(n, 8.5))
+                            for n, age in shipped_life_times(gamma).items()]) for gamma in LIFE_GAMMAS}
+    by_gamma = np.polyfit(np.log(list(mean)), list(mean.values()), 1)
+    by_delay, delays = power_of_delay(), np.log(DELAY_GRID / tides.DELAY[0])
+    life = ((np.polyval(by_gamma, np.log(GAMMAS))[:, None] + by_delay * delays) / LIFE_TIME_ERROR) ** 2
+    orbits = (delays / ORBIT_ERROR) ** 2
+    print(f'life times go as gamma^{by_gamma[0]:.3f} b^{by_delay:.3f}')
+    for name, chi2 in (('life times and isolated clusters', life + isolated[:, None]),
+                       ('life times and orbits', life + orbits),
+                       ('all', life + isolated[:, None] + orbits)):
+        print(name, end=': ')
+        best('gamma', GAMMAS, chi2.min(axis=1))
+        print(' ' * len(name), end='  ')
+        best('b', DELAY_GRID, chi2.min(axis=0))
 
 
 def report(name, grid, chi2):
@@ -217,17 +286,17 @@ def report(name, grid, chi2):
 
 def best(name, grid, curve):
     near = grid[curve < curve.min() + 1.0]
-    print(f'{name:18}', f'gamma = {grid[np.argmin(curve)]:.3f}, {near[0]:.3f} to {near[-1]:.3f}, '
+    print(f'{name:18} {grid[np.argmin(curve)]:.3f}, {near[0]:.3f} to {near[-1]:.3f}, '
           f'chi^2 {curve.min():.1f}')
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('what', choices=['orbits', 'gamma'])
+    parser.add_argument('what', choices=['orbits', 'delay', 'gamma', 'both'])
     parser.add_argument('--draw', action='store_true', help='only print what is stored')
     args = parser.parse_args()
-    {'orbits': orbits, 'gamma': gamma}[args.what](args)
+    {'orbits': orbits, 'delay': delay, 'gamma': gamma, 'both': both}[args.what](args)
 
 
 if __name__ == '__main__':

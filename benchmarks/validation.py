@@ -489,16 +489,17 @@ CMC_SAME_RUNS = {'ours': (8, 3.1, {}), 'short steps': (2, 0.6, {'relaxation_step
                  'short, kept': (2, 0.6, {'relaxation_step': 3e-4, 'angular_momentum': 'kept'})}
 #: CMC caps deflections too, but its step is the shortest that any group of stars needs: caps hardly matter.
 CMC_NUMERICS = {'theta_max': 1.41, 'escape': 'energy', 'angular_momentum': 'scaled'}
-CMC_GAMMA = {'coulomb_gamma': 0.01}
-#: name: (numerics, changes of the model, seeds); all but the defaults with CMC's tracks of stars
+CMC_MODEL = {'coulomb_gamma': 0.01, 'natal_kicks': 'full'}
+#: name: (numerics, changes of the model, seeds); with CMC's tracks of stars where there are numerics
 CMC_RUNS = {
-    'cmc-settings': (CMC_NUMERICS, CMC_GAMMA, 3),
-    'defaults': ({}, {}, 3),
-    'kept': ({**CMC_NUMERICS, 'angular_momentum': 'kept'}, CMC_GAMMA, 3),
-    'gamma': (CMC_NUMERICS, {'coulomb_gamma': 0.05}, 3),
-    'apocentre': ({**CMC_NUMERICS, 'escape': 'apocentre'}, CMC_GAMMA, 1),
-    'black-holes': (CMC_NUMERICS, {**CMC_GAMMA, 'black_hole_retention': 0.1}, 3),
-    'large': (CMC_NUMERICS, {**CMC_GAMMA, 'n_stars': 200_000}, 1),
+    'cmc-settings': (CMC_NUMERICS, CMC_MODEL, 3),
+    'defaults': ({}, {}, 2),
+    'full-kicks': ({}, {'natal_kicks': 'full'}, 2),
+    'kept': ({**CMC_NUMERICS, 'angular_momentum': 'kept'}, CMC_MODEL, 3),
+    'gamma': (CMC_NUMERICS, {**CMC_MODEL, 'coulomb_gamma': 0.05}, 3),
+    'apocentre': ({**CMC_NUMERICS, 'escape': 'apocentre'}, CMC_MODEL, 1),
+    'black-holes': (CMC_NUMERICS, {**CMC_MODEL, 'black_hole_retention': 0.1}, 3),
+    'large': (CMC_NUMERICS, {**CMC_MODEL, 'n_stars': 200_000}, 1),
 }
 CMC_AGES = (0.0, 0.1, 0.3, 1.0, 1.03, 1.3, 2.5, 4.0, 5.0, 5.01, 6.0, 7.0, 7.5, 8.0, 9.0, 10.0, 11.0, 12.0,
             13.0, 13.8, 14.0)
@@ -687,7 +688,7 @@ def cmc_same(args):
         for name, (seeds, last, changes) in CMC_SAME_RUNS.items():
             for seed in range(seeds):
                 model = ClusterModel(n_stars=initial.mass.size, galaxy='logarithmic', seed=seed,
-                                     **CMC_GAMMA)
+                                     **CMC_MODEL)
                 sim = Simulation(model, numerics=Numerics(**{**CMC_NUMERICS, **changes}), initial=initial,
                                  tracks=StellarEvolution(CMC_METALLICITY, table=args.tracks))
                 for age in [age for age in ages if age < last]:
@@ -822,7 +823,7 @@ def steps(args):
         rows = []
         for rule, step, seeds in STEP_RUNS:
             for seed in range(seeds):
-                model = ClusterModel(n_stars=5000, galaxy='logarithmic', seed=seed, **CMC_GAMMA)
+                model = ClusterModel(n_stars=5000, galaxy='logarithmic', seed=seed, **CMC_MODEL)
                 numerics = CMC_NUMERICS | {'angular_momentum': rule, 'relaxation_step': step}
                 sim = Simulation(model, numerics=Numerics(**numerics))
                 for age in STEP_AGES:

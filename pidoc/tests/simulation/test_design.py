@@ -69,6 +69,15 @@ def test_mass_functions():
     assert len(set(slopes)) == 5 and all(-2.5 < slope < -2.1 for (slope,) in slopes)
 
 
+def test_the_coulomb_logarithm_can_vary():
+    fields = {'coulomb_gamma': {'low': 0.03, 'high': 0.08, 'scale': 'log'}}
+    models = draw_models(fields, 16, seed=1)
+    gamma = np.array([model.coulomb_gamma for model in models])
+    assert 0.03 <= gamma.min() < 0.034 and 0.071 < gamma.max() <= 0.08
+    times = np.array([model.relaxation_time.value for model in models])
+    np.testing.assert_allclose(times * np.log(gamma * 50000), times[0] * np.log(gamma[0] * 50000))
+
+
 def test_no_cluster_overfills_its_tidal_radius():
     fields = {'n_stars': 10000, 'half_mass_radius': {'low': 1.0, 'high': 10.0},
               'galactocentric_distance': {'low': 3.0, 'high': 30.0}}

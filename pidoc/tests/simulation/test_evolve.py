@@ -20,7 +20,7 @@ from pidoc import stellar
 from pidoc.cluster.model import ClusterModel
 from pidoc.simulation import CheckpointError, evolve, kernels, LedgerError, Numerics, simulate, Simulation
 from pidoc.simulation.evolve import BLACK_HOLE, check_ages, NEUTRON_STAR
-from pidoc.simulation.initial import InitialConditions, plummer, virialised
+from pidoc.simulation.initial import InitialConditions, king_structure, plummer, virialised
 from pidoc.simulation.tides import critical_energy, remaining_fraction, TidalField
 from pidoc.stellar import StellarEvolution
 
@@ -82,7 +82,7 @@ def test_runs_of_other_numerics_are_others_and_close_their_books(change):
     runs = [Simulation(small(galaxy=None), numerics=Numerics(**numerics)) for numerics in ({}, change)]
     for run in runs:
         run.advance_to(30.0)
-        assert abs(run.energy_error) < 1e-3 and run.virial_ratio == pytest.approx(0.5, abs=0.03)
+        assert abs(run.energy_error) < 1e-3 and run.virial_ratio == pytest.approx(0.5, abs=0.05)
     assert not np.array_equal(*(np.sort(run._shells.r)[:100] for run in runs))
 
 
@@ -832,6 +832,24 @@ def test_life_goes_on_after_core_collapse():
     assert abs(simulation.energy_error) < 0.01
     work = (simulation._work.tally[kernels.RESAMPLED] - resampled) / (simulation.steps - steps)
     assert work < 10 * simulation.n_bodies
+
+
+@pytest.mark.slow
+def test_clusters_live_as_long_as_in_direct_nbody():
+    """Baumgardt & Makino (2003, eq. 7): 95 % are lost after 1.91 Myr (N / ln 0.02 N)^0.75 R / kpc."""
+    model = small(n_stars=8192, profile='king', king_w0=5.0, half_mass_radius=1 * u.pc, galaxy='logarithmic',
+                  galactocentric_distance=8.5 * u.kpc, mass_limits=[0.1, 15] * u.Msun,
+                  neutron_star_retention=1.0, black_hole_retention=1.0)
+    edge = TidalField(model).tidal_radius(model.expected_total_mass.to_value(u.Msun))
+    king = king_structure(5.0)
+    radius = edge * king.half_mass_radius / king.tidal_radius * u.pc
+    simulation = Simulation(model.replace(half_mass_radius=radius))
+    expected = 1.91 * (8192 / np.log(0.02 * 8192)) ** 0.75 * 8.5
+    first = simulation.cluster_mass
+    simulation.advance_to(0.8 * expected)
+    assert simulation.cluster_mass > 0.05 * first
+    simulation.advance_to(1.2 * expected)
+    assert simulation.dissolved or simulation.cluster_mass < 0.05 * first
 
 
 @pytest.mark.slow

@@ -213,6 +213,7 @@ def test_default():
     assert number == {(split, noisy): size for split, size in
                       (('train', 11000), ('validation', 2000), ('test', 2000)) for noisy in (False, True)}
     assert {name.split('-')[0] for name in recipe.models} == {'train', 'validation', 'test'}
+    assert all(0.03 <= model.coulomb_gamma <= 0.08 for model, _ in recipe.models.values())
     assert not recipe.shared_stars()
 
 
