@@ -579,6 +579,8 @@ class Simulation:
         rows = self._separate(destroyed)
         sh = self._shells
         m_1, m_2 = sh.m[rows], sh.m[rows + 1]
+        # two shells at one place have an energy that a binary has not
+        energy += m_1 * m_2 / sh.r[rows]
         speed = np.sqrt(2.0 * energy * (m_1 + m_2) / (m_1 * m_2))
         rng = np.random.default_rng([self.model.seed, 5, self.steps])
         direction = rng.normal(size=(3, rows.size))

@@ -9,7 +9,8 @@ spherical shells, one a star (or a binary), sorted by radius.  One step (`advanc
 2. `relax`            neighbours meet: one encounter stands for all the encounters of the step
                       (Henon 1971); binaries meet single stars and binaries: they harden,
                       widen, exchange stars or are destroyed;
-3. `form_binaries`    three neighbours may form a binary;
+3. `form_binaries`    three neighbours may form a binary, and the two innermost bodies are one if they
+                      hold each other (`catch_innermost`);
 4. `resample`         every star gets a new place on its orbit, with a probability proportional
                       to the time it spends there, in the potential of the old places; then the
                       potential is computed anew and energies and velocities follow it.
@@ -29,9 +30,10 @@ from collections import namedtuple
 import numpy as np
 from numba import njit, prange
 
-__all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'exchange_section', 'expand', 'fill_field',
-           'form_binaries', 'ionisation_section', 'new_work', 'next_key', 'potential', 'relax', 'resample',
-           'shell_energy', 'specific_energy', 'stream', 'total_energy', 'uniform', 'weigh', 'zone_boundary']
+__all__ = ['Shells', 'Stars', 'Work', 'advance', 'catch_innermost', 'draw_radius', 'exchange_section',
+           'expand', 'fill_field', 'form_binaries', 'ionisation_section', 'new_work', 'next_key', 'potential',
+           'relax', 'resample', 'shell_energy', 'specific_energy', 'stream', 'total_energy', 'uniform', 'weigh',
+           'zone_boundary']
 
 #: Dynamical state, sorted by radius; `ident` points into `Stars`.
 Shells = namedtuple('Shells', 'r vr vt m ident phi cum')
@@ -68,6 +70,8 @@ STRONG, GAIN, LOSS, WIDENING = 0.72, 0.4, 0.65, 0.2
 #: Two binaries: share of encounters of similar ones that destroy the wider one, and what the other takes up
 #: (Mikkola 1983; Stodolkiewicz 1986).
 DESTROYED, GAIN_OF_FOUR = 0.88, 0.516
+#: Hardness from which on the two innermost bodies, held by each other alone, are a binary.
+CAUGHT = 10.0
 #: Zones inside zones, each with half the step of the one around it.
 MAX_DEPTH = 40
 #: Every 32nd shell is kept apart: searches through these stay in the cache of the processor.
@@ -864,6 +868,70 @@ def _bind(sh, stars, work, state, k, lonely, binding):
     sh.m[b] = 0.0
 
 
+@njit(cache=True)
+def catch_innermost(sh, stars, work, n):
+    """Make the two innermost bodies a binary if what holds them is each other, not the cluster.
+
+    Among a few bodies much heavier than the others, black holes most of all, encounters with the light ones
+    take energy from two until their shells lie far inside of all others.  There is no density that
+    three-body formation or close encounters could be counted with, and the two would sink for ever: a binary
+    that shells cannot show.  It has been one since its binding energy was ``CAUGHT`` times that of a body of
+    the same mass with the dispersion of the shells around.  No other shell is between them, so that joining
+    them moves nothing else, and what bound them becomes the binding energy.  If one of them is a binary
+    already they meet at once, as in `_strong_encounter`.
+    """
+    i, j = _first_with_mass(sh, -1, n), n
+    if i < n:
+        j = _first_with_mass(sh, i, n)
+    if j >= n:
+        return
+    _, v2 = _mean_squares(sh, min(2 * HALF_WINDOW, n - 1), n)
+    least = CAUGHT * 0.5 * (sh.m[i] + sh.m[j]) * v2 / 3.0
+    bound = sh.m[i] * sh.m[j] / sh.r[j]
+    if bound < least:
+        return
+    state, u = uniform(stream(next_key(work.counter), n))
+    phi = 2.0 * math.pi * u
+    w2 = (sh.vt[j] * math.cos(phi) - sh.vt[i]) ** 2 + (sh.vt[j] * math.sin(phi)) ** 2
+    w2 += (sh.vr[j] - sh.vr[i]) ** 2
+    mass = sh.m[i] + sh.m[j]
+    binding = bound - 0.5 * sh.m[i] * sh.m[j] / mass * w2
+    if binding < least or w2 <= 0.0:
+        return
+    if stars.partner[sh.ident[i]] < 0 and stars.partner[sh.ident[j]] < 0:
+        _join(sh, i, j, phi)
+        _set_pair(stars, sh.ident[i], sh.ident[j], binding, state)
+        work.tally[HEAT] += binding
+        work.tally[FORMED] += 1.0
+    elif _is_pair(stars, sh.ident[i]) or _is_pair(stars, sh.ident[j]):
+        state, gain = _strong_encounter(sh, stars, i, j, phi, w2, np.inf, 1.0, state)
+        if gain > -np.inf:
+            work.tally[HEAT] += gain
+            work.tally[HARDENED] += 1.0
+    potential(sh, n, sh.r.size)
+
+
+@njit(cache=True, inline='always')
+def _first_with_mass(sh, k, n):
+    """The first shell after shell k that has mass; n if none has."""
+    k += 1
+    while k < n and sh.m[k] <= 0.0:
+        k += 1
+    return k
+
+
+@njit(cache=True)
+def _join(sh, i, j, phi):
+    """Shell i takes up the mass and the momentum of shell j, at the radius of that."""
+    mass = sh.m[i] + sh.m[j]
+    f, g = sh.m[i] / mass, sh.m[j] / mass
+    _store_velocity(sh, i, f * sh.vt[i] + g * sh.vt[j] * math.cos(phi), g * sh.vt[j] * math.sin(phi),
+                    f * sh.vr[i] + g * sh.vr[j])
+    for k in range(i, j):
+        sh.r[k] = sh.r[j]
+    sh.m[i], sh.m[j] = mass, 0.0
+
+
 # ---------------------------------------------------------------- orbits
 
 
@@ -1471,8 +1539,13 @@ def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, com
             size[depth], left[depth] = inner[depth - 1], -1
             continue
         if inner[depth] < size[depth]:
+            met = work.tally[FORMED] + work.tally[HARDENED]
             relax(sh, stars, work, inner[depth], size[depth], step, coulomb, encounters, compensated,
                   threads, primordial)
             form_binaries(sh, stars, work, inner[depth], size[depth], step)
+            if work.tally[FORMED] + work.tally[HARDENED] > met:
+                # masses may have changed places
+                potential(sh, size[depth], sh.r.size)
             resample(sh, work, size[depth], threads, scaled)
+            catch_innermost(sh, stars, work, size[depth])
         depth -= 1

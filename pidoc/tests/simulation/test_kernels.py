@@ -340,6 +340,82 @@ def test_binaries_form_and_harden_and_the_energy_is_booked():
     assert work.tally[kernels.HEAT] == pytest.approx(stars.binding.sum())
 
 
+# -- two bodies that hold each other ---------------------------------------------------------------
+
+
+def sunken(radius, *, speed=0.5, heavy=20.0, partner=None):
+    """A Plummer model whose two innermost bodies are heavy and sit within a radius; shells, stars, work."""
+    n = 500
+    masses = np.ones(n + 1)
+    masses[:2] = heavy
+    mass = masses / masses[:n].sum()
+    shells, _, work = cluster(n, seed=3, masses=masses[:n])
+    stars = Stars(mass, np.full(n + 1, -1), np.zeros(n + 1), np.zeros(n + 1))
+    shells.r[:2] = 0.9 * radius, radius
+    shells.vr[:2], shells.vt[:2] = (speed, -speed), 0.1 * speed
+    if partner is not None:
+        stars.partner[1], stars.binding[1] = n, partner
+        shells.m[1] += mass[n]
+    kernels.potential(shells, n, n)
+    return shells, stars, work
+
+
+def test_two_heavy_bodies_at_the_very_centre_are_a_binary():
+    shells, stars, work = sunken(1e-4)
+    energy, momentum, mass = kernels.total_energy(shells), shells.m @ shells.vr, shells.m.sum()
+    mutual = shells.m[0] * shells.m[1] / shells.r[1]
+    kernels.catch_innermost(shells, stars, work, 500)
+    assert stars.partner[shells.ident[0]] == 1 and work.tally[kernels.FORMED] == 1
+    assert mutual / 2 < stars.binding[0] < mutual and 0 <= stars.eccentricity[0] < 1
+    assert shells.m[1] == 0 and shells.m.sum() == pytest.approx(mass)
+    assert shells.m @ shells.vr == pytest.approx(momentum)
+    gain = kernels.total_energy(shells) - energy
+    assert gain == pytest.approx(work.tally[kernels.HEAT]) == pytest.approx(stars.binding[0])
+    assert np.all(np.diff(shells.r) >= 0)
+
+
+@pytest.mark.parametrize('options', [{'radius': 0.05}, {'radius': 1e-4, 'speed': 40.0},
+                                     {'radius': 1e-4, 'heavy': 0.01}])
+def test_others_are_not(options):
+    """Too far apart, too fast, or too light for what holds them."""
+    shells, stars, work = sunken(**options)
+    before = copy((shells, stars))
+    kernels.catch_innermost(shells, stars, work, 500)
+    assert np.all(stars.partner == -1) and not work.tally.any()
+    for one, other in zip(before[0], shells):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_binary_and_a_star_there_meet_at_once():
+    met = 0
+    for k in range(20):
+        shells, stars, work = sunken(1e-4, speed=0.3 + 0.01 * k, partner=50.0)
+        energy = kernels.total_energy(shells)
+        kernels.catch_innermost(shells, stars, work, 500)
+        met += work.tally[kernels.HARDENED]
+        # an exchange has moved mass, which is paid for
+        assert kernels.total_energy(shells) - energy == pytest.approx(work.tally[kernels.HEAT], rel=1e-9)
+    assert met == 20
+
+
+def test_a_few_black_holes_do_not_sink_for_ever():
+    """Thirty bodies of a hundred times the mass of others: a binary stops them, and all energy is booked."""
+    masses = np.ones(4000)
+    masses[::133] = 100.0
+    shells, stars, work = cluster(4000, seed=5, masses=masses)
+    energy = kernels.total_energy(shells)
+    for _ in range(60):
+        kernels.advance(shells, stars, work, 4000, 0.5, 5.0, 1.0, 1, 1, True, False, False)
+        kept = shells.m > 0.0
+        shells = Shells(*(column[kept] for column in shells))
+        kernels.potential(shells, shells.r.size, shells.r.size)
+        if shells.r.size < 4000:
+            break
+    gain = kernels.total_energy(shells) - energy
+    assert work.tally[kernels.FORMED] >= 1 and shells.r[0] > 1e-5
+    assert gain == pytest.approx(work.tally[kernels.HEAT] + work.tally[kernels.DEBT], rel=1e-6)
+
+
 # -- encounters of binaries ------------------------------------------------------------------------
 
 
