@@ -777,14 +777,13 @@ CMC_SMALL = {0.25: (4424, -0.35), 1.0: (3556, 0.32), 2.0: (2505, 0.32), 3.0: (14
 
 
 #: Numerics of 10^5 stars with r_h = 4 pc at 10 kpc; all but the first are compared with the first.
-LENGTH_RUNS = {'short': {'relaxation_step': 0.0025, 'mass_loss_step': 0.0025}, 'default': {},
-               'long': {'relaxation_step': 0.03, 'mass_loss_step': 0.02}}
+LENGTH_RUNS = {'short': {'relaxation_step': 0.0025, 'mass_loss_step': 0.0025}, 'default': {}}
 LENGTH_SEEDS = 1
 LENGTH_AGES = (0.1, 0.5, 1.0, 3.0, 6.0, 12.0)
 
 
 def lengths_of_steps(args):
-    """A cluster of 10^5 stars with short, usual and long steps; the same stars at the start for a seed."""
+    """A cluster of 10^5 stars with short and usual steps; the same stars at the start for a seed."""
     quantities = ['n_stars', 'mass', 'r_01', 'r_10', 'r_50', 'r_90', 'segregation']
     if not args.draw:
         rows = []

@@ -75,7 +75,7 @@ class Numerics:
         Root mean square deflection [rad] of neighbours in one step, all encounters together; zones of
         the cluster take steps as short as that needs.
     encounters : int
-        Partners that a star meets in a step, among which the deflection is divided; up to four times as many
+        Partners that a star meets in a step, among which the deflection is divided; up to 16 times as many
         where some stars are much heavier than the others (`pidoc.simulation.kernels.relax`).
     compensated : bool
         Raise all deflections by what the slowest pairs, which cannot be deflected by more than half a turn,

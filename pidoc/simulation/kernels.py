@@ -88,7 +88,7 @@ LANE = np.dtype([(name, np.float64) for name in (
                                                             'cubic')] + [('state', np.uint64)])
 #: A pair of a heavy and a light star may be deflected by so much more, squared, than all pairs on average
 #: before the heavy one gets another partner; most partners.
-SPECTRUM, MAX_PARTNERS = 2.0, 4
+SPECTRUM, MAX_PARTNERS = 2.0, 16
 #: Trials of a star, after which it takes what it has drawn last.
 MAX_TRIALS = 500
 #: Most stars between two old shells that are sorted one by one.

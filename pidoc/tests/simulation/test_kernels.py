@@ -162,7 +162,7 @@ def test_heavy_stars_share_among_partners():
     # one star in a hundred is thirty times as heavy
     masses = np.where(np.arange(2000) % 100 == 50, 30.0, 1.0)
     spectrum, _, _ = cluster(2000, masses=masses)
-    assert kernels._partners(spectrum, 0, 2000) == 4
+    assert kernels._partners(spectrum, 0, 2000) == 16
     spectrum.m[:] = np.where(masses > 1.0, 3.0, 1.0)
     assert kernels._partners(spectrum, 0, 2000) == 1
     spectrum.m[:] = 0.0
