@@ -31,7 +31,8 @@ from numba import njit, prange
 
 __all__ = ['Shells', 'Stars', 'Work', 'advance', 'draw_radius', 'exchange_section', 'expand', 'fill_field',
            'form_binaries', 'ionisation_section', 'mean_gain', 'new_work', 'next_key', 'potential', 'relax',
-           'resample', 'shell_energy', 'specific_energy', 'stream', 'total_energy', 'uniform', 'weigh', 'zone_boundary']
+           'resample', 'shell_energy', 'specific_energy', 'stream', 'total_energy', 'uniform', 'weigh',
+           'zone_boundary']
 
 #: Dynamical state, sorted by radius; `ident` points into `Stars`.
 Shells = namedtuple('Shells', 'r vr vt m ident phi cum')
