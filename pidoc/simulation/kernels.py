@@ -31,9 +31,9 @@ import numpy as np
 from numba import njit, prange
 
 __all__ = ['Shells', 'Stars', 'Work', 'advance', 'catch_innermost', 'draw_radius', 'exchange_section',
-           'expand', 'fill_field', 'form_binaries', 'ionisation_section', 'new_work', 'next_key', 'potential',
-           'relax', 'resample', 'shell_energy', 'specific_energy', 'stream', 'total_energy', 'uniform', 'weigh',
-           'zone_boundary']
+           'expand', 'fill_field', 'form_binaries', 'ionisation_section', 'mean_gain', 'new_work', 'next_key',
+           'potential', 'relax', 'resample', 'shell_energy', 'specific_energy', 'stream', 'total_energy',
+           'uniform', 'weigh', 'zone_boundary']
 
 #: Dynamical state, sorted by radius; `ident` points into `Stars`.
 Shells = namedtuple('Shells', 'r vr vt m ident phi cum')
@@ -475,6 +475,12 @@ def _set_pair(stars, who, partner, binding, state):
 
 
 @njit(cache=True, inline='always')
+def mean_gain(q):
+    """Mean gain of binding energy in a strong encounter with a body of q times the mean mass of the pair."""
+    return GAIN * q ** (1.0 / 3.0 if q < 1.0 else 2.0 / 3.0)
+
+
+@njit(cache=True, inline='always')
 def _tail(state, gain):
     """A factor above 1 with a power law of the mean 1 + gain; p(x) = 3.5 x^-4.5 for 0.4 (Heggie 1975)."""
     state, u = uniform(state)
@@ -491,20 +497,20 @@ def _strong_encounter(sh, stars, i, j, phi, w2, density, dt, state):
 
     *Hard* (r < 1): of the encounters within 2 a the share 0.72 (1 - r^2) is strong.  The binding energy that
     is left has Heggie's (1975) power law above (1 - 0.65 r) E, or above E - K, which it cannot be less
-    than.  For equal masses it is 1.4 times that on average (Spitzer 1987), for others the gain goes as
-    q = 2 m3 / m12, or for q > 1 as its root.  So hard binaries harden, those of r > 0.44 widen (Heggie's
-    law).  A single star may take the place of a component: `exchange_section`.
+    than.  For equal masses it is 1.4 times that on average (Spitzer 1987), for others the gain of 0.4 goes as
+    q^(1/3), q = 2 m3 / m12, or for q > 1 as q^(2/3).  So hard binaries harden, those of r > 0.44 widen
+    (Heggie's law).  A single star may take the place of a component: `exchange_section`.
 
     *Soft*: the binary is destroyed with the cross-section of `ionisation_section`.  The stars part with
     half of the energy that is left, at most half of what bound them.  In other encounters it widens by
-    20 % / sqrt(r), times q^2 if that is less than 1.  Further away nothing happens to it.
+    20 % / sqrt(r), times q if that is less than 1.  Further away nothing happens to it.
 
     *Two binaries*: 88 % of close encounters of similar ones destroy the wider one; the other takes up both
     energies and, on average, 0.516 of their sum more, which the bodies gain (Mikkola 1983; Stodolkiewicz
     1986), half of it the two stars that part.  That happens in a share sqrt(2 a2 / (a + a2)) of encounters
     with one of a smaller semi-major axis a2.  In the rest this one acts as a single star does.
 
-    What has no reference, and the numbers 0.72, 0.65 and 20 %, are fits to our own scattering experiments
+    What has no reference, the numbers 0.72, 0.65 and 20 % among it, fits our own scattering experiments
     (``benchmarks/scattering.py``).
 
     Returns
@@ -553,7 +559,7 @@ def _strong_encounter(sh, stars, i, j, phi, w2, density, dt, state):
         inside = 0.5 * (binding - left)
         return _destroy(sh, stars, i, j, who, phi, energy, binding - left, inside, state)
     left = bound - energy
-    state, factor = _tail(state, GAIN * min(q, math.sqrt(q)))
+    state, factor = _tail(state, mean_gain(q))
     binding = max((1.0 - LOSS * soft) * bound, left) * factor
     if stars.partner[other] < 0:
         strong = STRONG * (1.0 + soft) * within
@@ -573,7 +579,7 @@ def _soft_encounter(sh, stars, i, j, who, phi, energy, soft, q, fatal, state):
     if u < fatal:
         return _destroy(sh, stars, i, j, who, phi, energy, -left, 0.5 * min(-left, bound), state)
     state, u = uniform(state)
-    binding = max(bound * u ** (WIDENING * min(1.0, q * q) / math.sqrt(soft)), left)
+    binding = max(bound * u ** (WIDENING * min(1.0, q) / math.sqrt(soft)), left)
     state = _set_pair(stars, who, stars.partner[who], binding, state)
     return _fly_apart(sh, i, j, phi, sh.m[i], sh.m[j], binding - left, state), binding - bound
 
