@@ -48,7 +48,7 @@ dwarf, 13 neutron star, 14 black hole, 15 no remnant.
 """
 
 TABLE = 'stellar_tracks.fits'
-GIANT_MASS_LOSS = 0.3        # Reimers' eta if none is given
+GIANT_MASS_LOSS = 0.5        # Reimers' eta if none is given
 FIRST_REMNANT = 10
 #: Explosion: its columns of the table, kind and mass of the remnant and share that falls back
 EXPLOSIONS = {'delayed': ('remnant_kind', 'remnant_mass', 'fallback'),
@@ -459,7 +459,7 @@ class StellarEvolution:
     explosion : {'delayed', 'rapid'}, optional
         The explosions of Fryer+ (2012) that decide which neutron stars and black holes are left.
     giant_mass_loss : float, optional
-        Reimers' eta, the strength of the wind of giants of up to 5 Msun, within the table's 0.1 to 0.5; 0.3
+        Reimers' eta, the strength of the wind of giants of up to 5 Msun, within the table's 0.1 to 0.5; 0.5
         if not given.
 
     Attributes

@@ -124,7 +124,8 @@ class ClusterModel:
     stellar_evolution : bool
         Whether stars evolve.
     giant_mass_loss : float
-        Reimers' eta, the strength of the wind of red giants, 0.1 to 0.5 (`~pidoc.stellar.StellarEvolution`).
+        Reimers' eta, the strength of the wind of red giants, 0.1 to 0.5 (Galactic clusters: 0.477 +- 0.070,
+        McDonald & Zijlstra 2015).
     natal_kicks : {'delayed', 'rapid', 'full'}
         How massive stars explode and what the remnants get of it. The delayed and the rapid explosions
         of Fryer et al. (2012) leave remnants of other masses; the kick of a black hole is smaller by the
@@ -174,7 +175,7 @@ class ClusterModel:
     perigalacticon: u.Quantity | None = None
     circular_velocity: u.Quantity = 220 * u.km / u.s
     stellar_evolution: bool = True
-    giant_mass_loss: float = 0.3
+    giant_mass_loss: float = 0.5
     natal_kicks: str = 'delayed'
     neutron_star_kick: u.Quantity = 265 * u.km / u.s
     black_hole_kick: u.Quantity = 265 * u.km / u.s
