@@ -17,6 +17,7 @@ median temperature of its stars, and the mass they have lost. Galactic clusters:
 """
 
 import argparse
+from functools import lru_cache
 
 import numpy as np
 from astropy import units as u
@@ -28,8 +29,8 @@ from pidoc.stellar import StellarEvolution
 from pidoc.units import SOLAR_TEFF
 
 AGES = (10.0, 12.0, 13.0)       # Gyr
-GIANT_AGES = (9.0, 10.0, 11.0, 12.0, 13.0, 14.0)
-GIANT_METALLICITIES = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.01)
+GIANT_AGES = (9.0, 10.0, 12.0, 13.0, 14.0)
+GIANT_METALLICITIES = (0.0002, 0.001, 0.002, 0.004, 0.01)
 IMFS = ('kroupa2001', 'baumgardt2023')
 ETAS = (0.1, 0.2, 0.3, 0.4, 0.5)
 #: Z: M/L_V of the two mass functions at 12 Gyr in the first estimate
@@ -43,10 +44,15 @@ EDGES = np.concatenate([np.geomspace(0.1, 0.7, 3000), np.linspace(0.7, 1.2, 200_
 HORIZONTAL_BRANCH, WHITE_DWARF, NEUTRON_STAR = 4, 10, 13
 
 
+@lru_cache(maxsize=1)
+def tracks(metallicity, eta):
+    """Tracks of one metallicity and wind of giants, None: the default."""
+    return StellarEvolution(metallicity, giant_mass_loss=eta)
+
+
 def stars_and_light(metallicity, age, correction, eta=None):
     """States of the stars of all cells at an age [Gyr], and their light in V [Lsun]."""
-    tracks = StellarEvolution(metallicity, giant_mass_loss=eta)
-    stars = tracks.state(np.sqrt(EDGES[1:] * EDGES[:-1]), 1e3 * age)
+    stars = tracks(metallicity, eta).state(np.sqrt(EDGES[1:] * EDGES[:-1]), 1e3 * age)
     heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
     light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
                             metallicity=metallicity, correction=correction).to_value(u.Lsun)
