@@ -349,17 +349,20 @@ def test_giants_lose_more_with_metallicity_and_eta():
     assert 0.1 < lost[0, 2] < lost[-1, -1] < 0.3
 
 
-def test_yellow_giants_last_as_long_as_in_cosmic():
-    """From 5000 to 11,000 K after the asymptotic branch, in COSMIC with steps five times finer:
+@pytest.mark.parametrize(('eta', 'expected'), [(0.5, 0.0503), (0.3, 0.0460)])
+def test_yellow_giants_last_as_long_as_in_cosmic(eta, expected):
+    """From 5000 to 11,000 K after the asymptotic branch, Z = 0.001, 0.82 to 0.83 Msun [Myr].
 
-    0.0515, 0.0503 and 0.0492 Myr for 0.82, 0.825 and 0.83 Msun at Z = 0.001 and eta = 0.5.
+    In COSMIC with steps five times finer 0.0492 to 0.0515 (eta = 0.5) and 0.0453 to 0.0463 (0.3).
     """
-    stars = StellarEvolution(0.001, giant_mass_loss=0.5)
-    for mass, expected in ((0.82, 0.0515), (0.825, 0.0503), (0.83, 0.0492)):
-        state = stars.state(mass, stars.remnant_time(mass) - np.linspace(0.5, 0.0, 10001))
+    stars = StellarEvolution(0.001, giant_mass_loss=eta)
+    lasts = []
+    for mass in np.linspace(0.80, 0.85, 11):
+        state = stars.state(mass, stars.remnant_time(mass) - np.linspace(0.5, 0.0, 5001))
         heat = 5772.0 * (state.luminosity / state.radius**2)**0.25
-        lasts = 0.5 * np.mean((state.kind == 6) & (heat > 5000) & (heat < 11000))
-        assert lasts == pytest.approx(expected, rel=0.25)
+        lasts.append(0.5 * np.mean((state.kind == 6) & (heat > 5000) & (heat < 11000)))
+    assert np.mean(lasts) == pytest.approx(expected, rel=0.35)
+    assert max(lasts) < 1.7 * expected
 
 
 def test_the_wind_of_giants_leaves_others_alone():
@@ -479,8 +482,8 @@ def test_white_dwarf_masses_are_as_in_cosmic(compared):
     error = np.abs(found['remnant_mass'] - stars['remnant_mass'])
     on_grid = np.char.endswith(stars['sample'], 'on_grid')
     shipped = np.isin(stars['giant_mass_loss'], [0.1, 0.3])
-    assert np.quantile(error[dwarf & on_grid & shipped], 0.99) < 0.002
-    assert np.quantile(error[dwarf & on_grid & ~shipped], 0.99) < 0.003
+    assert np.quantile(error[dwarf & on_grid & shipped], 0.99) < 0.0025
+    assert np.quantile(error[dwarf & on_grid & ~shipped], 0.99) < 0.006
 
 
 def test_main_sequence_lifetimes_are_as_in_cosmic(compared):
@@ -517,7 +520,7 @@ def test_populations_are_as_bright_and_heavy_as_in_cosmic():
             assert integral(number * state.mass, mass) / stars == pytest.approx(
                 row['mass'], rel=1e-3)
             assert integral(number * state.luminosity, mass) / stars == pytest.approx(
-                row['luminosity'], rel=0.01)
+                row['luminosity'], rel=0.01 if row['age'] < 5000 else 0.002)
 
 
 def script():
