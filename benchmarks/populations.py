@@ -2,17 +2,22 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """M/L_V of old populations of single stars: what mass function and tracks make of it, without any dynamics.
 
-    python benchmarks/populations.py                           # ten seconds
+    python benchmarks/populations.py                           # a minute
     python benchmarks/populations.py --imf "-0.5 -2.3 @ 0.5"   # another one beside them
     python benchmarks/populations.py --correction reed1998     # the light of the paper
 
 The mass function of stars of 0.1 to 50 Msun, integrated over the packaged tracks. Mass is that of living
 stars and white dwarfs (or of living stars alone): neutron stars and black holes, most of which leave at
-birth, are left out. Beside it: a first estimate with these tracks, at 12 Gyr, and the simple stellar
-populations of Bruzual & Charlot (2003) with MILES spectra, whose mass is that of living stars.
+birth, are left out. Beside it: a first estimate with tracks of before, at 12 Gyr, and the simple stellar
+populations of Bruzual & Charlot (2003) with MILES spectra, whose mass is that of living stars. Then what the
+wind of giants (Reimers' eta) does to M/L_V, and at 12.5 Gyr to the horizontal branch: its share of V, the
+median temperature of its stars, and the mass they have lost. Galactic clusters: eta = 0.477 +- 0.070
+(McDonald & Zijlstra 2015, MNRAS 448, 502); 0.1 to 0.3 Msun, more in metal-rich ones (Tailo et al. 2021, MNRAS
+503, 694).
 """
 
 import argparse
+from functools import lru_cache
 
 import numpy as np
 from astropy import units as u
@@ -24,7 +29,10 @@ from pidoc.stellar import StellarEvolution
 from pidoc.units import SOLAR_TEFF
 
 AGES = (10.0, 12.0, 13.0)       # Gyr
+GIANT_AGES = (9.0, 10.0, 12.0, 13.0, 14.0)
+GIANT_METALLICITIES = (0.0002, 0.001, 0.002, 0.004, 0.01)
 IMFS = ('kroupa2001', 'baumgardt2023')
+ETAS = (0.1, 0.2, 0.3, 0.4, 0.5)
 #: Z: M/L_V of the two mass functions at 12 Gyr in the first estimate
 ESTIMATE = {0.0002: (2.02, 1.62), 0.001: (2.19, 1.72), 0.002: (2.72, 2.09), 0.01: (2.98, 2.16)}
 #: Z: M/L_V of living stars in Bruzual & Charlot at AGES, Kroupa (2001)
@@ -33,15 +41,27 @@ BRUZUAL_CHARLOT = {0.0001: (1.41, 1.58, 1.66), 0.0004: (1.44, 1.59, 1.66), 0.004
 #: Cells of initial mass [Msun], fine where stars of such ages are giants.
 EDGES = np.concatenate([np.geomspace(0.1, 0.7, 3000), np.linspace(0.7, 1.2, 200_000)[1:-1],
                         np.geomspace(1.2, 50.0, 3000)])
-WHITE_DWARF, NEUTRON_STAR = 10, 13
+HORIZONTAL_BRANCH, WHITE_DWARF, NEUTRON_STAR = 4, 10, 13
 
 
-def mass_to_light(imfs, metallicity, age, correction):
-    """M/L_V at an age [Gyr]: name of a mass function -> (with white dwarfs, living stars alone)."""
-    stars = StellarEvolution(metallicity).state(np.sqrt(EDGES[1:] * EDGES[:-1]), 1e3 * age)
+@lru_cache(maxsize=1)
+def tracks(metallicity, eta):
+    """Tracks of one metallicity and wind of giants, None: the default."""
+    return StellarEvolution(metallicity, giant_mass_loss=eta)
+
+
+def stars_and_light(metallicity, age, correction, eta=None):
+    """States of the stars of all cells at an age [Gyr], and their light in V [Lsun]."""
+    stars = tracks(metallicity, eta).state(np.sqrt(EDGES[1:] * EDGES[:-1]), 1e3 * age)
     heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
     light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
                             metallicity=metallicity, correction=correction).to_value(u.Lsun)
+    return stars, light
+
+
+def mass_to_light(imfs, metallicity, age, correction, eta=None):
+    """M/L_V at an age [Gyr]: name of a mass function -> (with white dwarfs, living stars alone)."""
+    stars, light = stars_and_light(metallicity, age, correction, eta)
     found = {}
     for imf in imfs:
         share = np.diff(mass_function(imf).cumulative(EDGES, EDGES[0], EDGES[-1]))
@@ -72,6 +92,28 @@ def show_living_stars(correction):
             ' '.join(f'{value / other:.2f}' for value, other in zip(values, published, strict=True)))
 
 
+def horizontal_branch(metallicity, age, correction, eta):
+    """Share of V, median temperature [K] and mass lost by its stars [Msun], at an age [Gyr]."""
+    stars, light = stars_and_light(metallicity, age, correction, eta)
+    share = np.diff(mass_function(IMFS[0]).cumulative(EDGES, EDGES[0], EDGES[-1]))
+    here = stars.kind == HORIZONTAL_BRANCH
+    heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
+    lost = (np.sqrt(EDGES[1:] * EDGES[:-1]) - stars.mass)[here]
+    return np.sum((share * light)[here]) / np.sum(share * light), np.median(heat[here]), lost.min()
+
+
+def show_giants(correction):
+    """A row for each Z and eta: M/L_V at several ages, and the horizontal branch of 12.5 Gyr."""
+    row = table([('Z', '7g'), ('eta', '4g'), *((f'{age:g} Gyr', '7.2f') for age in GIANT_AGES),
+                 ('V [%]', '6.1f'), ('T [K]', '6.0f'), ('lost', '6.3f')])
+    for metallicity in GIANT_METALLICITIES:
+        for eta in ETAS:
+            values = [mass_to_light(IMFS[:1], metallicity, age, correction, eta)[IMFS[0]][0]
+                      for age in GIANT_AGES]
+            share, heat, lost = horizontal_branch(metallicity, 12.5, correction, eta)
+            row(metallicity, eta, *values, 100 * share, heat, lost)
+
+
 def main(args=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,6 +126,8 @@ def main(args=None):
     show_mass_functions(imfs, options.correction)
     print(f'\nM/L_V, living stars, {IMFS[0]}, {options.correction}, and Bruzual & Charlot')
     show_living_stars(options.correction)
+    print(f'\nM/L_V by eta, {IMFS[0]}, {options.correction}; the horizontal branch of 12.5 Gyr')
+    show_giants(options.correction)
 
 
 if __name__ == '__main__':

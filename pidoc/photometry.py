@@ -9,9 +9,14 @@ name                correction                                      solar M_bol 
 ``reed1998``        Reed (1998), of the temperature alone, as in    4.74         0.920       V
                     Chardin & Bianchini (2021) and Heggie (2014)
 ``reed1998-solar``  the same, the Sun made right                    4.65         1           V
-``kurucz1992``      of Teff, log g and [Fe/H]: Kurucz (1992);       4.65         1           B, V, g, r
+``kurucz1992``      of Teff, log g and [Fe/H]: Kurucz (1992);       4.65         1           all
                     white dwarfs: Bergeron et al. (1995)
 ==================  ==============================================  ===========  ==========  ==========
+
+The bands of ``kurucz1992``: BC_V and B - V are in Kurucz's table; g and r of Pan-STARRS1 follow from B and V
+by the relations of Tonry et al. (2012); I (Cousins), F606W and F814W of ACS/WFC on HST, and VIS of Euclid are
+V minus the colours of the spectra of Castelli & Kurucz (2003, IAU Symp. 210, A20), seen through these bands
+(``data/README.rst``). Their V - I and that of Kurucz's table agree to 0.02 mag from 4250 to 12,000 K.
 
 A correction is only defined together with the bolometric magnitude of the Sun. Reed's relation gives the
 Sun BC = -0.180 and so, with the 4.74 of the IAU (2015), M_V = 4.92 and L_V = 0.920. What makes the Sun right
@@ -40,8 +45,12 @@ BANDS = {
     'V': Band('Johnson V', 'Vega', SOLAR_MV, 'Binney & Merrifield 1998, table 2.1'),
     'g': Band('Pan-STARRS1 g', 'AB', 5.03, 'Willmer 2018, ApJS 236, 47'),
     'r': Band('Pan-STARRS1 r', 'AB', 4.64, 'Willmer 2018, ApJS 236, 47'),
+    'I': Band('Cousins I', 'Vega', 4.10, 'FSPS, Conroy & Gunn 2010, ApJ 712, 833'),
+    'F606W': Band('HST ACS/WFC F606W', 'Vega', 4.64, 'FSPS, Conroy & Gunn 2010, ApJ 712, 833'),
+    'F814W': Band('HST ACS/WFC F814W', 'Vega', 4.10, 'FSPS, Conroy & Gunn 2010, ApJ 712, 833'),
+    'VIS': Band('Euclid VIS', 'AB', 4.59, 'FSPS, Conroy & Gunn 2010, ApJ 712, 833'),
 }
-"""The bands: letter, `Band`."""
+"""The bands: short name, `Band`."""
 
 CORRECTIONS = ('reed1998', 'reed1998-solar', 'kurucz1992')
 """Names of the bolometric corrections."""
@@ -50,6 +59,7 @@ DARK_KINDS = (13, 14, 15)
 """Stellar types (Hurley, Pols & Tout 2000) without light: neutron star, black hole, no remnant."""
 
 _WHITE_DWARFS = (10, 11, 12)
+_REDDER = ('I', 'F606W', 'F814W', 'VIS')    # V minus these, in the order of the tables
 
 # Reed (1998), eq. 5, highest power first, in X = log10(T / 10^4 K).
 _REED = (-8.499, 13.421, -8.131, -3.901, -0.438)
@@ -230,17 +240,22 @@ def _kurucz_light(luminosity, heat, kind, mass, iron, band):
         raise ValueError(f'the mass of a star that shines must be positive, received {mass.min()} solMass')
     log_g = _SOLAR_LOG_G + np.log10(mass / luminosity) + 4.0 * np.log10(heat / SOLAR_TEFF)
     dwarf = np.isin(kind, _WHITE_DWARFS)
-    correction, colour, zero = (np.empty(luminosity.shape) for _ in range(3))
+    correction, colour = np.empty(luminosity.shape), np.empty(luminosity.shape)
     correction[~dwarf], colour[~dwarf] = _stars(heat[~dwarf], log_g[~dwarf], iron)
-    correction[dwarf], colour[dwarf] = _white_dwarfs(heat[dwarf], log_g[dwarf])
+    correction[dwarf], of_dwarfs = _white_dwarfs(heat[dwarf], log_g[dwarf])
+    colour[dwarf] = of_dwarfs[:, 0]
     # The corrections of white dwarfs have their own scale, that of 4.74.
-    zero[...] = np.where(dwarf, SOLAR_MBOL, SOLAR_MV + _kurucz_sun())
-    v = zero - 2.5 * np.log10(luminosity) - correction
-    magnitude = v
+    zero = np.where(dwarf, SOLAR_MBOL, SOLAR_MV + _kurucz_sun())
+    magnitude = v = zero - 2.5 * np.log10(luminosity) - correction
     if band == 'B':
         magnitude = v + colour
     elif band in ('g', 'r'):
         magnitude = _to_ps1(v + colour, v)['gr'.index(band)]
+    elif band in _REDDER:
+        column = _REDDER.index(band)
+        colour[~dwarf] = _redder(heat[~dwarf], log_g[~dwarf], iron)[:, column]
+        colour[dwarf] = of_dwarfs[:, 1 + column]
+        magnitude = v - colour
     return 10.0 ** (0.4 * (BANDS[band].solar_magnitude - magnitude))
 
 
@@ -343,7 +358,11 @@ def white_dwarf_atmosphere(temperature, log_gravity):
     -------
     correction, colour : `~astropy.units.Quantity`
     """
-    return _in_magnitudes(_white_dwarfs, temperature, log_gravity)
+    def function(heat, log_g):
+        correction, colours = _white_dwarfs(heat, log_g)
+        return correction, colours[:, 0]
+
+    return _in_magnitudes(function, temperature, log_gravity)
 
 
 def _in_magnitudes(function, temperature, log_gravity):
@@ -356,12 +375,12 @@ def _in_magnitudes(function, temperature, log_gravity):
 
 @lru_cache(maxsize=1)
 def _tables():
-    """Cubes of BC_V and B - V [mag] and their axes, the temperature as log10 [K]."""
+    """Cubes of BC_V and colours [mag] and their axes, the temperature as log10 [K]."""
     from astropy.io import fits
 
     result = {}
     with as_file(files('pidoc') / 'data' / 'atmospheres.fits') as path, fits.open(path) as hdus:
-        for name in ('STARS', 'WHITE_DWARFS'):
+        for name in ('STARS', 'WHITE_DWARFS', 'COLOURS'):
             axes = hdus[f'{name}_AXES'].data
             axes = {axis: np.array(axes[axis][0], dtype=float) for axis in axes.names}
             axes['temperature'] = np.log10(axes['temperature'])
@@ -371,22 +390,36 @@ def _tables():
 
 def _stars(heat, log_g, iron):
     """BC_V and B - V [mag] from plain one-dimensional arrays and one [Fe/H]."""
-    cube, axes = _tables()['STARS']
-    # first to one [Fe/H], which the stars of a cluster share
-    low, weight = _place(axes['fe_h'], np.clip(iron, axes['fe_h'][0], axes['fe_h'][-1]))
-    plane = (1.0 - weight) * cube[low] + weight * cube[low + 1]
+    plane, axes = _at_iron('STARS', iron)
     end = axes['temperature'][0]
-    correction, colour = _in_the_plane(plane, axes, np.maximum(heat, 10.0**end), log_g)
+    carried, values = _in_the_plane(plane, axes, np.maximum(heat, 10.0**end), log_g)
     beyond = np.clip(np.log10(heat), np.log10(_EXTRAPOLATE[0]), end)
-    return correction + np.polyval(_REED, beyond - 4.0) - np.polyval(_REED, end - 4.0), colour
+    return carried + np.polyval(_REED, beyond - 4.0) - np.polyval(_REED, end - 4.0), values[:, 1]
+
+
+def _redder(heat, log_g, iron):
+    """V minus each of the `_REDDER` [mag]."""
+    return _in_the_plane(*_at_iron('COLOURS', iron), heat, log_g)[1]
 
 
 def _white_dwarfs(heat, log_g):
-    return _in_the_plane(*_tables()['WHITE_DWARFS'], heat, log_g)
+    """BC_V, and B - V and V minus each of the `_REDDER` [mag]."""
+    carried, values = _in_the_plane(*_tables()['WHITE_DWARFS'], heat, log_g)
+    return carried, values[:, 1:]
+
+
+def _at_iron(name, iron):
+    """A table at one [Fe/H], which the stars of a cluster share, and its axes."""
+    cube, axes = _tables()[name]
+    low, weight = _place(axes['fe_h'], np.clip(iron, axes['fe_h'][0], axes['fe_h'][-1]))
+    return (1.0 - weight) * cube[low] + weight * cube[low + 1], axes
 
 
 def _in_the_plane(plane, axes, heat, log_g):
-    """Bilinear in log T and log g; plane[log T, log g, (BC, B - V)]."""
+    """Bilinear in log T and log g of plane[log T, log g, column].
+
+    The first column carried on beyond the ends of the temperatures, and all columns that stay there.
+    """
     nodes, gravities = axes['temperature'], axes['log_g']
     low, high = np.log10(_EXTRAPOLATE)
     heat = np.clip(np.log10(heat), min(low, nodes[0]), high)
@@ -395,8 +428,8 @@ def _in_the_plane(plane, axes, heat, log_g):
     across = across[:, np.newaxis]
     below, above = ((1.0 - across) * plane[i, column] + across * plane[i, column + 1]
                     for i in (row, row + 1))
-    correction = below[:, 0] + along * (above[:, 0] - below[:, 0])
-    return correction, below[:, 1] + np.clip(along, 0.0, 1.0) * (above[:, 1] - below[:, 1])
+    carried = below[:, 0] + along * (above[:, 0] - below[:, 0])
+    return carried, below + np.clip(along, 0.0, 1.0)[:, np.newaxis] * (above - below)
 
 
 def _place(nodes, value):

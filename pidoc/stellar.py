@@ -14,7 +14,12 @@ sequence, or where something jumps, the nearer star is taken whole.
 
 Between two metallicities of the table the same is done once, in the constructor, linearly in log Z, at
 the initial masses of both, for the phases that both sequences begin with; from where they part, the
-phases are those of the nearer metallicity (in log Z).
+phases are those of the nearer metallicity (in log Z). So it is between two strengths of the wind of giants.
+
+Stars up to 5 Msun are taken only at the seven metallicities of the models that the formulae were fitted to
+(Pols et al. 1998, MNRAS 298, 525). In between the formulae have giants up to 700 K too cool or 400 K too hot,
+which lose up to 1.6 times the mass of those on either side, and cores that grow accordingly: polynomials in
+log Z that swing between the points they go through.
 
 Neutron stars and black holes come from the "delayed" or the "rapid" explosions of Fryer+ (2012, ApJ 749, 91),
 as COSMIC has them: the table has the remnants of both, and the share of the ejecta that falls back, by which
@@ -43,6 +48,7 @@ dwarf, 13 neutron star, 14 black hole, 15 no remnant.
 """
 
 TABLE = 'stellar_tracks.fits'
+GIANT_MASS_LOSS = 0.5        # Reimers' eta if none is given
 FIRST_REMNANT = 10
 #: Explosion: its columns of the table, kind and mass of the remnant and share that falls back
 EXPLOSIONS = {'delayed': ('remnant_kind', 'remnant_mass', 'fallback'),
@@ -287,8 +293,8 @@ def _table(mass, *arrays):
 
 
 def _read(hdus, number, explosion):
-    """Tracks of the metallicity with this number in the file, and what an explosion leaves."""
-    n_stars = hdus['METALLICITIES'].data['n_stars']
+    """Tracks of the block with this number in the file, and what an explosion leaves."""
+    n_stars = hdus['BLOCKS'].data['n_stars']
     first = np.sum(n_stars[:number])
     stars = hdus['STARS'].data
     remnant_kind, remnant_mass, fallback = EXPLOSIONS[explosion]
@@ -402,6 +408,45 @@ def _between(first, second, weight, heaviest_ns):
                   fallback, near.electron_capture)
 
 
+def _limits(values):
+    return values.min(), values.max()
+
+
+def _within(values, value, name):
+    """A number that must be within the values of a table."""
+    low, high = _limits(values)
+    if not low <= float(value) <= high:
+        raise ValueError(f'{name} must be between {low:g} and {high:g}, received {value:g}')
+    return float(value)
+
+
+def _interpolated(grid, value, table_at, scale, heaviest_ns):
+    """Tracks at a value, from those of `table_at` at the values of a sorted grid, linearly in its `scale`."""
+    upper = int(np.searchsorted(grid, value))
+    if grid[upper] == value:
+        return table_at(value)
+    low, high = grid[upper - 1:upper + 1]
+    weight = (scale(value) - scale(low)) / (scale(high) - scale(low))
+    return _between(table_at(low), table_at(high), weight, heaviest_ns)
+
+
+def _joined(light, heavy):
+    """One table of light and of heavy stars, of which the last and the first have the same mass."""
+    width = max(light.log_end.shape[1], heavy.log_end.shape[1])
+
+    def both(name, fill=None):
+        parts = [getattr(light, name)[:-1], getattr(heavy, name)]
+        if fill is not None:
+            parts = [np.pad(x, ((0, 0), (0, width - x.shape[1])), constant_values=fill) for x in parts]
+        return np.concatenate(parts)
+
+    heavy = heavy._replace(row=heavy.row + len(light.values))
+    return _table(np.exp(both('log_mass')), both('jump'), both('n_phases'), both('log_end', np.inf),
+                  both('kinds', -1), both('row', 0), light.nodes,
+                  np.concatenate([light.values, heavy.values]),
+                  *(both(name) for name in ('remnant_mass', 'fallback', 'electron_capture')))
+
+
 class StellarEvolution:
     """Evolution of single stars of one metallicity.
 
@@ -414,7 +459,8 @@ class StellarEvolution:
     explosion : {'delayed', 'rapid'}, optional
         The explosions of Fryer+ (2012) that decide which neutron stars and black holes are left.
     giant_mass_loss : float, optional
-        Reimers' eta, of the mass loss of giants: that of the table, 0.5.
+        Reimers' eta, the strength of the wind of giants of up to 5 Msun, within the table's 0.1 to 0.5; 0.5
+        if not given.
 
     Attributes
     ----------
@@ -429,8 +475,8 @@ class StellarEvolution:
     Raises
     ------
     ValueError
-        If the metallicity is outside the table; if `explosion` is none of the two or `giant_mass_loss` not
-        that of the table; if `table` was made before tables had both explosions.
+        If the metallicity or `giant_mass_loss` is outside the table; if `explosion` is none of the two; if
+        `table` is of another layout.
 
     Notes
     -----
@@ -447,35 +493,41 @@ class StellarEvolution:
     """
 
     def __init__(self, metallicity, *, table=None, explosion='delayed', giant_mass_loss=None):
-        metallicity = float(metallicity)
         if explosion not in EXPLOSIONS:
             raise ValueError(f'explosion must be one of {", ".join(EXPLOSIONS)}, received {explosion!r}')
         source = as_file(files('pidoc') / 'data' / TABLE) if table is None else nullcontext(table)
         with source as path, fits.open(path) as hdus:
-            if 'rapid_kind' not in hdus['STARS'].columns.names:
-                raise ValueError(f'{path} does not tell what falls back: it was made by an older '
+            if 'BLOCKS' not in hdus:
+                raise ValueError(f'{path} has no table BLOCKS: it was made by an older '
                                  'make_stellar_tracks.py, make it again')
-            header = hdus[0].header
-            eta = header['BSE neta']
-            if giant_mass_loss not in (None, eta):
-                raise ValueError(f'giant_mass_loss must be that of the table, {eta:g}, '
-                                 f'received {giant_mass_loss}')
-            table_z = hdus['METALLICITIES'].data['metallicity']
-            if not table_z[0] <= metallicity <= table_z[-1]:
-                raise ValueError(f'metallicity must be between {table_z[0]:g} and {table_z[-1]:g}, '
-                                 f'received {metallicity:g}')
-            self.metallicity = metallicity
+            header, blocks = hdus[0].header, hdus['BLOCKS'].data
+            if giant_mass_loss is None:
+                giant_mass_loss = np.clip(GIANT_MASS_LOSS, *_limits(blocks['giant_mass_loss']))
+            self.metallicity = _within(blocks['metallicity'], metallicity, 'metallicity')
+            self.giant_mass_loss = _within(blocks['giant_mass_loss'], giant_mass_loss, 'giant_mass_loss')
             self.explosion = explosion
-            self.giant_mass_loss = eta
             self.age_limit = float(header['AGE_MAX'])
             self.mass_limits = (float(header['MASS_LO']), float(header['MASS_HI']))
-            upper = int(np.searchsorted(table_z, metallicity))
-            self._table = _read(hdus, upper, explosion)
-            if table_z[upper] != metallicity:
-                weight = (np.log(metallicity / table_z[upper - 1])
-                          / np.log(table_z[upper] / table_z[upper - 1]))
-                self._table = _between(_read(hdus, upper - 1, explosion), self._table, weight,
-                                       heaviest_ns=header['BSE mxns'])
+            self._table = self._read_blocks(hdus, blocks, header)
+
+    def _read_blocks(self, hdus, blocks, header):
+        """The tracks of this metallicity and wind."""
+        z, eta = blocks['metallicity'], blocks['giant_mass_loss']
+        light = blocks['heaviest'] < self.mass_limits[1]
+
+        def block(chosen):
+            return _read(hdus, int(np.flatnonzero(chosen)[0]), self.explosion)
+
+        def at_metallicity(chosen, table_at):
+            return _interpolated(np.unique(z[chosen]), self.metallicity, table_at, np.log, header['BSE mxns'])
+
+        def light_stars(metallicity):
+            chosen = light & (z == metallicity)
+            return _interpolated(np.unique(eta[chosen]), self.giant_mass_loss,
+                                 lambda loss: block(chosen & (eta == loss)), float, header['BSE mxns'])
+
+        return _joined(at_metallicity(light, light_stars),
+                       at_metallicity(~light, lambda metallicity: block(~light & (z == metallicity))))
 
     @classmethod
     def of(cls, model):
@@ -484,7 +536,7 @@ class StellarEvolution:
         Parameters
         ----------
         model : `~pidoc.ClusterModel`
-            Of which metallicity and supernovae are used.
+            Of which metallicity, wind of giants and supernovae are used.
 
         Returns
         -------
@@ -497,10 +549,11 @@ class StellarEvolution:
         'rapid'
         """
         # full kicks are given to what delayed explosions leave
-        return cls(model.metallicity, explosion='rapid' if model.natal_kicks == 'rapid' else 'delayed')
+        return cls(model.metallicity, giant_mass_loss=model.giant_mass_loss,
+                   explosion='rapid' if model.natal_kicks == 'rapid' else 'delayed')
 
     def __repr__(self):
-        return f'{type(self).__name__}({self.metallicity:g})'
+        return f'{type(self).__name__}({self.metallicity:g}, giant_mass_loss={self.giant_mass_loss:g})'
 
     def _check_mass(self, initial_mass):
         mass = np.asarray(initial_mass, dtype=float)

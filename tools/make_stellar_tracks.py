@@ -15,6 +15,11 @@ With other settings of COSMIC, those of a run of CMC for instance (benchmarks/va
 
 How the table is laid out is told in pidoc/data/README.rst; why it is so, below.
 
+* Giants: the formulae are polynomials in log Z through models of seven metallicities (Pols et al. 1998,
+  MNRAS 298, 525). Between those the polynomials of the giants' radii swing: a giant of 1000 Lsun has 4190 K
+  at Z = 0.001, 3350 K at 0.002, 3900 K at 0.004, 4330 K at 0.0052 and 3590 K at 0.0092. So light stars are
+  evolved at the seven only, with several winds of giants, and interpolated in phase between them. Heavy
+  stars, whose winds and black holes follow Z more closely, are evolved at many metallicities.
 * A star's life is cut into phases, one for each stellar type in turn.  Within a phase the mass, the
   luminosity and the radius are stored at fixed fractions of the phase's duration.
 * The fractions differ from type to type.  They are found from the tracks themselves: a node is added
@@ -56,7 +61,7 @@ REFERENCE = ROOT / 'pidoc' / 'tests' / 'data' / 'stellar_reference.fits'
 # pisn = -2), and white dwarfs cool after Hurley & Shara (2003; wdflag = 1).
 SETTINGS = dict(
     pts1=0.001, pts2=0.002, pts3=0.001, zsun=0.02,
-    windflag=3, eddlimflag=0, neta=0.5, bwind=0.0, hewind=0.5, LBV_flag=1,
+    windflag=3, eddlimflag=0, neta=0.3, bwind=0.0, hewind=0.5, LBV_flag=1,
     ifflag=0, wdflag=1, rtmsflag=0, wd_mass_lim=1,
     remnantflag=4, fryer_mass_limit=0, fryer_fmix=1.0, fryer_mcrit_nsbh=5.75, mxns=3.0,
     rembar_massloss=0.5, pisn=-2, ppi_co_shift=0.0, ppi_extra_ml=0.0, ecsn=2.25, ecsn_mlow=1.6,
@@ -72,15 +77,20 @@ SETTINGS = dict(
 # COSMIC's default too: shorter steps for heavy stars, (from, to [Msun], factor)
 STEP_MODIFIERS = [(40, 70, 0.3), (70, np.inf, 0.1)]
 
-# Denser where lifetimes or white dwarfs turn sharply with metallicity: the fits of SSE have kinks.
+# Of the models that the formulae of SSE were fitted to: Pols et al. (1998)
+FITTED = (0.0001, 0.0003, 0.001, 0.004, 0.01, 0.02, 0.03)
 METALLICITIES = (
-    0.0001, 0.00015, 0.00019, 0.0002, 0.00023, 0.0003, 0.00038, 0.0005, 0.0007, 0.001, 0.0011,
-    0.0013, 0.0015, 0.0017, 0.002, 0.0027, 0.0032, 0.0035, 0.004, 0.0046, 0.005, 0.0052, 0.006,
-    0.0068, 0.008, 0.0092, 0.01, 0.012, 0.014, 0.017, 0.02, 0.024, 0.027, 0.03)
+    0.0001, 0.00015, 0.0002, 0.0003, 0.0005, 0.0007, 0.001, 0.0013, 0.0017, 0.002, 0.0027, 0.0035,
+    0.004, 0.005, 0.006, 0.008, 0.01, 0.012, 0.014, 0.017, 0.02, 0.024, 0.027, 0.03)
+GIANT_MASS_LOSS = (0.1, 0.2, 0.3, 0.4, 0.5)   # Reimers' eta
+LIGHT = 5.0      # Msun: stars up to this one are evolved at FITTED and with each GIANT_MASS_LOSS
 LOWEST_MASS, HIGHEST_MASS = 0.08, 150.0      # Msun
 AGE_LIMIT = 15000.0                          # Myr
 WHOLE_LIFE = 18000.0     # Myr: stars that leave the main sequence later are followed no further
-COARSE_STEP, FINE_STEP = 0.08, 0.04         # in ln(mass), below and above 0.6 Msun
+# Steps in ln(mass), each from a mass [Msun] on. The finest is for giants of old clusters: a star is bright
+# and yellow in the last seventh of its time on the asymptotic giant branch, for 0.05 Myr, and interpolation
+# between stars 4 per cent apart made that two to three times as long.
+STEPS = {LOWEST_MASS: 0.08, 0.6: 0.04, 0.77: 0.01, 1.1: 0.04}
 # Where two neighbours differ in kind the gap is halved down to this. Above MASSIVE [Msun] COSMIC's
 # own result scatters by a few per cent with its time step (a wind may take 1 % of a star in one
 # step), and finer grids would only resolve that scatter.
@@ -92,10 +102,11 @@ N_NODES = 22
 NODE_METALLICITIES = (0.0001, 0.001, 0.02)
 SEED = 20260801
 # Random stars of the reference: at any age, or after the main sequence; at any metallicity, or at one
-# of the table's.
-N_REFERENCE = {'any': 1200, 'any_on_grid': 600, 'evolved': 700, 'evolved_on_grid': 500}
-N_METALLICITIES, REFERENCE_ON_GRID = 12, (0.0002, 0.001, 0.02)
-POPULATION_METALLICITIES = (0.001, 0.00055, 0.0155)
+# of those at which light stars are.
+N_REFERENCE = {'any': 900, 'any_on_grid': 900, 'evolved': 400, 'evolved_on_grid': 800}
+N_METALLICITIES, REFERENCE_ON_GRID = 12, (0.0003, 0.001, 0.02)
+REFERENCE_MASS_LOSS = (0.1, 0.17, 0.3, 0.45)
+POPULATIONS = ((0.0003, 0.5), (0.001, 0.3), (0.02, 0.15))   # metallicity, eta
 POPULATION_AGES = (100.0, 1000.0, 5000.0, 10000.0, 13000.0)   # Myr
 POPULATION_MASSES = (0.1, 50.0)    # Msun
 MASS_SCALE, LOG_L_SCALE, LOG_R_SCALE = 1.0 / 32767.0, 5e-4, 8e-4   # stored as 16-bit integers
@@ -133,6 +144,17 @@ def run_cosmic(mass, metallicity, end, every_step=False, **settings):
             dt_mass_modifiers=STEP_MODIFIERS, SSEDict={'stellar_engine': 'sse'},
             bpp_columns=EXPLOSION_COLUMNS, bcm_columns=COLUMNS, randomseed=1, **kwargs)
     return events, steps, kicks
+
+
+@contextlib.contextmanager
+def changed_settings(**settings):
+    """Other `SETTINGS` for a while."""
+    before = SETTINGS.copy()
+    SETTINGS.update(settings)
+    try:
+        yield
+    finally:
+        SETTINGS.update(before)
 
 
 def evolve(mass, metallicity, end, every_step=True):
@@ -286,15 +308,20 @@ def disagreement(low, middle, high):
     return max(errors) / (MASSIVE_TOLERANCE if middle.mass > MASSIVE else 1.0)
 
 
-def mass_grid(metallicity, log=print):
+def first_masses(lowest, highest):
+    """Masses [Msun] even in the logarithm, with the `STEPS`."""
+    edges = [*(mass for mass in STEPS if lowest < mass < highest), highest]
+    pieces, low = [[lowest]], lowest
+    for high in edges:
+        step = STEPS[max(mass for mass in STEPS if mass <= low)]
+        pieces.append(np.geomspace(low, high, 1 + int(np.ceil(np.log(high / low) / step)))[1:])
+        low = high
+    return np.concatenate(pieces)
+
+
+def mass_grid(metallicity, lowest, highest, log=print):
     """The tracks of one metallicity in order of mass, and which intervals are jumps."""
-    edge = np.log(0.6)
-    low = np.linspace(np.log(LOWEST_MASS), edge,
-                      1 + int(np.ceil((edge - np.log(LOWEST_MASS)) / COARSE_STEP)))
-    high = np.linspace(edge, np.log(HIGHEST_MASS),
-                       1 + int(np.ceil((np.log(HIGHEST_MASS) - edge) / FINE_STEP)))
-    mass = np.exp(np.append(low[:-1], high))
-    mass[0], mass[-1] = LOWEST_MASS, HIGHEST_MASS
+    mass = first_masses(lowest, highest)
     done = {m: t for m, t in zip(mass, make_tracks(mass, metallicity))}
     todo = list(zip(mass[:-1], mass[1:]))
     jumps = set()
@@ -321,7 +348,8 @@ def mass_grid(metallicity, log=print):
     # Halving tests the middle only; two ends that differ are a jump wherever they stand.
     jump = [t.mass in jumps or t.kinds[0] != u.kinds[0] or (t.complete and t.sequence != u.sequence)
             for t, u in zip(tracks[:-1], tracks[1:])] + [False]
-    log(f'Z = {metallicity:g}: {len(tracks)} masses, {sum(jump)} jumps, {len(done)} stars evolved')
+    log(f'Z = {metallicity:g}, eta = {SETTINGS["neta"]:g}: {len(tracks)} masses from {lowest:g} Msun, '
+        f'{sum(jump)} jumps, {len(done)} stars evolved')
     return tracks, np.array(jump)
 
 
@@ -407,13 +435,16 @@ def primary_hdu(what):
     header['AGE_MAX'] = (AGE_LIMIT, '[Myr] the tables hold to this age')
     header['MASS_LO'] = (LOWEST_MASS, '[Msun] lowest initial mass')
     header['MASS_HI'] = (HIGHEST_MASS, '[Msun] highest initial mass')
+    header['MASS_MID'] = (LIGHT, '[Msun] up to which there are several BSE neta')
     for name, value in SETTINGS.items():
         scalar = isinstance(value, (int, float))
         header['HIERARCH BSE ' + name] = value if scalar else str(np.ravel(value).tolist())
     header['COMMENT'] = f'BSE: settings of COSMIC. Steps modified (Msun, Msun, factor): {STEP_MODIFIERS}'
-    for name in ('COARSE_STEP', 'FINE_STEP', 'SMALLEST_STEP', 'SMALLEST_MASSIVE_STEP', 'MASSIVE',
+    for name in ('SMALLEST_STEP', 'SMALLEST_MASSIVE_STEP', 'MASSIVE',
                  'MASSIVE_TOLERANCE', 'SHORTEST_PHASE'):
         header['HIERARCH GRID ' + name] = (globals()[name], 'see make_stellar_tracks.py')
+    for mass, step in STEPS.items():
+        header[f'HIERARCH GRID STEP {mass:g}'] = (step, 'in ln(mass), from this mass [Msun] on')
     for name, value in TOLERANCE.items():
         header['HIERARCH GRID TOLERANCE ' + name] = (value, 'see make_stellar_tracks.py')
     return fits.PrimaryHDU(header=header)
@@ -443,28 +474,40 @@ def sampled(track, nodes):
     return np.rint(values / scale[:, None]).astype(np.int16)
 
 
-def make_table(metallicities, path):
-    """Make and write the table."""
-    nodes = all_nodes()
-    tracks, jumps, n_stars = [], [], []
-    values = []
-    for z in metallicities:
-        new, jump = mass_grid(z)
+def make_blocks(light, heavy, giant_mass_loss, nodes):
+    """Blocks of stars of one metallicity and wind: rows of the index, tracks, jumps, values at the nodes.
+
+    `light` are the metallicities of stars up to `LIGHT`, `heavy` those of the others.
+    """
+    blocks = [(z, eta, LOWEST_MASS, LIGHT) for z in light for eta in giant_mass_loss]
+    blocks += [(z, SETTINGS['neta'], LIGHT, HIGHEST_MASS) for z in heavy]
+    index, tracks, jumps, values = [], [], [], []
+    for z, eta, lowest, highest in blocks:
+        with changed_settings(neta=eta):
+            new, jump = mass_grid(z, lowest, highest)
         values += [sampled(t, nodes) for t in new]
         for track in new:
             del track.steps     # else all steps of all stars are kept in memory
         tracks += new
         jumps.append(jump)
-        n_stars.append(len(new))
-    metals = fits.BinTableHDU.from_columns([
-        fits.Column('metallicity', 'D', array=metallicities),
-        fits.Column('n_stars', 'J', array=n_stars)], name='METALLICITIES')
+        index.append((z, eta, highest, len(new)))
+    return index, tracks, np.concatenate(jumps), np.concatenate(values)
+
+
+def make_table(light, heavy, giant_mass_loss, path):
+    """Make and write the table."""
+    nodes = all_nodes()
+    index, tracks, jumps, values = make_blocks(light, heavy, giant_mass_loss, nodes)
+    names = ('metallicity', 'giant_mass_loss', 'heaviest', 'n_stars')
+    blocks = fits.BinTableHDU.from_columns(
+        [fits.Column(name, form, unit=unit, array=list(column)) for name, form, unit, column in
+         zip(names, 'DDDJ', (None, None, 'solMass', None), zip(*index))], name='BLOCKS')
     kinds = fits.BinTableHDU.from_columns([
         fits.Column('kind', 'B', array=np.arange(FIRST_REMNANT)),
         fits.Column('fraction', f'{nodes.shape[1]}D', array=nodes)], name='NODES')
     stars = fits.BinTableHDU.from_columns([
         fits.Column('initial_mass', 'D', unit='solMass', array=[t.mass for t in tracks]),
-        fits.Column('jump', 'L', array=np.concatenate(jumps)),
+        fits.Column('jump', 'L', array=jumps),
         fits.Column('n_phases', 'B', array=[len(t.ends) for t in tracks]),
         fits.Column('remnant_kind', 'I', array=[t.kinds[-1] if t.complete else -1 for t in tracks]),
         fits.Column('remnant_mass', 'E', unit='solMass', array=[t.remnant_mass for t in tracks]),
@@ -480,14 +523,14 @@ def make_table(metallicities, path):
                     array=np.concatenate([np.diff(t.ends, prepend=0.0) for t in tracks])),
     ], name='PHASES')
     # (quantity, phase, node): neighbours along a row are alike, and Rice's code is made for that
-    image = fits.CompImageHDU(np.concatenate(values).transpose(1, 0, 2), name='VALUES',
+    image = fits.CompImageHDU(values.transpose(1, 0, 2), name='VALUES',
                               compression_type='RICE_1', tile_shape=(1, 64, nodes.shape[1]))
     for plane, (name, scale) in enumerate([('mass / initial mass', MASS_SCALE),
                                            ('log10(luminosity/Lsun)', LOG_L_SCALE),
                                            ('log10(radius/Rsun)', LOG_R_SCALE)], start=1):
         image.header[f'PLANE{plane}'] = name
         image.header[f'SCALE{plane}'] = (scale, 'times the integer')
-    write_atomically([primary_hdu('stellar tracks'), metals, kinds, stars, phases, image], path)
+    write_atomically([primary_hdu('stellar tracks'), blocks, kinds, stars, phases, image], path)
 
 
 # ---------------------------------------------------------------------------- reference
@@ -558,24 +601,35 @@ def end_of_main_sequence(track):
 
 
 def random_stars(rng):
-    """Random stars, one row each: sample, initial mass, metallicity, age, and what became of them."""
+    """Random stars, one row each: sample, initial mass, metallicity, eta, age, and what became of them."""
     sample = np.repeat(list(N_REFERENCE), list(N_REFERENCE.values()))
     n = len(sample)
     evolved = np.char.startswith(sample, 'evolved')
+    on_grid = np.char.endswith(sample, 'on_grid')
     # Light enough to be near its end at 15 Gyr, if it is to be evolved
     lowest = np.where(evolved, 0.95, LOWEST_MASS)
     mass = lowest * (HIGHEST_MASS / lowest)**rng.uniform(size=n)
     z = METALLICITIES[0] * (METALLICITIES[-1] / METALLICITIES[0])**rng.uniform(size=N_METALLICITIES)
-    z = np.where(np.char.endswith(sample, 'on_grid'), rng.choice(REFERENCE_ON_GRID, size=n),
-                 rng.choice(z, size=n))
+    z = np.where(on_grid, rng.choice(REFERENCE_ON_GRID, size=n), rng.choice(z, size=n))
+    eta = np.where(mass < LIGHT, rng.choice(REFERENCE_MASS_LOSS, size=n), SETTINGS['neta'])
+    when = rng.uniform(size=n)
+    rows = []
+    for loss in np.unique(eta):
+        here = eta == loss
+        with changed_settings(neta=loss):
+            rows += rows_of_stars(sample[here], mass[here], z[here], loss, when[here], evolved[here])
+    return rows
+
+
+def rows_of_stars(sample, mass, z, eta, when, evolved):
+    """Rows of `random_stars` of one eta, at ages that `when` (0 to 1) tells."""
     tracks = make_tracks(mass, z)
     begin = np.array([end_of_main_sequence(t) for t in tracks])
     end = np.array([t.ends[-1] for t in tracks])
-    age = np.where(evolved, begin + rng.uniform(size=n) * (end - begin),
-                   AGE_LIMIT**rng.uniform(size=n))
+    age = np.where(evolved, begin + when * (end - begin), AGE_LIMIT**when)
     keep = np.flatnonzero(age <= AGE_LIMIT)
     state = final_states(mass[keep], z[keep], age[keep])
-    return [(sample[i], mass[i], z[i], age[i], *x[:3], int(x[3]), begin[i],
+    return [(sample[i], mass[i], z[i], eta, age[i], *x[:3], int(x[3]), begin[i],
              end[i] if tracks[i].complete else np.inf, tracks[i].remnant_mass)
             for i, x in zip(keep, state)]
 
@@ -583,20 +637,21 @@ def random_stars(rng):
 def make_reference(path):
     """Random stars that are on no grid, and integrals over a population."""
     rows = random_stars(np.random.default_rng(SEED))
-    names = ('sample', 'initial_mass', 'metallicity', 'age', 'mass', 'luminosity', 'radius', 'kind',
-             'main_sequence_end', 'remnant_time', 'remnant_mass')
-    forms = ('16A', 'D', 'D', 'D', 'D', 'D', 'D', 'I', 'D', 'D', 'D')
-    units = (None, 'solMass', None, 'Myr', 'solMass', 'solLum', 'solRad', None, 'Myr', 'Myr', 'solMass')
+    names = ('sample', 'initial_mass', 'metallicity', 'giant_mass_loss', 'age', 'mass', 'luminosity',
+             'radius', 'kind', 'main_sequence_end', 'remnant_time', 'remnant_mass')
+    forms = ('16A', 'D', 'D', 'D', 'D', 'D', 'D', 'D', 'I', 'D', 'D', 'D')
+    units = (None, 'solMass', None, None, 'Myr', 'solMass', 'solLum', 'solRad', None, 'Myr', 'Myr', 'solMass')
     stars = fits.BinTableHDU.from_columns(
         [fits.Column(n, f, unit=u, array=list(a))
          for n, f, u, a in zip(names, forms, units, zip(*rows))], name='STARS')
     stars.header['SEED'] = (SEED, 'of numpy.random.default_rng')
     totals = []
-    for z in POPULATION_METALLICITIES:
-        tracks = make_tracks(np.geomspace(0.7, 20.0, 100), z)
-        totals += [(z, age, *population(z, age, tracks)) for age in POPULATION_AGES]
-    names = ('metallicity', 'age', 'mass', 'luminosity')
-    units = (None, 'Myr', 'solMass', 'solLum')
+    for z, eta in POPULATIONS:
+        with changed_settings(neta=eta):
+            tracks = make_tracks(np.geomspace(0.7, 20.0, 100), z)
+            totals += [(z, eta, age, *population(z, age, tracks)) for age in POPULATION_AGES]
+    names = ('metallicity', 'giant_mass_loss', 'age', 'mass', 'luminosity')
+    units = (None, None, 'Myr', 'solMass', 'solLum')
     totals = fits.BinTableHDU.from_columns(
         [fits.Column(n, 'D', unit=u, array=list(a)) for n, u, a in zip(names, units, zip(*totals))],
         name='POPULATION')
@@ -608,7 +663,7 @@ def make_reference(path):
 def setting(text):
     """NAME=VALUE, of a setting that is a number."""
     name, _, value = text.partition('=')
-    if not isinstance(SETTINGS.get(name), (int, float)) or name == 'remnantflag':
+    if not isinstance(SETTINGS.get(name), (int, float)) or name in ('remnantflag', 'neta'):
         raise argparse.ArgumentTypeError(f'{name} is not one of the settings that can be changed')
     return name, type(SETTINGS[name])(value)
 
@@ -617,8 +672,9 @@ def main():
     """Run one of the two tasks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('task', choices=['table', 'reference'])
-    parser.add_argument('--metallicity', type=float, nargs='*', default=METALLICITIES,
-                        help='make a table of these only')
+    parser.add_argument('--metallicity', type=float, nargs='+', help='make a table of these only')
+    parser.add_argument('--giant-mass-loss', type=float, nargs='+', default=GIANT_MASS_LOSS, metavar='ETA',
+                        help="make a table of these values of Reimers' eta only")
     parser.add_argument('--set', type=setting, nargs='+', default=[], metavar='NAME=VALUE',
                         help="settings of COSMIC in place of the table's")
     parser.add_argument('--output', type=pathlib.Path, help='of the table, if it is not for the package')
@@ -630,7 +686,8 @@ def main():
         parser.error('--set needs the task table and --output: the table of the package has its own settings')
     SETTINGS.update(arguments.set)
     if arguments.task == 'table':
-        make_table(tuple(arguments.metallicity), arguments.output or TABLE)
+        make_table(arguments.metallicity or FITTED, arguments.metallicity or METALLICITIES,
+                   arguments.giant_mass_loss, arguments.output or TABLE)
     else:
         make_reference(REFERENCE)
 

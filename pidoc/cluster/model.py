@@ -27,6 +27,7 @@ _METALLICITY = {'at_least': 0.0001, 'at_most': 0.03}
 _KING_W0 = {'at_least': 1.0, 'at_most': 12.0}
 _STAR_MASS = (0.08, 150.0)
 _COULOMB_GAMMA = {'above': 0, 'at_most': 1}
+_GIANT_MASS_LOSS = {'at_least': 0.1, 'at_most': 0.5}
 
 # field: (unit, may it be None, may it be zero)
 _QUANTITIES = {
@@ -38,8 +39,8 @@ _QUANTITIES = {
     'black_hole_kick': (u.km / u.s, False, True),
 }
 
-_FLOATS = ('metallicity', 'king_w0', 'binary_fraction', 'neutron_star_retention', 'black_hole_retention',
-           'coulomb_gamma')
+_FLOATS = ('metallicity', 'king_w0', 'binary_fraction', 'giant_mass_loss', 'neutron_star_retention',
+           'black_hole_retention', 'coulomb_gamma')
 
 # (keyword, field, comment), in the order of the header; mass_limits has two cards of its own.
 # A comment of at most 41 characters leaves room for the longest number.
@@ -60,6 +61,7 @@ _CARDS = (
     ('RPERI', 'perigalacticon', '[kpc] perigalacticon, none if circular'),
     ('VCIRC', 'circular_velocity', '[km/s] Vcirc of the logarithmic galaxy'),
     ('STELEVOL', 'stellar_evolution', 'do the stars evolve'),
+    ('GIANTETA', 'giant_mass_loss', 'Reimers eta, mass loss of giants'),
     ('KICKS', 'natal_kicks', 'supernovae and kicks of remnants'),
     ('NSKICK', 'neutron_star_kick', '[km/s] neutron star kick, 1-D dispersion'),
     ('BHKICK', 'black_hole_kick', '[km/s] black hole kick, 1-D dispersion'),
@@ -70,7 +72,7 @@ _CARDS = (
 )
 
 # What headers describe that were written before there was such a card
-_BEFORE = {'BINFRAC': 0.0, 'BINPER': 'log-uniform', 'KICKS': 'full'}
+_BEFORE = {'BINFRAC': 0.0, 'BINPER': 'log-uniform', 'GIANTETA': 0.5, 'KICKS': 'full'}
 
 _NAMED_RADII = {'MW15-R1.6': 1.6, 'MW15': 3.2, 'MW15-R4': 4.0}
 
@@ -121,6 +123,9 @@ class ClusterModel:
         Circular velocity of ``galaxy='logarithmic'`` [km/s]; not used by the others.
     stellar_evolution : bool
         Whether stars evolve.
+    giant_mass_loss : float
+        Reimers' eta, the strength of the wind of red giants, 0.1 to 0.5 (Galactic clusters: 0.477 +- 0.070,
+        McDonald & Zijlstra 2015).
     natal_kicks : {'delayed', 'rapid', 'full'}
         How massive stars explode and what the remnants get of it. The delayed and the rapid explosions
         of Fryer et al. (2012) leave remnants of other masses; the kick of a black hole is smaller by the
@@ -170,6 +175,7 @@ class ClusterModel:
     perigalacticon: u.Quantity | None = None
     circular_velocity: u.Quantity = 220 * u.km / u.s
     stellar_evolution: bool = True
+    giant_mass_loss: float = 0.5
     natal_kicks: str = 'delayed'
     neutron_star_kick: u.Quantity = 265 * u.km / u.s
     black_hole_kick: u.Quantity = 265 * u.km / u.s
@@ -189,6 +195,8 @@ class ClusterModel:
         self._set('n_stars', whole_number(self.n_stars, 'n_stars', **_N_STARS))
         self._set('seed', whole_number(self.seed, 'seed', at_least=0))
         self._set('metallicity', plain_number(self.metallicity, 'metallicity', **_METALLICITY))
+        self._set('giant_mass_loss',
+                  plain_number(self.giant_mass_loss, 'giant_mass_loss', **_GIANT_MASS_LOSS))
         self._set('binary_fraction',
                   plain_number(self.binary_fraction, 'binary_fraction', at_least=0, at_most=0.5))
         for name in ('neutron_star_retention', 'black_hole_retention'):

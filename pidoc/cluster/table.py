@@ -20,8 +20,8 @@ FIELD_UNITS = {
     'black_hole_kick': u.km / u.s,
 }
 _INTEGERS = ('n_stars', 'seed')
-_FLOATS = ('metallicity', 'king_w0', 'binary_fraction', 'neutron_star_retention', 'black_hole_retention',
-           'coulomb_gamma')
+_FLOATS = ('metallicity', 'king_w0', 'giant_mass_loss', 'binary_fraction', 'neutron_star_retention',
+           'black_hole_retention', 'coulomb_gamma')
 _FIELDS = tuple(field.name for field in dataclasses.fields(ClusterModel))
 
 

@@ -22,7 +22,7 @@ examples:
 """
 
 # those of pidoc.photometry, which the help need not wait for
-_BANDS = ('B', 'V', 'g', 'r')
+_BANDS = ('B', 'V', 'g', 'r', 'I', 'F606W', 'F814W', 'VIS')
 _CORRECTIONS = ('reed1998', 'reed1998-solar', 'kurucz1992')
 
 

@@ -32,6 +32,8 @@ _OPTIONS = (
      'radius of the circular orbit, or apogalacticon [kpc]'),
     ('--perigalacticon', 'perigalacticon', 'LENGTH', 'none', 'smallest distance of an eccentric orbit [kpc]'),
     ('--circular-velocity', 'circular_velocity', 'SPEED', '220', 'of the logarithmic galaxy [km/s]'),
+    ('--giant-mass-loss', 'giant_mass_loss', 'ETA', '0.5',
+     "Reimers' eta, the strength of the wind of red giants, 0.1 to 0.5"),
     ('--natal-kicks', 'natal_kicks', 'NAME', 'delayed',
      'delayed or rapid explosions, with kicks of black holes that fallback lessens, or full kicks'),
     ('--neutron-star-kick', 'neutron_star_kick', 'SPEED', '265', '1-D dispersion of birth kicks [km/s]'),

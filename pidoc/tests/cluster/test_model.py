@@ -9,7 +9,7 @@ from astropy import units as u
 from astropy.io import fits
 from scipy.integrate import trapezoid
 
-from pidoc import ClusterModel
+from pidoc import ClusterModel, stellar
 from pidoc.cluster.mass_function import MassFunction
 from pidoc.cluster.model import _BEFORE
 from pidoc.units import HenonUnits
@@ -43,6 +43,7 @@ def random_models(count):
             galactocentric_distance=None if isolated else distance * u.kpc,
             perigalacticon=None if isolated or index % 3 == 0 else 0.9 * distance * u.kpc,
             circular_velocity=rng.uniform(1, 400) * u.km / u.s, stellar_evolution=bool(index % 2),
+            giant_mass_loss=rng.uniform(0.1, 0.5),
             neutron_star_kick=10 ** rng.uniform(-9, 3) * u.km / u.s, black_hole_kick=0 * u.km / u.s,
             neutron_star_retention=rng.uniform(), black_hole_retention=rng.uniform() * 1e-5,
             coulomb_gamma=None if index % 4 else rng.uniform(1e-3, 1),
@@ -59,6 +60,8 @@ def test_defaults_are_the_documented_ones():
     assert model.perigalacticon is None
     assert model.neutron_star_kick == model.black_hole_kick == 265 * u.km / u.s
     assert not model.isolated
+    # what `StellarEvolution` takes if nothing is said
+    assert model.giant_mass_loss == stellar.GIANT_MASS_LOSS
 
 
 @pytest.mark.parametrize(('name', 'radius'), [('MW15-R1.6', 1.6), ('MW15', 3.2), ('MW15-R4', 4.0)])
@@ -132,6 +135,7 @@ def test_every_field_counts_in_comparison(field):
              'galaxy': 'logarithmic',
              'galactocentric_distance': 8 * u.kpc, 'perigalacticon': 3 * u.kpc,
              'circular_velocity': 200 * u.km / u.s, 'stellar_evolution': False,
+             'giant_mass_loss': 0.17,
              'neutron_star_kick': 1 * u.km / u.s, 'black_hole_kick': 1 * u.km / u.s,
              'neutron_star_retention': 0.5, 'black_hole_retention': 0.5, 'natal_kicks': 'rapid',
              'coulomb_gamma': 0.02, 'seed': 1}
@@ -216,6 +220,8 @@ def test_every_field_counts_in_comparison(field):
      'perigalacticon must be None for an isolated cluster, received 5.0 kpc'),
     ({'circular_velocity': 0 * u.km / u.s}, ValueError, 'circular_velocity must be positive'),
     ({'stellar_evolution': 1}, TypeError, 'stellar_evolution must be True or False, received 1'),
+    ({'giant_mass_loss': 0.09}, ValueError,
+     'giant_mass_loss must be a number from 0.1 to 0.5, received 0.09'),
     ({'neutron_star_kick': -1 * u.km / u.s}, ValueError, 'neutron_star_kick must not be negative'),
     ({'black_hole_kick': 265}, TypeError,
      'black_hole_kick must be an astropy Quantity in km / s, received 265'),
@@ -432,6 +438,13 @@ def test_a_header_of_before_models_had_a_coulomb_logarithm(change, card, gamma):
     del header['COULFAC']
     header.update(card)
     assert ClusterModel.from_header(header) == model.replace(coulomb_gamma=gamma)
+
+
+def test_headers_of_before_giants_had_a_wind_of_their_own():
+    header = ClusterModel(giant_mass_loss=0.2).to_header()
+    assert header['GIANTETA'] == 0.2
+    del header['GIANTETA']
+    assert ClusterModel.from_header(header).giant_mass_loss == 0.5
 
 
 def test_from_header_names_what_is_missing_or_wrong():

@@ -41,6 +41,7 @@ def test_quantities(field, given, expected):
 @pytest.mark.parametrize('field, given, expected', [
     ('n_stars', '50000', 50000), ('n_stars', '5e4', 50000), ('n_stars', np.int16(500), 500),
     ('n_stars', 500.0, 500), ('seed', '7', 7), ('metallicity', '0.001', 0.001), ('king_w0', '6', 6.0),
+    ('giant_mass_loss', '0.2', 0.2),
     ('king_w0', 'none', None), ('coulomb_gamma', '0.03', 0.03), ('coulomb_gamma', 'none', None),
     ('galaxy', 'None', None), ('galaxy', 'logarithmic', 'logarithmic'),
     ('galactocentric_distance', 'none', None), ('perigalacticon', None, None), ('name', 'none', 'none'),

@@ -71,7 +71,7 @@ class TestUnits:
         """A source of V - g = -0.3: 1 Lsun of g per kpc^2 times 10^(-0.4 (5.03 - 0.3 - 4.83)) in V."""
         factor = calibrate({'BAND': 'g'}, unit='Lsun/kpc2', colour=-0.3 * u.mag).factor
         assert factor == pytest.approx(10 ** (-0.4 * (5.03 - 0.3 - 4.83)))
-        with pytest.raises(ValueError, match="must be in one of the bands B, V, g, r, whose Sun is known, "
+        with pytest.raises(ValueError, match="must be in one of the bands B, V, .*VIS, whose Sun is known, "
                                              "received 'i'"):
             calibrate({'BAND': 'i'}, unit='Lsun/kpc2', colour=0.3 * u.mag)
 

@@ -668,7 +668,7 @@ def test_conditions_that_are_refused(options, error, message):
     (dict(psf=np.ones((4, 5))), ValueError, r'an odd number of pixels in both, received the shape \(4, 5\)'),
     (dict(psf=np.zeros((3, 3))), ValueError, 'finite, with a positive sum, received 0.0'),
     (dict(psf=np.ones((3, 3)), oversampling=2), ValueError, 'oversampling needs the default PSF or a model'),
-    (dict(band='z'), ValueError, 'band must be one of B, V, g, r'),
+    (dict(band='z'), ValueError, 'band must be one of B, V, g, r, I, F606W, F814W, VIS'),
     (dict(correction='kurucz1992'), ValueError, "'kurucz1992' needs the metallicity, which")])
 def test_options_that_are_refused(blob, options, error, message):
     with pytest.raises(error, match=message):
