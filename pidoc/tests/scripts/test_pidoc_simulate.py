@@ -130,6 +130,7 @@ def test_names_of_changed_models():
      {'neutron_star_kick': 0 * u.km / u.s, 'black_hole_kick': 10 * u.km / u.s}),
     (['--neutron-star-retention', '0.1', '--black-hole-retention', '0.5'],
      {'neutron_star_retention': 0.1, 'black_hole_retention': 0.5}),
+    (['--giant-mass-loss', '0.2'], {'giant_mass_loss': 0.2}),
     (['--coulomb-gamma', '0.03'], {'coulomb_gamma': 0.03}), (['--coulomb-gamma', 'none'], {})])
 def test_options_of_the_model(args, change):
     assert parsed(*args)[0] == [ClusterModel(**change)]

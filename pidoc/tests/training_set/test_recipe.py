@@ -307,7 +307,7 @@ def test_no_toml(tmp_path):
     ({'maps': {'field_of_view': 1e308, 'pixel_scale': 0.1}}, 'field_of_view must be of at most 8192 pixels'),
     ({'maps': {'field_of_view': 0.3}}, 'field_of_view must be a whole number of pixels of 0.25 arcsec'),
     ({'maps': {'smoothing': 200}}, 'smoothing must be of no more pixels than the map has, 160, received 200'),
-    ({'maps': {'band': 'K'}}, "band: must be one of B, V, g, r, received 'K'"),
+    ({'maps': {'band': 'K'}}, "band: must be one of B, V, g, r, I, F606W, F814W, VIS, received 'K'"),
     ({'maps': {'band': 'B'}}, "correction: must be 'kurucz1992' for the band B, received 'reed1998'"),
     ({'maps': {'shard': 0}}, 'shard: must be a whole number from 1 to 10000, received 0'),
     ({'maps': {'size': 3}}, r'\[maps\], size: there is no such key'),
