@@ -148,7 +148,7 @@ def report():
         line(row['model'], *(row[name] / row[f'cmc_{name}'] for name in ratios),
              f'{row["n_bh"]} {row["cmc_n_bh"]:.0f}', row['steps'], row['cpu'])
     print()
-    line = table([('quantity', '18s'), ('median', '7s'), ('scatter', '7s'), ('asked', '7s'), ('within', '8s')])
+    line = table([('quantity', '18s'), *((name, '7s') for name in ('median', 'scatter', 'asked', 'within'))])
     for name, factor in AIMS.items():
         some = rows[rows[f'cmc_{name}'] > 0]
         ratio = np.log(np.maximum(some[name], 1) / some[f'cmc_{name}'])
@@ -158,7 +158,8 @@ def report():
 
 
 def main(args=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('file', nargs='?', help='the table of the catalogue (ECSV)')
     parser.add_argument('--models', nargs='+', choices=MODELS, default=MODELS, metavar='NAME')
     parser.add_argument('--draw', action='store_true', help='only print what is stored')
