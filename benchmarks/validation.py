@@ -1187,7 +1187,7 @@ def binary_run(n, fraction, seed):
         rows.append({'n': n, 'fraction': fraction, 'seed': seed, 't': t,
                      **dict(zip(('r01', 'r10', 'r50'), radii / sim.units.length)),
                      'core': core / sim.units.length, 'core_half': core / radii[2],
-                     'binaries': len(sim.binaries) / max(1, model.n_stars - model.n_bodies),
+                     'binaries': len(sim.binaries),
                      'heat': heat(sim), 'escape': sim.ledger.energy['escape'] / 0.25,
                      'error': sim.energy_error, 'cpu': time.process_time() - start})
 
@@ -1213,10 +1213,12 @@ def binaries(args):
         if not len(own):
             continue
         first = own['t'][np.argmax(own['core_half'] < 0.1)]
+        left = [np.interp(t, own['t'], own['binaries']) / (fraction * n) if fraction else np.nan
+                for t in (20.0, BINARY_END)]
         steady = own['core_half'][own['t'] > 20.0]
         print(f'N = {n}, {100 * fraction:.0f} %, seed {seed}: {first:.1f} t_rh, '
               f'{np.mean(steady) if len(steady) else np.nan:.3f}, {own["core_half"].min():.4f}; '
-              f'{np.interp(20.0, own["t"], own["binaries"]):.2f}, {own["binaries"][-1]:.2f}; '
+              f'{left[0]:.2f}, {left[1]:.2f}; '
               f'{own["heat"][-1]:.2f}, {own["escape"][-1]:.2f}; {np.abs(own["error"]).max():.1e}; '
               f'{own["cpu"][-1]:.0f} s')
     draw_binaries(table)
@@ -1230,7 +1232,7 @@ def draw_binaries(table):
         style = {'color': COLOURS[0 if seed else k], 'lw': 0.7 if seed else 1.4, 'label': label}
         left.plot(own['t'], own['core_half'], **style)
         if fraction:
-            right.plot(own['t'], own['binaries'], **style)
+            right.plot(own['t'], own['binaries'] / (fraction * n), **style)
     left.set(yscale='log', xlabel='time [$t_{rh}(0)$]', ylabel='core radius [half-mass radius]')
     right.set(xlabel='time [$t_{rh}(0)$]', ylabel='binaries [initial]', ylim=(0, 1))
     left.legend()
