@@ -24,6 +24,9 @@ __all__ = ['AB_MINUS_VEGA_V', 'PixelCalibration', 'PixelUnit', 'band_of', 'calib
 AB_MINUS_VEGA_V = 0.02
 """V in AB minus V in Vega [mag]: Blanton & Roweis (2007, AJ 133, 734), table 1."""
 
+# Of the Sun in FSPS (Conroy & Gunn 2010), whose Vega magnitudes `pidoc.photometry.BANDS` has
+_AB_MINUS_VEGA = {'V': AB_MINUS_VEGA_V, 'I': 0.42, 'F606W': 0.08, 'F814W': 0.42}
+
 AGREE = 0.05               # mag, within which two zero points are the same
 
 _PER_AREA = u.Lsun / u.pc**2
@@ -424,11 +427,11 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
         factor = _of_luminosity(pixels, band, shift, target)
     else:
         if band in BANDS and system != BANDS[band].system:
-            if band != 'V':
+            if band not in _AB_MINUS_VEGA:
                 raise ValueError(f'the zero point must be in the system of {BANDS[band].name}, '
                                  f'{BANDS[band].system}, '
                                  f'received {system}')
-            shift -= AB_MINUS_VEGA_V
+            shift -= _AB_MINUS_VEGA[band]
         factor = apparent_flux((zero + shift) * u.mag, target).to_value(APPARENT_FLUX)
     dimmed = 0.0 if extinction is None else scalar_value(extinction, u.mag, 'extinction', non_negative=True)
     meta |= {'IMGBAND': band, 'MAGSYS': system, 'IMGZP': zero if origin else None, 'ZPFROM': origin,

@@ -548,7 +548,7 @@ def test_new_stars_are_as_in_cosmic_now(metallicity):
     rng = np.random.default_rng(11)
     mass = np.exp(rng.uniform(np.log(0.1), np.log(100.0), 400))
     age = np.exp(rng.uniform(np.log(3.0), np.log(15000.0), 400))
-    state = StellarEvolution(metallicity).state(mass, age)
+    state = StellarEvolution(metallicity, giant_mass_loss=cosmic.SETTINGS['neta']).state(mass, age)
     true = cosmic.final_states(mass, metallicity, age)
     assert np.mean(state.kind == true[:, 3]) >= 0.985
     assert np.median(np.abs(state.mass / np.maximum(true[:, 0], 1e-3) - 1)) < 1e-3
@@ -560,7 +560,7 @@ def test_new_stars_are_as_in_cosmic_now(metallicity):
 def test_the_table_is_what_the_script_makes():
     cosmic = maker()
     tracks = cosmic.make_tracks([1.0, 7.0, 30.0], 0.001)
-    stars = StellarEvolution(0.001)
+    stars = StellarEvolution(0.001, giant_mass_loss=cosmic.SETTINGS['neta'])
     for track in tracks:
         assert stars.remnant_time(track.mass) == pytest.approx(track.ends[-1], rel=1e-3)
         assert stars.mass(track.mass, 15000.0)[0] == pytest.approx(track.remnant_mass, rel=0.01)

@@ -67,6 +67,13 @@ class TestUnits:
         assert magnitude(calibrate(V, unit='nanomaggy')) == pytest.approx(22.5 - AB_MINUS_VEGA_V, abs=1e-9)
         assert magnitude(calibrate(V, unit='nJy')) == pytest.approx(31.4 - AB_MINUS_VEGA_V, abs=1e-3)
 
+    @pytest.mark.parametrize(('band', 'difference'), [('I', 0.42), ('F606W', 0.08), ('F814W', 0.42)])
+    def test_bands_in_the_other_system(self, band, difference):
+        """AB magnitudes are fainter by AB - Vega of the band: those of the Sun in FSPS."""
+        vega, ab = (calibrate({'BAND': band}, zero_point=25 * unit, colour=0.5 * u.mag).factor
+                    for unit in (u.mag, u.ABmag))
+        assert 2.5 * np.log10(vega / ab) == pytest.approx(-difference)
+
     def test_suns_of_another_band(self):
         """A source of V - g = -0.3: 1 Lsun of g per kpc^2 times 10^(-0.4 (5.03 - 0.3 - 4.83)) in V."""
         factor = calibrate({'BAND': 'g'}, unit='Lsun/kpc2', colour=-0.3 * u.mag).factor

@@ -747,7 +747,8 @@ def test_other_tracks(tmp_path):
                         for stars in (tracks, StellarEvolution(0.02)))
     np.testing.assert_array_equal(simulation.mass[here], expected)
     assert np.any(expected != richer)
-    with pytest.raises(CheckpointError, match=r'saved only with the tracks .*StellarEvolution\(0.0002\)'):
+    with pytest.raises(CheckpointError,
+                       match=r'saved only with the tracks .*StellarEvolution\(0.0002, giant_mass_loss=0.5\)'):
         simulation.save(tmp_path / 'checkpoint.npz')
     assert not list(tmp_path.iterdir())
 
