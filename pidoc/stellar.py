@@ -501,30 +501,31 @@ class StellarEvolution:
                 raise ValueError(f'{path} has no table BLOCKS: it was made by an older '
                                  'make_stellar_tracks.py, make it again')
             header, blocks = hdus[0].header, hdus['BLOCKS'].data
-            if giant_mass_loss is None:
-                giant_mass_loss = np.clip(GIANT_MASS_LOSS, *_limits(blocks['giant_mass_loss']))
-            self.metallicity = _within(blocks['metallicity'], metallicity, 'metallicity')
-            self.giant_mass_loss = _within(blocks['giant_mass_loss'], giant_mass_loss, 'giant_mass_loss')
             self.explosion = explosion
             self.age_limit = float(header['AGE_MAX'])
             self.mass_limits = (float(header['MASS_LO']), float(header['MASS_HI']))
-            self._table = self._read_blocks(hdus, blocks, header)
+            light = blocks['heaviest'] < self.mass_limits[1]
+            winds = blocks['giant_mass_loss'][light]
+            if giant_mass_loss is None:
+                giant_mass_loss = np.clip(GIANT_MASS_LOSS, *_limits(winds))
+            self.metallicity = _within(blocks['metallicity'], metallicity, 'metallicity')
+            self.giant_mass_loss = _within(winds, giant_mass_loss, 'giant_mass_loss')
+            self._table = self._read_blocks(hdus, blocks, light)
 
-    def _read_blocks(self, hdus, blocks, header):
-        """The tracks of this metallicity and wind."""
-        z, eta = blocks['metallicity'], blocks['giant_mass_loss']
-        light = blocks['heaviest'] < self.mass_limits[1]
+    def _read_blocks(self, hdus, blocks, light):
+        """The tracks of this metallicity and wind; `light` are the blocks that differ in the wind."""
+        z, eta, heaviest_ns = blocks['metallicity'], blocks['giant_mass_loss'], hdus[0].header['BSE mxns']
 
         def block(chosen):
             return _read(hdus, int(np.flatnonzero(chosen)[0]), self.explosion)
 
         def at_metallicity(chosen, table_at):
-            return _interpolated(np.unique(z[chosen]), self.metallicity, table_at, np.log, header['BSE mxns'])
+            return _interpolated(np.unique(z[chosen]), self.metallicity, table_at, np.log, heaviest_ns)
 
         def light_stars(metallicity):
             chosen = light & (z == metallicity)
             return _interpolated(np.unique(eta[chosen]), self.giant_mass_loss,
-                                 lambda loss: block(chosen & (eta == loss)), float, header['BSE mxns'])
+                                 lambda loss: block(chosen & (eta == loss)), float, heaviest_ns)
 
         return _joined(at_metallicity(light, light_stars),
                        at_metallicity(~light, lambda metallicity: block(~light & (z == metallicity))))

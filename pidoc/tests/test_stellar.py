@@ -88,6 +88,19 @@ def test_another_table(tmp_path):
     np.testing.assert_array_equal(others.mass(mass, 1.0)[0], ours.mass(mass, 1.0)[0])
 
 
+def test_a_table_of_other_winds(tmp_path):
+    """What heavy stars were made with is no wind to choose; one that the table lacks is not the default."""
+    path = tmp_path / 'other.fits'
+    with as_file(files('pidoc') / 'data' / TABLE) as packaged, fits.open(packaged) as hdus:
+        blocks = hdus['BLOCKS'].data
+        heavy = blocks['heaviest'] > 100
+        blocks['giant_mass_loss'] = np.where(heavy, 0.9, 0.5 * blocks['giant_mass_loss'])
+        hdus.writeto(path)
+    assert StellarEvolution(0.001, table=path).giant_mass_loss == 0.25
+    with pytest.raises(ValueError, match='giant_mass_loss must be between 0.05 and 0.25, received 0.5'):
+        StellarEvolution(0.001, table=path, giant_mass_loss=0.5)
+
+
 def test_a_table_of_before_is_refused(tmp_path):
     path = tmp_path / 'old.fits'
     with as_file(files('pidoc') / 'data' / TABLE) as packaged, fits.open(packaged) as hdus:
