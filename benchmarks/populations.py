@@ -17,13 +17,13 @@ median temperature of its stars, and the mass they have lost. Galactic clusters:
 """
 
 import argparse
-from functools import lru_cache
 
 import numpy as np
 from astropy import units as u
 from common import table
 
 from pidoc.cluster.mass_function import mass_function
+from pidoc.cluster.population import population_mass_to_light
 from pidoc.photometry import band_luminosity, CORRECTIONS
 from pidoc.stellar import StellarEvolution
 from pidoc.units import SOLAR_TEFF
@@ -41,33 +41,13 @@ BRUZUAL_CHARLOT = {0.0001: (1.41, 1.58, 1.66), 0.0004: (1.44, 1.59, 1.66), 0.004
 #: Cells of initial mass [Msun], fine where stars of such ages are giants.
 EDGES = np.concatenate([np.geomspace(0.1, 0.7, 3000), np.linspace(0.7, 1.2, 200_000)[1:-1],
                         np.geomspace(1.2, 50.0, 3000)])
-HORIZONTAL_BRANCH, WHITE_DWARF, NEUTRON_STAR = 4, 10, 13
+HORIZONTAL_BRANCH = 4
 
 
-@lru_cache(maxsize=1)
-def tracks(metallicity, eta):
-    """Tracks of one metallicity and wind of giants, None: the default."""
-    return StellarEvolution(metallicity, giant_mass_loss=eta)
-
-
-def stars_and_light(metallicity, age, correction, eta=None):
-    """States of the stars of all cells at an age [Gyr], and their light in V [Lsun]."""
-    stars = tracks(metallicity, eta).state(np.sqrt(EDGES[1:] * EDGES[:-1]), 1e3 * age)
-    heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
-    light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
-                            metallicity=metallicity, correction=correction).to_value(u.Lsun)
-    return stars, light
-
-
-def mass_to_light(imfs, metallicity, age, correction, eta=None):
-    """M/L_V at an age [Gyr]: name of a mass function -> (with white dwarfs, living stars alone)."""
-    stars, light = stars_and_light(metallicity, age, correction, eta)
-    found = {}
-    for imf in imfs:
-        share = np.diff(mass_function(imf).cumulative(EDGES, EDGES[0], EDGES[-1]))
-        found[imf] = tuple(np.sum(share * stars.mass * (stars.kind < end)) / np.sum(share * light)
-                           for end in (NEUTRON_STAR, WHITE_DWARF))
-    return found
+def mass_to_light(imf, metallicity, age, correction, eta=None, remnants=True):
+    """M/L_V at an age [Gyr], with white dwarfs or of living stars alone."""
+    return population_mass_to_light(age * u.Gyr, metallicity, imf=imf, remnants=remnants,
+                                    correction=correction, giant_mass_loss=eta).value
 
 
 def show_mass_functions(imfs, correction):
@@ -76,8 +56,7 @@ def show_mass_functions(imfs, correction):
                  ('estimate', '12s')])
     for metallicity, estimate in ESTIMATE.items():
         for age in AGES:
-            found = mass_to_light(imfs, metallicity, age, correction)
-            values = [found[imf][0] for imf in imfs]
+            values = [mass_to_light(imf, metallicity, age, correction) for imf in imfs]
             row(metallicity, age, *values, f'{100 * (values[1] / values[0] - 1):+.0f} %',
                 '{} -> {}'.format(*estimate) if age == 12.0 else '')
 
@@ -87,18 +66,21 @@ def show_living_stars(correction):
     row = table([('Z', '7g'), *((f'{age:g} Gyr', '6.2f') for age in AGES),
                  *((f'BC03 {age:g}', '6.2f') for age in AGES), ('pidoc / BC03', '12s')])
     for metallicity, published in BRUZUAL_CHARLOT.items():
-        values = [mass_to_light(IMFS[:1], metallicity, age, correction)[IMFS[0]][1] for age in AGES]
+        values = [mass_to_light(IMFS[0], metallicity, age, correction, remnants=False) for age in AGES]
         row(metallicity, *values, *published,
             ' '.join(f'{value / other:.2f}' for value, other in zip(values, published, strict=True)))
 
 
 def horizontal_branch(metallicity, age, correction, eta):
     """Share of V, median temperature [K] and mass lost by its stars [Msun], at an age [Gyr]."""
-    stars, light = stars_and_light(metallicity, age, correction, eta)
+    middle = np.sqrt(EDGES[1:] * EDGES[:-1])
+    stars = StellarEvolution(metallicity, giant_mass_loss=eta).state(middle, 1e3 * age)
     share = np.diff(mass_function(IMFS[0]).cumulative(EDGES, EDGES[0], EDGES[-1]))
     here = stars.kind == HORIZONTAL_BRANCH
     heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
-    lost = (np.sqrt(EDGES[1:] * EDGES[:-1]) - stars.mass)[here]
+    light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
+                            metallicity=metallicity, correction=correction).to_value(u.Lsun)
+    lost = (middle - stars.mass)[here]
     return np.sum((share * light)[here]) / np.sum(share * light), np.median(heat[here]), lost.min()
 
 
@@ -108,8 +90,7 @@ def show_giants(correction):
                  ('V [%]', '6.1f'), ('T [K]', '6.0f'), ('lost', '6.3f')])
     for metallicity in GIANT_METALLICITIES:
         for eta in ETAS:
-            values = [mass_to_light(IMFS[:1], metallicity, age, correction, eta)[IMFS[0]][0]
-                      for age in GIANT_AGES]
+            values = [mass_to_light(IMFS[0], metallicity, age, correction, eta) for age in GIANT_AGES]
             share, heat, lost = horizontal_branch(metallicity, 12.5, correction, eta)
             row(metallicity, eta, *values, 100 * share, heat, lost)
 

@@ -11,8 +11,8 @@ from pidoc.units import SOLAR_TEFF, to_value
 
 __all__ = ['population_mass_to_light']
 
-_CELLS = 60_000            # of initial mass: giants of one age differ by a hundredth of a solar mass
-_WHITE_DWARF, _NEUTRON_STAR = 10, 13
+_COARSE, _FINE = 3000, 60_000   # cells of initial mass: all, and those of giants, whose masses hardly differ
+_GIANT, _WHITE_DWARF, _NEUTRON_STAR = 2, 10, 13
 
 
 def population_mass_to_light(age, metallicity, *, imf='kroupa2001', mass_limits=(0.1, 50) * u.Msun,
@@ -59,15 +59,25 @@ def population_mass_to_light(age, metallicity, *, imf='kroupa2001', mass_limits=
     """
     ages = to_value(age, u.Myr, 'age', positive=True)
     low, high = to_value(mass_limits, u.Msun, 'mass_limits', positive=True)
-    edges = np.geomspace(low, high, _CELLS + 1)
-    share = np.diff(mass_function(imf).cumulative(edges, low, high))
-    evolution, middle = StellarEvolution(metallicity, **tracks), np.sqrt(edges[1:] * edges[:-1])
+    evolution = StellarEvolution(metallicity, **tracks)
     heaviest = _NEUTRON_STAR if remnants else _WHITE_DWARF
     ratios = []
     for each in np.ravel(ages):
-        stars = evolution.state(middle, each)
+        edges = _cells(evolution, each, low, high)
+        share = np.diff(mass_function(imf).cumulative(edges, low, high))
+        stars = evolution.state(np.sqrt(edges[1:] * edges[:-1]), each)
         heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
         light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
                                 metallicity=metallicity, band=band, correction=correction).value
         ratios.append(share @ (stars.mass * (stars.kind < heaviest)) / (share @ light))
     return np.reshape(ratios, np.shape(ages)) * u.Msun / u.Lsun
+
+
+def _cells(evolution, age, low, high):
+    """Edges of cells of initial mass, narrow from the end of the main sequence to the youngest remnants."""
+    edges = np.geomspace(low, high, _COARSE)
+    kind = evolution.state(edges, age).kind
+    first = np.searchsorted(kind >= _GIANT, True)
+    last = np.searchsorted(kind >= _WHITE_DWARF, True)
+    first, last = max(first - 2, 0), min(last + 2, edges.size - 1)
+    return np.unique(np.concatenate([edges, np.linspace(edges[first], edges[last], _FINE)]))
