@@ -421,6 +421,7 @@ class Simulation:
         self._energy = energy
         self._step_start = self.age
         self.age = until if last else self.age + dt
+        self._drop_absorbed()
         self._part_destroyed()
         self._remove_escapers()
         self.steps += 1
@@ -568,6 +569,12 @@ class Simulation:
         self._shells = Shells(**columns)
         return rows
 
+    def _drop_absorbed(self):
+        """Remove the shells of stars that became companions in this step."""
+        if np.any(self._shells.m <= 0.0):
+            self._keep(self._shells.m > 0.0)
+            self._book('numerical')
+
     def _part_destroyed(self):
         """Stars of binaries that encounters of this step have destroyed become bodies, and fly apart."""
         ident = self._shells.ident
@@ -599,10 +606,7 @@ class Simulation:
         return energy
 
     def _remove_escapers(self):
-        """Take out bodies that are unbound or that the tide carries off, and absorbed shells."""
-        if np.any(self._shells.m <= 0.0):
-            self._keep(self._shells.m > 0.0)
-            self._book('numerical')
+        """Take out bodies that are unbound or that the tide carries off."""
         self._remove(self._specific_energy() >= 0.0, 'ejection')
         if not self._tide.isolated and not self.dissolved:
             self._remove(self._beyond_tide(), 'tide')

@@ -503,7 +503,8 @@ def _strong_encounter(sh, stars, i, j, phi, w2, density, dt, state):
 
     *Soft*: the binary is destroyed with the cross-section of `ionisation_section`.  The stars part with
     half of the energy that is left, at most half of what bound them.  In other encounters it widens by
-    20 % / sqrt(r), times q if that is less than 1.  Further away nothing happens to it.
+    20 % / sqrt(r), times q if that is less than 1.  Further away nothing happens to it.  One that is wider than
+    the mean distance of the bodies around, which are then between its stars, is always destroyed.
 
     *Two binaries*: 88 % of close encounters of similar ones destroy the wider one; the other takes up both
     energies and, on average, 0.516 of their sum more, which the bodies gain (Mikkola 1983; Stodolkiewicz
@@ -549,7 +550,9 @@ def _strong_encounter(sh, stars, i, j, phi, w2, density, dt, state):
         return state, -np.inf
     q = m_s / (0.5 * m_b)
     if soft >= 1.0:
-        return _soft_encounter(sh, stars, i, j, who, phi, energy, soft, q, fatal / section, state)
+        among_others = a * density ** (1.0 / 3.0) > 1.0 and energy > bound
+        return _soft_encounter(sh, stars, i, j, who, phi, energy, soft, q,
+                               1.0 if among_others else fatal / section, state)
     if four:
         all_bound = bound + stars.binding[other]
         left = all_bound - energy
