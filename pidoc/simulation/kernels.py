@@ -503,8 +503,8 @@ def _strong_encounter(sh, stars, i, j, phi, w2, density, dt, state):
 
     *Soft*: the binary is destroyed with the cross-section of `ionisation_section`.  The stars part with
     half of the energy that is left, at most half of what bound them.  In other encounters it widens by
-    20 % / sqrt(r), times q if that is less than 1.  Further away nothing happens to it.  One that is wider than
-    the mean distance of the bodies around, which are then between its stars, is always destroyed.
+    20 % / sqrt(r), times q if that is less than 1.  Further away nothing happens to it.  One that is wider
+    than the mean distance of the bodies around, which are then between its stars, is always destroyed.
 
     *Two binaries*: 88 % of close encounters of similar ones destroy the wider one; the other takes up both
     energies and, on average, 0.516 of their sum more, which the bodies gain (Mikkola 1983; Stodolkiewicz

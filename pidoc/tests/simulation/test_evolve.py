@@ -525,6 +525,43 @@ def test_threads_and_restarts_do_not_matter_to_binaries(tmp_path):
     assert_same(runs[0], runs[2])
 
 
+def test_a_star_bound_and_freed_in_one_step_is_there_once(monkeypatch):
+    """Two singles join, the absorbed one comes to stand for both, and the pair is destroyed, all in a step."""
+    simulation = Simulation(small(stellar_evolution=False, galaxy=None))
+
+    def advance(sh, stars, work, *_):
+        a, b = sh.ident[10:12]
+        stars.partner[b], stars.binding[b] = a, -1e-6
+        sh.ident[10], sh.m[10], sh.m[11] = b, sh.m[10] + sh.m[11], 0.0
+
+    monkeypatch.setattr(kernels, 'advance', advance)
+    mass = simulation._shells.m.sum()
+    simulation._step(1.0)
+    present = np.concatenate([simulation._present(), simulation.escapers['id']])
+    assert np.array_equal(np.sort(present), np.arange(1000))
+    left = simulation.escapers['mass'].sum().value / simulation.units.mass
+    assert simulation._shells.m.sum() + left == pytest.approx(mass)
+
+
+@pytest.mark.slow
+def test_every_star_is_somewhere_once():
+    """A rich mixture of black holes and binaries: through exchanges, captures, destructions and kicks."""
+    model = ClusterModel(n_stars=10000, half_mass_radius=0.7 * u.pc, metallicity=0.002, binary_fraction=0.1,
+                         mass_limits=[0.1, 120] * u.Msun, natal_kicks='rapid', seed=4)
+    simulation = Simulation(model)
+
+    def check(simulation):
+        present = simulation._present()
+        assert np.unique(present).size == present.size
+        assert simulation._shells.r[1] > 1e-6
+
+    simulation.advance_to(3000.0, each_step=check)
+    everybody = np.concatenate([simulation._present(), simulation.escapers['id']])
+    gone = simulation.kind == 15
+    assert np.array_equal(np.union1d(everybody, np.flatnonzero(gone)), np.arange(model.n_stars))
+    assert abs(simulation.energy_error) < 0.01
+
+
 def test_stars_of_a_destroyed_binary_part():
     simulation, a, b = with_binary()
     k = int(np.flatnonzero(simulation._shells.ident == a)[0])
@@ -720,8 +757,8 @@ def test_the_version_of_the_physics_follows_the_sources():
     Then, in both cases, store the new digests here.
     """
     assert (evolve.PHYSICS, digest_of_physics()) == (3, {
-        'kernels': 'ee0dceb5d75c',
-        'evolve': '4a631c993aa8',
+        'kernels': 'e278482b6356',
+        'evolve': '8e49e253dbc4',
         'stellar': '5e303f014408',
         'tides': '08aebfc81e44',
         'ledger': '9e2bbbcd6880',
