@@ -526,7 +526,7 @@ def test_threads_and_restarts_do_not_matter_to_binaries(tmp_path):
 
 
 def test_a_star_bound_and_freed_in_one_step_is_there_once(monkeypatch):
-    """Two singles join, the absorbed one comes to stand for both, and the pair is destroyed, all in a step."""
+    """Two singles join, the absorbed one comes to stand for both, and the pair is destroyed: one step."""
     simulation = Simulation(small(stellar_evolution=False, galaxy=None))
 
     def advance(sh, stars, work, *_):
