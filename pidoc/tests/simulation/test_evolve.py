@@ -757,7 +757,7 @@ def test_the_version_of_the_physics_follows_the_sources():
     Then, in both cases, store the new digests here.
     """
     assert (evolve.PHYSICS, digest_of_physics()) == (3, {
-        'kernels': 'e278482b6356',
+        'kernels': '917a732343cf',
         'evolve': '8e49e253dbc4',
         'stellar': '5e303f014408',
         'tides': '08aebfc81e44',
