@@ -525,6 +525,17 @@ def test_threads_and_restarts_do_not_matter_to_binaries(tmp_path):
     assert_same(runs[0], runs[2])
 
 
+def test_what_is_owed_is_no_gap_in_the_books():
+    """Energy that stars have kept and that others will pay; without that debt it would be missing."""
+    simulation = Simulation(small(stellar_evolution=False, galaxy=None))
+    simulation._work.tally[kernels.DEBT] = 0.05
+    simulation._energy += 0.05
+    simulation.advance_to(0.0)
+    simulation._energy += 0.05
+    with pytest.raises(LedgerError, match='the energy ledger must close to 0.01'):
+        simulation.advance_to(0.0)
+
+
 def test_a_star_bound_and_freed_in_one_step_is_there_once(monkeypatch):
     """Two singles join, the absorbed one comes to stand for both, and the pair is destroyed: one step."""
     simulation = Simulation(small(stellar_evolution=False, galaxy=None))
@@ -758,7 +769,7 @@ def test_the_version_of_the_physics_follows_the_sources():
     """
     assert (evolve.PHYSICS, digest_of_physics()) == (3, {
         'kernels': '917a732343cf',
-        'evolve': '8e49e253dbc4',
+        'evolve': 'b118f5437b2b',
         'stellar': '5e303f014408',
         'tides': '08aebfc81e44',
         'ledger': '9e2bbbcd6880',
