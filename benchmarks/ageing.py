@@ -213,12 +213,21 @@ def late_means(table, seeds, ages, columns=COLUMNS):
     return np.array([[np.mean(late[name][late['seed'] == seed]) for name in columns] for seed in seeds])
 
 
-def report(name, ours, theirs):
-    """Print both, and the differences seed by seed in units of their error.
+def relative_differences(name, own, reference, seeds, ages):
+    """Differences (ours over the reference, minus 1), one row a seed, and the error of their mean.
 
-    One seed tells nothing of its error: there it is the scatter of the Monte Carlo runs, which a direct
+    One seed says nothing of its error: there it is the scatter of the Monte Carlo runs, which a direct
     integration has as well.
     """
+    relative = late_means(own, seeds, ages) / reference - 1.0
+    if len(seeds) > 1:
+        return relative, relative.std(axis=0, ddof=1) / np.sqrt(len(seeds))
+    scatter = late_means(own, seeds, ages, [column + '_scatter' for column in COLUMNS])
+    return relative, (scatter / reference)[0] * np.sqrt(1.0 + 1.0 / MODELS[name][3])
+
+
+def report(name, ours, theirs):
+    """Print both, and the differences seed by seed in units of their error."""
     seeds, ages = np.unique(theirs['seed']), np.unique(theirs['age'])
     reference = late_means(theirs, seeds, ages)
     print(f'{name}: means from {LATE:g} to {ages[-1]:g} Myr, {len(seeds)} seeds; largest energy error of '
@@ -228,12 +237,7 @@ def report(name, ours, theirs):
           + f'     anisotropy {late_means(theirs, seeds, ages, [ANISOTROPY]).mean():+.3f}')
     for gamma in GAMMAS:
         own = ours[ours['gamma'] == gamma]
-        relative = late_means(own, seeds, ages) / reference - 1.0
-        if len(seeds) > 1:
-            error = relative.std(axis=0, ddof=1) / np.sqrt(len(seeds))
-        else:
-            scatter = late_means(own, seeds, ages, [column + '_scatter' for column in COLUMNS])
-            error = (scatter / reference)[0] * np.sqrt(1.0 + 1.0 / MODELS[name][3])
+        relative, error = relative_differences(name, own, reference, seeds, ages)
         z = relative.mean(axis=0) / error
         print(f'{gamma:<11g}' + ''.join(f'{100 * m:+9.1f} % {s:+5.1f} s' for m, s in
                                         zip(relative.mean(axis=0), z)) + f'{np.sum(z ** 2):10.1f}'

@@ -22,7 +22,7 @@ import argparse
 import math
 
 import numpy as np
-from ageing import COLUMNS, comparable, late_means, MODELS
+from ageing import comparable, late_means, relative_differences
 from astropy.table import Table
 from numba import njit
 from scipy.optimize import least_squares
@@ -224,12 +224,7 @@ def ageing_chi2(name):
     reference, chi2 = late_means(theirs, seeds, ages), {}
     for gamma in np.unique(ours['gamma']):
         own = ours[ours['gamma'] == gamma]
-        relative = late_means(own, seeds, ages) / reference - 1.0
-        if len(seeds) > 1:
-            error = relative.std(axis=0, ddof=1) / np.sqrt(len(seeds))
-        else:
-            scatter = late_means(own, seeds, ages, [column + '_scatter' for column in COLUMNS])
-            error = (scatter / reference)[0] * np.sqrt(1.0 + 1.0 / MODELS[name][3])
+        relative, error = relative_differences(name, own, reference, seeds, ages)
         chi2[float(gamma)] = np.sum((relative.mean(axis=0) / np.hypot(error, FLOOR)) ** 2)
     return chi2
 

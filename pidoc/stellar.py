@@ -372,7 +372,7 @@ def _between(first, second, weight, heaviest_ns):
     At every initial mass of either table: the phases that both sequences of types begin with are
     interpolated; from where they part, the nearer metallicity's phases follow, in the same ratios to the
     age at which they begin. The remnant's mass and what falls back are interpolated between two white dwarfs,
-    and between two neutron stars or black holes, which `heaviest_ns` [Msun] tells apart.
+    and between two neutron stars or black holes, which `heaviest_ns` [Msun] separates.
     """
     log_mass = np.union1d(first.log_mass, second.log_mass)
     width = max(first.log_end.shape[1], second.log_end.shape[1]) - 1

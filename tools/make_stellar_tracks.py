@@ -622,7 +622,7 @@ def random_stars(rng):
 
 
 def rows_of_stars(sample, mass, z, eta, when, evolved):
-    """Rows of `random_stars` of one eta, at ages that `when` (0 to 1) tells."""
+    """Rows of `random_stars` of one eta, at ages set by `when` (0 to 1)."""
     tracks = make_tracks(mass, z)
     begin = np.array([end_of_main_sequence(t) for t in tracks])
     end = np.array([t.ends[-1] for t in tracks])

@@ -88,7 +88,7 @@ class Envelope:
     ----------
     coefficients : ndarray of shape (6,) or None
         Of the regression: a constant, ln age, its square, ln half-light radius [pc], ln distance [kpc],
-        [Fe/H]; None if the set does not tell the metallicity.
+        [Fe/H]; None if the set does not hold the metallicity.
     """
 
     coefficients: np.ndarray

@@ -116,7 +116,7 @@ def _jittered_light(snapshot, amount, seed, maps, name):
 
 @lru_cache(maxsize=1)
 def _whole_cluster(snapshot):
-    """What describes a whole cluster, as plain numbers; not a number where the stars do not tell."""
+    """What describes a whole cluster, as plain numbers; not a number where the stars lack what it needs."""
     kind, light = snapshot._native.get('kind'), snapshot.projected_half_light_radius
     row = {'cluster_mass': snapshot.total_mass.value, 'cluster_luminosity': snapshot.v_luminosity.value,
            'cluster_half_mass_radius': snapshot.half_mass_radius.value,
