@@ -273,7 +273,7 @@ def _loss_starts(initial_mass, tolerance, table, time):
 
 
 @njit(cache=True)
-def _of_stars(initial_mass, table, quantity, values):
+def _interpolate(initial_mass, table, quantity, values):
     """A quantity of the stars of a table, at other initial masses."""
     for s in range(len(initial_mass)):
         i, j, w = _neighbours(np.log(initial_mass[s]), table.log_mass, table.first_bin,
@@ -632,10 +632,7 @@ class StellarEvolution:
         array of float
             Age [Myr]; inf for a star that outlives the table.
         """
-        mass = self._check_mass(initial_mass)
-        time = np.empty(mass.size)
-        _remnant_times(mass.ravel(), self._table, time)
-        return time.reshape(mass.shape)[()]
+        return self._of_stars(_remnant_times, initial_mass, self._table)
 
     def mass_loss_start(self, initial_mass, *, tolerance=1e-4):
         """Age before which a star's mass is within a fraction `tolerance` of its initial mass.
@@ -654,10 +651,7 @@ class StellarEvolution:
         """
         if not 0.0 < tolerance < 1.0:
             raise ValueError(f'tolerance must be between 0 and 1, received {tolerance:g}')
-        mass = self._check_mass(initial_mass)
-        time = np.empty(mass.size)
-        _loss_starts(mass.ravel(), float(tolerance), self._table, time)
-        return time.reshape(mass.shape)[()]
+        return self._of_stars(_loss_starts, initial_mass, float(tolerance), self._table)
 
     def fallback(self, initial_mass):
         """Share of the ejecta that falls back onto a neutron star or black hole.
@@ -683,7 +677,7 @@ class StellarEvolution:
         >>> print(StellarEvolution(0.001).fallback([5.0, 10.0, 25.0, 60.0]).round(2))
         [0.   0.02 0.58 1.  ]
         """
-        return self._of_stars(initial_mass, self._table.fallback)
+        return self._of_stars(_interpolate, initial_mass, self._table, self._table.fallback)
 
     def electron_capture(self, initial_mass):
         """Whether stars leave a neutron star by electron capture.
@@ -697,11 +691,11 @@ class StellarEvolution:
         -------
         array of bool
         """
-        return self._of_stars(initial_mass, self._table.electron_capture) > 0.5
+        return self._of_stars(_interpolate, initial_mass, self._table, self._table.electron_capture) > 0.5
 
-    def _of_stars(self, initial_mass, quantity):
-        """A quantity that the table has for each star, at other initial masses."""
+    def _of_stars(self, kernel, initial_mass, *arguments):
+        """One number for each star, filled in by a kernel; initial masses are checked."""
         mass = self._check_mass(initial_mass)
         values = np.empty(mass.size)
-        _of_stars(mass.ravel(), self._table, quantity, values)
+        kernel(mass.ravel(), *arguments, values)
         return values.reshape(mass.shape)[()]

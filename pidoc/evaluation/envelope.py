@@ -15,6 +15,7 @@ Light times a mass-to-light ratio that comes from what is known of the cluster, 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from astropy import units as u
@@ -167,6 +168,7 @@ def _population_ratio(age, iron):
     return np.exp(table(np.stack([iron, np.log(age)], axis=-1)))
 
 
+@lru_cache(maxsize=1)   # takes seconds, and is the same for each model and set
 def _population_table():
     """ln M/L in V at `_IRON` and `_AGES`."""
     from scipy.optimize import brentq

@@ -770,7 +770,7 @@ def test_the_version_of_the_physics_follows_the_sources():
     assert (evolve.PHYSICS, digest_of_physics()) == (3, {
         'kernels': '917a732343cf',
         'evolve': 'b118f5437b2b',
-        'stellar': '5e303f014408',
+        'stellar': 'eaa27c613963',
         'tides': '08aebfc81e44',
         'ledger': '9e2bbbcd6880',
         'stellar_tracks.fits': 'a992f39fffdf'})
