@@ -31,7 +31,8 @@ def draw_models(fields, number, *, seed, name='grid', max_filling=0.1):
         Of fields of `~pidoc.ClusterModel`: a mapping with ``low``, ``high`` and perhaps
         ``scale='log'`` for a value drawn between the two; one with ``choices`` for one of a list; anything
         else is the value for all. What `~pidoc.cluster.table.field_value` understands, units included.
-        With a ``king_w0`` other than 'none' the profile is King's.
+        With ``of`` and the name of a field that stands before it, ``low`` and ``high`` are shares of the
+        value of that. With a ``king_w0`` other than 'none' the profile is King's.
     number : int
         How many.
     seed : int
@@ -57,7 +58,8 @@ def draw_models(fields, number, *, seed, name='grid', max_filling=0.1):
     >>> [model.n_stars for model in draw_models(fields, 3, seed=1)]
     [32495, 10276, 18273]
     """
-    drawn = {field: _Distribution(field, spec) for field, spec in fields.items()}
+    drawn = {field: _Distribution(field, spec, list(fields)[:k])
+             for k, (field, spec) in enumerate(fields.items())}
     number = whole_number(number, 'number', at_least=1, floats=True)
     plain_number(max_filling, 'max_filling', above=0, below=1)
     sequence = qmc.Sobol(max(len(drawn), 1), scramble=False)
@@ -65,8 +67,9 @@ def draw_models(fields, number, *, seed, name='grid', max_filling=0.1):
     models = []
     for _ in range(_MAX_TRIES * int(number)):
         place = (sequence.random(1)[0] + shift) % 1.0
-        values = {field: distribution.at(share)
-                  for (field, distribution), share in zip(drawn.items(), place, strict=False)}
+        values = {}
+        for (field, distribution), share in zip(drawn.items(), place, strict=False):
+            values[field] = distribution.at(share, values)
         if values.get('king_w0') is not None:
             values.setdefault('profile', 'king')
         k = len(models)
@@ -87,21 +90,26 @@ def _filling(model):
 class _Distribution:
     """Values of one field, as a function of a share between 0 and 1."""
 
-    def __init__(self, field, spec):
+    def __init__(self, field, spec, before):
         self.field, self.spec = field, spec
         known = isinstance(spec, Mapping) and (
-            set(spec) == {'choices'} or {'low', 'high'} <= set(spec) <= {'low', 'high', 'scale'})
+            set(spec) == {'choices'} or {'low', 'high'} <= set(spec) <= {'low', 'high', 'scale', 'of'})
         if isinstance(spec, Mapping) and not known:
             raise ValueError(f'the distribution of {field} must have either choices, or low, high and '
-                             f'perhaps scale, received {", ".join(sorted(spec)) or "nothing"}')
+                             f'perhaps scale and of, received {", ".join(sorted(spec)) or "nothing"}')
         self.log = isinstance(spec, Mapping) and spec.get('scale', 'linear') == 'log'
+        self.of = spec.get('of') if isinstance(spec, Mapping) else None
+        if self.of is not None and self.of not in before:
+            raise ValueError(f'{field} must be a share of a field that stands before it, received '
+                             f'{self.of!r}')
         if isinstance(spec, Mapping) and 'low' in spec:
             self._check_limits()
         if isinstance(spec, Mapping) and 'choices' in spec:
             if not isinstance(spec['choices'], (list, tuple)) or not spec['choices']:
                 raise ValueError(f'the choices of {field} must be a list with at least one, '
                                  f'received {spec["choices"]!r}')
-        self.at(0.5)
+        if self.of is None:
+            self.at(0.5, {})
 
     def _check_limits(self):
         low, high, scale = self.spec['low'], self.spec['high'], self.spec.get('scale', 'linear')
@@ -112,7 +120,8 @@ class _Distribution:
             raise ValueError(f'low and high of {self.field} must be increasing numbers, for a log scale '
                              f'positive ones, received {low!r} and {high!r}')
 
-    def at(self, share):
+    def at(self, share, values):
+        """The value at a share of the distribution, with those of the fields before it."""
         spec = self.spec
         if not isinstance(spec, Mapping):
             return field_value(self.field, spec)
@@ -120,6 +129,8 @@ class _Distribution:
             return field_value(self.field, spec['choices'][int(share * len(spec['choices']))])
         low, high = spec['low'], spec['high']
         value = low * (high / low) ** share if self.log else low + share * (high - low)
+        if self.of is not None:
+            return value * values[self.of]
         if self.field in ('n_stars', 'seed'):
             value = round(value)
         return field_value(self.field, float(value) if isinstance(value, float) else value)

@@ -94,7 +94,7 @@ def test_without_fields_all_are_the_default():
 
 @pytest.mark.parametrize(('change', 'match'), [
     ({'n_stars': {'low': 1e4}}, 'distribution of n_stars must have either choices, or low, high'),
-    ({'n_stars': {}}, 'perhaps scale, received nothing'),
+    ({'n_stars': {}}, 'perhaps scale and of, received nothing'),
     ({'n_stars': {'low': 1, 'high': 2, 'choices': [1]}}, 'received choices, high, low'),
     ({'n_stars': {'low': 1e4, 'high': 1e5, 'scale': 'sqrt'}}, "scale of n_stars must be linear or log"),
     ({'n_stars': {'low': 1e5, 'high': 1e4}}, 'low and high of n_stars must be increasing numbers'),
@@ -121,3 +121,21 @@ def test_the_number_must_be_whole(number):
 def test_the_filling_must_be_a_share(filling):
     with pytest.raises(ValueError, match='max_filling must be a number above 0 and below 1'):
         draw_models({}, 1, seed=1, max_filling=filling)
+
+
+def test_share_of_another_field():
+    fields = {'galactocentric_distance': {'low': 2.0, 'high': 40.0, 'scale': 'log'},
+              'perigalacticon': {'low': 0.25, 'high': 1.0, 'of': 'galactocentric_distance'},
+              'half_mass_radius': '1 pc'}
+    models = draw_models(fields, 16, seed=1)
+    shares = [(model.perigalacticon / model.galactocentric_distance).value for model in models]
+    assert 0.25 <= min(shares) < 0.4
+    assert 0.85 < max(shares) <= 1.0
+
+
+def test_share_of_a_field_that_is_not_there_yet():
+    fields = {'perigalacticon': {'low': 0.25, 'high': 1.0, 'of': 'galactocentric_distance'},
+              'galactocentric_distance': 10.0}
+    with pytest.raises(ValueError, match='perigalacticon must be a share of a field that stands before it, '
+                                         "received 'galactocentric_distance'"):
+        draw_models(fields, 1, seed=1)
