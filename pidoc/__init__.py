@@ -25,7 +25,8 @@ from those before it.
 
 ``plotting``
     Figures, one module for each kind; nothing is computed here.
-    Modules: style, run, history, maps, comparison, profiles, distances, prediction, real_clusters.
+    Modules: style, run, history, maps, comparison, profiles, distances, prediction, posterior,
+    real_clusters.
 
 ``cluster``
     `ClusterModel`, what one simulated cluster is; `Snapshot`, its stars at one age; other codes.
@@ -46,15 +47,16 @@ from those before it.
 
 ``training_set``
     `Recipe` and `TrainingSet`, many mock observations on disk.
-    Modules: recipe, files, sources, sampler, maps, shards, build, stream, dataset.
+    Modules: truths, recipe, files, sources, sampler, maps, shards, build, stream, dataset.
 
 ``networks``
     The two networks of the paper, and ours, in Keras and numpy; losses; maps and scalars as numbers for them.
-    Modules: orientation, scaling, shapes, forward, backend, layers, paper, cluster, losses.
+    Modules: orientation, variables, mixture, scaling, shapes, forward, backend, layers, paper,
+    cluster, losses.
 
 ``inference``
     `Estimator`, arrays in, calibrated arrays out; `Domain`, what it was trained on.
-    Modules: estimates, calibration, folder, estimator, features, flags, domain.
+    Modules: estimates, calibration, posterior, folder, estimator, features, flags, domain.
 
 ``training``
     `train`, from a training set to a model folder and its card.
@@ -62,7 +64,7 @@ from those before it.
 
 ``prediction``
     `MassMapper`, from images to predictions; `Prediction`, its FITS file; lists of images.
-    Modules: profiles, prediction, mapper, survey, samp.
+    Modules: profiles, known, measured, prediction, mapper, survey, samp.
 
 ``evaluation``
     Scores beside the paper and baselines, in a `Report`; the paper's 17 clusters.

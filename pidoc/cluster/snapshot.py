@@ -179,6 +179,9 @@ class Snapshot:
     read = registry.UnifiedReadWriteMethod(SnapshotRead)
     write = registry.UnifiedReadWriteMethod(SnapshotWrite)
 
+    # of a rescaled one: the snapshot that it is made of, and which of its rows
+    _origin = None
+
     def __init__(self, stars, age, model=None, seed=0, *, meta=None):
         self.age = scalar_value(age, u.Gyr, 'age', non_negative=True) * u.Gyr
         self.model = _model(model)
@@ -313,10 +316,16 @@ class Snapshot:
         """
         plain_number(stars, 'stars', above=0, at_most=2)
         plain_number(size, 'size', above=0)
-        rows = self._some(min(stars, 1.0), seed)
-        native = {name: column[rows] for name, column in self._native.items()}
+        kept, twins = self._some(min(stars, 1.0), seed), np.arange(0)
         if stars > 1.0:
-            native = self._with_twins(native, stars - 1.0, seed)
+            twins = self._twins(stars - 1.0, seed)
+        rows = np.concatenate([kept, twins])
+        native = {name: column[rows] for name, column in self._native.items()}
+        if twins.size and 'id' in native:
+            shift = int(native['id'].max()) + 1
+            for name in {'id', 'partner'} & native.keys():
+                theirs = native[name][kept.size:]
+                theirs[theirs >= 0] += shift
         faster = np.sqrt(native['mass'].sum() / self._native['mass'].sum() / size)
         for name in native:
             if name in ('radius', *_PLACE):
@@ -327,7 +336,8 @@ class Snapshot:
         other = object.__new__(type(self))
         other.age, other.model, other.seed = self.age, self.model, self.seed
         other._meta_header = _meta_header(self.meta | {'STARSHAR': float(stars), 'SIZEFACT': float(size)})
-        other._native, other._partner_row = native, _partner_rows(native)
+        other._native, other._partner_row = native, self._partners_of(kept, twins)
+        other._origin = self, rows
         return other
 
     def _some(self, share, seed, at_least=1):
@@ -337,27 +347,33 @@ class Snapshot:
         rows = np.arange(self.n_stars)
         first = rows if self._partner_row is None else np.where(
             self._partner_row >= 0, np.minimum(rows, self._partner_row), rows)
-        systems = np.unique(first)
+        systems = np.flatnonzero(first == rows)
         number = round(share * systems.size)
         if number < at_least:
             raise ValueError(f'stars must leave at least one of {systems.size}, received {share!r}')
         kept = np.zeros(self.n_stars, dtype=bool)
-        kept[np.random.default_rng(seed).choice(systems, number, replace=False)] = True
+        kept[np.random.default_rng(seed).choice(systems, number, replace=False, shuffle=False)] = True
         return np.flatnonzero(kept[first])
 
-    def _with_twins(self, native, share, seed):
-        """Columns with a random share of the rows a second time."""
+    def _partners_of(self, *groups):
+        """The rows of companions in a snapshot of these rows, group by group; binaries are whole in each."""
+        if self._partner_row is None:
+            return None
+        found, start = [], 0
+        for rows in groups:
+            place = np.full(self.n_stars, -1)
+            place[rows] = start + np.arange(rows.size)
+            partner = self._partner_row[rows]
+            found.append(np.where(partner >= 0, place[partner], -1))
+            start += rows.size
+        return np.concatenate(found)
+
+    def _twins(self, share, seed):
+        """Rows of a random share of the stars, to be there a second time."""
         if not self.is_spherical:
             raise ValueError('stars must be at most 1 where stars have directions: a second one would stand '
                              'at the place of the first')
-        rows = self._some(share, seed, at_least=0)
-        native = {name: np.concatenate([column, column[rows]]) for name, column in native.items()}
-        if 'id' in native:
-            shift = int(native['id'].max()) + 1
-            for name in {'id', 'partner'} & native.keys():
-                twins = native[name][self.n_stars:]
-                twins[twins >= 0] += shift
-        return native
+        return self._some(share, seed, at_least=0)
 
     def as_stored(self, *, dtype=np.float32):
         """The snapshot as it comes back from a file, made in memory: numbers rounded as `write` rounds them.

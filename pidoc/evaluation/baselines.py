@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What scores are held against: null predictors that look at averages only, and the shot-noise floor."""
+"""What scores are held against: baselines that look at averages only, and the shot-noise floor."""
 
 import math
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from pidoc.evaluation.scores import Comparison, mean_of, PIXEL_EDGES, pixel_scor
 from pidoc.grid import MapGrid
 from pidoc.inference.estimates import Estimates, Interval
 from pidoc.mock.observation import observe
+from pidoc.training_set.truths import truths
 from pidoc.units import to_value
 
-__all__ = ['expected_mass_map', 'fit_nulls', 'shot_noise_floor']
+__all__ = ['expected_mass_map', 'fit_baselines', 'shot_noise_floor']
 
 _MAPS_FOR_PROFILE = 1000   # of the training part, that the mean profile is made from
 _BATCH = 128               # maps read at a time
@@ -35,6 +36,7 @@ def truth_of(table):
         if not (np.all(np.isfinite(values)) and (name == 'age' or np.all(values > 0.0))):
             raise ValueError(f'{name} of a set must be finite and positive, received {np.min(values)}')
     truth['mass_to_light'] = truth['mass'] / truth['luminosity']
+    truth['scalars'] = truths(table)
     if 'n_stars' in table.colnames:
         truth['n_stars'] = np.asarray(table['n_stars'])
     if 'simulation' in table.colnames:
@@ -42,25 +44,25 @@ def truth_of(table):
     return truth
 
 
-# -- null predictors ------------------------------------------------------------------------------
+# -- baselines ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _ConstantMassToLight:
-    """Mass is light times a constant; the distance is told, or a constant too."""
+    """Mass is light times a constant; the distance is known, or a constant too."""
 
     ratio: float
     age: float
     distance: float
-    told: bool
+    known: bool
 
     def estimate(self, light, *, distance):
         number = len(light)
-        far = np.asarray(distance, dtype=float) if self.told else np.full(number, self.distance)
+        far = np.asarray(distance, dtype=float) if self.known else np.full(number, self.distance)
         scalars = {'age': Interval(np.full(number, self.age)),
-                   'log_mass_to_light': Interval(np.full(number, math.log(self.ratio)))}
-        if not self.told:
-            scalars['log_distance'] = Interval(np.log(far))
+                   'mass_to_light': Interval(np.full(number, self.ratio))}
+        if not self.known:
+            scalars['distance'] = Interval(far)
         # noise may have left pixels below zero
         luminosity = np.maximum(light, 0.0) * (4.0 * math.pi * far[:, None, None] ** 2)
         return Estimates(self.ratio * luminosity, scalars=scalars)
@@ -84,10 +86,10 @@ class _MeanProfile:
             mass[i] = np.interp(separation / half, self.place, self.shape)
             mass[i] *= total[i] * np.maximum(image, 0.0).sum() / mass[i].sum()
         return Estimates(mass, scalars={'age': Interval(np.full(number, self.age)),
-                                        'log_mass_to_light': Interval(np.full(number, math.log(self.ratio)))})
+                                        'mass_to_light': Interval(np.full(number, self.ratio))})
 
 
-def fit_nulls(training, *, n_maps=_MAPS_FOR_PROFILE):
+def fit_baselines(training, *, n_maps=_MAPS_FOR_PROFILE):
     """Predictors that look at nothing but averages: what any model must beat.
 
     Parameters
@@ -100,11 +102,11 @@ def fit_nulls(training, *, n_maps=_MAPS_FOR_PROFILE):
     Returns
     -------
     dict
-        ``constant_ml``: mass is light times the geometric mean of M/L, with the true distance told;
+        ``constant_ml``: mass is light times the geometric mean of M/L, with the true distance;
         ``constant_ml_distance``: the same with the median distance for all; ``mean_profile``: the mean
-        profile of the mass, centred on the light, scaled to its half-light radius and its amount, the true
-        distance told. Each says the median age. They have a method ``estimate(light, distance=...)`` that
-        returns a `Guess`.
+        profile of the mass, centred on the light, scaled to its half-light radius and its amount, with the
+        true distance. Each says the median age. They have a method ``estimate(light, distance=...)`` that
+        returns `~pidoc.inference.estimates.Estimates`.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def fit_nulls(training, *, n_maps=_MAPS_FOR_PROFILE):
         If the part has no maps.
     """
     if not len(training):
-        raise ValueError('null predictors need at least one map of the training part, received none')
+        raise ValueError('baselines need at least one map of the training part, received none')
     truth = truth_of(training.table)
     ratio = math.exp(np.mean(np.log(truth['mass_to_light'])))
     age, distance = float(np.median(truth['age'])), float(np.median(truth['distance']))

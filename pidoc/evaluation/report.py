@@ -1,12 +1,12 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Evaluation of a model: its scores beside the paper's, those of null predictors, and the shot-noise floor.
+"""Evaluation of a model: its scores beside the paper's, those of baselines, and the shot-noise floor.
 
 `evaluate` streams a set of mock observations through an estimator and returns a `Report`.
 """
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pidoc import __version__
-from pidoc.evaluation.baselines import fit_nulls, shot_noise_floor, truth_of
+from pidoc.evaluation.baselines import fit_baselines, shot_noise_floor, truth_of
 from pidoc.evaluation.envelope import Envelope, known_of, observed
 from pidoc.evaluation.scores import (
     AGE_EDGES,
@@ -30,11 +30,12 @@ from pidoc.evaluation.scores import (
     TABLE_2_COLUMNS,
     TOTAL_MASS_EDGES,
 )
+from pidoc.inference.calibration import IMAGE_ONLY
+from pidoc.inference.estimates import ENDS, Interval
 from pidoc.io.files import check_free, replacing
 from pidoc.training.model_card import simple_table
-from pidoc.units import plain_number
 
-__all__ = ['Report', 'evaluate']
+__all__ = ['Report', 'channels_of', 'evaluate', 'known_values']
 
 _MOST = 0.95               # of the true masses in the paper's range: then its bins are taken
 _BATCH = 128               # maps read at a time
@@ -64,8 +65,7 @@ class _Tally:
         self.pixels.add(found, mass, guess.log_mass_error)
         self.columns['total_mass'][rows] = found.sum(axis=(1, 2))
         for name, interval in guess.scalars.items():
-            for part in ('value', 'half_68', 'half_95'):
-                values = getattr(interval, part)
+            for part, values in zip(ENDS, (interval.value, *interval.ends), strict=True):
                 if values is not None:
                     empty = np.full(self.truth['age'].size, np.nan)
                     whole = self.columns.setdefault(f'{name}.{part}', empty)
@@ -91,19 +91,13 @@ class _Tally:
             return self.columns['total_mass']
         if name == 'mass_to_light':
             return self.columns['total_mass'] / self.truth['luminosity']
-        source = {'total_mass_own': 'log_total_mass', 'mass_to_light_own': 'log_mass_to_light',
-                  'distance': 'log_distance', 'age': 'age'}[name] + '.value'
-        if source not in self.columns:
-            return None
-        values = self.columns[source]
-        return values if name == 'age' else np.exp(values)
+        return self.columns.get(f'{name.removesuffix("_own")}.value')
 
-    def mass_interval(self):
-        """Mass in the field by the model's own number, and half-widths of the intervals of its logarithm."""
-        if 'log_total_mass.value' not in self.columns:
-            return (self.columns['total_mass'],)
-        halves = (self.columns.get(f'log_total_mass.{part}') for part in ('half_68', 'half_95'))
-        return (np.exp(self.columns['log_total_mass.value']), *halves)
+    def interval(self, name):
+        """Value and ends of a scalar, as `~pidoc.inference.estimates.Interval`; None if not predicted."""
+        if f'{name}.value' not in self.columns:
+            return None
+        return Interval(*(self.columns.get(f'{name}.{part}') for part in ENDS))
 
     def comparisons(self, edges):
         """Of the pixels and of each scalar: name -> `Comparison`."""
@@ -128,7 +122,7 @@ class _Tally:
                 for key, scale in (('sample', p), ('sample_true', t)):
                     relative = 100.0 / scale if comparison.log else 1.0
                     scores[f'{name}.{key}'] = float(np.mean(np.abs(p - t) * relative))
-        if 'log_distance.value' in self.columns:
+        if 'distance.value' in self.columns:
             table = distance_scores(self.value('distance'), self.truth['distance'])
             scores['distance.mean'] = float(table['mean_absolute_error'].value.mean())
             for row in table:
@@ -145,14 +139,14 @@ class _Tally:
             for name, chosen in [('all', slice(None)), *self.groups]:
                 number, inside = self.pixel_cover[:, chosen].sum(axis=1)
                 share = 100.0 * inside / number if number else math.nan
-                # pixels of a map are no independent trials: no error is told
-                rows.append(('log_mass', name, int(number), share, math.nan, math.nan, math.nan))
-        for name, true in (('log_total_mass', np.log(self.truth['mass'])),
-                           ('log_mass_to_light', np.log(self.truth['mass_to_light'])),
-                           ('age', self.truth['age']), ('log_distance', np.log(self.truth['distance']))):
-            if f'{name}.half_68' in self.columns:
-                parts = (self.columns[f'{name}.{part}'] for part in ('value', 'half_68', 'half_95'))
-                table = coverage(*parts, true, distance=self.truth['distance'])
+                # pixels of a map are no independent trials: no error is given
+                rows.append(('pixel_mass', name, int(number), share, math.nan, math.nan, math.nan))
+        for name, true in self.truth['scalars'].items():
+            interval = self.interval(name)
+            known = np.isfinite(true)
+            if interval is not None and interval.low_68 is not None and known.any():
+                table = coverage([end[known] for end in interval.ends], true[known],
+                                 distance=self.truth['distance'][known])
                 rows += [(name, str(row['group']), int(row['n']), *(float(row[key].value) for key in _SHARES))
                          for row in table]
         return rows
@@ -202,17 +196,18 @@ class _Tally:
 
     def table(self):
         """One row a map."""
-        table = QTable({f'true_{name}': values for name, values in self.truth.items()})
+        table = QTable({f'true_{name}': values for name, values in self.truth.items() if name != 'scalars'})
         for name in ('mass_to_light', 'age', 'distance', 'total_mass', 'total_mass_own', 'mass_to_light_own'):
             values = self.value(name)
             if values is not None:
                 table[name] = values
         for name, values in self.columns.items():
-            if '.half' in name:
+            if name.endswith(ENDS[1:]):
                 table[name.replace('.', '_')] = values
         for name in table.colnames:
             for ending, unit in _UNITS:
-                if name.endswith(ending):
+                if name.removesuffix('_own').endswith(ending) or any(
+                        name.endswith(f'{ending}_{end}') for end in ENDS[1:]):
                     table[name] = table[name] * unit
                     break
         return table
@@ -229,9 +224,8 @@ _SCALARS = (
 )
 _TRUTH = {'total_mass': 'mass', 'total_mass_own': 'mass', 'mass_to_light': 'mass_to_light',
           'mass_to_light_own': 'mass_to_light', 'age': 'age', 'distance': 'distance'}
-_UNITS = (('half_68', u.one), ('half_95', u.one), ('mass_to_light', u.Msun / u.Lsun),
-          ('mass_to_light_own', u.Msun / u.Lsun), ('mass', u.Msun), ('total_mass_own', u.Msun),
-          ('luminosity', u.Lsun), ('age', u.Gyr), ('distance', u.kpc))
+_UNITS = (('mass_to_light', u.Msun / u.Lsun), ('mass', u.Msun), ('luminosity', u.Lsun), ('age', u.Gyr),
+          ('distance', u.kpc))
 _SHARES = ('share_68', 'error_68', 'share_95', 'error_95')
 
 
@@ -264,31 +258,30 @@ def _over(values):
     return np.linspace(low, max(high, low + 0.05), 20)
 
 
-def evaluate(estimator, maps, *, modes=('image',), training=None, snapshots=None, distance_error=0.02,
-             minimum_pixels=100, minimum_maps=10, batch_size=64, seed=0, name='', progress=None):
+def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None, minimum_pixels=100,
+             minimum_maps=10, batch_size=64, seed=0, name='', progress=None):
     """Score an estimator on a set of mock observations, streamed.
 
     Parameters
     ----------
     estimator : object
-        With ``estimate(light, *, distance=None, distance_error=None, batch_size=64)``, which returns an
-        object with ``mass``, ``log_mass_error`` and ``scalars``: see `~pidoc.inference.estimates.Estimates`.
+        With ``estimate(light, *, known=None, batch_size=64)``, which returns
+        `~pidoc.inference.estimates.Estimates`, ``constraints`` and ``grid``.
     maps : TrainingSet
         What to score on.
-    modes : sequence of {'image', 'distance'}, optional
-        From the image only; with the distance given, with an error.
+    given : sequence of str, optional
+        What is known: 'image' for nothing else, or names of constraints joined by '+', such as
+        'distance+age+metallicity'. The values are the true ones with default errors, which are drawn.
     training : TrainingSet, optional
-        The training part; with it the null predictors are fitted and scored too.
+        The training part; with it baselines and the envelope are fitted and scored too.
     snapshots : iterable of Snapshot, optional
         Of the simulations in ``maps``; with them the shot-noise floor is measured, at up to eight distances.
-    distance_error : float, optional
-        Relative standard error of the distances that are given; they are drawn about the true ones.
     minimum_pixels, minimum_maps : int, optional
         What a bin must have to count.
     batch_size : int, optional
         Maps at a time in the estimator.
     seed : int, optional
-        Of the given distances and of the projections of the floor.
+        Of the errors of what is known, and of the projections of the floor.
     name : str, optional
         What the report calls the model.
     progress : bool, optional
@@ -301,80 +294,154 @@ def evaluate(estimator, maps, *, modes=('image',), training=None, snapshots=None
     Raises
     ------
     ValueError
-        If there are no maps, a mode is unknown, or an estimate is not finite.
+        If there are no maps, something given is none of the constraints, or an estimate is not finite.
     """
     from tqdm import tqdm
 
-    modes = tuple(modes)
-    if not modes or not set(modes) <= {'image', 'distance'}:
-        raise ValueError(f"modes must be some of 'image' and 'distance', received {modes!r}")
+    given = tuple(given)
     if not len(maps):
         raise ValueError('an evaluation needs at least one map, received none')
-    plain_number(distance_error, 'distance_error', at_least=0)
     truth = truth_of(maps.table)
+    known = {each: known_values(truth['scalars'], each, estimator.constraints, seed) for each in given}
+    if not known:
+        raise ValueError("given must be at least 'image', received nothing")
     edges, distance = _edges(truth), truth['distance']
-    given = distance * np.exp(distance_error * np.random.default_rng(seed).normal(size=distance.size))
-    nulls = {} if training is None else fit_nulls(training)
+    baselines = {} if training is None else fit_baselines(training)
     envelope = None if training is None or maps.grid.band != 'V' else Envelope.fit(training)
     seen = np.empty((2, distance.size))
-    tallies = {key: _Tally(truth) for key in (*modes, *nulls)}
+    tallies = {key: _Tally(truth) for key in (*given, *baselines)}
 
     for start in tqdm(range(0, distance.size, _BATCH), desc='maps', unit=f'x{_BATCH}',
                       disable=None if progress is None else not progress):
         rows = np.arange(start, min(start + _BATCH, distance.size))
         light, mass = np.asarray(maps.light(rows)), np.asarray(maps.mass(rows), dtype=float)
+        channels = channels_of(estimator, maps, rows, light)
         if envelope:
             seen[:, rows] = observed(light, maps.grid.scale)
         for key, tally in tallies.items():
             begin = time.perf_counter()
-            if key in nulls:
-                guess = nulls[key].estimate(light, distance=distance[rows])
-            elif key == 'image':
-                guess = estimator.estimate(light, batch_size=batch_size)
+            if key in baselines:
+                guess = baselines[key].estimate(light, distance=distance[rows])
             else:
-                guess = estimator.estimate(light, distance=given[rows], batch_size=batch_size,
-                                           distance_error=distance_error * given[rows])
-            if key in modes:
+                guess = estimator.estimate(channels, batch_size=batch_size, known={
+                    name: values[rows] for name, values in known[key].items()})
+            if key in given:
                 tally.seconds += time.perf_counter() - begin
             tally.add(rows, mass, guess)
     columns = {key: tally.scores(edges, minimum_pixels, minimum_maps) for key, tally in tallies.items()}
     if snapshots is not None:
         columns['floor'] = shot_noise_floor(snapshots, distances=_few(distance) * u.kpc, grid=maps.grid,
                                             minimum_count=minimum_pixels, seed=seed)
-    meta = {'model': name, 'maps': int(distance.size), 'modes': ', '.join(modes),
-            'distance_error': distance_error, 'minimum_pixels': minimum_pixels, 'minimum_maps': minimum_maps,
-            'seed': seed, 'pidoc': __version__}
+    meta = {'model': name, 'maps': int(distance.size), 'given': ', '.join(given),
+            'minimum_pixels': minimum_pixels, 'minimum_maps': minimum_maps, 'seed': seed,
+            'pidoc': __version__}
     # of the networks of the paper: no number without it
     vgg = getattr(estimator, 'about', {}).get('settings', {}).get('vgg')
     if vgg is not None:
         meta['perceptual_loss'] = vgg
-    report = _report({key: tallies[key] for key in modes}, columns, edges, meta)
-    known = known_of(maps.table, seed=seed) if envelope else None
-    guesses = envelope.masses(*seen, known) if envelope else {}
-    rows = [*(row for mode in modes for row in _richness(mode, truth, *tallies[mode].mass_interval())),
-            *(row for name, masses in guesses.items() for row in _richness(name, truth, masses))]
+    report = _report({key: tallies[key] for key in given}, columns, edges, meta)
+    guesses = envelope.masses(*seen, known_of(maps.table, seed=seed)) if envelope else {}
+    rows = [*(row for key in given for row in _richness(key, truth, tallies[key])),
+            *(row for name, masses in guesses.items() for row in _envelope_richness(name, truth, masses))]
     if rows:
         report.tables['richness'] = QTable(
-            rows=rows, names=('estimate', 'stars', 'n', 'mass_error', 'mass_bias', 'share_68', 'share_95'),
-            units=(None, None, None, '%', '%', '%', '%'))
+            rows=rows, names=('estimate', 'stars', 'n', *_RICHNESS_COLUMNS),
+            units=(None, None, None, *['%'] * len(_RICHNESS_COLUMNS)))
     return report
 
 
-def _richness(name, truth, masses, half_68=None, half_95=None):
-    """Rows of median errors and biases of the mass in the field of old clusters, by the number of stars."""
+def known_values(truths, given, constraints, seed=0):
+    """What an observer would know of each map: the truth with default errors, which are drawn.
+
+    Parameters
+    ----------
+    truths : dict
+        Name -> true values, shape (n,).
+    given : str
+        'image', or names of constraints joined by '+'.
+    constraints : sequence of `~pidoc.networks.variables.Constraint`
+        Of the model. What is known exactly, such as the seeing, is always given.
+    seed : int, optional
+
+    Returns
+    -------
+    dict
+        As for `~pidoc.inference.estimator.Estimator.estimate`.
+
+    Raises
+    ------
+    ValueError
+        If something given is none of the constraints, or the truth of it is not known.
+    """
+    names = [] if given == IMAGE_ONLY else given.split('+')
+    usable = {each.name: each for each in constraints}
+    for name in names:
+        if name not in usable or name not in truths:
+            raise ValueError(f"given must be '{IMAGE_ONLY}' or of {', '.join(set(usable) & set(truths))}, "
+                             f'joined by +, received {given!r}')
+    found = {name: truths[name] for name, each in usable.items() if each.errors is None and name in truths}
+    for name in names:
+        each = usable[name]
+        # the same errors, whatever else is given
+        rng = np.random.default_rng((seed, sum(name.encode())))
+        found[name], found[f'{name}_error'] = replace(
+            each, errors=(each.default_error, each.default_error)).measured(truths[name], rng)
+    return found
+
+
+def channels_of(estimator, maps, rows, light):
+    """Light maps, and if the estimator sees them the same before the smoothing, as its channels."""
+    wanted = estimator.grid.channels if hasattr(estimator, 'grid') else ()
+    if all(channel.smoothed for channel in wanted):
+        return light
+    sharp = np.asarray(maps.sharp(rows))
+    sharp = np.where(np.isfinite(sharp), sharp, light)
+    return np.stack([light if channel.smoothed else sharp for channel in wanted], axis=-1)
+
+
+_RICHNESS_COLUMNS = ('mass_error', 'mass_bias', 'mass_to_light_error', 'cluster_mass_error', 'share_68',
+                     'share_95')
+
+
+def _bins_of_richness(truth):
+    """Names of the bins of the number of stars at birth, and which old maps are in them."""
     if 'n_stars' not in truth:
         return
-    miss = np.log(masses / truth['mass'])
     for low, high in zip(_RICHNESS[:-1], _RICHNESS[1:], strict=True):
         here = (truth['age'] > _OLD) & (truth['n_stars'] > low) & (truth['n_stars'] <= high)
-        if not here.any():
-            continue
-        inside = [math.nan if half is None else 100.0 * float(np.mean(np.abs(miss[here]) <= half[here]))
-                  for half in (half_68, half_95)]
-        group = f'{low:.0e} to {high:.0e}' if np.isfinite(high) else f'above {low:.0e}'
-        yield (name, group.replace('e+0', 'e'), int(np.count_nonzero(here)),
-               100.0 * float(np.median(np.abs(np.expm1(miss[here])))),
-               100.0 * float(np.expm1(np.median(miss[here]))), *inside)
+        if here.any():
+            group = f'{low:.0e} to {high:.0e}' if np.isfinite(high) else f'above {low:.0e}'
+            yield group.replace('e+0', 'e'), here
+
+
+def _median_error(value, true):
+    """Median absolute error and median bias [%] of what is positive."""
+    off = np.log(value / true)
+    return 100.0 * float(np.median(np.abs(np.expm1(off)))), 100.0 * float(np.expm1(np.median(off)))
+
+
+def _richness(name, truth, tally):
+    """Rows of median errors, and coverage of the mass in the field, of old clusters by number of stars."""
+    mass = tally.interval('total_mass')
+    true = truth['mass']
+    for group, here in _bins_of_richness(truth):
+        values = tally.columns['total_mass'] if mass is None else mass.value
+        row = list(_median_error(values[here], true[here]))
+        for key in ('mass_to_light', 'cluster_mass'):
+            interval, its = tally.interval(key), truth['scalars'].get(key)
+            known = interval is not None and its is not None and np.isfinite(its[here]).all()
+            row.append(_median_error(interval.value[here], its[here])[0] if known else math.nan)
+        for low, high in ((None, None),) * 2 if mass is None else (mass.ends[:2], mass.ends[2:]):
+            row.append(math.nan if low is None else
+                       100.0 * float(np.mean((true[here] >= low[here]) & (true[here] <= high[here]))))
+        yield (name, group, int(np.count_nonzero(here)), *row)
+
+
+def _envelope_richness(name, truth, masses):
+    """The same of estimates of the mass in the field alone."""
+    for group, here in _bins_of_richness(truth):
+        yield (name, group, int(np.count_nonzero(here)), *_median_error(masses[here], truth['mass'][here]),
+               *[math.nan] * 4)
 
 
 def _few(distance):
@@ -448,7 +515,7 @@ class Report:
     ----------
     tables : dict
         Name -> `~astropy.table.QTable`. ``scores``: a row a score, with columns for the paper, each mode,
-        each null predictor and the floor, NaN where there is no number. ``coverage``, ``distances`` (Table
+        each baseline and the floor, NaN where there is no number. ``coverage``, ``distances`` (Table
         2), ``bias`` (at the edges), ``groups`` (errors by distance, age, number of stars, simulation);
         ``richness`` (median errors of the mass in the field of clusters older than 9 Gyr by the number of
         stars, beside those of `pidoc.evaluation.envelope`); and the bins of each quantity.
@@ -552,7 +619,7 @@ The mass network learned with a perceptual loss: VGG16 with the weights {percept
 
 _INTRODUCTION = """\
 {maps} maps. A dash: no such number. Bins with fewer than {minimum_pixels} pixels or {minimum_maps} maps
-do not count. Given distances have a relative error of {distance_error:g}. "Eq. 2": over the predicted; "as
+do not count. What is given has the default errors of the constraints. "Eq. 2": over the predicted; "as
 released": the middle of the bin in place of the predicted value, over the true: the released code."""
 
 _HEADINGS = {

@@ -129,13 +129,14 @@ def distance_scores(predicted, true):
                    for name, column in zip(names, columns, strict=True)})
 
 
-def coverage(value, half_68, half_95, true, *, distance=None):
+def coverage(ends, true, *, distance=None):
     """Shares of true values inside the 68 % and 95 % intervals, overall and at each distance.
 
     Parameters
     ----------
-    value, half_68, half_95, true : array-like, shape (n,)
-        Estimates, half-widths of their intervals, and the truth.
+    ends : sequence of 4 array-like, shape (n,)
+        Both ends of the 68 % intervals, and both of the 95 % intervals.
+    true : array-like, shape (n,)
     distance : array-like, shape (n,), optional
         True distances [kpc], grouped as in `distance_scores`.
 
@@ -148,12 +149,13 @@ def coverage(value, half_68, half_95, true, *, distance=None):
     Raises
     ------
     ValueError
-        If shapes differ, or a value is not finite, or a half-width negative.
+        If shapes differ, a value is not finite, or ends are not in order.
 
     Examples
     --------
     >>> from pidoc.evaluation.scores import coverage
-    >>> shares = coverage([10, 11, 12, 13], [1, 1, 1, 1], [2, 2, 2, 2], [10.5, 11.5, 13.5, 18])
+    >>> ends = [9, 10, 11, 12], [11, 12, 13, 14], [8, 9, 10, 11], [12, 13, 14, 15]
+    >>> shares = coverage(ends, [10.5, 11.5, 13.5, 18])
     >>> shares['share_68', 'share_95'][0]
     <Row index=0>
     share_68 share_95
@@ -162,14 +164,13 @@ def coverage(value, half_68, half_95, true, *, distance=None):
     -------- --------
         50.0     75.0
     """
-    value, true = _pair(value, true)
     inside = []
-    for name, half in (('half_68', half_68), ('half_95', half_95)):
-        half = np.ravel(np.asarray(half, dtype=float))
-        if half.shape != value.shape or not np.all(half >= 0.0):
-            raise ValueError(f'{name} must be {value.size} numbers that are not negative, received '
-                             f'{half.size}, {np.count_nonzero(~(half >= 0.0))} of them NaN or negative')
-        inside.append(np.abs(value - true) <= half)
+    for low, high in (ends[:2], ends[2:]):
+        (low, value), (high, _) = _pair(low, true), _pair(high, true)
+        if np.any(low > high):
+            raise ValueError('the ends of an interval must be in order, received '
+                             f'{np.count_nonzero(low > high)} of {value.size} that are not')
+        inside.append((value >= low) & (value <= high))
     groups = [('all', np.ones(value.size, dtype=bool))]
     if distance is not None:
         _, distance = _pair(value, distance)

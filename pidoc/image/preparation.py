@@ -68,7 +68,7 @@ _BRIGHTEST = 2.0                       # magnitude: brighter than any cluster
 def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
             pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None,
             weight=None, colour=None, extinction=None, relation='kostov2018', field_of_view=None,
-            output_pixel_scale=None, smoothing=None, min_coverage=0.5):
+            output_pixel_scale=None, smoothing=None, min_coverage=0.5, keep_sharp=False):
     """Make any image of a cluster into a map of its light on the grid of the networks.
 
     In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken
@@ -123,10 +123,12 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         unsmoothed.
     min_coverage : float, optional
         Share of the field that must have good pixels.
+    keep_sharp : bool, optional
+        Return the light before the smoothing too.
 
     Returns
     -------
-    `~astropy.nddata.CCDData`
+    `~astropy.nddata.CCDData`, or a pair of them
         With a TAN WCS; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the image
         has one, the standard deviation of a pixel of the map. ``meta`` tells every step; ``meta['FLAGS']``
         names, with blanks between, what is not as it should be: `IMAGE_FLAGS`.
@@ -175,7 +177,13 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         plane, around, meta, flags = layer.put(grid, low), layer.around, layer.meta, layer.flags
     sun = BANDS[grid.band]
     meta |= {'BANDNAME': sun.name, 'SUNMAG': sun.solar_magnitude} | dust
-    return _product(plane, around, meta, flags, high, min_coverage)
+    light = _product(plane, around, meta, flags, high, min_coverage)
+    if not keep_sharp:
+        return light
+    if plane.sharp is None:
+        raise ValueError(f'{meta["IMAGE"]} was smoothed before: the light before the smoothing, which is '
+                         'asked for, is not in it')
+    return light, CCDData(plane.sharp, unit=APPARENT_FLUX, wcs=plane.wcs, meta={'PIXSCALE': grid.scale})
 
 
 # -- options --------------------------------------------------------------------------------------
@@ -560,12 +568,16 @@ def _two_bands(images, grid, center, best, band, relation, options):
     if options['extinction'] is not None:
         dimmed = scalar_value(options['extinction'], u.mag, 'extinction', non_negative=True)
     bright = 10.0 ** (0.4 * dimmed)
-    plane = replace(plane, total=plane.total * bright,
+    plane = replace(plane, total=plane.total * bright, sharp=_times(plane.sharp, bright),
                     variance=None if plane.variance is None else plane.variance * bright**2)
     meta |= {'BAND': 'V', 'IMGBAND': 'g+r', 'EXTCORR': dimmed} | _of_bands(g, r)
     common = {keyword: value for keyword, value in r.meta.items() if keyword not in _NOT_OF_V}
     return (plane, None if around is None else around * bright, common | meta,
             tuple(dict.fromkeys(g.flags + r.flags)))
+
+
+def _times(values, factor):
+    return None if values is None else values * factor
 
 
 def _of_bands(g, r):

@@ -51,10 +51,11 @@ class Layer:
         ValueError
             If it has been smoothed with more than was asked for.
         """
-        sigma = math.hypot(self.blur(grid, best), self.missing(grid))
+        blur = self.blur(grid, best)
+        sigma = math.hypot(blur, self.missing(grid))
         self.meta |= {'SMOOTH': grid.smoothing, 'SMOOTHBY': sigma, 'PIXSCALE': grid.scale}
         margin = self.margin(sigma)
-        return self.plane(grid, margin).smoothed(sigma, margin)
+        return self.plane(grid, margin).smoothed(sigma, margin, None if self.smoothed else blur)
 
     def margin(self, sigma):
         """Pixels that a Gaussian needs around the grid."""
@@ -107,16 +108,23 @@ class Layer:
 
 @dataclass(eq=False)
 class Plane:
-    """Values on a grid: sums over the seen share of a pixel; that share; variance that adds up, or None."""
+    """Values on a grid: sums over the seen share of a pixel; that share; variance that adds up, or None.
+
+    ``sharp``: what it was before the smoothing, with the best seeing; None of what came smoothed.
+    """
 
     total: np.ndarray
     share: np.ndarray
     variance: np.ndarray
     wcs: WCS
     seen: np.ndarray = None    # share of the pixels of the field before smoothing
+    sharp: np.ndarray = None
 
-    def smoothed(self, sigma, margin):
-        """Means over what was seen, without the margin; NaN where nothing was."""
+    def smoothed(self, sigma, margin, blur=None):
+        """Means over what was seen, without the margin; NaN where nothing was.
+
+        With ``blur``, the standard deviation that makes the seeing the best one, ``sharp``, too.
+        """
         inner = (slice(margin, self.share.shape[0] - margin), slice(margin, self.share.shape[1] - margin))
         total = np.where(self.share > 0.0, self.total, 0.0)
         share, variance = self.share, self.variance
@@ -133,7 +141,8 @@ class Plane:
             result = np.full(share.shape, np.nan)
             np.divide(variance, share**2, out=result, where=share > 1e-12)
             variance = result
-        return Plane(values, share, variance, self.wcs, self.share[inner])
+        sharp = None if blur is None else self.smoothed(blur, margin).total
+        return Plane(values, share, variance, self.wcs, self.share[inner], sharp)
 
 
 def blur_of(psf, best):

@@ -109,7 +109,8 @@ def combine(g, r, grid, best, relation):
     else:
         variance = np.nan_to_num(variance) * (unit * seen) ** 2
     wcs = grid.wcs(g.position) if not g.on_grid else g.wcs
-    plane = Plane(np.nan_to_num(flux) * unit * seen, seen, variance, wcs).smoothed(sigma, margin)
+    plane = Plane(np.nan_to_num(flux) * unit * seen, seen, variance, wcs).smoothed(
+        sigma, margin, None if g.smoothed or r.smoothed else blur / grid.scale)
     other = next(name for name in RELATIONS if name != relation)
     meta = cards | {
         'PSFBETA': broad.beta if broad.known else None, 'PSFMATCH': bool(sharp), 'RELATION': relation,

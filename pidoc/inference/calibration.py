@@ -1,97 +1,105 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Calibrated intervals: how much wider than the networks say they must be."""
+"""Calibrated posteriors: how much wider than networks say they must be, by what is known."""
 
 import math
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
-__all__ = ['Calibration']
+__all__ = ['Calibration', 'IMAGE_ONLY', 'PIXEL_MASS', 'given_names', 'subsets']
 
-MODES = ('image', 'distance')
-"""The two modes: from the image only, and with the distance given."""
+PIXEL_MASS = 'pixel_mass'
+"""What the mass per pixel is called among the quantities that are calibrated."""
 
-QUANTITIES = ('log_mass', 'log_total_mass', 'log_mass_to_light', 'age', 'log_distance')
-"""Whose intervals are calibrated: ln of the mass per pixel, and the scalars."""
+IMAGE_ONLY = 'image'
+"""What is known where nothing is."""
 
-LEAST_SCORES = 100
-_MIDDLE = 30.0             # kpc: where the factors of a calibration hold
-_SMALLEST_MISS = 1e-2      # standard deviations
+_LEAST_SCORES = 100
+_NONE = 1.0, 2.0          # factors that change nothing
+
+
+def subsets(constraints):
+    """All choices of what is known.
+
+    Parameters
+    ----------
+    constraints : iterable of `~pidoc.networks.variables.Constraint`
+        Those that are known exactly, such as the seeing, are no choice.
+
+    Returns
+    -------
+    list of tuple of str
+        From none to all.
+
+    Examples
+    --------
+    >>> from pidoc.inference.calibration import subsets
+    >>> from pidoc.networks.variables import CONSTRAINTS
+    >>> subsets([CONSTRAINTS['distance'], CONSTRAINTS['age'], CONSTRAINTS['seeing']])
+    [(), ('distance',), ('age',), ('distance', 'age')]
+    """
+    names = [each.name for each in constraints if each.errors is not None]
+    return [chosen for number in range(len(names) + 1) for chosen in combinations(names, number)]
+
+
+def given_names(chosen):
+    """The name of a choice: 'image', or constraints joined by '+'."""
+    return '+'.join(chosen) or IMAGE_ONLY
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How much wider than the networks say intervals must be, measured on validation simulations.
+    """How margins must be stretched, measured on simulations that were not trained on.
 
-    Split conformal prediction (Lei+ 2018, section 2.2): the half-width of an interval is the quantile of
-    abs(estimate - truth) / sd over maps that were not trained on, times sd. Locally weighted (their section
-    5.2): networks are surer of themselves at some distances than at others, so each sd is first multiplied by
-    (d / 30 kpc)^slope, with d the distance that they find.
+    Split conformal prediction (Lei+ 2018, section 2.2) with the absolute normal score of the truth in its
+    predicted distribution as score: its 68.27 % and 95.45 % quantiles, which are 1 and 2 of an exact
+    posterior, become the ends of these intervals.
 
     Parameters
     ----------
-    factors : dict
-        mode -> quantity -> (68 %, 95 %) factors on the standard deviation at 30 kpc.
-    slopes : dict, optional
-        mode -> quantity -> slope; by default 0.
-    distances : tuple of float, optional
-        The nearest and the farthest distance [kpc] at which it was measured: it is as there beyond them.
+    factors : dict, optional
+        What is known (`given_names`) -> quantity -> the two quantiles. What is not there counts as exact.
 
     Raises
     ------
     ValueError
-        If factors are not positive and increasing, slopes not finite, or the distances not in order.
+        If factors are not positive and increasing.
     """
 
-    factors: dict = field(default_factory=lambda: {
-        mode: {name: (1.0, 2.0) for name in QUANTITIES} for mode in MODES})
-    slopes: dict = field(default_factory=lambda: {mode: dict.fromkeys(QUANTITIES, 0.0) for mode in MODES})
-    distances: tuple = (_MIDDLE, _MIDDLE)
+    factors: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        near, far = self.distances
-        if not 0.0 < near <= far < math.inf:
-            raise ValueError('the distances of a calibration must be positive and in order, received '
-                             f'{near!r} and {far!r} kpc')
-        for mode in MODES:
-            for name in QUANTITIES:
-                low, high = self.factors[mode][name]
-                if not 0.0 < low <= high < math.inf:
-                    raise ValueError(f'the factors of {name} ({mode}) must be positive and increasing, '
+        for given, quantities in self.factors.items():
+            for name, (low, high) in quantities.items():
+                if not 0.0 < low < high < math.inf:
+                    raise ValueError(f'the factors of {name} ({given}) must be positive and increasing, '
                                      f'received {low!r} and {high!r}')
-                if not math.isfinite(self.slopes[mode][name]):
-                    raise ValueError(f'the slope of {name} ({mode}) must be finite, received '
-                                     f'{self.slopes[mode][name]!r}')
 
-    def at(self, mode, name, log_distance):
-        """Factors on the standard deviations of one quantity.
+    def at(self, given, name):
+        """Factors of one quantity.
 
         Parameters
         ----------
-        mode, name : str
-            Of `MODES` and `QUANTITIES`.
-        log_distance : ndarray, shape (n,)
-            ln of the distance [kpc] that networks find.
+        given : sequence of str
+            Of each map what is known, as `given_names` has it.
+        name : str
 
         Returns
         -------
         ndarray, shape (n, 2)
             For 68 and 95 %.
         """
-        trend = _trend(self.slopes[mode][name], log_distance, self.distances)
-        return trend[:, np.newaxis] * np.array(self.factors[mode][name])
+        return np.array([self.factors.get(each, {}).get(name, _NONE) for each in given])
 
     @classmethod
-    def fit(cls, misses, distances):
-        """Slopes by least squares of ln(score) against ln(d), then factors by `quantiles`.
+    def fit(cls, scores):
+        """Factors by `quantiles`.
 
         Parameters
         ----------
-        misses : dict
-            mode -> quantity -> scores abs(estimate - truth) / sd, and ln of the distance [kpc] that networks
-            find in the same maps: `Estimator.misses`.
-        distances : tuple of float
-            The nearest and the farthest distance of the maps [kpc].
+        scores : dict
+            What is known -> quantity -> absolute normal scores of the truth, shape (n,).
 
         Returns
         -------
@@ -102,22 +110,17 @@ class Calibration:
         ValueError
             As `quantiles` and the calibration itself.
         """
-        factors, slopes = ({mode: {} for mode in misses} for _ in range(2))
-        for mode, found in misses.items():
-            for name, (scores, log_distance) in found.items():
-                slope = _slope(scores, np.clip(log_distance, *np.log(distances)))
-                slopes[mode][name] = slope
-                factors[mode][name] = cls.quantiles(scores / _trend(slope, log_distance, distances))
-        return cls(factors, slopes, tuple(distances))
+        return cls({given: {name: cls.quantiles(values) for name, values in quantities.items()}
+                    for given, quantities in scores.items()})
 
     @staticmethod
     def quantiles(scores):
-        """Factors from scores abs(estimate - truth) / sd: conformal quantiles for 68 % and 95 %.
+        """Conformal quantiles for 68.27 % and 95.45 %.
 
         Parameters
         ----------
         scores : ndarray
-            At least 100 of them.
+            At least 100 of them, not negative.
 
         Returns
         -------
@@ -134,7 +137,9 @@ class Calibration:
             raise ValueError('the scores of a calibration must be finite, received '
                              f'{np.count_nonzero(~np.isfinite(scores))} that are not')
         ranks = [min(math.ceil((scores.size + 1) * share), scores.size) for share in (0.6827, 0.9545)]
-        return tuple(float(scores[rank - 1]) for rank in ranks)
+        low, high = (float(scores[rank - 1]) for rank in ranks)
+        # half of the scores may be the same
+        return low, max(high, low * (1.0 + 1e-6))
 
 
 def check_scores(number, what='scores'):
@@ -145,19 +150,5 @@ def check_scores(number, what='scores'):
     ValueError
         If there are fewer than 100.
     """
-    if number < LEAST_SCORES:
-        raise ValueError(f'a calibration needs at least {LEAST_SCORES} {what}, received {number}')
-
-
-def _slope(scores, log_distance):
-    """Least squares of ln(score) against ln(d); 0 where the distances are the same within 10 %."""
-    away = log_distance - np.mean(log_distance, dtype=float)
-    if np.std(away) < 0.1:
-        return 0.0
-    # a miss of nothing at all would count without limit
-    return float(np.mean(away * np.log(np.maximum(scores, _SMALLEST_MISS))) / np.mean(away**2))
-
-
-def _trend(slope, log_distance, distances):
-    """(d / 30 kpc)^slope, as at the ends beyond the distances [kpc] of the calibration."""
-    return np.exp(slope * (np.clip(log_distance, *np.log(distances)) - math.log(_MIDDLE)))
+    if number < _LEAST_SCORES:
+        raise ValueError(f'a calibration needs at least {_LEAST_SCORES} {what}, received {number}')

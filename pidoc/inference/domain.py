@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pidoc.inference.features import FEATURES
+from pidoc.inference.features import FEATURES, GIVEN
 from pidoc.inference.flags import flag_bits, OUTSIDE
 from pidoc.units import plain_number
 
@@ -20,7 +20,8 @@ __all__ = ['Domain', 'Verdict', 'check_numbers']
 _FORMAT = 1
 _NEIGHBOURS = 3
 _TAILS = (0.01, 0.005, 0.002, 0.001, 0.0)     # shares of the training outside either end of a range
-_CHOSEN = ('seeing', 'distance', 'pixel_scale')   # by who made the training: their ranges are exact
+_CHOSEN = ('seeing', 'distance', 'pixel_scale', *GIVEN)   # by who made the training: their ranges are exact
+_MEASURED = 0.05           # of the range of what was given that its error may lead beyond
 _REFERENCE = 3000          # maps of the training that are kept
 _DECIMALS = 4
 _PIXEL_TOLERANCE = 0.02    # relative difference of pixel scales that does not count
@@ -227,7 +228,7 @@ class Domain:
                              f'damaged: {error!r}') from error
 
 
-_OPTIONAL = ('sharp_scatter', 'seeing', 'distance', 'luminosity', 'size')
+_OPTIONAL = ('sharp_scatter', 'seeing', 'distance', 'luminosity', 'size', *GIVEN)
 
 
 def _known(maps, what, name):
@@ -257,7 +258,9 @@ def _range(feature, values, tail):
     if feature.name == 'pixel_scale':
         return float(values.min()) * (1.0 - _PIXEL_TOLERANCE), float(values.max()) * (1.0 + _PIXEL_TOLERANCE)
     ends = (0.0, 1.0) if feature.name in _CHOSEN else (tail, 1.0 - tail)
-    return tuple(np.quantile(feature.inside(values), ends).tolist())
+    low, high = np.quantile(feature.inside(values), ends).tolist()
+    beyond = _MEASURED * (high - low) if feature.name in GIVEN else 0.0
+    return low - beyond, high + beyond
 
 
 def _excess(ranges, maps):

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What trained networks say of light maps: arrays in, arrays out, with calibrated intervals.
+"""What trained networks say of light maps: arrays in, arrays out, with calibrated posteriors.
 
 An `Estimator` is one network or a small ensemble with its scaling and calibration: what a model folder holds.
 A `PaperEstimator` is the two networks of the paper, which serve the same purpose.
@@ -8,15 +8,15 @@ A `PaperEstimator` is the two networks of the paper, which serve the same purpos
 import hashlib
 import json
 import math
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from pidoc.grid import MapGrid
-from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
-from pidoc.inference.estimates import Estimates, Interval
+from pidoc.inference.calibration import Calibration, given_names, PIXEL_MASS
+from pidoc.inference.estimates import Estimates
 from pidoc.inference.folder import (
     FORMAT,
     ModelFolderError,
@@ -25,17 +25,19 @@ from pidoc.inference.folder import (
     set_weights,
     write_weights,
 )
+from pidoc.inference.posterior import Posterior
 from pidoc.io.files import replacing
 from pidoc.networks.forward import ClusterForward
+from pidoc.networks.mixture import Layout
 from pidoc.networks.orientation import turned, turned_back
-from pidoc.networks.scaling import PaperScaling, SCALARS, Scaling
+from pidoc.networks.scaling import PaperScaling, Scaling
+from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
 from pidoc.units import whole_number
 
 __all__ = ['Estimator', 'PaperEstimator']
 
 FAINTEST = 1e-2            # Msun per pixel: fainter pixels do not count in a calibration
 _NEAREST = 0.1             # kpc: a linear output may fall below
-_DISTANCE_ERROR = 0.02     # relative, of Milky Way clusters (Baumgardt & Vasiliev 2021), if none is given
 _WEIGHTS = 'network-{}.npz'
 
 
@@ -50,13 +52,15 @@ class Estimator:
     scaling : `~pidoc.networks.scaling.Scaling`
         Of their inputs and outputs.
     calibration : `Calibration`, optional
-        By default none: the factors are 1 and 2.
+        By default none: posteriors are as the networks predict them.
     config : dict
         Arguments of `~pidoc.networks.cluster_network`, from which the networks can be built again.
+    posterior : dict, optional
+        ``components`` and ``covariance`` of the mixtures that they predict: `pidoc.networks.mixture.Layout`.
     about : dict, optional
         All else that model.json shall hold: name, description, training recipe, domain, scores.
     turns : int, optional
-        In how many orientations each map is looked at, 1 to 8; the estimates are averaged.
+        In how many orientations each map is looked at, 1 to 8; the posterior is the mixture of what is found.
     grid : `~pidoc.grid.MapGrid`, optional
         Of the maps; by default the paper's, with as many pixels as the networks take.
 
@@ -73,16 +77,19 @@ class Estimator:
     every = 1
     """Every how many pixels of a row, and of a column, counts in a calibration."""
 
-    def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1, grid=None):
+    def __init__(self, networks, scaling, *, config, calibration=None, posterior=None, about=None, turns=1,
+                 grid=None):
         if not networks:
             raise ValueError('an estimator needs at least one network, received none')
         self.networks = list(networks)
         self.scaling = scaling
         self.calibration = calibration or Calibration()
         self.config = dict(config)
+        self.posterior = dict(posterior or {'components': 1, 'covariance': 'diagonal'})
         self.about = dict(about or {})
         self.turns = whole_number(turns, 'turns', at_least=1, at_most=8, floats=True)
         self.grid = self._grid(grid)
+        self._layout = Layout(len(self.outputs), **self.posterior)
 
     def _grid(self, grid):
         height, width, _ = self.config['shape']
@@ -94,25 +101,34 @@ class Estimator:
                              f'received {grid}')
         return grid
 
+    @property
+    def outputs(self):
+        """The scalars that it predicts (tuple of `~pidoc.networks.variables.Variable`)."""
+        return self.scaling.outputs
+
+    @property
+    def constraints(self):
+        """What it can be conditioned on (tuple of `~pidoc.networks.variables.Constraint`)."""
+        return self.scaling.constraints
+
     def replace(self, **changes):
         """The same networks with another calibration, about, turns or grid."""
-        kept = {'calibration': self.calibration, 'about': self.about, 'turns': self.turns, 'grid': self.grid}
+        kept = {'calibration': self.calibration, 'about': self.about, 'turns': self.turns, 'grid': self.grid,
+                'posterior': self.posterior}
         return type(self)(self.networks, self.scaling, config=self.config, **{**kept, **changes})
 
     # -- estimates
 
-    def estimate(self, light, *, distance=None, distance_error=None, batch_size=64):
-        """Masses, M/L, ages and distances of light maps.
+    def estimate(self, light, *, known=None, batch_size=64):
+        """Mass maps and posteriors of light maps.
 
         Parameters
         ----------
         light : ndarray, shape (n, ny, nx), or (n, ny, nx, channels)
-            Apparent flux per pixel [Lsun / kpc^2], smoothed as in training; finite. With several channels,
-            those of ``grid``, in the second form.
-        distance : ndarray, shape (n,), optional
-            [kpc]; NaN, or None for all: not known.
-        distance_error : ndarray, shape (n,), optional
-            Standard deviation [kpc]; NaN, or None for all: 2 %.
+            Apparent flux per pixel [Lsun / kpc^2], the channels of ``grid``; finite.
+        known : dict, optional
+            Name of one of `constraints` -> values, shape (n,), in its unit, NaN where not known; and that
+            name with ``_error`` -> their standard errors, in the same unit, NaN for the default.
         batch_size : int, optional
             Maps that the networks see at a time.
 
@@ -123,26 +139,27 @@ class Estimator:
         Raises
         ------
         ValueError
-            If the shape is not that of ``grid``, a pixel is not finite, no light is in a map, or a
-            distance or its error is not positive.
+            If the shape is not that of ``grid``, a pixel is not finite, no light is in a map, or what is
+            known is no constraint of this model, or impossible.
         """
         light = self._checked(light)
-        distance, error = _distances(distance, distance_error, len(light))
-        parts = [self._batch(light[k:k + batch_size], distance[k:k + batch_size], error[k:k + batch_size])
+        known = checked_known(known or {}, self.constraints, len(light))
+        parts = [self._batch(light[k:k + batch_size], _some(known, slice(k, k + batch_size)))
                  for k in range(0, len(light), batch_size)]
-        scalars = {name: Interval(*(np.concatenate([getattr(part.scalars[name], key) for part in parts])
-                                    for key in ('value', 'half_68', 'half_95')))
-                   for name in QUANTITIES[1:]}
+        posterior = Posterior.joined([part.posterior for part in parts])
+        tension = {name: np.concatenate([part.tension[name] for part in parts]) for name in parts[0].tension}
         return Estimates(np.concatenate([part.mass for part in parts]),
-                         np.concatenate([part.log_mass_error for part in parts]), scalars)
+                         np.concatenate([part.log_mass_error for part in parts]), posterior.intervals(),
+                         posterior, tension)
 
     def _checked(self, light):
         light = np.asarray(light)
         number = self.config['shape'][-1]
-        shape = self.grid.shape if number == 1 else (*self.grid.shape, number)
-        if light.shape[1:] != shape or len(light) == 0:
-            raise ValueError(f'light must have the shape (n, {", ".join(map(str, shape))}), received '
-                             f'{light.shape}')
+        if number == 1 and light.ndim == 3:
+            light = light[..., np.newaxis]
+        if light.shape[1:] != (*self.grid.shape, number) or len(light) == 0:
+            raise ValueError(f'light must have the shape (n, {", ".join(map(str, self.grid.shape))}'
+                             f'{"" if number == 1 else f", {number}"}), received {light.shape}')
         if not np.all(np.isfinite(light)):
             raise ValueError('the pixels of a light map must be finite, received '
                              f'{np.count_nonzero(~np.isfinite(light))} that are not')
@@ -152,80 +169,81 @@ class Estimator:
                              f'{totals.min():.3g} Lsun / kpc2 in map {int(np.argmin(totals))}')
         return light
 
-    def _batch(self, light, distance, error):
-        output, mean, sd = self._in_blocks(self._blocks(light), distance, error)
-        given = np.isfinite(distance)
-        named = named_scalars(mean, sd)
-        factors = self._factors(given, named['log_distance'][0])
-        mass, log_error = self._mass(*self.scaling.masses(output), factors['log_mass'][:, 0])
-        intervals = {}
-        for name, (value, width) in named.items():
-            low, high = factors[name].T
-            intervals[name] = Interval(value, low * width, high * width)
-        intervals['log_distance'] = _combined(intervals['log_distance'], distance, error, given)
-        return Estimates(mass, log_error, intervals)
+    def _batch(self, light, known):
+        names = self.given(known, len(light))
+        code = self.scaling.code(known, len(light))
+        given = [each for each in self.constraints
+                 if each.errors is not None and np.isfinite(known.get(each.name, np.nan)).any()]
+        output, posteriors = self._in_blocks(self.scaling.blocks(light), code,
+                                             [self.scaling.without(code, each.name) for each in given])
+        factor = self.calibration.at(names, PIXEL_MASS)[:, 0]
+        mass, log_error = self._mass(*self.scaling.masses(output), factor)
+        tension = {each.name: self._tension(each, known, other)
+                   for each, other in zip(given, posteriors[1:], strict=True)}
+        for each in self.constraints:
+            if each.errors is not None:
+                tension.setdefault(each.name, np.full(len(light), np.nan))
+        return Estimates(mass, log_error, posterior=self._calibrated(posteriors[0], names), tension=tension)
 
-    def raw(self, light, *, distance=None, distance_error=None, batch_size=64):
-        """Means and standard deviations before calibration, in blocks: what a calibration is made from.
+    def given(self, known, number):
+        """What is known of each map, as `~pidoc.inference.calibration.given_names` has it."""
+        there = {each.name: np.isfinite(np.broadcast_to(known.get(each.name, np.nan), number))
+                 for each in self.constraints if each.errors is not None}
+        return [given_names([name for name, known_here in there.items() if known_here[k]])
+                for k in range(number)]
+
+    def _calibrated(self, posterior, names):
+        factors = [self.calibration.at(names, name) for name in posterior.names]
+        return posterior.stretched(np.stack(factors, axis=1))
+
+    def _tension(self, constraint, known, posterior):
+        """By how many standard deviations what is given differs from a posterior without it."""
+        values = known[constraint.name]
+        without = [[name for name in each.split('+') if name != constraint.name]
+                   for each in self.given(known, len(values))]
+        posterior = self._calibrated(posterior, list(map(given_names, without)))
+        if constraint.name not in posterior.names:
+            return np.full(len(values), np.nan)
+        found = posterior.intervals()[constraint.name]
+        here, low, high = (constraint.on_scale(each) for each in (found.value, found.low_68, found.high_68))
+        error = constraint.scale_error(values, known.get(f'{constraint.name}_error',
+                                                         np.full(len(values), np.nan)))
+        off = constraint.on_scale(values) - here
+        width = np.where(off > 0.0, high - here, here - low)
+        return off / np.hypot(width, error)
+
+    def normal_scores(self, light, mass, scalars, *, known, batch_size=64):
+        """Normal scores of the truth in what is predicted, before calibration.
 
         Parameters
         ----------
-        light, distance, distance_error, batch_size
+        light, known, batch_size
             As for `estimate`; the maps may be in blocks already.
-
-        Returns
-        -------
-        map_mean, map_sd : ndarray, shape (n, ny / block, nx / block)
-            Of masses compressed as `~pidoc.networks.scaling.Scaling.compressed_mass` does it.
-        mean, sd : ndarray, shape (n, 4)
-            Of `~pidoc.networks.scaling.SCALARS`.
-        """
-        distance, error = _distances(distance, distance_error, len(light))
-        parts = [self._in_blocks(self._blocks(light[k:k + batch_size]), distance[k:k + batch_size],
-                                 error[k:k + batch_size]) for k in range(0, len(light), batch_size)]
-        output, mean, sd = (np.concatenate(each) for each in zip(*parts, strict=True))
-        center, width = self.scaling.mass
-        return center + width * output[..., 0], width * np.exp(output[..., 1]), mean, sd
-
-    def misses(self, light, mass, scalars, *, distance=None, distance_error=None, batch_size=64):
-        """How many standard deviations the estimates are off: what a calibration is made from.
-
-        Parameters
-        ----------
-        light, distance, distance_error, batch_size
-            As for `raw`.
         mass : ndarray
             True maps in the blocks of ``light``. Pixels below 0.01 Msun do not count.
-        scalars : ndarray, shape (n, 4)
-            True `~pidoc.networks.scaling.SCALARS`.
+        scalars : dict
+            True physical scalars, name -> shape (n,).
 
         Returns
         -------
         dict
-            Of each of `QUANTITIES`: abs(estimate - truth) / sd, and ln of the distance [kpc] that the
-            networks find in the same map, both flat.
+            Name of each scalar -> scores, shape (n,), and `PIXEL_MASS` -> scores of pixels, flat.
         """
-        map_mean, map_sd, mean, sd = self.raw(light, distance=distance, distance_error=distance_error,
-                                              batch_size=batch_size)
-        thin = np.s_[:, ::self.every, ::self.every]
-        mass = np.asarray(mass)[thin]
-        scores = np.abs(self._compressed(mass) - map_mean[thin]) / map_sd[thin]
-        named = self._named(mean, sd)
-        log_distance, _ = named['log_distance']
-        counted = mass > FAINTEST
-        found = {'log_mass': (scores[counted], np.repeat(log_distance, counted.sum(axis=(1, 2))))}
-        truth = named_scalars(scalars, np.zeros_like(scalars))
-        for name, (value, width) in named.items():
-            found[name] = np.abs(value - truth[name][0]) / width, log_distance
-        return found
+        pixels, found = [], []
+        for k in range(0, len(light), batch_size):
+            rows = slice(k, k + batch_size)
+            code = self.scaling.code(_some(known, rows), len(light[rows]))
+            output, (posterior,) = self._in_blocks(self._blocks(light[rows]), code, [])
+            found.append(posterior.normal_scores(_some(scalars, rows)))
+            pixels.append(self._pixel_scores(output, np.asarray(mass[rows])))
+        found = np.concatenate(found)
+        names = [each.name for each in self.outputs]
+        return {PIXEL_MASS: np.concatenate(pixels), **dict(zip(names, found.T, strict=True))}
 
-    def _compressed(self, mass):
-        """Masses per pixel as `raw` has them."""
-        return self.scaling.compressed_mass(mass)
-
-    @staticmethod
-    def _named(mean, sd):
-        return named_scalars(mean, sd)
+    def _pixel_scores(self, output, mass):
+        mean, sd = self.scaling.mass
+        off = self.scaling.compressed_mass(mass) - (mean + sd * output[..., 0])
+        return (off / (sd * np.exp(output[..., 1])))[mass > FAINTEST]
 
     def _blocks(self, light):
         light = np.asarray(light)
@@ -233,33 +251,26 @@ class Estimator:
             return light
         return self.scaling.blocks(light)
 
-    def _in_blocks(self, blocks, distance, error):
-        """Mean over networks and orientations, in blocks: map output (n, y, x, 2), scalar mean and sd."""
+    def _in_blocks(self, blocks, code, others):
+        """Mean over networks and orientations of the map output (n, y, x, 2); a posterior for each code."""
         image = self.scaling.image_of_blocks(blocks)
         # all orientations are one batch
         seen = np.concatenate([turned(image, turn) for turn in range(self.turns)])
-        known = np.tile(self.scaling.known_distance(distance, error), (self.turns, 1))
+        codes = [np.tile(each, (self.turns, 1)) for each in (code, *others)]
         maps, scalars = [], []
         for network in self.networks:
-            output, scalar = network.predict_on_batch([seen, known])
+            output, scalar = _outputs(network, seen, codes)
             output = np.asarray(output, dtype=np.float32).reshape(self.turns, *image.shape[:3], 2)
             maps += [turned_back(each, turn) for turn, each in enumerate(output)]
-            scalars += list(np.asarray(scalar, dtype=float).reshape(self.turns, len(image), -1))
-        number = len(SCALARS)
-        mean, log_sd = _mixture(np.stack([s[:, :number] for s in scalars]),
-                                np.stack([s[:, number:] for s in scalars]))
-        mean, sd = self.scaling.unstandardised(np.concatenate([mean, log_sd], axis=1))
-        map_mean, map_log_sd = _mixture(np.stack([m[..., 0] for m in maps]),
-                                        np.stack([m[..., 1] for m in maps]))
-        return np.stack([map_mean, map_log_sd], axis=-1), mean, sd
+            scalars += list(scalar.reshape(self.turns, len(image), len(codes), -1))
+        output = np.stack(_mean_of([m[..., 0] for m in maps], [m[..., 1] for m in maps]), axis=-1)
+        return output, [self._mixture([each[:, k] for each in scalars]) for k in range(len(codes))]
 
-    def _factors(self, given, log_distance):
-        """Factors of each map, by whether its distance is given: quantity -> (n, 2)."""
-        found = {}
-        for name in QUANTITIES:
-            image, known = (self.calibration.at(mode, name, log_distance) for mode in MODES)
-            found[name] = np.where(given[:, np.newaxis], known, image)
-        return found
+    def _mixture(self, outputs):
+        """The even mixture of the posteriors of networks and orientations."""
+        parts = [self._layout.mixture(output) for output in outputs]
+        weights, means, factors = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
+        return Posterior.of(self.outputs, weights / len(parts), means, factors)
 
     def _mass(self, mean, sd, factor):
         """Expected mass per pixel, and the 68 % half-width of its logarithm."""
@@ -296,7 +307,8 @@ class Estimator:
         text = json.dumps({'format': FORMAT, **kind, 'about': self.about, 'turns': self.turns,
                            'grid': self.grid.to_dict(), 'config': self.config,
                            'scaling': self.scaling.to_dict(),
-                           'calibration': asdict(self.calibration), 'sha256': sums}, indent=1)
+                           'calibration': self.calibration.factors, 'posterior': self.posterior,
+                           'sha256': sums}, indent=1)
         with replacing(target) as new:
             new.write_text(text + '\n', encoding='utf-8')
         for name in before - set(sums):
@@ -347,10 +359,9 @@ class Estimator:
                 raise ValueError(f'its kind must be one of {", ".join(kinds)}, received {card["kind"]!r}')
             networks = kind._networks(card['config'], [folder / name for name in card['sha256']])
             return kind(networks, kind._scaling.from_dict(card['scaling']), config=card['config'],
-                        calibration=Calibration(**card['calibration']), about=card['about'],
-                        turns=card['turns'],
-                        # older folders do not say: the paper's
-                        grid=MapGrid.from_dict(card['grid']) if 'grid' in card else None)
+                        calibration=Calibration(card['calibration']), about=card['about'],
+                        turns=card['turns'], posterior=card['posterior'],
+                        grid=MapGrid.from_dict(card['grid']))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(f'{folder} holds no model that this version reads: {error}') from error
 
@@ -364,7 +375,7 @@ class PaperEstimator(Estimator):
 
     They give no widths. Intervals have the same width for all maps, in ln M, in the age, in ln d: that of
     the calibration, whose factors are on a standard deviation of 1. A distance that is given replaces their
-    own and turns the light of the M/L into a luminosity, as in section 4.1.3; the mass they cannot change.
+    own and turns the light of the M/L into a luminosity, as in section 4.1.3; the mass it cannot change.
 
     Parameters
     ----------
@@ -373,7 +384,7 @@ class PaperEstimator(Estimator):
     scaling : `~pidoc.networks.scaling.PaperScaling`
     config : dict
         ``shape``: (height, width, 1).
-    calibration, about, turns, grid
+    calibration, posterior, about, turns, grid
         As for `Estimator`; the networks look at each map once.
 
     Raises
@@ -387,62 +398,68 @@ class PaperEstimator(Estimator):
     _scaling, _precision = PaperScaling, np.float32
     # pixels beside each other are no two trials
     every = 4
+    outputs = (OUTPUTS['total_mass'], OUTPUTS['mass_to_light'],
+               replace(OUTPUTS['age'], scale='linear'), OUTPUTS['distance'])
+    constraints = (CONSTRAINTS['distance'],)
 
-    def __init__(self, networks, scaling, *, config, calibration=None, about=None, turns=1, grid=None):
+    def __init__(self, networks, scaling, *, config, calibration=None, posterior=None, about=None, turns=1,
+                 grid=None):
         if len(networks) != 2 or turns != 1:
             raise ValueError('the networks of the paper are two, and look at each map once, received '
                              f'{len(networks)} and {turns!r} turns')
-        super().__init__(networks, scaling, config=config, calibration=calibration, about=about, grid=grid)
+        super().__init__(networks, scaling, config=config, calibration=calibration, posterior=posterior,
+                         about=about, grid=grid)
 
-    def raw(self, light, *, distance=None, distance_error=None, batch_size=64):
-        """Estimates before calibration, as `Estimator.raw` but in other quantities.
-
-        Parameters
-        ----------
-        light, distance, distance_error, batch_size
-            As for `Estimator.estimate`.
-
-        Returns
-        -------
-        map_mean, map_sd : ndarray, shape (n, ny, nx)
-            ln of the mass per pixel [Msun], and ones.
-        mean, sd : ndarray, shape (n, 4)
-            Of `QUANTITIES` but the first, and ones.
-        """
-        distance, _ = _distances(distance, distance_error, len(light))
-        parts = [self._values(light[k:k + batch_size], distance[k:k + batch_size])
-                 for k in range(0, len(light), batch_size)]
-        log_mass, mean = (np.concatenate(each) for each in zip(*parts, strict=True))
-        return log_mass, np.broadcast_to(np.float32(1.0), log_mass.shape), mean, np.ones_like(mean)
-
-    def _values(self, light, distance):
+    def _values(self, light, known):
+        """ln of the mass per pixel, and `outputs` on their scales, shape (n, 4)."""
+        light = np.asarray(light).reshape(len(light), *self.grid.shape)
         image = self.scaling.image(light)
         mass, other = (np.asarray(network.predict_on_batch(image)) for network in self.networks)
         log_mass = self.scaling.log_masses(mass)
         age, own = self.scaling.age_distance(other)
         own = np.maximum(own, _NEAREST)
+        distance = known.get('distance', np.full(len(light), np.nan))
         used = np.where(np.isfinite(distance), distance, own)
         log_total = np.log(np.exp(log_mass).sum(axis=(1, 2), dtype=float))
-        log_light = np.log(4.0 * math.pi * used**2 * np.asarray(light).sum(axis=(1, 2), dtype=float))
+        log_light = np.log(4.0 * math.pi * used**2 * light.sum(axis=(1, 2), dtype=float))
         return log_mass, np.stack([log_total, log_total - log_light, age, np.log(own)], axis=1)
 
-    def _batch(self, light, distance, error):
-        log_mass, mean = self._values(light, distance)
+    def _plain(self, values):
+        """Posteriors with a standard deviation of 1 in each scalar."""
+        means = values[:, np.newaxis]
+        factors = np.broadcast_to(np.eye(means.shape[-1]), (*means.shape, means.shape[-1]))
+        return Posterior.of(self.outputs, np.ones((len(values), 1)), means, factors.copy())
+
+    def _batch(self, light, known):
+        log_mass, values = self._values(light, known)
+        names = self.given(known, len(light))
+        posterior = self._calibrated(self._plain(values), names)
+        distance = known.get('distance', np.full(len(light), np.nan))
         given = np.isfinite(distance)
-        named = self._named(mean, mean)
-        factors = self._factors(given, named['log_distance'][0])
-        scalars = {name: Interval(value, *factors[name].T) for name, (value, _) in named.items()}
-        scalars['log_distance'] = _combined(scalars['log_distance'], distance, error, given)
-        half = factors['log_mass'][:, 0, np.newaxis, np.newaxis].astype(np.float32)
-        return Estimates(np.exp(log_mass).astype(np.float32), np.broadcast_to(half, log_mass.shape), scalars)
+        error = self.constraints[0].scale_error(distance, known.get('distance_error', distance * np.nan))
+        # the networks' own distance adds nothing to it
+        posterior.means[given, 0, 3] = np.log(distance[given])
+        posterior.factors[given, 0, 3, 3] = error[given]
+        posterior.stretch[given, 3] = 1.0, 2.0
+        half = self.calibration.at(names, PIXEL_MASS)[:, 0, np.newaxis, np.newaxis].astype(np.float32)
+        return Estimates(np.exp(log_mass).astype(np.float32), np.broadcast_to(half, log_mass.shape),
+                         posterior=posterior, tension={'distance': np.full(len(light), np.nan)})
 
-    def _compressed(self, mass):
-        # those that are faint do not count
-        return np.log(np.maximum(mass, self.scaling.mass_floor))
-
-    @staticmethod
-    def _named(mean, sd):
-        return {name: (mean[:, k], sd[:, k]) for k, name in enumerate(QUANTITIES[1:])}
+    def normal_scores(self, light, mass, scalars, *, known, batch_size=64):
+        """Errors of ln M and of the scalars on their scales: `Estimator.normal_scores` for a width of 1."""
+        parts, pixels = [], []
+        for k in range(0, len(light), batch_size):
+            rows = slice(k, k + batch_size)
+            log_mass, values = self._values(np.asarray(light[rows]), _some(known, rows))
+            thin = np.s_[:, ::self.every, ::self.every]
+            true = np.asarray(mass[rows])[thin]
+            # those that are faint do not count
+            off = np.log(np.maximum(true, self.scaling.mass_floor)) - log_mass[thin]
+            pixels.append(off[true > FAINTEST])
+            parts.append(self._plain(values).normal_scores(_some(scalars, rows)))
+        names = [each.name for each in self.outputs]
+        return {PIXEL_MASS: np.concatenate(pixels),
+                **dict(zip(names, np.concatenate(parts).T, strict=True))}
 
     @staticmethod
     def _networks(config, paths):
@@ -454,6 +471,64 @@ class PaperEstimator(Estimator):
         return networks
 
 
+def checked_known(known, constraints, number):
+    """What is known of n maps, as arrays, after checking it.
+
+    Parameters
+    ----------
+    known : dict
+        As for `Estimator.estimate`.
+    constraints : sequence of `~pidoc.networks.variables.Constraint`
+    number : int
+        n.
+
+    Returns
+    -------
+    dict
+        Copies of the arrays.
+
+    Raises
+    ------
+    ValueError
+        If a name is none of the constraints, a shape is another, a value that must be positive is not, an
+        error is not positive, or is there without a value.
+    """
+    names = {}
+    for each in constraints:
+        names[each.name] = each
+        if each.errors is not None:
+            names[f'{each.name}_error'] = each
+    found = {}
+    for name, values in known.items():
+        if name not in names:
+            raise ValueError(f'what is known must be of {", ".join(names)}, received {name!r}')
+        values = np.array(values, dtype=float)
+        if values.shape != (number,):
+            raise ValueError(f'{name} must have the shape ({number},), received {values.shape}')
+        positive = names[name].relative or name.endswith('_error')
+        if np.any(np.isinf(values)) or (positive and np.any(values <= 0.0)):
+            raise ValueError(f'{name} must be {"positive and " if positive else ""}finite, received '
+                             f'{np.nanmin(values):g} {names[name].unit}'.rstrip())
+        found[name] = values
+    for name in set(found) - {each.name for each in constraints}:
+        value = found.get(name.removesuffix('_error'), np.full(number, np.nan))
+        if np.any(np.isfinite(found[name]) & np.isnan(value)):
+            raise ValueError(f'{name} needs {name.removesuffix("_error")}, received it alone')
+    return found
+
+
+def _some(known, rows):
+    return {name: values[rows] for name, values in known.items()}
+
+
+def _outputs(network, image, codes):
+    """Mass map with the first code, and scalars with each, shape (n, codes, scalars)."""
+    if isinstance(network, ClusterForward):
+        return network.predict_with(image, codes)
+    each = [network.predict_on_batch([image, code]) for code in codes]
+    return each[0][0], np.stack([np.asarray(scalars, dtype=float) for _, scalars in each], axis=1)
+
+
 def _weights_of(path):
     """Names of the weights of the model.json that is there, if any."""
     try:
@@ -463,48 +538,9 @@ def _weights_of(path):
     return {name for name in names if Path(name).name == name and (path.parent / name).is_file()}
 
 
-def named_scalars(mean, sd):
-    """Value and standard deviation of the scalars of `QUANTITIES`, from those of `SCALARS`."""
-    named = {}
-    for k, name in enumerate(SCALARS):
-        if name == 'root_age':
-            named['age'] = age_from_root(mean[:, k], sd[:, k])
-        else:
-            named[name] = mean[:, k], sd[:, k]
-    return named
-
-
-def age_from_root(root, sd):
-    """Mean and standard deviation of the age [Gyr] from those of its square root, taken as normal.
-
-    E[x^2] = m^2 + s^2; var[x^2] = 4 m^2 s^2 + 2 s^4. Where the root is negative the age is that of 0.
-    """
-    root = np.maximum(root, 0.0)
-    return root**2 + sd**2, np.sqrt(4.0 * root**2 * sd**2 + 2.0 * sd**4)
-
-
-def _distances(distance, error, number):
-    """Distances [kpc] and their relative errors of n maps, NaN where the distance is not known."""
-    distance = np.full(number, np.nan) if distance is None else np.array(distance, dtype=float)
-    error = np.full(number, np.nan) if error is None else np.array(error, dtype=float)
-    for name, values in (('distance', distance), ('distance_error', error)):
-        if values.shape != (number,):
-            raise ValueError(f'{name} must have the shape ({number},), received {values.shape}')
-        if np.any(values <= 0.0) or np.any(np.isinf(values)):
-            raise ValueError(f'{name} must be positive and finite, received {np.nanmin(values):g} kpc')
-    relative = np.where(np.isnan(error), _DISTANCE_ERROR, error / distance)
-    return distance, relative
-
-
-def _combined(estimate, distance, error, given):
-    """The given distance where there is one: the network's own adds nothing to it."""
-    value = np.where(given, np.log(np.where(given, distance, 1.0)), estimate.value)
-    return Interval(value, np.where(given, error, estimate.half_68),
-                    np.where(given, 2.0 * error, estimate.half_95))
-
-
-def _mixture(means, log_sds):
-    """Mean and ln sd of an even mixture of normal distributions along the first axis."""
+def _mean_of(means, log_sds):
+    """Mean and ln sd of an even mixture of normal distributions."""
+    means, log_sds = np.stack(means), np.stack(log_sds)
     mean = means.mean(axis=0)
     variance = np.mean(np.exp(2.0 * log_sds) + (means - mean) ** 2, axis=0)
     return mean, 0.5 * np.log(variance)

@@ -9,7 +9,7 @@ import numpy as np
 from pidoc.grid import MapGrid
 from pidoc.units import plain_number
 
-__all__ = ['FEATURES', 'Feature', 'features']
+__all__ = ['FEATURES', 'Feature', 'features', 'GIVEN']
 
 _CHUNK = 32                # maps whose features are measured at a time: they fit into the cache
 _TINY = 1e-6               # what a share or a ratio counts for at least, before its logarithm is taken
@@ -59,8 +59,14 @@ FEATURES = (
     Feature('distance', 'distance that was given', 'kpc'),
     Feature('luminosity', 'luminosity in the field at that distance', 'Lsun'),
     Feature('size', 'radius of half of the light in the field at that distance', 'pc'),
+    Feature('age', 'age that was given', 'Gyr', log=False),
+    Feature('metallicity', '[Fe/H] that was given', log=False),
+    Feature('velocity_dispersion', 'velocity dispersion that was given', 'km/s'),
 )
-"""The quantities, in this order. The last six are only looked at where they are known."""
+"""The quantities, in this order. The last nine are only looked at where they are known."""
+
+GIVEN = 'age', 'metallicity', 'velocity_dispersion'
+"""Those that are not of the image at all, but known beforehand."""
 
 
 def features(light, *, sharp=None, pixel_scale=MapGrid.pixel_scale.value, seeing=None, distance=None):
@@ -88,8 +94,8 @@ def features(light, *, sharp=None, pixel_scale=MapGrid.pixel_scale.value, seeing
     Returns
     -------
     dict
-        Of float arrays of shape (n,), in the units of `FEATURES`; NaN where not known, and in maps without
-        flux.
+        Of float arrays of shape (n,), in the units of `FEATURES`; NaN where not known, as all of `GIVEN` are,
+        and in maps without flux.
 
     Raises
     ------

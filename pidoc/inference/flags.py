@@ -21,6 +21,8 @@ FLAGS = tuple(Flag(1 << k, name, text) for k, (name, text) in enumerate([
     *((feature.name, f'outside training: {feature.description}') for feature in FEATURES),
     ('combination', 'outside training: flux, concentration, contrast and granularity do not go together'),
     ('no_domain', 'the model does not say what it was trained on'),
+    ('tension', 'what was given and what the image says disagree by more than 3 standard deviations'),
+    ('inconsistent', 'the mass map does not add up to the mass in the field'),
     ('mostly_filled', 'more than a tenth of the pixels were filled in'),
     ('filled', 'pixels that were masked or not finite were filled in for the network'),
     ('preparation', 'something was noted when the image was put on the grid'),

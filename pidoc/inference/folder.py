@@ -13,7 +13,7 @@ from pidoc.io.schema import checked
 
 __all__ = ['ModelFolderError']
 
-FORMAT = 1
+FORMAT = 2
 
 
 class ModelFolderError(ValueError):
@@ -29,9 +29,10 @@ class _Card(msgspec.Struct):
     config: dict
     scaling: dict
     calibration: dict
+    grid: dict
+    posterior: dict
     sha256: Annotated[dict[str, str], msgspec.Meta(
         min_length=1, description='a table of checksums of weights')]
-    grid: dict | None = None
 
 
 def read_card(folder):

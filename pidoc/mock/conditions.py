@@ -19,7 +19,8 @@ class Conditions:
     """What an observation suffers from, beyond the seeing. By default, nothing.
 
     Everything acts on the light alone, in this order: extinction (of the cluster), field stars, the PSF, sky,
-    photon noise, read noise, saturation, subtraction of the sky, bad pixels, and last the smoothing.
+    photon noise, read noise, saturation, subtraction of the sky, what is wrong with its level and with the
+    calibration, bad pixels, and last the smoothing.
 
     Parameters
     ----------
@@ -33,6 +34,11 @@ class Conditions:
         Direction in which it grows, counter-clockwise from the x axis.
     subtract_sky : bool, optional
         Take ``sky`` off again at the end, as pipelines do: noise and gradient are left.
+    sky_error : float, optional
+        Standard error of the level that was subtracted, in the mean light of a pixel of the field: the error
+        is drawn.
+    calibration_error : `~astropy.units.Quantity`, optional
+        Standard error of the zero point, or of the extinction, of the image [mag]: likewise.
     zero_point : `~astropy.units.Quantity`, optional
         Magnitude of a source that makes one electron a second. With ``exposure`` it brings photon noise.
     exposure : `~astropy.units.Quantity`, optional
@@ -69,6 +75,8 @@ class Conditions:
     sky_gradient: float = 0.0
     sky_angle: u.Quantity = 0.0 * u.deg
     subtract_sky: bool = True
+    sky_error: float = 0.0
+    calibration_error: u.Quantity = 0.0 * u.mag
     zero_point: u.Quantity = None
     exposure: u.Quantity = None
     read_noise: float = 0.0
@@ -81,6 +89,8 @@ class Conditions:
     def __post_init__(self):
         scalar_value(self.extinction, u.mag, 'extinction', non_negative=True)
         scalar_value(self.sky_angle, u.deg, 'sky_angle')
+        plain_number(self.sky_error, 'sky_error', at_least=0)
+        scalar_value(self.calibration_error, u.mag, 'calibration_error', non_negative=True)
         if self.sky is not None:
             scalar_value(self.sky, u.mag / u.arcsec**2, 'sky')
         if self.zero_point is not None:
@@ -145,7 +155,7 @@ class Conditions:
 
     def _degrade(self, light, frame, band, rng):
         """The image with sky and noise, and which of its pixels are to be masked. ``light`` is lost."""
-        level = 0.0
+        level, mean = 0.0, float(np.mean(frame.cut(light)))
         if self.sky is not None:
             per_arcsec = self.sky.to_value(u.mag / u.arcsec**2) * u.mag
             level = apparent_flux(per_arcsec, band).to_value(APPARENT_FLUX) * frame.scale**2
@@ -166,11 +176,20 @@ class Conditions:
             light /= electrons
         if self.subtract_sky:
             light -= level
+        self._miscalibrate(light, mean, rng)
         bad = self._bad_pixels(frame, rng)
         if bad is not None:
             light[bad] = np.nan
             masked |= bad
         return light, masked
+
+    def _miscalibrate(self, light, mean, rng):
+        """Add what was subtracted wrongly, and change the zero point."""
+        if self.sky_error:
+            light += self.sky_error * mean * rng.normal()
+        wrong = self.calibration_error.to_value(u.mag)
+        if wrong:
+            light *= 10.0 ** (0.4 * wrong * rng.normal())
 
     def _bad_pixels(self, frame, rng):
         if np.ndim(self.bad_pixels) == 0:
@@ -187,7 +206,8 @@ class Conditions:
         bright, faint = self.field_star_magnitudes.to_value(u.mag)
         values = (
             self.extinction.to_value(u.mag), _plain(self.sky, u.mag / u.arcsec**2), self.sky_gradient,
-            self.sky_angle.to_value(u.deg), bool(self.subtract_sky), _plain(self.zero_point, u.mag),
+            self.sky_angle.to_value(u.deg), bool(self.subtract_sky), self.sky_error,
+            self.calibration_error.to_value(u.mag), _plain(self.zero_point, u.mag),
             _plain(self.exposure, u.s), self.read_noise, self.saturation,
             None if table else _plain(self.field_stars, u.arcmin**-2),
             len(self.field_stars) if table else None, float(bright), float(faint), self.field_star_slope,

@@ -58,6 +58,10 @@ class _Prepared:
         if metallicity is None:
             metallicity = self.metallicity
         key = band, correction, metallicity
+        if key not in self._light and snapshot._origin is not None and metallicity == self.metallicity:
+            # whatever was rescaled shines as before
+            whole, rows = snapshot._origin
+            self._light[key] = prepared_stars(whole).light(whole, band, correction, metallicity)[rows]
         if key not in self._light:
             native = snapshot._native
             if 'luminosity' not in native or snapshot._temperature is None:

@@ -8,14 +8,14 @@ from pidoc.networks.shapes import check_cluster
 __all__ = ['cluster_network']
 
 
-def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, seed=None):
-    """One network for the mass map, the mass and M/L in the field, age and distance, each with its width.
+def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, known=3, scalars=8, seed=None):
+    """One network for the mass map with its error, and for the joint posterior of all scalars.
 
     An encoder-decoder as in U-net (Ronneberger, Fischer & Brox 2015) with residual convolutions (He+ 2016)
-    and without normalisation, so that the level of the flux, which tells the distance, is never divided out.
-    It works on means of blocks of pixels. The averages of all scales and the coarsest map lead to the
-    scalars, which in turn inform the decoder. What is known of the distance goes in beside the image; where
-    nothing is, zeros do.
+    and without normalisation, so that the level of the flux, which depends on the distance, is never divided
+    out. It works on blocks of pixels. The averages of all scales and the coarsest map lead to the scalars,
+    which in turn inform the decoder. What is known of the cluster goes in beside the image, at three depths;
+    where nothing is, zeros do.
 
     Parameters
     ----------
@@ -25,16 +25,18 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, s
         Channels at each scale, the finest first.
     dense : int
         Units of the first dense layer.
+    known, scalars : int
+        Numbers that go in beside the image, and numbers that come out beside the map.
     seed : int, optional
         Of the first weights; None: that of Keras.
 
     Returns
     -------
     `keras.Model`
-        Inputs: image, shape (n, height, width, channels), and distance, shape (n, 3), as
-        `pidoc.networks.scaling.Scaling.image` and ``known_distance`` make them. Outputs: ``mass``, shape (n,
-        height, width, 2), and ``scalars``, shape (n, 8): means, and natural logarithms of standard
-        deviations.
+        Inputs: image, shape (n, height, width, channels), and what is known, shape (n, known), as
+        `pidoc.networks.scaling.Scaling.image` and ``code`` make them. Outputs: ``mass``, shape (n, height,
+        width, 2), means and natural logarithms of standard deviations, and ``scalars``, shape (n, scalars),
+        as in `pidoc.networks.mixture`.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, s
     shape, widths, dense = check_cluster(shape, widths, dense)
     seeds = layer_seeds(seed)
     image = keras.Input(shape, name='image')
-    distance = keras.Input((3,), name='distance')
+    given = keras.Input((known,), name='known')
     x, scales, averages = image, [], []
     for level, channels in enumerate(widths):
         x = activated(x, channels, seeds, f'down{level}', strides=2 if level else 1)
@@ -53,7 +55,7 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, s
             x = layers.Add(name=f'down{level}_sum')([x, activated(x, channels, seeds, f'down{level}_more')])
         scales.append(x)
         averages.append(layers.GlobalAveragePooling2D(data_format=LAST, name=f'average{level}')(x))
-    scalars, code = _scalar_head(x, averages, distance, dense, seeds)
+    numbers, code = _scalar_head(x, averages, given, dense, scalars, seeds)
     told = layers.Dense(widths[-1], kernel_initializer=he(seeds), name='told')(code)
     x = layers.Add(name='told_sum')([x, layers.Reshape((1, 1, widths[-1]), name='told_map')(told)])
     for level in range(len(widths) - 2, -1, -1):
@@ -64,17 +66,19 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, s
     # zeros: the first guess is the mean of all maps with their standard deviation
     mass = layers.Conv2D(2, 3, padding='same', data_format=LAST, dtype='float32',
                          kernel_initializer='zeros', name='mass')(x)
-    return keras.Model([image, distance], [mass, scalars], name='cluster')
+    return keras.Model([image, given], [mass, numbers], name='cluster')
 
 
-def _scalar_head(x, averages, distance, dense, seeds):
+def _scalar_head(x, averages, given, dense, scalars, seeds):
     """Scalars, and the code that they come from."""
     few = activated(x, 32, seeds, 'few', size=1)
     flat = layers.Flatten(data_format=LAST, name='flatten')(few)
-    code = layers.Concatenate(name='summary')([*averages, flat, distance])
+    code = layers.Concatenate(name='summary')([*averages, flat, given])
     code = layers.Dense(dense, activation='relu', kernel_initializer=he(seeds), name='dense1')(code)
-    # the distance again: the masses are nearly linear in it
-    code = layers.Concatenate(name='dense1_distance')([code, distance])
+    # what is known again: the masses are nearly linear in the distance
+    code = layers.Concatenate(name='dense1_known')([code, given])
     code = layers.Dense(dense // 2, activation='relu', kernel_initializer=he(seeds), name='dense2')(code)
-    last = layers.Concatenate(name='dense2_distance')([code, distance])
-    return layers.Dense(8, dtype='float32', kernel_initializer='zeros', name='scalars')(last), code
+    last = layers.Concatenate(name='dense2_known')([code, given])
+    # nearly zeros, as the map; not quite, or the components of a mixture would stay the same
+    small = keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds))
+    return layers.Dense(scalars, dtype='float32', kernel_initializer=small, name='scalars')(last), code

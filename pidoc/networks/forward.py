@@ -55,24 +55,43 @@ class ClusterForward:
         Parameters
         ----------
         inputs : pair of ndarray
-            Images, shape (n, height, width, channels), and distances, shape (n, 3).
+            Images, shape (n, height, width, channels), and what is known, shape (n, known).
 
         Returns
         -------
         mass : ndarray of float32, shape (n, height, width, 2)
-        scalars : ndarray of float32, shape (n, 8)
+        scalars : ndarray of float32, shape (n, scalars)
         """
-        image, distance = (np.asarray(each, dtype=np.float32) for each in inputs)
+        image, known = inputs
+        mass, scalars = self.predict_with(image, [known])
+        return mass, scalars[:, 0]
+
+    def predict_with(self, image, known):
+        """Scalars of the same images with several things known, at little more cost than with one.
+
+        Parameters
+        ----------
+        image : ndarray, shape (n, height, width, channels)
+        known : sequence of m ndarray, shape (n, known)
+
+        Returns
+        -------
+        mass : ndarray of float32, shape (n, height, width, 2)
+            With the first of ``known``.
+        scalars : ndarray of float32, shape (n, m, scalars)
+        """
+        image = np.asarray(image, dtype=np.float32)
+        known = np.stack([np.asarray(each, dtype=np.float32) for each in known], axis=1)
         number, height, width, _ = image.shape
         mass = np.empty((number, height, width, 2), dtype=np.float32)
-        scalars = np.empty((number, 8), dtype=np.float32)
+        scalars = np.empty((number, known.shape[1], len(self.weights['scalars/bias'])), dtype=np.float32)
         step = max(1, _PIXELS // (height * width))
         pieces = [slice(start, start + step) for start in range(0, number, step)]
 
         def work(mine):
             room = _Room()
             for some in mine:
-                maps, scalars[some] = self._pass(image[some].transpose(1, 0, 2, 3), distance[some], room)
+                maps, scalars[some] = self._pass(image[some].transpose(1, 0, 2, 3), known[some], room)
                 mass[some] = maps.transpose(2, 1, 3, 0)
 
         # each piece on a thread of its own: the products are too small to share one
@@ -85,27 +104,34 @@ class ClusterForward:
                     list(pool.map(work, shares))
         return mass, scalars
 
-    def _pass(self, x, distance, room):
+    def _pass(self, x, known, room):
         scales = [x := self._first(x, room)]
         for level in range(1, self._levels):
             x = self._halved(x, f'down{level}', room)
             more = self._convolved(x, f'down{level}_more', room)
             scales.append(x := np.add(x, more, out=x))
-        scalars, code = self._head(scales, distance, room)
+        scalars, code = self._head(scales, known, room)
         x = x + self._dense(code, 'told', room)[:, np.newaxis]
         for level in reversed(range(self._levels - 1)):
             narrow = _relu(self._dense(x, f'up{level}_narrow', room))
             x = self._convolved(scales[level], f'up{level}_mix', room, coarse=narrow)
         return self._last(x), scalars
 
-    def _head(self, scales, distance, room):
-        """Scalars, and the code that they come from."""
+    def _head(self, scales, known, room):
+        """Scalars with each of what is known, and the code that those with the first of it come from."""
         few = _relu(self._dense(scales[-1], 'few', room))
-        flat = few.transpose(1, 0, 2, 3).reshape(len(distance), -1)
-        code = np.concatenate([*map(_average, scales), flat, distance], axis=1)
-        code = np.concatenate([_relu(self._dense(code, 'dense1', room)), distance], axis=1)
-        code = _relu(self._dense(code, 'dense2', room))
-        return self._dense(np.concatenate([code, distance], axis=1), 'scalars', room), code
+        flat = few.transpose(1, 0, 2, 3).reshape(len(known), -1)
+        seen = np.concatenate([*map(_average, scales), flat], axis=1)
+        found = []
+        for k in range(known.shape[1]):
+            given = known[:, k]
+            code = np.concatenate([_relu(self._dense(np.concatenate([seen, given], axis=1), 'dense1', room)),
+                                   given], axis=1)
+            code = _relu(self._dense(code, 'dense2', room))
+            numbers = self._dense(np.concatenate([code, given], axis=1), 'scalars', room)
+            # copies: the room is used again
+            found.append((numbers.copy(), code.copy()))
+        return np.stack([numbers for numbers, _ in found], axis=1), found[0][1]
 
     def _dense(self, x, name, room):
         """A dense layer, or a convolution of single pixels."""

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pidoc.networks.backend import keras, layers, ops
+from pidoc.networks.mixture import Layout, LIMITS
 from pidoc.units import plain_number
 
-__all__ = ['GaussianNLL', 'IMAGENET_SPREAD', 'PerceptualLoss']
+__all__ = ['GaussianNLL', 'IMAGENET_SPREAD', 'MixtureNLL', 'PerceptualLoss']
 
 IMAGENET_SPREAD = 57.7
 """Standard deviation of ImageNet's pixels, which go to 255: 255 times the mean of 0.229, 0.224 and 0.225, the
@@ -212,6 +213,55 @@ def _name_of_file(path):
     if hashlib.md5(content, usedforsecurity=False).hexdigest() in _IMAGENET_FILES:
         return 'imagenet'
     return f'{path.name}, SHA-256 {hashlib.sha256(content).hexdigest()[:16]}'
+
+
+@keras.saving.register_keras_serializable(package='pidoc')
+class MixtureNLL(keras.losses.Loss):
+    """Negative log likelihood of a mixture of multivariate normal distributions, for each variable.
+
+    See `pidoc.networks.mixture` for what the network predicts; of the likelihood, constants are left out, and
+    it is divided by the number of variables.
+
+    Parameters
+    ----------
+    variables, components : int
+    covariance : {'diagonal', 'full'}
+    reduction, name : str, optional
+        As for any `keras.losses.Loss`.
+
+    Notes
+    -----
+    Shapes: truth (n, variables); prediction (n, size), with the size of `~pidoc.networks.mixture.Layout`.
+    """
+
+    def __init__(self, variables, components=1, covariance='full', *, reduction='sum_over_batch_size',
+                 name='mixture_nll'):
+        super().__init__(reduction=reduction, name=name)
+        self.arguments = {'variables': variables, 'components': components, 'covariance': covariance}
+        self.layout = Layout(**self.arguments)
+
+    def call(self, y_true, y_pred):
+        layout = self.layout
+        if y_pred.shape[-1] != layout.size or y_true.shape[-1] != layout.variables:
+            raise ValueError(f'a prediction must have {layout.size} numbers for {layout.variables} '
+                             f'variables, received {y_pred.shape[-1]} for {y_true.shape[-1]}')
+        shape = (-1, layout.components, layout.variables)
+        means, log_sd, below, logits = layout.parts(y_pred)
+        log_sd = ops.reshape(ops.clip(log_sd, *LIMITS), shape)
+        away = (ops.expand_dims(y_true, 1) - ops.reshape(means, shape)) * ops.exp(-log_sd)
+        if layout.full:
+            matrix = ops.matmul(ops.reshape(below, (-1, layout.components, layout.pairs)), layout.spread())
+            matrix = ops.reshape(matrix, (*shape, layout.variables))
+            away = away + ops.sum(matrix * ops.expand_dims(away, 2), axis=-1)
+        log_density = -ops.sum(0.5 * ops.square(away) + log_sd, axis=-1)
+        if layout.components > 1:
+            log_density = ops.logsumexp(log_density + ops.log_softmax(logits, axis=-1), axis=-1)
+        else:
+            log_density = log_density[:, 0]
+        return -log_density / layout.variables
+
+    def get_config(self):
+        return {**super().get_config(), **self.arguments}
 
 
 @keras.saving.register_keras_serializable(package='pidoc')

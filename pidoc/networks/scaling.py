@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""From maps, masses, ages and distances to the numbers that a network sees, and back.
+"""From maps and physical quantities to the numbers that a network sees, and back.
 
 Fluxes and masses span many decades and may be zero, or negative where there is noise. They are compressed by
 y = arcsinh(x / 2 s), which is ln(x / s) for x well above s and linear below (Lupton, Gunn & Szalay 1999).
@@ -8,22 +8,16 @@ y = arcsinh(x / 2 s), which is ln(x / s) for x well above s and linear below (Lu
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
+from pidoc.networks.variables import Constraint, CONSTRAINTS, OUTPUTS, Variable
 from pidoc.units import plain_number, whole_number
 
-__all__ = ['COMPRESSIONS', 'DISTANCE_SCALES', 'PaperScaling', 'SCALARS', 'Scaling', 'block_mean', 'soft_exp',
-           'soft_log']
-
-SCALARS = ('log_total_mass', 'log_mass_to_light', 'root_age', 'log_distance')
-"""What a network says of a whole map: ln of the mass in the field [Msun], ln of M/L_V in the field, square
-root of the age [Gyr], ln of the distance [kpc]."""
-
-_DISTANCE = SCALARS.index('log_distance')
-
+__all__ = ['COMPRESSIONS', 'PaperScaling', 'REDUCTIONS', 'Scaling', 'block_max', 'block_mean',
+           'check_compression', 'reduced', 'soft_exp', 'soft_log']
 
 def soft_log(values, floor):
     """Logarithm that is linear around zero: arcsinh(x / 2 s) (Lupton, Gunn & Szalay 1999).
@@ -70,12 +64,8 @@ COMPRESSIONS = {
 }
 """How pixels may be compressed: arcsinh(x / 2 s), or ln(x / s) with what is below s cut off."""
 
-DISTANCE_SCALES = {
-    'logarithm': (lambda log_distance: log_distance, lambda mean, sd: (mean, sd)),
-    # to first order, and never nearer than 0.1 kpc
-    'linear': (np.exp, lambda mean, sd: (np.log(np.maximum(mean, 0.1)), sd / np.maximum(mean, 0.1))),
-}
-"""In what networks learn the distance, ln d or d [kpc]: there from ln d; back with a mean and its error."""
+REDUCTIONS = {'light': 'mean', 'sharp': 'max'}
+"""How blocks of pixels become one number, by the image of light: its mean, or that of its brightest pixel."""
 
 
 def block_mean(maps, block):
@@ -97,12 +87,21 @@ def block_mean(maps, block):
     ValueError
         If a side is not a multiple of ``block``.
     """
+    return _in_blocks(maps, block).mean(axis=(-3, -1))
+
+
+def block_max(maps, block):
+    """The largest pixel of each block, as `block_mean`."""
+    return _in_blocks(maps, block).max(axis=(-3, -1))
+
+
+def _in_blocks(maps, block):
     maps = np.asarray(maps)
     if maps.ndim < 2 or maps.shape[-1] % block or maps.shape[-2] % block:
         raise ValueError(f'the sides of a map must be multiples of {block} pixels, received the shape '
                          f'{maps.shape}')
     *rest, height, width = maps.shape
-    return maps.reshape(*rest, height // block, block, width // block, block).mean(axis=(-3, -1))
+    return maps.reshape(*rest, height // block, block, width // block, block)
 
 
 def _enlarged(maps, block):
@@ -129,9 +128,6 @@ def _spline(number, block):
 class _Stored:
     """To the dictionary of a JSON file and back."""
 
-    # fields that files which are older do not have: the defaults then
-    _later = ()
-
     def to_dict(self):
         """For a JSON file."""
         return json.loads(json.dumps(asdict(self)))
@@ -146,7 +142,7 @@ class _Stored:
             If a field is missing or unknown.
         """
         fields = set(cls.__dataclass_fields__)
-        if set(values) - fields or fields - set(values) - set(cls._later):
+        if set(values) != fields:
             raise ValueError(f'a scaling must have the fields {", ".join(sorted(fields))}, received '
                              f'{", ".join(sorted(values))}')
         return cls(**values)
@@ -168,79 +164,100 @@ class Scaling(_Stored):
     Parameters
     ----------
     block : int
-        The network works on means of ``block`` x ``block`` pixels; the smoothing of the maps, a Gaussian with
-        a standard deviation of 4 pixels, leaves nothing finer to see.
+        The network works on blocks of ``block`` x ``block`` pixels; the smoothing of the maps, a Gaussian
+        with a standard deviation of 4 pixels, leaves nothing finer to see.
+    channels : tuple of str
+        Images of light, of `REDUCTIONS`.
     flux_floor : float
         s of the fluxes [Lsun / kpc^2].
     mass_floor : float
         s of the masses per pixel [Msun].
-    flux : tuple of float, or of tuples of float
-        Mean and standard deviation of the compressed pixels of light; such a pair for each channel, if there
-        are several.
+    flux : tuple of tuples of float
+        Mean and standard deviation of the compressed pixels of each channel.
     mass : tuple of float
         Likewise, of the pixels of mass.
-    scalars : tuple of tuple of float
-        Mean and standard deviation of each of `SCALARS`, the distance on its scale.
     compression : str
         How pixels are compressed, one of `COMPRESSIONS`.
-    distance_scale : str
-        In what the network learns the distance, and is conditioned on it; one of `DISTANCE_SCALES`.
+    outputs : tuple of `~pidoc.networks.variables.Variable`
+        The scalars that the network predicts.
+    constraints : tuple of `~pidoc.networks.variables.Constraint`
+        What it can be conditioned on.
     """
 
-    _later = ('compression', 'distance_scale')
-
     block: int = 4
+    channels: tuple = ('light',)
     flux_floor: float = 1e-8
     mass_floor: float = 1e-3
-    flux: tuple = (6.0, 2.2)
+    flux: tuple = ((6.0, 2.2),)
     mass: tuple = (5.0, 1.5)
-    scalars: tuple = ((8.0, 1.0), (0.0, 0.6), (2.5, 0.9), (3.5, 0.8))
     compression: str = 'arcsinh'
-    distance_scale: str = 'logarithm'
+    outputs: tuple = tuple(OUTPUTS[name] for name in ('total_mass', 'mass_to_light', 'age', 'distance'))
+    constraints: tuple = (CONSTRAINTS['distance'],)
 
     def __post_init__(self):
         whole_number(self.block, 'block', at_least=1, floats=True)
-        if len(self.scalars) != len(SCALARS):
-            raise ValueError(f'scalars must be {len(SCALARS)} pairs, received {len(self.scalars)}')
-        check_scales(self)
-        self._check((*self._flux, self.mass, *self.scalars))
-        flux = tuple((float(a), float(b)) for a, b in self._flux)
-        object.__setattr__(self, 'flux', flux if len(flux) > 1 else flux[0])
-        object.__setattr__(self, 'scalars', tuple((float(a), float(b)) for a, b in self.scalars))
-        object.__setattr__(self, 'mass', tuple(map(float, self.mass)))
+        check_compression(self.compression)
+        if set(self.channels) - set(REDUCTIONS) or len(self.flux) != len(self.channels):
+            raise ValueError(f'channels must be of {", ".join(REDUCTIONS)}, with a pair of flux for each, '
+                             f'received {self.channels!r} and {len(self.flux)} pairs')
+        self._check((*self.flux, self.mass))
+        made = {'channels': tuple(self.channels), 'flux': tuple((float(a), float(b)) for a, b in self.flux),
+                'mass': tuple(map(float, self.mass)),
+                'outputs': tuple(_made(Variable, each) for each in self.outputs),
+                'constraints': tuple(_made(Constraint, each) for each in self.constraints)}
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
 
     @property
-    def _flux(self):
-        """Mean and standard deviation of each channel."""
-        return tuple(self.flux) if np.ndim(self.flux) == 2 else (tuple(self.flux),)
+    def output_names(self):
+        """Names of the scalars."""
+        return tuple(each.name for each in self.outputs)
+
+    @property
+    def constraint_names(self):
+        """Names of the constraints."""
+        return tuple(each.name for each in self.constraints)
+
+    @property
+    def code_width(self):
+        """Numbers that a network sees of what is known."""
+        return sum(each.width for each in self.constraints)
 
     @classmethod
-    def fit(cls, light, mass, scalars, *, pooled=False, **options):
+    def fit(cls, light, mass, scalars, known, *, pooled=False, outputs=OUTPUTS, constraints=CONSTRAINTS,
+            **options):
         """The scaling under which training data have mean 0 and standard deviation 1.
 
         Parameters
         ----------
-        light : ndarray, shape (n, ny, nx), or (n, ny, nx, channels)
+        light : ndarray, shape (n, ny, nx, channels)
             Maps in blocks already or not: the means differ by little.
         mass : ndarray, shape (n, ny, nx)
             Likewise.
-        scalars : ndarray, shape (n, 4)
-            As in `SCALARS`.
+        scalars, known : dict
+            Name -> physical values, shape (n,), of the outputs and of the constraints.
         pooled : bool, optional
             All scalars together, with one mean and one standard deviation; or each by itself.
+        outputs, constraints : dict, optional
+            Where the variables of these names are.
         **options
-            ``block``, ``flux_floor``, ``mass_floor``, ``compression``, ``distance_scale``.
+            ``block``, ``channels``, ``flux_floor``, ``mass_floor``, ``compression``.
 
         Returns
         -------
         `Scaling`
         """
-        plain = cls(**options)
-        flux = tuple(_moments(plain._compressed(each, plain.flux_floor)) for each in _planes(light))
-        columns = plain._on_scale(scalars).T
-        moments = (_moments(columns),) * len(SCALARS) if pooled else tuple(map(_moments, columns))
-        return cls(**{**asdict(plain), 'flux': flux if len(flux) > 1 else flux[0],
-                      'mass': _moments(plain.compressed_mass(mass)), 'scalars': moments})
+        flux = ((0.0, 1.0),) * np.shape(light)[-1]
+        plain = cls(flux=flux, **options)
+        made = [outputs[name].fitted(values) for name, values in scalars.items()]
+        if pooled:
+            numbers = np.concatenate([outputs[name].on_scale(values) for name, values in scalars.items()])
+            mean, sd = _moments(numbers)
+            made = [replace(each, mean=mean, sd=sd) for each in made]
+        return replace(
+            plain, flux=tuple(_moments(plain._compressed(each, plain.flux_floor)) for each in _planes(light)),
+            mass=_moments(plain.compressed_mass(mass)), outputs=tuple(made),
+            constraints=tuple(constraints[name].fitted(values) for name, values in known.items()))
 
     # -- in
 
@@ -249,7 +266,7 @@ class Scaling(_Stored):
 
         Parameters
         ----------
-        light : ndarray, shape (n, ny, nx), or (n, ny, nx, channels)
+        light : ndarray, shape (n, ny, nx, channels)
             Apparent flux per pixel [Lsun / kpc^2].
 
         Returns
@@ -264,23 +281,25 @@ class Scaling(_Stored):
         return self.image_of_blocks(self.blocks(light))
 
     def blocks(self, light):
-        """Means of blocks of pixels of light maps, shape (n, ny, nx), or (n, ny, nx, channels)."""
-        light = np.asarray(light)
-        if light.ndim < 4:
-            return block_mean(light, self.block)
-        return np.moveaxis(block_mean(np.moveaxis(light, -1, 1), self.block), 1, -1)
+        """Light maps, shape (n, ny, nx, channels), in blocks: means, or the brightest pixels."""
+        self._check_channels(light)
+        made = [reduced(plane, self.block, name)
+                for name, plane in zip(self.channels, _planes(light), strict=True)]
+        return np.stack(made, axis=-1)
 
     def image_of_blocks(self, light):
         """`image` of maps that are in blocks already."""
         if not np.all(np.isfinite(light)):
             raise ValueError('the pixels of a light map must be finite, received '
                              f'{np.count_nonzero(~np.isfinite(light))} that are not')
-        planes = _planes(light)
-        if len(planes) != len(self._flux):
-            raise ValueError(f'light must have as many channels as the scaling, {len(self._flux)}, received '
-                             f'{len(planes)}')
+        self._check_channels(light)
         return np.stack([((self._compressed(plane, self.flux_floor) - mean) / sd).astype(np.float32)
-                         for plane, (mean, sd) in zip(planes, self._flux, strict=True)], axis=-1)
+                         for plane, (mean, sd) in zip(_planes(light), self.flux, strict=True)], axis=-1)
+
+    def _check_channels(self, light):
+        if np.ndim(light) != 4 or np.shape(light)[-1] != len(self.channels):
+            raise ValueError(f'light must have the shape (n, ny, nx, {len(self.channels)}), with the '
+                             f'channels {", ".join(self.channels)}, received {np.shape(light)}')
 
     def _compressed(self, values, floor):
         return COMPRESSIONS[self.compression].forward(values, floor)
@@ -299,43 +318,40 @@ class Scaling(_Stored):
         mean, sd = self.mass
         return ((self.compressed_mass(mass) - mean) / sd).astype(np.float32)[..., np.newaxis]
 
-    def _on_scale(self, scalars):
-        """`SCALARS` with the distance on its scale."""
-        values = np.array(scalars)
-        forward, _ = DISTANCE_SCALES[self.distance_scale]
-        values[:, _DISTANCE] = forward(values[:, _DISTANCE])
-        return values
-
     def standardised(self, scalars):
-        """`SCALARS`, shape (n, 4), with mean 0 and standard deviation 1."""
-        mean, sd = np.array(self.scalars).T
-        return ((self._on_scale(scalars) - mean) / sd).astype(np.float32)
+        """Physical scalars, name -> shape (n,), with mean 0 and standard deviation 1: shape (n, outputs)."""
+        return np.stack([each.standardised(scalars[each.name]) for each in self.outputs],
+                        axis=1).astype(np.float32)
 
-    def known_distance(self, distance, error):
-        """What the network is told of the distance.
+    def code(self, known, number):
+        """What the network sees of what is known.
 
         Parameters
         ----------
-        distance : ndarray, shape (n,)
-            [kpc], NaN where it is unknown.
-        error : ndarray, shape (n,)
-            Its relative standard deviation.
+        known : dict
+            Name of a constraint -> physical values, shape (n,), NaN where it is not known; and name with
+            ``_error`` -> their standard errors, NaN for the default.
+        number : int
+            n.
 
         Returns
         -------
-        ndarray of float32, shape (n, 3)
-            1 if it is known; ln of the distance, or the distance, standardised; ln of the relative error over
-            3 %. Else zeros.
+        ndarray of float32, shape (n, `code_width`)
         """
-        distance, error = np.asarray(distance, dtype=float), np.asarray(error, dtype=float)
-        known = np.isfinite(distance)
-        mean, sd = self.scalars[_DISTANCE]
-        forward, _ = DISTANCE_SCALES[self.distance_scale]
-        told = np.zeros((distance.size, 3), dtype=np.float32)
-        told[known, 0] = 1.0
-        told[known, 1] = (forward(np.log(distance[known])) - mean) / sd
-        told[known, 2] = np.log(error[known] / 0.03)
-        return told
+        nothing = np.full(number, np.nan)
+        return np.concatenate([each.encoded(known.get(each.name, nothing),
+                                            known.get(f'{each.name}_error', nothing))
+                               for each in self.constraints], axis=1)
+
+    def without(self, code, name):
+        """A code in which one constraint is not known."""
+        start = 0
+        for each in self.constraints:
+            if each.name == name:
+                code = code.copy()
+                code[:, start:start + each.width] = 0.0
+            start += each.width
+        return code
 
     # -- out
 
@@ -357,33 +373,31 @@ class Scaling(_Stored):
         error = sd * np.exp(_enlarged(output[..., 1], self.block))
         return value, error
 
-    def unstandardised(self, output):
-        """Means and standard deviations of `SCALARS` from what the network says, shape (n, 8)."""
-        mean, sd = np.array(self.scalars).T
-        number = len(SCALARS)
-        value, error = mean + sd * output[:, :number], sd * np.exp(output[:, number:])
-        _, back = DISTANCE_SCALES[self.distance_scale]
-        value[:, _DISTANCE], error[:, _DISTANCE] = back(value[:, _DISTANCE], error[:, _DISTANCE])
-        return value, error
+
+def reduced(plane, block, channel):
+    """Blocks of the pixels of one channel, shape (n, ny, nx): their mean or the brightest of them."""
+    return (block_max if REDUCTIONS[channel] == 'max' else block_mean)(plane, block)
 
 
-def check_scales(owner):
-    """Refuse names that `COMPRESSIONS` and `DISTANCE_SCALES` do not have.
+def check_compression(name):
+    """Refuse names that `COMPRESSIONS` does not have.
 
     Raises
     ------
     ValueError
-        If ``compression`` or ``distance_scale`` is unknown.
+        If it is unknown.
     """
-    for name, known in (('compression', COMPRESSIONS), ('distance_scale', DISTANCE_SCALES)):
-        if getattr(owner, name) not in known:
-            raise ValueError(f'{name} must be one of {", ".join(known)}, received {getattr(owner, name)!r}')
+    if name not in COMPRESSIONS:
+        raise ValueError(f'compression must be one of {", ".join(COMPRESSIONS)}, received {name!r}')
+
+
+def _made(kind, value):
+    return value if isinstance(value, kind) else kind(**value)
 
 
 def _planes(light):
     """Maps of each channel."""
-    light = np.asarray(light)
-    return [light] if light.ndim == 3 else list(np.moveaxis(light, -1, 0))
+    return list(np.moveaxis(np.asarray(light), -1, 0))
 
 
 def _moments(values):

@@ -30,12 +30,12 @@ def check_cluster(shape, widths, dense):
     return shape, tuple(map(int, widths)), int(dense)
 
 
-def weight_shapes(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, seed=None):
+def weight_shapes(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, known=3, scalars=8, seed=None):
     """Names and shapes of the weights of `~pidoc.networks.cluster.cluster_network`, in its order.
 
     Parameters
     ----------
-    shape, widths, dense, seed
+    shape, widths, dense, known, scalars, seed
         As for `~pidoc.networks.cluster.cluster_network`.
 
     Returns
@@ -57,13 +57,13 @@ def weight_shapes(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, see
             kernels[f'down{level}_more'] = 3, 3, wide, wide
         channels = wide
     kernels['few'] = 1, 1, channels, 32
-    kernels['dense1'] = sum(widths) + 32 * coarse**2 + 3, dense
-    kernels['dense2'] = dense + 3, dense // 2
+    kernels['dense1'] = sum(widths) + 32 * coarse**2 + known, dense
+    kernels['dense2'] = dense + known, dense // 2
     kernels['told'] = dense // 2, channels
     for level in reversed(range(len(widths) - 1)):
         kernels[f'up{level}_narrow'] = 1, 1, widths[level + 1], widths[level]
         kernels[f'up{level}_mix'] = 3, 3, 2 * widths[level], widths[level]
     kernels['mass'] = 3, 3, widths[0], 2
-    kernels['scalars'] = dense // 2 + 3, 8
+    kernels['scalars'] = dense // 2 + known, scalars
     return {f'{name}/{part}': tuple(size) for name, kernel in kernels.items()
             for part, size in (('kernel', kernel), ('bias', kernel[-1:]))}

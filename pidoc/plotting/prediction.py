@@ -10,7 +10,7 @@ __all__ = ['plot_prediction']
 _BLUE, _VERMILION = '#0072B2', '#D55E00'
 _DECADES = 3.5             # below the brightest pixel that are shown
 _LABELS = {'total_mass': 'mass in the field', 'luminosity': '{} luminosity', 'mass_to_light': 'M/L$_{}$',
-           'age': 'age', 'distance': 'distance'}
+           'metallicity': '[Fe/H]'}
 
 
 def plot_prediction(prediction):
@@ -102,7 +102,7 @@ def _mass_profile(axis, profile):
 def _ratio_profile(axis, prediction):
     _with_errors(axis, prediction.mass_to_light_profile, 'mass_to_light', u.Msun / u.Lsun, _VERMILION)
     whole = prediction.mass_to_light
-    axis.axhline(whole.value.to_value(u.Msun / u.Lsun), color='black', lw=0.8, ls='--', label='whole field')
+    axis.axhline(whole.to_value(u.Msun / u.Lsun), color='black', lw=0.8, ls='--', label='whole field')
     axis.legend(frameon=False)
     axis.set_ylabel(f'M/L$_{prediction.band}$ [M$_\\odot$/L$_\\odot$]')
 
@@ -111,10 +111,10 @@ def _numbers(axis, prediction):
     axis.axis('off')
     lines = [f'model {prediction.model}', '']
     for name, measured in prediction.parameters().items():
-        given = ', given' if name == 'distance' and prediction.distance_given else ''
+        given = ', given' if name in prediction.known else ''
         text = str(measured).replace(' / ', '/')
         text = text.replace('solMass', 'M$_\\odot$').replace('solLum', 'L$_\\odot$')
-        lines.append(f'{_LABELS[name].format(prediction.band)}: {text}{given}')
+        lines.append(f'{_LABELS.get(name, name.replace("_", " ")).format(prediction.band)}: {text}{given}')
     lines += ['', 'inside the training domain' if prediction.in_domain else 'OUTSIDE the training domain']
     lines += [f'  {name}' for name in prediction.flag_names]
     axis.text(0.0, 1.0, '\n'.join(lines), va='top', transform=axis.transAxes, fontsize=9,

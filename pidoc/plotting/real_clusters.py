@@ -146,9 +146,9 @@ def plot_predictions(report, mode, *, number=4):
                         norm=LogNorm(10**-2.5 * top, top), extent=(-half, half, -half, half))
         column[0].set_title(f'{known["name"]}\n{known["literature_age"].value:g} Gyr, '
                             f'{known["distance"].value:g} kpc', fontsize='small')
-        column[1].set_title(f'log M = {np.log10(said.total_mass.value.value):.2f}, '
-                            f'M/L = {said.mass_to_light.value.value:.2f}\n{said.age.value.value:.1f} Gyr, '
-                            f'{said.distance.value.value:.1f} kpc'
+        column[1].set_title(f'log M = {np.log10(said.total_mass.value):.2f}, '
+                            f'M/L = {said.mass_to_light.value:.2f}\n{said.age.value:.1f} Gyr, '
+                            f'{said.distance.value:.1f} kpc'
                             f'{"" if said.in_domain else ", OUTSIDE"}', fontsize='small')
         column[1].set_xlabel('x [arcsec]')
     axes[0, 0].set_ylabel('light\ny [arcsec]')

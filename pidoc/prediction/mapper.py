@@ -16,11 +16,15 @@ from astropy.nddata import CCDData, StdDevUncertainty
 
 from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
 from pidoc.inference.domain import Domain, Verdict
-from pidoc.inference.features import features
+from pidoc.inference.features import features, GIVEN
 from pidoc.inference.flags import flag_bits
-from pidoc.mock.mock import Mock
-from pidoc.prediction.prediction import checked_center, measured_age, measured_from_log, Prediction
-from pidoc.units import scalar_value, to_value, whole_number
+from pidoc.mock.mock import holds_sharp, Mock
+from pidoc.networks.variables import OUTPUTS
+from pidoc.prediction.known import checked as checked_known
+from pidoc.prediction.known import KNOWN, UNITS
+from pidoc.prediction.measured import Measured
+from pidoc.prediction.prediction import checked_center, Prediction
+from pidoc.units import to_value, whole_number
 
 __all__ = ['MassMapper', 'fill_pixels', 'model_checksum', 'pretrained_models']
 
@@ -30,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _MODELS = Path(__file__).parents[1] / 'models'
 _MOSTLY = 0.1              # share of filled pixels from which on it is told
-_NEAREST, _FARTHEST = 1e-6, 1e8     # kpc: beyond the Universe on both sides, and before numbers overflow
+_TENSION = 3.0             # standard deviations between what is given and the image that are flagged
 _WIDEST = 10.0             # error of ln M at which its exponential is cut
 
 
@@ -204,8 +208,10 @@ class MassMapper:
 
     # -- predictions
 
-    def predict(self, x, *, distance=None, distance_error=None, seeing=None, center=None, **options):
-        """Predict from one image.
+    def predict(self, x, *, distance=None, distance_error=None, age=None, age_error=None, metallicity=None,
+                metallicity_error=None, velocity_dispersion=None, velocity_dispersion_error=None,
+                dispersion_radius=None, cluster=None, seeing=None, center=None, **options):
+        """Predict from one image, and from whatever is known of the cluster.
 
         Parameters
         ----------
@@ -215,11 +221,23 @@ class MassMapper:
             is: apparent flux per pixel, smoothed. Everything else goes through `pidoc.image.prepare`. The age
             and the distance that a mock knows are not looked at.
         distance : `~astropy.units.Quantity`, optional
-            Of the cluster, if it is known. It makes all else much more certain.
-        distance_error : `~astropy.units.Quantity`, optional
-            Its standard deviation, a length; by default 2 % of it.
+            To the cluster, if known. It makes all else much more certain.
+        age : `~astropy.units.Quantity`, optional
+            Of the cluster, if known, independently of this image.
+        metallicity : float, optional
+            [Fe/H], if known.
+        velocity_dispersion, dispersion_radius : `~astropy.units.Quantity`, optional
+            Along the line of sight, of bright stars, and the radius (an angle) about the centre in which they
+            are.
+        distance_error, age_error, velocity_dispersion_error : `~astropy.units.Quantity`, optional
+            Standard errors; by default 2 %, 0.75 Gyr, 5 %.
+        metallicity_error : float, optional
+            By default 0.15.
+        cluster : str, optional
+            Name of a cluster of the Milky Way: whatever of all this, of ``center`` and of ``extinction`` is not
+            given is that of the catalogues (`pidoc.catalogs.known`), as far as the model can use it.
         seeing : `~astropy.units.Quantity`, optional
-            Full width at half maximum of the PSF; by default what the image tells.
+            Full width at half maximum of the PSF; by default what the image says.
         center : `~astropy.coordinates.SkyCoord` or (x, y), optional
             Where the cluster is. Of an image that is on the grid already only the centre of the profiles: by
             default the reference point of the world coordinates if it lies in the image, else its middle.
@@ -235,29 +253,64 @@ class MassMapper:
         Raises
         ------
         OSError, TypeError, `~astropy.units.UnitConversionError`, ValueError
-            If the image cannot be read or used, or an argument is impossible.
+            If the image cannot be read or used, the model cannot be conditioned on something that is given,
+            or an argument is impossible.
         """
-        told = _told_distance(distance, distance_error)
-        return self._predict([self._input(x, seeing, center, options)], [told])[0]
+        known = self._known({
+            'distance': distance, 'distance_error': distance_error, 'age': age, 'age_error': age_error,
+            'metallicity': metallicity, 'metallicity_error': metallicity_error,
+            'velocity_dispersion': velocity_dispersion,
+            'velocity_dispersion_error': velocity_dispersion_error, 'dispersion_radius': dispersion_radius})
+        return self._predict([self._ready(x, cluster, seeing, center, known, options)])[0]
 
-    def predict_many(self, images, *, distance=None, distance_error=None, seeing=None, center=None,
-                     batch_size=64, return_errors=False, **options):
+    def _ready(self, x, cluster, seeing, center, known, options):
+        """An image on the grid, and what is known of it."""
+        sources = {}
+        if cluster is not None:
+            known, sources, center, options = self._from_catalogues(x, cluster, known, center, options)
+        return self._input(x, seeing, center, options), known, sources
+
+    def _from_catalogues(self, x, cluster, given, center, options):
+        """What catalogues say of a cluster where nothing else is given; and the sources."""
+        from pidoc import catalogs
+
+        found, usable = catalogs.known(cluster), {each.name for each in self.estimator.constraints}
+        known, sources = dict(given), {}
+        for name, its in found.items():
+            if name in usable and name not in given:
+                known[name], known[f'{name}_error'] = (_number_of(each, name) for each in (its.value, its.error))
+                sources[name] = its.source
+                if its.radius is not None:
+                    known['dispersion_radius'] = its.radius.to_value(u.arcsec)
+        raw = not isinstance(x, Mock) and self._on_grid(x) is None
+        if raw and center is None:
+            center = found['position'].value
+        if raw and 'extinction' in found and 'extinction' not in options and self.grid.band == 'V':
+            options = options | {'extinction': found['extinction'].value}
+            sources['extinction'] = found['extinction'].source
+        return known, sources, center, options
+
+    def _known(self, given):
+        return checked_known(given, self.estimator.constraints, model=self.name)
+
+    def predict_many(self, images, *, seeing=None, center=None, batch_size=64, return_errors=False,
+                     **options):
         """Predict from many images, one after the other, with the memory of a batch.
 
         Parameters
         ----------
         images : iterable
             Of what `predict` takes.
-        distance, distance_error, seeing, center : optional
-            As in `predict`: one for all; or a list, or for the first three an array with a unit, with one for
-            each image, where None or NaN is not known.
+        seeing, center : optional
+            As in `predict`: one for all; or a list, or for the seeing an array with a unit, with one for each
+            image, where None or NaN is not known.
         batch_size : int, optional
             Images that are worked on at a time.
         return_errors : bool, optional
             Give back the exception in place of the prediction where an image cannot be used, and go on.
         **options
-            Passed on to `pidoc.image.prepare`: one for all; or a list, with one for each image, where None is
-            not given.
+            What is known of the clusters, as in `predict`, ``cluster`` too, one or many; all else is passed on to
+            `pidoc.image.prepare`: one for all, or a list with one for each image, where None is not given.
 
         Yields
         ------
@@ -270,8 +323,9 @@ class MassMapper:
             As `predict`; if ``batch_size`` is below 1, or a list is not as long as there are images.
         """
         batch_size = whole_number(batch_size, 'batch_size', at_least=1, floats=True)
-        told = {'distance': distance, 'distance_error': distance_error, 'seeing': seeing, 'center': center}
-        each = _one_each(images, told, options)
+        given = {name: options.pop(name) for name in KNOWN if name in options}
+        own = {'cluster': options.pop('cluster', None), 'seeing': seeing, 'center': center}
+        each = _one_each(images, own, given, options)
         while chunk := list(itertools.islice(each, batch_size)):
             results = [self._attempt(*item, return_errors) for item in chunk]
             good = [k for k, result in enumerate(results) if not isinstance(result, Exception)]
@@ -285,7 +339,7 @@ class MassMapper:
         if not ready:
             return []
         try:
-            return self._predict(*zip(*ready, strict=True))
+            return self._predict(ready)
         except Exception as error:
             if not return_errors:
                 raise
@@ -294,10 +348,10 @@ class MassMapper:
             # one of them must not take the others with it
             return [result for each in ready for result in self._predict_batch([each], return_errors)]
 
-    def _attempt(self, x, distance, distance_error, seeing, center, options, return_errors):
+    def _attempt(self, x, cluster, seeing, center, given, options, return_errors):
         """What `_predict` needs of one image, or the exception that it met."""
         try:
-            return self._input(x, seeing, center, options), _told_distance(distance, distance_error)
+            return self._ready(x, cluster, seeing, center, self._known(given), options)
         except Exception as error:
             if not return_errors:
                 raise
@@ -310,8 +364,11 @@ class MassMapper:
         if isinstance(x, Prediction):
             raise TypeError('an image must be given, received a Prediction: its light is in prediction.light')
         name = _name(x)
+        sharp = None
+        if self._sharp and not options and isinstance(x, (str, os.PathLike)) and holds_sharp(x):
+            x = Mock.read(x)
         if isinstance(x, Mock):
-            x = x.light
+            x, sharp = x.light, x.sharp
         light = self._on_grid(x)
         if light is not None and options:
             raise ValueError(f'{", ".join(sorted(options))} must be left out for a map that is on the grid '
@@ -319,15 +376,25 @@ class MassMapper:
         if light is None:
             from pidoc.image.preparation import prepare
 
-            light = prepare(x, grid=self.grid, center=center,
+            light = prepare(x, grid=self.grid, center=center, keep_sharp=self._sharp,
                             **({} if seeing is None else {'seeing': seeing}), **options)
+            light, sharp = light if self._sharp else (light, None)
             if light.shape != self.grid.shape:
                 raise ValueError(f'{name or "the image"} must have the shape {self.grid.shape} on the grid '
                                  f'of the model, received {light.shape}')
             # the map has been put about the centre, but for one that came on the grid
             center = center if light.meta.get('CENFROM') == 'grid' else None
+        if self._sharp and sharp is None:
+            raise ValueError(f'the model {self.name} must see the light before the smoothing, too, and '
+                             f'{name or "the image"} does not hold it: give the image itself, or a Mock made '
+                             'with keep_sharp=True')
         place = checked_center(center, light.wcs, light.shape)
-        return _Input.of(light, name or str(light.meta.get('OBJECT') or ''), seeing, place, self.grid)
+        return _Input.of(light, sharp, name or str(light.meta.get('OBJECT') or ''), seeing, place, self.grid)
+
+    @property
+    def _sharp(self):
+        """Whether the model sees the light before the smoothing."""
+        return any(not channel.smoothed for channel in self.grid.channels)
 
     def _on_grid(self, x):
         """The map itself if it is on the grid of the model; None if it has to be put there."""
@@ -337,43 +404,76 @@ class MassMapper:
 
     # -- the work
 
-    def _predict(self, inputs, told):
+    def _predict(self, ready):
         """Predictions of a batch."""
-        light = np.stack([each.light for each in inputs])
-        distance, error = (np.array(column) for column in zip(*told, strict=True))
-        seeing = np.array([each.seeing for each in inputs])
-        verdicts = self._verdicts(light, seeing, distance)
-        estimates = self.estimator.estimate(light, distance=distance, distance_error=error)
-        return [self._prediction(k, each, estimates, verdict, bool(np.isfinite(distance[k])))
+        inputs, given, sources = zip(*ready, strict=True)
+        known = self._columns(inputs, given)
+        estimates = self.estimator.estimate(np.stack([each.channels(self.grid) for each in inputs]),
+                                            known=known)
+        verdicts = self._verdicts(inputs, known)
+        return [self._prediction(k, each, estimates, verdict, given[k], sources[k])
                 for k, (each, verdict) in enumerate(zip(inputs, verdicts, strict=True))]
 
-    def _verdicts(self, light, seeing, distance):
-        if self.domain is None:
-            reason = 'no_domain: what the model was trained on is not told'
-            unknown = Verdict(flag_bits('no_domain'), (reason,))
-            return [unknown] * len(light)
-        return self.domain.check(features(light, pixel_scale=self.grid.scale, seeing=seeing,
-                                          distance=distance))
+    def _columns(self, inputs, given):
+        """What is known of all images: name -> array."""
+        rows = [{**known, 'seeing': each.seeing, 'sky_error': each.sky_error}
+                for each, known in zip(inputs, given, strict=True)]
+        names = [name for constraint in self.estimator.constraints
+                 for name in (constraint.name, f'{constraint.name}_error')[:1 + bool(constraint.errors)]]
+        return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
-    def _prediction(self, k, each, estimates, verdict, given):
+    def _verdicts(self, inputs, known):
+        if self.domain is None:
+            reason = 'no_domain: the model folder does not say what the model was trained on'
+            unknown = Verdict(flag_bits('no_domain'), (reason,))
+            return [unknown] * len(inputs)
+        measured = features(np.stack([each.light for each in inputs]), pixel_scale=self.grid.scale,
+                            seeing=np.array([each.seeing for each in inputs]), distance=known.get('distance'))
+        return self.domain.check(measured | {name: known[name] for name in GIVEN if name in known})
+
+    def _prediction(self, k, each, estimates, verdict, known, sources):
         flags, reasons = each.flags()
         mass = np.asarray(estimates.mass[k])
         # half of the interval from M exp(-s) to M exp(s)
         error = mass * np.sinh(np.minimum(estimates.log_mass_error[k], _WIDEST))
         mask = each.bad if each.bad.any() else None
         wcs = each.map.wcs
-        scalar = {name: (float(i.value[k]), float(i.half_68[k]), float(i.half_95[k]))
-                  for name, i in estimates.scalars.items()}
+        scalars = {name: Measured(*([i.value[k], *(end[k] for end in i.ends)] * u.Unit(OUTPUTS[name].unit)))
+                   for name, i in estimates.scalars.items()}
+        tension = {name: float(value[k]) for name, value in estimates.tension.items()}
+        more, why = _disagreements(scalars, mass, tension, known)
         return Prediction(
             light=CCDData(each.light, unit=APPARENT_FLUX, wcs=wcs, meta=dict(each.map.meta), mask=mask),
             mass=CCDData(mass, unit=MASS_PER_PIXEL, wcs=wcs, mask=None if mask is None else mask.copy(),
                          uncertainty=StdDevUncertainty(error)),
-            total_mass=measured_from_log(*scalar['log_total_mass'], u.Msun),
-            mass_to_light=measured_from_log(*scalar['log_mass_to_light'], u.Msun / u.Lsun),
-            age=measured_age(*scalar['age']), distance=measured_from_log(*scalar['log_distance'], u.kpc),
-            distance_given=given, pixel_scale=self.grid.pixel_scale, center=each.center,
-            flags=verdict.flags | flags, reasons=(*verdict.reasons, *reasons), name=each.name,
+            scalars=scalars, posterior=estimates.posterior[k],
+            known={name: value if UNITS[name] is None else value * UNITS[name]
+                   for name, value in known.items()}, sources=sources,
+            pixel_scale=self.grid.pixel_scale, center=each.center,
+            flags=verdict.flags | flags | more, reasons=(*verdict.reasons, *reasons, *why), name=each.name,
             model=self.name, model_sha256=self.sha256)
+
+
+def _number_of(quantity, name):
+    """A quantity of a catalogue as a plain number."""
+    return float(quantity.to_value(UNITS[name] or u.dimensionless_unscaled))
+
+
+def _disagreements(scalars, mass, tension, known):
+    """Bits and sentences about numbers that contradict each other."""
+    names, reasons = [], []
+    for name, off in tension.items():
+        if abs(off) > _TENSION:
+            names.append('tension')
+            reasons.append(f'tension: {name} was given as {known[name]:g} {UNITS[name] or ""}'.rstrip()
+                           + f', {abs(off):.1f} standard deviations {"above" if off > 0 else "below"} what '
+                           'the image and all else that is known say')
+    total, field = float(mass.sum(dtype=float)), scalars['total_mass'].in_unit(u.Msun)
+    if not field[3] <= total <= field[4]:
+        names.append('inconsistent')
+        reasons.append(f'inconsistent: the mass map adds up to {total:.4g} solMass, outside the 95 % '
+                       f'interval of the mass in the field, {field[3]:.4g} to {field[4]:.4g} solMass')
+    return flag_bits(*names), reasons
 
 
 # -- images ---------------------------------------------------------------------------------------
@@ -385,13 +485,15 @@ class _Input:
 
     map: CCDData
     light: np.ndarray
+    sharp: np.ndarray
     bad: np.ndarray
     seeing: float
+    sky_error: float
     center: tuple
     name: str
 
     @classmethod
-    def of(cls, light, name, seeing, center, grid):
+    def of(cls, light, sharp, name, seeing, center, grid):
         values = np.array((light.data * light.unit).to_value(APPARENT_FLUX), dtype=np.float32)
         bad = ~np.isfinite(values)
         if light.mask is not None:
@@ -406,7 +508,17 @@ class _Input:
         else:
             width = light.meta.get('PSFFWHM')
             width = np.nan if width is None else float(width)
-        return cls(light, values, bad, width, center, name)
+        if sharp is not None:
+            sharp = np.array((sharp.data * sharp.unit).to_value(APPARENT_FLUX), dtype=np.float32)
+            sharp = np.where(np.isfinite(sharp) & ~bad, sharp, values)
+        error = light.meta.get('SKYERROR')
+        error = np.nan if not error else float(error) * values.size / total
+        return cls(light, values, sharp, bad, width, error, center, name)
+
+    def channels(self, grid):
+        """What the network sees, shape (ny, nx, channels)."""
+        return np.stack([self.light if channel.smoothed else self.sharp for channel in grid.channels],
+                        axis=-1)
 
     def flags(self):
         """Bits and sentences about the image, apart from its domain."""
@@ -489,32 +601,13 @@ def _name(x):
     return str(meta.get('OBJECT') or '') if isinstance(meta, Mapping) else ''
 
 
-# -- what is told ---------------------------------------------------------------------------------
+# -- many ----------------------------------------------------------------------------------------
 
 
-def _told_distance(distance, error):
-    """Distance and its error [kpc], NaN where not known."""
-    values = []
-    for quantity, name in ((distance, 'distance'), (error, 'distance_error')):
-        if quantity is None or (isinstance(quantity, u.Quantity) and np.all(np.isnan(quantity.value))):
-            values.append(np.nan)
-            continue
-        value = scalar_value(quantity, u.kpc, name, positive=True)
-        if not _NEAREST <= value <= _FARTHEST:
-            raise ValueError(f'{name} must be from {_NEAREST:g} to {_FARTHEST:g} kpc, received {quantity}')
-        values.append(value)
-    if np.isnan(values[0]) and not np.isnan(values[1]):
-        raise ValueError(f'distance_error needs distance, received {error} alone')
-    return tuple(values)
-
-
-def _one_each(images, told, options):
-    """Each image with what is told of it, and its options: they may be one value for all, or a list."""
-    many = {name for name, values in told.items() if isinstance(values, list) or np.ndim(values) == 1 and (
-        isinstance(values, u.Quantity) or (isinstance(values, tuple) and name != 'center'))}
-    # an array or a tuple may be one option for all
-    many |= {name for name, values in options.items() if isinstance(values, list)}
-    every = told | options
+def _one_each(images, own, given, options):
+    """Each image with seeing and center, what is known, and options: one value for all, or a list."""
+    every = own | given | options
+    many = {name for name, values in every.items() if _is_many(name, values, name in options)}
     rest = {name: iter(every[name]) if name in many else itertools.repeat(every[name]) for name in every}
     end = object()
     number = -1
@@ -523,12 +616,22 @@ def _one_each(images, told, options):
         for name, value in values.items():
             if value is end:
                 raise ValueError(f'{name} must have a value for each image, received {number}')
-        yield (x, *(values[name] for name in told),
+        yield (x, *(values[name] for name in own), {name: values[name] for name in given},
                {name: values[name] for name in options if name not in many or values[name] is not None})
     for name in many:
         if next(rest[name], end) is not end:
             raise ValueError(f'{name} must have a value for each image, received {len(every[name])} for '
                              f'{number + 1} images')
+
+
+def _is_many(name, values, is_option):
+    """Whether there is a value for each image."""
+    if isinstance(values, list):
+        return True
+    # an array or a tuple may be one option for all
+    if is_option or np.ndim(values) != 1:
+        return False
+    return isinstance(values, (u.Quantity, np.ndarray)) or (isinstance(values, tuple) and name != 'center')
 
 
 def _one_checksum(sums):

@@ -2,7 +2,7 @@
 """What a model says of one image: `Prediction`, its FITS file, row of a table and picture."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,9 @@ from astropy.table import QTable, Table
 
 from pidoc import __version__
 from pidoc.grid import MapGrid, MASS_PER_PIXEL
+from pidoc.inference.estimates import ENDS
 from pidoc.inference.flags import decode_flags, OUTSIDE
+from pidoc.inference.posterior import Posterior
 from pidoc.io.fits import (
     card,
     FitsProduct,
@@ -28,96 +30,31 @@ from pidoc.io.fits import (
     WrongContentError,
 )
 from pidoc.io.html import html_table
+from pidoc.networks.variables import OUTPUTS, Variable
+from pidoc.prediction.known import UNITS as KNOWN_UNITS
+from pidoc.prediction.measured import Measured
 from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
+from pidoc.units import whole_number
 
-__all__ = ['Measured', 'Prediction', 'row_units']
+__all__ = ['Prediction', 'row_units']
 
 __doctest_requires__ = {'Prediction': ['tensorflow']}
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _RATIO = u.Msun / u.Lsun
-# quantity: unit, keyword
-_PARAMETERS = {'total_mass': (u.Msun, 'TOTMASS'), 'luminosity': (u.Lsun, 'LUMINOS'),
-               'mass_to_light': (_RATIO, 'MTOL'), 'age': (u.Gyr, 'AGE'), 'distance': (u.kpc, 'DISTANCE')}
-_ENDS = ('value', 'low_68', 'high_68', 'low_95', 'high_95')
-
-
-# -- one number -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A quantity with the intervals in which the truth is with 68 % and with 95 %.
-
-    Parameters
-    ----------
-    value, low_68, high_68, low_95, high_95 : `~astropy.units.Quantity`
-        Scalars of one dimension, in order.
-
-    Raises
-    ------
-    ValueError
-        If they are not in order.
-
-    Examples
-    --------
-    >>> from astropy import units as u
-    >>> from pidoc.prediction.prediction import Measured
-    >>> age = Measured(*[12.0, 11.5, 12.6, 11.0, 13.1] * u.Gyr)
-    >>> print(age)
-    12.0 (11.5 to 12.6) Gyr
-    >>> age.error
-    <Quantity 0.55 Gyr>
-    """
-
-    value: u.Quantity
-    low_68: u.Quantity
-    high_68: u.Quantity
-    low_95: u.Quantity
-    high_95: u.Quantity
-
-    def __post_init__(self):
-        ends = self.in_unit(self.unit)
-        if not ends[3] <= ends[1] <= ends[0] <= ends[2] <= ends[4]:
-            raise ValueError('an interval must be in order, 95 % about 68 % about the value, received '
-                             f'{", ".join(map(str, ends))}')
-
-    def __str__(self):
-        value, low, high, *_ = self.in_unit(self.unit)
-        digits = _digits(value, high - low)
-        return f'{value:{digits}} ({low:{digits}} to {high:{digits}}) {self.unit}'
-
-    @property
-    def unit(self):
-        """Unit of the value."""
-        return self.value.unit
-
-    @property
-    def error(self):
-        """Half of the width of the 68 % interval."""
-        return 0.5 * (self.high_68 - self.low_68)
-
-    def in_unit(self, unit):
-        """Value, low and high end of 68 %, low and high end of 95 %, as plain numbers.
-
-        Parameters
-        ----------
-        unit : unit-like
-
-        Returns
-        -------
-        list of float
-        """
-        return [float(getattr(self, end).to_value(unit)) for end in _ENDS]
-
-
-def _digits(value, width):
-    """Format in which the first two digits of the width can be seen."""
-    if not (np.isfinite(width) and width > 0.0):
-        return '.4g'
-    if max(abs(value), width) >= 1e5:
-        return '.3e'
-    return f'.{max(0, 1 - int(np.floor(np.log10(width))))}f'
+# keyword and label of each quantity
+_PARAMETERS = {
+    'total_mass': ('TOTMASS', 'mass in the field'), 'luminosity': ('LUMINOS', 'luminosity in the field'),
+    'mass_to_light': ('MTOL', 'M/L'), 'age': ('AGE', 'age'), 'distance': ('DISTANCE', 'distance'),
+    'metallicity': ('FEH', '[Fe/H]'), 'cluster_mass': ('CLMASS', 'mass of the cluster'),
+    'half_mass_radius': ('RHALFM', 'half-mass radius'), 'half_light_radius': ('RHALFL', 'half-light radius'),
+    'mass_function_slope': ('MFSLOPE', 'mass function slope'),
+    'dark_share': ('DARKSHR', 'mass share of remnants'), 'black_hole_share': ('BHSHARE', 'of black holes'),
+    'central_dispersion': ('SIGMA0', 'central dispersion'),
+    'velocity_dispersion': ('SIGMAAP', 'dispersion in radius')}
+_UNITS = {'luminosity': u.Lsun} | {
+    name: u.Unit(each.unit) if each.unit else u.one for name, each in OUTPUTS.items()}
+_NEEDED = 'MASS', 'MASS_ERR', 'LIGHT', 'MASK', 'PARAMS', 'KNOWN', 'VARIABLES', 'POSTERIOR'
 
 
 # -- the prediction -------------------------------------------------------------------------------
@@ -135,13 +72,19 @@ class Prediction(FitsProduct):
     mass : `~astropy.nddata.CCDData`
         Mass per pixel [Msun] with the world coordinates and the mask of ``light``; its uncertainty is half of
         the width of the 68 % interval. Errors of pixels near each other go together.
-    total_mass, mass_to_light : `Measured`
-        Mass in the field [Msun], and over the luminosity in the field [Msun/Lsun]. Networks estimate them
-        for themselves: the sum of ``mass`` agrees with the former within its error, not to all digits.
-    age, distance : `Measured`
-        [Gyr] and [kpc].
-    distance_given : bool
-        Whether the distance was told, or is the model's own.
+    scalars : dict
+        Name -> `~pidoc.prediction.Measured`, of those of `pidoc.networks.variables.OUTPUTS` that the model
+        predicts; each is an attribute, too: ``total_mass`` and ``mass_to_light`` in the field, ``age``,
+        ``distance``, ``metallicity`` ([Fe/H]), and of the whole cluster ``cluster_mass``,
+        ``half_mass_radius``, ``half_light_radius``, ``mass_function_slope`` (0.2 to 0.8 Msun),
+        ``dark_share`` (of all remnants in the mass), ``black_hole_share`` and ``central_dispersion``.
+        The sum of ``mass`` agrees with ``total_mass`` within its error, not to all digits.
+    posterior : `~pidoc.inference.posterior.Posterior`
+        Their joint posterior: see `sample`.
+    known : dict
+        What the prediction is conditioned on: name -> Quantity or number, with errors as ``<name>_error``.
+    sources : dict
+        Name -> where that is from, of what catalogues said.
     pixel_scale : `~astropy.units.Quantity`
         Side of a pixel.
     center : tuple of float
@@ -173,13 +116,12 @@ class Prediction(FitsProduct):
 
     light: CCDData
     mass: CCDData
-    total_mass: Measured
-    mass_to_light: Measured
-    age: Measured
-    distance: Measured
-    distance_given: bool
+    scalars: dict
+    posterior: Posterior
+    known: dict
     pixel_scale: u.Quantity
     center: tuple
+    sources: dict = field(default_factory=dict)
     flags: int = 0
     reasons: tuple = ()
     name: str = ''
@@ -188,6 +130,75 @@ class Prediction(FitsProduct):
     command: str = ''
 
     # -- what follows from it
+
+    def __getattr__(self, name):
+        scalars = self.__dict__.get('scalars', {})
+        if name in scalars:
+            return scalars[name]
+        if name in OUTPUTS:
+            raise AttributeError(f'the model {self.model} does not predict {name}: it predicts '
+                                 f'{", ".join(scalars)}')
+        raise AttributeError(f'a Prediction has no attribute {name!r}')
+
+    def __dir__(self):
+        return [*super().__dir__(), *self.scalars]
+
+    @property
+    def distance_given(self):
+        """Whether the distance was known, or is the model's own."""
+        return 'distance' in self.known
+
+    def sample(self, number=1000, *, seed=0):
+        """Joint draws from the posterior: what goes with what, such as mass with distance, is in them.
+
+        Parameters
+        ----------
+        number : int, optional
+        seed : int, optional
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            A column for each of ``scalars``, and ``luminosity`` in the field, which is total_mass over
+            mass_to_light.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``number`` is no whole number above 0.
+
+        Examples
+        --------
+        >>> from astropy.utils.data import get_pkg_data_filename
+        >>> from pidoc import MassMapper
+        >>> image = get_pkg_data_filename('data/example.fits', package='pidoc')
+        >>> draws = MassMapper.from_pretrained().predict(image).sample(500)
+        >>> len(draws), draws['total_mass'].unit
+        (500, Unit("solMass"))
+        """
+        number = whole_number(number, 'number', at_least=1, floats=True)
+        draws = {name: values[0] * _UNITS[name]
+                 for name, values in self.posterior.sample(number, seed=seed).items()}
+        draws['luminosity'] = (draws['total_mass'] / draws['mass_to_light']).to(u.Lsun)
+        return QTable(draws)
+
+    def plot_posterior(self, *, names=None, number=2000, seed=0):
+        """Corner plot of joint draws: `pidoc.plotting.posterior.plot_posterior`.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Which of ``scalars``; by default those of the field with age and distance.
+        number, seed
+            As for `sample`.
+
+        Returns
+        -------
+        `~matplotlib.figure.Figure`
+        """
+        from pidoc.plotting.posterior import plot_posterior
+
+        return plot_posterior(self, names=names, number=number, seed=seed)
 
     @property
     def band(self):
@@ -208,7 +219,9 @@ class Prediction(FitsProduct):
     def luminosity(self):
         """`Measured` luminosity in the field [Lsun]: flux times 4 pi d^2, as uncertain as the distance."""
         flux = float(np.nansum(self.light.data, dtype=float))
-        return Measured(*(4.0 * np.pi * flux * np.array(self.distance.in_unit(u.kpc)) ** 2 * u.Lsun))
+        # a sky taken off may leave nothing
+        ends = 4.0 * np.pi * max(flux, 0.0) * np.array(self.distance.in_unit(u.kpc)) ** 2
+        return Measured(*(ends * u.Lsun))
 
     @property
     def surface_density(self):
@@ -216,7 +229,7 @@ class Prediction(FitsProduct):
 
         The uncertainty is that of the mass alone.
         """
-        side = (self.pixel_scale.to_value(u.rad) * self.distance.value).to_value(u.pc)
+        side = self.pixel_scale.to_value(u.rad) * self.distance.to_value(u.pc)
         unit = u.Msun / u.pc**2
         return CCDData(self.mass.data / side**2, unit=unit, wcs=self.mass.wcs, mask=_copy(self.mass.mask),
                        uncertainty=StdDevUncertainty(self.mass.uncertainty.array / side**2, unit=unit))
@@ -231,7 +244,7 @@ class Prediction(FitsProduct):
 
     @property
     def _luminosities(self):
-        return self.light.data * (4.0 * np.pi * self.distance.value.to_value(u.kpc) ** 2)
+        return self.light.data * (4.0 * np.pi * self.distance.to_value(u.kpc) ** 2)
 
     @cached_property
     def mass_profile(self):
@@ -256,14 +269,15 @@ class Prediction(FitsProduct):
             mass_errors=self.mass.uncertainty.array * MASS_PER_PIXEL, correlated=True)
 
     def parameters(self):
-        """The numbers by name: total_mass, luminosity, mass_to_light, age and distance.
+        """The numbers by name: ``scalars`` and the luminosity in the field.
 
         Returns
         -------
         dict
             Of `Measured`.
         """
-        return {name: getattr(self, name) for name in _PARAMETERS}
+        return {name: getattr(self, name) for name in _PARAMETERS
+                if name in self.scalars or name == 'luminosity'}
 
     # -- shown
 
@@ -278,14 +292,25 @@ class Prediction(FitsProduct):
 
     def _lines(self):
         """Labels and texts of a summary."""
-        lines = [('mass in the field', str(self.total_mass)), ('V luminosity', str(self.luminosity)),
-                 (f'M/L_{self.band}', str(self.mass_to_light)), ('age', str(self.age)),
-                 ('distance', f'{self.distance}{", given" if self.distance_given else ""}')]
-        names = ', '.join(self.flag_names)
+        lines = []
+        for name, measured in self.parameters().items():
+            label = {'luminosity': f'{self.band} luminosity', 'mass_to_light': f'M/L_{self.band}'}.get(
+                name, _PARAMETERS[name][1])
+            lines.append((label, f'{measured}{self._given_text(name)}'))
         lines.append(('domain', 'inside' if self.in_domain else 'OUTSIDE: do not trust these numbers'))
+        names = ', '.join(self.flag_names)
         if names:
             lines.append(('flags', names))
         return lines
+
+    def _given_text(self, name):
+        """What was given, with its error, where it is from."""
+        if name not in self.known:
+            return ''
+        value, error = self.known[name], self.known.get(f'{name}_error')
+        text = f'{value:.4g}' if error is None else f'{value:.4g} +- {error:.2g}'
+        source = self.sources.get(name)
+        return f'; given {text}{f", {source}" if source else ""}'
 
     def summary(self):
         """What a terminal shows: the numbers with their 68 % intervals, the flags and why they are set.
@@ -295,7 +320,7 @@ class Prediction(FitsProduct):
         str
         """
         lines = [f'{self.name or "image"}  (model {self.model or "without a name"})']
-        lines += [f'  {label:<18} {text}' for label, text in self._lines()]
+        lines += [f'  {label:<22} {text}' for label, text in self._lines()]
         return '\n'.join(lines + [f'    {reason}' for reason in self.reasons])
 
     def plot(self):
@@ -315,8 +340,8 @@ class Prediction(FitsProduct):
         Returns
         -------
         `~astropy.table.QTable`
-            ``name``, for each of `parameters` the value, ``_low_68`` and so on; ``distance_given``,
-            ``in_domain``, ``flags``, ``flag_names``, ``model``.
+            ``name``, for each quantity the value, ``_low_68`` and so on, NaN where the model does not
+            predict it; ``given`` (what was known), ``in_domain``, ``flags``, ``flag_names``, ``model``.
         """
         return QTable({name: [value] if unit is None else [value] * unit
                        for (name, value), unit in zip(self.row_values().items(), row_units().values(),
@@ -330,16 +355,21 @@ class Prediction(FitsProduct):
         dict
         """
         row = {'name': self.name}
-        for name, measured in self.parameters().items():
-            numbers = measured.in_unit(_PARAMETERS[name][0])
-            row |= zip((_end_name(name, end) for end in _ENDS), numbers, strict=True)
-        return row | {'distance_given': bool(self.distance_given), 'in_domain': self.in_domain,
+        parameters = self.parameters()
+        for name in _PARAMETERS:
+            numbers = parameters[name].in_unit(_UNITS[name]) if name in parameters else [np.nan] * len(ENDS)
+            row |= zip((_end_name(name, end) for end in ENDS), numbers, strict=True)
+        return row | {'given': ' '.join(name for name in self.known if not name.endswith('_error')),
+                      'in_domain': self.in_domain,
                       'flags': int(self.flags), 'flag_names': ' '.join(self.flag_names), 'model': self.model}
 
     # -- files
 
     def to_hdulist(self, *, dtype=np.float32):
-        """As FITS: MASS (the primary HDU), MASS_ERR, ML, LIGHT, MASK, and the tables PROFILE and PARAMS.
+        """As FITS: MASS (the primary HDU), MASS_ERR, ML, LIGHT, MASK, and tables.
+
+        The tables are PROFILE; PARAMS, the numbers with their intervals; KNOWN, what the prediction is
+        conditioned on; VARIABLES and POSTERIOR, from which draws can be made.
 
         Parameters
         ----------
@@ -365,7 +395,8 @@ class Prediction(FitsProduct):
         mask = np.zeros(self.mass.shape, bool) if self.mass.mask is None else self.mass.mask
         hdus.append(mask_hdu(mask, self.mass.wcs))
         hdus[-1].header['COMMENT'] = '1: masked or not finite in the image, filled in for the model'
-        return fits.HDUList([*hdus, self._profile_hdu(), self._parameter_hdu()])
+        return fits.HDUList([*hdus, self._profile_hdu(), self._parameter_hdu(), self._known_hdu(),
+                             *self._posterior_hdus()])
 
     def _cards(self):
         """Header of the primary HDU."""
@@ -376,12 +407,13 @@ class Prediction(FitsProduct):
                  ('CENTERX', self.center[0], '[pixel] centre of the profiles, from 0'),
                  ('CENTERY', self.center[1], '[pixel] centre of the profiles, from 0')]
         for name, measured in self.parameters().items():
-            unit, keyword = _PARAMETERS[name]
+            unit, keyword = _UNITS[name], _PARAMETERS[name][0]
             value, low, high, *_ = measured.in_unit(unit)
-            text = f'[{unit}] {name.replace("_", " ")}'
+            text = f'[{unit}] {name.replace("_", " ")}'.removeprefix('[] ')
             cards += [(keyword, value, text),
-                      (f'{keyword[:7]}E', 0.5 * (high - low), f'[{unit}] half of its 68 % interval')]
-        cards += [('DISTGIVN', bool(self.distance_given), 'was the distance given'),
+                      (f'{keyword[:7]}E', 0.5 * (high - low),
+                       f'[{unit}] half of its 68 % interval'.removeprefix('[] '))]
+        cards += [('GIVEN', self.row_values()['given'], 'what was known'),
                   ('INDOMAIN', self.in_domain, 'is the image like those of the training'),
                   ('FLAGS', int(self.flags), 'bits of pidoc.inference.flags.FLAGS'),
                   ('FLAGNAME', ' '.join(self.flag_names))]
@@ -398,9 +430,26 @@ class Prediction(FitsProduct):
         return table_hdu(table, 'PROFILE')
 
     def _parameter_hdu(self):
-        rows = [(name, *measured.in_unit(_PARAMETERS[name][0]), str(_PARAMETERS[name][0]))
+        rows = [(name, *measured.in_unit(_UNITS[name]), str(_UNITS[name]))
                 for name, measured in self.parameters().items()]
-        return table_hdu(Table(rows=rows, names=('name', *_ENDS, 'unit')), 'PARAMS')
+        return table_hdu(Table(rows=rows, names=('name', *ENDS, 'unit')), 'PARAMS')
+
+    def _known_hdu(self):
+        rows = [(name, _plain(name, value), str(KNOWN_UNITS.get(name) or ''), self.sources.get(name, ''))
+                for name, value in self.known.items()]
+        table = Table(rows=rows or None, names=('name', 'value', 'unit', 'source'),
+                      dtype=('U32', 'f8', 'U16', 'U64'))
+        return table_hdu(table, 'KNOWN')
+
+    def _posterior_hdus(self):
+        posterior = self.posterior
+        rows = [(each.name, each.unit, each.scale, each.mean, each.sd, *stretch)
+                for each, stretch in zip(posterior.variables, posterior.stretch[0], strict=True)]
+        names = ('name', 'unit', 'scale', 'mean', 'sd', 'stretch_68', 'stretch_95')
+        number = len(posterior.weights[0])
+        mixture = Table({'weight': posterior.weights[0], 'mean': posterior.means[0],
+                         'factor': posterior.factors[0].reshape(number, -1)})
+        return [table_hdu(Table(rows=rows, names=names), 'VARIABLES'), table_hdu(mixture, 'POSTERIOR')]
 
     @classmethod
     def from_hdulist(cls, hdus):
@@ -420,10 +469,10 @@ class Prediction(FitsProduct):
             If it is not a prediction.
         """
         header = hdus[0].header
-        missing = {'MASS', 'MASS_ERR', 'LIGHT', 'MASK', 'PARAMS'} - {hdu.name for hdu in hdus}
+        missing = set(_NEEDED) - {hdu.name for hdu in hdus}
         if header.get('PREDFMT') != _FORMAT_VERSION or missing:
             raise WrongContentError(f'a prediction must have PREDFMT = {_FORMAT_VERSION} and the extensions '
-                                    'MASS, MASS_ERR, LIGHT, MASK and PARAMS: not found')
+                                    f'{", ".join(_NEEDED)}: not found')
         wcs = wcs_of(header)
         mask = hdus['MASK'].data.astype(bool)
         mask = mask if mask.any() else None
@@ -432,7 +481,9 @@ class Prediction(FitsProduct):
         return cls(
             light=image_of(hdus['LIGHT'], wcs=wcs, meta=meta_of(hdus['LIGHT'].header), mask=mask),
             mass=image_of(hdus['MASS'], wcs=wcs, mask=_copy(mask), uncertainty=error),
-            **_read_parameters(hdus['PARAMS'].data), distance_given=bool(header['DISTGIVN']),
+            scalars=_read_parameters(hdus['PARAMS'].data), known=_read_known(hdus['KNOWN'].data),
+            sources={row['name']: row['source'] for row in hdus['KNOWN'].data if row['source']},
+            posterior=_read_posterior(hdus['VARIABLES'].data, hdus['POSTERIOR'].data),
             pixel_scale=header['PIXSCALE'] * u.arcsec, center=(header['CENTERX'], header['CENTERY']),
             flags=header['FLAGS'], reasons=tuple(reasons), name=header['OBJECT'], model=header['MODEL'],
             model_sha256=header['MODELSHA'], command=header['COMMAND'])
@@ -447,9 +498,9 @@ def row_units():
         Name to `~astropy.units.Unit`, or None where there is none.
     """
     columns = {'name': None}
-    for name, (unit, _) in _PARAMETERS.items():
-        columns |= {_end_name(name, end): unit for end in _ENDS}
-    return columns | dict.fromkeys(('distance_given', 'in_domain', 'flags', 'flag_names', 'model'))
+    for name in _PARAMETERS:
+        columns |= {_end_name(name, end): _UNITS[name] for end in ENDS}
+    return columns | dict.fromkeys(('given', 'in_domain', 'flags', 'flag_names', 'model'))
 
 
 def _end_name(name, end):
@@ -461,11 +512,33 @@ def _read_parameters(rows):
     found = {}
     for row in rows:
         if row['name'] != 'luminosity':
-            found[row['name']] = Measured(*(float(row[end]) * u.Unit(row['unit']) for end in _ENDS))
-    missing = set(_PARAMETERS) - {'luminosity'} - set(found)
+            found[row['name']] = Measured(*(float(row[end]) * u.Unit(row['unit']) for end in ENDS))
+    missing = {'total_mass', 'mass_to_light', 'age', 'distance'} - set(found)
     if missing:
         raise ValueError(f'the table PARAMS must have rows for {", ".join(sorted(missing))}: not found')
     return found
+
+
+def _plain(name, value):
+    """A number in the unit of what is known."""
+    unit = KNOWN_UNITS.get(name)
+    return float(value if unit is None else value.to_value(unit))
+
+
+def _read_known(rows):
+    return {row['name']: row['value'] * u.Unit(row['unit']) if row['unit'] else float(row['value'])
+            for row in rows}
+
+
+def _read_posterior(variables, mixture):
+    made = tuple(Variable(**{name: row[name] if name in ('name', 'unit', 'scale') else float(row[name])
+                             for name in ('name', 'unit', 'scale', 'mean', 'sd')}) for row in variables)
+    number, size = len(mixture), len(made)
+    return Posterior(
+        made, np.array(mixture['weight'], dtype=float).reshape(1, number),
+        np.array(mixture['mean'], dtype=float).reshape(1, number, size),
+        np.array(mixture['factor'], dtype=float).reshape(1, number, size, size),
+        np.array([[row['stretch_68'], row['stretch_95']] for row in variables], dtype=float)[np.newaxis])
 
 
 def _copy(mask):
@@ -483,18 +556,6 @@ def _meta_cards(meta):
             continue
         cards.append(card(keyword, value.item() if isinstance(value, np.generic) else value))
     return fits.Header(cards)
-
-
-def measured_from_log(value, half_68, half_95, unit):
-    """`Measured` from the natural logarithm and half-widths of its intervals."""
-    ends = np.exp([value, value - half_68, value + half_68, value - half_95, value + half_95])
-    return Measured(*(ends * unit))
-
-
-def measured_age(value, half_68, half_95):
-    """`Measured` age from Gyr; no end of it is below 0."""
-    ends = np.maximum([value, value - half_68, value + half_68, value - half_95, value + half_95], 0.0)
-    return Measured(*(ends * u.Gyr))
 
 
 def checked_center(center, wcs, shape):

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from pidoc import __version__
 from pidoc.io.files import replacing
 from pidoc.io.processes import one_line, work, WorkerKilled
+from pidoc.prediction.known import UNITS as KNOWN_UNITS
 from pidoc.prediction.mapper import MassMapper, model_checksum
 from pidoc.prediction.prediction import row_units
 from pidoc.units import whole_number
@@ -35,7 +36,8 @@ __all__ = ['COLUMNS', 'ImageList', 'JOURNAL', 'TABLE_ENDINGS', 'survey']
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {'distance': u.kpc, 'distance_error': u.kpc, 'seeing': u.arcsec, 'ra': u.deg, 'dec': u.deg,
+COLUMNS = {**{name: unit or u.one for name, unit in KNOWN_UNITS.items()},
+           'seeing': u.arcsec, 'ra': u.deg, 'dec': u.deg,
            'zero_point': u.mag, 'exposure': u.s, 'extinction': u.mag, 'pixel_scale': u.arcsec, 'band': None,
            'unit': None, 'hdu': None}
 """What a table of images may tell of each, and the unit of numbers that have none."""
@@ -664,8 +666,8 @@ def _shown(path):
 def _table(number, files_and_lines, how):
     """Rows of lines of the journal, with the memory of the columns."""
     units = row_units()
-    strings = {'name', 'flag_names', 'model'}
-    kinds = {'distance_given': bool, 'in_domain': bool, 'flags': np.int64}
+    strings = {'name', 'given', 'flag_names', 'model'}
+    kinds = {'in_domain': bool, 'flags': np.int64}
     columns = {name: [''] * number if name in strings else
                np.zeros(number, kinds[name]) if name in kinds else np.full(number, np.nan) for name in units}
     file, output, error = ([''] * number for _ in range(3))

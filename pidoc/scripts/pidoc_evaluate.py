@@ -1,9 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """``pidoc-evaluate``: scores of a model on a set of mock observations, from the command line."""
 
-import argparse
 import logging
-import math
 import sys
 from pathlib import Path
 
@@ -15,10 +13,10 @@ __all__ = ['main']
 log = logging.getLogger(__name__)
 
 _EPILOG = """\
-In FOLDER: report.rst, to be read; each of its tables as .ecsv; a row for each map in maps_<mode>.ecsv;
+In FOLDER: report.rst, to be read; each of its tables as .ecsv; a row for each map in maps_<given>.ecsv;
 figures.
-Beside the scores of the model stand the paper's, those of null predictors fitted on the training part of the
-set, and with --snapshots the shot-noise floor.
+Beside the scores of the model stand the paper's, those of baselines fitted on the training part of the set,
+and with --snapshots the shot-noise floor.
 
 With --clusters a model is tried on the 17 clusters of the paper's Table 3, from Pan-STARRS1, or from the
 cache if --offline. MODEL is then "default" unless it is given; a SET shows what the model was trained on.
@@ -26,7 +24,8 @@ With --stand-ins the images are SYNTHETIC: models with the light of the real clu
 
 examples:
   pidoc-evaluate models/mine sets/table1 -o scores
-  pidoc-evaluate models/mine sets/table1 --mode both --snapshots runs/MW15/snapshots/*00.fits -o scores
+  pidoc-evaluate models/mine sets/default --given image distance distance+age+metallicity -o scores
+  pidoc-evaluate models/mine sets/table1 --snapshots runs/MW15/snapshots/*00.fits -o scores
   pidoc-evaluate --clusters default sets/default -o table3
   pidoc-evaluate --clusters --stand-ins -o synthetic3
 """
@@ -48,17 +47,16 @@ def _parser():
     parser.add_argument('-o', '--output', metavar='FOLDER', type=Path, required=True,
                         help='where the report goes')
     parser.add_argument('--split', default='test', help='part of the set (default: test)')
-    parser.add_argument('--mode', choices=('image', 'distance', 'both'), default='image',
-                        help='from the image only, with the distance given, or both (default: image)')
+    parser.add_argument('--given', metavar='WHAT', nargs='+', default=['image'],
+                        help='what is known: image (nothing else), or constraints joined by +, such as '
+                             'distance+age+metallicity; one or more (default: image)')
     parser.add_argument('--maps', metavar='N', type=above_zero, help='only N maps, evenly through the part')
-    parser.add_argument('--distance-error', metavar='FRACTION', type=_fraction, default=0.02,
-                        help='relative error of the distances that are given (default: 0.02)')
     parser.add_argument('--snapshots', metavar='FILE', nargs='+', type=Path,
                         help='snapshots of the simulations of this part, some dozens, for the floor')
-    parser.add_argument('--seed', type=int, default=0, help='of the given distances (default: 0)')
+    parser.add_argument('--seed', type=int, default=0, help='of the errors of what is given (default: 0)')
     parser.add_argument('--card', action='store_true',
                         help='put the main scores into the model folder and its card')
-    parser.add_argument('--no-nulls', action='store_true', help='without null predictors')
+    parser.add_argument('--no-baselines', action='store_true', help='without baselines')
     real = parser.add_argument_group("the paper's clusters")
     real.add_argument('--clusters', action='store_true', help="try the model on the paper's 17 clusters")
     real.add_argument('--stand-ins', action='store_true', help='on synthetic images with their light')
@@ -68,16 +66,6 @@ def _parser():
     parser.add_argument('--overwrite', action='store_true', help='replace a report that is there')
     add_quiet_and_debug(parser, quiet='print nothing')
     return parser
-
-
-def _fraction(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.0 <= value < 1.0:
-        raise argparse.ArgumentTypeError(f'must be at least 0 and below 1, received {text!r}')
-    return value
 
 
 def _evaluate(options):
@@ -96,15 +84,14 @@ def _evaluate(options):
         raise OSError(f'{page} exists: say --overwrite to replace it')
     everything = TrainingSet.read(options.set)
     maps = _some(everything.split(options.split), options.maps)
-    training = None if options.no_nulls else _training(everything, options)
+    training = None if options.no_baselines else _training(everything, options)
     estimator = Estimator.load(options.model)
-    modes = ('image', 'distance') if options.mode == 'both' else (options.mode,)
     snapshots = None if options.snapshots is None else map(Snapshot.read, options.snapshots)
-    report = evaluate(estimator, maps, modes=modes, training=training, snapshots=snapshots,
-                      distance_error=options.distance_error, seed=options.seed, name=options.model.name,
+    report = evaluate(estimator, maps, given=options.given, training=training, snapshots=snapshots,
+                      seed=options.seed, name=options.model.name,
                       progress=False if options.quiet else None)
     options.output.mkdir(parents=True, exist_ok=True)
-    figures = [] if options.no_figures else _figures(report, estimator, maps, modes, options)
+    figures = [] if options.no_figures else _figures(report, estimator, maps, options)
     report.write(options.output, overwrite=options.overwrite, figures=figures)
     if options.card:
         add_scores(options.model, report, split=options.split)
@@ -123,7 +110,7 @@ def _check(options):
             raise ValueError('MODEL and SET must be given, or --clusters')
         return
     defaults = vars(_parser().parse_args(['--clusters', '-o', 'x']))
-    for name in ('split', 'mode', 'maps', 'snapshots', 'card', 'no_nulls'):
+    for name in ('split', 'given', 'maps', 'snapshots', 'card', 'no_baselines'):
         if getattr(options, name) != defaults[name]:
             raise ValueError(f'--{name.replace("_", "-")} is not for --clusters')
     if options.stand_ins and (options.offline or options.server):
@@ -154,8 +141,7 @@ def _clusters(options):
         raise OSError(f'none of the {len(missing)} clusters is in the cache, and the survey does not answer: '
                       'nothing was written (--stand-ins runs on synthetic images)')
     mapper = MassMapper.from_pretrained(str(options.model or 'default'))
-    report = compare(mapper, images, distance_error=options.distance_error, training=training,
-                     missing=missing)
+    report = compare(mapper, images, training=training, missing=missing)
     options.output.mkdir(parents=True, exist_ok=True)
     figures = [] if options.no_figures else _cluster_figures(report, options)
     report.write(options.output, overwrite=options.overwrite, figures=figures)
@@ -228,7 +214,7 @@ def _some(maps, number):
 def _training(everything, options):
     """The training part; None, and a word about it, if there is none or if it is what is scored."""
     if options.split == 'train' or 'train' not in set(everything.table['split']):
-        log.warning('no null predictors: the set has no training part besides what is scored')
+        log.warning('no baselines: the set has no training part besides what is scored')
         return None
     return everything.split('train')
 
@@ -236,13 +222,13 @@ def _training(everything, options):
 # -- figures --------------------------------------------------------------------------------------
 
 
-def _figures(report, estimator, maps, modes, options):
+def _figures(report, estimator, maps, options):
     """Write all figures; returns names and captions."""
     from pidoc.plotting.comparison import plot_comparison
 
     made = []
-    for mode in modes:
-        said = 'the image only' if mode == 'image' else 'a given distance'
+    for mode in report.comparisons:
+        said = 'the image only' if mode == 'image' else f'the image and {mode.replace("+", ", ")}'
         found = report.comparisons[mode]
         panels = [('pixels', ('pixel',), 'True against predicted mass of all pixels, as Fig. 5'),
                   ('totals', ('total_mass', 'mass_to_light'),
@@ -285,26 +271,24 @@ def _examples(estimator, maps, mode, said, options):
     import numpy as np
     from astropy import units as u
 
+    from pidoc.evaluation.report import channels_of, known_values
     from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
     from pidoc.plotting.maps import plot_maps
     from pidoc.plotting.profiles import plot_profiles
     from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
+    from pidoc.training_set.truths import truths
 
     rows = _example_rows(maps.table)
     light, mass, table = maps.light(rows), maps.mass(rows) * MASS_PER_PIXEL, maps.table[rows]
-    given = {}
-    if mode == 'distance':
-        distance = table['distance'].to_value(u.kpc)
-        given = {'distance': distance, 'distance_error': options.distance_error * distance}
-    estimates = estimator.estimate(light, **given)
+    known = known_values(truths(table), mode, estimator.constraints)
+    estimates = estimator.estimate(channels_of(estimator, maps, rows, light), known=known)
     found, light = np.asarray(estimates.mass) * MASS_PER_PIXEL, light * APPARENT_FLUX
-    told = {'true_age': table['age'], 'true_distance': table['distance']}
-    if 'age' in estimates.scalars:
-        told['predicted_age'] = estimates.scalars['age'].value * u.Gyr
-    if 'log_distance' in estimates.scalars:
-        told['predicted_distance'] = np.exp(estimates.scalars['log_distance'].value) * u.kpc
+    labels = {'true_age': table['age'], 'true_distance': table['distance']}
+    for name, unit in (('age', u.Gyr), ('distance', u.kpc)):
+        if name in estimates.scalars:
+            labels[f'predicted_{name}'] = estimates.scalars[name].value * unit
     scale = maps.grid.pixel_scale
-    drawn = plot_maps(light, mass, found, pixel_scale=scale, **told)
+    drawn = plot_maps(light, mass, found, pixel_scale=scale, **labels)
     made = [_save(drawn, 'examples', mode, said, 'Light, true mass and predicted mass, as Fig. 4', options)]
 
     profiles = [[], [], [], []]

@@ -25,12 +25,16 @@ image is outside the training domain, the reasons are told, and its numbers are 
 is 0 if all images were worked on, and 2 if one could not be; its row of the table says why.
 
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
-distance_error [kpc], seeing [arcsec], ra, dec [deg], zero_point, extinction [mag], exposure [s], pixel_scale
-[arcsec], band, unit and hdu; what it tells of an image comes before what the command line tells of all.
+distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
+velocity_dispersion_error [km/s], dispersion_radius, seeing [arcsec], ra, dec [deg], zero_point, extinction
+[mag], exposure [s], pixel_scale [arcsec], band, unit and hdu; what it says of an image comes before what the
+command line says of all.
 
 examples:
   pidoc-predict --example
   pidoc-predict cluster.fits --distance 17.4 --distance-error 0.4 --plot
+  pidoc-predict ngc5466.fits --distance 16 --age 12.5 --metallicity -1.98 \\
+      --velocity-dispersion 1.6 --dispersion-radius 20
   pidoc-predict stack.fits --center "250.42 36.46" --zero-point 25 --band V -o results
   pidoc-predict mocks/*.fits -o results --table results/all.ecsv
   pidoc-predict --list images.ecsv -o results --table results/all.fits --jobs 4
@@ -57,9 +61,22 @@ def _parser():
     parser.add_argument('--example', action='store_true', help='work on a mock image that comes with pidoc')
     known = parser.add_argument_group('what is known')
     known.add_argument('--distance', metavar='LENGTH', type=quantity('kpc'),
-                       help='of the cluster [kpc]: makes all else much more certain')
+                       help='to the cluster [kpc]: makes all else much more certain')
     known.add_argument('--distance-error', metavar='LENGTH', type=quantity('kpc'),
-                       help='its standard deviation [kpc] (default: 2 %% of it)')
+                       help='its standard error [kpc] (default: 2 %% of it)')
+    known.add_argument('--age', metavar='TIME', type=quantity('Gyr'),
+                       help='of the cluster [Gyr]: with it old and rich cannot be taken for young and poor')
+    known.add_argument('--age-error', metavar='TIME', type=quantity('Gyr'),
+                       help='its standard error [Gyr] (default: 0.75)')
+    known.add_argument('--metallicity', metavar='[Fe/H]', type=float, help='of the cluster')
+    known.add_argument('--metallicity-error', metavar='DEX', type=float,
+                       help='its standard error (default: 0.15)')
+    known.add_argument('--velocity-dispersion', metavar='SPEED', type=quantity('km/s'),
+                       help='along the line of sight, of bright stars within --dispersion-radius [km/s]')
+    known.add_argument('--velocity-dispersion-error', metavar='SPEED', type=quantity('km/s'),
+                       help='its standard error [km/s] (default: 5 %% of it)')
+    known.add_argument('--dispersion-radius', metavar='ANGLE', type=quantity('arcsec'),
+                       help='about the centre, of the stars whose velocities were measured [arcsec]')
     known.add_argument('--center', metavar='WHERE',
                        help='RA and Dec, like "250.42 36.46" or "16h41m41s +36d27m35s", or the name of a '
                             'globular cluster (default: found)')
@@ -200,7 +217,9 @@ def _send(client, rows, options):
 
 def _told(options):
     """What goes to `MassMapper.predict`, if it was given."""
-    names = ('distance', 'distance_error', 'seeing', 'zero_point', 'exposure', 'extinction', 'pixel_scale',
+    from pidoc.prediction.known import KNOWN
+
+    names = (*KNOWN, 'seeing', 'zero_point', 'exposure', 'extinction', 'pixel_scale',
              'band', 'unit', 'hdu')
     told = {name: getattr(options, name) for name in names} | {'center': _center(options.center)}
     if options.annulus:

@@ -18,7 +18,7 @@ examples:
   pidoc-trainingset paper-range --simulate --simulations runs -o sets/paper-range
   pidoc-train sets/paper-range -o models/mine
   pidoc-train sets/paper-range -o models/three --members 3 --epochs 40
-  pidoc-train sets/paper-range -o models/sharp --channels light,sharp
+  pidoc-train sets/paper-range -o models/smooth --channels light --constraints distance
   pidoc-train sets/table1 -o models/chardin --network paper --vgg imagenet --plot
 """
 
@@ -45,9 +45,13 @@ _OPTIONS = {
              'exponent of the widths in the loss, 0 (the likelihood) to 1 (least squares)'),
     'orientations': (int, '8; ours only',
                      'data augmentation: orientations in which maps are shown, 1 (none), 4 or 8'),
-    'known_distance': (float, '0.5; ours only',
-                       'share of the maps for which the network is conditioned on the distance'),
-    'channels': (_words, 'light; ours only', 'images that the network sees: light (smoothed), sharp'),
+    'outputs': (_words, 'all that the set has; ours only', 'scalars that are predicted'),
+    'constraints': (_words, 'all that the set has; ours only', 'what the network can be conditioned on'),
+    'given': (float, '0.5; ours only', 'share of the maps for which each constraint is given'),
+    'components': (int, '3; ours only', 'normal distributions in the posterior of the scalars'),
+    'covariance': (str, 'full; ours only', 'of each of them: full or diagonal'),
+    'channels': (_words, 'all that the set has; ours only',
+                 'images that the network sees: light (smoothed), sharp'),
     'widths': (_whole_numbers, '24,48,96,128; ours only', 'channels at each scale, the finest first'),
     'compression': (str, 'arcsinh; ours only', 'of the pixels: arcsinh or logarithm'),
     'distance_scale': (str, 'logarithm; ours only',
@@ -112,7 +116,7 @@ def _train(options):
     settings = _settings(options)
     # keras comes with it, which --help and errors in the arguments need not wait for
     from pidoc.training.fit import train
-    from pidoc.training.model_card import epochs_told
+    from pidoc.training.model_card import epochs_of
     from pidoc.training_set.dataset import TrainingSet
 
     if options.log:
@@ -128,7 +132,7 @@ def _train(options):
               paper=options.network == 'paper')
     if not options.quiet:
         about = estimator.about
-        for number, text in enumerate(epochs_told(about), start=1):
+        for number, text in enumerate(epochs_of(about), start=1):
             print(f'network {number}: {text}')
         print(f'model      {options.output}\n'
               f'maps       {about["n_train"]} to train, {about["n_validation"]} to validate')

@@ -3,40 +3,63 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from pidoc.grid import MapGrid
-from pidoc.inference.estimates import Estimates, Interval
+from pidoc.grid import Channel, MapGrid
+from pidoc.inference.estimates import Estimates
 from pidoc.inference.folder import ModelFolderError
+from pidoc.inference.posterior import Posterior
+from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
 
 RATIO, AGE, DISTANCE = 2.0, 9.0, 25.0     # M/L [Msun/Lsun], Gyr, kpc
+TOGETHER = 0.8                            # correlation of ln M and ln d
 
 
 class StandIn:
-    """M/L of 2 everywhere, 9 Gyr, 25 kpc or what is told; errors that differ from each other."""
+    """M/L of 2 everywhere, 9 Gyr, 25 kpc or what is given; errors that differ from each other.
+
+    It can be conditioned on everything, and looks at the distance alone; an age that is given is in tension
+    with its own, of 9 +- 1 Gyr.
+    """
 
     grid = MapGrid()
+    outputs = (OUTPUTS['total_mass'], OUTPUTS['mass_to_light'], replace(OUTPUTS['age'], scale='linear'),
+               OUTPUTS['distance'])
+    constraints = tuple(CONSTRAINTS.values())
 
     def __init__(self):
-        self.batches = []
+        self.batches, self.known = [], []
 
-    def estimate(self, light, *, distance=None, distance_error=None, batch_size=64):
-        assert light.ndim == 3 and light.shape[1:] == self.grid.shape and np.isfinite(light).all()
+    def estimate(self, light, *, known=None, batch_size=64):
+        assert light.shape[1:] == (*self.grid.shape, len(self.grid.channels)) and np.isfinite(light).all()
+        light = light[..., 0]
         self.batches.append(len(light))
-        known = np.isfinite(distance)
-        away = np.where(known, distance, DISTANCE)
-        error = np.where(known, np.where(np.isnan(distance_error), 0.02 * away, distance_error) / away, 0.2)
-        area = 4 * np.pi * away[:, None, None] ** 2
-        mass = (RATIO * area * np.maximum(light, 0)).astype(np.float32)
-        ones = np.ones(len(light))
-        scalars = {
-            'log_total_mass': Interval(np.log(mass.sum((1, 2), dtype=float)), 0.1 * ones, 0.25 * ones),
-            'log_mass_to_light': Interval(np.log(RATIO) * ones, 0.05 * ones, 0.12 * ones),
-            'age': Interval(AGE * ones, 1.0 * ones, 2.5 * ones),
-            'log_distance': Interval(np.log(away), error, 2 * error)}
-        return Estimates(mass, np.full(light.shape, 0.3, dtype=np.float32), scalars)
+        self.known.append(known)
+        nothing = np.full(len(light), np.nan)
+        distance, distance_error, age, age_error = (
+            (known or {}).get(name, nothing) for name in ('distance', 'distance_error', 'age', 'age_error'))
+        away = np.where(np.isfinite(distance), distance, DISTANCE)
+        error = np.where(np.isnan(distance), 0.2, CONSTRAINTS['distance'].scale_error(distance, distance_error))
+        mass = (RATIO * 4 * np.pi * away[:, None, None] ** 2 * np.maximum(light, 0)).astype(np.float32)
+        posterior = self._posterior(np.log(mass.sum((1, 2), dtype=float)), np.log(away), error)
+        tension = (age - AGE) / np.hypot(1.0, CONSTRAINTS['age'].scale_error(age, age_error))
+        return Estimates(mass, np.full(light.shape, 0.3, dtype=np.float32), posterior.intervals(), posterior,
+                         {'age': tension, 'distance': nothing})
+
+    def _posterior(self, log_mass, log_distance, error):
+        """Normal in ln M, ln M/L, age and ln d; intervals of 95 % 2.5, 2.4, 2.5 and 2 times as wide."""
+        ones = np.ones_like(log_mass)
+        factors = np.zeros((len(ones), 1, 4, 4))
+        factors[:, 0, range(3), range(3)] = 0.1, 0.05, 1.0
+        factors[:, 0, 3, 0] = TOGETHER * error
+        factors[:, 0, 3, 3] = np.sqrt(1 - TOGETHER**2) * error
+        means = np.stack([log_mass, np.log(RATIO) * ones, AGE * ones, log_distance], axis=1)
+        posterior = Posterior.of(self.outputs, ones[:, None], means[:, None], factors)
+        return posterior.stretched(np.tile([[1.0, 2.5], [1.0, 2.4], [1.0, 2.5], [1.0, 2.0]],
+                                           (len(ones), 1, 1)))
 
     def save(self, folder, about):
         """A model folder, its weights the letters 'formulae'."""
@@ -44,7 +67,8 @@ class StandIn:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / 'network-0.weights.h5').write_bytes(b'formulae')
         sums = {'network-0.weights.h5': hashlib.sha256(b'formulae').hexdigest()}
-        card = {'format': 1, 'about': about, 'turns': 1, 'config': {}, 'scaling': {}, 'calibration': {}}
+        card = {'format': 2, 'about': about, 'turns': 1, 'config': {}, 'scaling': {}, 'calibration': {},
+                'grid': self.grid.to_dict(), 'posterior': {}}
         (folder / 'model.json').write_text(json.dumps(card | {'sha256': sums}))
 
     @classmethod
@@ -54,3 +78,13 @@ class StandIn:
             if hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest() != digest:
                 raise ModelFolderError(f'{name} is damaged: its SHA-256 is not that in model.json')
         return cls()
+
+
+class SharpStandIn(StandIn):
+    """One that sees the light before the smoothing, too."""
+
+    grid = MapGrid(channels=(Channel(), Channel(smoothed=False)))
+
+    def estimate(self, light, **options):
+        self.sharp = light[..., 1]
+        return super().estimate(light, **options)

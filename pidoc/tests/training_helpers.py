@@ -25,6 +25,7 @@ class Maps:
     """A training set in memory: blobs whose mass is their luminosity times an M/L that the age sets."""
 
     recipe = Recipe()
+    has_sharp = True
 
     def __init__(self, table, light, mass):
         self.table, self._light, self._mass = table, light, mass

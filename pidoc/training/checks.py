@@ -71,7 +71,8 @@ def check_scores(data, every):
     ValueError
         If it is such a one; ``every`` pixel of a row and a column counts.
     """
-    bad = ~np.isfinite(data.scalars).all(axis=1)
+    bad = ~np.logical_and.reduce([np.isfinite(data.truths[name]) & (data.truths[name] > 0.0)
+                                  for name in ('total_mass', 'mass_to_light', 'age', 'distance')])
     if bad.any():
         raise ValueError('mass, luminosity, age and distance must be positive and finite in all maps of the '
                          f'validation split, received {np.count_nonzero(bad)} that are not')

@@ -4,43 +4,35 @@
 import hashlib
 
 import numpy as np
-from astropy import units as u
 from tqdm import tqdm
 
 from pidoc.io.files import replacing
 from pidoc.networks.orientation import turned
-from pidoc.networks.scaling import block_mean, SCALARS
+from pidoc.networks.scaling import block_mean, reduced
 from pidoc.training.state import TrainingError
+from pidoc.training_set.truths import truths
 
-__all__ = ['CHUNK', 'Split', 'Streamed', 'augmented', 'conditioned', 'digest_of', 'reduced', 'shuffled']
+__all__ = ['CHUNK', 'Split', 'Streamed', 'augmented', 'conditioned', 'digest_of', 'in_blocks', 'measured',
+           'shuffled']
 
 CHUNK = 256                          # maps that are read at a time
+_SHARE_OF_EXTREMES = 0.125           # of maps with nothing known, and of those with everything
+_SHARE_UNKNOWN = 0.1                 # of maps whose seeing and the like are not known
 
 
 class Split:
-    """Maps and scalars of a split: scalars in memory."""
+    """Maps of a split, and their true values in memory."""
 
     def __init__(self, table, light, mass):
         self.table, self.light, self.mass = table, light, mass
-        mass, light = (self.table[name].value.astype(float) for name in ('mass', 'luminosity'))
-        age, distance = self.table['age'].to_value(u.Gyr), self.table['distance'].to_value(u.kpc)
-        self.scalars = np.stack([np.log(mass), np.log(mass / light), np.sqrt(age), np.log(distance)], axis=1)
+        self.truths = truths(table)
 
     def __len__(self):
         return len(self.table)
 
-    @property
-    def distance(self):
-        return np.exp(self.scalars[:, SCALARS.index('log_distance')])
-
-    @property
-    def age(self):
-        return self.scalars[:, SCALARS.index('root_age')] ** 2
-
     def pieces(self):
         """Some maps at a time: slices."""
         return (slice(k, min(k + CHUNK, len(self))) for k in range(0, len(self), CHUNK))
-
 
 
 def digest_of(table):
@@ -50,16 +42,16 @@ def digest_of(table):
     return hashlib.sha256(np.stack(values).tobytes()).hexdigest()
 
 
-def reduced(maps, name, settings, folder, progress):
+def in_blocks(maps, name, settings, folder, progress):
     """A split in blocks, mapped from disk."""
-    cubes = [_cached(getattr(maps, image), len(maps), settings.block, folder / f'{name}-{image}.npy',
+    cubes = [_cached(getattr(maps, image), len(maps), settings.block, image, folder / f'{name}-{image}.npy',
                      progress)
              for image in (*settings.channels, 'mass')]
-    return Split(maps.table, cubes[0] if len(cubes) == 2 else _Beside(cubes[:-1]), cubes[-1])
+    return Split(maps.table, _Beside(cubes[:-1]), cubes[-1])
 
 
 class _Beside:
-    """Several images of the same maps as channels, shape (n, y, x, c)."""
+    """Images of the same maps as channels, shape (n, y, x, c)."""
 
     def __init__(self, cubes):
         self.cubes = cubes
@@ -79,15 +71,18 @@ class Streamed:
         return np.asarray(self.read(rows))
 
 
-def _cached(read, number, block, path, progress):
-    """Block means of maps in a file that is mapped into memory; made if it is not there."""
+def _cached(read, number, block, image, path, progress):
+    """Maps in blocks in a file that is mapped into memory; made if it is not there."""
+    def blocks(rows):
+        return block_mean(read(rows), block) if image == 'mass' else reduced(read(rows), block, image)
+
     if not path.exists():
-        first = block_mean(read(slice(0, 1)), block)
+        first = blocks(slice(0, 1))
         with replacing(path) as new, tqdm(total=number, desc=path.stem, unit='map',
                                           disable=None if progress else True) as bar:
             cube = np.lib.format.open_memmap(new, 'w+', np.float32, (number, *first.shape[1:]))
             for k in range(0, number, CHUNK):
-                cube[k:k + CHUNK] = block_mean(read(slice(k, k + CHUNK)), block)
+                cube[k:k + CHUNK] = blocks(slice(k, k + CHUNK))
                 bar.update(min(CHUNK, number - k))
             cube.flush()
     cube = np.load(path, mmap_mode='r')
@@ -111,10 +106,31 @@ def augmented(rng, orientations, *maps):
     return [np.ascontiguousarray(turned(each, (turn + 4 * mirrored) % orientations)) for each in maps]
 
 
-def conditioned(rng, distance, scaling, share, errors):
-    """Distances that the network is conditioned on, and their errors, for a share of the maps; else zeros."""
-    low, high = np.log(errors)
-    error = np.exp(rng.uniform(low, high, distance.size))
-    seen = distance * np.exp(error * rng.normal(size=distance.size))
-    seen[rng.random(distance.size) >= share] = np.nan
-    return scaling.known_distance(seen, error)
+def measured(rng, truths, constraints):
+    """What observers would know of each map: name, and name with ``_error``, -> shape (n,)."""
+    known = {}
+    for each in constraints:
+        values, errors = each.measured(truths[each.name], rng)
+        known[each.name] = values
+        if each.errors is not None:
+            known[f'{each.name}_error'] = errors
+    return known
+
+
+def conditioned(rng, truths, scaling, share):
+    """What the network sees of what is known: each constraint for a share of the maps, with a random error.
+
+    Of an eighth of the maps nothing is known, and everything of another. What is known exactly, such as the
+    seeing, is known of nearly all.
+    """
+    number = len(truths['distance'])
+    known = measured(rng, truths, scaling.constraints)
+    kind = rng.random(number)
+    for each in scaling.constraints:
+        if each.errors is not None:
+            given = (rng.random(number) < share) & (kind > _SHARE_OF_EXTREMES)
+            given |= kind > 1.0 - _SHARE_OF_EXTREMES
+        else:
+            given = rng.random(number) > _SHARE_UNKNOWN
+        known[each.name] = np.where(given, known[each.name], np.nan)
+    return scaling.code(known, number)

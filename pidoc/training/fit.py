@@ -62,7 +62,7 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
         If a split has too few maps, the folder cannot be written in, or the weights of the perceptual loss
         cannot be had: `~pidoc.networks.losses.PerceptualLoss`.
     """
-    settings = settings or Settings()
+    settings = (settings or Settings()).completed(training_set)
     check_texts(name=name, description=description)
     maps = selected(training_set, settings)
     check_maps(maps, settings)

@@ -43,17 +43,17 @@ def _training(about):
              f'Training set ``{recipe.get("name", "unknown")}``: {about.get("n_train", 0)} maps to train, '
              f'{about.get("n_validation", 0)} to validate; {recipe.get("description", "")}. '
              'The whole recipe, with seeds, is in ``model.json``.', '']
-    told = ', '.join(f'{name} {_plain(value)}' for name, value in settings.items())
-    lines += [f'Settings: {told}.', '']
+    listed = ', '.join(f'{name} {_plain(value)}' for name, value in settings.items())
+    lines += [f'Settings: {listed}.', '']
     if 'vgg' in settings:
         lines += [f'Perceptual loss of the mass network: VGG16 with the weights {settings["vgg"]}.', '']
-    lines += [f'Network {number}: {text}.' for number, text in enumerate(epochs_told(about), start=1)]
+    lines += [f'Network {number}: {text}.' for number, text in enumerate(epochs_of(about), start=1)]
     lines += [f'Network {number} {text}.' for number, plan in enumerate(about.get('plans', []), start=1)
               for text in _went_on(plan)]
     return [*lines, '']
 
 
-def epochs_told(about):
+def epochs_of(about):
     """How far the training of each network went: sentences without their full stops."""
     for history in about.get('history', []):
         ours = 'val_likelihood' in history
@@ -69,6 +69,8 @@ def _went_on(plan):
 
 
 def _plain(value):
+    if value is None:
+        return 'all'
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

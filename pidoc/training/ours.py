@@ -2,7 +2,7 @@
 """How our network is trained, `~pidoc.networks.cluster_network`: one for everything."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from pidoc.inference.estimator import Estimator
 from pidoc.networks.backend import keras
 from pidoc.networks.cluster import cluster_network
-from pidoc.networks.losses import GaussianNLL
+from pidoc.networks.losses import GaussianNLL, MixtureNLL
+from pidoc.networks.mixture import Layout
 from pidoc.networks.scaling import Scaling
-from pidoc.training.data import augmented, conditioned, reduced, shuffled
+from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
+from pidoc.training.data import augmented, conditioned, in_blocks, shuffled
 from pidoc.training.loop import Course
 
 __all__ = ['Ours']
@@ -27,15 +29,21 @@ class Ours:
         self.settings, self.stated = settings, json.loads(json.dumps(asdict(settings)))
 
     def read(self, maps, name, work, progress):
-        return reduced(maps, name, self.settings, work, progress)
+        return in_blocks(maps, name, self.settings, work, progress)
 
     def courses(self, data):
         settings, train = self.settings, data['train']
-        self.scaling = Scaling.fit(train.light[:], train.mass, train.scalars, pooled=settings.pooled,
-                                   block=settings.block, compression=settings.compression,
-                                   distance_scale=settings.distance_scale)
+        outputs, constraints = self._variables(train)
+        self.scaling = Scaling.fit(
+            train.light[:], train.mass, {name: train.truths[name] for name in outputs},
+            {name: train.truths[name] for name in constraints}, pooled=settings.pooled, outputs=outputs,
+            constraints=constraints, block=settings.block, channels=settings.channels,
+            compression=settings.compression)
+        self.posterior = {'components': settings.components, 'covariance': settings.covariance}
+        self.loss = MixtureNLL(len(outputs), **self.posterior)
         self.config = {'shape': [*train.light.shape[1:3], len(settings.channels)],
-                       'widths': list(settings.widths)}
+                       'widths': list(settings.widths), 'known': self.scaling.code_width,
+                       'scalars': Layout(len(outputs), **self.posterior).size}
         return [Course(
             number=member, seed=settings.seed * 1000 + member,
             title=f'network {member + 1} of {settings.members}',
@@ -45,26 +53,40 @@ class Ours:
             batch_size=settings.batch_size, epochs=settings.epochs, patience=settings.patience,
             criterion='val_likelihood', summary=_with_likelihood) for member in range(settings.members)]
 
+    def _variables(self, train):
+        """What is predicted, and what it is conditioned on: as the set has it and the settings say."""
+        settings = self.settings
+        chosen = [dict(all_of) if names is None else {name: all_of[name] for name in names}
+                  for all_of, names in ((OUTPUTS, settings.outputs), (CONSTRAINTS, settings.constraints))]
+        for variables, names in zip(chosen, (settings.outputs, settings.constraints), strict=True):
+            missing = [name for name in variables if not _complete(train, name)]
+            if missing and names is not None:
+                raise ValueError(f'the training set must have {", ".join(missing)} of all its maps, or '
+                                 'outputs and constraints must leave them out, received a set without')
+            for name in missing:
+                del variables[name]
+            if settings.distance_scale != 'logarithm' and 'distance' in variables:
+                variables['distance'] = replace(variables['distance'], scale=settings.distance_scale)
+        return chosen
+
     def _batches(self, data, member, epoch):
-        """Batches in random order and orientation, conditioned on the distance or not, for one epoch."""
+        """Batches in random order and orientation, conditioned on something or nothing, for one epoch."""
         settings, scaling = self.settings, self.scaling
         for number, rows in enumerate(shuffled(len(data), settings, member, epoch)):
             rng = np.random.default_rng((settings.seed, member, epoch, 1, number))
             image, mass = augmented(rng, settings.orientations, scaling.image_of_blocks(data.light[rows]),
                                     scaling.mass_of_blocks(data.mass[rows]))
-            known = conditioned(rng, data.distance[rows], scaling, settings.known_distance,
-                                settings.distance_errors)
-            yield [image, known], [mass, scaling.standardised(data.scalars[rows])]
+            true = {name: values[rows] for name, values in data.truths.items()}
+            yield [image, conditioned(rng, true, scaling, settings.given)], [mass, scaling.standardised(true)]
 
     def _checks(self, data):
-        """The validation split: every other map with its distance, errors as in training, always the same."""
+        """The validation split, conditioned as in training, always the same."""
         scaling = self.scaling
-        known = conditioned(np.random.default_rng(0), data.distance, scaling, 1.0,
-                            self.settings.distance_errors)
-        known[::2] = 0.0
+        known = conditioned(np.random.default_rng(0), data.truths, scaling, self.settings.given)
+        scalars = scaling.standardised(data.truths)
         for rows in data.pieces():
             yield ([scaling.image_of_blocks(data.light[rows]), known[rows]],
-                   [scaling.mass_of_blocks(data.mass[rows]), scaling.standardised(data.scalars[rows])])
+                   [scaling.mass_of_blocks(data.mass[rows]), scalars[rows]])
 
     def _compile(self, network, steps):
         settings = self.settings
@@ -74,17 +96,28 @@ class Ours:
             0.05 * settings.learning_rate, max(1, total - rise), alpha=0.0,
             warmup_target=settings.learning_rate, warmup_steps=rise)
         optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, clipnorm=1.0)
-        loss = GaussianNLL(beta=settings.beta)
-        metrics = [_square_error, _likelihood]
-        network.compile(optimizer=optimizer, loss=[loss, loss], loss_weights=list(settings.loss_weights),
-                        metrics=[metrics, metrics])
+        network.compile(optimizer=optimizer, loss=[GaussianNLL(beta=settings.beta), self.loss],
+                        loss_weights=list(settings.loss_weights),
+                        metrics=[[_square_error, _likelihood], [self._scalar_likelihood]])
+
+    def _scalar_likelihood(self, true, output):
+        return self.loss.call(true, output)
 
     def estimator(self, networks):
-        return Estimator(networks, self.scaling, config=self.config, turns=self.settings.turns)
+        return Estimator(networks, self.scaling, config=self.config, posterior=self.posterior,
+                         turns=self.settings.turns)
+
+
+def _complete(split, name):
+    """Whether a quantity is known of all maps; the seeing and the like may be missing of some."""
+    if name not in split.truths:
+        return False
+    return (name in CONSTRAINTS and CONSTRAINTS[name].errors is None) or bool(
+        np.all(np.isfinite(split.truths[name])))
 
 
 def _with_likelihood(logs):
-    return {**logs, 'val_likelihood': logs['val_mass__likelihood'] + logs['val_scalars__likelihood']}
+    return {**logs, 'val_likelihood': logs['val_mass__likelihood'] + logs['val_scalars__scalar_likelihood']}
 
 
 def _square_error(true, output):

@@ -35,7 +35,8 @@ class Papers:
     def courses(self, data):
         train = data['train']
         self.scaling = PaperScaling.fit(((train.light[rows], train.mass[rows]) for rows in train.pieces()),
-                                        train.age, train.distance, pooled=self.settings.pooled)
+                                        train.truths['age'], train.truths['distance'],
+                                        pooled=self.settings.pooled)
         self.config = {'shape': [*train.light[:1].shape[1:], 1]}
         return [self._course(0, 'mass network', paper_mass_network, self.loss, self._mass, data),
                 self._course(1, 'age and distance network', paper_age_distance_network, 'mean_squared_error',
@@ -66,7 +67,7 @@ class Papers:
         return self.scaling.mass_image(split.mass[rows])
 
     def _labels(self, split, rows):
-        return self.scaling.labels(split.age[rows], split.distance[rows])
+        return self.scaling.labels(split.truths['age'][rows], split.truths['distance'][rows])
 
     def estimator(self, networks):
         return PaperEstimator(networks, self.scaling, config=self.config)

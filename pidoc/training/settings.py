@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pidoc.grid import Channel
-from pidoc.networks.scaling import check_scales
+from pidoc.networks.mixture import COVARIANCES
+from pidoc.networks.scaling import check_compression
+from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
 from pidoc.units import plain_number, whole_number
 
 __all__ = ['PaperSettings', 'Selection', 'Settings']
@@ -114,12 +116,18 @@ class Settings:
         Of the mass map and of the scalars in the loss.
     orientations : {8, 4, 1}
         Data augmentation: in how many orientations of a square maps are shown; 1: none.
-    known_distance : float
-        Share of the maps for which the network is conditioned on the distance, with an error that is drawn.
-    distance_errors : tuple of float
-        The smallest and the largest relative error of those distances.
-    channels : tuple of str
-        Images of light that the network sees: 'light', smoothed, and 'sharp', before the smoothing.
+    outputs, constraints : tuple of str or None
+        Scalars that are predicted, and what the network is conditioned on: of
+        `pidoc.networks.variables.OUTPUTS` and ``CONSTRAINTS``. None: all that the training set has.
+    given : float
+        Share of the maps for which each constraint is given, with an error that is drawn.
+    components : int
+        Normal distributions in the mixture that is the posterior of the scalars.
+    covariance : {'full', 'diagonal'}
+        Of each of them.
+    channels : tuple of str or None
+        Images of light that the network sees: 'light', smoothed, and 'sharp', before the smoothing. None: all
+        that the training set has.
     widths : tuple of int
         Channels at each scale of `~pidoc.networks.cluster_network`.
     block : int
@@ -127,7 +135,7 @@ class Settings:
     compression : {'arcsinh', 'logarithm'}
         Of the pixels: `~pidoc.networks.scaling.COMPRESSIONS`.
     distance_scale : {'logarithm', 'linear'}
-        In what the distance is learned: `~pidoc.networks.scaling.DISTANCE_SCALES`.
+        In what the distance is learned: `~pidoc.networks.variables.SCALES`.
     pooled : bool
         Standardise all scalars together, or each by itself.
     train_maps, validation_maps : `Selection`
@@ -156,9 +164,12 @@ class Settings:
     beta: float = 0.5
     loss_weights: tuple = (1.0, 1.0)
     orientations: int = 8
-    known_distance: float = 0.5
-    distance_errors: tuple = (0.005, 0.2)
-    channels: tuple = ('light',)
+    outputs: tuple | None = None
+    constraints: tuple | None = None
+    given: float = 0.5
+    components: int = 3
+    covariance: str = 'full'
+    channels: tuple | None = None
     widths: tuple = (24, 48, 96, 128)
     block: int = 4
     compression: str = 'arcsinh'
@@ -172,26 +183,30 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ('members', 'epochs', 'batch_size', 'block', 'patience'):
+        for name in ('members', 'epochs', 'batch_size', 'block', 'components', 'patience'):
             whole_number(getattr(self, name), name, at_least=1, floats=True)
         whole_number(self.turns, 'turns', at_least=1, at_most=8, floats=True)
         plain_number(self.learning_rate, 'learning_rate', above=0, below=1)
         plain_number(self.weight_decay, 'weight_decay', at_least=0, below=1)
-        for name in ('beta', 'known_distance'):
+        for name in ('beta', 'given'):
             plain_number(getattr(self, name), name, at_least=0, at_most=1)
         _check_choice(self, 'orientations', (1, 4, 8))
-        check_scales(self)
+        check_compression(self.compression)
+        _check_choice(self, 'distance_scale', ('logarithm', 'linear'))
+        _check_choice(self, 'covariance', COVARIANCES)
         _check_common(self)
         _pair(self, 'loss_weights', lambda one, two: min(one, two) >= 0.0 < one + two,
               'not negative, and not both 0')
-        _pair(self, 'distance_errors', lambda low, high: 0.0 < low <= high, 'above 0 and in order')
-        channels = tuple(self.channels)
-        if not channels or set(channels) - set(CHANNELS) or len(set(channels)) < len(channels):
-            raise ValueError(f'channels must be one or more of {", ".join(CHANNELS)}, received '
-                             f'{self.channels!r}')
-        object.__setattr__(self, 'channels', channels)
+        for name, known in (('outputs', OUTPUTS), ('constraints', CONSTRAINTS), ('channels', CHANNELS)):
+            _check_names(self, name, known)
         object.__setattr__(self, 'widths', tuple(
             whole_number(width, 'each of widths', at_least=1, floats=True) for width in self.widths))
+
+    def completed(self, training_set):
+        """These settings with the channels of a training set, where none are named."""
+        if self.channels is not None:
+            return self
+        return replace(self, channels=tuple(CHANNELS) if training_set.has_sharp else ('light',))
 
     def grid(self, grid):
         """The grid of a model from that of its training set: with the channels that the network sees."""
@@ -255,6 +270,10 @@ class PaperSettings:
                                  f'received {getattr(self, name)!r}')
             object.__setattr__(self, name, values)
 
+    def completed(self, training_set):
+        """These settings: there is nothing to complete."""
+        return self
+
     def grid(self, grid):
         """The grid of a model from that of its training set: the same."""
         return grid
@@ -265,6 +284,15 @@ def _check_common(settings):
     for name in ('train_maps', 'validation_maps'):
         if not isinstance(getattr(settings, name), Selection):
             raise TypeError(f'{name} must be a Selection, received {getattr(settings, name)!r}')
+
+
+def _check_names(settings, name, known):
+    names = getattr(settings, name)
+    if names is None:
+        return
+    if isinstance(names, str) or not names or set(names) - set(known) or len(set(names)) < len(names):
+        raise ValueError(f'{name} must be different ones of {", ".join(known)}, received {names!r}')
+    object.__setattr__(settings, name, tuple(names))
 
 
 def _check_choice(settings, name, choices):

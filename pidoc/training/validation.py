@@ -7,51 +7,51 @@ import numpy as np
 from astropy import units as u
 from tqdm import tqdm
 
-from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
+from pidoc.inference.calibration import Calibration, given_names, subsets
 from pidoc.inference.domain import Domain
-from pidoc.inference.features import features
+from pidoc.inference.features import features, GIVEN
 from pidoc.io.files import replacing
-from pidoc.networks.scaling import SCALARS
-from pidoc.training.data import CHUNK
+from pidoc.training.data import CHUNK, measured
+from pidoc.training_set.truths import truths
 
 __all__ = ['calibrate']
 
 
-def calibrate(estimator, data, *, distance_error=0.02, seed=0):
-    """How much wider intervals must be than the networks say, from maps that were not trained on.
+def calibrate(estimator, data, *, seed=0):
+    """How margins must be stretched, from maps that were not trained on, for each choice of what is known.
 
     Parameters
     ----------
     estimator : `~pidoc.inference.estimator.Estimator`
     data : object
-        With ``light`` and ``mass`` in blocks, shape (n, y, x), and ``scalars``, shape (n, 4).
-    distance_error : float, optional
-        Relative error of the distances given, which are drawn with it.
+        With ``light`` and ``mass`` in blocks, shapes (n, y, x, channels) and (n, y, x), and ``truths``, name
+        -> shape (n,).
     seed : int, optional
+        Of the errors of what is known, which are drawn as in training.
 
     Returns
     -------
     `~pidoc.inference.calibration.Calibration`
     """
-    rng = np.random.default_rng(seed)
-    true = np.exp(data.scalars[:, SCALARS.index('log_distance')])
-    given = true * np.exp(distance_error * rng.normal(size=true.size))
-    modes = dict(zip(MODES, ((None, None), (given, distance_error * given)), strict=True))
-    misses = {mode: _misses(estimator, data, *told) for mode, told in modes.items()}
-    return Calibration.fit(misses, (float(true.min()), float(true.max())))
+    known = measured(np.random.default_rng(seed), data.truths, estimator.constraints)
+    exact = [each.name for each in estimator.constraints if each.errors is None]
+    scores = {}
+    for chosen in subsets(estimator.constraints):
+        there = [*exact, *chosen, *(f'{name}_error' for name in chosen)]
+        scores[given_names(chosen)] = _scores(estimator, data, {name: known[name] for name in there})
+    return Calibration.fit(scores)
 
 
-def _misses(estimator, data, distance, error):
-    parts = {name: [] for name in QUANTITIES}
-    for k in range(0, len(data.scalars), CHUNK):
-        rows = slice(k, k + CHUNK)
-        told = {} if distance is None else {'distance': distance[rows], 'distance_error': error[rows]}
-        found = estimator.misses(np.asarray(data.light[rows]), np.asarray(data.mass[rows]),
-                                 data.scalars[rows], batch_size=CHUNK, **told)
-        for name, each in found.items():
-            parts[name].append(each)
-    return {name: [np.concatenate(values) for values in zip(*each, strict=True)]
-            for name, each in parts.items()}
+def _scores(estimator, data, known):
+    """Absolute normal scores of the truth: quantity -> (n,)."""
+    parts = []
+    names = [each.name for each in estimator.outputs]
+    for rows in data.pieces():
+        some = {name: values[rows] for name, values in known.items()}
+        parts.append(estimator.normal_scores(
+            np.asarray(data.light[rows]), np.asarray(data.mass[rows]),
+            {name: data.truths[name][rows] for name in names}, known=some, batch_size=CHUNK))
+    return {name: np.abs(np.concatenate([part[name] for part in parts])) for name in parts[0]}
 
 
 def learn_domain(maps, work, progress):
@@ -73,4 +73,6 @@ def _features(maps, progress):
                                   seeing=table['seeing'].to_value(u.arcsec),
                                   distance=table['distance'].to_value(u.kpc)))
             bar.update(len(table))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    known = truths(maps.table)
+    return found | {name: known[name] for name in GIVEN if name in known}

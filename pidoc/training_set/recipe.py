@@ -39,8 +39,9 @@ MAX_AGE = 15000.0
 #: Conditions that are numbers, and their units.
 CONDITION_UNITS = {
     'extinction': u.mag, 'sky': u.mag / u.arcsec**2, 'sky_gradient': None, 'sky_angle': u.deg,
-    'zero_point': u.mag, 'exposure': u.s, 'read_noise': None, 'saturation': None,
-    'field_stars': u.arcmin**-2, 'field_star_slope': None, 'bad_pixels': None,
+    'sky_error': None, 'calibration_error': u.mag, 'zero_point': u.mag, 'exposure': u.s,
+    'read_noise': None, 'saturation': None, 'field_stars': u.arcmin**-2, 'field_star_slope': None,
+    'bad_pixels': None,
 }
 #: Values of a part that may be missing.
 _OF_SOME_PARTS = ('stars_kept', 'size_factor', 'dispersion_radius')

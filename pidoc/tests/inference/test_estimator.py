@@ -1,33 +1,43 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Estimator: symmetries, calibration, model folders."""
+"""Estimator: symmetries, what is known, calibration, model folders."""
 
 import json
 
 import numpy as np
 import pytest
 
-from pidoc.inference.calibration import Calibration, MODES, QUANTITIES
-from pidoc.inference.estimator import age_from_root, Estimator, PaperEstimator
+from pidoc.inference.calibration import Calibration, PIXEL_MASS
+from pidoc.inference.estimator import Estimator, PaperEstimator
 from pidoc.inference.folder import ModelFolderError, read_card, read_weights
 from pidoc.networks.cluster import cluster_network
+from pidoc.networks.mixture import Layout
 from pidoc.networks.scaling import PaperScaling, Scaling
+from pidoc.networks.variables import CONSTRAINTS
 
-CONFIG = {'shape': [8, 8, 1], 'widths': [4, 8], 'dense': 16}
+SCALING = Scaling(constraints=tuple(CONSTRAINTS[name] for name in ('distance', 'age', 'seeing')))
+POSTERIOR = {'components': 2, 'covariance': 'full'}
+CONFIG = {'shape': [8, 8, 1], 'widths': [4, 8], 'dense': 16, 'known': SCALING.code_width,
+          'scalars': Layout(4, **POSTERIOR).size}
+NAMES = 'total_mass', 'mass_to_light', 'age', 'distance'
 
 
 def _network(seed):
     network = cluster_network(**CONFIG, seed=seed)
     rng = np.random.default_rng(seed)
-    # the heads begin at zero: give them something to say
+    # the heads begin at nearly zero: give them something to say
     for name in ('mass', 'scalars'):
         layer = network.get_layer(name)
         layer.set_weights([rng.normal(0.0, 0.1, value.shape) for value in layer.get_weights()])
     return network
 
 
+def _estimator(networks, **options):
+    return Estimator(networks, SCALING, config=CONFIG, posterior=POSTERIOR, **options)
+
+
 @pytest.fixture(scope='module')
 def estimator():
-    return Estimator([_network(1), _network(2)], Scaling(), config=CONFIG, about={'name': 'test'})
+    return _estimator([_network(1), _network(2)], about={'name': 'test'})
 
 
 @pytest.fixture(scope='module')
@@ -38,19 +48,23 @@ def light():
 
 def test_estimates_have_the_promised_shapes_and_are_sane(estimator, light):
     estimates = estimator.estimate(light)
-    assert len(estimates) == 5
+    assert len(estimates) == len(estimates.posterior) == 5
     assert estimates.mass.shape == estimates.log_mass_error.shape == (5, 32, 32)
     assert np.all(estimates.mass >= 0.0) and np.all(estimates.log_mass_error > 0.0)
-    assert list(estimates.scalars) == list(QUANTITIES[1:])
+    assert tuple(estimates.scalars) == estimates.posterior.names == NAMES
+    # two networks, two components each
+    assert estimates.posterior.weights.shape == (5, 4)
+    np.testing.assert_allclose(estimates.posterior.weights.sum(axis=1), 1.0)
     for interval in estimates.scalars.values():
+        low, high, lowest, highest = interval.ends
         assert interval.value.shape == (5,)
-        np.testing.assert_allclose(interval.half_95, 2.0 * interval.half_68)
+        assert np.all((lowest < low) & (low < interval.value) & (interval.value < high) & (high < highest))
 
 
 def test_batches_do_not_change_the_estimates(estimator, light):
     one, two = estimator.estimate(light), estimator.estimate(light, batch_size=2)
     np.testing.assert_allclose(one.mass, two.mass, rtol=1e-5)
-    np.testing.assert_allclose(one.scalars['age'].value, two.scalars['age'].value, rtol=1e-5)
+    np.testing.assert_allclose(one.scalars['age'].high_95, two.scalars['age'].high_95, rtol=1e-5)
 
 
 def test_eight_orientations_make_estimates_turn_with_the_image(estimator, light):
@@ -60,147 +74,104 @@ def test_eight_orientations_make_estimates_turn_with_the_image(estimator, light)
     mirrored = eight.estimate(light[:, :, ::-1])
     np.testing.assert_allclose(np.rot90(here.mass, 1, axes=(1, 2)), turned.mass, rtol=2e-4)
     np.testing.assert_allclose(here.mass[:, :, ::-1], mirrored.mass, rtol=2e-4)
-    for name in QUANTITIES[1:]:
+    for name in NAMES:
         np.testing.assert_allclose(here.scalars[name].value, turned.scalars[name].value, rtol=1e-4)
+        np.testing.assert_allclose(here.scalars[name].low_95, mirrored.scalars[name].low_95, rtol=1e-4)
     # one orientation does not have this symmetry: the test can fail
     one = estimator.estimate(np.rot90(light, 1, axes=(1, 2)))
     assert np.abs(one.scalars['age'].value / estimator.estimate(light).scalars['age'].value - 1).max() > 1e-4
 
 
-def test_mean_and_width_of_an_ensemble_are_those_of_the_mixture(light):
+def test_the_posterior_of_an_ensemble_is_the_even_mixture(light):
     networks = [_network(seed) for seed in (1, 2)]
-    raw = [Estimator([network], Scaling(), config=CONFIG).raw(light) for network in networks]
-    both = Estimator(networks, Scaling(), config=CONFIG).raw(light)
-    means, sds = (np.stack([each[k] for each in raw]) for k in (2, 3))
-    np.testing.assert_allclose(both[2], means.mean(axis=0), rtol=1e-5)
-    variance = (sds**2 + means**2).mean(axis=0) - means.mean(axis=0) ** 2
-    np.testing.assert_allclose(both[3] ** 2, variance, rtol=1e-4)
+    first, second = (_estimator([network]).estimate(light).posterior for network in networks)
+    both = _estimator(networks).estimate(light).posterior
+    np.testing.assert_allclose(both.weights, np.concatenate([first.weights, second.weights], axis=1) / 2)
+    np.testing.assert_allclose(both.means, np.concatenate([first.means, second.means], axis=1), rtol=1e-5)
+    np.testing.assert_allclose(both.factors, np.concatenate([first.factors, second.factors], axis=1),
+                               rtol=1e-4, atol=1e-6)
 
 
-def test_a_given_distance_is_kept_and_informs_the_rest(estimator, light):
+def test_what_is_known_of_one_map_does_not_change_another(estimator, light):
     distance = np.array([20.0, np.nan, 20.0, 50.0, np.nan])
-    error = np.array([1.0, np.nan, np.nan, 5.0, np.nan])
-    free, told = estimator.estimate(light), estimator.estimate(light, distance=distance, distance_error=error)
+    free = estimator.estimate(light)
+    known = estimator.estimate(light, known={'distance': distance})
     given = np.isfinite(distance)
-    interval = told.scalars['log_distance']
-    np.testing.assert_allclose(np.exp(interval.value[given]), distance[given])
-    np.testing.assert_allclose(interval.half_68[given], [0.05, 0.02, 0.1])
-    np.testing.assert_allclose(interval.value[~given], free.scalars['log_distance'].value[~given], rtol=1e-5)
-    changed = told.scalars['log_total_mass'].value != free.scalars['log_total_mass'].value
-    assert np.all(changed[given])
-    np.testing.assert_allclose(told.mass[~given], free.mass[~given], rtol=1e-4)
+    changed = known.scalars['total_mass'].value != free.scalars['total_mass'].value
+    np.testing.assert_array_equal(changed, given)
+    np.testing.assert_allclose(known.mass[~given], free.mass[~given], rtol=1e-4)
+    # an error that is not given is the default one
+    same = estimator.estimate(light, known={'distance': distance, 'distance_error': 0.02 * distance})
+    np.testing.assert_allclose(same.mass, known.mass, rtol=1e-5)
+    other = estimator.estimate(light, known={'distance': distance, 'distance_error': 0.2 * distance})
+    assert np.abs(other.mass[given] / known.mass[given] - 1.0).max() > 1e-4
 
 
-@pytest.mark.parametrize('change, options, message', [
+def test_tension_is_the_distance_from_what_the_rest_says(estimator, light):
+    known = {'distance': np.full(5, 20.0), 'distance_error': np.full(5, 1.0), 'age': np.full(5, 12.0)}
+    tension = estimator.estimate(light, known=known).tension
+    # what the image and the age say of the distance, and its own error
+    found = estimator.estimate(light, known={'age': known['age']}).scalars['distance']
+    off = np.log(20.0 / found.value)
+    width = np.where(off > 0.0, np.log(found.high_68 / found.value), np.log(found.value / found.low_68))
+    np.testing.assert_allclose(tension['distance'], off / np.hypot(width, 0.05), rtol=1e-4)
+    assert np.all(np.isfinite(tension['age'])) and set(tension) == {'distance', 'age'}
+    assert np.all(np.isnan(estimator.estimate(light).tension['distance']))
+
+
+@pytest.mark.parametrize('change, known, message', [
     (lambda light: light[0], {}, r'light must have the shape \(n, 32, 32\), received \(32, 32\)'),
-    (lambda light: light[:, :16], {}, r'received \(5, 16, 32\)'),
-    (lambda light: light[:0], {}, r'received \(0, 32, 32\)'),
+    (lambda light: light[:, :16], {}, r'received \(5, 16, 32, 1\)'),
+    (lambda light: light[:0], {}, r'received \(0, 32, 32, 1\)'),
     (lambda light: light * np.nan, {}, 'must be finite, received 5120'),
     (lambda light: 0.0 * light, {}, 'the flux in a light map must be positive, received 0'),
-    (lambda light: light, {'distance': np.full(5, -1.0)}, 'distance must be positive and finite, received'),
+    (lambda light: light, {'distance': np.full(5, -1.0)}, 'distance must be positive and finite, received -1'),
     (lambda light: light, {'distance': [1.0]}, r'distance must have the shape \(5,\), received \(1,\)'),
     (lambda light: light, {'distance': np.full(5, 9.0), 'distance_error': np.zeros(5)},
      'distance_error must be positive'),
+    (lambda light: light, {'age_error': np.ones(5)}, 'age_error needs age, received it alone'),
+    (lambda light: light, {'age': np.full(5, np.inf)}, 'age must be finite, received inf Gyr'),
+    (lambda light: light, {'colour': np.ones(5)}, "must be of distance, distance_error, age, .* 'colour'"),
 ])
-def test_refuses_impossible_input(estimator, light, change, options, message):
+def test_refuses_impossible_input(estimator, light, change, known, message):
     with pytest.raises(ValueError, match=message):
-        estimator.estimate(change(light), **options)
+        estimator.estimate(change(light), known=known)
 
 
 def test_input_is_not_modified(estimator, light):
     kept, distance = light.copy(), np.array([20.0] * 5)
-    estimator.estimate(light, distance=distance)
+    estimator.estimate(light, known={'distance': distance})
     np.testing.assert_array_equal(light, kept)
     np.testing.assert_array_equal(distance, 20.0)
 
 
-def test_calibration_widens_intervals_by_its_factors(estimator, light):
-    factors = {mode: {name: (1.5, 4.0) for name in QUANTITIES} for mode in MODES}
-    wide = estimator.replace(calibration=Calibration(factors)).estimate(light)
-    plain = estimator.estimate(light)
-    for name in QUANTITIES[1:]:
-        np.testing.assert_allclose(wide.scalars[name].half_68, 1.5 * plain.scalars[name].half_68)
-        np.testing.assert_allclose(wide.scalars[name].half_95, 2.0 * plain.scalars[name].half_95)
-        np.testing.assert_allclose(wide.scalars[name].value, plain.scalars[name].value)
-    np.testing.assert_allclose(wide.log_mass_error, 1.5 * plain.log_mass_error, rtol=1e-5)
+def test_calibration_is_that_of_what_is_known(estimator, light):
+    factors = {'distance': {name: (1.5, 4.0) for name in (*NAMES, PIXEL_MASS)}}
+    calibrated = estimator.replace(calibration=Calibration(factors))
+    known = {'distance': np.array([20.0, np.nan, 20.0, 50.0, np.nan])}
+    wide, plain = calibrated.estimate(light, known=known), estimator.estimate(light, known=known)
+    given = np.isfinite(known['distance'])
+    np.testing.assert_allclose(wide.log_mass_error[given], 1.5 * plain.log_mass_error[given], rtol=1e-5)
+    np.testing.assert_allclose(wide.log_mass_error[~given], plain.log_mass_error[~given], rtol=1e-5)
+    for name in NAMES:
+        one, other = wide.scalars[name], plain.scalars[name]
+        np.testing.assert_allclose(one.value, other.value)
+        assert np.all(one.high_68[given] > other.high_68[given])
+        # 1.5 and 4 are beyond 1 and 2
+        assert np.all(one.low_95[given] < other.low_95[given])
+        np.testing.assert_allclose(one.low_95[~given], other.low_95[~given])
 
 
-def test_conformal_quantiles_cover_what_they_promise():
-    rng = np.random.default_rng(0)
-    # neither normal nor of the width that was claimed
-    low, high = Calibration.quantiles(np.abs(rng.laplace(0.0, 3.0, 20000)))
-    fresh = np.abs(rng.laplace(0.0, 3.0, 200000))
-    assert np.mean(fresh <= low) == pytest.approx(0.6827, abs=0.01)
-    assert np.mean(fresh <= high) == pytest.approx(0.9545, abs=0.005)
-
-
-def test_calibration_follows_the_distance_and_stops_at_its_ends(estimator, light):
-    factors = {mode: {name: (1.5, 4.0) for name in QUANTITIES} for mode in MODES}
-    slopes = {mode: dict.fromkeys(QUANTITIES, 0.5) for mode in MODES}
-    flat = estimator.replace(calibration=Calibration(factors)).estimate(light)
-    found = np.exp(flat.scalars['log_distance'].value)
-    near, far = np.sort(found)[[1, 3]]
-    steep = estimator.replace(calibration=Calibration(factors, slopes, (near, far))).estimate(light)
-    wider = np.sqrt(np.clip(found, near, far) / 30.0)
-    assert np.ptp(wider) > 1e-4
-    for name in QUANTITIES[1:]:
-        for half in ('half_68', 'half_95'):
-            np.testing.assert_allclose(getattr(steep.scalars[name], half),
-                                       wider * getattr(flat.scalars[name], half))
-    np.testing.assert_allclose(steep.log_mass_error, wider[:, None, None] * flat.log_mass_error, rtol=1e-5)
-
-
-def test_fitted_calibration_covers_at_every_distance():
-    rng = np.random.default_rng(1)
-
-    def draw(number):
-        log_distance = np.log(rng.uniform(10.0, 100.0, number))
-        # off by more than was claimed, and the more the nearer
-        return np.abs(rng.normal(size=number)) * 3.0 * np.exp(log_distance) ** -0.4, log_distance
-
-    misses = {mode: {name: draw(20000) for name in QUANTITIES} for mode in MODES}
-    calibration = Calibration.fit(misses, (10.0, 100.0))
-    assert calibration.slopes['image']['age'] == pytest.approx(-0.4, abs=0.03)
-    scores, log_distance = draw(200000)
-    for mode in MODES:
-        halves = calibration.at(mode, 'age', log_distance)
-        for low, high in ((10, 20), (40, 60), (80, 100)):
-            here = (log_distance > np.log(low)) & (log_distance < np.log(high))
-            shares = np.mean(scores[here, None] < halves[here], axis=0)
-            np.testing.assert_allclose(shares, (0.6827, 0.9545), atol=0.015)
-    # one factor for all does not: the test can fail
-    flat = Calibration.quantiles(misses['image']['age'][0])
-    assert np.mean(scores[log_distance < np.log(20)] < flat[0]) < 0.6
-
-
-def test_calibration_at_one_distance_has_no_slope():
-    rng = np.random.default_rng(2)
-    misses = {mode: {name: (np.abs(rng.normal(size=500)), np.full(500, 3.0)) for name in QUANTITIES}
-              for mode in MODES}
-    assert set(Calibration.fit(misses, (20.0, 20.0)).slopes['image'].values()) == {0.0}
-
-
-def test_calibration_refuses_too_little_or_impossible():
-    with pytest.raises(ValueError, match='at least 100 scores, received 5'):
-        Calibration.quantiles(np.ones(5))
-    with pytest.raises(ValueError, match='scores of a calibration must be finite, received 1 that are not'):
-        Calibration.quantiles(np.append(np.ones(199), np.inf))
-    factors = {mode: {name: (2.0, 1.0) for name in QUANTITIES} for mode in MODES}
-    with pytest.raises(ValueError, match=r'the factors of log_mass \(image\) must be positive'):
-        Calibration(factors)
-    slopes = {mode: dict.fromkeys(QUANTITIES, np.nan) for mode in MODES}
-    with pytest.raises(ValueError, match=r'the slope of log_mass \(image\) must be finite, received nan'):
-        Calibration(slopes=slopes)
-    with pytest.raises(ValueError, match='must be positive and in order, received 50.0 and 20.0 kpc'):
-        Calibration(distances=(50.0, 20.0))
-
-
-def test_age_from_its_root_against_a_sample():
-    rng = np.random.default_rng(5)
-    sample = rng.normal(2.5, 0.3, 1_000_000) ** 2
-    mean, sd = age_from_root(np.array([2.5]), np.array([0.3]))
-    assert mean[0] == pytest.approx(sample.mean(), rel=1e-3)
-    assert sd[0] == pytest.approx(sample.std(), rel=5e-3)
+def test_normal_scores_of_draws_are_standard_normal(estimator, light):
+    one = np.repeat(light[:1], 400, axis=0)
+    draws = estimator.estimate(light[:1]).posterior.sample(400, seed=1)
+    truth = {name: values[0] for name, values in draws.items()}
+    mass = np.repeat(np.repeat(one[:1, ::4, ::4], 400, axis=0), 1, axis=1) * 1e5
+    scores = estimator.normal_scores(one[..., np.newaxis], mass, truth, known={})
+    assert set(scores) == {*NAMES, PIXEL_MASS}
+    for name in NAMES:
+        assert np.mean(scores[name]) == pytest.approx(0.0, abs=0.15)
+        assert np.std(scores[name]) == pytest.approx(1.0, abs=0.12)
 
 
 # -- folders --------------------------------------------------------------------------------------
@@ -257,7 +228,7 @@ def _edit(folder, change):
 
 
 @pytest.mark.parametrize('change, message', [
-    (lambda card: card.update(format=99), 'model.json, format: must be 1, received 99'),
+    (lambda card: card.update(format=99), 'model.json, format: must be 2, received 99'),
     (lambda card: card.pop('scaling'), 'model.json, scaling: must be a table, not found'),
     (lambda card: card.update(about=3), 'model.json, about: must be a table, received 3'),
     (lambda card: card.update(grid=3), 'model.json, grid: must be a table, received 3'),
@@ -267,6 +238,9 @@ def _edit(folder, change):
     (lambda card: card['config'].update(widths=[4]), 'weights must be those of a network with'),
     (lambda card: card['config'].update(depth=4), 'holds no model that this version reads'),
     (lambda card: card['scaling'].pop('block'), 'that this version reads: a scaling must have'),
+    (lambda card: card['posterior'].update(covariance='round'), "covariance must be one of diagonal, full, "
+     "received 'round'"),
+    (lambda card: card['scaling']['outputs'][0].update(scale='x'), 'the scale of total_mass must be one of'),
 ])
 def test_cards_that_do_not_fit_are_refused(estimator, tmp_path, change, message):
     estimator.save(tmp_path)

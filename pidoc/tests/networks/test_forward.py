@@ -17,7 +17,7 @@ from pidoc.prediction.mapper import _MODELS, pretrained_models
 CONFIGS = [
     {'shape': (40, 40, 1)},
     {'shape': (8, 8, 1), 'widths': (4, 8), 'dense': 16},
-    {'shape': (24, 24, 3), 'widths': (6, 5, 7, 9), 'dense': 31},
+    {'shape': (24, 24, 3), 'widths': (6, 5, 7, 9), 'dense': 31, 'known': 11, 'scalars': 29},
     {'shape': (20, 20, 2), 'widths': (16, 24, 32)},
     {'shape': (5, 5, 1), 'widths': (3,), 'dense': 8},
     {'shape': (6, 6, 2), 'widths': (1, 1), 'dense': 2},
@@ -34,10 +34,10 @@ def _random(config, seed=1):
     return network
 
 
-def _inputs(shape, number, seed=2):
+def _inputs(config, number, seed=2):
     rng = np.random.default_rng(seed)
-    return [rng.normal(size=(number, *shape)).astype(np.float32),
-            rng.normal(size=(number, 3)).astype(np.float32)]
+    return [rng.normal(size=(number, *config['shape'])).astype(np.float32),
+            rng.normal(size=(number, config.get('known', 3))).astype(np.float32)]
 
 
 def _same(ours, keras):
@@ -48,7 +48,7 @@ def _same(ours, keras):
 
 @pytest.mark.parametrize('config', CONFIGS, ids=str)
 def test_outputs_are_those_of_keras(config):
-    network, inputs = _random(config), _inputs(config['shape'], 7)
+    network, inputs = _random(config), _inputs(config, 7)
     expected = network.predict_on_batch(inputs)
     assert all(0.1 < np.std(each) < 10.0 for each in expected)
     _same(ClusterForward(weights_of(network), config).predict_on_batch(inputs), expected)
@@ -60,13 +60,25 @@ def test_packaged_models_predict_what_keras_predicts(name):
     weights = read_weights(_MODELS / name / 'network-0.npz')
     network = cluster_network(**config)
     network.set_weights(list(weights.values()))
-    inputs = _inputs(config['shape'], 16)
+    inputs = _inputs(config, 16)
     _same(ClusterForward(weights, config).predict_on_batch(inputs), network.predict_on_batch(inputs))
+
+
+def test_scalars_with_several_things_known_are_those_with_each():
+    config = CONFIGS[2]
+    network, (image, known) = ClusterForward(weights_of(_random(config)), config), _inputs(config, 5)
+    others = [known, known[::-1].copy(), np.zeros_like(known)]
+    mass, scalars = network.predict_with(image, others)
+    assert scalars.shape == (5, 3, 29)
+    for k, other in enumerate(others):
+        alone = network.predict_on_batch([image, other])
+        np.testing.assert_allclose(scalars[:, k], alone[1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(mass, network.predict_on_batch([image, known])[0])
 
 
 def test_parts_do_not_change_the_outputs(monkeypatch):
     config = CONFIGS[3]
-    network, inputs = ClusterForward(weights_of(_random(config)), config), _inputs(config['shape'], 9)
+    network, inputs = ClusterForward(weights_of(_random(config)), config), _inputs(config, 9)
     whole = network.predict_on_batch(inputs)
     for pixels, floats in product((1, 800), (1, 2000)):
         monkeypatch.setattr(forward, '_PIXELS', pixels)
@@ -79,7 +91,7 @@ def test_parts_do_not_change_the_outputs(monkeypatch):
 @pytest.mark.parametrize('threads', [2, 3, 50])
 def test_threads_do_not_change_a_bit(monkeypatch, threads):
     config = CONFIGS[3]
-    network, inputs = ClusterForward(weights_of(_random(config)), config), _inputs(config['shape'], 9)
+    network, inputs = ClusterForward(weights_of(_random(config)), config), _inputs(config, 9)
     monkeypatch.setattr(forward, '_PIXELS', 1)
     monkeypatch.setattr(forward, 'single_threaded_blas', lambda: nullcontext(1))
     alone = network.predict_on_batch(inputs)
@@ -90,7 +102,7 @@ def test_threads_do_not_change_a_bit(monkeypatch, threads):
 
 def test_input_and_earlier_output_are_left_alone():
     config = CONFIGS[1]
-    network, inputs = ClusterForward(weights_of(_random(config)), config), _inputs(config['shape'], 3)
+    network, inputs = ClusterForward(weights_of(_random(config)), config), _inputs(config, 3)
     kept = [each.copy() for each in inputs]
     first = network.predict_on_batch(inputs)
     again = [each.copy() for each in first]

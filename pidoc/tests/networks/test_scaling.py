@@ -4,16 +4,22 @@
 import numpy as np
 import pytest
 
-from pidoc.networks.scaling import block_mean, PaperScaling, SCALARS, Scaling, soft_exp, soft_log
+from pidoc.networks.scaling import block_max, block_mean, PaperScaling, Scaling, soft_exp, soft_log
+from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
+
+
+NAMES = 'total_mass', 'mass_to_light', 'age', 'distance'
 
 
 @pytest.fixture
 def maps():
+    """Light, with a channel, mass, scalars, and what is known."""
     rng = np.random.default_rng(1)
-    light = 10.0 ** rng.normal(-5.4, 1.0, (50, 16, 16))
+    light = 10.0 ** rng.normal(-5.4, 1.0, (50, 16, 16, 1))
     mass = 10.0 ** rng.normal(-0.9, 0.4, (50, 16, 16))
-    scalars = rng.normal([8.0, 0.5, 2.0, 3.0], [1.0, 0.3, 0.8, 0.7], (50, 4))
-    return light, mass, scalars
+    values = np.exp(rng.normal([8.0, 0.5, 1.5, 3.0], [1.0, 0.3, 0.3, 0.7], (50, 4)))
+    scalars = dict(zip(NAMES, values.T, strict=True))
+    return light, mass, scalars, {name: scalars[name] for name in ('distance', 'age')}
 
 
 def test_soft_log_and_soft_exp_are_inverse_at_any_size_and_sign():
@@ -34,30 +40,30 @@ def test_block_means_keep_the_sum():
     assert blocks[1, 2, 0] == pytest.approx(maps[1, 8:, :4].mean())
 
 
+def test_block_maxima_are_the_brightest_pixels():
+    maps = np.random.default_rng(2).normal(size=(3, 12, 8))
+    assert block_max(maps, 4)[1, 2, 0] == maps[1, 8:, :4].max()
+    assert np.all(block_max(maps, 4) >= block_mean(maps, 4))
+
+
 @pytest.mark.parametrize('shape', [(7, 8), (3, 8, 10), (8,)])
-def test_block_mean_refuses_what_does_not_fit(shape):
-    with pytest.raises(ValueError, match='multiples of 4 pixels, received the shape'):
-        block_mean(np.zeros(shape), 4)
+def test_blocks_refuse_what_does_not_fit(shape):
+    for function in (block_mean, block_max):
+        with pytest.raises(ValueError, match='multiples of 4 pixels, received the shape'):
+            function(np.zeros(shape), 4)
 
 
 def test_fitted_scaling_standardises(maps):
-    light, mass, scalars = maps
-    scaling = Scaling.fit(light, mass, scalars, block=1)
+    light, mass, scalars, known = maps
+    scaling = Scaling.fit(light, mass, scalars, known, block=1)
     for numbers in (scaling.image(light), scaling.mass_of_blocks(mass)):
         assert numbers.shape == (50, 16, 16, 1) and numbers.dtype == np.float32
         assert numbers.mean() == pytest.approx(0.0, abs=1e-5)
         assert numbers.std() == pytest.approx(1.0, abs=1e-5)
     numbers = scaling.standardised(scalars)
+    assert scaling.output_names == NAMES and scaling.constraint_names == ('distance', 'age')
     np.testing.assert_allclose(numbers.mean(axis=0), 0.0, atol=1e-6)
     np.testing.assert_allclose(numbers.std(axis=0), 1.0, atol=1e-6)
-
-
-def test_scalars_come_back_with_their_widths(maps):
-    scaling = Scaling.fit(*maps)
-    numbers = scaling.standardised(maps[2]).astype(float)
-    mean, sd = scaling.unstandardised(np.concatenate([numbers, np.zeros_like(numbers)], axis=1))
-    np.testing.assert_allclose(mean, maps[2], rtol=1e-5)
-    np.testing.assert_allclose(sd, np.tile([pair[1] for pair in scaling.scalars], (50, 1)))
 
 
 def test_mass_maps_come_back_and_are_enlarged_smoothly(maps):
@@ -76,22 +82,35 @@ def test_mass_maps_come_back_and_are_enlarged_smoothly(maps):
     np.testing.assert_allclose(soft_exp(value, exact.mass_floor), mass, rtol=1e-5)
 
 
-def test_what_the_network_is_told_of_the_distance():
-    scaling = Scaling(scalars=((0, 1), (0, 1), (0, 1), (np.log(20.0), 0.5)))
-    told = scaling.known_distance([20.0, np.nan, 20.0 * np.exp(0.5)], [0.03, 0.03, 0.3])
-    np.testing.assert_allclose(told, [[1, 0, 0], [0, 0, 0], [1, 1, np.log(10)]], rtol=1e-6, atol=1e-6)
+def test_the_code_holds_each_constraint_in_turn():
+    scaling = Scaling(constraints=tuple(CONSTRAINTS[name] for name in ('distance', 'metallicity', 'seeing')))
+    known = {'distance': np.array([10.0, np.nan]), 'metallicity': np.array([np.nan, -1.5]),
+             'metallicity_error': np.array([np.nan, 0.3]), 'seeing': np.array([0.8, 0.8])}
+    code = scaling.code(known, 2)
+    assert scaling.code_width == code.shape[1] == 8
+    error = np.log(0.02 / np.sqrt(0.005 * 0.2))
+    np.testing.assert_allclose(code[0], [1, np.log(10.0), error, 0, 0, 0, 1, np.log(0.8)], rtol=1e-6)
+    np.testing.assert_allclose(code[1, :6], [0, 0, 0, 1, -1.5, np.log(0.3 / np.sqrt(0.025))], rtol=1e-6)
+    without = scaling.without(code, 'metallicity')
+    np.testing.assert_array_equal(without[:, 3:6], 0.0)
+    np.testing.assert_array_equal(np.delete(without, [3, 4, 5], axis=1), np.delete(code, [3, 4, 5], axis=1))
+    assert code[1, 3] == 1.0
+    # nothing is known: zeros
+    np.testing.assert_array_equal(scaling.code({}, 3), np.zeros((3, 8)))
 
 
 def test_channels_are_standardised_each_by_itself(maps):
-    light, mass, scalars = maps
-    both = np.stack([light, 10.0 * light], axis=-1)
-    scaling = Scaling.fit(both, mass, scalars, block=2)
+    light, *rest = maps
+    both = np.concatenate([light, 10.0 * light], axis=-1)
+    scaling = Scaling.fit(both, *rest, block=2, channels=('light', 'sharp'))
     assert len(scaling.flux) == 2 and scaling.flux[1][0] > scaling.flux[0][0] + 2.0
     image = scaling.image(both)
     assert image.shape == (50, 8, 8, 2) and image.dtype == np.float32
     np.testing.assert_array_equal(image[..., :1], Scaling.fit(*maps, block=2).image(light))
+    # of the light before the smoothing the brightest pixels
+    np.testing.assert_array_equal(scaling.blocks(both)[..., 1], block_max(both[..., 1], 2))
     assert Scaling.from_dict(scaling.to_dict()) == scaling
-    with pytest.raises(ValueError, match='as many channels as the scaling, 2, received 1'):
+    with pytest.raises(ValueError, match=r'\(n, ny, nx, 2\), with the channels light, sharp, received'):
         scaling.image(light)
 
 
@@ -106,30 +125,11 @@ def test_logarithms_are_cut_at_the_floor_and_come_back(maps):
     assert scaling.image(maps[0]).std() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_the_distance_may_be_learned_as_it_is(maps):
-    scaling = Scaling.fit(*maps, distance_scale='linear')
-    distance = np.exp(maps[2][:, 3])
-    assert scaling.scalars[3] == pytest.approx((distance.mean(), distance.std()))
-    numbers = scaling.standardised(maps[2]).astype(float)
-    assert numbers[:, 3] == pytest.approx((distance - distance.mean()) / distance.std(), abs=1e-5)
-    mean, sd = scaling.unstandardised(np.concatenate([numbers, np.zeros_like(numbers)], axis=1))
-    np.testing.assert_allclose(mean, maps[2], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(sd[:, 3], distance.std() / distance, rtol=1e-4)
-    told = scaling.known_distance(distance, 0.03 * np.ones_like(distance))
-    np.testing.assert_allclose(told[:, 1], numbers[:, 3], rtol=1e-5, atol=1e-6)
-
-
 def test_all_scalars_may_be_standardised_together(maps):
     scaling = Scaling.fit(*maps, pooled=True)
-    assert len(set(scaling.scalars)) == 1 and scaling.scalars[0][0] == pytest.approx(maps[2].mean())
+    assert len({(each.mean, each.sd) for each in scaling.outputs}) == 1
     numbers = scaling.standardised(maps[2])
     assert numbers.mean() == pytest.approx(0.0, abs=1e-5) and numbers.std() == pytest.approx(1.0, abs=1e-5)
-
-
-def test_older_files_do_not_name_the_compression():
-    values = Scaling().to_dict()
-    del values['compression'], values['distance_scale']
-    assert Scaling.from_dict(values) == Scaling()
 
 
 def test_round_trip_through_json(maps):
@@ -146,10 +146,11 @@ def test_round_trip_through_json(maps):
     ({'block': 1.5}, 'block must be a whole number, at least 1, received 1.5'),
     ({'flux_floor': 0.0}, 'flux_floor must be a number above 0, received 0.0'),
     ({'mass_floor': np.nan}, 'mass_floor must be a number above 0, received nan'),
-    ({'flux': (0.0, 0.0)}, 'a standard deviation positive, received 0.0 and 0.0'),
+    ({'flux': ((0.0, 0.0),)}, 'a standard deviation positive, received 0.0 and 0.0'),
+    ({'channels': ('light', 'sharp')}, r"with a pair of flux for each, received \('light', 'sharp'\) and 1"),
+    ({'channels': ('dark',)}, 'channels must be of light, sharp'),
     ({'compression': 'root'}, "compression must be one of arcsinh, logarithm, received 'root'"),
-    ({'distance_scale': 'kpc'}, "distance_scale must be one of logarithm, linear, received 'kpc'"),
-    ({'scalars': ((0, 1),)}, f'scalars must be {len(SCALARS)} pairs, received 1'),
+    ({'outputs': ({**OUTPUTS['age'].to_dict(), 'sd': 0.0},)}, 'the mean of age must be finite and its stand'),
 ])
 def test_refuses_impossible_values(values, message):
     with pytest.raises(ValueError, match=message):
@@ -157,7 +158,7 @@ def test_refuses_impossible_values(values, message):
 
 
 def test_refuses_pixels_that_are_not_finite():
-    light = np.ones((2, 8, 8))
+    light = np.ones((2, 8, 8, 1))
     light[1, 3, 3] = np.nan
     with pytest.raises(ValueError, match='must be finite, received 1 that are not'):
         Scaling().image(light)

@@ -4,6 +4,7 @@
 import json
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,11 +21,12 @@ from pidoc.inference.folder import read_card
 from pidoc.mock.conditions import Conditions
 from pidoc.mock.mock import Mock
 from pidoc.mock.observation import observe
+from pidoc.networks.variables import CONSTRAINTS
 from pidoc.prediction import mapper as module
 from pidoc.prediction.mapper import fill_pixels, MassMapper, pretrained_models
 from pidoc.prediction.prediction import Prediction
 from pidoc.tests.prediction.test_prediction import same
-from pidoc.tests.stand_in import RATIO, StandIn
+from pidoc.tests.stand_in import RATIO, SharpStandIn, StandIn, TOGETHER
 
 FLUX = u.Lsun / u.kpc**2
 
@@ -68,15 +70,15 @@ def test_a_mock(mapper, mock):
     prediction = mapper.predict(mock)
     total = np.float32(mock.light.data).sum(dtype=float)
     luminosity = 4 * np.pi * 25.0**2 * total
-    assert prediction.luminosity.value.to_value(u.Lsun) == pytest.approx(luminosity)
+    assert prediction.luminosity.to_value(u.Lsun) == pytest.approx(luminosity)
     assert prediction.total_mass.in_unit(u.Msun) == pytest.approx(
         RATIO * luminosity * np.exp([0, -0.1, 0.1, -0.25, 0.25]))
     assert prediction.mass_to_light.in_unit(u.Msun / u.Lsun) == pytest.approx(
         2 * np.exp([0, -0.05, 0.05, -0.12, 0.12]))
-    assert prediction.age.in_unit(u.Gyr) == [9, 8, 10, 6.5, 11.5]
+    assert prediction.age.in_unit(u.Gyr) == pytest.approx([9, 8, 10, 6.5, 11.5])
     # the distance of the mock, 20 kpc, is not looked at
     assert prediction.distance.in_unit(u.kpc) == pytest.approx(25 * np.exp([0, -0.2, 0.2, -0.4, 0.4]))
-    assert not prediction.distance_given
+    assert not prediction.distance_given and prediction.known == prediction.sources == {}
     assert prediction.mass.data.sum(dtype=float) == pytest.approx(RATIO * luminosity)
     np.testing.assert_allclose(prediction.mass.uncertainty.array, prediction.mass.data * np.sinh(0.3),
                                rtol=1e-5)
@@ -93,10 +95,95 @@ def test_a_mock(mapper, mock):
 def test_with_a_distance(mapper, mock):
     prediction = mapper.predict(mock, distance=20 * u.kpc, distance_error=1000 * u.pc)
     assert prediction.distance_given
+    assert prediction.known == {'distance': 20 * u.kpc, 'distance_error': 1 * u.kpc}
     assert prediction.distance.in_unit(u.kpc) == pytest.approx(20 * np.exp([0, -0.05, 0.05, -0.1, 0.1]))
-    assert prediction.luminosity.value.value == pytest.approx(mock.luminosity.value, rel=1e-6)
+    assert prediction.luminosity.value == pytest.approx(mock.luminosity.value, rel=1e-6)
     default = mapper.predict(mock, distance=20 * u.kpc)
     assert default.distance.in_unit(u.kpc)[1] == pytest.approx(20 * np.exp(-0.02))
+
+
+def test_with_all_that_may_be_known(mapper, mock):
+    given = {'distance': '20 kpc', 'age': 9500 * u.Myr, 'age_error': 1 * u.Gyr, 'metallicity': -1.5,
+             'metallicity_error': 0.1, 'velocity_dispersion': 4000 * u.m / u.s,
+             'velocity_dispersion_error': 0.3 * u.km / u.s, 'dispersion_radius': 0.5 * u.arcmin}
+    prediction = mapper.predict(mock, **given)
+    assert prediction.known == {
+        'distance': 20 * u.kpc, 'age': 9.5 * u.Gyr, 'age_error': 1 * u.Gyr, 'metallicity': -1.5,
+        'metallicity_error': 0.1, 'velocity_dispersion': 4 * u.km / u.s,
+        'velocity_dispersion_error': 0.3 * u.km / u.s, 'dispersion_radius': 30 * u.arcsec}
+    # what the estimator is given: an array for each of its constraints, in its unit
+    (known,) = mapper.estimator.known
+    expected = {'distance': 20, 'distance_error': np.nan, 'age': 9.5, 'age_error': 1, 'metallicity': -1.5,
+                'metallicity_error': 0.1, 'velocity_dispersion': 4, 'velocity_dispersion_error': 0.3,
+                'dispersion_radius': 30, 'seeing': 1.0, 'sky_error': np.nan}
+    assert set(known) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(known[name], [value], err_msg=name)
+    assert prediction.row_values()['given'] == 'distance age metallicity velocity_dispersion dispersion_radius'
+
+
+def test_the_error_of_the_sky_is_told(mapper, mock):
+    """In the mean light of a pixel; the preparation notes it per pixel."""
+    light = mock.light.copy()
+    light.meta['SKYERROR'] = 0.02 * float(light.data.mean())
+    mapper.predict(light, seeing=1.4 * u.arcsec)
+    (known,) = mapper.estimator.known
+    assert known['sky_error'] == pytest.approx([0.02]) and known['seeing'] == pytest.approx([1.4])
+
+
+def test_draws_go_with_the_numbers(mapper, mock):
+    prediction = mapper.predict(mock)
+    draws = prediction.sample(3000, seed=1)
+    for name, value in prediction.scalars.items():
+        numbers = value.in_unit(draws[name].unit)
+        assert np.median(draws[name].value) == pytest.approx(numbers[0], abs=0.1 * (numbers[2] - numbers[0]))
+    # by the correlation of the logarithms, of which the mass is stretched
+    correlation = np.corrcoef(np.log(draws['total_mass'].value), np.log(draws['distance'].value))[0, 1]
+    assert correlation == pytest.approx(TOGETHER, abs=0.04)
+
+
+def test_tension(mapper, mock):
+    """An age of 9 +- 1 Gyr and one that is given with an error of 0.75 Gyr."""
+    width = np.hypot(1, 0.75)
+    for off, text in ((3.2, 'above'), (-3.2, 'below')):
+        age = 9 + off * width
+        prediction = mapper.predict(mock, age=age * u.Gyr)
+        assert prediction.flag_names == ('tension',) and not prediction.in_domain
+        assert prediction.reasons == (
+            f'tension: age was given as {age:g} Gyr, 3.2 standard deviations {text} what the image and all '
+            'else that is known say',)
+    for off in (-2.8, 2.8):
+        prediction = mapper.predict(mock, age=(9 + off * width) * u.Gyr)
+        assert prediction.flags == 0 and prediction.in_domain
+    assert mapper.predict(mock, age=14 * u.Gyr, age_error=2 * u.Gyr).flags == 0
+
+
+@pytest.mark.parametrize(('factor', 'said'), [(0.75, False), (0.8, True), (1.2, True), (1.3, False)])
+def test_a_map_that_does_not_add_up(mapper, mock, monkeypatch, factor, said):
+    """Twice the light, times a factor; the 95 % interval of the mass is exp(-0.25) to exp(0.25) about it."""
+    original = StandIn.estimate
+
+    def estimate(self, light, **options):
+        found = original(self, light, **options)
+        return replace(found, mass=found.mass * np.float32(factor))
+
+    monkeypatch.setattr(StandIn, 'estimate', estimate)
+    prediction = mapper.predict(mock)
+    assert prediction.flag_names == (() if said else ('inconsistent',)) and prediction.in_domain is said
+    if not said:
+        total = prediction.mass.data.sum(dtype=float)
+        _, _, _, low, high = prediction.total_mass.in_unit(u.Msun)
+        assert prediction.reasons == (
+            f'inconsistent: the mass map adds up to {total:.4g} solMass, outside the 95 % interval of the '
+            f'mass in the field, {low:.4g} to {high:.4g} solMass',)
+
+
+def test_tension_of_a_plain_number(mapper, mock):
+    estimate = mapper.estimator.estimate
+    mapper.estimator.estimate = lambda light, *, known: replace(
+        estimate(light, known=known), tension={'metallicity': np.array([-5.0])})
+    assert mapper.predict(mock, metallicity=-1.5).reasons[0].startswith(
+        'tension: metallicity was given as -1.5, 5.0 standard deviations below')
 
 
 def test_outside(mapper, mock):
@@ -182,6 +269,59 @@ def test_a_map_of_another_smoothing_is_not_taken_as_it_is(mapper):
     np.testing.assert_allclose(prediction.light.data[inner], a_mock().light.data[inner], rtol=1e-3)
 
 
+# -- light before the smoothing -------------------------------------------------------------------
+
+
+@pytest.fixture
+def sharp_mapper():
+    return MassMapper(SharpStandIn(), name='sharp one')
+
+
+def test_sharp_light_of_a_mock(sharp_mapper, tmp_path):
+    mock = a_mock(keep_sharp=True)
+    mock.write(tmp_path / 'a.fits.gz', dtype=np.float64)
+    for x in (mock, tmp_path / 'a.fits.gz', str(tmp_path / 'a.fits.gz')):
+        prediction = sharp_mapper.predict(x)
+        np.testing.assert_allclose(sharp_mapper.estimator.sharp[0], mock.sharp.data, rtol=1e-6)
+        np.testing.assert_allclose(prediction.light.data, mock.light.data, rtol=1e-6)
+    # several, with and without a distance
+    list(sharp_mapper.predict_many([mock, mock], distance=[20, np.nan] * u.kpc))
+    assert sharp_mapper.estimator.sharp.shape == (2, 160, 160)
+
+
+def test_sharp_pixels_that_are_filled(sharp_mapper):
+    mock = a_mock(keep_sharp=True)
+    mock.light.data[50, 60] = np.nan
+    mock.sharp.data[70, 71] = np.nan
+    prediction = sharp_mapper.predict(mock)
+    assert prediction.mass.mask.sum() == 1
+    sharp = sharp_mapper.estimator.sharp[0]
+    # with the light as it is smoothed
+    assert sharp[50, 60] == prediction.light.data[50, 60] and sharp[70, 71] == prediction.light.data[70, 71]
+    assert sharp[70, 72] == np.float32(mock.sharp.data[70, 72])
+
+
+def test_sharp_light_of_an_image(sharp_mapper):
+    """What the preparation leaves of it: the mock before its smoothing, on a larger field."""
+    pytest.importorskip('reproject')
+    wide = a_mock(smoothing=0, field_of_view=60 * u.arcsec)
+    image = CCDData(wide.light.data, unit=FLUX, wcs=wide.light.wcs, meta={'BAND': 'V'})
+    sharp_mapper.predict(image, center=SkyCoord(0 * u.deg, 0 * u.deg), seeing=1 * u.arcsec)
+    expected = a_mock(keep_sharp=True).sharp.data
+    np.testing.assert_allclose(sharp_mapper.estimator.sharp[0], expected, atol=0.05 * expected.max())
+
+
+def test_light_that_is_smoothed_already(sharp_mapper, mock, tmp_path):
+    mock.write(tmp_path / 'smooth.fits')
+    for x, name in ((mock, 'cluster 0'), (tmp_path / 'smooth.fits', 'smooth.fits'),
+                    (mock.light.data * FLUX, 'the image')):
+        with pytest.raises(ValueError, match=f'{name} does not hold it: give the image itself, or a Mock|'
+                                             f'{name} was smoothed before: the light before the smoothing'):
+            sharp_mapper.predict(x)
+    assert repr(sharp_mapper) == ('<MassMapper sharp one: 160 x 160 pixels of 0.25 arcsec in V, V (sharp), '
+                                  'smoothed with 4 pixels>')
+
+
 # -- pixels that are not there --------------------------------------------------------------------
 
 
@@ -197,7 +337,7 @@ def test_filled_pixels(mapper, mock):
     assert prediction.mass.mask.sum() == 2 and prediction.mass.mask[50, 60] and prediction.mass.mask[51, 60]
     whole = mapper.predict(mock)
     np.testing.assert_allclose(prediction.light.data[50, 60], whole.light.data[50, 60], rtol=0.2)
-    assert prediction.total_mass.value.value == pytest.approx(whole.total_mass.value.value, rel=1e-3)
+    assert prediction.total_mass.value == pytest.approx(whole.total_mass.value, rel=1e-3)
     assert light.data[50, 60] == 1e9 and np.isnan(light.data[51, 60])
 
 
@@ -308,8 +448,7 @@ def test_options_may_be_one_for_each(mapper, mock):
     alone = [mapper.predict(images[k], zero_point=zero * u.mag, **told) for k, zero in ((0, 25), (1, 26))]
     same(results[0], alone[0])
     same(results[1], alone[1])
-    ratio = alone[0].luminosity.value / alone[1].luminosity.value
-    assert ratio.value == pytest.approx(10**0.4)
+    assert alone[0].luminosity.value / alone[1].luminosity.value == pytest.approx(10**0.4)
     # None is not told, and this image needs it
     assert isinstance(results[2], ValueError) and 'zero_point' in str(results[2])
     with pytest.raises(ValueError, match='zero_point must have a value for each image, received 1'):
@@ -342,13 +481,23 @@ def test_an_image_that_the_networks_refuse_does_not_stop_its_batch(mapper, mock,
     ({'distance': -20 * u.kpc}, ValueError, 'distance must be positive, received -20.0 kpc'),
     ({'distance': 20 * u.s}, u.UnitConversionError, 'distance must have a unit that converts to kpc'),
     ({'distance': [20, 30] * u.kpc}, ValueError, r'distance must be a scalar, received an array of shape'),
-    ({'distance_error': 1 * u.kpc}, ValueError, 'distance_error needs distance, received 1.0 kpc alone'),
+    ({'distance_error': 1 * u.kpc}, ValueError, 'distance_error needs distance, received 1 alone'),
     ({'distance': 20 * u.kpc, 'distance_error': 0 * u.kpc}, ValueError, 'distance_error must be positive'),
+    ({'velocity_dispersion': 5 * u.km / u.s}, ValueError, 'velocity_dispersion needs dispersion_radius, the'),
     ({'seeing': 0 * u.arcsec}, ValueError, 'seeing must be positive'),
     ({'zero_point': 25 * u.mag}, ValueError, 'zero_point must be left out for a map that is on the grid')])
 def test_impossible_arguments(mapper, mock, options, kind, message):
     with pytest.raises(kind, match=message):
         mapper.predict(mock, **options)
+
+
+def test_what_the_model_cannot_be_conditioned_on(mapper, mock, monkeypatch):
+    monkeypatch.setattr(StandIn, 'constraints', (CONSTRAINTS['distance'], CONSTRAINTS['age']))
+    with pytest.raises(ValueError, match='the model stand-in cannot use metallicity: it can be conditioned on '
+                                         'age, distance; received metallicity = -2'):
+        mapper.predict(mock, metallicity=-2.0)
+    mapper.predict(mock, age=9 * u.Gyr)
+    assert set(mapper.estimator.known[0]) == {'distance', 'distance_error', 'age', 'age_error'}
 
 
 def test_impossible_images(mapper, mock):
@@ -438,14 +587,16 @@ def test_save(tmp_path, domain, mock):
     from pidoc.networks.cluster import cluster_network
     from pidoc.networks.scaling import Scaling
 
-    config = {'shape': [40, 40, 1], 'widths': [4, 8], 'dense': 16}
+    config = {'shape': [40, 40, 1], 'widths': [4, 8], 'dense': 16, 'known': 3, 'scalars': 8}
     estimator = Estimator([cluster_network(**config, seed=1)], Scaling(), config=config)
     mapper = MassMapper(estimator, domain=domain, name='mine')
     mapper.save(tmp_path / 'mine')
     again = MassMapper.from_pretrained(tmp_path / 'mine')
     one, other = (m.predict(mock, distance=20 * u.kpc) for m in (mapper, again))
     np.testing.assert_array_equal(one.mass.data, other.mass.data)
-    assert (one.age, one.flags, one.reasons) == (other.age, other.flags, other.reasons)
+    # weights are stored in half precision
+    assert one.age.in_unit(u.Gyr) == pytest.approx(other.age.in_unit(u.Gyr), rel=1e-3)
+    assert (one.flags, one.reasons) == (other.flags, other.reasons)
     assert again.name == 'mine' and len(again.sha256) == 64
     with pytest.raises(FileExistsError, match='holds a model already'):
         mapper.save(tmp_path / 'mine')

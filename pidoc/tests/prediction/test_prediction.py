@@ -11,18 +11,14 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
-from astropy.table import QTable, vstack
+from astropy.table import QTable, Table, vstack
 from astropy.wcs import WCS
 
 from pidoc.inference.flags import flag_bits
-from pidoc.prediction.prediction import (
-    checked_center,
-    Measured,
-    measured_age,
-    measured_from_log,
-    Prediction,
-    row_units,
-)
+from pidoc.inference.posterior import Posterior
+from pidoc.networks.variables import OUTPUTS
+from pidoc.prediction.measured import Measured
+from pidoc.prediction.prediction import checked_center, Prediction, row_units
 
 
 def a_wcs(crpix=(81.0, 79.0)):
@@ -34,6 +30,25 @@ def a_wcs(crpix=(81.0, 79.0)):
     wcs.wcs.crpix = crpix
     wcs.wcs.radesys = 'ICRS'
     return wcs
+
+
+def measured(value, sd, unit):
+    """Normal in its logarithm."""
+    return Measured(*value * np.exp(sd * np.array([0, -1, 1, -2, 2])) * unit)
+
+
+def a_posterior():
+    """Normal; the total mass of one draw is the larger the farther it is, with a correlation of 0.6."""
+    variables = (replace(OUTPUTS['total_mass'], mean=np.log(500.0), sd=2.0),
+                 replace(OUTPUTS['mass_to_light'], mean=0.5, sd=0.5),
+                 replace(OUTPUTS['age'], scale='linear', mean=9.0, sd=4.0),
+                 replace(OUTPUTS['distance'], mean=3.0, sd=1.0))
+    physical = dict(zip(['total_mass', 'mass_to_light', 'age', 'distance'], [5000.0, 1.6, 11.0, 20.0],
+                        strict=True))
+    means = np.array([each.standardised(physical[each.name]) for each in variables])
+    factors = np.diag(np.array([0.1, 0.05, 1.0, 0.02]) / [each.sd for each in variables])
+    factors[3, 0], factors[3, 3] = 0.6 * 0.02, 0.8 * 0.02
+    return Posterior.of(variables, np.ones((1, 1)), means[None, None], factors[None, None])
 
 
 def a_prediction(*, bad=(), **changes):
@@ -51,10 +66,12 @@ def a_prediction(*, bad=(), **changes):
         'light': CCDData(light, unit=u.Lsun / u.kpc**2, wcs=wcs, mask=mask, meta={
             'PSFFWHM': 1.1, 'SIMUL': 'a simulation', 'VIEWX': None, 'MOCKSEED': 4, 'SKYSUB': True}),
         'mass': CCDData(mass, unit=u.Msun, wcs=wcs, mask=mask, uncertainty=StdDevUncertainty(0.3 * mass)),
-        'total_mass': measured_from_log(np.log(5000.0), 0.1, 0.2, u.Msun),
-        'mass_to_light': measured_from_log(np.log(1.6), 0.05, 0.1, u.Msun / u.Lsun),
-        'age': measured_age(11.0, 1.0, 2.0), 'distance': measured_from_log(np.log(20.0), 0.02, 0.04, u.kpc),
-        'distance_given': True, 'pixel_scale': 0.25 * u.arcsec, 'center': (80.0, 78.0),
+        'scalars': {'total_mass': measured(5000.0, 0.1, u.Msun),
+                    'mass_to_light': measured(1.6, 0.05, u.Msun / u.Lsun),
+                    'age': Measured(*[11, 10, 12, 9, 13] * u.Gyr), 'distance': measured(20.0, 0.02, u.kpc)},
+        'posterior': a_posterior(),
+        'known': {'distance': 20 * u.kpc, 'distance_error': 0.4 * u.kpc, 'metallicity': -1.5},
+        'sources': {'distance': 'Harris 1996'}, 'pixel_scale': 0.25 * u.arcsec, 'center': (80.0, 78.0),
         'flags': flag_bits('seeing', 'filled'), 'reasons': ('seeing: too large', 'filled: 3 of 9 pixels'),
         'name': 'NGC 0.fits', 'model': 'default', 'model_sha256': 'ab' * 32,
         'command': 'pidoc-predict ' + 'a' * 90}
@@ -77,38 +94,16 @@ def same(one, other, *, rtol=0.0):
         # a card holds 16 digits
         expected = pytest.approx(value, rel=1e-14) if isinstance(value, float) else value
         assert other.light.meta[key] == expected, key
-    for name in ('total_mass', 'mass_to_light', 'age', 'distance', 'distance_given', 'pixel_scale', 'center',
-                 'flags', 'reasons', 'name', 'model', 'model_sha256', 'command'):
+    for name in ('known', 'sources', 'pixel_scale', 'center', 'flags', 'reasons', 'name', 'model',
+                 'model_sha256', 'command'):
         assert getattr(one, name) == getattr(other, name), name
-
-
-# -- one number -----------------------------------------------------------------------------------
-
-
-def test_measured():
-    mass = measured_from_log(np.log(1000.0), 0.1, 0.3, u.Msun)
-    assert mass.value.value == pytest.approx(1000) and mass.unit == u.Msun
-    expected = np.array([1, *np.exp([-0.1, 0.1, -0.3, 0.3])]) * 1e3 * u.Msun.to(u.kg)
-    np.testing.assert_allclose(mass.in_unit(u.kg), expected)
-    assert mass.error.value == pytest.approx(1000 * np.sinh(0.1))
-    assert str(mass) == '1000 (905 to 1105) solMass'
-    large = measured_from_log(np.log(3e5), 0.1, 0.3, u.Msun)
-    assert str(large) == '3.000e+05 (2.715e+05 to 3.316e+05) solMass'
-    assert str(Measured(*[2.0] * 5 * u.kpc)) == '2 (2 to 2) kpc'
-
-
-def test_no_age_below_zero():
-    age = measured_age(0.2, 0.5, 1.0)
-    assert age.in_unit(u.Gyr) == pytest.approx([0.2, 0.0, 0.7, 0.0, 1.2])
-    assert measured_age(-0.1, 0.5, 1.0).value == 0 * u.Gyr
-
-
-@pytest.mark.parametrize('ends', [
-    [1, 2, 3, 0, 4], [2, 1, 3, 1.5, 4], [2, 1, 3, 0, 2.5], [2, np.nan, 3, 0, 4]])
-def test_intervals_in_order(ends):
-    with pytest.raises(ValueError, match='an interval must be in order, .* received'):
-        Measured(*ends * u.Gyr)
-
+    assert list(one.scalars) == list(other.scalars)
+    for name, value in one.scalars.items():
+        assert value.unit == other.scalars[name].unit
+        assert value.in_unit(value.unit) == other.scalars[name].in_unit(value.unit), name
+    assert one.posterior.variables == other.posterior.variables
+    for name in ('weights', 'means', 'factors', 'stretch'):
+        np.testing.assert_array_equal(getattr(one.posterior, name), getattr(other.posterior, name))
 
 # -- what follows ---------------------------------------------------------------------------------
 
@@ -116,7 +111,7 @@ def test_intervals_in_order(ends):
 def test_luminosity():
     prediction = a_prediction()
     total = prediction.light.data.sum(dtype=float)
-    assert prediction.luminosity.value.to_value(u.Lsun) == pytest.approx(4 * np.pi * 20**2 * total)
+    assert prediction.luminosity.to_value(u.Lsun) == pytest.approx(4 * np.pi * 20**2 * total)
     # as the square of the distance
     value, _, high, low, _ = prediction.luminosity.in_unit(u.Lsun)
     assert (high / value, low / value) == pytest.approx((np.exp(0.04), np.exp(-0.08)))
@@ -163,6 +158,73 @@ def test_domain():
     assert a_prediction().flag_names == ('seeing', 'filled')
 
 
+def test_scalars_are_attributes():
+    prediction = a_prediction()
+    assert prediction.age is prediction.scalars['age'] and 'age' in dir(prediction)
+    assert list(prediction.parameters()) == ['total_mass', 'luminosity', 'mass_to_light', 'age', 'distance']
+    with pytest.raises(AttributeError, match='the model default does not predict dark_share: it predicts '
+                                             'total_mass, mass_to_light, age, distance'):
+        prediction.dark_share  # noqa: B018
+    with pytest.raises(AttributeError, match="a Prediction has no attribute 'colour'"):
+        prediction.colour  # noqa: B018
+
+
+def test_all_quantities_that_a_model_may_predict():
+    """Each has a place in the table, in the header, and in the picture's list."""
+    more = {name: Measured(*[0.5, 0.4, 0.6, 0.3, 0.7] * (u.Unit(each.unit) if each.unit else u.one))
+            for name, each in OUTPUTS.items()}
+    prediction = a_prediction(scalars=more)
+    row, header = prediction.row_values(), prediction.to_hdulist()[0].header
+    for name in OUTPUTS:
+        assert (row[name], row[f'{name}_low_95']) == (0.5, 0.3), name
+    assert (header['FEH'], header['FEHE']) == (0.5, pytest.approx(0.1))
+    assert header.comments['FEH'] == 'metallicity' and header.comments['SIGMA0'].startswith('[km / s]')
+    assert len({card.keyword for card in header.cards if card.value == 0.5}) >= len(OUTPUTS)
+    assert '[Fe/H]                 0.50 (0.40 to 0.60); given -1.5' in prediction.summary()
+    text = ''.join(text.get_text() for axis in prediction.plot().axes for text in axis.texts)
+    assert '[Fe/H]: 0.50 (0.40 to 0.60), given' in text and 'dark share: 0.50 (0.40 to 0.60)\n' in text
+
+
+def test_the_distance_was_given_or_not():
+    assert a_prediction().distance_given
+    assert not a_prediction(known={'age': 3 * u.Gyr}).distance_given
+
+
+# -- draws ----------------------------------------------------------------------------------------
+
+
+def test_joint_draws():
+    prediction = a_prediction()
+    draws = prediction.sample(4000, seed=3)
+    assert isinstance(draws, QTable) and len(draws) == 4000
+    assert draws.colnames == ['total_mass', 'mass_to_light', 'age', 'distance', 'luminosity']
+    units = {name: draws[name].unit for name in draws.colnames}
+    assert units == {'total_mass': u.Msun, 'mass_to_light': u.Msun / u.Lsun, 'age': u.Gyr, 'distance': u.kpc,
+                     'luminosity': u.Lsun}
+    np.testing.assert_allclose(draws['luminosity'], draws['total_mass'] / draws['mass_to_light'])
+    for name, value in prediction.scalars.items():
+        quantiles = np.quantile(draws[name], [0.5, 0.158655, 0.841345, 0.02275, 0.97725])
+        numbers = value.in_unit(draws[name].unit)
+        # the error of a quantile of 95 % is 0.044 standard deviations
+        np.testing.assert_allclose(quantiles.value, numbers, atol=0.2 * (numbers[2] - numbers[0]))
+    mass, distance = np.log(draws['total_mass'].value), np.log(draws['distance'].value)
+    assert np.corrcoef(mass, distance)[0, 1] == pytest.approx(0.6, abs=0.05)
+    assert abs(np.corrcoef(mass, draws['age'].value)[0, 1]) < 0.08
+
+
+def test_draws_have_a_seed():
+    one, again, other = (a_prediction().sample(5, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one['age'], again['age'])
+    assert np.all(one['age'] != other['age'])
+    assert len(a_prediction().sample()) == 1000
+
+
+@pytest.mark.parametrize('number', [0, 2.5, 'many'])
+def test_numbers_of_draws(number):
+    with pytest.raises(ValueError, match='number must be a whole number, at least 1, received'):
+        a_prediction().sample(number)
+
+
 # -- shown ----------------------------------------------------------------------------------------
 
 
@@ -171,7 +233,8 @@ def test_what_is_shown():
     text = prediction.summary()
     assert text.splitlines()[0] == '<b>.fits  (model default)'
     for part in ('5000 (4524 to 5526) solMass', '1.60 (1.52 to 1.68) solMass / solLum',
-                 '11.0 (10.0 to 12.0) Gyr', '20.00 (19.60 to 20.40) kpc, given', 'seeing, filled',
+                 '11.0 (10.0 to 12.0) Gyr',
+                 '20.00 (19.60 to 20.40) kpc; given 20 kpc +- 0.4 kpc, Harris 1996', 'seeing, filled',
                  'OUTSIDE: do not trust these numbers', '    seeing: too large'):
         assert part in text
     assert len(text.splitlines()) < 24
@@ -182,12 +245,15 @@ def test_what_is_shown():
 
 
 def test_rows_of_a_table(tmp_path):
-    rows = [a_prediction().to_row(), a_prediction(name='b', flags=0, distance_given=False).to_row()]
+    rows = [a_prediction().to_row(), a_prediction(name='b', flags=0, known={}).to_row()]
     table = vstack(rows)
     table.write(tmp_path / 'all.ecsv')
     again = QTable.read(tmp_path / 'all.ecsv')
     assert list(again['name']) == ['NGC 0.fits', 'b'] and list(again['in_domain']) == [False, True]
-    assert again['flag_names'][0] == 'seeing filled' and list(again['distance_given']) == [True, False]
+    assert again['flag_names'][0] == 'seeing filled'
+    assert list(again['given'].filled('')) == ['distance metallicity', '']
+    # what this model does not predict
+    assert again['cluster_mass'].unit == u.Msun and np.all(np.isnan(again['cluster_mass_low_68']))
     assert again['total_mass'].unit == u.Msun and again['mass_to_light'].unit == u.Msun / u.Lsun
     np.testing.assert_allclose(again['age_low_68'], [10, 10] * u.Gyr)
     np.testing.assert_allclose(again['total_mass_high_95'], [5000 * np.exp(0.2)] * 2 * u.Msun)
@@ -203,6 +269,7 @@ def test_the_picture(tmp_path):
     np.testing.assert_allclose(drawn, [profile['separation'].value, profile['mass'].value])
     said = ''.join(text.get_text() for axis in figure.axes for text in axis.texts)
     assert 'OUTSIDE the training domain' in said and 'mass in the field: 5000 (4524 to 5526)' in said
+    assert 'distance: 20.00 (19.60 to 20.40) kpc, given\n' in said and 'age: 11.0 (10.0 to 12.0) Gyr\n' in said
     maps = [axis.images[0] for axis in figure.axes if axis.images]
     np.testing.assert_allclose(maps[1].get_array(), a_prediction().mass.data)
     # zero is the centre
@@ -219,15 +286,37 @@ def test_a_picture_without_light(tmp_path):
 # -- files ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('bad', [(), (5, 6)])
-def test_round_trip(tmp_path, bad):
-    prediction = a_prediction(bad=bad)
+@pytest.mark.parametrize(('bad', 'changes'), [
+    ((), {}), ((5, 6), {}), ((), {'known': {}, 'sources': {}}),
+    ((), {'known': {'age': 12.5 * u.Gyr, 'metallicity': -2.0, 'metallicity_error': 0.1,
+                    'velocity_dispersion': 4 * u.km / u.s, 'dispersion_radius': 20 * u.arcsec},
+          'sources': {'age': 'VandenBerg et al. 2013', 'metallicity': 'x' * 40}})])
+def test_round_trip(tmp_path, bad, changes):
+    prediction = a_prediction(bad=bad, **changes)
     prediction.write(tmp_path / 'a.fits')
     again = Prediction.read(tmp_path / 'a.fits')
     same(prediction, again)
     again.write(tmp_path / 'b.fits')
     assert (tmp_path / 'a.fits').read_bytes() == (tmp_path / 'b.fits').read_bytes()
     assert list(tmp_path.glob('.*')) == []
+
+
+def test_draws_from_a_file(tmp_path):
+    """Of a posterior with two components that a calibration has stretched."""
+    plain = a_posterior()
+    factors = np.concatenate([plain.factors, 2 * plain.factors], axis=1)
+    posterior = Posterior(plain.variables, np.array([[0.7, 0.3]]),
+                          np.concatenate([plain.means, plain.means + 0.1], axis=1), factors,
+                          np.tile([1.5, 2.5], (1, 4, 1)))
+    prediction = a_prediction(posterior=posterior)
+    prediction.write(tmp_path / 'a.fits')
+    again = Prediction.read(tmp_path / 'a.fits')
+    same(prediction, again)
+    one, other = prediction.sample(50, seed=4), again.sample(50, seed=4)
+    for name in one.colnames:
+        np.testing.assert_array_equal(one[name], other[name])
+    # not those of the other posterior
+    assert not np.any(one['age'] == a_prediction().sample(50, seed=4)['age'])
 
 
 def test_round_trip_without_a_place_on_the_sky(tmp_path):
@@ -257,9 +346,12 @@ def test_the_file(tmp_path):
             header = hdus[0].header
             params = QTable.read(hdus['PARAMS'])
             profile = QTable.read(hdus['PROFILE'])
+            known, variables, mixture = (Table.read(hdus[name]) for name in ('KNOWN', 'VARIABLES', 'POSTERIOR'))
             ratio, mask = hdus['ML'].data, hdus['MASK'].data
             light = hdus['LIGHT'].header
-    assert names == ['MASS', 'MASS_ERR', 'ML', 'LIGHT', 'MASK', 'PROFILE', 'PARAMS']
+    assert names == ['MASS', 'MASS_ERR', 'ML', 'LIGHT', 'MASK', 'PROFILE', 'PARAMS', 'KNOWN', 'VARIABLES',
+                     'POSTERIOR']
+    assert header['PREDFMT'] == 2 and header['GIVEN'] == 'distance metallicity'
     assert header['TOTMASS'] == pytest.approx(5000) and header.comments['TOTMASS'] == '[solMass] total mass'
     assert header['TOTMASSE'] == pytest.approx(5000 * np.sinh(0.1))
     assert header['AGE'] == 11 and header['AGEE'] == 1 and header['DISTANCE'] == pytest.approx(20)
@@ -269,6 +361,12 @@ def test_the_file(tmp_path):
     assert list(params['name']) == ['total_mass', 'luminosity', 'mass_to_light', 'age', 'distance']
     assert list(params['unit']) == ['solMass', 'solLum', 'solMass / solLum', 'Gyr', 'kpc']
     assert params['low_95'][3] == 9
+    assert [tuple(row)[:3] for row in known] == [('distance', 20, 'kpc'), ('distance_error', 0.4, 'kpc'),
+                                                 ('metallicity', -1.5, '')]
+    assert known['source'][0] == 'Harris 1996' and known['source'][2] == ''
+    assert list(variables['scale']) == ['logarithm', 'logarithm', 'linear', 'logarithm']
+    assert list(variables['stretch_95']) == [2, 2, 2, 2] and list(mixture['weight']) == [1]
+    np.testing.assert_array_equal(mixture['factor'].reshape(1, 4, 4), prediction.posterior.factors[0])
     np.testing.assert_allclose(profile['mass'], prediction.mass_profile['mass'])
     assert profile['mass_to_light'].unit == u.Msun / u.Lsun and profile['separation'].unit == u.arcsec
     np.testing.assert_allclose(ratio, prediction.mass_to_light_map.data)
@@ -310,7 +408,7 @@ def test_plain_rows():
     for name, unit in row_units().items():
         assert row[name].unit == unit if unit else not hasattr(row[name][0], 'unit')
         assert type(values[name]) in (str, bool, int, float)
-        assert getattr(row[name][0], 'value', row[name][0]) == values[name]
+        np.testing.assert_equal(getattr(row[name][0], 'value', row[name][0]), values[name])
 
 
 def test_astropy_reads_it(tmp_path):
@@ -360,7 +458,7 @@ def test_what_is_no_prediction(tmp_path):
     with pytest.raises(FileNotFoundError):
         Prediction.read(tmp_path / 'none.fits')
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(tmp_path / 'b.fits')
-    with pytest.raises(ValueError, match='b.fits: a prediction must have PREDFMT = 1 and the extensions'):
+    with pytest.raises(ValueError, match='b.fits: a prediction must have PREDFMT = 2 and the extensions'):
         Prediction.read(tmp_path / 'b.fits')
     a_prediction().write(tmp_path / 'a.fits')
     whole = (tmp_path / 'a.fits').read_bytes()
@@ -372,6 +470,10 @@ def test_what_is_no_prediction(tmp_path):
     (tmp_path / 'd.fits').write_bytes(changed)
     with pytest.raises(ValueError, match='d.fits is damaged or cut short'):
         Prediction.read(tmp_path / 'd.fits')
+    hdus = a_prediction().to_hdulist()
+    del hdus['KNOWN']
+    with pytest.raises(ValueError, match='a prediction must have PREDFMT = 2 and the extensions MASS, .* KNOWN'):
+        Prediction.from_hdulist(hdus)
     hdus = a_prediction().to_hdulist()
     hdus['PARAMS'].data = hdus['PARAMS'].data[:3]
     with pytest.raises(ValueError, match='the table PARAMS must have rows for age, distance: not found'):

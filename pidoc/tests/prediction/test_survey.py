@@ -105,6 +105,31 @@ def test_a_table(tmp_path, ending):
     assert (first['center'].ra.deg, first['center'].dec.deg) == pytest.approx((250, 36))
 
 
+def test_all_that_may_be_known_of_a_cluster(tmp_path):
+    path = tmp_path / 'images.csv'
+    path.write_text('file,age,age_error,metallicity,metallicity_error,velocity_dispersion,'
+                    'velocity_dispersion_error,dispersion_radius\na.fits,12.5,0.5,-1.98,0.1,1.6,0.2,20\n'
+                    'b.fits,,,,,,,\n')
+    images = ImageList.read(path)
+    assert images[0].told == {
+        'age': 12.5 * u.Gyr, 'age_error': 0.5 * u.Gyr, 'metallicity': -1.98, 'metallicity_error': 0.1,
+        'velocity_dispersion': 1.6 * u.km / u.s, 'velocity_dispersion_error': 0.2 * u.km / u.s,
+        'dispersion_radius': 20 * u.arcsec}
+    assert images[1].told == {}
+
+
+def test_what_is_known_reaches_the_model(images):
+    told = ImageList(images[:2], told={'age': [9.5, np.nan] * u.Gyr, 'metallicity': [-1.5, -2.0]})
+    model = mapper()
+    rows = run(told, model=model, told={'distance': 20 * u.kpc})
+    (known,) = model.estimator.known
+    np.testing.assert_array_equal(known['age'], [9.5, np.nan])
+    np.testing.assert_array_equal(known['metallicity'], [-1.5, -2.0])
+    assert list(rows['given']) == ['distance age metallicity', 'distance metallicity']
+    assert Prediction.read('out/0-pidoc.fits').known == {'distance': 20 * u.kpc, 'age': 9.5 * u.Gyr,
+                                                         'metallicity': -1.5}
+
+
 def test_empty_cells_are_not_told(tmp_path):
     path = tmp_path / 'images.csv'
     path.write_text('file,distance,band,seeing\na.fits,,,\nb.fits,12,V,\n')
@@ -161,7 +186,8 @@ def test_the_table_is_that_of_the_predictions(images):
         prediction = Prediction.read(row['output'])
         assert prediction.light.meta['PSFFWHM'] == 1.1
         for name, column in prediction.to_row().items():
-            assert row[name] == column[0], name
+            np.testing.assert_equal(getattr(row[name], 'value', row[name]),
+                                    getattr(column[0], 'value', column[0]), err_msg=name)
     read = QTable.read('all.fits')
     assert read['age'].unit == u.Gyr and list(read['file']) == images
     assert read.meta['PIDOCVER'] == rows.meta['PIDOCVER']

@@ -5,25 +5,32 @@ import numpy as np
 import pytest
 
 from pidoc.networks.scaling import Scaling
+from pidoc.networks.variables import CONSTRAINTS
 from pidoc.tests.training_helpers import Maps
-from pidoc.training.data import augmented, conditioned, digest_of, reduced
+from pidoc.training.data import augmented, conditioned, digest_of, in_blocks
 from pidoc.training.loop import Means
 from pidoc.training.settings import Settings
 
 
-def test_a_share_of_the_maps_is_conditioned_on_distances_with_the_errors_stated():
-    rng, scaling = np.random.default_rng(0), Scaling()
-    distance = np.full(20000, 30.0)
-    told = conditioned(rng, distance, scaling, 0.5, (0.005, 0.2))
-    known = told[:, 0] == 1.0
-    assert known.mean() == pytest.approx(0.5, abs=0.02)
-    assert np.all(told[~known] == 0.0)
-    mean, sd = scaling.scalars[3]
-    error = 0.03 * np.exp(told[known, 2])
-    pulls = (mean + sd * told[known, 1] - np.log(30.0)) / error
-    # ln(1 + e x) is a little less than e x
-    assert pulls.std() == pytest.approx(1.0, abs=0.03)
-    assert error.min() > 0.0049 and error.max() < 0.201
+def test_each_constraint_is_given_for_a_share_of_the_maps_and_sometimes_none_or_all():
+    number = 40000
+    scaling = Scaling(constraints=tuple(CONSTRAINTS[name] for name in ('distance', 'metallicity', 'seeing')))
+    truths = {'distance': np.full(number, 30.0), 'metallicity': np.full(number, -1.0),
+              'seeing': np.full(number, 0.9)}
+    code = conditioned(np.random.default_rng(0), truths, scaling, 0.5)
+    distance, metallicity, seeing = (code[:, k] == 1.0 for k in (0, 3, 6))
+    # an eighth with nothing, an eighth with everything, half of the rest
+    assert distance.mean() == pytest.approx(0.5, abs=0.01)
+    assert np.mean(distance & metallicity) == pytest.approx(0.125 + 0.25 * 0.75, abs=0.01)
+    assert np.mean(~distance & ~metallicity) == pytest.approx(0.125 + 0.25 * 0.75, abs=0.01)
+    assert seeing.mean() == pytest.approx(0.9, abs=0.01)
+    assert np.all(code[~distance, :3] == 0.0) and np.all(code[~metallicity, 3:6] == 0.0)
+    # values scatter by the errors that are told
+    error = np.sqrt(0.005 * 0.2) * np.exp(code[distance, 2])
+    pulls = (code[distance, 1] - np.log(30.0)) / error
+    assert pulls.std() == pytest.approx(1.0, abs=0.02)
+    none = conditioned(np.random.default_rng(0), truths, scaling, 0.0)
+    assert np.mean(none[:, 0]) == pytest.approx(0.125, abs=0.01)
 
 
 @pytest.mark.parametrize('orientations', [1, 4, 8])
@@ -41,12 +48,15 @@ def test_maps_are_turned_together(orientations):
 
 def test_channels_are_read_into_blocks_and_lie_beside_each_other(tmp_path):
     maps = Maps.make(20, 3)
-    one = reduced(maps, 'train', Settings(), tmp_path, False)
-    two = reduced(maps, 'train', Settings(channels=('light', 'sharp')), tmp_path, False)
-    assert one.light.shape == (20, 8, 8) and two.light.shape == (20, 8, 8, 2)
+    one = in_blocks(maps, 'train', Settings(channels=('light',)), tmp_path, False)
+    two = in_blocks(maps, 'train', Settings(channels=('light', 'sharp')), tmp_path, False)
+    assert one.light.shape == (20, 8, 8, 1) and two.light.shape == (20, 8, 8, 2)
     rows = np.array([3, 4, 11])
-    np.testing.assert_array_equal(two.light[rows][..., 0], one.light[rows])
-    np.testing.assert_allclose(two.light[:][..., 1].mean(), maps.sharp().mean(), rtol=1e-5)
+    np.testing.assert_array_equal(two.light[rows][..., :1], one.light[rows])
+    np.testing.assert_allclose(one.light[:].mean(), maps.light().mean(), rtol=1e-5)
+    # the brightest pixels of blocks
+    sharp = maps.sharp().reshape(20, 8, 4, 8, 4).max(axis=(2, 4))
+    np.testing.assert_array_equal(two.light[:][..., 1], sharp)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {'train-light.npy', 'train-mass.npy', 'train-sharp.npy'}
 

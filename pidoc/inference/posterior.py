@@ -1,0 +1,174 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""The joint posterior of all scalars of some maps: `Posterior`.
+
+A mixture of multivariate normal distributions in scaled variables (`pidoc.networks.variables`), whose margins
+are stretched as a calibration demands. The stretching moves each variable by itself and keeps its order, so
+that what goes with what stays as the network found it (the copula).
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from pidoc.inference.estimates import Interval
+
+__all__ = ['Posterior']
+
+_REACH = 10.0             # standard deviations of a mixture that are tabulated, to either side
+_NODES = 401
+_ENDS = np.array([0.0, -1.0, 1.0, -2.0, 2.0])    # normal scores of the median, of 68.27 % and of 95.45 %
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Joint posteriors of n maps.
+
+    Parameters
+    ----------
+    variables : tuple of `~pidoc.networks.variables.Variable`
+        The D scalars.
+    weights : ndarray, shape (n, K)
+        Of the components of each mixture; they add up to 1.
+    means : ndarray, shape (n, K, D)
+        Standardised.
+    factors : ndarray, shape (n, K, D, D)
+        Lower triangular factors L of the covariances L L^T.
+    stretch : ndarray, shape (n, D, 2)
+        Where the normal scores 1 and 2 of each variable go: (1, 2) leaves it as it is.
+    """
+
+    variables: tuple
+    weights: np.ndarray
+    means: np.ndarray
+    factors: np.ndarray
+    stretch: np.ndarray
+
+    @classmethod
+    def of(cls, variables, weights, means, factors):
+        """Posteriors that are not stretched."""
+        number, _, size = means.shape
+        return cls(tuple(variables), weights, means, factors, np.tile([1.0, 2.0], (number, size, 1)))
+
+    def __len__(self):
+        return len(self.weights)
+
+    def __getitem__(self, rows):
+        """The posteriors of some maps."""
+        return replace(self, **{name: np.atleast_1d(getattr(self, name)[rows]) if isinstance(rows, slice)
+                                else getattr(self, name)[np.atleast_1d(rows)]
+                                for name in ('weights', 'means', 'factors', 'stretch')})
+
+    @classmethod
+    def joined(cls, parts):
+        """All posteriors of a list."""
+        return cls(parts[0].variables, *(np.concatenate([getattr(part, name) for part in parts])
+                                         for name in ('weights', 'means', 'factors', 'stretch')))
+
+    @property
+    def names(self):
+        """Names of the scalars."""
+        return tuple(each.name for each in self.variables)
+
+    def stretched(self, stretch):
+        """With another ``stretch``."""
+        return replace(self, stretch=np.asarray(stretch, dtype=float))
+
+    # -- margins
+
+    @cached_property
+    def _margins(self):
+        """Standardised values and their normal scores, each of shape (n, D, nodes)."""
+        from scipy.special import log_ndtr, logsumexp, ndtri_exp
+
+        mean = self.means                                                  # n, K, D
+        sd = np.sqrt(np.sum(self.factors**2, axis=-1))
+        weights = self.weights[..., np.newaxis]
+        middle = np.sum(weights * mean, axis=1)
+        spread = np.sqrt(np.sum(weights * (sd**2 + (mean - middle[:, np.newaxis]) ** 2), axis=1))
+        # more nodes where narrow components may be
+        place = np.sinh(np.linspace(-1.0, 1.0, _NODES) * np.arcsinh(5.0 * _REACH)) / 5.0
+        values = middle[..., np.newaxis] + spread[..., np.newaxis] * place   # n, D, nodes
+        away = (values[:, np.newaxis] - mean[..., np.newaxis]) / sd[..., np.newaxis]
+        shares = np.log(weights)[..., np.newaxis]
+        below, above = (logsumexp(log_ndtr(sign * away) + shares, axis=1) for sign in (1.0, -1.0))
+        # from the nearer tail, where the other is 1 to all digits
+        scores = np.where(below < above, ndtri_exp(np.minimum(below, -1e-300)),
+                          -ndtri_exp(np.minimum(above, -1e-300)))
+        return values, np.maximum.accumulate(scores, axis=-1)
+
+    def normal_scores(self, scalars):
+        """Where physical values are in their margins before these are stretched: Phi^-1 of the distribution.
+
+        Of a calibrated posterior, those of the truth are standard normal numbers.
+
+        Parameters
+        ----------
+        scalars : dict
+            Name -> physical values, shape (n,), of all scalars.
+
+        Returns
+        -------
+        ndarray, shape (n, D)
+        """
+        values, scores = self._margins
+        found = np.empty(values.shape[:2])
+        for j, variable in enumerate(self.variables):
+            true = variable.standardised(scalars[variable.name])
+            for i, value in enumerate(true):
+                found[i, j] = np.interp(value, values[i, j], scores[i, j])
+        return found
+
+    def _at_scores(self, i, j, wanted):
+        """Physical values of one map at normal scores, after the stretching."""
+        values, scores = self._margins
+        return self.variables[j].physical(
+            self.variables[j].mean + self.variables[j].sd * np.interp(
+                _stretched(wanted, self.stretch[i, j]), scores[i, j], values[i, j]))
+
+    def intervals(self):
+        """Median and intervals of every scalar.
+
+        Returns
+        -------
+        dict
+            Name -> `~pidoc.inference.estimates.Interval` with physical values, shape (n,).
+        """
+        found = {}
+        for j, name in enumerate(self.names):
+            ends = np.stack([self._at_scores(i, j, _ENDS) for i in range(len(self))], axis=1)
+            found[name] = Interval(*ends)
+        return found
+
+    # -- draws
+
+    def sample(self, number, *, seed=0):
+        """Joint draws.
+
+        Parameters
+        ----------
+        number : int
+            Of each map.
+        seed : int, optional
+
+        Returns
+        -------
+        dict
+            Name -> physical values, shape (n, number).
+        """
+        rng = np.random.default_rng(seed)
+        found = {name: np.empty((len(self), number)) for name in self.names}
+        values, scores = self._margins
+        for i in range(len(self)):
+            component = rng.choice(len(self.weights[i]), size=number, p=self.weights[i])
+            normal = rng.normal(size=(number, len(self.variables)))
+            draws = self.means[i, component] + np.einsum('nij,nj->ni', self.factors[i, component], normal)
+            for j, name in enumerate(self.names):
+                found[name][i] = self._at_scores(i, j, np.interp(draws[:, j], values[i, j], scores[i, j]))
+        return found
+
+
+def _stretched(scores, stretch):
+    """Normal scores after a calibration: 0, 1 and 2 go to 0 and to both of ``stretch``; straight between."""
+    one, two = stretch
+    size = np.abs(scores)
+    return np.sign(scores) * np.where(size < 1.0, one * size, one + (two - one) * (size - 1.0))

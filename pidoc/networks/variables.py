@@ -1,0 +1,260 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Physical quantities as numbers for networks: what may be predicted, and what may be known beforehand.
+
+`OUTPUTS` and `CONSTRAINTS` are all that a model can have; which ones it has is data in its folder. A new one
+is a row in these tables, with its true value in `pidoc.training_set.truths`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+__all__ = ['CONSTRAINTS', 'Constraint', 'OLDEST', 'OUTPUTS', 'SCALES', 'Scale', 'Variable']
+
+OLDEST = 14.0
+"""Gyr: no star cluster is older than the Universe (13.8 Gyr; Planck Collaboration 2020, A&A 641, A6)."""
+
+_EDGE = 1e-3              # shares nearer to 0 or 1 are as near as that
+_FEW = 1e-4               # a share that counts as none
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A monotonic transformation under which errors of a quantity are nearly normal.
+
+    Parameters
+    ----------
+    forward, back : callable
+        From physical values to numbers, and back: whatever the number, ``back`` gives a possible value.
+    """
+
+    forward: Callable
+    back: Callable
+
+
+def _logit(share):
+    share = np.clip(share, _EDGE, 1.0 - _EDGE)
+    return np.log(share / (1.0 - share))
+
+
+def _expit(number):
+    return 1.0 / (1.0 + np.exp(-np.clip(number, -50.0, 50.0)))
+
+
+def _exp(number):
+    return np.exp(np.clip(number, -80.0, 80.0))
+
+
+SCALES = {
+    'linear': Scale(np.asarray, np.asarray),
+    'logarithm': Scale(np.log, _exp),
+    'root': Scale(lambda x: np.sqrt(np.maximum(x, 0.0)), lambda z: np.maximum(z, 0.0) ** 2),
+    # between 0 and OLDEST
+    'age': Scale(lambda x: _logit(np.asarray(x) / OLDEST), lambda z: OLDEST * _expit(z)),
+    'share': Scale(_logit, _expit),
+    # a share that may be 0
+    'rare': Scale(lambda x: np.log(np.maximum(x, 0.0) + _FEW), lambda z: np.maximum(_exp(z) - _FEW, 0.0)),
+}
+"""Name -> `Scale`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A physical quantity and how it becomes a number with mean 0 and standard deviation 1.
+
+    Parameters
+    ----------
+    name : str
+    unit : str
+        Of its physical values, as `astropy.units` writes it; '' for plain numbers.
+    scale : str
+        One of `SCALES`.
+    mean, sd : float
+        Of the values on that scale, in the training.
+
+    Raises
+    ------
+    ValueError
+        If the scale is unknown, the mean not finite, or the standard deviation not positive.
+    """
+
+    name: str
+    unit: str = ''
+    scale: str = 'linear'
+    mean: float = 0.0
+    sd: float = 1.0
+
+    def __post_init__(self):
+        if self.scale not in SCALES:
+            raise ValueError(f'the scale of {self.name} must be one of {", ".join(SCALES)}, received '
+                             f'{self.scale!r}')
+        if not (math.isfinite(self.mean) and math.isfinite(self.sd) and self.sd > 0.0):
+            raise ValueError(f'the mean of {self.name} must be finite and its standard deviation positive, '
+                             f'received {self.mean!r} and {self.sd!r}')
+
+    def on_scale(self, values):
+        """Physical values on the scale, not standardised."""
+        return SCALES[self.scale].forward(np.asarray(values, dtype=float))
+
+    def physical(self, values):
+        """Values on the scale as physical ones."""
+        return SCALES[self.scale].back(np.asarray(values, dtype=float))
+
+    def standardised(self, values):
+        """Physical values as numbers for networks."""
+        return (self.on_scale(values) - self.mean) / self.sd
+
+    def fitted(self, values):
+        """The same variable with the mean and the standard deviation of these physical values."""
+        numbers = self.on_scale(values)
+        numbers = numbers[np.isfinite(numbers)]
+        return replace(self, mean=float(np.mean(numbers)), sd=max(float(np.std(numbers)), 1e-6))
+
+    def to_dict(self):
+        """For a JSON file."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraint(Variable):
+    """What an observer may know of a cluster, or of its image, independently of the light.
+
+    Parameters
+    ----------
+    name, unit, scale, mean, sd
+        As for `Variable`.
+    errors : tuple of float or None
+        The smallest and the largest standard error that networks are trained with: relative ones on the
+        scale 'logarithm', else in ``unit``. None: known exactly, such as the seeing.
+    default_error : float or None
+        The error if none is given, likewise.
+    positive : bool
+        Whether values must be above 0.
+    """
+
+    errors: tuple | None = None
+    default_error: float | None = None
+    positive: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.errors is None:
+            return
+        low, high = map(float, self.errors)
+        if not (0.0 < low <= high and low <= self.default_error <= high):
+            raise ValueError(f'the errors of {self.name} must be positive and in order with the default '
+                             f'between them, received {self.errors!r} and {self.default_error!r}')
+        object.__setattr__(self, 'errors', (low, high))
+
+    @property
+    def width(self):
+        """How many numbers tell a network of it."""
+        return 2 if self.errors is None else 3
+
+    @property
+    def relative(self):
+        """Whether errors are relative ones."""
+        return self.scale == 'logarithm'
+
+    def scale_error(self, values, errors):
+        """Errors on the scale from physical ones; the default where they are NaN."""
+        errors = np.asarray(errors, dtype=float)
+        errors = errors / values if self.relative else errors
+        return np.where(np.isnan(errors), self.default_error, errors)
+
+    def physical_error(self, values, errors):
+        """Physical errors from errors on the scale."""
+        return errors * values if self.relative else errors
+
+    def measured(self, values, rng):
+        """Values as an observer would measure them, with errors that are drawn.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n,)
+            True physical values.
+        rng : `numpy.random.Generator`
+
+        Returns
+        -------
+        values, errors : ndarray, shape (n,)
+            Physical ones, NaN where a value that must be positive would not be; exact values, and NaN, where
+            there are no errors.
+        """
+        values = np.asarray(values, dtype=float)
+        if self.errors is None:
+            return values, np.full(values.shape, np.nan)
+        low, high = np.log(self.errors)
+        error = np.exp(rng.uniform(low, high, values.shape))
+        off = error * rng.normal(size=values.shape)
+        seen = values * np.exp(off) if self.relative else values + off
+        # nobody would believe it
+        seen = np.where(seen > 0.0, seen, np.nan) if self.positive else seen
+        return seen, self.physical_error(seen, error)
+
+    def encoded(self, values, errors):
+        """What a network sees: zeros where the value is NaN.
+
+        Parameters
+        ----------
+        values, errors : ndarray, shape (n,)
+            Physical ones; an error that is NaN is the default one.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, `width`)
+            1 if it is known; the standardised value; and the logarithm of the error over the geometric mean
+            of the ``errors``.
+        """
+        values = np.asarray(values, dtype=float)
+        given = np.isfinite(values)
+        code = np.zeros((values.size, self.width), dtype=np.float32)
+        code[given, 0] = 1.0
+        code[given, 1] = self.standardised(values[given])
+        if self.errors is not None:
+            error = self.scale_error(values[given], np.asarray(errors, dtype=float)[given])
+            code[given, 2] = np.log(error / math.sqrt(math.prod(self.errors)))
+        return code
+
+
+def _table(kind, *rows):
+    return {row['name']: kind(**row) for row in rows}
+
+
+OUTPUTS = _table(
+    Variable,
+    # of the field
+    {'name': 'total_mass', 'unit': 'solMass', 'scale': 'logarithm'},
+    {'name': 'mass_to_light', 'unit': 'solMass / solLum', 'scale': 'logarithm'},
+    # of the whole cluster
+    {'name': 'cluster_mass', 'unit': 'solMass', 'scale': 'logarithm'},
+    {'name': 'half_mass_radius', 'unit': 'pc', 'scale': 'logarithm'},
+    {'name': 'half_light_radius', 'unit': 'pc', 'scale': 'logarithm'},
+    {'name': 'mass_function_slope', 'scale': 'linear'},
+    {'name': 'dark_share', 'scale': 'share'},
+    {'name': 'black_hole_share', 'scale': 'rare'},
+    {'name': 'central_dispersion', 'unit': 'km / s', 'scale': 'logarithm'},
+    {'name': 'velocity_dispersion', 'unit': 'km / s', 'scale': 'logarithm'},
+    {'name': 'age', 'unit': 'Gyr', 'scale': 'age'},
+    {'name': 'distance', 'unit': 'kpc', 'scale': 'logarithm'},
+    {'name': 'metallicity', 'scale': 'linear'},
+)
+"""Name -> `Variable`: all that a network may predict."""
+
+CONSTRAINTS = _table(
+    Constraint,
+    {'name': 'distance', 'unit': 'kpc', 'scale': 'logarithm', 'errors': (0.005, 0.2), 'default_error': 0.02},
+    {'name': 'age', 'unit': 'Gyr', 'scale': 'linear', 'errors': (0.2, 3.0), 'default_error': 0.75},
+    {'name': 'metallicity', 'scale': 'linear', 'errors': (0.05, 0.5), 'default_error': 0.15,
+     'positive': False},
+    {'name': 'velocity_dispersion', 'unit': 'km / s', 'scale': 'logarithm', 'errors': (0.03, 0.3),
+     'default_error': 0.05},
+    # of the observation
+    {'name': 'dispersion_radius', 'unit': 'arcsec', 'scale': 'logarithm'},
+    {'name': 'seeing', 'unit': 'arcsec', 'scale': 'logarithm'},
+    {'name': 'sky_error', 'scale': 'logarithm'},
+)
+"""Name -> `Constraint`: all that a network may be conditioned on. ``metallicity`` is [Fe/H]; ``sky_error`` is
+the standard error of the level of the sky, in the mean light of a pixel of the field."""

@@ -1,0 +1,99 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""What an observer knows of a cluster, from quantities to plain numbers: `checked`.
+
+This is where units cross the boundary: outside are quantities, inside numbers in the units of
+`pidoc.networks.variables.CONSTRAINTS`.
+"""
+
+import difflib
+import math
+
+import numpy as np
+from astropy import units as u
+
+from pidoc.networks.variables import CONSTRAINTS, OLDEST
+from pidoc.units import plain_number, scalar_value
+
+__all__ = ['checked', 'KNOWN', 'UNITS']
+
+KNOWN = tuple(name for each in CONSTRAINTS.values() if each.name not in ('seeing', 'sky_error')
+              for name in ((each.name, f'{each.name}_error') if each.errors else (each.name,)))
+"""What may be told of a cluster: names of arguments of `pidoc.MassMapper.predict`."""
+
+UNITS = {name: u.Unit(CONSTRAINTS[name.removesuffix('_error')].unit) if
+         CONSTRAINTS[name.removesuffix('_error')].unit else None for name in KNOWN}
+"""Their units; None for a plain number."""
+
+#: Possible values: beyond the Universe on both sides, and before numbers overflow.
+_LIMITS = {'distance': (1e-6, 1e8), 'age': (1e-4, OLDEST + 6.0), 'metallicity': (-5.0, 1.0),
+           'velocity_dispersion': (1e-3, 1e4), 'dispersion_radius': (1e-2, 1e5)}
+
+
+def checked(given, constraints, *, model=''):
+    """What is known of one cluster, as plain numbers.
+
+    Parameters
+    ----------
+    given : dict
+        Of names of `KNOWN`: a `~astropy.units.Quantity` (or a text such as '20 kpc'), for the metallicity a
+        number; None or NaN where it is not known.
+    constraints : sequence of `~pidoc.networks.variables.Constraint`
+        What the model can be conditioned on.
+    model : str, optional
+        Its name.
+
+    Returns
+    -------
+    dict
+        Name -> float, of what is known.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If a name is unknown, the model cannot use it, a value is of the wrong kind or impossible, or an error
+        is given without its value; a dispersion needs its radius.
+    """
+    found = {}
+    for name, value in given.items():
+        if name not in KNOWN:
+            near = difflib.get_close_matches(name, KNOWN, 1)
+            raise ValueError(f'what is known must be of {", ".join(KNOWN)}, received {name!r}'
+                             f'{f" (did you mean {near[0]}?)" if near else ""}')
+        value = _number(name, value)
+        if value is not None:
+            found[name] = value
+    usable = {each.name for each in constraints}
+    for name, value in found.items():
+        of = name.removesuffix('_error')
+        if of not in usable:
+            raise ValueError(f'the model {model or "given"} cannot use {name}: it can be conditioned on '
+                             f'{", ".join(sorted(usable & set(KNOWN)))}; received {name} = {value:g}')
+        if of not in found:
+            raise ValueError(f'{name} needs {of}, received {value:g} alone')
+    if 'velocity_dispersion' in found and 'dispersion_radius' not in found:
+        raise ValueError('velocity_dispersion needs dispersion_radius, the radius about the centre in which '
+                         f'it was measured, received {found["velocity_dispersion"]:g} km / s alone')
+    return found
+
+
+def _number(name, value):
+    """A value as a plain number, None where it is not known."""
+    if value is None:
+        return None
+    unit = UNITS[name]
+    if isinstance(value, str):
+        value = u.Quantity(value) if unit is not None else float(value)
+    if isinstance(value, (u.Quantity, float)) and np.all(np.isnan(value)):
+        return None
+    if unit is None and isinstance(value, u.Quantity):
+        value = float(value.to_value(u.dimensionless_unscaled))
+    of, is_error = name.removesuffix('_error'), name.endswith('_error')
+    if unit is None:
+        number = plain_number(value, name, **({'above': 0} if is_error else {}))
+    else:
+        number = scalar_value(value, unit, name, positive=True)
+    low, high = (0.0, math.inf) if is_error and of != 'distance' else _LIMITS[of]
+    if not low <= number <= high:
+        raise ValueError(f'{name} must be from {low:g} to {high:g} {unit or ""}'.rstrip()
+                         + f', received {value}')
+    return float(number)

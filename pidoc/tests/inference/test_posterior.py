@@ -1,0 +1,110 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Posterior: margins, draws, calibration."""
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal, norm
+
+from pidoc.inference.posterior import Posterior
+from pidoc.networks.variables import OLDEST, OUTPUTS, Variable
+
+PLAIN = Variable(name='a'), Variable(name='b', scale='logarithm', mean=2.0, sd=0.5)
+COVARIANCE = np.array([[1.0, 0.6], [0.6, 0.5]])
+
+
+def _normal(variables=PLAIN, covariance=COVARIANCE, mean=(0.3, -0.2)):
+    return Posterior.of(variables, np.ones((1, 1)), np.array([[mean]]),
+                        np.linalg.cholesky(covariance)[np.newaxis, np.newaxis])
+
+
+def _mixture():
+    """Two components, one of which is narrow."""
+    return Posterior.of(PLAIN, np.array([[0.25, 0.75]]), np.array([[[-2.0, 0.0], [1.0, 1.0]]]),
+                        np.array([[0.05 * np.eye(2), np.eye(2)]]))
+
+
+def test_intervals_of_one_normal_distribution_are_exact():
+    found = _normal().intervals()
+    np.testing.assert_allclose([found['a'].value[0], *np.ravel(found['a'].ends)], [0.3, -0.7, 1.3, -1.7, 2.3],
+                               atol=1e-4)
+    sd = 0.5 * np.sqrt(0.5)
+    np.testing.assert_allclose(np.log([found['b'].value[0], *np.ravel(found['b'].ends)]),
+                               1.9 + sd * np.array([0.0, -1.0, 1.0, -2.0, 2.0]), atol=1e-4)
+
+
+def test_draws_have_the_covariance():
+    draws = _normal().sample(200000, seed=2)
+    sample = np.stack([draws['a'][0], (np.log(draws['b'][0]) - 2.0) / 0.5])
+    np.testing.assert_allclose(sample.mean(axis=1), [0.3, -0.2], atol=0.01)
+    np.testing.assert_allclose(np.cov(sample), COVARIANCE, atol=0.01)
+    assert np.array_equal(_normal().sample(5, seed=3)['a'], _normal().sample(5, seed=3)['a'])
+    assert not np.array_equal(_normal().sample(5, seed=3)['a'], _normal().sample(5, seed=4)['a'])
+
+
+def test_intervals_and_draws_of_a_mixture_agree():
+    mixture = _mixture()
+    found, draws = mixture.intervals()['a'], mixture.sample(400000, seed=5)['a'][0]
+    levels = norm.cdf([0.0, -1.0, 1.0, -2.0, 2.0])
+    np.testing.assert_allclose([found.value[0], *np.ravel(found.ends)], np.quantile(draws, levels), atol=0.01)
+    # the narrow component is there
+    assert np.mean(np.abs(draws + 2.0) < 0.2) == pytest.approx(0.25, abs=0.01)
+
+
+def test_normal_scores_of_draws_are_standard_normal():
+    mixture = _mixture()
+    draws = mixture.sample(20000, seed=6)
+    many = Posterior.joined([mixture] * 200)
+    scores = many.normal_scores({name: values[0, :200] for name, values in draws.items()})
+    assert scores.shape == (200, 2)
+    np.testing.assert_allclose(scores.mean(axis=0), 0.0, atol=0.2)
+    np.testing.assert_allclose(scores.std(axis=0), 1.0, atol=0.12)
+    exact = norm.ppf(0.25 * norm.cdf(0.4, -2.0, 0.05) + 0.75 * norm.cdf(0.4, 1.0, 1.0))
+    assert mixture.normal_scores({'a': np.array([0.4]), 'b': np.ones(1)})[0, 0] == pytest.approx(exact, abs=1e-3)
+
+
+def test_far_from_all_components_scores_are_those_of_the_nearer_tail():
+    posterior = _normal()
+    for value in (-8.0, 8.0):
+        score = posterior.normal_scores({'a': np.array([0.3 + value]), 'b': np.ones(1)})[0, 0]
+        assert score == pytest.approx(value, abs=0.01)
+
+
+def test_stretching_widens_margins_and_keeps_what_goes_with_what():
+    plain = _normal()
+    wide = plain.stretched([[[1.5, 4.0], [1.0, 2.0]]])
+    one, other = wide.intervals(), plain.intervals()
+    np.testing.assert_allclose(np.ravel(one['a'].ends), [0.3 - 1.5, 0.3 + 1.5, 0.3 - 4.0, 0.3 + 4.0], atol=1e-3)
+    np.testing.assert_allclose(one['b'].ends, other['b'].ends)
+    draws, before = wide.sample(50000, seed=7), plain.sample(50000, seed=7)
+    assert np.mean(np.abs(draws['a'][0] - 0.3) < 1.5) == pytest.approx(0.6827, abs=0.01)
+    assert np.mean(np.abs(draws['a'][0] - 0.3) < 4.0) == pytest.approx(0.9545, abs=0.01)
+    for name in 'ab':
+        np.testing.assert_array_equal(np.argsort(draws[name][0]), np.argsort(before[name][0]))
+
+
+def test_draws_are_possible_values():
+    variables = tuple(OUTPUTS[name] for name in ('age', 'total_mass', 'black_hole_share', 'dark_share'))
+    wild = Posterior.of(variables, np.ones((1, 1)), np.zeros((1, 1, 4)), 30.0 * np.eye(4)[np.newaxis, np.newaxis])
+    draws = wild.sample(5000, seed=8)
+    assert draws['age'].min() >= 0.0 and draws['age'].max() <= OLDEST
+    assert draws['total_mass'].min() > 0.0 and np.all(np.isfinite(draws['total_mass']))
+    for name in ('black_hole_share', 'dark_share'):
+        assert draws[name].min() >= 0.0
+    assert draws['dark_share'].max() <= 1.0
+
+
+def test_some_maps_are_taken_and_joined():
+    both = Posterior.joined([_normal(), _normal(mean=(5.0, 0.0))])
+    assert len(both) == 2 and both.names == ('a', 'b')
+    assert both[1].intervals()['a'].value[0] == pytest.approx(5.0, abs=1e-3)
+    assert len(both[:1]) == 1 and len(both[np.array([1, 0, 1])]) == 3
+
+
+def test_the_density_of_draws_is_that_of_the_mixture():
+    """The joint distribution, not only its margins: by the share of draws inside an ellipse."""
+    draws = _normal().sample(100000, seed=9)
+    sample = np.stack([draws['a'][0], (np.log(draws['b'][0]) - 2.0) / 0.5], axis=1)
+    density = multivariate_normal([0.3, -0.2], COVARIANCE).pdf(sample)
+    # the largest density times exp(-1/2) is the contour that holds 1 - exp(-1/2)
+    top = multivariate_normal([0.3, -0.2], COVARIANCE).pdf([0.3, -0.2])
+    assert np.mean(density > top * np.exp(-0.5)) == pytest.approx(1.0 - np.exp(-0.5), abs=0.01)

@@ -1,0 +1,85 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Quantities as numbers for networks, and what may be known."""
+
+import numpy as np
+import pytest
+
+from pidoc.networks.variables import Constraint, CONSTRAINTS, OLDEST, OUTPUTS, SCALES, Variable
+
+VALUES = {'linear': [-3.0, 0.0, 2.0], 'logarithm': [1e-3, 1.0, 1e6], 'root': [0.0, 0.01, 14.0],
+          'age': [0.02, 1.0, 13.9], 'share': [0.01, 0.5, 0.98], 'rare': [0.0, 1e-3, 0.3]}
+
+
+@pytest.mark.parametrize('name', SCALES)
+def test_scales_are_monotonic_and_come_back(name):
+    scale, values = SCALES[name], np.array(VALUES[name])
+    numbers = scale.forward(values)
+    assert np.all(np.diff(numbers) > 0.0)
+    np.testing.assert_allclose(scale.back(numbers), values, rtol=1e-9, atol=1e-12)
+
+
+def test_whatever_a_network_says_is_a_possible_value():
+    wild = np.array([-1e4, -30.0, 0.0, 30.0, 1e4])
+    for variable in OUTPUTS.values():
+        values = variable.physical(wild)
+        assert np.all(np.isfinite(values))
+        if variable.scale != 'linear':
+            assert np.all(values >= 0.0)
+    assert OUTPUTS['age'].physical(1e4) == pytest.approx(OLDEST)
+    assert OUTPUTS['dark_share'].physical(1e4) == pytest.approx(1.0)
+
+
+def test_fitted_variables_standardise():
+    values = np.random.default_rng(1).lognormal(3.0, 0.5, 2000)
+    variable = OUTPUTS['distance'].fitted(np.append(values, np.nan))
+    numbers = variable.standardised(values)
+    assert numbers.mean() == pytest.approx(0.0, abs=1e-9) and numbers.std() == pytest.approx(1.0, abs=1e-9)
+    assert Variable(**variable.to_dict()) == variable
+
+
+def test_measured_values_scatter_by_their_errors():
+    rng = np.random.default_rng(2)
+    for name, true in (('distance', 10.0), ('age', 12.0), ('metallicity', -1.5)):
+        constraint = CONSTRAINTS[name]
+        seen, errors = constraint.measured(np.full(20000, true), rng)
+        good = np.isfinite(seen)
+        # an age of 12 Gyr with an error of 3 is below 0 once in 30,000
+        assert good.mean() > 0.999
+        off = np.log(seen / true) if constraint.relative else seen - true
+        error = errors / seen if constraint.relative else errors
+        assert np.std((off / error)[good]) == pytest.approx(1.0, abs=0.02)
+        low, high = constraint.errors
+        assert error[good].min() >= 0.999 * low and error[good].max() <= 1.001 * high
+        # evenly in the logarithm
+        assert np.median(error[good]) == pytest.approx(np.sqrt(low * high), rel=0.05)
+
+
+def test_a_value_that_nobody_would_believe_is_not_known():
+    seen, _ = CONSTRAINTS['age'].measured(np.full(2000, 0.1), np.random.default_rng(3))
+    assert 0.2 < np.isnan(seen).mean() < 0.6 and np.nanmin(seen) > 0.0
+
+
+def test_what_is_known_exactly_stays_as_it_is():
+    seen, errors = CONSTRAINTS['seeing'].measured(np.array([0.8, 1.2]), np.random.default_rng(4))
+    np.testing.assert_array_equal(seen, [0.8, 1.2])
+    assert np.all(np.isnan(errors)) and CONSTRAINTS['seeing'].width == 2
+
+
+def test_codes_are_zero_where_nothing_is_known():
+    age = CONSTRAINTS['age']
+    code = age.encoded([12.0, np.nan, 10.0], [1.0, 1.0, np.nan])
+    typical = np.sqrt(0.2 * 3.0)
+    np.testing.assert_allclose(code, [[1, 12, -np.log(typical)], [0, 0, 0], [1, 10, np.log(0.75 / typical)]],
+                               rtol=1e-6)
+
+
+@pytest.mark.parametrize('values, message', [
+    ({'scale': 'cube'}, "the scale of x must be one of linear, logarithm, .* received 'cube'"),
+    ({'mean': np.nan}, 'the mean of x must be finite and its standard deviation positive, received nan and'),
+    ({'sd': 0.0}, 'received 0.0 and 0.0'),
+    ({'errors': (0.2, 0.1), 'default_error': 0.15}, 'the errors of x must be positive and in order with'),
+    ({'errors': (0.1, 0.2), 'default_error': 0.3}, r'received \(0.1, 0.2\) and 0.3'),
+])
+def test_refuses_impossible_values(values, message):
+    with pytest.raises(ValueError, match=message):
+        Constraint(name='x', **values)

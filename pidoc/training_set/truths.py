@@ -1,0 +1,53 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""True values of what networks predict, and of what they are conditioned on, from the table of a set."""
+
+import numpy as np
+from astropy import units as u
+
+from pidoc.photometry import iron_abundance
+
+__all__ = ['truths']
+
+_COLUMNS = {
+    'total_mass': 'mass', 'cluster_mass': 'cluster_mass', 'half_mass_radius': 'cluster_half_mass_radius',
+    'half_light_radius': 'cluster_half_light_radius', 'mass_function_slope': 'mass_function_slope',
+    'dark_share': 'dark_share', 'black_hole_share': 'black_hole_share',
+    'central_dispersion': 'central_dispersion', 'velocity_dispersion': 'velocity_dispersion', 'age': 'age',
+    'distance': 'distance', 'dispersion_radius': 'dispersion_radius', 'seeing': 'seeing',
+    'sky_error': 'sky_error',
+}
+#: Units where plain numbers are not in those of the table.
+_UNITS = {'total_mass': u.Msun, 'cluster_mass': u.Msun, 'half_mass_radius': u.pc, 'half_light_radius': u.pc,
+          'central_dispersion': u.km / u.s, 'velocity_dispersion': u.km / u.s, 'age': u.Gyr,
+          'distance': u.kpc, 'dispersion_radius': u.arcsec, 'seeing': u.arcsec}
+
+
+def truths(table):
+    """True values, as plain numbers in the units of `pidoc.networks.variables`.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Of a `~pidoc.training_set.TrainingSet`.
+
+    Returns
+    -------
+    dict
+        Name -> array of shape (n,), of those quantities that the table has and that are finite in any row.
+        ``metallicity`` is [Fe/H].
+    """
+    found = {}
+    for name, column in _COLUMNS.items():
+        if column in table.colnames:
+            values = table[column]
+            found[name] = np.array(values.to_value(_UNITS[name]) if name in _UNITS else values, dtype=float)
+    found['mass_to_light'] = (table['mass'] / table['luminosity']).to_value(u.Msun / u.Lsun)
+    if 'metallicity' in table.colnames:
+        found['metallicity'] = _iron(np.asarray(table['metallicity'], dtype=float))
+    return {name: values for name, values in found.items() if np.any(np.isfinite(values))}
+
+
+def _iron(metallicity):
+    """[Fe/H] of each Z, NaN where there is none."""
+    different, place = np.unique(metallicity, return_inverse=True)
+    return np.array([iron_abundance(float(z)) if np.isfinite(z) else np.nan for z in different])[place]
