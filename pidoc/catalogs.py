@@ -30,8 +30,9 @@ from astropy.utils.masked import Masked
 
 from pidoc.units import SOLAR_MV, to_value
 
-__all__ = ['EXTINCTION_RATIO', 'Known', 'baumgardt', 'cluster', 'clusters', 'harris', 'harris1997', 'known',
-           'paper_selection', 'paper_table', 'vandenberg']
+__all__ = ['EXTINCTION_RATIO', 'Known', 'baumgardt', 'cluster', 'cluster_at', 'clusters', 'harris',
+           'harris1997',
+           'known', 'paper_selection', 'paper_table', 'vandenberg']
 
 EXTINCTION_RATIO = 3.1
 """A_V / E(B-V): what Harris's distances are made with, his (m-M)V being not corrected for extinction."""
@@ -433,6 +434,35 @@ def cluster(name):
         raise ValueError('name must be that of a globular cluster in the catalogues, '
                          f'received {name!r}{hint}')
     return table.copy()[row]
+
+
+def cluster_at(position, *, within=1 * u.arcmin):
+    """The row of `clusters` of the cluster at a position.
+
+    Parameters
+    ----------
+    position : `~astropy.coordinates.SkyCoord`
+        One position.
+    within : `~astropy.units.Quantity`, optional
+        How far from it the cluster may be.
+
+    Returns
+    -------
+    `~astropy.table.Row` or None
+        None if there is none.
+
+    Examples
+    --------
+    >>> from astropy.coordinates import SkyCoord
+    >>> from pidoc.catalogs import cluster_at
+    >>> print(cluster_at(SkyCoord('13h12m55s +18d10m06s'))['name'])
+    NGC 5024
+    """
+    limit = to_value(within, u.arcsec, 'within', positive=True)
+    table = _index()[0]
+    apart = table['position'].separation(position).arcsec
+    nearest = int(np.argmin(apart))
+    return table[[nearest]][0] if apart[nearest] <= limit else None
 
 
 @lru_cache(maxsize=1)
