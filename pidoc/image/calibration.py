@@ -299,9 +299,8 @@ def _zero_point(header, pixels, zero_point, exposure, missing):
     if not found:
         return _missing_zero_point(
             f'an image in {pixels.name} needs a zero point, and its header has none of PHOTZP, MAGZERO, '
-            f'MAGZP, '
-            'ZP, MAGZPT, FLUXMAG0, FPA.ZP with EXPTIME, PHOTFLAM with PHOTPLAM and others: give zero_point, '
-            'the '
+            'MAGZP, ZP, MAGZPT, FLUXMAG0, FPA.ZP with EXPTIME, PHOTFLAM with PHOTPLAM and others: give '
+            'zero_point, the '
             'magnitude of one unit (with exposure, if it is of one count a second)', exposure, missing)
     if exposure is not None:
         raise ValueError('exposure goes with zero_point, received only exposure')
@@ -347,8 +346,7 @@ def _given(header, pixels, zero_point, exposure, found):
     if exposure is None and abs(shift) > 1.0 and off and abs(near.magnitude - value) >= 0.5:
         raise ValueError(f'zero_point must be that of one unit of the pixels, {off[0].magnitude:.3f} mag by '
                          f'{off[0].keyword} in the header; received {value:.3f} mag, which looks like one '
-                         f'count '
-                         f'a second: then give exposure={time:g} s too')
+                         f'count a second: then give exposure={time:g} s too')
     return _Zero(value, system, 'given', {'ZPHEADER': near.magnitude, 'ZPKEYWRD': near.keyword},
                  ('zero-point',) if abs(value - near.magnitude) > AGREE else ())
 

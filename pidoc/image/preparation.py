@@ -45,13 +45,11 @@ IMAGE_FLAGS = {
     'seeing-worse': 'the seeing is worse than the range that was asked for',
     'zero-point': 'the zero point that was given differs from that of the header',
     'zero-point-reading': 'the zero point of the header may be that of one unit of the pixels or of one unit '
-                          'a '
-                          'second, and ZPREAD says which was taken: the other one is ZPOTHER',
+                          'a second',
     'gain': 'the pixels are electrons and the header has a GAIN: its zero point was taken for one of an '
             'electron, not of an ADU',
-    'band': 'the band that was given is not that of the header, BANDHEAD',
-    'colour': 'the image is not in V, and no colour was given: that of an old population stands in, with the '
-              'error COLERR',
+    'band': 'the band that was given is not that of the header',
+    'colour': 'the image is not in V, and no colour was given: that of an old population stands in',
     'catalogue': 'the field is brighter than the whole cluster that the catalogue has there',
     'gaps': 'more than 1 % of the pixels of the field are masked',
     'background': 'no background was subtracted, and the level far from the field would be 10 % of the light '
@@ -630,8 +628,7 @@ def _too_bright(magnitude, area, meta):
     there = meta['BAND'], magnitude
     if magnitude < _BRIGHTEST:
         raise ValueError('the light in the field must be that of a cluster, received {} = {:.2f}: check unit '
-                         'and '
-                         'zero_point'.format(*there))
+                         'and zero_point'.format(*there))
     two = meta.get('ZPOTHER') is not None
     if two and magnitude + 2.5 * math.log10(area) < _BRIGHTEST_SURFACE:
         raise ValueError('the light in the field must be that of a cluster, received {} = {:.2f} with {}'
@@ -702,8 +699,20 @@ def _product(plane, around, meta, flags, worst, min_coverage):
         flags.append('background')
     flags = [flag for flag in IMAGE_FLAGS if flag in flags]
     for flag in flags:
-        log.warning('%s: %s', meta.get('IMAGE', 'image'), IMAGE_FLAGS[flag])
+        log.warning('%s: %s%s', meta.get('IMAGE', 'image'), IMAGE_FLAGS[flag], _details(flag, meta))
     meta = meta | {'COVERAGE': coverage, 'FLAGS': ' '.join(flags)}
     uncertainty = None if plane.variance is None else StdDevUncertainty(np.sqrt(plane.variance))
     return CCDData(plane.total, unit=APPARENT_FLUX, wcs=plane.wcs, meta=meta, uncertainty=uncertainty,
                    mask=mask if mask.any() else None)
+
+
+def _details(flag, meta):
+    """Of a flag, what was taken here; '' where its card belongs to one of two bands."""
+    if flag == 'zero-point-reading' and meta.get('ZPOTHER') is not None:
+        return (f' ({meta["ZPFROM"]} was taken for that of {meta["ZPREAD"]}, {meta["IMGZP"]:.3f} mag; else '
+                f'{meta["ZPOTHER"]:.3f} mag)')
+    if flag == 'band':
+        return f' (in {meta["BANDHEAD"]}, taken for {meta["IMGBAND"]})'
+    if flag == 'colour':
+        return f' (V - {meta["IMGBAND"]} = {meta["COLOUR"]:.2f} +- {meta["COLERR"]:.2f} mag)'
+    return ''

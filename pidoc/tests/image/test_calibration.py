@@ -61,8 +61,7 @@ class TestUnits:
             jansky = pivot**2 / 2.99792458e18 * 1e23
             assert magnitude(its) == pytest.approx(-2.5 * math.log10(jansky / 3630.78) - 0.08, abs=1e-5)
         with pytest.raises(ValueError, match="'erg/s/cm2/A' is per wavelength and needs a pivot wavelength: "
-                                             ".*, "
-                                             "received 'Ha'|; received 'Ha'"):
+                                             ".*, received 'Ha'|; received 'Ha'"):
             calibrate({'FILTER': 'Ha'}, unit='erg/s/cm2/A', colour=0.0 * u.mag)
 
     def test_several_counts_in_one_unit(self):
@@ -220,8 +219,7 @@ class TestZeroPoints:
 
     def test_all_that_is_missing_is_named_at_once(self):
         with pytest.raises(MissingError, match=r'the image does not tell a zero point and the band: give '
-                                               r'zero_point '
-                                               r'\(magnitude .*\), band \(such as V\)'):
+                                               r'zero_point \(magnitude .*\), band \(such as V\)'):
             calibrate({})
         with pytest.raises(MissingError, match=r'does not tell a zero point and the colour: give .*, colour '
                                                r'\(V - Ha\)'):

@@ -904,10 +904,8 @@ class TestNotes:
     def test_light_that_no_cluster_has(self, small):
         header = {'FILTER': 'V', 'PHOTZP': ZERO_POINT.value - 10.0, 'EXPTIME': 1e3}
         with pytest.raises(ValueError, match=r'must be that of a cluster, received V = .* with PHOTZP as '
-                                             r'that of '
-                                             r'one unit of the pixels, while it is .* if that is not so: '
-                                             r'give '
-                                             r'zero_point=24.500 mag'):
+                                             r'that of one unit of the pixels, while it is .* if that is not '
+                                             r'so: give zero_point=24.500 mag'):
             self.lit(small, header)
         # where there is no choice it is as it says
         assert self.lit(small, header | {'BUNIT': 'adu/s'})[1] == pytest.approx(10**(0.4 * 10.0))
@@ -922,9 +920,8 @@ class TestNotes:
         # not yet half a magnitude brighter than the whole
         assert flags(self.lit(small, here | {'PHOTZP': bright - 0.45}, **where)[0]) == ['zero-point-reading']
         with pytest.raises(ValueError, match=r'must be less than that of NGC 5466, V = 9.04, received V = '
-                                             r'8.4\d with '
-                                             r'PHOTZP as that of one unit of the pixels, while it is 13.4\d '
-                                             r'if'):
+                                             r'8.4\d with PHOTZP as that of one unit of the pixels, while it '
+                                             r'is 13.4\d if'):
             self.lit(small, here | {'PHOTZP': bright - 0.55}, **where)
         # without another reading it is noted
         light, _ = self.lit(small, here | {'PHOTZP': bright - 0.55, 'EXPTIME': 1.0}, **where)
@@ -963,8 +960,7 @@ class TestNotes:
                                        "PHOTZP"),
     ({'band': None}, ValueError, 'the image does not say its band: give band, such as V'),
     ({'band': 'F435W'}, ValueError, "the image is in 'F435W', not in V: give colour, the magnitude V - F435W "
-                                    "of "
-                                    "the cluster"),
+                                    "of the cluster"),
     ({'band': None, 'zero_point': None}, ValueError,
      r'CCDData does not tell a zero point and the band: give zero_point \(.*\), band \(such as V\)'),
     ({'zero_point': -20 * u.mag}, ValueError,
@@ -996,10 +992,8 @@ def test_refused(small, how, error, rule):
 
 def test_all_that_is_missing_is_named_at_once(small):
     with pytest.raises(ValueError, match=r'^array does not tell a zero point, the band and a scale: give '
-                                         r'zero_point '
-                                         r'\(magnitude of one unit of the pixels\), band \(such as V\), '
-                                         r'pixel_scale '
-                                         r'\(side of a pixel\)$'):
+                                         r'zero_point \(magnitude of one unit of the pixels\), band \(such '
+                                         r'as V\), pixel_scale \(side of a pixel\)$'):
         prepare(small[0].data)
 
 
@@ -1120,8 +1114,8 @@ class TestPal13:
         """25.241 of a count a second (CCD table) and 30.12 of one (header), EXPTIME = 101: 0.13 mag apart."""
         path = shared(f'{self.folder}_ooi_r_ls9.N15.fits')
         with pytest.raises(ValueError, match='30.120 mag by MAGZERO in the header; received 25.241 mag, '
-                                             'which looks '
-                                             'like one count a second: then give exposure=101 s too'):
+                                             'which looks like one count a second: then give exposure=101 s '
+                                             'too'):
             prepare(path, **self.how, zero_point=25.241 * u.mag)
         ours = prepare(path, **self.how, background=369 * u.adu)
         theirs = prepare(path, **self.how, background=369 * u.adu, zero_point=25.241 * u.mag,
@@ -1137,11 +1131,14 @@ class TestPal13:
                     **(self.how | {'field_of_view': 40 * u.arcsec}))
 
     def test_band_is_not_v(self):
-        with pytest.raises(ValueError, match="the image is in 'r', not in V: give colour"):
-            prepare(shared(f'{self.folder}_ooi_r_ls9.N15.fits'))
-        with pytest.raises(ValueError, match="band must be that of the image, 'r' by its header, received "
-                                             "'V'"):
-            prepare(shared(f'{self.folder}_ooi_r_ls9.N15.fits'), band='V')
+        path, how = shared(f'{self.folder}_ooi_r_ls9.N15.fits'), self.how | {'background': 369 * u.adu}
+        told = prepare(path, **how)
+        assert 'colour' not in flags(told)
+        how.pop('colour')
+        found, given = prepare(path, **how), prepare(path, **how, band='V')
+        assert 'colour' in flags(found) and found.meta['COLOUR'] == 0.26
+        np.testing.assert_allclose(found.data, given.data * 10**(-0.4 * 0.26), rtol=1e-4)
+        assert 'band' in flags(given) and given.meta['BANDHEAD'] == 'r'
 
 
 def test_m61_of_hips2fits_is_refused():
