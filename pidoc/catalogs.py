@@ -8,27 +8,31 @@
 `baumgardt`                 Baumgardt & Hilker: masses, mass-to-light ratios, radii
 `paper_table`               Chardin & Bianchini (2021), Table 3
 `clusters`, `cluster`       the first, third and fourth in one table, found by any name
+`known`                     what may be taken for known of a named cluster: values with errors and sources
 ==========================  =========================================================================
 
 All but `harris1997` come with the package. A value that the source leaves blank is masked.
 """
 
 import difflib
+import math
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import Latitude, Longitude, SkyCoord
+from astropy.coordinates import FK4, Latitude, Longitude, SkyCoord
 from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
 
 from pidoc.units import SOLAR_MV, to_value
 
-__all__ = ['EXTINCTION_RATIO', 'baumgardt', 'cluster', 'clusters', 'harris', 'harris1997', 'paper_selection',
-           'paper_table', 'vandenberg']
+__all__ = ['EXTINCTION_RATIO', 'Known', 'baumgardt', 'cluster', 'cluster_at', 'clusters', 'harris',
+           'harris1997',
+           'known', 'paper_selection', 'paper_table', 'vandenberg']
 
 EXTINCTION_RATIO = 3.1
 """A_V / E(B-V): what Harris's distances are made with, his (m-M)V being not corrected for extinction."""
@@ -269,8 +273,10 @@ def _sexagesimal(text):
 
 # Names that are in none of the tables, or written in another way there.
 _ALIASES = {
-    'NGC 104': ('47 Tucanae',), 'NGC 5139': ('Omega Centauri',), 'Pal 14': ('Arp 1',), 'Pal 4': ('UGC 6268',),
-    'NGC 6205': ('Hercules Cluster',), 'Crater': ('Laevens 1',),
+    'NGC 104': ('47 Tucanae',), 'NGC 5139': ('Omega Centauri', 'w Cen', 'w Centauri', 'ome Cen'),
+    'Pal 14': ('Arp 1',), 'Pal 4': ('UGC 6268',), 'NGC 6205': ('Hercules', 'Great Hercules'),
+    'Crater': ('Laevens 1', 'Crater 1', 'Crater I', 'PSO J174.0675-10.8774'),
+    'Pyxis': ('Pyxis 1',), 'Eridanus': ('Eridanus 1',), 'FSR 1716': ('VVV-GC05',),
     '1636-283': ('ESO 452-SC11', 'ESO 452-11'), 'ESO-SC06': ('ESO 280-SC06', 'ESO 280-06'),
     '2MS-GC01': ('2MASS-GC01',), '2MS-GC02': ('2MASS-GC02',), 'GLIMPSE01': ('GLIMPSE-C01',),
     'GLIMPSE02': ('GLIMPSE-C02',), 'Lynga 7': ('BH 184',), 'Djorg 2': ('ESO 456-SC38',),
@@ -279,13 +285,22 @@ _ALIASES = {
 _WORDS = {
     'palomar': 'pal', 'messier': 'm', 'terzan': 'ter', 'djorgovski': 'djor', 'djorg': 'djor',
     'ruprecht': 'rup', 'koposov': 'ko', 'kop': 'ko', 'arpmadore': 'am', 'tonantzintla': 'ton',
-    'lil': 'liller', 'whi': 'whiting', 'eri': 'eridanus', 'pyx': 'pyxis', 'hauteprovence': 'hp',
+    'lil': 'liller', 'whi': 'whiting', 'eri': 'eridanus', 'pyx': 'pyxis', 'hauteprovence': 'hp', 'n': 'ngc',
+    'pismi': 'pismis', 'esosc': 'eso', 'tz': 'ter', 'ldg': 'laevens', 'cald': 'caldwell',
 }
+# Moore (1995, Sky & Telescope 90, 12, 38), as far as they are globular clusters of the Milky Way
+_CALDWELL = {
+    25: 2419, 42: 7006, 47: 6934, 66: 5694, 73: 1851, 78: 6541, 79: 3201, 80: 5139, 81: 6352, 84: 5286,
+    86: 6397, 87: 1261, 93: 6752, 104: 362, 105: 4833, 106: 104, 107: 6101, 108: 4372}
+# what catalogues and people put before or behind a name
+_AROUND = re.compile(r'^(name|cl|gcl|the)\b\*?\s*|\(?\b(globular( cluster)?|star cluster|cluster|gc)\)?$')
+_IAU = re.compile(r'c?\s*(\d\d)(\d\d)\s*([+-])\s*(\d{3})')
 
 
 def _key(name):
     """A name without what people write in different ways: case, blanks, accents, leading zeros."""
     plain = unicodedata.normalize('NFKD', name.strip().lower().replace('ω', 'omega'))
+    plain = _AROUND.sub('', _AROUND.sub('', plain).strip()) or plain
     plain = re.sub(r'[^a-z0-9]', '', plain.encode('ascii', 'ignore').decode())
     match = re.fullmatch(r'([a-z]+)0*(\d.*)', plain)
     if match:
@@ -298,7 +313,8 @@ def _index():
     """The table of all clusters, and key of a name -> row."""
     base, ages, models = harris(), vandenberg(), baumgardt()
     names = list(base['name'])
-    rows = {}
+    # before all others: a name of the catalogues must not be hidden by one of these
+    rows = {f'caldwell{number}': names.index(f'NGC {ngc}') for number, ngc in _CALDWELL.items()}
     for row, (name, other) in enumerate(zip(base['name'], base['other_name'], strict=True)):
         for word in (name, other, *_ALIASES.get(name, ())):
             if word:
@@ -319,16 +335,19 @@ def _index():
     ra, dec = (np.concatenate([getattr(base['position'], axis).deg,
                                getattr(models['position'][last], axis).deg]) for axis in ('ra', 'dec'))
     table['position'] = SkyCoord(Longitude(ra, u.deg), Latitude(dec, u.deg))
+    apart = np.full(number, _POSITION_ERROR)
+    apart[where] = np.maximum(apart[where], table['position'][where].separation(models['position']).arcsec)
+    table['position_error'] = apart * u.arcsec
     first = np.arange(len(base))
     for name in ('distance', 'distance_modulus', 'reddening', 'fe_h', 'v_total', 'm_v', 'concentration',
-                 'core_radius', 'half_light_radius'):
+                 'core_radius', 'half_light_radius', 'velocity_dispersion', 'velocity_dispersion_error'):
         table[name] = _spread(base[name], first, number)
     table['luminosity'] = 10.0 ** (0.4 * (SOLAR_MV - table['m_v'].to_value(u.mag))) * u.Lsun
     aged = [rows[_key(name)] for name in ages['name']]
     for name in ('age', 'age_error'):
         table[name] = _spread(ages[name], aged, number)
     for name in ('mass', 'mass_error', 'mass_to_light', 'mass_to_light_error', 'half_mass_radius', 'distance',
-                 'core_radius', 'half_light_radius'):
+                 'core_radius', 'half_light_radius', 'velocity_dispersion'):
         new = f'model_{name}' if name in table.colnames else name
         table[new] = _spread(models[name], where, number)
     table.meta = {'sources': {
@@ -356,10 +375,12 @@ def clusters():
     -------
     `~astropy.table.QTable`
         ``name``, ``other_name``, ``position``, ``distance``, ``reddening``, ``fe_h``, ``v_total``, ``m_v``,
-        ``core_radius``, ``half_light_radius`` [arcmin] and others from Harris (2010); ``luminosity`` in V,
-        from ``m_v``; ``age`` from VandenBerg et al. (2013); ``mass``, ``mass_to_light``, ``half_mass_radius``
-        and ``model_distance``, ``model_core_radius``, ``model_half_light_radius`` [pc] from Baumgardt &
-        Hilker. Masked where a catalogue has no value.
+        ``core_radius``, ``half_light_radius`` [arcmin], ``velocity_dispersion`` and others from Harris
+        (2010); ``luminosity`` in V, from ``m_v``; ``age`` from VandenBerg et al. (2013); ``mass``,
+        ``mass_to_light``, ``half_mass_radius`` and ``model_distance``, ``model_core_radius``,
+        ``model_half_light_radius`` [pc], ``model_velocity_dispersion`` from Baumgardt & Hilker;
+        ``position_error``: how far apart the positions of the two are, 1" at least. Masked where a catalogue
+        has no value.
 
     Examples
     --------
@@ -379,7 +400,8 @@ def cluster(name):
     Parameters
     ----------
     name : str
-        As NGC 5466, ngc5466, M 53, Messier 53, Pal 11, Palomar 11, omega Cen ...
+        As NGC 5466, ngc5466, N5466, M 53, Messier 53, Pal 11, Palomar 11, omega Cen, w Cen, Caldwell 80, or
+        the designation of the IAU by the position of 1950, as C1403+287.
 
     Returns
     -------
@@ -404,12 +426,217 @@ def cluster(name):
     table, rows = _index()
     row = rows.get(_key(name))
     if row is None:
+        row = _at_position(name)
+    if row is None:
         near = difflib.get_close_matches(_key(name), rows, n=3, cutoff=0.7)
         near = list(dict.fromkeys(table['name'][rows[key]] for key in near))
         hint = f': did you mean {" or ".join(near)}' if near else ''
         raise ValueError('name must be that of a globular cluster in the catalogues, '
                          f'received {name!r}{hint}')
     return table.copy()[row]
+
+
+def cluster_at(position, *, within=1 * u.arcmin):
+    """The row of `clusters` of the cluster at a position.
+
+    Parameters
+    ----------
+    position : `~astropy.coordinates.SkyCoord`
+        One position.
+    within : `~astropy.units.Quantity`, optional
+        How far from it the cluster may be.
+
+    Returns
+    -------
+    `~astropy.table.Row` or None
+        None if there is none.
+
+    Examples
+    --------
+    >>> from astropy.coordinates import SkyCoord
+    >>> from pidoc.catalogs import cluster_at
+    >>> print(cluster_at(SkyCoord('13h12m55s +18d10m06s'))['name'])
+    NGC 5024
+    """
+    limit = to_value(within, u.arcsec, 'within', positive=True)
+    table = _index()[0]
+    apart = table['position'].separation(position).arcsec
+    nearest = int(np.argmin(apart))
+    return table[[nearest]][0] if apart[nearest] <= limit else None
+
+
+@lru_cache(maxsize=1)
+def _positions_1950():
+    return _index()[0]['position'].transform_to(FK4(equinox='B1950'))
+
+
+def _at_position(name):
+    """Row of the cluster of an IAU designation, C and hours, minutes, degrees and tenths of 1950; else None.
+
+    Designations keep the positions of their time: one more or less of the last place is the same cluster.
+    """
+    match = _IAU.fullmatch(name.strip().lower())
+    if not match:
+        return None
+    minute = 60 * int(match[1]) + int(match[2])
+    tenth = int(match[4]) * (-1 if match[3] == '-' else 1)
+    places = _positions_1950()
+    # digits are cut off, not rounded
+    minutes, tenths = np.trunc(60.0 * places.ra.hour), np.trunc(10.0 * places.dec.deg)
+    off = np.maximum(np.abs((minutes - minute + 720) % 1440 - 720), np.abs(tenths - tenth))
+    row = int(np.argmin(off))
+    return row if off[row] <= 1 else None
+
+
+# -- what may be taken for known --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one property of a cluster.
+
+    Parameters
+    ----------
+    name : str
+        Of the property, see `known`.
+    value : `~astropy.units.Quantity` or `~astropy.coordinates.SkyCoord`
+    error : `~astropy.units.Quantity`
+        Standard deviation.
+    source : str
+        Where the value is from, as a short citation.
+    radius : `~astropy.units.Quantity`, optional
+        Radius on the sky [arcsec] inside of which the value holds; None if it is of the whole cluster.
+    """
+
+    name: str
+    value: object
+    error: u.Quantity
+    source: str
+    radius: u.Quantity = None
+
+
+_HARRIS, _MODELS = 'Harris 1996 (2010 edition)', 'Baumgardt et al. 2019'
+_VANDENBERG, _ASSUMED = 'VandenBerg et al. 2013', 'assumed, old cluster'
+_POSITION_ERROR = 1.0              # arcsec, at least
+_DISTANCE_ERROR = 0.05             # of the distance: two thirds of the clusters differ by less, see the tests
+_AGE_SYSTEMATIC = 0.75             # Gyr: of the distance and the abundances, not in VandenBerg's errors
+_OLD = (12.5, 1.0)                 # Gyr, age of a cluster that nobody dated here, and its error
+_IRON_ERROR = 0.15                 # dex
+_DISPERSION_ERROR = 0.1            # of the dispersion
+_DISPERSION_ROUNDING = 0.05        # km/s: printed with one decimal
+_EXTINCTION_ERROR = 0.1            # of the extinction
+_REDDENING_ERROR = 0.01            # mag of E(B-V), at least
+# younger than 10 Gyr in the literature, and in no table of ages here: Whiting 1 (Carraro et al. 2007), Pal 1
+# (Rosenberg et al. 1998), AM 4 (Carraro 2009), Ko 1 and 2 (Paust et al. 2014), BH 176 (Davoust et al. 2011),
+# Crater (Weisz et al. 2016)
+_NOT_OLD = ('Whiting 1', 'Pal 1', 'AM 4', 'Ko 1', 'Ko 2', 'BH 176', 'Crater')
+
+
+def known(name):
+    """What may be taken for known of a named cluster: values, their errors and where they are from.
+
+    ``position`` is Harris's; its error is how far from it Baumgardt's is, 1" at least. ``distance`` is
+    Baumgardt's, else Harris's; neither has errors: 5 %, or half of the difference between the two if that is
+    more. ``age`` is VandenBerg's, with 0.75 Gyr of systematic error added in quadrature; else 12.5 +- 1 Gyr,
+    which the source calls assumed, except for the seven clusters that are known to be younger.
+    ``metallicity`` is [Fe/H] of Harris, 0.15 dex. ``velocity_dispersion`` is the central one along the
+    line of sight: Baumgardt's models, where they rest on velocities, 10 % or half of the difference to
+    Harris's if that is more; else Harris's with his error. It stands for the core: ``radius`` is the core
+    radius. ``extinction`` is A_V = 3.1 E(B-V) of Harris, 10 %, at least that of 0.01 mag in E(B-V).
+
+    Parameters
+    ----------
+    name : str
+        Any that `cluster` knows.
+
+    Returns
+    -------
+    dict of str to Known
+        ``position`` (its value a `~astropy.coordinates.SkyCoord`), ``distance`` [kpc], ``age`` [Gyr],
+        ``metallicity`` [dimensionless, dex], ``velocity_dispersion`` [km/s], ``extinction`` [mag], as far as
+        they are known.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `cluster`.
+
+    Examples
+    --------
+    >>> from pidoc.catalogs import known
+    >>> for its in known('NGC 5466').values():
+    ...     if its.name != 'position':
+    ...         print(f'{its.name}: {its.value:.2f} +- {its.error:.2f} ({its.source})')
+    distance: 16.90 kpc +- 0.84 kpc (Baumgardt et al. 2019)
+    age: 12.50 Gyr +- 0.79 Gyr (VandenBerg et al. 2013)
+    metallicity: -1.98 +- 0.15 (Harris 1996 (2010 edition))
+    velocity_dispersion: 1.60 km / s +- 0.17 km / s (Baumgardt et al. 2019)
+    extinction: 0.00 mag +- 0.03 mag (Harris 1996 (2010 edition))
+    """
+    row = cluster(name)
+    by_harris = _value(row, 'distance', u.kpc) is not None
+    found = [Known('position', row['position'], row['position_error'], _HARRIS if by_harris else _MODELS)]
+    for its in (_distance(row), _age(row), _metallicity(row), _dispersion(row), _extinction(row)):
+        if its is not None:
+            found.append(its)
+    return {its.name: its for its in found}
+
+
+def _value(row, name, unit=u.one):
+    """A number, or None where it is masked."""
+    value = row[name]
+    return None if value.mask else float(value.unmasked.to_value(unit))
+
+
+def _distance(row):
+    first, second = _value(row, 'model_distance', u.kpc), _value(row, 'distance', u.kpc)
+    value, source = (first, _MODELS) if first is not None else (second, _HARRIS)
+    if value is None:
+        return None
+    apart = 0.0 if None in (first, second) else 0.5 * abs(first - second)
+    return Known('distance', value * u.kpc, max(_DISTANCE_ERROR * value, apart) * u.kpc, source)
+
+
+def _age(row):
+    value = _value(row, 'age', u.Gyr)
+    if value is not None:
+        error = math.hypot(_value(row, 'age_error', u.Gyr), _AGE_SYSTEMATIC)
+        return Known('age', value * u.Gyr, error * u.Gyr, _VANDENBERG)
+    if row['name'] in _NOT_OLD:
+        return None
+    return Known('age', _OLD[0] * u.Gyr, _OLD[1] * u.Gyr, _ASSUMED)
+
+
+def _metallicity(row):
+    value = _value(row, 'fe_h')
+    return None if value is None else Known('metallicity', value * u.one, _IRON_ERROR * u.one, _HARRIS)
+
+
+def _dispersion(row):
+    model = _value(row, 'model_velocity_dispersion', _KMS)
+    if _value(row, 'mass_error', u.Msun) is None:
+        # that of a mass which was got from the light with an assumed M/L: no measurement
+        model = None
+    measured = _value(row, 'velocity_dispersion', _KMS)
+    if model is not None:
+        apart = 0.0 if measured is None else 0.5 * abs(measured - model)
+        error = max(math.hypot(_DISPERSION_ERROR * model, _DISPERSION_ROUNDING), apart)
+        core = _value(row, 'model_core_radius', u.pc) / _value(row, 'model_distance', u.pc) * u.rad
+        return Known('velocity_dispersion', model * _KMS, error * _KMS, _MODELS, core.to(u.arcsec))
+    if measured is None:
+        return None
+    error = _value(row, 'velocity_dispersion_error', _KMS) or _DISPERSION_ERROR * measured
+    core = _value(row, 'core_radius', u.arcsec)
+    return Known('velocity_dispersion', measured * _KMS, error * _KMS, _HARRIS,
+                 None if core is None else core * u.arcsec)
+
+
+def _extinction(row):
+    red = _value(row, 'reddening', u.mag)
+    if red is None:
+        return None
+    error = max(_EXTINCTION_ERROR * red, _REDDENING_ERROR)
+    return Known('extinction', EXTINCTION_RATIO * red * u.mag, EXTINCTION_RATIO * error * u.mag, _HARRIS)
 
 
 def paper_selection(*, luminosity=1e5 * u.Lsun, nearest=10 * u.kpc, farthest=100 * u.kpc,

@@ -32,6 +32,9 @@ _COMMENTS = {
     'SKYLEVEL': '[unit of the image] level that is left',
     'SKYSHARE': 'what it would be of the light in the field', 'RELATION': 'from g and r to V',
     'COLOUR': '[mag] that V was made with: V - band, or g - r',
+    'COLERR': '[mag] its standard deviation', 'COLFROM': 'where it is from',
+    'ZPREAD': 'what its keyword was taken for the magnitude of', 'ZPOTHER': '[mag] if it is not that',
+    'BANDHEAD': 'band by the header of the image', 'GAIN': 'of the header, not applied',
     'COLFRAC': 'share of pixels with a colour of their own',
     'VCHECK': '[mag] V by the other relation minus this', 'EBV': '[mag] E(B-V)',
     'EBVFROM': 'where it is from', 'EXTCORR': '[mag] extinction that was corrected',
@@ -48,6 +51,9 @@ for _b in 'GR':
         f'WEIGHT{_b}': 'where the variance is from', f'PSF{_b}': '[arcsec] FWHM before matching',
         f'PSFBETA{_b}': 'exponent of the Moffat function', f'PSFNUM{_b}': 'stars it was measured on',
         f'PSFBY{_b}': 'how it is known', f'BKGFROM{_b}': 'how the background is known',
+        f'ZPREAD{_b}': 'what its keyword was taken for the magnitude of', f'GAIN{_b}': 'of the header, not '
+                                                                                       'applied',
+        f'ZPOTHER{_b}': '[mag] if it is not that',
         f'BKGLEVE{_b}': '[unit of the image] level that was subtracted',
         f'SKY{_b}': '[unit of the image] level that is left'}
 

@@ -21,7 +21,8 @@ from astropy.wcs.utils import skycoord_to_pixel
 
 from pidoc import __version__
 from pidoc.grid import APPARENT_FLUX, GAUSSIAN_END, MapGrid, tangent_plane
-from pidoc.image.calibration import calibrate, pixel_unit
+from pidoc.image.calibration import calibrate, MissingError
+from pidoc.image.pixel_units import COUNTS, pixel_unit
 from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
 from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf
 from pidoc.image.read import opened
@@ -43,6 +44,13 @@ IMAGE_FLAGS = {
     'seeing-unknown': 'the seeing was neither given nor could be measured',
     'seeing-worse': 'the seeing is worse than the range that was asked for',
     'zero-point': 'the zero point that was given differs from that of the header',
+    'zero-point-reading': 'the zero point of the header may be that of one unit of the pixels or of one unit '
+                          'a second',
+    'gain': 'the pixels are electrons and the header has a GAIN: its zero point was taken for one of an '
+            'electron, not of an ADU',
+    'band': 'the band that was given is not that of the header',
+    'colour': 'the image is not in V, and no colour was given: that of an old population stands in',
+    'catalogue': 'the field is brighter than the whole cluster that the catalogue has there',
     'gaps': 'more than 1 % of the pixels of the field are masked',
     'background': 'no background was subtracted, and the level far from the field would be 10 % of the light '
                   'in it or more; or, where the image ends there, half of the light is the same everywhere',
@@ -63,6 +71,9 @@ _OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen an
 _SKY_SHARE = 0.1                       # of the light in the field, of a sky that is left and flagged
 _UNKNOWN, _MEDIAN = 'unknown', 'median of the survey'
 _BRIGHTEST = 2.0                       # magnitude: brighter than any cluster
+# mag/arcsec^2: brighter than the middle of any globular cluster, 14.2 in V
+_BRIGHTEST_SURFACE = 13.5
+_BRIGHTER = 0.5                        # magnitude by which a part must not be brighter than the whole
 
 
 def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
@@ -88,7 +99,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     hdu : int or str or tuple, optional
         Which HDU of a file; by default the only image that is no mask or weight.
     unit : str or `~astropy.units.Unit`, optional
-        Of the pixels, instead of BUNIT; see `pidoc.image.calibration.pixel_unit`.
+        Of the pixels, instead of BUNIT; see `pidoc.image.pixel_units.pixel_unit`.
     zero_point, exposure, band, colour
         See `pidoc.image.calibration.calibrate`.
     extinction : `~astropy.units.Quantity` or 'catalogue', optional
@@ -231,7 +242,7 @@ def _measured(image, grid, center, options):
         if options['freed'] and source.header.get('EXTCORR'):
             raise ValueError(f'{source} is freed from extinction already, EXTCORR in its header: leave '
                              'extinction out')
-        calibration = calibrate(source.header, unit=source.unit, **given)
+        calibration = _calibrated(source, options['pixel_scale'], given)
         found = _Found(source, calibration, options['pixel_scale'])
         found.place(center, grid)
         box, around = found.boxes(grid, options)
@@ -269,6 +280,20 @@ def _measured(image, grid, center, options):
                  found.meta() | sky | stars, flags)
 
 
+def _calibrated(source, pixel_scale, given):
+    """The calibration of an image; what is missing, its scale too, is named at once."""
+    no_scale = source.wcs is None and pixel_scale is None
+    unscaled = [('a scale', 'pixel_scale', 'side of a pixel',
+                 f'{source} has no world coordinates: give pixel_scale, the side of a pixel')] * no_scale
+    try:
+        calibration = calibrate(source.header, unit=source.unit, **given)
+    except MissingError as error:
+        raise error.and_also(unscaled, str(source)) from None
+    if unscaled:
+        raise MissingError(unscaled)
+    return calibration
+
+
 class _Found:
     """What is found out about an image, step by step."""
 
@@ -290,9 +315,6 @@ class _Found:
             given = scalar_value(pixel_scale, u.arcsec, 'pixel_scale', positive=True)
         ny, nx = self.source.shape
         if self.wcs is None:
-            if given is None:
-                raise ValueError(f'{self.source} has no world coordinates: give pixel_scale, the side of a '
-                                 'pixel')
             self.wcs = tangent_plane((0.0, 0.0), (ny, nx), given)
             self.flags += ('no-sky-position',)
             self.scale = given
@@ -450,7 +472,8 @@ class _Found:
 
 # what files and world coordinates need
 _PLUMBING = re.compile(r'SIMPLE|XTENSION|BITPIX|NAXIS|EXTEND|EXTNAME|[PG]COUNT|BUNIT|CHECKSUM|DATASUM|'
-                       r'C(TYPE|RVAL|RPIX|DELT|UNIT)|PC\d|WCSAXES|L(ON|AT)POLE|RADESYS|MJDREF|COMMENT|HISTORY|$')
+                       r'C(TYPE|RVAL|RPIX|DELT|UNIT)|PC\d|WCSAXES|L(ON|AT)POLE|RADESYS|MJDREF|'
+                       r'COMMENT|HISTORY|$')
 
 
 def _cards(header):
@@ -526,7 +549,7 @@ def _left_sky(pixels, bad, here, grid, scale):
 
 def _same_unit(given, its):
     if its == 'no unit':
-        return given in (u.adu, u.ct, u.electron, u.DN, u.one)
+        return given in COUNTS
     return replace(pixel_unit(given), name='') == replace(pixel_unit(its), name='')
 
 
@@ -536,7 +559,8 @@ def _same_unit(given, its):
 # keyword of one image: how it begins in the header of V, where the letter of the band follows
 _OF_BAND = {'IMAGE': 'IMAGE', 'IMAGEHDU': 'IMAGEHD', 'IMGUNIT': 'IMGUNIT', 'IMGZP': 'ZEROPT',
             'ZPFROM': 'ZPFROM', 'SEEFROM': 'PSFBY', 'SEESTARS': 'PSFNUM', 'BKGFROM': 'BKGFROM',
-            'BKGLEVEL': 'BKGLEVE', 'SKYLEVEL': 'SKY'}
+            'BKGLEVEL': 'BKGLEVE', 'SKYLEVEL': 'SKY', 'ZPREAD': 'ZPREAD', 'ZPOTHER': 'ZPOTHER',
+            'GAIN': 'GAIN'}
 # and those that say nothing of V
 _NOT_OF_V = {*_OF_BAND, 'SEESCAT', 'BKGERROR', 'PSFFWHM', 'PSFBETA'}
 
@@ -558,6 +582,9 @@ def _two_bands(images, grid, center, best, band, relation, options):
             if isinstance(options[option], Mapping):
                 its[option] = options[option].get(name)
         layers[name] = _measured(images[name], grid, center, its)
+        if 'band' in layers[name].flags:
+            raise ValueError(f"the image in '{name}' must be in that band, received one in "
+                             f"'{layers[name].meta['BANDHEAD']}' by its header")
         if center is None and not layers[name].on_grid:
             if not layers[name].meta['CENRA']:
                 raise ValueError('images in two bands without world coordinates need center, received None')
@@ -590,6 +617,65 @@ def _of_bands(g, r):
     return cards
 
 
+# -- is it a cluster ------------------------------------------------------------------------------
+
+
+def _too_bright(magnitude, area, meta):
+    """Whether the field is brighter than the cluster that the catalogue has there.
+
+    Parameters
+    ----------
+    magnitude : float
+        Of the field, in the band of the map.
+    area : float
+        Of the field [arcsec^2].
+    meta : dict
+        Cards of the map.
+
+    Raises
+    ------
+    ValueError
+        If no cluster is as bright, or if this one is not and the zero point can be read in another way.
+    """
+    there = meta['BAND'], magnitude
+    if magnitude < _BRIGHTEST:
+        raise ValueError('the light in the field must be that of a cluster, received {} = {:.2f}: check unit '
+                         'and zero_point'.format(*there))
+    two = meta.get('ZPOTHER') is not None
+    if two and magnitude + 2.5 * math.log10(area) < _BRIGHTEST_SURFACE:
+        raise ValueError('the light in the field must be that of a cluster, received {} = {:.2f} with {}'
+                         .format(*there, _reading(meta, magnitude)))
+    row = _catalogued(meta)
+    if row is None or magnitude + meta['EXTCORR'] > float(row['v_total'].value) - _BRIGHTER:
+        return False
+    if two:
+        raise ValueError('the light in the field must be less than that of {}, V = {:.2f}, received {} = '
+                         '{:.2f} '
+                         'with {}'.format(row['name'], row['v_total'].value, *there, _reading(meta,
+                                                                                              magnitude)))
+    return True
+
+
+def _reading(meta, magnitude):
+    """How the zero point was read, and how it might be."""
+    other = magnitude + meta['ZPOTHER'] - meta['IMGZP']
+    return (f'{meta["ZPFROM"]} as that of {meta["ZPREAD"]}, while it is {other:.2f} if that is not so: give '
+            f'zero_point={meta["ZPOTHER"]:.3f} mag, that of one unit of the pixels')
+
+
+def _catalogued(meta):
+    """The cluster of the catalogue at the place of a map in V of the sky, if its magnitude is known."""
+    if meta['BAND'] != 'V' or meta.get('CENRA') is None or meta.get('SYNTHET'):
+        return None
+    if meta.get('IMGUNIT') not in (None, 'no unit') and pixel_unit(meta['IMGUNIT']).kind == 'apparent':
+        # a mock observation, which may be anywhere
+        return None
+    from pidoc.catalogs import cluster_at
+
+    row = cluster_at(SkyCoord(meta['CENRA'], meta['CENDEC'], unit='deg'))
+    return None if row is None or row['v_total'].mask else row
+
+
 # -- the product ----------------------------------------------------------------------------------
 
 
@@ -605,9 +691,10 @@ def _product(plane, around, meta, flags, worst, min_coverage):
     total = float(np.sum(plane.total[~mask]))
     if total <= 0.0:
         flags.append('no-light')
-    elif (magnitude := apparent_magnitude(total * APPARENT_FLUX, meta['BAND']).value) < _BRIGHTEST:
-        raise ValueError(f'the light in the field must be that of a cluster, received {meta["BAND"]} = '
-                         f'{magnitude:.2f}: check unit and zero_point')
+    else:
+        magnitude = float(apparent_magnitude(total * APPARENT_FLUX, meta['BAND']).value)
+        if _too_bright(magnitude, float(np.sum(~mask)) * meta['PIXSCALE']**2, meta):
+            flags.append('catalogue')
     if meta['PSFFWHM'] is not None and meta['PSFFWHM'] > worst * (1.0 + 1e-6):
         flags.append('seeing-worse')
     if coverage < 0.99:
@@ -624,8 +711,20 @@ def _product(plane, around, meta, flags, worst, min_coverage):
         flags.append('background')
     flags = [flag for flag in IMAGE_FLAGS if flag in flags]
     for flag in flags:
-        log.warning('%s: %s', meta.get('IMAGE', 'image'), IMAGE_FLAGS[flag])
+        log.warning('%s: %s%s', meta.get('IMAGE', 'image'), IMAGE_FLAGS[flag], _details(flag, meta))
     meta = meta | {'COVERAGE': coverage, 'FLAGS': ' '.join(flags)}
     uncertainty = None if plane.variance is None else StdDevUncertainty(np.sqrt(plane.variance))
     return CCDData(plane.total, unit=APPARENT_FLUX, wcs=plane.wcs, meta=meta, uncertainty=uncertainty,
                    mask=mask if mask.any() else None)
+
+
+def _details(flag, meta):
+    """Of a flag, what was taken here; '' where its card belongs to one of two bands."""
+    if flag == 'zero-point-reading' and meta.get('ZPOTHER') is not None:
+        return (f' ({meta["ZPFROM"]} was taken for that of {meta["ZPREAD"]}, {meta["IMGZP"]:.3f} mag; else '
+                f'{meta["ZPOTHER"]:.3f} mag)')
+    if flag == 'band':
+        return f' (in {meta["BANDHEAD"]}, taken for {meta["IMGBAND"]})'
+    if flag == 'colour':
+        return f' (V - {meta["IMGBAND"]} = {meta["COLOUR"]:.2f} +- {meta["COLERR"]:.2f} mag)'
+    return ''

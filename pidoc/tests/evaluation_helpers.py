@@ -9,6 +9,7 @@ from pidoc import ClusterModel, Snapshot
 from pidoc.grid import MapGrid
 from pidoc.inference.estimates import Estimates, Interval
 from pidoc.mock.observation import observe
+from pidoc.networks.variables import CONSTRAINTS
 
 DISTANCES = (15.0, 30.0, 60.0, 80.0)
 
@@ -72,23 +73,29 @@ def a_set(number=12, *, split='test', ages=(1.0, 5.0, 11.0), seed=0, n_stars=400
 
 
 class Oracle:
-    """Answers with the truth, changed by factors and terms that a test knows."""
+    """Answers with the truth, changed by factors and terms that a test knows.
+
+    Half of the width of its 68 % intervals is ``half``, in the logarithm but for the age; that of 95 % twice.
+    """
+
+    grid = MapGrid()
+    constraints = CONSTRAINTS['distance'], CONSTRAINTS['age']
 
     def __init__(self, maps, *, factor=1.0, older=0.0, further=1.0, half=0.1):
         self.maps, self.factor, self.older, self.further, self.half = maps, factor, older, further, half
         self.calls = []
 
-    def estimate(self, light, *, distance=None, distance_error=None, batch_size=64):
-        self.calls.append((len(light), distance, distance_error))
+    def estimate(self, light, *, known=None, batch_size=64):
+        self.calls.append((len(light), known))
         # found by its light: the caller tells nothing else
         rows = [int(np.flatnonzero((self.maps._light[:, 80, 80] == image[80, 80])
                                    & (self.maps._light[:, 7, 9] == image[7, 9]))[0]) for image in light]
         table = self.maps.table[rows]
         mass, light = table['mass'].value * self.factor, table['luminosity'].value
-        values = {'log_total_mass': np.log(mass), 'log_mass_to_light': np.log(mass / light),
-                  'age': table['age'].value + self.older,
-                  'log_distance': np.log(table['distance'].value * self.further)}
-        width = np.full(len(rows), self.half)
+        values = {'total_mass': mass, 'mass_to_light': mass / light,
+                  'distance': table['distance'].value * self.further}
+        ends = self.half * np.array([0, -1, 1, -2, 2])[:, np.newaxis]
+        scalars = {name: Interval(*value * np.exp(ends)) for name, value in values.items()}
+        scalars['age'] = Interval(*table['age'].value + self.older + ends)
         return Estimates(self.maps._mass[rows] * np.float32(self.factor),
-                         np.full(self.maps._mass[rows].shape, self.half),
-                         {name: Interval(value, width, 2 * width) for name, value in values.items()})
+                         np.full(self.maps._mass[rows].shape, self.half), scalars)

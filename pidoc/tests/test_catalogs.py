@@ -413,7 +413,15 @@ class TestCluster:
         (('Koposov 1', 'Ko 1'), 'Ko 1'),
         (('Rup 106', 'Ruprecht 106'), 'Rup 106'),
         (('Lyngå 7', 'BH184', 'BH 184'), 'Lynga 7'),
-        (('Crater', 'Laevens 1'), 'Crater')])
+        (('Crater', 'Laevens 1', 'Crater 1', 'Crater I', 'PSO J174.0675-10.8774'), 'Crater'),
+        (('w Cen', 'ω Centauri', 'Caldwell 80', 'ome Cen'), 'NGC 5139'),
+        (('N5466', 'N 5466', 'NGC 5466 cluster', 'Cl NGC 5466', 'NGC 5466 (globular cluster)'), 'NGC 5466'),
+        (('NAME Pyxis Cluster', 'Pyxis'), 'Pyxis'), (('FSR 1716', 'VVV-GC05'), 'FSR 1716'),
+        (('Hercules cluster', 'the great Hercules cluster', 'MESSIER 013'), 'NGC 6205'),
+        # of the IAU; some of these designations are older than the positions of today
+        (('C1403+287', 'C 1403+287', 'c1403+287', '1403+287'), 'NGC 5466'),
+        (('C2059+160', 'C2059+159'), 'NGC 7006'), (('C1746-203',), 'NGC 6440'), (('C1800-300',), 'NGC 6522'),
+        (('C1801-300',), 'NGC 6528'), (('C1513+000',), 'Pal 5'), (('C0021-723',), 'NGC 104')])
     def test_names(self, names, expected):
         assert {str(catalogs.cluster(name)['name']) for name in names} == {expected}
 
@@ -457,6 +465,106 @@ class TestCluster:
             catalogs.cluster('the Moon')
         with pytest.raises(TypeError, match='name must be a text, received 5466'):
             catalogs.cluster(5466)
+
+
+class TestKnown:
+    def test_a_cluster_that_all_tables_have(self):
+        known = catalogs.known('NGC 5466')
+        assert list(known) == ['position', 'distance', 'age', 'metallicity', 'velocity_dispersion',
+                               'extinction']
+        assert all(its.name == name for name, its in known.items())
+        position = known['position']
+        assert position.value.separation(SkyCoord('14h05m27.29s +28d32m04.0s')) < 0.01 * u.arcsec
+        assert position.error == 1 * u.arcsec
+        distance = known['distance']
+        assert distance.value == 16.9 * u.kpc and distance.source == 'Baumgardt et al. 2019'
+        assert distance.error.to_value(u.kpc) == pytest.approx(0.05 * 16.9)
+        age = known['age']
+        assert age.value == 12.5 * u.Gyr and age.source == 'VandenBerg et al. 2013'
+        assert age.error.to_value(u.Gyr) == pytest.approx(np.hypot(0.25, 0.75))
+        assert known['metallicity'].value == -1.98 and known['metallicity'].error == 0.15
+        assert known['metallicity'].source == 'Harris 1996 (2010 edition)'
+        dispersion = known['velocity_dispersion']
+        assert dispersion.value == 1.6 * u.km / u.s and dispersion.source == 'Baumgardt et al. 2019'
+        assert dispersion.error.to_value(u.km / u.s) == pytest.approx(np.hypot(0.16, 0.05))
+        # its core radius of 7.39 pc at 16.9 kpc
+        assert dispersion.radius.to_value(u.arcsec) == pytest.approx(7.39 / 16900 * 206264.8, rel=1e-6)
+        # E(B-V) of 0.00 is not without an error
+        assert known['extinction'].value == 0 * u.mag
+        assert known['extinction'].error.to_value(u.mag) == pytest.approx(0.031)
+
+    def test_extinction(self):
+        extinction = catalogs.known('NGC 6440')['extinction']
+        assert extinction.value.to_value(u.mag) == pytest.approx(3.1 * 1.07)
+        assert extinction.error.to_value(u.mag) == pytest.approx(0.31 * 1.07)
+        assert extinction.source == 'Harris 1996 (2010 edition)'
+
+    def test_where_the_catalogues_disagree_errors_are_as_large(self):
+        # 6.9 and 5.5 kpc
+        distance = catalogs.known('Terzan 5')['distance']
+        assert distance.value == 5.5 * u.kpc and distance.error.to_value(u.kpc) == pytest.approx(0.7)
+        # 4.0 and 11.1 km/s
+        dispersion = catalogs.known('NGC 2419')['velocity_dispersion']
+        assert dispersion.value == 11.1 * u.km / u.s
+        assert dispersion.error.to_value(u.km / u.s) == pytest.approx(3.55)
+        assert catalogs.known('Terzan 1')['position'].error.to_value(u.arcsec) == pytest.approx(42, abs=1)
+
+    def test_what_one_table_lacks(self):
+        # no place in Baumgardt's
+        ko = catalogs.known('Ko 2')
+        assert ko['distance'].value == 34.7 * u.kpc
+        assert ko['distance'].source == 'Harris 1996 (2010 edition)'
+        assert ko['distance'].error.to_value(u.kpc) == pytest.approx(0.05 * 34.7)
+        # no [Fe/H], no dispersion, and not old
+        assert list(ko) == ['position', 'distance', 'extinction']
+        # none in Harris's
+        crater = catalogs.known('Crater 1')
+        assert list(crater) == ['position', 'distance', 'velocity_dispersion']
+        assert crater['distance'].value == 145 * u.kpc
+        assert crater['position'].source == 'Baumgardt et al. 2019'
+        # no age
+        assert catalogs.known('M 80')['age'].value == 12.5 * u.Gyr
+        assert catalogs.known('M 80')['age'].error == 1.0 * u.Gyr
+        assert catalogs.known('M 80')['age'].source == 'assumed, old cluster'
+
+    def test_no_dispersion_of_an_assumed_mass(self):
+        """Where nobody measured velocities, a dispersion is the light again, by an assumed M/L."""
+        for row in catalogs.clusters():
+            if blank(row['mass_error']):
+                assert 'velocity_dispersion' not in catalogs.known(row['name'])
+            else:
+                assert catalogs.known(row['name'])['velocity_dispersion'].source == 'Baumgardt et al. 2019'
+
+    def test_a_measured_dispersion(self, monkeypatch):
+        """Harris's, with his error and his core radius, where there is no model."""
+        table, rows = catalogs._index()
+        table = table.copy()
+        table['mass_error'].mask[rows['ngc5466']] = True
+        monkeypatch.setattr(catalogs, '_index', lambda: (table, rows))
+        dispersion = catalogs.known('NGC 5466')['velocity_dispersion']
+        assert dispersion.value == 1.7 * u.km / u.s and dispersion.error == 0.2 * u.km / u.s
+        assert dispersion.source == 'Harris 1996 (2010 edition)'
+        assert dispersion.radius.to_value(u.arcsec) == pytest.approx(60 * 1.43)
+
+    def test_all_clusters(self):
+        every = [catalogs.known(name) for name in catalogs.clusters()['name']]
+        for known in every:
+            assert {'position', 'distance'} <= set(known)
+            for its in known.values():
+                assert its.error > 0 * its.error.unit, its
+        assert sum(known['age'].source.startswith('Vanden') for known in every if 'age' in known) == 55
+        assert sum('age' not in known for known in every) == 7
+        assert sum('metallicity' in known for known in every) == 152
+
+    def test_the_error_of_a_distance_is_that_of_the_catalogues(self):
+        table = catalogs.clusters()
+        table = table[~(table['model_distance'].mask | table['distance'].mask)]
+        ratio = (table['model_distance'] / table['distance']).unmasked
+        assert 0.6 < np.mean(np.abs(np.log(ratio)) < 0.05) < 0.75
+
+    def test_unknown(self):
+        with pytest.raises(ValueError, match="name must be .*, received 'C1403\\+250'"):
+            catalogs.known('C1403+250')
 
 
 class TestPaper:

@@ -267,7 +267,8 @@ def test_normal_errors_are_covered():
     value = true + width * rng.normal(size=number)
     distance = rng.choice([15.0, 30.0], number)
     value[distance == 30] += 10
-    table = coverage(value, width, 1.96 * width, true, distance=distance)
+    ends = value - width, value + width, value - 1.96 * width, value + 1.96 * width
+    table = coverage(ends, true, distance=distance)
     assert list(table['group']) == ['all', '15 kpc', '30 kpc']
     assert table['n'][0] == number == table['n'][1:].sum()
     near = table[1]
@@ -275,7 +276,13 @@ def test_normal_errors_are_covered():
     assert near['share_95'].to_value('%') == pytest.approx(95.0, abs=4 * near['error_95'].value)
     assert near['error_68'].value == pytest.approx(100 * np.sqrt(0.6827 * 0.3173 / near['n']), rel=0.02)
     assert table[2]['share_95'].value < 1
-    assert len(coverage(value, width, width, true)) == 1
+    assert len(coverage(ends, true)) == 1
+
+
+def test_ends_belong_to_the_interval():
+    """And need not be alike on both sides."""
+    table = coverage([[1, 1, 1, 1], [2, 2, 2, 2], [0, 0, 0, 0], [9, 9, 9, 9]], [1, 2, 2.1, 9.1])
+    assert (table['share_68'].value, table['share_95'].value) == (50, 75)
 
 
 # -- the paper ------------------------------------------------------------------------------------
@@ -307,8 +314,14 @@ def test_the_papers_numbers():
     (lambda: r_squared([1, 2], [np.inf, np.inf]), 'true must be finite, received 2 values that are not'),
     (lambda: edge_bias([1, 2], [1, 2], share=0.6),
      'share must be a number above 0 and at most 0.5, received 0.6'),
-    (lambda: coverage([1, 2], [1, -1], [1, 1], [1, 2]), 'half_68 must be 2 numbers that are not nega.* 1 of'),
-    (lambda: coverage([1, 2], [1, 1], [1, 1, 1], [1, 2]), 'half_95 must be 2 numbers that are not n'),
+    (lambda: coverage([[1, 3], [2, 2], [0, 0], [4, 4]], [1, 2]),
+     'the ends of an interval must be in order, received 1 of 2 that are not'),
+    (lambda: coverage([[1, 1], [2, 2], [3, 3], [2, 2]], [1, 2]),
+     'the ends of an interval must be in order, received 2 of 2 that are not'),
+    (lambda: coverage([[1, 1], [2, 2], [0, 0], [4, 4, 4]], [1, 2]),
+     r'same shape and not be empty, received \(3,\) and \(2,\)'),
+    (lambda: coverage([[1, np.nan], [2, 2], [0, 0], [4, 4]], [1, 2]),
+     'predicted must be finite, received 1 values that are not'),
     (lambda: Comparison([1, 1], log=True), r'at least two numbers that increase, received \[1, 1\]'),
     (lambda: Comparison([1], log=True), 'edges must be at least two numbers that increase'),
     (lambda: Comparison([0, 1], log=True).add([1, -1], [1, 1]), 'values must not be negative, received -1.0'),

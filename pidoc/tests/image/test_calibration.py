@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from pidoc.image.calibration import (
-    AB_MINUS_VEGA_V,
-    band_of,
-    calibrate,
-    header_zero_points,
-    pixel_unit,
-)
+from pidoc.image.calibration import AB_MINUS_VEGA_V, calibrate, MissingError
+from pidoc.image.filters import FILTERS
 from pidoc.photometry import apparent_flux
 
 V = {'FILTER': 'V'}
@@ -25,36 +20,6 @@ def magnitude(calibration):
 
 
 class TestUnits:
-    @pytest.mark.parametrize(('name', 'kind', 'jansky', 'per_second'), [
-        ('adu', 'counts', 1, False), ('ADU', 'counts', 1, False), ('DN', 'counts', 1, False),
-        ('counts', 'counts', 1, False), ('ELECTRONS', 'counts', 1, False), ('ELECTRONS/S', 'counts', 1, True),
-        ('COUNTS/S', 'counts', 1, True), ('e-/s', 'counts', 1, True), ('DN/s', 'counts', 1, True),
-        ('counts/sec', 'counts', 1, True), ('adu / pix', 'counts', 1, False), ('', 'counts', 1, False),
-        ('Jy', 'flux', 1, False), ('mJy', 'flux', 1e-3, False), ('nJy', 'flux', 1e-9, False),
-        ('Jy/pixel', 'flux', 1, False), ('nanomaggy', 'flux', 3.631e-6, False),
-        ('nmgy', 'flux', 3.631e-6, False),
-        ('nanomaggies', 'flux', 3.631e-6, False), ('maggy', 'flux', 3631, False),
-        ('MJy/sr', 'flux', 2.350443e-5, False), ('mag/arcsec2', 'magnitude', 1, False),
-        ('mag arcsec-2', 'magnitude', 1, False), ('solLum / kpc2', 'apparent', 1, False),
-        ('Lsun/pc2', 'surface', 1, False)])
-    def test_names(self, name, kind, jansky, per_second):
-        unit = pixel_unit(name)
-        assert (unit.kind, unit.per_second) == (kind, per_second)
-        assert unit.jansky == pytest.approx(jansky, rel=1e-4)
-        assert (unit.per_arcsec2 is not None) == (name in ('MJy/sr', 'mag/arcsec2', 'mag arcsec-2',
-                                                           'Lsun/pc2'))
-
-    @pytest.mark.parametrize('name', ['furlong', 'Jy/beam', 'K', 'mag', 'Lsun/Mpc2', 'W/m2',
-                                      'erg/s/cm2/Angstrom', 'MJY/SR'])
-    def test_others_are_refused(self, name):
-        with pytest.raises(ValueError, match="the unit of the image must be one of counts .*received "
-                                             f"'{name}'"):
-            pixel_unit(name)
-
-    def test_not_a_unit(self):
-        with pytest.raises(TypeError, match='unit must be a unit or its name, received 3'):
-            pixel_unit(3)
-
     def test_brightness_of_suns_and_of_magnitudes(self):
         """mu = M_sun + 21.572 - 2.5 log10 Sigma (Lsun/pc^2): Binney & Merrifield (1998), section 2.3."""
         area = np.ones((1, 1))
@@ -82,25 +47,83 @@ class TestUnits:
                                              "received 'i'"):
             calibrate({'BAND': 'i'}, unit='Lsun/kpc2', colour=0.3 * u.mag)
 
+    @pytest.mark.parametrize(('name', 'zero'), [
+        ('MJY/SR', 20.472), ('3.631e-06 Jy', 22.5), ('100 nJy', 26.4), ('erg/s/cm2/A', -21.10),
+        ('1e-17 erg/s/cm2/A', 21.4)])
+    def test_as_people_write_them(self, name, zero):
+        """AB of a unit (per arcsec2 if it is per area); erg/s/cm2/A: -21.10 of ST, which is AB at 5475 A."""
+        assert magnitude(calibrate(V, unit=name)) == pytest.approx(zero - AB_MINUS_VEGA_V, abs=0.003)
+
+    def test_per_wavelength(self):
+        """At the pivot wavelength of the header, else that of the band; unknown filters have none."""
+        for cards, pivot in (({'PHOTPLAM': 5921.1}, 5921.1), ({}, 5918.0)):
+            its = calibrate({'FILTER': 'F606W'} | cards, unit='erg/s/cm2/A', colour=0.0 * u.mag)
+            jansky = pivot**2 / 2.99792458e18 * 1e23
+            assert magnitude(its) == pytest.approx(-2.5 * math.log10(jansky / 3630.78) - 0.08, abs=1e-5)
+        with pytest.raises(ValueError, match="'erg/s/cm2/A' is per wavelength and needs a pivot wavelength: "
+                                             ".*, received 'Ha'|; received 'Ha'"):
+            calibrate({'FILTER': 'Ha'}, unit='erg/s/cm2/A', colour=0.0 * u.mag)
+
+    def test_several_counts_in_one_unit(self):
+        assert magnitude(calibrate(V | {'ZP': 25.0}, unit='10 adu')) == pytest.approx(22.5)
+        # what is given is that of the unit
+        assert magnitude(calibrate(V, unit='10 adu', zero_point=25 * u.mag)) == pytest.approx(25.0)
+        assert calibrate(V, unit='10 Lsun/kpc2').factor == pytest.approx(10.0)
+
+    def test_surface_brightness_of_webb(self):
+        """One DN/s of PHOTMJSR = 0.5 MJy/sr, 20.472 mag/arcsec2 (AB) of 1 MJy/sr."""
+        header = V | {'PHOTMJSR': 0.5, 'BUNIT': 'DN/s'}
+        calibration = calibrate(header)
+        assert calibration.per_area
+        assert magnitude(calibration) == pytest.approx(20.472 + 0.7526 - AB_MINUS_VEGA_V, abs=0.001)
+        # not of an image that is in MJy/sr already
+        assert magnitude(calibrate(header | {'BUNIT': 'MJy/sr'})) == pytest.approx(20.472 - AB_MINUS_VEGA_V,
+                                                                                   abs=0.001)
+        # nor where a zero point is given
+        assert magnitude(calibrate(header, zero_point=25 * u.mag)) == pytest.approx(25.0)
+
 
 class TestBands:
-    @pytest.mark.parametrize(('cards', 'band'), [
-        ({'FILTER': 'V'}, 'V'), ({'FILTER': 'Johnson V'}, 'V'), ({'FILTER': 'V_BESSELL'}, 'V'),
-        ({'FILTER': 'V#641'}, 'V'),
-        ({'FILTER': 'r DECam SDSS c0002 6415.0 1480.0'}, 'r'), ({'FPA.FILTERID': 'g.00000'}, 'g'),
-        ({'BAND': 'r   '}, 'r'),
-        ({'FILTER1': 'CLEAR1L', 'FILTER2': 'F606W'}, 'F606W'), ({'FILTER': 'SDSS g'}, 'g'),
-        ({'FILTER': None}, None),
-        ({}, None), ({'FILTER': 'Clear', 'BAND': 'B'}, 'B')])
-    def test_named_by_headers(self, cards, band):
-        assert band_of(cards) == band
+    def test_all_names_of_one(self):
+        for name in ('V', 'Vj', 'BESS_V', 'Photometric V'):
+            for header, how in (({'FILTER': name}, {}), ({}, {'band': name})):
+                calibration = calibrate(header, zero_point=25 * u.mag, **how)
+                assert magnitude(calibration) == pytest.approx(25.0)
+                assert calibration.meta['IMGBAND'] == 'V' and calibration.flags == ()
+
+    def test_the_one_that_is_given_overrules(self):
+        calibration = calibrate({'FILTER': 'R'}, zero_point=25 * u.mag, band='V')
+        assert calibration.flags == ('band',) and calibration.meta['BANDHEAD'] == 'R'
+        assert magnitude(calibration) == pytest.approx(25.0)
+
+    @pytest.mark.parametrize(('band', 'colour'), [
+        ('B', -0.73), ('g', -0.26), ('r', 0.26), ('I', 0.94), ('F475W', -0.45), ('F555W', -0.05), ('F606W',
+                                                                                                   0.25),
+        ('F814W', 0.98),
+        ('VIS', 0.40), ('G', 0.23), ('R', 0.46), ('i', 0.49)])
+    def test_the_colour_of_an_old_population(self, band, colour):
+        """V of a magnitude in the band's own system, and in AB."""
+        calibration = calibrate({'FILTER': band}, zero_point=25 * u.mag)
+        assert magnitude(calibration) == pytest.approx(25.0 + colour)
+        assert calibration.flags == ('colour',)
+        assert calibration.meta['COLOUR'] == colour and 0.0 < calibration.meta['COLERR'] < 0.15
+        assert calibration.meta['COLFROM'] == 'old population'
+        # freed from A_V = 1: the colour is that of reddened light, the light is 1 mag brighter
+        its = FILTERS[band]
+        red = calibrate({'FILTER': band}, zero_point=25 * u.mag, extinction=1 * u.mag)
+        assert magnitude(red) == pytest.approx(25.0 + colour + (1.0 - its.extinction) - 1.0)
+        if its.system == 'Vega':
+            ab = calibrate({'FILTER': band}, zero_point=25 * u.ABmag)
+            assert magnitude(ab) == pytest.approx(25.0 + colour - its.ab_minus_vega)
+        told = calibrate({'FILTER': band}, zero_point=25 * u.mag, colour=0.1 * u.mag)
+        assert magnitude(told) == pytest.approx(25.1) and told.flags == () and told.meta['COLFROM'] == 'given'
 
     @pytest.mark.parametrize(('header', 'how', 'error', 'rule'), [
         ({}, {}, ValueError, 'the image does not say its band: give band, such as V'),
-        (V, {'band': 'g'}, ValueError, "band must be that of the image, 'V' by its header, received 'g'"),
+        ({}, {'band': 'air'}, TypeError, "band must be the name of a band, such as V, received 'air'"),
         ({}, {'band': 5}, TypeError, 'band must be the name of a band, such as V, received 5'),
-        ({}, {'band': 'F555W'}, ValueError, "the image is in 'F555W', not in V: give colour, the magnitude "
-                                            "V - F555W"),
+        ({}, {'band': 'F435W'}, ValueError, "the image is in 'F435W', not in V: give colour, the magnitude "
+                                            "V - F435W"),
         (V, {'colour': 0.1 * u.mag}, ValueError, 'colour must be left out where the image is in V, '
                                                  'received 0.1 mag'),
         ({}, {'band': 'g', 'colour': 0.1}, TypeError, 'colour must be an astropy Quantity in mag'),
@@ -136,10 +159,25 @@ class TestZeroPoints:
         for unit in (u.one, '1', None):
             assert magnitude(calibrate(V, unit=unit, zero_point=25 * u.mag)) == pytest.approx(25.0)
 
-    def test_words_are_no_numbers(self):
-        assert header_zero_points({'PHOTZP': 'NaN', 'MAGZERO': float('nan'), 'MAGZP': True}) == {}
-        # without MAGZERO it may be of anything
-        assert header_zero_points({'MAGZPT': 25.0, 'EXPTIME': 10.0}) == {}
+    def test_read_in_two_ways(self):
+        calibration = calibrate(V | {'ZP': 25.0, 'EXPTIME': 100.0})
+        assert magnitude(calibration) == pytest.approx(25.0) and calibration.flags == ('zero-point-reading',)
+        assert calibration.meta['ZPREAD'] == 'one unit of the pixels' and calibration.meta['ZPOTHER'] == 30.0
+        # either of the two may be given
+        for value in (25, 30):
+            given = calibrate(V | {'ZP': 25.0, 'EXPTIME': 100.0}, zero_point=value * u.mag)
+            assert magnitude(given) == pytest.approx(value) and given.flags == ()
+        assert calibrate(V | {'ZP': 25.0, 'EXPTIME': 100.0}, zero_point=27 * u.mag).flags == ('zero-point',)
+        # of two zero points that differ, too
+        assert calibrate(V | {'ZP': 25.0, 'MAGZP': 26.0}, zero_point=26 * u.mag).flags == ()
+
+    def test_electrons_with_a_gain(self):
+        header = V | {'ZP': 25.0, 'GAIN': 2.5}
+        calibration = calibrate(header, unit='electron')
+        assert calibration.flags == ('gain',) and calibration.meta['GAIN'] == 2.5
+        assert magnitude(calibration) == pytest.approx(25.0)
+        assert calibrate(header, unit='adu').flags == calibrate(header | {'GAIN': 1.0},
+                                                                unit='electron').flags == ()
 
     def test_what_is_given_is_held_against_the_header(self):
         calibration = calibrate(V | {'PHOTZP': 26.0}, zero_point=26.02 * u.mag)
@@ -178,6 +216,14 @@ class TestZeroPoints:
     def test_refused(self, header, how, error, rule):
         with pytest.raises(error, match=rule):
             calibrate(V | header, **how)
+
+    def test_all_that_is_missing_is_named_at_once(self):
+        with pytest.raises(MissingError, match=r'the image does not tell a zero point and the band: give '
+                                               r'zero_point \(magnitude .*\), band \(such as V\)'):
+            calibrate({})
+        with pytest.raises(MissingError, match=r'does not tell a zero point and the colour: give .*, colour '
+                                               r'\(V - Ha\)'):
+            calibrate({'FILTER': 'Ha'})
 
     def test_the_system_of_g_is_ab(self):
         with pytest.raises(ValueError, match='must be in the system of Pan-STARRS1 g, AB, received Vega'):

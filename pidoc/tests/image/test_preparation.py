@@ -869,6 +869,89 @@ class TestFiles:
             prepare(tmp_path / 'large.fits', seeing=1 * u.arcsec)
 
 
+# -- what is known of an image --------------------------------------------------------------------
+
+
+class TestNotes:
+    """What had to be chosen is noted, and the light is that of the choice."""
+
+    def lit(self, small, header, **how):
+        """The map of the counts of `small` with other cards; and its light over that of V with ZERO_POINT."""
+        sky, must = small
+        hdu = fits.PrimaryHDU(sky.data, sky.wcs.to_header())
+        hdu.header.update(header)
+        how = {name: value for name, value in COUNTS.items() if name not in ('unit', 'zero_point',
+                                                                             'band')} | how
+        light = prepare(hdu, **how)
+        return light, light.data.sum() / must.data.sum()
+
+    def test_a_zero_point_that_may_be_read_in_two_ways(self, small):
+        plain = {'FILTER': 'V', 'PHOTZP': ZERO_POINT.value}
+        light, ratio = self.lit(small, plain | {'EXPTIME': 100.0})
+        assert flags(light) == ['zero-point-reading'] and ratio == pytest.approx(1.0)
+        assert light.meta['ZPREAD'] == 'one unit of the pixels'
+        assert light.meta['ZPOTHER'] == pytest.approx(ZERO_POINT.value + 5.0)
+        light, ratio = self.lit(small, {'FILTER': 'V', 'MAGZPT': ZERO_POINT.value - 5.0, 'EXPTIME': 100.0})
+        assert flags(light) == ['zero-point-reading'] and ratio == pytest.approx(1.0)
+        assert light.meta['ZPREAD'] == 'one unit a second'
+        # an exposure of a second, pixels per second, a second keyword, and what is given, leave no choice
+        for header, how in (({'EXPTIME': 1.0}, {}), ({'EXPTIME': 100.0, 'BUNIT': 'adu/s'}, {}),
+                            ({'EXPTIME': 100.0, 'MAGZPT': ZERO_POINT.value - 5.0}, {}),
+                            ({'EXPTIME': 100.0}, {'zero_point': ZERO_POINT})):
+            light, ratio = self.lit(small, plain | header, **how)
+            assert flags(light) == [] and ratio == pytest.approx(1.0)
+
+    def test_light_that_no_cluster_has(self, small):
+        header = {'FILTER': 'V', 'PHOTZP': ZERO_POINT.value - 10.0, 'EXPTIME': 1e3}
+        with pytest.raises(ValueError, match=r'must be that of a cluster, received V = .* with PHOTZP as '
+                                             r'that of one unit of the pixels, while it is .* if that is not '
+                                             r'so: give zero_point=24.500 mag'):
+            self.lit(small, header)
+        # where there is no choice it is as it says
+        assert self.lit(small, header | {'BUNIT': 'adu/s'})[1] == pytest.approx(10**(0.4 * 10.0))
+
+    def test_brighter_than_the_catalogue(self, small):
+        """At the place of NGC 5466, V = 9.04."""
+        here = {'CRVAL1': 211.36371, 'CRVAL2': 28.53444, 'FILTER': 'V', 'EXPTIME': 100.0}
+        where = {'center': 'NGC 5466'}
+        light, ratio = self.lit(small, here | {'PHOTZP': ZERO_POINT.value}, **where)
+        magnitude = -2.5 * np.log10(light.data.sum() / apparent_flux(0 * u.mag).value)
+        bright = ZERO_POINT.value - (magnitude - 9.04)
+        # not yet half a magnitude brighter than the whole
+        assert flags(self.lit(small, here | {'PHOTZP': bright - 0.45}, **where)[0]) == ['zero-point-reading']
+        with pytest.raises(ValueError, match=r'must be less than that of NGC 5466, V = 9.04, received V = '
+                                             r'8.4\d with PHOTZP as that of one unit of the pixels, while it '
+                                             r'is 13.4\d if'):
+            self.lit(small, here | {'PHOTZP': bright - 0.55}, **where)
+        # without another reading it is noted
+        light, _ = self.lit(small, here | {'PHOTZP': bright - 0.55, 'EXPTIME': 1.0}, **where)
+        assert 'catalogue' in flags(light)
+        # and elsewhere it may be
+        light, _ = self.lit(small, {'FILTER': 'V', 'PHOTZP': bright - 0.55})
+        assert flags(light) == []
+
+    def test_another_band_by_the_header(self, small):
+        light, ratio = self.lit(small, {'FILTER': 'R', 'PHOTZP': ZERO_POINT.value}, band='Vj')
+        assert flags(light) == ['band'] and light.meta['BANDHEAD'] == 'R' and light.meta['IMGBAND'] == 'V'
+        assert ratio == pytest.approx(1.0)
+
+    def test_the_colour_of_an_old_population(self, small):
+        light, ratio = self.lit(small, {'FILTER': 'F606W', 'PHOTZP': ZERO_POINT.value - 0.25})
+        assert flags(light) == ['colour'] and ratio == pytest.approx(1.0)
+        assert (light.meta['COLOUR'], light.meta['COLERR'], light.meta['COLFROM']) == (0.25, 0.03,
+                                                                                       'old population')
+        light, ratio = self.lit(small, {'FILTER': 'F606W', 'PHOTZP': ZERO_POINT.value - 0.25},
+                                colour=0.25 * u.mag)
+        assert flags(light) == [] and ratio == pytest.approx(1.0)
+
+    def test_electrons_with_a_gain(self, small):
+        light, ratio = self.lit(small, {'FILTER': 'V', 'PHOTZP': ZERO_POINT.value, 'BUNIT': 'electron',
+                                        'GAIN': 2.5})
+        assert flags(light) == ['gain'] and light.meta['GAIN'] == 2.5 and ratio == pytest.approx(1.0)
+        for cards in ({'BUNIT': 'adu', 'GAIN': 2.5}, {'BUNIT': 'electron', 'GAIN': 1.0}):
+            assert flags(self.lit(small, {'FILTER': 'V', 'PHOTZP': ZERO_POINT.value} | cards)[0]) == []
+
+
 # -- what is refused ------------------------------------------------------------------------------
 
 
@@ -876,8 +959,10 @@ class TestFiles:
     ({'zero_point': None}, ValueError, "an image in adu needs a zero point, and its header has none of "
                                        "PHOTZP"),
     ({'band': None}, ValueError, 'the image does not say its band: give band, such as V'),
-    ({'band': 'i'}, ValueError, "the image is in 'i', not in V: give colour, the magnitude V - i of the "
-                                "cluster"),
+    ({'band': 'F435W'}, ValueError, "the image is in 'F435W', not in V: give colour, the magnitude V - F435W "
+                                    "of the cluster"),
+    ({'band': None, 'zero_point': None}, ValueError,
+     r'CCDData does not tell a zero point and the band: give zero_point \(.*\), band \(such as V\)'),
     ({'zero_point': -20 * u.mag}, ValueError,
      r'the light in the field must be that of a cluster, received V = -\d+'),
     ({'seeing': 1.0}, TypeError, 'seeing must be an astropy Quantity in arcsec'),
@@ -903,6 +988,13 @@ class TestFiles:
 def test_refused(small, how, error, rule):
     with pytest.raises(error, match=rule):
         prepare(small[0], **(COUNTS | how))
+
+
+def test_all_that_is_missing_is_named_at_once(small):
+    with pytest.raises(ValueError, match=r'^array does not tell a zero point, the band and a scale: give '
+                                         r'zero_point \(magnitude of one unit of the pixels\), band \(such '
+                                         r'as V\), pixel_scale \(side of a pixel\)$'):
+        prepare(small[0].data)
 
 
 def test_no_pixel_scale(small):
@@ -960,7 +1052,7 @@ class TestM13:
     @pytest.mark.parametrize('name', ['m13', 'm13real', 'm13_rice', 'm13_gzip', 'm13_hcomp'])
     def test_photometry_needs_a_zero_point(self, name):
         path = shared(f'images/{name}.fits')
-        with pytest.raises(ValueError, match='an image in no unit needs a zero point'):
+        with pytest.raises(ValueError, match='does not tell a zero point and the band: give zero_point'):
             prepare(path)
         with pytest.raises(ValueError, match='the image does not say its band'):
             prepare(path, zero_point=22 * u.mag)
@@ -1022,8 +1114,8 @@ class TestPal13:
         """25.241 of a count a second (CCD table) and 30.12 of one (header), EXPTIME = 101: 0.13 mag apart."""
         path = shared(f'{self.folder}_ooi_r_ls9.N15.fits')
         with pytest.raises(ValueError, match='30.120 mag by MAGZERO in the header; received 25.241 mag, '
-                                             'which looks '
-                                             'like one count a second: then give exposure=101 s too'):
+                                             'which looks like one count a second: then give exposure=101 s '
+                                             'too'):
             prepare(path, **self.how, zero_point=25.241 * u.mag)
         ours = prepare(path, **self.how, background=369 * u.adu)
         theirs = prepare(path, **self.how, background=369 * u.adu, zero_point=25.241 * u.mag,
@@ -1039,11 +1131,14 @@ class TestPal13:
                     **(self.how | {'field_of_view': 40 * u.arcsec}))
 
     def test_band_is_not_v(self):
-        with pytest.raises(ValueError, match="the image is in 'r', not in V: give colour"):
-            prepare(shared(f'{self.folder}_ooi_r_ls9.N15.fits'))
-        with pytest.raises(ValueError, match="band must be that of the image, 'r' by its header, received "
-                                             "'V'"):
-            prepare(shared(f'{self.folder}_ooi_r_ls9.N15.fits'), band='V')
+        path, how = shared(f'{self.folder}_ooi_r_ls9.N15.fits'), self.how | {'background': 369 * u.adu}
+        told = prepare(path, **how)
+        assert 'colour' not in flags(told)
+        how.pop('colour')
+        found, given = prepare(path, **how), prepare(path, **how, band='V')
+        assert 'colour' in flags(found) and found.meta['COLOUR'] == 0.26
+        np.testing.assert_allclose(found.data, given.data * 10**(-0.4 * 0.26), rtol=1e-4)
+        assert 'band' in flags(given) and given.meta['BANDHEAD'] == 'r'
 
 
 def test_m61_of_hips2fits_is_refused():
@@ -1124,8 +1219,12 @@ REFUSED = {
     "SkyView's image of M 13, as it comes": lambda s, t: prepare(shared('images/m13.fits')),
     'the same with a zero point': lambda s, t: prepare(shared('images/m13.fits'), zero_point=22 * u.mag),
     'a zero point of -20 instead of 27': lambda s, t: prepare(s, **(COUNTS | {'zero_point': -20 * u.mag})),
-    'an image in r': lambda s, t: prepare(_hdu(FILTER='r', PHOTZP=25.0), **PLAIN),
-    "``band='V'`` for it": lambda s, t: prepare(_hdu(FILTER='r', PHOTZP=25.0), **PLAIN, band='V'),
+    'an image in F435W': lambda s, t: prepare(_hdu(FILTER='F435W', PHOTZP=25.0), **PLAIN),
+    'an array of which nothing else is told': lambda s, t: prepare(s.data),
+    'an image in r as that in g of two': lambda s, t: prepare(
+        {'g': _hdu(FILTER='r', PHOTZP=25.0), 'r': _hdu(FILTER='r', PHOTZP=25.0)}, **PLAIN),
+    'a zero point that makes a light that no cluster has': lambda s, t: prepare(
+        _hdu(FILTER='V', PHOTZP=13.0, EXPTIME=600.0), **PLAIN),
     'a DECam image of 101 s (MAGZERO = 30.12) with the zero point of one second': lambda s, t: prepare(
         shared(DECAM), **TestPal13.how, zero_point=25.241 * u.mag),
     'a header with two zero points that differ': lambda s, t: prepare(

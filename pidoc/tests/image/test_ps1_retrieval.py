@@ -116,7 +116,8 @@ class TestArchive:
         assert len(server.requests) == 2
 
     @pytest.mark.parametrize('address', ['http://ps1images.stsci.edu', 'ftp://a', 'file:///etc', 'https://',
-                                         '', 3, 'http://127.0.0.1.example.org', 'http://localhost@example.org'])
+                                         '', 3, 'http://127.0.0.1.example.org',
+                                         'http://localhost@example.org'])
     def test_only_https_is_asked(self, address):
         with pytest.raises(ValueError, match='server must be an address of https, or of this machine, rec'):
             Archive(server=address)

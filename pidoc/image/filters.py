@@ -1,0 +1,215 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Bands of images: the many names of a filter, and how V follows from a band in old populations.
+
+`FILTERS` holds, for each band that an image may be in, what V minus its magnitude is in the light of an old
+population: of 10 to 13.5 Gyr and of the [Fe/H] of the clusters of Harris (2010), with the stars and
+atmospheres of this package (`pidoc.photometry`); its error is the scatter from cluster to cluster and, where
+it is not in those atmospheres, that of a published relation between bands. ``tools/make_old_colours.py``
+prints the numbers. Harris's integrated colours, freed from reddening, have B - V = 0.69, V - R = 0.45 and
+V - I = 0.92, where these have 0.73, 0.46 and 0.94.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+__all__ = ['FILTERS', 'Filter', 'band_of', 'band_named', 'old_colour']
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A band that images are taken in.
+
+    Parameters
+    ----------
+    name : str
+    system : str
+        That its magnitudes are in if nothing else is said: 'Vega' or 'AB'.
+    ab_minus_vega : float or None
+        AB magnitude minus Vega magnitude [mag].
+    pivot : float
+        Pivot wavelength [Angstrom], good to 1 %.
+    v_minus : float
+        V minus the magnitude in this band, in its system, of old populations [mag].
+    error : float
+        Standard deviation of that [mag].
+    extinction : float
+        Extinction over that in V: Schlafly & Finkbeiner (2011, ApJ 737, 103), table 6, R_V = 3.1; G:
+        Casagrande & VandenBerg (2018, MNRAS 479, L102); VIS: Cardelli et al. (1989) at its pivot wavelength.
+    """
+
+    name: str
+    system: str
+    ab_minus_vega: float
+    pivot: float
+    v_minus: float
+    error: float
+    extinction: float
+
+
+# AB minus Vega: those of the Sun in FSPS (Conroy & Gunn 2010); V: Blanton & Roweis (2007, AJ 133, 734), table
+# 1; G: zero points of Gaia EDR3 (Riello et al. 2021, A&A 649, A3).
+# R, i from g and r, I: Tonry et al. (2012, ApJ 750, 99), table 6; F475W and F555W from B - V and V - I:
+# Sirianni et al. (2005, PASP 117, 1049), table 22, with their zero points; G from V - I: Riello et al.
+# (2021), table C.2.
+FILTERS = {
+    'B': Filter('Johnson B', 'Vega', -0.11, 4371.0, -0.73, 0.13, 1.322),
+    'V': Filter('Johnson V', 'Vega', 0.02, 5478.0, 0.0, 0.0, 1.0),
+    'R': Filter('Cousins R', 'Vega', 0.19, 6500.0, 0.46, 0.06, 0.791),
+    'I': Filter('Cousins I', 'Vega', 0.42, 7880.0, 0.94, 0.09, 0.549),
+    'g': Filter('Pan-STARRS1 g', 'AB', None, 4811.0, -0.26, 0.06, 1.157),
+    'r': Filter('Pan-STARRS1 r', 'AB', None, 6156.0, 0.26, 0.05, 0.828),
+    'i': Filter('Pan-STARRS1 i', 'AB', None, 7504.0, 0.49, 0.07, 0.613),
+    'F475W': Filter('HST ACS/WFC F475W', 'Vega', -0.11, 4744.0, -0.45, 0.08, 1.192),
+    'F555W': Filter('HST ACS/WFC F555W', 'Vega', -0.01, 5360.0, -0.05, 0.03, 1.018),
+    'F606W': Filter('HST ACS/WFC F606W', 'Vega', 0.08, 5918.0, 0.25, 0.03, 0.901),
+    'F814W': Filter('HST ACS/WFC F814W', 'Vega', 0.42, 8060.0, 0.98, 0.09, 0.557),
+    'VIS': Filter('Euclid VIS', 'AB', None, 7150.0, 0.40, 0.07, 0.727),
+    'G': Filter('Gaia G', 'Vega', 0.11, 6218.0, 0.23, 0.05, 0.789),
+}
+"""The bands: short name, `Filter`."""
+
+# keywords, in the order in which they are looked into; the wheels of one instrument come one after the other
+_KEYWORDS = (
+    'FILTER', 'FPA.FILTERID', 'FPA.FILTER', *(f'FILTER{k}' for k in range(1, 7)),
+    *(f'FILTER0{k}' for k in range(1, 7)), *(f'FILTER_{k}' for k in range(1, 5)),
+    *(f'ESO INS FILT{k} NAME' for k in range(1, 7)), *(f'ESO INS FILT{k} ID' for k in range(1, 7)),
+    'FILTNAM', 'FILTNAM1', 'FILTNAM2', 'FILTNAME', 'FILTERID', 'FILTER_ID', 'FILTERS', 'FILT', 'FILTID',
+    'FLTRNM',
+    'INSFILTE', 'INSFLNAM', 'WFFBAND', 'ALFLTNM', 'FAFLTNM', 'ACFILTER', 'PHOTMODE', 'BAND', 'BANDNAME',
+    'BANDPASS')
+# words in the name of a filter that are not the band: families of filters, ...
+_JOHNSON = {'johnson', 'bessell', 'bessel', 'bess', 'bes', 'cousins', 'kron', 'kc', 'harris', 'high',
+            'special',
+            'photometric', 'landolt', 'johnsoncousins'}
+_SLOAN = {'sdss', 'sloan', 'decam', 'des', 'ps1', 'panstarrs', 'pan', 'starrs', 'ps', 'gpc1', 'hsc', 'ztf',
+          'skymapper', 'lsst', 'megacam', 'gunn', 'thuan', 'omegacam', 'vst', 'kids'}
+# ... and what is in the way of the light besides
+_OTHER = {'filter', 'band', 'standard', 'std', 'generic', 'broad', 'broadband', 'clear', 'clear1l', 'clear2l',
+          'clear1s', 'clear2s', 'open', 'none', 'empty', 'air', 'free', 'blank', 'hole', 'no', 'nofilter',
+          'unknown', 'undefined', 'null', 'eso', 'kpno', 'ctio', 'mosaic', 'ccd', 'new', 'acs', 'wfc', 'wfc1',
+          'wfc2', 'wfc3', 'uvis', 'uvis1', 'uvis2', 'hrc', 'wfpc2', 'euc', 'euclid', 'ing', 'lbc', 'wfi',
+          'mux', 'in', 'beam', 'gemini', 'gmos', 'hst', 'stromgren', 'w'}
+_HST = re.compile(r'f\d{3,4}(w|m|lp|n)')
+# names that are written as one word: JV, Vj, bV, Rc, VBessel, and gp, zr, SDSSg
+_FAMILY = r'(?i:johnson|bessell?|bess?|cousins|harris|kron|kc|high)'
+_ONE_WORD = re.compile(rf'(?:{_FAMILY}|[Jjb])?([UBVRI])(?:{_FAMILY}|[jcbkJCB]|(?i:mag|band))?')
+_ONE_SMALL_WORD = re.compile(r'(?:z|ps1|hsc)?([ugriz])(?:p|ps1|1|2)?')
+_ONE_WORD_OF_SLOAN = re.compile(r'(?:sdss|sloan)([ugriz])p?|([ugriz])p?(?:sdss|sloan)')
+
+
+def band_named(text):
+    """Short name of the band that a text names.
+
+    Parameters
+    ----------
+    text : str
+        As observatories write it: 'V', 'Vj', 'JV', 'bV', 'BESS_V', 'V_HIGH', 'V#641', 'Photometric V',
+        'SDSS g', 'gp', 'r.MP9601', 'f606w', 'EUC_VIS' ...
+
+    Returns
+    -------
+    str or None
+        One of `FILTERS` where it is known; else the first word that can be the name of a band, as it is
+        written: V and v are two bands. None if there is none, as behind 'air'.
+
+    Examples
+    --------
+    >>> from pidoc.image.filters import band_named
+    >>> band_named('BESS_V'), band_named('r DECam SDSS c0002 6415.0 1480.0'), band_named('Air'),
+    band_named('y') ('V', 'r', None, 'y')
+    """
+    plain = str(text).replace("'", '').strip()
+    words = [word for word in re.split(r'[^A-Za-z0-9]+', plain) if not word.isdigit() and word]
+    low = {word.lower() for word in words}
+    if low == {'n', 'a'}:
+        return None
+    if low & {'gaia', 'gaiag'}:
+        return 'G' if low <= {'gaia', 'gaiag', 'g'} | _OTHER else words[-1]
+    words = [word for word in words if word.lower() not in _JOHNSON | _SLOAN | _OTHER]
+    known = (_known(word, johnson=bool(low & _JOHNSON), sloan=bool(low & _SLOAN)) for word in words)
+    return next((band for band in known if band in FILTERS), next(iter(words), None))
+
+
+def _known(word, *, johnson, sloan):
+    """The band that one word names, which is not known if it is none of `FILTERS`; else None."""
+    low = word.lower()
+    if _HST.fullmatch(low) or low == 'vis':
+        return word.upper()
+    match = _ONE_WORD_OF_SLOAN.fullmatch(low)
+    if match:
+        return match[1] or match[2]
+    if sloan and not johnson:
+        # what others write with a small letter
+        match = _ONE_SMALL_WORD.fullmatch(low)
+        return match[1] if match else None
+    if johnson and len(word) == 1:
+        return word.upper()
+    if word == 'G':
+        return word
+    for pattern in (_ONE_WORD, _ONE_SMALL_WORD):
+        match = pattern.fullmatch(word)
+        if match:
+            return match[1]
+    # in small letters, but with Johnson's
+    return low[0].upper() if re.fullmatch('[bvri]j', low) else None
+
+
+def band_of(header):
+    """Band that a header names: by the first of its filters that can be one.
+
+    Parameters
+    ----------
+    header : mapping
+        Looked into are FILTER, FPA.FILTERID, FPA.FILTER, FILTER1 and so on, ESO INS FILT1 NAME and so on,
+        FILTNAM, FILTERID, WFFBAND, PHOTMODE, BAND and others.
+
+    Returns
+    -------
+    str or None
+        As `band_named`; a filter of a known band goes before one that is not known. None if no filter is
+        named.
+
+    Examples
+    --------
+    >>> from pidoc.image.filters import band_of
+    >>> band_of({'FILTER': 'Johnson V'}), band_of({'FILTER1': 'air', 'FILTER2': 'V'}), band_of({})
+    ('V', 'V', None)
+    """
+    named = [band_named(header[keyword]) for keyword in _KEYWORDS if isinstance(header.get(keyword), str)]
+    named = [name for name in named if name is not None]
+    return next((name for name in named if name in FILTERS), next(iter(named), None))
+
+
+def old_colour(band, extinction=0.0):
+    """V minus the magnitude in a band, in its own system, of the light of an old population.
+
+    Parameters
+    ----------
+    band : str
+        One of `FILTERS`.
+    extinction : float, optional
+        A_V [mag] that reddens it.
+
+    Returns
+    -------
+    colour, error : float
+        In mag.
+
+    Raises
+    ------
+    ValueError
+        If the band is none of them.
+
+    Examples
+    --------
+    >>> from pidoc.image.filters import old_colour
+    >>> old_colour('F606W')
+    (0.25, 0.03)
+    """
+    if band not in FILTERS:
+        raise ValueError(f'band must be one of {", ".join(FILTERS)}, received {band!r}')
+    its = FILTERS[band]
+    red = extinction * (1.0 - its.extinction)
+    # where the reddening is known to a tenth
+    return its.v_minus + red, math.hypot(its.error, 0.1 * red)

@@ -1,0 +1,240 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Zero points in the headers of images: what each observatory calls them, and what one unit they are of.
+
+A keyword may be read in two ways where the exposure time is not one second: its magnitude may be that of one
+unit of the pixels, or of one of them a second. `header_zero_points` gives all readings of all keywords, and
+`agreed` the one that they have in common.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from astropy import units as u
+
+__all__ = ['AGREE', 'KEYWORDS', 'Reading', 'agreed', 'exposure_time', 'header_number', 'header_zero_points',
+           'magnitude_system', 'surface_factor']
+
+AGREE = 0.05
+"""Magnitude within which two zero points are the same."""
+
+PIXEL, SECOND = 'one unit of the pixels', 'one unit a second'
+
+# Magnitudes. What each is of: of these two, or of either, that which it is more often first.
+_MAGNITUDES = {
+    'PHOTZP': (PIXEL, SECOND),              # ESO phase 3: of the pixels; elsewhere either
+    'MAGZERO': (PIXEL, SECOND),             # DECam: of the pixels, beside MAGZPT
+    'MAGZP': (PIXEL, SECOND),               # ZTF, 2MASS, WISE
+    'IMAGEZPT': (PIXEL, SECOND),            # PTF
+    'ZP': (PIXEL, SECOND), 'ZPT': (PIXEL, SECOND), 'ZEROPT': (PIXEL, SECOND), 'ZEROPNT': (PIXEL, SECOND),
+    'ZEROPOIN': (PIXEL, SECOND), 'ZEROPOINT': (PIXEL, SECOND), 'ZPTMAG': (PIXEL, SECOND), 'MAG_ZP': (PIXEL,
+                                                                                                     SECOND),
+    'MAGZEROP': (PIXEL, SECOND), 'PHOT_ZP': (PIXEL, SECOND), 'ZPAPPROX': (PIXEL, SECOND), 'ZP_MAG': (PIXEL,
+                                                                                                     SECOND),
+    # CASU, DECam: a second
+    'MAG_ZERO': (PIXEL, SECOND), 'ABMAGZP': (PIXEL, SECOND), 'MAGZPT': (SECOND, PIXEL),
+    'ESO QC ZPOINT': (SECOND, PIXEL), 'ESO QC MAGZPT': (SECOND, PIXEL), 'ESO QC PHOTZP': (PIXEL, SECOND),
+    'ESO QC ZP': (SECOND, PIXEL), 'PHOT_C': (SECOND, PIXEL), 'L1ZP': (SECOND, PIXEL),     # CFHT, LCO
+    'FPA.ZP': (SECOND,)}                    # Pan-STARRS1
+# that are in AB whatever else the header says
+_AB = ('ABMAGZP', 'FPA.ZP')
+_EXPOSURES = ('EXPTIME', 'EXPOSURE', 'XPOSURE', 'EFFEXPTM', 'TEXPTIME', 'EXP_TIME', 'TOTEXPT', 'ITIME')
+_AB_JANSKY = float(u.AB.to(u.Jy))
+_OTHERS = ('PHOTFNU', 'PHOTFLAM with PHOTPLAM', 'PHOTMJSR', 'FLUXMAG0', 'FLUX20', 'NMGY')
+
+KEYWORDS = (*_MAGNITUDES, *_OTHERS)
+"""What is looked for."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A zero point, as a keyword may be read.
+
+    Parameters
+    ----------
+    keyword : str
+    magnitude : float
+        Of one unit of the pixels.
+    system : str or None
+        'AB' or 'Vega', or None where the header does not say.
+    of : str
+        What its value was taken for: the magnitude of one unit of the pixels, or of one a second.
+    """
+
+    keyword: str
+    magnitude: float
+    system: str
+    of: str = PIXEL
+
+
+def header_number(header, keyword):
+    """A finite number of a header, else None: PS1 writes 'NaN' where it knows none."""
+    value = header.get(keyword)
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def exposure_time(header):
+    """The exposure time [s] that a header tells, else None."""
+    for keyword in _EXPOSURES:
+        time = header_number(header, keyword)
+        if time is not None and time > 0.0:
+            return time
+    return None
+
+
+def header_zero_points(header, *, per_second=False):
+    """Zero points that a header holds: magnitudes of one unit of the pixels of its image.
+
+    Keywords that are magnitudes are in `KEYWORDS`: PHOTZP, MAGZERO, MAGZP, ZP, ZPT, MAGZPT and so on may be
+    of one unit of the pixels or of one a second; FPA.ZP (Pan-STARRS1) is of one count a second. PHOTFLAM with
+    PHOTPLAM (Hubble) makes the AB magnitude of one electron a second -2.5 log10(PHOTFLAM) - 5 log10(PHOTPLAM)
+    - 2.408 (ACS Data Handbook, section 5.1.1); PHOTFNU is its flux density [Jy]. FLUXMAG0 (Hyper Suprime-Cam)
+    is the flux of magnitude 0, FLUX20 (SDSS) that of magnitude 20, NMGY (SDSS) the nanomaggies of one count.
+
+    Parameters
+    ----------
+    header : mapping
+    per_second : bool, optional
+        Whether the pixels are per second.
+
+    Returns
+    -------
+    dict
+        keyword: list of `Reading`, the more usual one first.
+
+    Raises
+    ------
+    ValueError
+        If a zero point is there, but not the exposure time or the wavelength that it needs.
+
+    Examples
+    --------
+    >>> from pidoc.image.zero_points import header_zero_points
+    >>> [its.magnitude for its in header_zero_points({'ZP': 25.0, 'EXPTIME': 100.0})['ZP']]
+    [25.0, 30.0]
+    """
+    system, found = magnitude_system(header), {}
+    for keyword, readings in _MAGNITUDES.items():
+        value = header_number(header, keyword)
+        # 0 is what pipelines write that have not measured it
+        if value is not None and value != 0.0:
+            found[keyword] = _readings(header, keyword, value, 'AB' if keyword in _AB else system, readings,
+                                       per_second)
+    for keyword, zero in (('PHOTFNU', _of_photfnu(header)), ('PHOTFLAM', _of_photflam(header))):
+        if zero is not None:
+            found[keyword] = _readings(header, keyword, zero, 'AB', (SECOND,), per_second)
+    for keyword, zero in (('FLUXMAG0', lambda flux: 2.5 * math.log10(flux)),
+                          ('FLUX20', lambda flux: 20.0 + 2.5 * math.log10(flux)),
+                          ('NMGY', lambda flux: 22.5 - 2.5 * math.log10(flux))):
+        value = header_number(header, keyword)
+        if value is not None and value > 0.0:
+            found[keyword] = [Reading(keyword, zero(value), 'AB')]
+    return found
+
+
+def _readings(header, keyword, value, system, readings, per_second):
+    """All readings of a magnitude; one, where the pixels are per second or the exposure is of one second."""
+    time = exposure_time(header)
+    if per_second:
+        return [Reading(keyword, value, system, SECOND)]
+    if time is None and readings == (SECOND,):
+        raise ValueError(f'{keyword} is of one count a second and the header has no EXPTIME: give '
+                         'zero_point, and exposure if it is of one count a second')
+    if time is None:
+        return [Reading(keyword, value, system)]
+    later = {PIXEL: value, SECOND: value + 2.5 * math.log10(time)}
+    if abs(later[SECOND] - value) < AGREE:
+        readings = readings[:1]
+    return [Reading(keyword, later[of], system, of) for of in readings]
+
+
+def _of_photfnu(header):
+    value = header_number(header, 'PHOTFNU')
+    return None if value is None or value <= 0.0 else -2.5 * math.log10(value / _AB_JANSKY)
+
+
+def _of_photflam(header):
+    flam = header_number(header, 'PHOTFLAM')
+    if not flam:
+        return None
+    pivot = header_number(header, 'PHOTPLAM')
+    if not pivot:
+        raise ValueError('the header has PHOTFLAM but no PHOTPLAM: give zero_point')
+    if flam < 0.0 or pivot < 0.0:
+        raise ValueError(f'PHOTFLAM and PHOTPLAM must be positive, received {flam:g} and {pivot:g}')
+    return -2.5 * math.log10(flam) - 5.0 * math.log10(pivot) - 2.408
+
+
+def magnitude_system(header):
+    """The system of magnitudes that a header names: 'AB', 'Vega' or None."""
+    for keyword in ('MAGSYS', 'PHOTSYS', 'ZPSYS', 'MAGSYSTEM', 'PHOTSYST'):
+        text = str(header.get(keyword) or '').upper()
+        if text.startswith('AB'):
+            return 'AB'
+        if text.startswith('VEGA'):
+            return 'Vega'
+    return None
+
+
+def surface_factor(header, *, per_second):
+    """Surface brightness [MJy/sr] of one unit of the pixels by PHOTMJSR (Webb), or None.
+
+    PHOTMJSR is that of one data number a second.
+
+    Raises
+    ------
+    ValueError
+        If it needs the exposure time, and the header has none.
+    """
+    value = header_number(header, 'PHOTMJSR')
+    if value is None or value <= 0.0:
+        return None
+    if per_second:
+        return value
+    time = exposure_time(header)
+    if time is None:
+        raise ValueError('PHOTMJSR is of one count a second and the header has no EXPTIME: give '
+                         'zero_point, and exposure if it is of one count a second')
+    return value / time
+
+
+def agreed(found):
+    """The zero point that the keywords of a header agree on, and another that they allow.
+
+    Parameters
+    ----------
+    found : dict
+        Of `header_zero_points`, not empty.
+
+    Returns
+    -------
+    first : Reading
+    other : Reading or None
+        The second reading, where all keywords have it too.
+
+    Raises
+    ------
+    ValueError
+        If they agree on none.
+
+    Examples
+    --------
+    >>> from pidoc.image.zero_points import agreed, header_zero_points
+    >>> header = {'MAGZERO': 30.12, 'MAGZPT': 25.109, 'EXPTIME': 101.0}
+    >>> first, other = agreed(header_zero_points(header))
+    >>> first.magnitude, other
+    (30.12, None)
+    """
+    keywords = iter(found)
+    first = next(keywords)
+    common = list(found[first])
+    for keyword in keywords:
+        left = [its for its in common
+                if any(abs(its.magnitude - other.magnitude) <= AGREE for other in found[keyword])]
+        if not left:
+            raise ValueError(f'the header has two zero points, {first} ({common[0].magnitude:.3f} mag) and '
+                             f'{keyword} ({found[keyword][0].magnitude:.3f} mag): give zero_point')
+        common = left
+    return common[0], common[1] if len(common) > 1 else None

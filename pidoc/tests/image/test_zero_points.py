@@ -1,0 +1,100 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Zero points in headers, against numbers that observatories publish."""
+
+import pytest
+
+from pidoc.image.zero_points import (
+    agreed,
+    exposure_time,
+    header_zero_points,
+    magnitude_system,
+    surface_factor,
+)
+
+
+def readings(header, **how):
+    """keyword: the magnitudes it may be."""
+    return {keyword: [round(its.magnitude, 3) for its in each]
+            for keyword, each in header_zero_points(header, **how).items()}
+
+
+@pytest.mark.parametrize('keyword', ['PHOTZP', 'MAGZERO', 'MAGZP', 'ZP', 'ZPT', 'ABMAGZP', 'ZEROPT',
+                                     'IMAGEZPT', 'MAGZEROP'])
+def test_of_the_pixels_or_of_a_second(keyword):
+    assert readings({keyword: 25.0, 'EXPTIME': 100.0}) == {keyword: [25.0, 30.0]}
+    assert [its.of for its in header_zero_points({keyword: 25.0, 'EXPTIME': 100.0})[keyword]] == [
+        'one unit of the pixels', 'one unit a second']
+    # no choice
+    for header, how in (({'EXPTIME': 1.0}, {}), ({}, {}), ({'EXPTIME': 100.0}, {'per_second': True})):
+        assert readings({keyword: 25.0} | header, **how) == {keyword: [25.0]}
+
+
+@pytest.mark.parametrize('keyword', ['MAGZPT', 'ESO QC ZPOINT', 'PHOT_C', 'L1ZP'])
+def test_of_a_second_or_of_the_pixels(keyword):
+    assert readings({keyword: 25.0, 'EXPTIME': 100.0}) == {keyword: [30.0, 25.0]}
+
+
+@pytest.mark.parametrize(('header', 'per_second', 'magnitude'), [
+    ({'FPA.ZP': 25.0, 'EXPTIME': 602.0}, False, 25.0 + 6.949),
+    # ACS/WFC F606W has 26.49 (AB): Sirianni et al. (2005), table 10
+    ({'PHOTFLAM': 7.862481e-20, 'PHOTPLAM': 5921.1}, True, 26.491),
+    ({'PHOTFLAM': 7.862481e-20, 'PHOTPLAM': 5921.1, 'EXPTIME': 100.0}, False, 31.491),
+    # the same in Jy: f_lambda lambda^2 / c
+    ({'PHOTFNU': 9.195e-8}, True, 26.491),
+    # Hyper Suprime-Cam coadds have 27.0
+    ({'FLUXMAG0': 63095734448.0}, False, 27.0),
+    ({'FLUX20': 2000.0}, False, 20.0 + 8.253), ({'NMGY': 0.005}, False, 22.5 + 5.753)])
+def test_others(header, per_second, magnitude):
+    [[reading]] = header_zero_points(header, per_second=per_second).values()
+    assert reading.magnitude == pytest.approx(magnitude, abs=0.002) and reading.system == 'AB'
+
+
+def test_surface_brightness_of_webb():
+    assert surface_factor({'PHOTMJSR': 0.5}, per_second=True) == 0.5
+    assert surface_factor({'PHOTMJSR': 0.5, 'XPOSURE': 100.0}, per_second=False) == 0.005
+    assert surface_factor({}, per_second=True) is surface_factor({'PHOTMJSR': 0.0}, per_second=True) is None
+    with pytest.raises(ValueError, match='PHOTMJSR is of one count a second and the header has no EXPTIME'):
+        surface_factor({'PHOTMJSR': 0.5}, per_second=False)
+
+
+def test_words_are_no_numbers():
+    assert header_zero_points({'PHOTZP': 'NaN', 'MAGZERO': float('nan'), 'MAGZP': True, 'ZP': 0.0}) == {}
+    assert exposure_time({'EXPTIME': 'long', 'EXPOSURE': -1.0}) is None
+    assert exposure_time({'EXPTIME': 0.0, 'XPOSURE': 5.0}) == 5.0
+
+
+@pytest.mark.parametrize(('cards', 'system'), [
+    ({}, None), ({'MAGSYS': 'AB'}, 'AB'), ({'PHOTSYS': 'ABMAG'}, 'AB'), ({'MAGSYS': 'VEGAMAG'}, 'Vega'),
+    ({'MAGSYS': 'ST'}, None)])
+def test_systems(cards, system):
+    assert magnitude_system(cards) == system
+    assert header_zero_points({'PHOTZP': 25.0} | cards)['PHOTZP'][0].system == system
+    # which the keyword says itself
+    assert header_zero_points({'ABMAGZP': 25.0} | cards)['ABMAGZP'][0].system == 'AB'
+
+
+@pytest.mark.parametrize(('header', 'rule'), [
+    ({'FPA.ZP': 25.0}, 'FPA.ZP is of one count a second and the header has no EXPTIME'),
+    ({'PHOTFLAM': 1e-19}, 'the header has PHOTFLAM but no PHOTPLAM: give zero_point'),
+    ({'PHOTFLAM': -1e-19, 'PHOTPLAM': 5000.0}, 'PHOTFLAM and PHOTPLAM must be positive')])
+def test_refused(header, rule):
+    with pytest.raises(ValueError, match=rule):
+        header_zero_points(header)
+
+
+class TestAgreed:
+    @pytest.mark.parametrize(('header', 'first', 'other'), [
+        # DECam: one in each way
+        ({'MAGZERO': 30.12, 'MAGZPT': 25.109, 'EXPTIME': 101.0}, 30.12, None),
+        # both of a second, although neither is usually
+        ({'MAGZPT': 25.0, 'L1ZP': 25.0, 'EXPTIME': 100.0}, 30.0, 25.0),
+        ({'PHOTZP': 25.0, 'MAGZP': 25.02, 'EXPTIME': 100.0}, 25.0, 30.0),
+        ({'PHOTZP': 25.0, 'FPA.ZP': 25.0, 'EXPTIME': 100.0}, 30.0, None),
+        ({'PHOTZP': 25.0}, 25.0, None)])
+    def test_on_one(self, header, first, other):
+        found = agreed(header_zero_points(header))
+        assert [its and pytest.approx(its.magnitude, abs=1e-6) for its in found] == [first, other]
+
+    def test_on_none(self):
+        with pytest.raises(ValueError, match=r'two zero points, PHOTZP \(25.000 mag\) and MAGZP \(25.300'):
+            agreed(header_zero_points({'PHOTZP': 25.0, 'MAGZP': 25.3}))
