@@ -2,6 +2,7 @@
 """Maps of light as FITS files, and what their keywords mean: `write_map`."""
 
 from astropy.io import fits
+from astropy.nddata import CCDData
 
 from pidoc.io.files import check_free
 from pidoc.io.fits import card, image_hdus, mask_hdu, place_of, write_hdus
@@ -59,13 +60,13 @@ for _b in 'GR':
 
 
 def write_map(image, filename, *, overwrite=False):
-    """Write a map as FITS: the light with all cards, and extensions MASK and UNCERT.
+    """Write a map as FITS: the light with all cards, and extensions SHARP, MASK and UNCERT.
 
     `astropy.nddata.CCDData.read` reads it back with unit, uncertainty, mask and world coordinates.
 
     Parameters
     ----------
-    image : `~astropy.nddata.CCDData`
+    image : `~pidoc.image.light.Light`
         Of `pidoc.image.prepare`.
     filename : path-like
         Ending in .fits or .fits.gz.
@@ -78,7 +79,10 @@ def write_map(image, filename, *, overwrite=False):
         If the file exists and ``overwrite`` is False.
     """
     check_free(filename, overwrite=overwrite)
-    hdus, comments = image_hdus({'': image}, image.wcs), header_comments() | _COMMENTS
+    maps, comments = {'': image}, header_comments() | _COMMENTS
+    if getattr(image, 'sharp', None) is not None:
+        maps['SHARP'] = CCDData(image.sharp, unit=image.unit)
+    hdus = image_hdus(maps, image.wcs)
     for keyword, value in image.meta.items():
         if isinstance(value, float):
             # so that the comment has room

@@ -23,6 +23,7 @@ from pidoc import __version__
 from pidoc.grid import APPARENT_FLUX, GAUSSIAN_END, MapGrid, tangent_plane
 from pidoc.image.calibration import calibrate, MissingError
 from pidoc.image.pixel_units import COUNTS, pixel_unit
+from pidoc.image.light import Light
 from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
 from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf
 from pidoc.image.read import opened
@@ -79,7 +80,7 @@ _BRIGHTER = 0.5                        # magnitude by which a part must not be b
 def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
             pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None,
             weight=None, colour=None, extinction=None, relation='kostov2018', field_of_view=None,
-            output_pixel_scale=None, smoothing=None, min_coverage=0.5, keep_sharp=False):
+            output_pixel_scale=None, smoothing=None, min_coverage=0.5):
     """Make any image of a cluster into a map of its light on the grid of the networks.
 
     In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken
@@ -134,13 +135,12 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         unsmoothed.
     min_coverage : float, optional
         Share of the field that must have good pixels.
-    keep_sharp : bool, optional
-        Return the light before the smoothing too.
 
     Returns
     -------
-    `~astropy.nddata.CCDData`, or a pair of them
-        With a TAN WCS; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the image
+    `~pidoc.image.light.Light`
+        A `~astropy.nddata.CCDData` with a TAN WCS; ``sharp``: the light before the smoothing, unless the image
+        came smoothed; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the image
         has one, the standard deviation of a pixel of the map. ``meta`` tells every step; ``meta['FLAGS']``
         names, with blanks between, what is not as it should be: `IMAGE_FLAGS`.
 
@@ -188,13 +188,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         plane, around, meta, flags = layer.put(grid, low), layer.around, layer.meta, layer.flags
     sun = BANDS[grid.band]
     meta |= {'BANDNAME': sun.name, 'SUNMAG': sun.solar_magnitude} | dust
-    light = _product(plane, around, meta, flags, high, min_coverage)
-    if not keep_sharp:
-        return light
-    if plane.sharp is None:
-        raise ValueError(f'{meta["IMAGE"]} was smoothed before: the light before the smoothing, which is '
-                         'asked for, is not in it')
-    return light, CCDData(plane.sharp, unit=APPARENT_FLUX, wcs=plane.wcs, meta={'PIXSCALE': grid.scale})
+    return _product(plane, around, meta, flags, high, min_coverage)
 
 
 # -- options --------------------------------------------------------------------------------------
@@ -714,8 +708,8 @@ def _product(plane, around, meta, flags, worst, min_coverage):
         log.warning('%s: %s%s', meta.get('IMAGE', 'image'), IMAGE_FLAGS[flag], _details(flag, meta))
     meta = meta | {'COVERAGE': coverage, 'FLAGS': ' '.join(flags)}
     uncertainty = None if plane.variance is None else StdDevUncertainty(np.sqrt(plane.variance))
-    return CCDData(plane.total, unit=APPARENT_FLUX, wcs=plane.wcs, meta=meta, uncertainty=uncertainty,
-                   mask=mask if mask.any() else None)
+    return Light(plane.total, unit=APPARENT_FLUX, wcs=plane.wcs, meta=meta, uncertainty=uncertainty,
+                 mask=mask if mask.any() else None, sharp=plane.sharp)
 
 
 def _details(flag, meta):

@@ -1,9 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """`Mock`: an image of light, the map of mass behind it, and how they were made; as a FITS file."""
 
-import gzip
-import os
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +23,7 @@ from pidoc.io.fits import (
 from pidoc.io.html import html_table
 from pidoc.mock.header import FORMAT_VERSION, header_comments
 
-__all__ = ['holds_sharp', 'Mock']
+__all__ = ['Mock']
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -158,29 +155,3 @@ class Mock(FitsProduct):
             age=header['AGE'] * u.Gyr, distance=header['DISTANCE'] * u.kpc,
             psf_fwhm=header['PSFFWHM'] * u.arcsec, simulation=header['SIMUL'], seed=header['MOCKSEED'],
             band=header['BAND'])
-
-
-_HEAD = 1 << 15           # bytes in which the first header of a mock begins
-
-
-def holds_sharp(path):
-    """Whether a file is a mock observation that holds the light before the smoothing.
-
-    Parameters
-    ----------
-    path : path-like
-        Whatever it is: of other files only the beginning is read.
-
-    Returns
-    -------
-    bool
-    """
-    try:
-        with gzip.open(path) if os.fspath(path).endswith('.gz') else open(path, 'rb') as file:
-            if b'MOCKFMT =' not in file.read(_HEAD):
-                return False
-        with fits.open(path) as hdus:
-            return 'SHARP' in hdus
-    except (OSError, EOFError, TypeError, zlib.error):
-        # whoever reads it next says what is wrong
-        return False

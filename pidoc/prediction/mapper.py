@@ -18,7 +18,8 @@ from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
 from pidoc.inference.domain import Domain, Verdict
 from pidoc.inference.features import features, GIVEN
 from pidoc.inference.flags import flag_bits
-from pidoc.mock.mock import holds_sharp, Mock
+from pidoc.image.light import sharp_of
+from pidoc.mock.mock import Mock
 from pidoc.networks.variables import OUTPUTS
 from pidoc.prediction.known import checked as checked_known
 from pidoc.prediction.known import KNOWN, UNITS
@@ -365,10 +366,8 @@ class MassMapper:
             raise TypeError('an image must be given, received a Prediction: its light is in prediction.light')
         name = _name(x)
         sharp = None
-        if self._sharp and not options and isinstance(x, (str, os.PathLike)) and holds_sharp(x):
-            x = Mock.read(x)
         if isinstance(x, Mock):
-            x, sharp = x.light, x.sharp
+            x, sharp = x.light, None if x.sharp is None else x.sharp.data
         light = self._on_grid(x)
         if light is not None and options:
             raise ValueError(f'{", ".join(sorted(options))} must be left out for a map that is on the grid '
@@ -376,15 +375,18 @@ class MassMapper:
         if light is None:
             from pidoc.image.preparation import prepare
 
-            light = prepare(x, grid=self.grid, center=center, keep_sharp=self._sharp,
+            light = prepare(x, grid=self.grid, center=center,
                             **({} if seeing is None else {'seeing': seeing}), **options)
-            light, sharp = light if self._sharp else (light, None)
             if light.shape != self.grid.shape:
                 raise ValueError(f'{name or "the image"} must have the shape {self.grid.shape} on the grid '
                                  f'of the model, received {light.shape}')
             # the map has been put about the centre, but for one that came on the grid
             center = center if light.meta.get('CENFROM') == 'grid' else None
         if self._sharp and sharp is None:
+            sharp = getattr(light, 'sharp', None)
+            if sharp is None and isinstance(x, (str, os.PathLike)):
+                sharp = sharp_of(x)
+        if self._sharp and np.shape(sharp) != light.shape:
             raise ValueError(f'the model {self.name} must see the light before the smoothing, too, and '
                              f'{name or "the image"} does not hold it: give the image itself, or a Mock made '
                              'with keep_sharp=True')
@@ -509,7 +511,7 @@ class _Input:
             width = light.meta.get('PSFFWHM')
             width = np.nan if width is None else float(width)
         if sharp is not None:
-            sharp = np.array((sharp.data * sharp.unit).to_value(APPARENT_FLUX), dtype=np.float32)
+            sharp = np.asarray((sharp * light.unit).to_value(APPARENT_FLUX), dtype=np.float32)
             sharp = np.where(np.isfinite(sharp) & ~bad, sharp, values)
         error = light.meta.get('SKYERROR')
         error = np.nan if not error else float(error) * values.size / total

@@ -1,13 +1,19 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Evaluation: errors that were put in come out, of every mode, in every table and in the files."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy import units as u
 from astropy.table import QTable
 
-from pidoc.evaluation.report import _paper_edges, _richness, evaluate
+from pidoc.evaluation.report import _paper_edges, _richness, channels_of, evaluate, known_values
 from pidoc.evaluation.scores import AGE_EDGES, coverage, TOTAL_MASS_EDGES
+from pidoc.grid import Channel, MapGrid
+from pidoc.inference.estimates import ENDS, Interval
+from pidoc.networks.variables import CONSTRAINTS
 from pidoc.tests.evaluation_helpers import a_set, DISTANCES, Oracle, plummer_snapshot
 
 FEW = {'minimum_pixels': 20, 'minimum_maps': 1}
@@ -26,7 +32,7 @@ def training():
 @pytest.fixture(scope='module')
 def report(maps, training):
     """Masses a tenth too large, ages 0.3 Gyr too old, distances a tenth too far."""
-    return evaluate(Oracle(maps, factor=1.1, older=0.3, further=1.1), maps, modes=('image', 'distance'),
+    return evaluate(Oracle(maps, factor=1.1, older=0.3, further=1.1), maps, given=('image', 'distance'),
                     training=training, snapshots=[plummer_snapshot()], name='tenth', **FEW)
 
 
@@ -57,11 +63,12 @@ def test_the_papers_numbers_stand_beside(report):
         report.score('pixel.bins', 'text')
 
 
-def test_nulls_are_worse_than_an_oracle(report, maps, training):
-    for null in ('constant_ml', 'constant_ml_distance', 'mean_profile'):
-        assert report.score('pixel.bins', null) > 20
+def test_baselines_are_worse_than_an_oracle(report, maps, training):
+    for baseline in ('constant_ml', 'constant_ml_distance', 'mean_profile'):
+        assert report.score('pixel.bins', baseline) > 20
         # every training age is one of 1, 5, 9, 13, the median 7
-        assert report.score('age.sample', null) == pytest.approx(np.mean(np.abs(7 - np.array([1, 5, 11]))))
+        assert report.score('age.sample', baseline) == pytest.approx(
+            np.mean(np.abs(7 - np.array([1, 5, 11]))))
     assert report.score('distance.mean', 'constant_ml_distance') == pytest.approx((30 + 15 + 15 + 35) / 4)
     assert np.isnan(report.score('distance.mean', 'constant_ml'))
     assert np.isnan(report.score('time', 'constant_ml'))
@@ -79,18 +86,18 @@ def test_the_floor_stands_beside(report):
 
 def test_coverage_of_everything(report, maps):
     table = report.tables['coverage']
-    names = ('log_mass', 'log_total_mass', 'log_mass_to_light', 'age', 'log_distance')
+    names = ('pixel_mass', 'total_mass', 'mass_to_light', 'age', 'distance')
     assert len(table) == 2 * len(names) * 5
     # ln 1.1 = 0.0953 is inside 0.1, 0.3 Gyr is not
     for row in table:
         inside = 0 if row['quantity'] == 'age' else 100
         assert row['share_68'].value == inside
-        if row['quantity'] == 'log_mass':
+        if row['quantity'] == 'pixel_mass':
             assert np.isnan(row['share_95'])
         else:
             assert row['share_95'].value == inside and row['n'] == (24 if row['group'] == 'all' else 6)
     found = maps._mass * 1.1
-    counted = table['n'][(table['quantity'] == 'log_mass') & (table['group'] == 'all')]
+    counted = table['n'][(table['quantity'] == 'pixel_mass') & (table['group'] == 'all')]
     assert list(counted) == [np.count_nonzero((found >= 0.01) & (found <= 10))] * 2
 
 
@@ -99,7 +106,7 @@ def test_pixels_without_mass_are_in_no_bin(maps):
     some._mass = some._mass.copy()
     some._mass[:, :40] = 0
     table = evaluate(Oracle(some), some, **FEW).tables['coverage']
-    counted = table['n'][(table['quantity'] == 'log_mass') & (table['group'] == 'all')]
+    counted = table['n'][(table['quantity'] == 'pixel_mass') & (table['group'] == 'all')]
     assert list(counted) == [np.count_nonzero((some._mass >= 0.01) & (some._mass <= 10))]
 
 
@@ -108,14 +115,15 @@ def test_coverage_by_distance_is_that_of_the_function(maps):
         def estimate(self, light, **options):
             guess = super().estimate(light, **options)
             rng = np.random.default_rng(1)
+            off = rng.normal(0, 0.1, len(light))
             interval = guess.scalars['age']
-            interval.value[:] += rng.normal(0, 0.1, len(light))
+            guess.scalars['age'] = Interval(interval.value + off, *(end + off for end in interval.ends))
             return guess
 
     report = evaluate(Noisy(maps), maps, **FEW)
     row = report.maps['image']
-    expected = coverage(row['age'].value, row['age_half_68'], row['age_half_95'], row['true_age'].value,
-                        distance=row['true_distance'].value)
+    ends = [row[f'age_{end}'].to_value(u.Gyr) for end in ENDS[1:]]
+    expected = coverage(ends, row['true_age'].value, distance=row['true_distance'].value)
     table = report.tables['coverage']
     found = table[table['quantity'] == 'age']
     assert 30 < found['share_68'][0].value < 95
@@ -192,24 +200,54 @@ def test_the_bins_are_the_papers_where_they_fit(report, maps):
     np.testing.assert_allclose(table['high'], TOTAL_MASS_EDGES[1:])
 
 
-def test_the_distance_that_is_given(maps):
+def test_what_is_given(maps):
     oracle = Oracle(maps)
-    evaluate(oracle, maps, modes=('image', 'distance'), distance_error=0.05, **FEW)
-    (_, no_distance, no_error), (_, distance, error) = oracle.calls
-    assert no_distance is None and no_error is None
-    ratio = distance / maps.table['distance'].value
-    assert 0.02 < np.std(np.log(ratio)) < 0.09
-    np.testing.assert_allclose(error, 0.05 * distance)
-    evaluate(oracle, maps, modes=('distance',), distance_error=0, **FEW)
-    np.testing.assert_array_equal(oracle.calls[-1][1], maps.table['distance'].value)
+    report = evaluate(oracle, maps, given=['image', 'distance', 'distance+age'], **FEW)
+    (_, nothing), (_, distance), (_, both) = oracle.calls
+    assert nothing == {} and set(distance) == {'distance', 'distance_error'}
+    assert set(both) == {*distance, 'age', 'age_error'}
+    # the default errors, drawn; the same whatever else is given
+    np.testing.assert_array_equal(both['distance'], distance['distance'])
+    off = np.log(distance['distance'] / maps.table['distance'].value)
+    assert 0.01 < np.std(off) < 0.04 and np.abs(np.mean(off)) < 0.02
+    np.testing.assert_allclose(distance['distance_error'], 0.02 * distance['distance'])
+    off = (both['age'] - maps.table['age'].value)[np.isfinite(both['age'])]
+    assert 0.35 < np.std(off) < 1.5
+    np.testing.assert_allclose(both['age_error'], 0.75)
+    assert report.meta['given'] == 'image, distance, distance+age'
+    assert list(report.maps) == ['image', 'distance', 'distance+age']
+    assert 'pixels_by_true_distance+age' in report.tables
+    assert report.score('pixel.bins', 'distance+age') == pytest.approx(0, abs=1e-4)
+
+
+def test_what_is_known_exactly_is_always_given():
+    constraints = [CONSTRAINTS[name] for name in ('distance', 'metallicity', 'seeing', 'sky_error')]
+    truth = {'distance': np.full(4000, 20.0), 'metallicity': np.full(4000, -1.5),
+             'seeing': np.linspace(0.5, 1.5, 4000), 'age': np.full(4000, 12.0)}
+    assert set(known_values(truth, 'image', constraints)) == {'seeing'}
+    known = known_values(truth, 'metallicity+distance', constraints, seed=3)
+    assert set(known) == {'seeing', 'metallicity', 'metallicity_error', 'distance', 'distance_error'}
+    np.testing.assert_array_equal(known['seeing'], truth['seeing'])
+    np.testing.assert_allclose(known['metallicity_error'], 0.15)
+    # a standard deviation is known to 1 / sqrt(2 n), 1.1 %
+    assert np.std(known['metallicity']) == pytest.approx(0.15, rel=0.05)
+    assert np.mean(known['metallicity']) == pytest.approx(-1.5, abs=0.01)
+    assert np.std(np.log(known['distance'])) == pytest.approx(0.02, rel=0.05)
+    # errors of different quantities are independent
+    together = np.corrcoef(known['metallicity'], known['distance'])[0, 1]
+    assert abs(together) < 0.07
+    for name in ('age', 'colour', 'distance+age', '', 'distance+', 'image+distance'):
+        with pytest.raises(ValueError, match=f"given must be 'image' or of .*, joined by +, received '{name}'"
+                           .replace('+', r'\+')):
+            known_values(truth, name, constraints)
 
 
 def test_the_seed_decides(maps):
     given = []
     for seed in (1, 1, 2):
         oracle = Oracle(maps)
-        evaluate(oracle, maps, modes=('distance',), seed=seed, **FEW)
-        given.append(oracle.calls[0][1])
+        evaluate(oracle, maps, given=('distance',), seed=seed, **FEW)
+        given.append(oracle.calls[0][1]['distance'])
     assert np.all(given[0] == given[1]) and np.all(given[0] != given[2])
 
 
@@ -288,7 +326,7 @@ def test_the_page_is_sound_rst(report):
 def test_the_page_says_the_numbers(report):
     lines = report.to_rst().splitlines()
     (line,) = [line for line in lines if line.startswith('pixel mass, all bins, Eq. 2 [%]')]
-    # paper, image, distance, three nulls, the floor
+    # paper, image, distance, three baselines, the floor
     assert line.split()[7:10] == ['27.4', '9.09', '9.09'] and len(line.split()) == 7 + 7
     assert 'tenth' in lines[0] and '24 maps' in lines[3]
     (line,) = [line for line in lines if line.startswith('pixel mass, mean over pixels, Eq. 2')]
@@ -299,21 +337,19 @@ def test_the_page_says_the_numbers(report):
 
 
 def test_what_cannot_be_evaluated(maps):
-    with pytest.raises(ValueError, match=r"must be some of 'image' and 'distance', received \('colour',\)"):
-        evaluate(Oracle(maps), maps, modes=('colour',))
-    with pytest.raises(ValueError, match=r"modes must be some of 'image' and 'distance', received \(\)"):
-        evaluate(Oracle(maps), maps, modes=())
+    with pytest.raises(ValueError, match=r"given must be 'image' or of .*, joined by \+, received 'colour'"):
+        evaluate(Oracle(maps), maps, given=('colour',))
+    with pytest.raises(ValueError, match="given must be at least 'image', received nothing"):
+        evaluate(Oracle(maps), maps, given=())
     with pytest.raises(ValueError, match='an evaluation needs at least one map, received none'):
         evaluate(Oracle(maps), maps[0:0])
-    with pytest.raises(ValueError, match='distance_error must be a number, at least 0, received -0.1'):
-        evaluate(Oracle(maps), maps, distance_error=-0.1)
 
 
 def test_a_silly_estimator(maps):
     class Silly(Oracle):
         def estimate(self, light, **options):
             guess = super().estimate(light, **options)
-            return type(guess)(self.change(guess.mass), guess.scalars, guess.log_mass_error)
+            return replace(guess, mass=self.change(guess.mass), log_mass_error=None)
 
     silly = Silly(maps)
     silly.change = lambda mass: mass[:, ::2]
@@ -334,19 +370,83 @@ def test_old_clusters_by_their_number_of_stars(report, maps):
     assert list(table['estimate']) == ['image', 'distance', 'ml2']
     for row in table[:2]:
         assert row['mass_error'].value == pytest.approx(10) and row['mass_bias'].value == pytest.approx(10)
+        assert row['mass_to_light_error'].value == pytest.approx(10)
         assert (row['share_68'].value, row['share_95'].value) == (100, 100)
+        assert np.isnan(row['cluster_mass_error'])
     ratio = np.median((maps.table['mass'] / maps.table['luminosity']).value[maps.table['age'] > 9 * u.Gyr])
     assert table['mass_bias'].value[2] == pytest.approx(100 * (2 / ratio - 1), abs=3)
     assert np.isnan(table['share_68'].value[2])
     assert 'by the number of stars at birth' in report.to_rst()
 
 
+def a_tally(scalars, mass):
+    """What `_richness` looks at."""
+    return SimpleNamespace(interval=scalars.get, columns={'total_mass': mass})
+
+
 def test_each_bin_of_richness_has_its_row():
-    truth = {'age': np.full(6, 12.0), 'mass': np.full(6, 1e4),
-             'n_stars': np.array([1e4, 1e5, 2e5, 5e5, 6e5, 2e6])}
+    ones = np.ones(6)
+    truth = {'age': 12.0 * ones, 'mass': 1e4 * ones, 'n_stars': np.array([1e4, 1e5, 2e5, 5e5, 6e5, 2e6]),
+             'scalars': {'mass_to_light': 2.0 * ones, 'cluster_mass': 1e5 * ones}}
     truth['age'][0] = 3.0
-    rows = list(_richness('x', truth, np.array([1.0, 1.1, 1.2, 0.9, 1.5, 1.3]) * 1e4, np.full(6, 0.25)))
-    assert [row[1:3] for row in rows] == [('0e0 to 1e5', 1), ('1e5 to 5e5', 2), ('above 5e5', 2)]
+    mass = np.array([1.0, 1.1, 1.2, 0.9, 1.5, 1.3]) * 1e4
+    interval = Interval(mass, 0.75 * mass, 1.25 * mass, 0.75 * mass, 1.4 * mass)
+    scalars = {'total_mass': interval, 'mass_to_light': Interval(np.array([2, 2.5, 1.8, 2.2, 2, 6])),
+               'cluster_mass': Interval(np.array([1, 1, 1.3, 1.5, 2, 2]) * 1e5)}
+    rows = list(_richness('x', truth, a_tally(scalars, None)))
+    assert [row[:3] for row in rows] == [('x', '0e0 to 1e5', 1), ('x', '1e5 to 5e5', 2), ('x', 'above 5e5', 2)]
+    # of two maps the median of the absolute errors; the bias is that of the median logarithm
+    np.testing.assert_allclose([row[3:7] for row in rows], [
+        [10, 10, 25, 0], [15, 100 * (1.08**0.5 - 1), 10, 40], [40, 100 * (1.95**0.5 - 1), 100, 100]])
+    np.testing.assert_allclose([row[7:] for row in rows], [[100, 100], [100, 100], [50, 50]])
+    # without a truth, or one that is not known of all
+    truth['scalars'] = {'mass_to_light': np.where(np.arange(6) == 1, np.nan, 2.0)}
+    rows = list(_richness('x', truth, a_tally(scalars, None)))
+    np.testing.assert_allclose([row[5:7] for row in rows], [[np.nan, np.nan], [10, np.nan], [100, np.nan]])
+    # by the sum of the map where nothing else is predicted
+    rows = list(_richness('x', truth, a_tally({}, mass)))
     np.testing.assert_allclose([row[3] for row in rows], [10, 15, 40])
-    np.testing.assert_allclose([row[5] for row in rows], [100, 100, 0])
-    assert not list(_richness('x', {'age': truth['age'], 'mass': truth['mass']}, truth['mass']))
+    assert np.all(np.isnan([row[5:] for row in rows]))
+    del truth['n_stars']
+    assert not list(_richness('x', truth, a_tally(scalars, None)))
+
+
+def test_richness_of_a_set_that_knows_the_whole_cluster():
+    """Coverage, medians and their columns, from the table of a set to the report."""
+    class Whole(Oracle):
+        def estimate(self, light, **options):
+            found = super().estimate(light, **options)
+            found.scalars['cluster_mass'] = Interval(np.full(len(light), 1.2e4))
+            return found
+
+    maps = a_set(4, ages=(11.0,))
+    maps.table['cluster_mass'] = [1e4] * 4 * u.Msun
+    report = evaluate(Whole(maps, factor=1.3, half=0.2), maps, **FEW)
+    (row,) = report.tables['richness']
+    assert row['cluster_mass_error'].value == pytest.approx(20)
+    assert row['mass_error'].value == pytest.approx(30)
+    # ln 1.3 = 0.26 is outside 0.2 and inside 0.4
+    assert (row['share_68'].value, row['share_95'].value) == (0, 100)
+    assert report.tables['richness'].colnames == [
+        'estimate', 'stars', 'n', 'mass_error', 'mass_bias', 'mass_to_light_error', 'cluster_mass_error',
+        'share_68', 'share_95']
+    assert 'cluster_mass' not in set(report.tables['coverage']['quantity'])
+
+
+def test_an_estimator_that_sees_sharp_light():
+    class Sharp(Oracle):
+        grid = MapGrid(channels=(Channel(), Channel(smoothed=False)))
+
+        def estimate(self, light, **options):
+            self.seen = light
+            return super().estimate(light[..., 0], **options)
+
+    maps = a_set(3)
+    sharp = np.sqrt(maps._light)
+    sharp[1, 20, 30] = np.nan
+    maps.sharp = lambda rows: sharp[rows]
+    oracle = Sharp(maps)
+    evaluate(oracle, maps, **FEW)
+    expected = np.stack([maps._light, np.where(np.isnan(sharp), maps._light, sharp)], axis=-1)
+    np.testing.assert_array_equal(oracle.seen, expected)
+    assert channels_of(Oracle(maps), maps, np.arange(3), maps._light) is maps._light

@@ -119,7 +119,7 @@ def test_all_that_may_be_known_of_a_cluster(tmp_path):
 
 
 def test_what_is_known_reaches_the_model(images):
-    told = ImageList(images[:2], told={'age': [9.5, np.nan] * u.Gyr, 'metallicity': [-1.5, -2.0]})
+    told = ImageList(images[:2], told={'age': [9.5, np.nan], 'metallicity': [-1.5, -2.0]})
     model = mapper()
     rows = run(told, model=model, told={'distance': 20 * u.kpc}, batch_size=2)
     (known,) = model.estimator.known

@@ -1,0 +1,58 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""`Light`: a map of light with what it was before the smoothing."""
+
+import gzip
+import os
+import zlib
+
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData
+
+__all__ = ['Light', 'sharp_of']
+
+_HEAD = 1 << 15           # bytes in which the first header of a file of ours says so
+_OURS = b'CONVENT ='      # a keyword of every map of light
+
+
+class Light(CCDData):
+    """A map of light: a `~astropy.nddata.CCDData` that may hold the light before the smoothing too.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `~astropy.nddata.CCDData`.
+    sharp : ndarray, optional
+        The light before the smoothing, in the same unit and of the same shape, NaN where nothing was seen;
+        None where there is only the smoothed map. Files have it as the extension SHARP.
+    """
+
+    def __init__(self, *args, sharp=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        if sharp is not None and np.shape(sharp) != self.shape:
+            raise ValueError(f'sharp must have the shape of the map, {self.shape}, received '
+                             f'{np.shape(sharp)}')
+        self.sharp = sharp
+
+
+def sharp_of(path):
+    """The light before the smoothing in a file of a `Light` or of a mock observation.
+
+    Parameters
+    ----------
+    path : path-like
+        Whatever it is: of files that are not ours only the beginning is read.
+
+    Returns
+    -------
+    ndarray or None
+    """
+    try:
+        with gzip.open(path) if os.fspath(path).endswith('.gz') else open(path, 'rb') as file:
+            if _OURS not in file.read(_HEAD):
+                return None
+        with fits.open(path) as hdus:
+            return np.array(hdus['SHARP'].data, dtype=float) if 'SHARP' in hdus else None
+    except (OSError, EOFError, TypeError, zlib.error):
+        # whoever reads it next says what is wrong
+        return None
