@@ -3,6 +3,7 @@
 
 import gzip
 import os
+import warnings
 import zlib
 
 import numpy as np
@@ -51,8 +52,11 @@ def sharp_of(path):
         with gzip.open(path) if os.fspath(path).endswith('.gz') else open(path, 'rb') as file:
             if _OURS not in file.read(_HEAD):
                 return None
-        with fits.open(path) as hdus:
+        with warnings.catch_warnings():
+            # whoever reads it next says what is wrong
+            warnings.simplefilter('ignore')
+            hdus = fits.open(path)
+        with hdus:
             return np.array(hdus['SHARP'].data, dtype=float) if 'SHARP' in hdus else None
     except (OSError, EOFError, TypeError, zlib.error):
-        # whoever reads it next says what is wrong
         return None

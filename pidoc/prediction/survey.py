@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 COLUMNS = {**{name: unit or u.one for name, unit in KNOWN_UNITS.items()},
            'seeing': u.arcsec, 'ra': u.deg, 'dec': u.deg,
            'zero_point': u.mag, 'exposure': u.s, 'extinction': u.mag, 'pixel_scale': u.arcsec, 'band': None,
-           'unit': None, 'hdu': None}
+           'unit': None, 'hdu': None, 'cluster': None}
 """What a table of images may tell of each, and the unit of numbers that have none."""
 
 JOURNAL = 'pidoc-predict.jsonl'

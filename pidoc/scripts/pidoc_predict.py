@@ -26,15 +26,16 @@ is 0 if all images were worked on, and 2 if one could not be; its row of the tab
 
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
 distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
-velocity_dispersion_error [km/s], dispersion_radius, seeing [arcsec], ra, dec [deg], zero_point, extinction
-[mag], exposure [s], pixel_scale [arcsec], band, unit and hdu; what it says of an image comes before what the
-command line says of all.
+velocity_dispersion_error [km/s], dispersion_radius, seeing [arcsec], cluster, ra, dec [deg], zero_point,
+extinction [mag], exposure [s], pixel_scale [arcsec], band, unit and hdu; what it says of an image comes before
+what the command line says of all.
 
 examples:
   pidoc-predict --example
   pidoc-predict cluster.fits --distance 17.4 --distance-error 0.4 --plot
   pidoc-predict ngc5466.fits --distance 16 --age 12.5 --metallicity -1.98 \\
       --velocity-dispersion 1.6 --dispersion-radius 20
+  pidoc-predict ngc5466.fits --cluster "NGC 5466"
   pidoc-predict stack.fits --center "250.42 36.46" --zero-point 25 --band V -o results
   pidoc-predict mocks/*.fits -o results --table results/all.ecsv
   pidoc-predict --list images.ecsv -o results --table results/all.fits --jobs 4
@@ -77,6 +78,9 @@ def _parser():
                        help='its standard error [km/s] (default: 5 %% of it)')
     known.add_argument('--dispersion-radius', metavar='ANGLE', type=quantity('arcsec'),
                        help='about the centre, of the stars whose velocities were measured [arcsec]')
+    known.add_argument('--cluster', metavar='NAME',
+                       help='of the Milky Way: what the catalogues know of it stands in for whatever of all '
+                            'this, of --center and of --extinction is not given')
     known.add_argument('--center', metavar='WHERE',
                        help='RA and Dec, like "250.42 36.46" or "16h41m41s +36d27m35s", or the name of a '
                             'globular cluster (default: found)')
@@ -219,7 +223,7 @@ def _told(options):
     """What goes to `MassMapper.predict`, if it was given."""
     from pidoc.prediction.known import KNOWN
 
-    names = (*KNOWN, 'seeing', 'zero_point', 'exposure', 'extinction', 'pixel_scale',
+    names = (*KNOWN, 'cluster', 'seeing', 'zero_point', 'exposure', 'extinction', 'pixel_scale',
              'band', 'unit', 'hdu')
     told = {name: getattr(options, name) for name in names} | {'center': _center(options.center)}
     if options.annulus:
