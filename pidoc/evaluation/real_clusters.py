@@ -1,8 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The clusters of Chardin & Bianchini (2021, section 5): light in the field, predictions, literature.
 
-`fetch_all` has their maps made from the survey's files, `compare` lets a model predict from each, without and
-with Harris's distance, and puts everything beside the paper's Table 3 in a `ClusterReport`.
+`fetch_all` has their maps made from the survey's files, `compare` lets a model predict from each, from the
+image only and with more and more of what is known, and puts everything beside the paper's Table 3 in a
+`ClusterReport`.
 """
 
 import logging
@@ -20,7 +21,7 @@ from pidoc.evaluation.report import _rst, write_report
 from pidoc.image.ps1.retrieval import fetch, NotInCacheError, ServiceError
 from pidoc.units import plain_number
 
-__all__ = ['ASSUMED_AGE', 'OLD', 'PAPER_RANGE', 'ClusterReport', 'compare', 'fetch_all']
+__all__ = ['ASSUMED_AGE', 'HOW', 'OLD', 'PAPER_RANGE', 'ClusterReport', 'compare', 'fetch_all']
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +36,21 @@ ASSUMED_AGE = 12.0 * u.Gyr
 
 _NEAR = 1.5                # factor in distance, of maps of the training that are compared with a cluster
 _FEWEST = 10               # of them
-_MODES = ('image', 'distance')
+#: What is given in each mode, as far as the model can use it.
+_MODES = {'image': (), 'distance': ('distance',), 'known': ('distance', 'age', 'metallicity'),
+          'dispersion': ('distance', 'age', 'metallicity', 'velocity_dispersion')}
+HOW = {'image': 'From the image only', 'distance': "With Harris's distance",
+        'known': "With Harris's distance and [Fe/H] and the age",
+        'dispersion': 'With all this and the central velocity dispersion'}
+"""Headings of the modes."""
+_AGE_ERROR, _ASSUMED_ERROR, _IRON_ERROR = 0.75, 1.0, 0.15     # Gyr, Gyr, dex
 _QUANTITIES = (('mass_to_light', u.Msun / u.Lsun), ('age', u.Gyr), ('distance', u.kpc),
                ('total_mass', u.Msun))
 _ENDS = ('', '_low_68', '_high_68', '_low_95', '_high_95')
 
 
 def fetch_all(archive, *, names=None):
-    """Make maps of clusters from the survey's files; what cannot be had is told, not raised.
+    """Make maps of clusters from the survey's files; what cannot be had is listed, not raised.
 
     Once the survey has not answered, only its cache is asked.
 
@@ -86,7 +94,7 @@ def compare(mapper, images, *, distance_error=0.02, training=None, missing=None)
     images : dict
         Name -> map, as of `fetch_all`.
     distance_error : float, optional
-        Relative standard error that is told with Harris's distances.
+        Relative standard error of Harris's distances.
     training : `~astropy.table.QTable`, optional
         Rows of the training maps, with ``age``, ``distance`` and ``luminosity``, as
         ``TrainingSet.table``.
@@ -115,10 +123,11 @@ def compare(mapper, images, *, distance_error=0.02, training=None, missing=None)
     _add_light(table, maps, paper[rows])
     _add_range(table, training)
     predictions = {}
-    for mode in _MODES:
-        given = {}
-        if mode == 'distance':
-            given = {'distance': table['distance'], 'distance_error': distance_error * table['distance']}
+    known = _known(table, distance_error)
+    usable = {each.name for each in mapper.estimator.constraints}
+    for mode in [mode for mode, names in _MODES.items() if usable.issuperset(names)]:
+        given = {name: values for name, values in known.items() if name.removesuffix('_error') in _MODES[mode]
+                 or name == 'dispersion_radius' and mode == 'dispersion'}
         predictions[mode] = list(mapper.predict_many(maps, **given))
         _add_predictions(table, mode, predictions[mode])
     synthetic = any(each.meta.get('SYNTHET') for each in maps)
@@ -148,6 +157,23 @@ def _literature(paper):
     return table
 
 
+def _known(table, distance_error):
+    """What is known of each cluster: names of arguments of `MassMapper.predict_many` -> lists."""
+    from pidoc.catalogs import known
+
+    rows = [known(str(name)).get('velocity_dispersion') for name in table['name']]
+    assumed = np.asarray(table['age_assumed'])
+    return {
+        'distance': list(table['distance']), 'distance_error': list(distance_error * table['distance']),
+        'age': list(table['literature_age']),
+        'age_error': list(np.where(assumed, _ASSUMED_ERROR, _AGE_ERROR) * u.Gyr),
+        'metallicity': [float(value) for value in table['fe_h']],
+        'metallicity_error': [_IRON_ERROR] * len(table),
+        'velocity_dispersion': [None if row is None else row.value for row in rows],
+        'velocity_dispersion_error': [None if row is None else row.error for row in rows],
+        'dispersion_radius': [None if row is None else row.radius for row in rows]}
+
+
 def _plain(column):
     column = getattr(column, 'unmasked', column)
     return getattr(column, 'value', column)
@@ -161,8 +187,8 @@ def _add_light(table, maps, paper):
     table['luminosity_seen'] = table['luminosity'] * 10.0 ** (-0.4 * table['extinction'].value)
     table['paper_luminosity'] = np.asarray(_plain(paper['field_luminosity'])) * u.Lsun
     low, high = PAPER_RANGE.value
-    told = table['paper_luminosity'].value
-    table['in_paper_range'] = (told >= low) & (told <= high)
+    light = table['paper_luminosity'].value
+    table['in_paper_range'] = (light >= low) & (light <= high)
     if all('TRUEMASS' in each.meta for each in maps):
         mass, light = (np.array([each.meta[key] for each in maps]) for key in ('TRUEMASS', 'TRUELUM'))
         table['true_mass'], table['true_luminosity'] = mass * u.Msun, light * u.Lsun
@@ -209,10 +235,11 @@ class ClusterReport:
         One row a cluster. ``luminosity`` of the field with Harris's distance, ``luminosity_seen`` without a
         correction for extinction, ``paper_luminosity``; ``range_low``, ``range_high``, ``in_range``;
         literature; ``mass_to_light``, ``age``, ``distance`` and ``total_mass`` with the ends of their
-        intervals, ``in_domain`` and ``flags``, each with ``.image`` or ``.distance``; what the paper
+        intervals, ``in_domain`` and ``flags``, each with ``.image``, ``.distance`` and so on; what the paper
         predicted (``paper_...``); of synthetic maps ``true_mass`` and so on.
     predictions : dict
-        'image' or 'distance' -> list of `~pidoc.prediction.Prediction`.
+        What was given, 'image', 'distance', 'known' (age and [Fe/H], too) or 'dispersion', as far as the model
+        can use it -> list of `~pidoc.prediction.Prediction`.
     missing : dict
         Name -> why there is no map of a cluster.
     training : `~astropy.table.QTable` or None
@@ -223,6 +250,11 @@ class ClusterReport:
     predictions: dict
     missing: dict
     training: QTable = None
+
+    @property
+    def modes(self):
+        """What was given: 'image' and so on, in this order."""
+        return tuple(self.predictions)
 
     @property
     def synthetic(self):
@@ -241,16 +273,14 @@ class ClusterReport:
         Returns
         -------
         `~astropy.table.QTable`
-            Rows 'out of range' and 'in range': ``n``, ``flagged_image``, ``flagged_distance``, and the names
-            of those that were ``missed``, out of range and not flagged, or flagged for nothing
-            (``false_alarm``), even with the distance given.
+            Rows 'out of range' and 'in range': ``n``, and ``flagged_image`` and so on for each mode.
         """
         inside = np.asarray(self.table['in_range'])
         rows = []
         for label, chosen in (('out of range', ~inside), ('in range', inside)):
-            flagged = [chosen & ~np.asarray(self.table[f'in_domain.{mode}']) for mode in _MODES]
+            flagged = [chosen & ~np.asarray(self.table[f'in_domain.{mode}']) for mode in self.modes]
             rows.append((label, int(chosen.sum()), *(int(each.sum()) for each in flagged)))
-        return QTable(rows=rows, names=('clusters', 'n', 'flagged_image', 'flagged_distance'))
+        return QTable(rows=rows, names=('clusters', 'n', *(f'flagged_{mode}' for mode in self.modes)))
 
     def names(self, *, in_range, in_domain, mode):
         """Clusters in or out of range that a mode takes for inside or outside its domain: list of str."""
@@ -266,7 +296,7 @@ class ClusterReport:
         `~astropy.table.QTable`
             A row for each mode, quantity and group of clusters ('in domain': not flagged): ``n``, mean
             absolute and mean difference of what was predicted and what is known, per cent of the known but
-            for ages [Gyr]; number of clusters whose 68 % and 95 % intervals hold the known value.
+            for ages [Gyr]; number of clusters whose known value is inside the 68 % and 95 % intervals.
         """
         table = self.table
         known = [('M/L, literature', 'mass_to_light', table['literature_mass_to_light']),
@@ -276,12 +306,12 @@ class ClusterReport:
             known += [('M/L of the stand-in', 'mass_to_light', table['true_mass_to_light']),
                       ('mass in the field of the stand-in', 'total_mass', table['true_mass'])]
         rows = []
-        for mode in _MODES:
+        for mode in self.modes:
             inside = np.asarray(table[f'in_domain.{mode}'])
             groups = [('all', np.ones(len(table), dtype=bool)), ('not flagged', inside),
                       ('in range', np.asarray(table['in_range']))]
             for label, name, true in known:
-                if mode == 'distance' and name == 'distance':
+                if name in _MODES[mode]:
                     continue
                 for group, chosen in groups:
                     rows.append((mode, label, group, *_agreement(table[chosen], name, mode, true[chosen])))
@@ -303,8 +333,8 @@ class ClusterReport:
         lines = [self.title, '=' * len(self.title), '', *self._introduction()]
         for heading, text, rows in (
                 ('Light in the field', _LIGHT, self._light()),
-                ('From the image only', _IMAGE, self._said('image')),
-                ("With Harris's distance", _DISTANCE.format(**self.table.meta), self._said('distance')),
+                *((HOW[mode], _TEXTS[mode].format(**self.table.meta), self._predicted(mode))
+                  for mode in self.modes),
                 ('Do the flags catch what is out of range?', self._verdict(), self.caught()),
                 ('Agreement', _AGREEMENT, self.agreement())):
             lines += ['', heading, '-' * len(heading), '', text, '', *_rst(rows)]
@@ -344,9 +374,9 @@ class ClusterReport:
         if self.synthetic:
             lines += [_SYNTHETIC, '']
         weights = table.meta['model_sha256']
-        told = f', weights ``{weights[:16]}``' if weights else ''
+        which = f', weights ``{weights[:16]}``' if weights else ''
         lines.append(f"{len(table)} of the 17 clusters of Chardin & Bianchini (2021, Table 3), model "
-                     f"``{table.meta['model']}``{told}.")
+                     f"``{table.meta['model']}``{which}.")
         if self.missing:
             lines += ['', 'Not there:', '']
             lines += [f'- {name}: ``{why}``' for name, why in self.missing.items()]
@@ -366,7 +396,7 @@ class ClusterReport:
         shown['in range'] = ['yes' if each else 'no' for each in table['in_range']]
         return shown
 
-    def _said(self, mode):
+    def _predicted(self, mode):
         table = self.table
         shown = QTable({'cluster': table['name']})
         shown['M/L'] = [_interval(row, 'mass_to_light', mode) for row in table]
@@ -394,7 +424,8 @@ class ClusterReport:
         of = 'of the training set' if own else "of the paper's training"
         text = [f'{out} of {len(self.table)} clusters have a light in the field that no map {of} older than '
                 f'{OLD.value:g} Gyr has at their distance.']
-        for mode, how in (('image', 'From the image only'), ('distance', 'With the distance given')):
+        for mode in self.modes:
+            how = HOW[mode]
             caught = self.names(in_range=False, in_domain=False, mode=mode)
             missed = self.names(in_range=False, in_domain=True, mode=mode)
             false = self.names(in_range=True, in_domain=False, mode=mode)
@@ -407,7 +438,7 @@ class ClusterReport:
 
 
 def _agreement(table, name, mode, true):
-    """Number, mean absolute error and bias, how many 68 % and 95 % intervals hold the known value."""
+    """Number, mean absolute error and bias, how often the known value is inside 68 % and 95 % intervals."""
     if not len(table):
         return 0, math.nan, math.nan, 0, 0
     off = (table[f'{name}.{mode}'] - true).value
@@ -440,8 +471,14 @@ In brackets the 68 % interval. Ages in brackets are assumed. "paper" is pi-DOC's
 images. M/L of the literature: Baumgardt et al. (2020); age: VandenBerg et al. (2013), both of the paper's
 Table 3."""
 
-_DISTANCE = "The same, the model being told Harris's distances with an error of {distance_error:g} of them."
+_TEXTS = {
+    'image': _IMAGE,
+    'distance': "Conditioned on Harris's distances, with an error of {distance_error:g} of them.",
+    'known': 'Conditioned on these, on the ages with an error of 0.75 Gyr (assumed ones: 1 Gyr), and on [Fe/H] '
+             'with 0.15 dex.',
+    'dispersion': 'Conditioned on all this and on the central velocity dispersion of the catalogues, of the real '
+                  'cluster.'}
 
 _AGREEMENT = """\
-Mean error and bias (predicted - known) in per cent, of ages in Gyr; number of clusters whose intervals hold
-the known value. "not flagged" are those that the model takes for inside its domain."""
+Mean error and bias (predicted - known) in per cent, of ages in Gyr; number of clusters whose known value is
+inside their intervals. "not flagged" are those that the model takes for inside its domain."""

@@ -64,7 +64,8 @@ def plot_literature(report, mode):
     Parameters
     ----------
     report : `~pidoc.evaluation.real_clusters.ClusterReport`
-    mode : {'image', 'distance'}
+    mode : str
+        One of ``report.modes``.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def plot_literature(report, mode):
     from matplotlib.figure import Figure
 
     if mode not in report.predictions:
-        raise ValueError(f"mode must be 'image' or 'distance', received {mode!r}")
+        raise ValueError(f'mode must be one of {", ".join(report.modes)}, received {mode!r}')
     table = report.table
     panels = [('mass_to_light', 'literature_mass_to_light', 'paper_mass_to_light', u.Msun / u.Lsun, 'M/L'),
               ('age', 'literature_age', 'paper_age', u.Gyr, 'age'),
@@ -121,7 +122,8 @@ def plot_predictions(report, mode, *, number=4):
     Parameters
     ----------
     report : `~pidoc.evaluation.real_clusters.ClusterReport`
-    mode : {'image', 'distance'}
+    mode : str
+        One of ``report.modes``.
     number : int, optional
         How many clusters.
 

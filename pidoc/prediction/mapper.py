@@ -279,7 +279,8 @@ class MassMapper:
         known, sources = dict(given), {}
         for name, its in found.items():
             if name in usable and name not in given:
-                known[name], known[f'{name}_error'] = (_number_of(each, name) for each in (its.value, its.error))
+                known[name] = _number_of(its.value, name)
+                known[f'{name}_error'] = _number_of(its.error, name)
                 sources[name] = its.source
                 if its.radius is not None:
                     known['dispersion_radius'] = its.radius.to_value(u.arcsec)
@@ -310,8 +311,8 @@ class MassMapper:
         return_errors : bool, optional
             Give back the exception in place of the prediction where an image cannot be used, and go on.
         **options
-            What is known of the clusters, as in `predict`, ``cluster`` too, one or many; all else is passed on to
-            `pidoc.image.prepare`: one for all, or a list with one for each image, where None is not given.
+            What is known of the clusters, as in `predict`, ``cluster`` too, one or many; all else is passed on
+            to `pidoc.image.prepare`: one for all, or a list with one for each image, where None is not given.
 
         Yields
         ------

@@ -148,8 +148,8 @@ def _clusters(options):
     if not options.quiet:
         print(report.title)
         for row in report.caught():
-            print(f'{row["n"]:3d} {row["clusters"]:<13} flagged: {row["flagged_image"]} from the image only, '
-                  f'{row["flagged_distance"]} with the distance given')
+            flagged = ', '.join(f'{row[f"flagged_{mode}"]} ({mode})' for mode in report.modes)
+            print(f'{row["n"]:3d} {row["clusters"]:<13} flagged: {flagged}')
         print(f'the rest is in {page}')
     return BAD if missing else 0
 
@@ -183,18 +183,20 @@ def _images(options):
 
 
 def _cluster_figures(report, options):
+    from pidoc.evaluation.real_clusters import HOW
     from pidoc.plotting.real_clusters import plot_light, plot_literature, plot_predictions
 
     drawn = [('light', plot_light(report), 'V luminosity in the field against age, as Fig. 10. '
               'Open: out of range.')]
-    for mode, how in (('image', 'the image only'), ('distance', "a given distance, Harris's")):
+    for mode in report.modes:
+        how = HOW[mode][0].lower() + HOW[mode][1:]
         drawn += [
             (f'literature_{mode}', plot_literature(report, mode), 'Predicted M/L and age'
              f'{", and distance," if mode == "image" else ""} against the literature, and residuals, as '
-             f'Fig. 11; from {how}. Red: the five of the paper\'s range; open: flagged; crosses: '
+             f'Fig. 11; {how}. Red: the five of the paper\'s range; open: flagged; crosses: '
              'what the paper predicted from the real images.'),
             (f'predictions_{mode}', plot_predictions(report, mode), 'Light and predicted mass of the four '
-             f'clusters with the least light, as Fig. 12; from {how}.')]
+             f'clusters with the least light, as Fig. 12; {how}.')]
     made = []
     for name, figure, caption in drawn:
         with replacing(options.output / f'{name}.png') as path:

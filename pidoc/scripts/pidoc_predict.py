@@ -27,8 +27,8 @@ is 0 if all images were worked on, and 2 if one could not be; its row of the tab
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
 distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
 velocity_dispersion_error [km/s], dispersion_radius, seeing [arcsec], cluster, ra, dec [deg], zero_point,
-extinction [mag], exposure [s], pixel_scale [arcsec], band, unit and hdu; what it says of an image comes before
-what the command line says of all.
+extinction [mag], exposure [s], pixel_scale [arcsec], band, unit and hdu; what it says of an image comes
+before what the command line says of all.
 
 examples:
   pidoc-predict --example

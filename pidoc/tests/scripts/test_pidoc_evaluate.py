@@ -55,13 +55,13 @@ def stand_ins(monkeypatch, everything):
 
 
 def test_what_is_written_is_what_evaluate_says(tmp_path, everything, stand_ins, capsys):
-    assert main(['models/tenth', 'sets/table1', '-o', str(tmp_path / 'new'), '--mode', 'both',
-                 '--no-figures']) == 0
+    assert main(['models/tenth', 'sets/table1', '-o', str(tmp_path / 'new'), '--given', 'image',
+                 'distance+age', '--no-figures']) == 0
     assert stand_ins['folders'] == [Path('sets/table1'), Path('models/tenth')]
     output, errors = capsys.readouterr()
     assert errors == ''
     expected = evaluate(Oracle(everything, factor=1.1, older=0.3), everything.split('test'),
-                        modes=('image', 'distance'), training=everything.split('train'))
+                        given=('image', 'distance+age'), training=everything.split('train'))
     scores = QTable.read(tmp_path / 'new' / 'scores.ecsv')
     for name in scores.colnames[4:]:
         same = scores['score'] != 'time'
@@ -76,8 +76,8 @@ def test_what_is_written_is_what_evaluate_says(tmp_path, everything, stand_ins, 
 
 
 def test_figures(tmp_path):
-    mode = 'distance'
-    assert main(['m', 's', '-o', str(tmp_path), '--mode', mode, '--no-nulls', '--quiet']) == 0
+    mode = 'distance+age'
+    assert main(['m', 's', '-o', str(tmp_path), '--given', mode, '--no-baselines', '--quiet']) == 0
     text = (tmp_path / 'report.rst').read_text()
     names = {path.name for path in tmp_path.glob('*.png')}
     assert names == {f'{name}_{mode}.png' for name in ('pixels', 'totals', 'ages', 'distances', 'examples',
@@ -98,13 +98,14 @@ def test_few_maps(tmp_path, stand_ins):
     assert len(QTable.read(tmp_path / 'maps_image.ecsv')) == 12
 
 
-def test_the_error_of_the_distance_and_the_seed(tmp_path, stand_ins):
+def test_what_is_given_and_the_seed(tmp_path, stand_ins):
     for seed in ('3', '4'):
-        assert main(['m', 's', '-o', str(tmp_path / seed), '--mode', 'distance', '--distance-error', '0.1',
-                     '--seed', seed, '--no-figures', '--quiet']) == 0
-        _, distance, error = stand_ins['oracle'].calls[0]
-        np.testing.assert_allclose(error, 0.1 * distance)
-        stand_ins[seed] = distance
+        assert main(['m', 's', '-o', str(tmp_path / seed), '--given', 'distance', '--seed', seed,
+                     '--no-figures', '--quiet']) == 0
+        _, known = stand_ins['oracle'].calls[0]
+        assert set(known) == {'distance', 'distance_error'}
+        np.testing.assert_allclose(known['distance_error'], 0.02 * known['distance'])
+        stand_ins[seed] = known['distance']
     assert np.all(stand_ins['3'] != stand_ins['4'])
 
 
@@ -132,8 +133,15 @@ def test_no_training_part(tmp_path, everything, stand_ins, caplog):
     stand_ins['set'] = everything.split('test')
     with caplog.at_level(logging.WARNING):
         assert main(['m', 's', '-o', str(tmp_path), '--no-figures', '--quiet']) == 0
-    assert 'no null predictors: the set has no training part besides what is scored' in caplog.text
+    assert 'no baselines: the set has no training part besides what is scored' in caplog.text
     assert 'constant_ml' not in QTable.read(tmp_path / 'scores.ecsv').colnames
+
+
+def test_what_cannot_be_given(tmp_path, capsys):
+    assert main(['m', 's', '-o', str(tmp_path / 'out'), '--given', 'image', 'colour', '--quiet']) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("pidoc-evaluate: given must be 'image' or of ") and error.count('\n') == 1
+    assert "joined by +, received 'colour'" in error and not (tmp_path / 'out').exists()
 
 
 def test_nothing_is_replaced(tmp_path, stand_ins, capsys):
@@ -147,9 +155,8 @@ def test_nothing_is_replaced(tmp_path, stand_ins, capsys):
 @pytest.mark.parametrize(('arguments', 'text'), [
     (['--maps', '0'], "--maps: must be a whole number, at least 1, received '0'"),
     (['--maps', 'x'], "--maps: must be a whole number, at least 1, received 'x'"),
-    (['--distance-error', '1'], "--distance-error: must be at least 0 and below 1, received '1'"),
-    (['--distance-error', 'x'], "--distance-error: must be at least 0 and below 1, received 'x'"),
-    (['--mode', 'colour'], "invalid choice: 'colour'")])
+    (['--given'], '--given: expected at least one argument'),
+    (['--mode', 'both'], 'unrecognized arguments: --mode both')])
 def test_impossible_arguments(arguments, text, capsys):
     with pytest.raises(SystemExit) as error:
         main(['m', 's', '-o', 'x', *arguments])
@@ -264,7 +271,8 @@ def test_stand_ins(formulae, capsys, monkeypatch, stand_ins):
     (['m', 's', '--offline'], '--offline is for --clusters'),
     (['m', 's', '--stand-ins'], '--stand-ins is for --clusters'),
     (['--clusters', '--card'], '--card is not for --clusters'),
-    (['--clusters', '--mode', 'both'], '--mode is not for --clusters'),
+    (['--clusters', '--given', 'distance'], '--given is not for --clusters'),
+    (['--clusters', '--no-baselines'], '--no-baselines is not for --clusters'),
     (['--clusters', '--stand-ins', '--offline'], '--stand-ins asks nobody: --offline and --server must be')])
 def test_what_does_not_go_together(arguments, message, capsys, tmp_path):
     assert main([*arguments, '-o', str(tmp_path / 'out')]) == 2

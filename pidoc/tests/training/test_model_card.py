@@ -13,14 +13,15 @@ from pidoc.inference.folder import ModelFolderError, read_card
 from pidoc.training.model_card import add_scores, card_text, write_model_card
 
 ABOUT = {'name': 'small', 'description': 'Ten clusters.', 'n_train': 300, 'n_validation': 40,
-         'recipe': {'name': 'mine', 'description': 'few maps'}, 'settings': {'epochs': 3, 'widths': [4, 8]},
+         'recipe': {'name': 'mine', 'description': 'few maps'}, 'settings': {'epochs': 3, 'widths': [4, 8], 'channels': None},
          'history': [{'val_likelihood': [0.5, 0.1, 0.2]}],
          'domain': Domain({'total_flux': (-3.0, 0.0), 'flux_5': (0.1, 0.9)}, {}, {}).to_dict()}
 
 
 @pytest.fixture
 def folder(tmp_path):
-    card = {'format': 1, 'about': ABOUT, 'turns': 1, 'config': {}, 'scaling': {}, 'calibration': {},
+    card = {'format': 2, 'about': ABOUT, 'turns': 1, 'config': {}, 'scaling': {}, 'calibration': {},
+            'grid': {}, 'posterior': {},
             'sha256': {'network-0.npz': 'abc'}}
     (tmp_path / 'model.json').write_text(json.dumps(card))
     return tmp_path
@@ -30,7 +31,7 @@ def test_a_card_tells_training_limits_and_weights(folder):
     write_model_card(folder)
     text = (folder / 'CARD.rst').read_text()
     for told in ('Model card: small\n=================', '``mine``: 300 maps to train, 40 to validate',
-                 'epochs 3, widths 4-8', '3 epochs, best validation likelihood (-ln) 0.1000 after epoch 2',
+                 'epochs 3, widths 4-8, channels all', '3 epochs, best validation likelihood (-ln) 0.1000 after epoch 2',
                  '0.001 to 1 Lsun/kpc2', '0.1 to 0.9', 'Not yet scored', '``network-0.npz``: SHA-256'):
         assert told in text
     assert [path.name for path in sorted(folder.iterdir())] == ['CARD.rst', 'model.json']

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Settings of trainings, and which maps they choose."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -20,8 +22,14 @@ from pidoc.training.settings import PaperSettings, Selection, Settings
     ({'orientations': 2}, 'orientations must be one of 1, 4, 8, received 2'),
     ({'loss_weights': (0.0, 0.0)}, 'loss_weights must be two numbers, not negative, and not both 0'),
     ({'loss_weights': (1.0,)}, r'loss_weights must be two numbers, .* received \(1.0,\)'),
-    ({'distance_errors': (0.2, 0.1)}, 'distance_errors must be two numbers, above 0 and in order'),
-    ({'channels': ('light', 'dark')}, "channels must be one or more of light, sharp, received"),
+    ({'given': -0.1}, 'given must be a number from 0 to 1, received -0.1'),
+    ({'components': 0}, 'components must be a whole number, at least 1, received 0'),
+    ({'covariance': 'none'}, "covariance must be one of diagonal, full, received 'none'"),
+    ({'outputs': ('age', 'colour')}, r"outputs must be different ones of total_mass, .*, received \('age', 'col"),
+    ({'outputs': ()}, r'outputs must be different ones of total_mass, .*, received \(\)'),
+    ({'constraints': 'distance'}, "constraints must be different ones of distance, age, .*, received 'dist"),
+    ({'constraints': ('age', 'age')}, r"constraints must be different ones of .*, received \('age', 'age'\)"),
+    ({'channels': ('light', 'dark')}, "channels must be different ones of light, sharp, received"),
     ({'widths': (8, 0)}, 'each of widths must be a whole number, at least 1, received 0'),
     ({'compression': 'sqrt'}, "compression must be one of arcsinh, logarithm, received 'sqrt'"),
     ({'distance_scale': 'd'}, "distance_scale must be one of logarithm, linear, received 'd'"),
@@ -69,7 +77,24 @@ def test_a_selection_chooses_by_simulation_age_distance_and_number():
 def test_channels_are_those_of_the_grid():
     grid = Settings(channels=['light', 'sharp']).grid(MapGrid())
     assert grid.channels == (Channel('V', True), Channel('V', False)) and grid.shape == (160, 160)
-    assert Settings().grid(MapGrid()) == PaperSettings().grid(MapGrid()) == MapGrid()
+    assert Settings(channels=['light']).grid(MapGrid()) == PaperSettings().grid(MapGrid()) == MapGrid()
+
+
+def test_settings_are_completed_with_what_a_set_has():
+    smooth, sharp = SimpleNamespace(has_sharp=False), SimpleNamespace(has_sharp=True)
+    assert Settings(epochs=3).completed(smooth) == Settings(epochs=3, channels=('light',))
+    assert Settings(epochs=3).completed(sharp) == Settings(epochs=3, channels=('light', 'sharp'))
+    # what is said stays
+    for channels in (('light',), ('sharp',), ('sharp', 'light')):
+        settings = Settings(channels=channels)
+        assert settings.completed(smooth) is settings.completed(sharp) is settings
+    assert PaperSettings().completed(sharp) == PaperSettings()
+
+
+def test_lists_of_names_become_tuples():
+    settings = Settings(outputs=['age', 'distance'], constraints=['seeing'], channels=['sharp'])
+    assert (settings.outputs, settings.constraints, settings.channels) == (('age', 'distance'), ('seeing',),
+                                                                           ('sharp',))
 
 
 def test_the_rates_of_the_paper_are_those_of_its_networks():
