@@ -238,8 +238,8 @@ class ClusterReport:
         intervals, ``in_domain`` and ``flags``, each with ``.image``, ``.distance`` and so on; what the paper
         predicted (``paper_...``); of synthetic maps ``true_mass`` and so on.
     predictions : dict
-        What was given, 'image', 'distance', 'known' (age and [Fe/H], too) or 'dispersion', as far as the model
-        can use it -> list of `~pidoc.prediction.Prediction`.
+        What was given, 'image', 'distance', 'known' (age and [Fe/H], too) or 'dispersion', as far as the
+        model can use it -> list of `~pidoc.prediction.Prediction`.
     missing : dict
         Name -> why there is no map of a cluster.
     training : `~astropy.table.QTable` or None
@@ -474,10 +474,10 @@ Table 3."""
 _TEXTS = {
     'image': _IMAGE,
     'distance': "Conditioned on Harris's distances, with an error of {distance_error:g} of them.",
-    'known': 'Conditioned on these, on the ages with an error of 0.75 Gyr (assumed ones: 1 Gyr), and on [Fe/H] '
-             'with 0.15 dex.',
-    'dispersion': 'Conditioned on all this and on the central velocity dispersion of the catalogues, of the real '
-                  'cluster.'}
+    'known': 'Conditioned on these, on the ages with an error of 0.75 Gyr (assumed ones: 1 Gyr), and on '
+             '[Fe/H] with 0.15 dex.',
+    'dispersion': 'Conditioned on all this and on the central velocity dispersion of the catalogues, of the '
+                  'real cluster.'}
 
 _AGREEMENT = """\
 Mean error and bias (predicted - known) in per cent, of ages in Gyr; number of clusters whose known value is

@@ -16,14 +16,14 @@ from numbers import Real
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.nddata import CCDData, StdDevUncertainty
+from astropy.nddata import StdDevUncertainty
 from astropy.wcs.utils import skycoord_to_pixel
 
 from pidoc import __version__
 from pidoc.grid import APPARENT_FLUX, GAUSSIAN_END, MapGrid, tangent_plane
 from pidoc.image.calibration import calibrate, MissingError
-from pidoc.image.pixel_units import COUNTS, pixel_unit
 from pidoc.image.light import Light
+from pidoc.image.pixel_units import COUNTS, pixel_unit
 from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
 from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf
 from pidoc.image.read import opened
@@ -139,8 +139,8 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     Returns
     -------
     `~pidoc.image.light.Light`
-        A `~astropy.nddata.CCDData` with a TAN WCS; ``sharp``: the light before the smoothing, unless the image
-        came smoothed; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the image
+        A `~astropy.nddata.CCDData` with a TAN WCS; ``sharp``: the light before the smoothing, unless the
+        image came smoothed; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the image
         has one, the standard deviation of a pixel of the map. ``meta`` tells every step; ``meta['FLAGS']``
         names, with blanks between, what is not as it should be: `IMAGE_FLAGS`.
 

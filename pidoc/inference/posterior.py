@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+
 from pidoc.inference.estimates import Interval
 
 __all__ = ['Posterior']

@@ -15,10 +15,10 @@ from astropy import units as u
 from astropy.nddata import CCDData, StdDevUncertainty
 
 from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
+from pidoc.image.light import sharp_of
 from pidoc.inference.domain import Domain, Verdict
 from pidoc.inference.features import features, GIVEN
 from pidoc.inference.flags import flag_bits
-from pidoc.image.light import sharp_of
 from pidoc.mock.mock import Mock
 from pidoc.networks.variables import OUTPUTS
 from pidoc.prediction.known import checked as checked_known
@@ -235,8 +235,8 @@ class MassMapper:
         metallicity_error : float, optional
             By default 0.15.
         cluster : str, optional
-            Name of a cluster of the Milky Way: whatever of all this, of ``center`` and of ``extinction`` is not
-            given is that of the catalogues (`pidoc.catalogs.known`), as far as the model can use it.
+            Name of a cluster of the Milky Way: whatever of all this, of ``center`` and of ``extinction`` is
+            not given is that of the catalogues (`pidoc.catalogs.known`), as far as the model can use it.
         seeing : `~astropy.units.Quantity`, optional
             Full width at half maximum of the PSF; by default what the image says.
         center : `~astropy.coordinates.SkyCoord` or (x, y), optional
@@ -311,8 +311,8 @@ class MassMapper:
         return_errors : bool, optional
             Give back the exception in place of the prediction where an image cannot be used, and go on.
         **options
-            What is known of the clusters, as in `predict`, ``cluster`` too, one or many; all else is passed on
-            to `pidoc.image.prepare`: one for all, or a list with one for each image, where None is not given.
+            What is known of the clusters, as in `predict`, ``cluster`` too, one or many; all else is passed
+            on to `pidoc.image.prepare`: one for all, or a list with one for each image, where None is not given.
 
         Yields
         ------

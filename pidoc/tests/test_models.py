@@ -36,7 +36,7 @@ def example():
 def _numbers(prediction):
     units = (u.Msun, u.Msun / u.Lsun, u.Gyr, u.kpc)
     measured = (prediction.total_mass, prediction.mass_to_light, prediction.age, prediction.distance)
-    return [each.value.to_value(unit) for each, unit in zip(measured, units, strict=True)]
+    return [each.to_value(unit) for each, unit in zip(measured, units, strict=True)]
 
 
 def test_every_packaged_model_has_stored_numbers():

@@ -551,12 +551,14 @@ def test_a_model_cannot_name_files_elsewhere(tmp_path, name):
     from pidoc.inference.folder import ModelFolderError
 
     card = {
-        'format': 1,
+        'format': 2,
         'about': {},
         'turns': 1,
         'config': {},
         'scaling': {},
         'calibration': {},
+        'grid': {},
+        'posterior': {},
         'sha256': {name: '0' * 64},
     }
     (tmp_path / 'model.json').write_text(json.dumps(card))

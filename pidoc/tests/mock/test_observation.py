@@ -446,6 +446,7 @@ def test_everything_that_was_chosen_is_in_the_file(tmp_path, blob):
         assert header.comments[keyword] == comment and len(header.cards[keyword].image) == 80
     assert (header['SKYMAG'], header['DISTANCE'], header['SNAPSEED'], header['CONVENT']) == (
         21.0, 12.0, 4, 'apparent flux')
+    assert header['SKYERR'] == header['CALERR'] == 0.0
 
 
 def test_ccddata_reads_both_images(tmp_path):
@@ -507,6 +508,51 @@ def test_the_sky():
     # the magnitude of the sky in a square arcsec, back from the image
     assert apparent_magnitude(16 * level.data[0, 0] * level.unit).value == pytest.approx(21.0)
     np.testing.assert_allclose(empty(sky=SKY).data, 0.0, atol=1e-12 * PER_PIXEL)
+
+
+def many_skies(blob, number=150, **conditions):
+    """Light maps of many seeds, and that without anything wrong."""
+    options = dict(distance=10 * u.kpc, field_of_view=12 * u.arcsec, pixel_scale=0.5 * u.arcsec, smoothing=1.0)
+    mocks = [observe(blob, conditions=Conditions(**conditions), seed=seed, **options) for seed in range(number)]
+    clean = observe(blob, **options)
+    assert all(np.array_equal(mock.mass.data, clean.mass.data) for mock in mocks)
+    return np.array([mock.light.data for mock in mocks]), clean.light.data, mocks[0].light.meta
+
+
+def test_a_level_of_the_sky_that_is_wrong(blob):
+    """By the same in all pixels; its standard deviation is that share of the mean light."""
+    light, clean, meta = many_skies(blob, sky_error=0.2)
+    off = (light - clean) / clean.mean()
+    np.testing.assert_allclose(np.std(off, axis=(1, 2)), 0, atol=1e-9)
+    scatter = off.mean(axis=(1, 2))
+    # a standard deviation is known to 1 / sqrt(2 n): 6 %; the smoothing takes a little light out of the field
+    assert np.std(scatter) == pytest.approx(0.2, rel=0.2)
+    assert np.mean(scatter) == pytest.approx(0, abs=3 * 0.2 / 150**0.5)
+    assert (meta['SKYERR'], meta['CALERR']) == (0.2, 0.0)
+    # the total is wrong by as much
+    totals = light.sum(axis=(1, 2)) / clean.sum()
+    assert np.std(totals) == pytest.approx(np.std(scatter))
+
+
+def test_a_calibration_that_is_wrong(blob):
+    light, clean, meta = many_skies(blob, calibration_error=0.1 * u.mag)
+    ratio = light / clean
+    np.testing.assert_allclose(np.std(ratio, axis=(1, 2)), 0, atol=1e-9)
+    magnitudes = 2.5 * np.log10(ratio.mean(axis=(1, 2)))
+    assert np.std(magnitudes) == pytest.approx(0.1, rel=0.2)
+    assert np.mean(magnitudes) == pytest.approx(0, abs=3 * 0.1 / 150**0.5)
+    assert (meta['SKYERR'], meta['CALERR']) == (0.0, 0.1)
+
+
+def test_both_are_wrong_independently(blob):
+    light, clean, _ = many_skies(blob, sky_error=0.2, calibration_error=100 * u.mmag)
+    # what differs between pixels tells the calibration, their sum the sky
+    factor = light.std(axis=(1, 2)) / clean.std()
+    level = (light / factor[:, np.newaxis, np.newaxis] - clean).mean(axis=(1, 2)) / clean.mean()
+    assert np.std(2.5 * np.log10(factor)) == pytest.approx(0.1, rel=0.2)
+    assert np.std(level) == pytest.approx(0.2, rel=0.2)
+    # 0 +- 1 / sqrt(n)
+    assert abs(np.corrcoef(level, np.log(factor))[0, 1]) < 0.25
 
 
 @pytest.mark.parametrize('angle', [0, 90, 200])
@@ -637,6 +683,10 @@ def test_drawn_field_stars():
     (dict(saturation=0), ValueError, 'saturation must be positive, received 0'),
     (dict(sky_gradient=0.1), ValueError, 'sky_gradient needs sky, received None'),
     (dict(sky_gradient=3, sky=SKY), ValueError, 'sky_gradient must be a number from -2 to 2, received 3'),
+    (dict(sky_error=-0.1), ValueError, 'sky_error must be a number, at least 0, received -0.1'),
+    (dict(sky_error=0.1 * u.mag), ValueError, 'sky_error must be a number, at least 0, received <Quantity'),
+    (dict(calibration_error=-0.1 * u.mag), ValueError, 'calibration_error must not be negative, received -0.1'),
+    (dict(calibration_error=0.05), TypeError, 'calibration_error must be an astropy Quantity in mag'),
     (dict(field_stars=3.0), TypeError, 'field_stars must be an astropy Quantity'),
     (dict(field_stars=QTable({'x': [1] * u.arcsec})), ValueError, 'magnitude, y, magnitude not found'),
     (dict(field_stars=QTable({'x': [1.0], 'y': [1.0], 'magnitude': [1.0]})), TypeError, 'x of field_stars'),
