@@ -140,9 +140,9 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     -------
     `~pidoc.image.light.Light`
         A `~astropy.nddata.CCDData` with a TAN WCS; ``sharp``: the light before the smoothing, unless the
-        image came smoothed; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the image
-        has one, the standard deviation of a pixel of the map. ``meta`` tells every step; ``meta['FLAGS']``
-        names, with blanks between, what is not as it should be: `IMAGE_FLAGS`.
+        image came smoothed; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the
+        image has one, the standard deviation of a pixel of the map. ``meta`` has every step;
+        ``meta['FLAGS']`` names, with blanks between, what is not as it should be: `IMAGE_FLAGS`.
 
     Raises
     ------

@@ -312,7 +312,8 @@ class MassMapper:
             Give back the exception in place of the prediction where an image cannot be used, and go on.
         **options
             What is known of the clusters, as in `predict`, ``cluster`` too, one or many; all else is passed
-            on to `pidoc.image.prepare`: one for all, or a list with one for each image, where None is not given.
+            on to `pidoc.image.prepare`: one for all, or a list with one for each image, where None is not
+            given.
 
         Yields
         ------

@@ -9,7 +9,10 @@ was stopped goes on from its last epoch to the same result.
 
 from pathlib import Path
 
+import numpy as np
+
 from pidoc import __version__
+from pidoc.networks.variables import OUTPUTS
 from pidoc.training.checks import check_maps, check_scores, check_texts, check_writable, selected
 from pidoc.training.data import digest_of
 from pidoc.training.device import device_of
@@ -20,10 +23,33 @@ from pidoc.training.papers import Papers
 from pidoc.training.settings import PaperSettings, Settings
 from pidoc.training.state import check_same, State
 from pidoc.training.validation import calibrate, learn_domain
+from pidoc.training_set.truths import truths
 
-__all__ = ['calibrate', 'train']
+__all__ = ['calibrate', 'prior_of', 'train']
 
+_LEVELS = (0.025, 0.5, 0.975)
 _PROTOCOLS = {Settings: Ours, PaperSettings: Papers}
+
+
+def prior_of(table):
+    """What the draws of a training set imply where nothing is known: quantiles of what may matter.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Of the training part.
+
+    Returns
+    -------
+    dict
+        Quantity -> its 2.5 %, 50 % and 97.5 % quantiles, as plain numbers in the units of
+        `pidoc.networks.variables`; and ``n_stars``, at birth.
+    """
+    values = {name: each for name, each in truths(table).items() if name in OUTPUTS}
+    if 'n_stars' in table.colnames:
+        values['n_stars'] = np.asarray(table['n_stars'], dtype=float)
+    return {name: [float(f'{each:.4g}') for each in np.nanquantile(numbers, _LEVELS)]
+            for name, numbers in values.items()}
 
 
 def train(training_set, folder, *, settings=None, name='', description='', progress=True):
@@ -88,7 +114,8 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
     estimator = estimator.replace(calibration=calibrate(estimator, data['validation']))
     about = {'name': name, 'description': description, 'version': __version__, 'history': list(histories),
              'settings': protocol.stated, 'recipe': training_set.recipe.to_dict(),
-             'n_train': len(data['train']), 'n_validation': len(data['validation']), 'domain': domain}
+             'prior': prior_of(maps['train'].table), 'n_train': len(data['train']),
+             'n_validation': len(data['validation']), 'domain': domain}
     if max(map(len, plans)) > 1:
         about['plans'] = list(plans)
     estimator = estimator.replace(about=about)

@@ -30,7 +30,7 @@ def card_text(about, *, sha256=None):
     """
     title = f'Model card: {about.get("name") or "without a name"}'
     lines = [title, '=' * len(title), '', about.get('description') or 'No description.', '',
-             *_training(about), *_limits(about), *_scores(about)]
+             *_training(about), *_prior(about), *_limits(about), *_scores(about)]
     if sha256:
         lines += ['', 'Weights', '-------', '']
         lines += [f'- ``{name}``: SHA-256 ``{digest}``' for name, digest in sha256.items()]
@@ -79,6 +79,16 @@ def _plain(value):
         # a selection of maps
         return ' '.join(f'{name} {_plain(each)}' for name, each in value.items() if each) or 'all'
     return '-'.join(map(_plain, value)) if isinstance(value, (list, tuple)) else f'{value:g}'
+
+
+def _prior(about):
+    if not about.get('prior'):
+        return []
+    rows = [(name.replace('_', ' '), *(f'{value:g}' for value in ends))
+            for name, ends in about['prior'].items()]
+    return ['Prior', '-----', '', 'Where nothing is known, a posterior leans on what the training was drawn '
+            'from (quantiles over its maps):', '',
+            *simple_table(('quantity', '2.5 %', 'median', '97.5 %'), rows), '']
 
 
 def _limits(about):

@@ -24,6 +24,7 @@ from pidoc.io.files import locked
 from pidoc.io.processes import WorkLost
 from pidoc.mock.conditions import Conditions
 from pidoc.mock.observation import observe
+from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
 from pidoc.simulation.run import run
 from pidoc.training_set import build as building
 from pidoc.training_set import maps as maps_module
@@ -33,11 +34,13 @@ from pidoc.training_set.files import TrainingSetError
 from pidoc.training_set.recipe import Recipe
 from pidoc.training_set.sampler import draw_maps
 from pidoc.training_set.sources import _foreign_source, simulate, Source
+from pidoc.training_set.truths import truths
 
 AGES = [0.0, 20.0, 100.0]
 ROWS = [{'name': name, 'n_stars': 400, 'half_mass_radius': radius, 'seed': seed}
         for name, radius, seed in (('a', 1.0, 1), ('b', 3.0, 2), ('c', 2.0, 3))]
-NOISE = {'sky': 21.0, 'zero_point': 25.0, 'exposure': {'low': 10, 'high': 1000, 'scale': 'log'}}
+NOISE = {'sky': 21.0, 'zero_point': 25.0, 'exposure': {'low': 10, 'high': 1000, 'scale': 'log'},
+         'sky_error': {'low': 0.01, 'high': 0.2}, 'calibration_error': 0.05}
 
 
 @pytest.fixture(scope='module')
@@ -93,6 +96,10 @@ def observed(row, runs, **options):
                    pixel_scale=0.5 * u.arcsec, seed=row['seed'], keep_sharp=True, **options)
 
 
+def conditions_of(row):
+    return Conditions(**{name: row[name] for name in NOISE})
+
+
 # -- what is in a set -----------------------------------------------------------------------------
 
 
@@ -124,6 +131,18 @@ def test_the_table_tells_of_the_model_and_the_snapshot(made, runs):
     assert np.all(made.table['sky'][made.table['part'] == 'noisy'] == 21.0 * u.mag / u.arcsec**2)
 
 
+def test_the_truth_of_a_set(made):
+    """All that networks may predict, but for the dispersion in a radius, which this recipe does not ask for."""
+    found = truths(made.table)
+    assert set(found) == (set(OUTPUTS) | set(CONSTRAINTS)) - {'velocity_dispersion', 'dispersion_radius'}
+    noisy = made.table['part'] == 'noisy'
+    np.testing.assert_array_equal(np.isfinite(found['sky_error']), noisy)
+    assert np.all((found['sky_error'][noisy] >= 0.01) & (found['sky_error'][noisy] <= 0.2))
+    np.testing.assert_allclose(found['metallicity'], -1.34, atol=0.005)
+    assert np.all((found['dark_share'] >= 0.0) & (found['dark_share'] < 0.5))
+    np.testing.assert_array_equal(found['age'], made.table['age'].to_value(u.Gyr))
+
+
 def test_maps_without_noise_and_jitter_are_those_of_observe(made, runs):
     rows = np.flatnonzero(made.table['part'] == 'last')
     for i, light, mass, sharp in zip(rows, made.light(rows), made.mass(rows), made.sharp(rows), strict=True):
@@ -137,10 +156,9 @@ def test_maps_without_noise_and_jitter_are_those_of_observe(made, runs):
 
 def test_noise_is_that_of_the_row_and_the_table_has_the_light_without_it(made, runs):
     (row,) = made.table[made.table['part'] == 'noisy'][:1]
-    conditions = Conditions(sky=row['sky'], zero_point=row['zero_point'], exposure=row['exposure'])
     stars = snapshot_of(row, runs)
     light = maps_module._jittered_light(stars, 0.01, int(row['seed']), made.recipe.maps, 'a')
-    noisy = observed(row, runs, conditions=conditions, luminosities=light)
+    noisy = observed(row, runs, conditions=conditions_of(row), luminosities=light)
     i = int(np.flatnonzero(made.table['part'] == 'noisy')[0])
     np.testing.assert_array_equal(made.light([i])[0], noisy.light.data.astype(np.float32))
     clean = observed(row, runs, luminosities=light)
@@ -156,7 +174,7 @@ def test_a_row_becomes_a_mock(made, runs, tmp_path):
         assert mock.total_mass.value == pytest.approx(row['mass'].value, rel=1e-5)
         conditions = None
         if row['part'] == 'noisy':
-            conditions = Conditions(sky=row['sky'], zero_point=row['zero_point'], exposure=row['exposure'])
+            conditions = conditions_of(row)
         true = observed(row, runs, conditions=conditions)
         for keyword, value in mock.light.meta.items():
             # who drew it is known to the set alone; jitter changed the light

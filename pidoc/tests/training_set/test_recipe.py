@@ -207,20 +207,33 @@ def test_default():
     recipe = Recipe.read('default')
     number = {}
     for piece in recipe.parts:
-        noisy = piece.conditions is not None
+        # the level of the sky is never known exactly
+        assert piece.conditions['sky_error'].high <= 0.3 and piece.choose == 'snapshot'
         for split, size in piece.splits.items():
-            number[split, noisy] = number.get((split, noisy), 0) + size
-    assert number == {(split, noisy): size for split, size in
-                      (('train', 11000), ('validation', 2000), ('test', 2000)) for noisy in (False, True)}
-    assert {name.split('-')[0] for name in recipe.models} == {'train', 'validation', 'test'}
-    assert all(0.03 <= model.coulomb_gamma <= 0.08 for model, _ in recipe.models.values())
-    assert not recipe.shared_stars()
+            of = split, 'sky' in piece.conditions
+            number[of] = number.get(of, 0) + size
+    assert number == {
+        ('train', False): 10000, ('train', True): 20000, ('validation', False): 1300,
+        ('validation', True): 2700, ('test', False): 1300, ('test', True): 2700}
+    groups = [name.split('-')[0] for name in recipe.models]
+    assert {name: groups.count(name) for name in set(groups)} == {'train': 60, 'validation': 14, 'test': 14}
+    models = [model for model, _ in recipe.models.values()]
+    assert all(0.01 <= model.coulomb_gamma <= 0.08 for model in models)
+    assert all(2e4 <= model.n_stars <= 2e6 for model in models)
+    assert sum(model.n_stars > 5e5 for model in models) > 15
+    assert {model.binary_fraction for model in models} == {0.0, 0.05, 0.1, 0.2}
+    # old ones are half of the ages
+    _, ages = recipe.models['train-001']
+    assert 0.4 < np.mean(ages >= 9000.0) < 0.6
+    assert recipe.maps.sharp and not recipe.shared_stars()
 
 
 def test_the_noise_of_default_is_that_of_ps1_to_twice_that():
     """5 sigma at V = 23.6 with a PSF of 1.3 arcsec: sigma of the flux in 4 pi s^2 of sky alone."""
-    values, *others = [piece.conditions for piece in Recipe.read('default').parts if piece.conditions]
+    values, *others = [piece.conditions for piece in Recipe.read('default').parts if 'sky' in piece.conditions]
     assert others == [values, values]
+    assert values['calibration_error'].choices == (0.05,)
+    assert (values['sky_error'].low, values['sky_error'].high) == (0.005, 0.3)
     area = 4.0 * np.pi * (1.3 / (2.0 * np.sqrt(2.0 * np.log(2.0)))) ** 2
     limits = []
     for exposure in (values['exposure'].low, values['exposure'].high):
