@@ -13,14 +13,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from astropy import units as u
 from astropy.table import Table
+from common import prediction_errors
 
-from pidoc.networks.scaling import block_mean
 from pidoc.training import Selection, Settings, train
 from pidoc.training_set.dataset import TrainingSet
 
-FAINTEST = 0.1                          # Msun per pixel
 COLUMNS = ('pixels', 'mass', 'M/L', 'age', 'distance', 'sum', 'apart')
 
 # the smallest and the largest cluster of paper-range, about as in the paper's Table 1
@@ -45,13 +43,15 @@ VARIANTS = {
     'block8': ('blocks of 8 x 8 pixels', {}, {'block': 8, 'widths': (24, 48, 96)}),
     'narrow': ('half as many channels', {}, {'widths': (12, 24, 48, 64)}),
     'wide': ('half as many channels more', {}, {'widths': (36, 72, 144, 192)}),
-    'never-given': ('never conditioned on the distance', {}, {'known_distance': 0.0}),
+    'never-given': ('never conditioned on the distance', {}, {'constraints': ('seeing',)}),
     'map-only': ('map head alone', {}, {'loss_weights': (1.0, 0.0)}),
     'scalars-only': ('head of scalars alone', {}, {'loss_weights': (0.0, 1.0)}),
     'pooled': ('scalars standardised together', {}, {'pooled': True}),
     'log': ('logarithms, cut at the floor, not arcsinh', {}, {'compression': 'logarithm'}),
     'distance-itself': ('d in place of ln d', {}, {'distance_scale': 'linear'}),
     'sharp': ('light before the smoothing too', {}, {'channels': ('light', 'sharp')}),
+    'one-component': ('a single normal distribution', {}, {'components': 1}),
+    'diagonal': ('and no covariance', {}, {'components': 1, 'covariance': 'diagonal'}),
 }
 
 
@@ -68,33 +68,10 @@ def settings_of(name, maps, options):
                     validation_maps=Selection(number=options.validation), **changes)
 
 
-def in_blocks(read, number, block):
-    return np.concatenate([block_mean(read(slice(k, k + 256)), block) for k in range(0, number, 256)])
-
-
 def scores(estimator, maps):
-    """Errors of both modes, in the order of COLUMNS."""
-    scaling = estimator.scaling
-    lights = [in_blocks(maps.light if channel.smoothed else maps.sharp, len(maps), scaling.block)
-              for channel in estimator.grid.channels]
-    light = lights[0] if len(lights) == 1 else np.stack(lights, axis=-1)
-    masses = in_blocks(maps.mass, len(maps), scaling.block)
-    table = maps.table
-    mass, luminosity = table['mass'].to_value(u.Msun), table['luminosity'].to_value(u.Lsun)
-    age, distance = table['age'].to_value(u.Gyr), table['distance'].to_value(u.kpc)
-    truth = np.stack([np.log(mass), np.log(mass / luminosity), age, np.log(distance)], axis=1)
-    told = distance * np.exp(0.02 * np.random.default_rng(0).normal(size=distance.size))
-    errors = []
-    for given in (None, told):
-        pixels, pixel_sd, mean, _ = estimator.raw(light, distance=given, batch_size=256)
-        mean[:, 2] **= 2
-        away = np.abs(pixels - scaling.compressed_mass(masses))[masses > FAINTEST]
-        # the second is of errors, which have no part in this
-        expected, _ = estimator._mass(pixels, pixel_sd, np.ones(len(pixels)))
-        summed = np.log(scaling.block ** 2 * expected.sum(axis=(1, 2)))
-        errors += [away.mean(), *np.abs(mean - truth).mean(axis=0), np.abs(summed - truth[:, 0]).mean(),
-                   np.abs(summed - mean[:, 0]).mean()]
-    return errors
+    """Errors from the image only and with the distance given, in the order of COLUMNS."""
+    return [error for given in ('image', 'distance')
+            for error in prediction_errors(estimator, maps, given)[:len(COLUMNS)]]
 
 
 def main():

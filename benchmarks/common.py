@@ -13,7 +13,8 @@ import time
 
 import numpy as np
 
-__all__ = ['aged_cluster', 'least', 'machine', 'multiplications', 'parser', 'peak_memory', 'spent', 'table']
+__all__ = ['aged_cluster', 'least', 'machine', 'multiplications', 'parser', 'peak_memory', 'prediction_errors',
+           'spent', 'table']
 
 CLOCKS = {'wall': time.perf_counter, 'processor': time.process_time}
 
@@ -133,3 +134,38 @@ def multiplications(network):
         elif isinstance(layer, keras.layers.Dense):
             total += int(np.prod(layer.kernel.shape))
     return total
+
+
+FAINTEST = 0.1     # Msun per pixel
+
+
+def prediction_errors(estimator, maps, given):
+    """Mean absolute errors of an estimator on maps of a set, with something given.
+
+    Returns those of ln M of pixels above 0.1 Msun; of ln of the mass in the field, ln of M/L, the age [Gyr]
+    and ln of the distance, by the medians of the posterior; of ln of the sum of the map; the mean distance of
+    that sum from the mass in the field; and the time of a map [ms].
+    """
+    from pidoc.evaluation.report import channels_of, known_values
+    from pidoc.training_set.truths import truths
+
+    true = truths(maps.table)
+    known = known_values(true, given, estimator.constraints)
+    sums, number, took = np.zeros(7), 0, 0.0
+    for start in range(0, len(maps), 256):
+        rows = np.arange(start, min(start + 256, len(maps)))
+        channels = channels_of(estimator, maps, rows, np.asarray(maps.light(rows)))
+        begin = time.perf_counter()
+        found = estimator.estimate(channels, known={name: values[rows] for name, values in known.items()})
+        took += time.perf_counter() - begin
+        mass = np.asarray(maps.mass(rows))
+        bright = mass > FAINTEST
+        value = {name: interval.value for name, interval in found.scalars.items()}
+        total, summed = value['total_mass'], found.mass.sum(axis=(1, 2), dtype=float)
+        off = [np.log(value[name] / true[name][rows]) for name in ('total_mass', 'mass_to_light')]
+        off += [value['age'] - true['age'][rows], np.log(value['distance'] / true['distance'][rows]),
+                np.log(summed / true['total_mass'][rows]), np.log(summed / total)]
+        pixels = np.abs(np.log(np.maximum(found.mass[bright], 1e-6) / mass[bright])).mean()
+        sums += len(rows) * np.array([pixels, *(np.abs(each).mean() for each in off)])
+        number += len(rows)
+    return [*(sums / number), 1e3 * took / number]

@@ -29,8 +29,8 @@ figure = prediction.plot()
 # V. In the figure are, from left to right, the light that went in, the map of the mass that came out, and
 # their ratio M/L; below, the numbers, and the mean of both maps in rings around the centre.
 #
-# In brackets are intervals of 68 %: of a hundred such clusters, the truth of some 68 is inside. They are not
-# wishes but were adjusted on clusters that the network had never seen (:doc:`/training`).
+# In brackets are intervals of 68 %: of a hundred such clusters, the truth of some 68 is inside. Their coverage
+# was calibrated on clusters that the network had never seen (:doc:`/training`).
 #
 # What has happened?
 # ------------------
@@ -61,8 +61,18 @@ print(f'mass {truth.total_mass:.0f}, M/L {truth.mass_to_light:.2f}, age {truth.a
 
 alone = mapper.predict(image)
 for one in (prediction, alone):
-    print(f'{"given" if one.distance_given else "from the image"}: {one.distance}')
+    print(f'{"given" if "distance" in one.known else "from the image"}: {one.distance}')
     print(f'    mass {one.total_mass},  M/L {one.mass_to_light}')
+
+# %%
+# What goes with what
+# -------------------
+#
+# The numbers are not independent: if the cluster is farther away, it is more massive. The model predicts their
+# joint posterior, of which these are draws:
+
+draws = alone.sample(1000)
+figure = alone.plot_posterior()
 
 # %%
 # May I believe it?

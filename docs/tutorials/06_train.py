@@ -118,8 +118,8 @@ from pidoc.plotting import plot_history
 figure = plot_history({name: history[name] for name in ('loss', 'val_loss')})
 
 # %%
-# After the training the intervals are adjusted, so that they hold the truth of the validation maps as often
-# as they say, and the training domain is learned.
+# After the training the posterior is calibrated on the validation maps, so that its intervals have the coverage
+# that they claim, and the training domain is learned.
 #
 # Use it
 # ------
@@ -135,12 +135,12 @@ print(mapper.predict(mock, distance=mock.distance).summary())
 print(f'\ntruth: mass {mock.total_mass:.0f}, age {mock.age:.2f}')
 
 # %%
-# How good is it on the test cluster, all in all? The same scores as those of the packaged models, beside null
-# predictors fitted on the same training maps:
+# How good is it on the test cluster, all in all? The same scores as those of the packaged models, beside
+# baselines fitted on the same training maps:
 
 from pidoc.evaluation import evaluate
 
-report = evaluate(estimator, test, modes=('distance',), training=maps.split('train'), minimum_maps=3)
+report = evaluate(estimator, test, given=('distance',), training=maps.split('train'), minimum_maps=3)
 scores = report.tables['scores']
 chosen = [str(name).endswith('.sample') for name in scores['score']]
 shown = scores['text', 'unit', 'distance', 'constant_ml', 'mean_profile'][chosen]
@@ -155,7 +155,7 @@ shown
 #
 #    $ pidoc-trainingset small.toml --simulate --simulations runs -o set
 #    $ pidoc-train set -o model --name small --epochs 12
-#    $ pidoc-evaluate model set --mode distance -o report
+#    $ pidoc-evaluate model set --given distance -o report
 #    $ pidoc-predict image.fits --model model
 #
 # :doc:`/training_sets` has all that a recipe can say, :doc:`/training` how the network works and what a real

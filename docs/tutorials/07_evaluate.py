@@ -55,19 +55,19 @@ print(len(maps), 'maps')
 # ---
 #
 # `~pidoc.evaluation.evaluate` does so twice: with nothing but the image, and with the distance given with an
-# error of 2 %. With ``training=`` null predictors answer, too: what does one know without any network?
+# error of 2 %. With ``training=`` baselines answer, too: what does one know without any network?
 
 from pidoc import MassMapper
 from pidoc.evaluation import evaluate
 
 mapper = MassMapper.from_pretrained()
-report = evaluate(mapper.estimator, maps, modes=('image', 'distance'), name=mapper.name, minimum_maps=3)
+report = evaluate(mapper.estimator, maps, given=('image', 'distance'), name=mapper.name, minimum_maps=3)
 
 # %%
 # Scores
 # ------
 #
-# Means over all maps or pixels, those of masses in per cent of the predicted ones. Beside the two modes is
+# Means over all maps or pixels, those of masses in per cent of the predicted ones. Beside these two is
 # what the paper reports, of other clusters; NaN: it does not say. There are many more scores, and the page
 # :doc:`/evaluation` tells what each is for.
 
@@ -103,7 +103,7 @@ figure = plot_distances(table['distance'], table['true_distance'], n_bins=30)
 # Does it know how wrong it is?
 # -----------------------------
 #
-# Intervals of 68 % should hold 68 % of the truths, and those of 95 %, 95 %. Here 96 maps of one cluster can
+# Intervals of 68 % should cover 68 % of the truths, and those of 95 %, 95 %. Here 96 maps of one cluster can
 # show no more than whether they are far from it, for all these maps show the same stars: where one is off,
 # all are, to the same side.
 
@@ -125,7 +125,7 @@ print(f'{flagged} of {len(predictions)} maps are outside the training domain')
 #
 # .. code-block:: console
 #
-#    $ pidoc-evaluate models/mine sets/trial --mode both -o report
+#    $ pidoc-evaluate models/mine sets/trial --given image distance -o report
 #
 # writes the whole report, with the paper's figures, tables of all maps, and a page.
 
