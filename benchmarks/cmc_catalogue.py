@@ -13,9 +13,10 @@ and at it), n_wd, n_ns, n_bh.
 
 The models: King profiles of W0 = 5, Kroupa (2001) from 0.08 to 150 Msun, 5 % primordial binaries, rapid
 explosions with fallback, circular orbits at 220 km/s, Reimers' mass loss with eta = 0.5. That is what ours
-begin with, and the Coulomb logarithm is theirs, ln(0.01 N). Everything else (escape, steps) is our default. Light in V is that of black
-bodies, as in the release. Each model is run once, theirs were too: the half-light radius of a cluster with
-so few bright giants and the number of the last black holes have a noise that no code can avoid.
+begin with, and the Coulomb logarithm is theirs, ln(0.01 N). Everything else (escape, steps) is our default.
+Light in V is that of black bodies, as in the release. Each model is run once, theirs were too: the half-light
+radius of a cluster with so few bright giants and the number of the last black holes have a noise that no code
+can avoid.
 """
 
 import argparse

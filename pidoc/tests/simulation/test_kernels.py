@@ -411,6 +411,55 @@ def test_a_binary_and_a_star_there_meet_at_once():
     assert met == 20
 
 
+def triple(*bindings, speed=40.0, radius=1e-5):
+    """A binary (or two) and a body that hold each other at the very centre; what they are bound with is in
+    units of what holds them. Shells, stars, work."""
+    shells, stars, work = sunken(radius, speed=speed)
+    mass = np.append(stars.mass, stars.mass[-1])
+    stars = Stars(mass, *(np.append(column, 0).astype(column.dtype) for column in stars[1:]))
+    stars.partner[:], n = -1, shells.r.size
+    for k, star in zip((1, 0), (n, n + 1)[:len(bindings)]):
+        stars.partner[k] = star
+        shells.m[k] += mass[star]
+    kernels.potential(shells, n, n)
+    held = shells.m[0] * shells.m[1] / shells.r[1]
+    stars.binding[[1, 0][:len(bindings)]] = np.array(bindings) * held
+    return shells, stars, work
+
+
+@pytest.mark.parametrize('bindings', [(0.001,), (-0.1,), (3.0,), (0.002, 0.5), (-0.1, -0.05)])
+def test_of_three_bodies_that_hold_each_other_one_goes(bindings):
+    """However fast they move in their own field; also if the stars of the binary were to part."""
+    for seed in range(10):
+        shells, stars, work = triple(*bindings)
+        work.counter[0] = seed
+        before, bound = kernels.total_energy(shells), stars.binding.sum()
+        others = stars.partner[shells.ident].copy()
+        kernels.catch_innermost(shells, stars, work, shells.r.size)
+        assert work.tally[kernels.HARDENED] == 1
+        gain = work.tally[kernels.HEAT]
+        assert stars.binding.sum() - bound == pytest.approx(gain)
+        assert kernels.total_energy(shells) - before == pytest.approx(gain, rel=1e-6)
+        # none is destroyed, and the rest of the energy of three is not enough to hold the one that goes
+        assert np.sum(stars.partner[shells.ident] >= 0) == np.sum(others >= 0)
+        kinetic = 0.5 * shells.m[0] * shells.m[1] / shells.m[:2].sum() * speed_apart(shells) ** 2
+        assert kinetic > 0.99 * shells.m[0] * shells.m[1] / shells.r[1]
+
+
+def speed_apart(shells):
+    """Largest relative velocity that the two innermost bodies may have."""
+    return np.hypot(shells.vr[0] - shells.vr[1], shells.vt[0] + shells.vt[1])
+
+
+def test_stars_that_part_with_more_than_holds_them_are_left_alone():
+    shells, stars, work = triple(-2.0)
+    before = copy((shells, stars))
+    kernels.catch_innermost(shells, stars, work, shells.r.size)
+    assert not work.tally.any()
+    for one, other in zip((*before[0], *before[1]), (*shells, *stars)):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(('every', 'least'), [(133, 0), (400, 1)])
 def test_a_few_black_holes_do_not_sink_for_ever(every, least):
     """Thirty or ten bodies of a hundred times the mass: whatever stops them, all energy is booked."""
