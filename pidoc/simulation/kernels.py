@@ -851,7 +851,11 @@ def _all_single(sh, stars, k):
 
 @njit(cache=True)
 def _bind(sh, stars, work, state, k, lonely, binding):
-    """Make a binary of two of the shells k, k + 1, k + 2; energy and momentum are conserved."""
+    """Make a binary of two of the shells k, k + 1, k + 2; energy and momentum are conserved.
+
+    Not if the third has less energy to give and to get than what it costs to bring the two to one place, the
+    mutual energy of their shells most of all, which is much for black holes in a small cluster.
+    """
     c = k + lonely
     a = k + (1 if lonely == 0 else 0)
     b = k + (1 if lonely == 2 else 2)
@@ -874,8 +878,10 @@ def _bind(sh, stars, work, state, k, lonely, binding):
     mu = m_ab * sh.m[c] / m_all
     w2 = (cx - x) ** 2 + (cy - y) ** 2 + (sh.vr[c] - z) ** 2
     w2 += 2.0 * (internal + binding - moved) / mu
+    if w2 <= 0.0:
+        return
     state, nx, ny, nz = _direction(state)
-    w = math.sqrt(max(w2, 0.0))
+    w = math.sqrt(w2)
     comx, comy = (m_ab * x + sh.m[c] * cx) / m_all, (m_ab * y + sh.m[c] * cy) / m_all
     comz = (m_ab * z + sh.m[c] * sh.vr[c]) / m_all
     f = sh.m[c] / m_all

@@ -323,6 +323,22 @@ def test_a_new_binary_conserves_energy_and_mass(lonely):
     assert kernels.total_energy(shells) - total == pytest.approx(0.01, rel=1e-9)
 
 
+@pytest.mark.parametrize(('binding', 'formed'), [(1e-3, False), (1.0, True)])
+def test_black_holes_form_no_binary_with_energy_that_nobody_has(binding, formed):
+    """Three of 3 % of the cluster's mass each: to bring two to one place costs more than a loose binary gives."""
+    masses = np.ones(300)
+    masses[:3] = 10.0
+    shells, stars, work = cluster(300, seed=4, masses=masses)
+    shells.r[:3], shells.vr[:3], shells.vt[:3] = (0.005, 0.006, 0.007), 0.1, 0.1
+    kernels.potential(shells, 300, 300)
+    total, before = kernels.total_energy(shells), copy((shells,))[0]
+    kernels._bind(shells, stars, work, stream(1), 0, 2, binding)
+    assert work.tally[kernels.FORMED] == formed == np.sum(stars.partner >= 0)
+    assert np.array_equal(shells.m, before.m) != formed
+    kernels.potential(shells, 300, 300)
+    assert kernels.total_energy(shells) - total == pytest.approx(work.tally[kernels.HEAT], rel=1e-9)
+
+
 def test_binaries_form_and_harden_and_the_energy_is_booked():
     shells, stars, work = cluster(400)
     shells.r[:] *= 0.02
