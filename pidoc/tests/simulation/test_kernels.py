@@ -325,7 +325,7 @@ def test_a_new_binary_conserves_energy_and_mass(lonely):
 
 @pytest.mark.parametrize(('binding', 'formed'), [(1e-3, False), (1.0, True)])
 def test_black_holes_form_no_binary_with_energy_that_nobody_has(binding, formed):
-    """Three of 3 % of the cluster's mass each: to bring two to one place costs more than a loose binary gives."""
+    """Of 3 % of the cluster's mass each: bringing two to one place costs more than a loose pair gives."""
     masses = np.ones(300)
     masses[:3] = 10.0
     shells, stars, work = cluster(300, seed=4, masses=masses)
