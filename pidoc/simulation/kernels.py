@@ -851,7 +851,11 @@ def _all_single(sh, stars, k):
 
 @njit(cache=True)
 def _bind(sh, stars, work, state, k, lonely, binding):
-    """Make a binary of two of the shells k, k + 1, k + 2; energy and momentum are conserved."""
+    """Make a binary of two of the shells k, k + 1, k + 2; energy and momentum are conserved.
+
+    Not if the third has less energy to give and to get than what it costs to bring the two to one place, the
+    mutual energy of their shells most of all, which is much for black holes in a small cluster.
+    """
     c = k + lonely
     a = k + (1 if lonely == 0 else 0)
     b = k + (1 if lonely == 2 else 2)
@@ -874,8 +878,10 @@ def _bind(sh, stars, work, state, k, lonely, binding):
     mu = m_ab * sh.m[c] / m_all
     w2 = (cx - x) ** 2 + (cy - y) ** 2 + (sh.vr[c] - z) ** 2
     w2 += 2.0 * (internal + binding - moved) / mu
+    if w2 <= 0.0:
+        return
     state, nx, ny, nz = _direction(state)
-    w = math.sqrt(max(w2, 0.0))
+    w = math.sqrt(w2)
     comx, comy = (m_ab * x + sh.m[c] * cx) / m_all, (m_ab * y + sh.m[c] * cy) / m_all
     comz = (m_ab * z + sh.m[c] * sh.vr[c]) / m_all
     f = sh.m[c] / m_all
@@ -899,7 +905,7 @@ def catch_innermost(sh, stars, work, n):
     that shells cannot show.  It has been one since its binding energy was ``CAUGHT`` times that of a body of
     the same mass with the dispersion of the shells around.  No other shell is between them, so that joining
     them moves nothing else, and what bound them becomes the binding energy.  If one of them is a binary
-    already they meet at once, as in `_strong_encounter`.
+    already, or was one at the beginning of the step, they meet at once: `_resolve_triple`.
     """
     i, j = _first_with_mass(sh, -1, n), n
     if i < n:
@@ -924,12 +930,47 @@ def catch_innermost(sh, stars, work, n):
         _set_pair(stars, sh.ident[i], sh.ident[j], binding, state)
         work.tally[HEAT] += binding
         work.tally[FORMED] += 1.0
-    elif _is_pair(stars, sh.ident[i]) or _is_pair(stars, sh.ident[j]):
-        state, gain = _strong_encounter(sh, stars, i, j, phi, w2, np.inf, 1.0, state)
-        if gain > -np.inf:
-            work.tally[HEAT] += gain
-            work.tally[HARDENED] += 1.0
+    else:
+        gain = _resolve_triple(sh, stars, i, j, phi, w2, binding, least, state)
+        if gain == 0.0:
+            return
+        work.tally[HEAT] += gain
+        work.tally[HARDENED] += 1.0
     potential(sh, n, sh.r.size)
+
+
+@njit(cache=True)
+def _resolve_triple(sh, stars, i, j, phi, w2, binding, least, state):
+    """A binary and a body that hold each other with the energy ``binding``: one of the three is thrown out.
+
+    The energy of the three is negative, so that they cannot all part (Heggie 1975).  The binary that is left
+    has all of it, and more by what a strong encounter of hard binaries gains.  Of two binaries the one that
+    is bound more loosely is the binary, the other a body.  Stars of a destroyed one that still share a shell
+    are a binary again.
+
+    Returns what the bodies gain in energy; 0 if they are not held by ``least``.
+    """
+    b, s = i, j
+    who, other = sh.ident[i], sh.ident[j]
+    if stars.partner[who] < 0 or (stars.partner[other] >= 0 and stars.binding[other] < stars.binding[who]):
+        b, s = j, i
+        who, other = other, who
+    before = stars.binding[who]
+    if before + binding < least:
+        return 0.0
+    state, factor = _tail(state, mean_gain(sh.m[s] / (0.5 * sh.m[b])))
+    after = (before + binding) * factor
+    mass = sh.m[i] + sh.m[j]
+    energy = 0.5 * sh.m[i] * sh.m[j] / mass * w2 + after - before
+    if before > 0.0 and stars.partner[other] < 0:
+        a = _semi_major_axis(stars, who)
+        state, done = _exchange(sh, stars, b, s, i, j, phi, w2, 4.0 * math.pi * a * mass / w2, after, energy,
+                                state)
+        if done:
+            return after - before
+    state = _set_pair(stars, who, stars.partner[who], after, state)
+    _fly_apart(sh, i, j, phi, sh.m[i], sh.m[j], energy, state)
+    return after - before
 
 
 @njit(cache=True, inline='always')

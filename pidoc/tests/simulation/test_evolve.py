@@ -768,7 +768,7 @@ def test_the_version_of_the_physics_follows_the_sources():
     Then, in both cases, store the new digests here.
     """
     assert (evolve.PHYSICS, digest_of_physics()) == (3, {
-        'kernels': '917a732343cf',
+        'kernels': '815db5ea0fdd',
         'evolve': 'b118f5437b2b',
         'stellar': 'eaa27c613963',
         'tides': '08aebfc81e44',

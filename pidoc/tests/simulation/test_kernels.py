@@ -323,6 +323,22 @@ def test_a_new_binary_conserves_energy_and_mass(lonely):
     assert kernels.total_energy(shells) - total == pytest.approx(0.01, rel=1e-9)
 
 
+@pytest.mark.parametrize(('binding', 'formed'), [(1e-3, False), (1.0, True)])
+def test_black_holes_form_no_binary_with_energy_that_nobody_has(binding, formed):
+    """Of 3 % of the cluster's mass each: bringing two to one place costs more than a loose pair gives."""
+    masses = np.ones(300)
+    masses[:3] = 10.0
+    shells, stars, work = cluster(300, seed=4, masses=masses)
+    shells.r[:3], shells.vr[:3], shells.vt[:3] = (0.005, 0.006, 0.007), 0.1, 0.1
+    kernels.potential(shells, 300, 300)
+    total, before = kernels.total_energy(shells), copy((shells,))[0]
+    kernels._bind(shells, stars, work, stream(1), 0, 2, binding)
+    assert work.tally[kernels.FORMED] == formed == np.sum(stars.partner >= 0)
+    assert np.array_equal(shells.m, before.m) != formed
+    kernels.potential(shells, 300, 300)
+    assert kernels.total_energy(shells) - total == pytest.approx(work.tally[kernels.HEAT], rel=1e-9)
+
+
 def test_binaries_form_and_harden_and_the_energy_is_booked():
     shells, stars, work = cluster(400)
     shells.r[:] *= 0.02
@@ -409,6 +425,55 @@ def test_a_binary_and_a_star_there_meet_at_once():
         # an exchange has moved mass, which is paid for
         assert kernels.total_energy(shells) - energy == pytest.approx(work.tally[kernels.HEAT], rel=1e-9)
     assert met == 20
+
+
+def triple(*bindings, speed=40.0, radius=1e-5):
+    """A binary (or two) and a body that hold each other at the very centre; what they are bound with is in
+    units of what holds them. Shells, stars, work."""
+    shells, stars, work = sunken(radius, speed=speed)
+    mass = np.append(stars.mass, stars.mass[-1])
+    stars = Stars(mass, *(np.append(column, 0).astype(column.dtype) for column in stars[1:]))
+    stars.partner[:], n = -1, shells.r.size
+    for k, star in zip((1, 0), (n, n + 1)[:len(bindings)]):
+        stars.partner[k] = star
+        shells.m[k] += mass[star]
+    kernels.potential(shells, n, n)
+    held = shells.m[0] * shells.m[1] / shells.r[1]
+    stars.binding[[1, 0][:len(bindings)]] = np.array(bindings) * held
+    return shells, stars, work
+
+
+@pytest.mark.parametrize('bindings', [(0.001,), (-0.1,), (3.0,), (0.002, 0.5), (-0.1, -0.05)])
+def test_of_three_bodies_that_hold_each_other_one_goes(bindings):
+    """However fast they move in their own field; also if the stars of the binary were to part."""
+    for seed in range(10):
+        shells, stars, work = triple(*bindings)
+        work.counter[0] = seed
+        before, bound = kernels.total_energy(shells), stars.binding.sum()
+        others = stars.partner[shells.ident].copy()
+        kernels.catch_innermost(shells, stars, work, shells.r.size)
+        assert work.tally[kernels.HARDENED] == 1
+        gain = work.tally[kernels.HEAT]
+        assert stars.binding.sum() - bound == pytest.approx(gain)
+        assert kernels.total_energy(shells) - before == pytest.approx(gain, rel=1e-6)
+        # none is destroyed, and the rest of the energy of three is not enough to hold the one that goes
+        assert np.sum(stars.partner[shells.ident] >= 0) == np.sum(others >= 0)
+        kinetic = 0.5 * shells.m[0] * shells.m[1] / shells.m[:2].sum() * speed_apart(shells) ** 2
+        assert kinetic > 0.99 * shells.m[0] * shells.m[1] / shells.r[1]
+
+
+def speed_apart(shells):
+    """Largest relative velocity that the two innermost bodies may have."""
+    return np.hypot(shells.vr[0] - shells.vr[1], shells.vt[0] + shells.vt[1])
+
+
+def test_stars_that_part_with_more_than_holds_them_are_left_alone():
+    shells, stars, work = triple(-2.0)
+    before = copy((shells, stars))
+    kernels.catch_innermost(shells, stars, work, shells.r.size)
+    assert not work.tally.any()
+    for one, other in zip((*before[0], *before[1]), (*shells, *stars)):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(('every', 'least'), [(133, 0), (400, 1)])
