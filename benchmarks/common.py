@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-__all__ = ['aged_cluster', 'least', 'machine', 'multiplications', 'parser', 'peak_memory', 'prediction_errors',
-           'spent', 'table']
+__all__ = ['aged_cluster', 'least', 'machine', 'multiplications', 'parser', 'peak_memory',
+           'prediction_errors', 'spent', 'table']
 
 CLOCKS = {'wall': time.perf_counter, 'processor': time.process_time}
 

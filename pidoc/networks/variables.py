@@ -192,7 +192,7 @@ class Constraint(Variable):
         seen = values * np.exp(off) if self.relative else values + off
         # nobody would believe it
         seen = np.where(seen > 0.0, seen, np.nan) if self.positive else seen
-        return seen, self.physical_error(seen, error)
+        return seen, np.where(np.isnan(seen), np.nan, self.physical_error(seen, error))
 
     def encoded(self, values, errors):
         """What a network sees: zeros where the value is NaN.

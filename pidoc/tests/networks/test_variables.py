@@ -55,8 +55,9 @@ def test_measured_values_scatter_by_their_errors():
 
 
 def test_a_value_that_nobody_would_believe_is_not_known():
-    seen, _ = CONSTRAINTS['age'].measured(np.full(2000, 0.1), np.random.default_rng(3))
+    seen, errors = CONSTRAINTS['age'].measured(np.full(2000, 0.1), np.random.default_rng(3))
     assert 0.2 < np.isnan(seen).mean() < 0.6 and np.nanmin(seen) > 0.0
+    np.testing.assert_array_equal(np.isnan(errors), np.isnan(seen))
 
 
 def test_what_is_known_exactly_stays_as_it_is():
