@@ -109,7 +109,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'cluster.model': ['ClusterModel'],
     # where the formats of other codes are added to Snapshot.read
     'cluster.foreign': ['Snapshot'],
-    'prediction.mapper': ['MassMapper'],
+    'prediction.mapper': ['MassMapper', 'predict'],
     'prediction.prediction': ['Prediction'],
 })
 __all__ += ['__citation__', '__version__']

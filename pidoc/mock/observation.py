@@ -33,7 +33,7 @@ _ARCSEC = math.radians(1.0 / 3600.0)
 def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_view=None, pixel_scale=None,
             smoothing=None, band=None, shift=None, rotation=None, direction=None, psf=None,
             correction='reed1998', metallicity=None, luminosities=None, center=None, oversampling=1,
-            conditions=None, keep_sharp=False, simulation=None, seed=0):
+            conditions=None, keep_sharp=True, simulation=None, seed=0):
     """Observe a snapshot: an image of its light, and the map of its mass.
 
     After section 2.2 of Chardin & Bianchini (2021), whose values are the defaults. Stars are projected on the
@@ -82,7 +82,7 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_vi
     conditions : Conditions, optional
         Sky, noise, field stars and so on.
     keep_sharp : bool, optional
-        Keep the image before the smoothing too, as ``sharp``.
+        Keep the image before the smoothing too, as ``sharp``, which some models must see.
     simulation : str, optional
         Name of the simulation; by default the model's.
     seed : int, optional

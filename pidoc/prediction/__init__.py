@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'profiles': ['half_mass_radius', 'mass_profile', 'mass_to_light_profile'],
     'measured': ['Measured'],
     'prediction': ['Prediction'],
-    'mapper': ['MassMapper', 'pretrained_models'],
+    'mapper': ['MassMapper', 'predict', 'pretrained_models'],
     'survey': ['ImageList'],
     'samp': ['send'],
 })

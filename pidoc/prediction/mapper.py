@@ -27,7 +27,7 @@ from pidoc.prediction.measured import Measured
 from pidoc.prediction.prediction import checked_center, Prediction
 from pidoc.units import to_value, whole_number
 
-__all__ = ['MassMapper', 'fill_pixels', 'model_checksum', 'pretrained_models']
+__all__ = ['MassMapper', 'fill_pixels', 'model_checksum', 'predict', 'pretrained_models']
 
 __doctest_requires__ = {'MassMapper': ['tensorflow']}
 
@@ -478,6 +478,54 @@ def _disagreements(scalars, mass, tension, known):
         reasons.append(f'inconsistent: the mass map adds up to {total:.4g} solMass, outside the 95 % '
                        f'interval of the mass in the field, {field[3]:.4g} to {field[4]:.4g} solMass')
     return flag_bits(*names), reasons
+
+
+def predict(x, *, model='default', **options):
+    """Predict from an image, or from the name of a cluster, in one call.
+
+    Parameters
+    ----------
+    x : path-like, image or str
+        What `MassMapper.predict` takes; or the name of a cluster of the Milky Way, of which Pan-STARRS1 images
+        are fetched (`pidoc.image.ps1.retrieval.fetch`) and whatever the catalogues know is used.
+    model : str or path-like, optional
+        As for `MassMapper.from_pretrained`.
+    **options
+        What is known, and all else, as for `MassMapper.predict`.
+
+    Returns
+    -------
+    `~pidoc.Prediction`
+
+    Raises
+    ------
+    OSError, TypeError, `~astropy.units.UnitConversionError`, ValueError
+        As `MassMapper.predict`; if a text is neither a file nor the name of a cluster; if the images cannot be
+        fetched.
+
+    Examples
+    --------
+    >>> import pidoc
+    >>> prediction = pidoc.predict('NGC 5466')                            # doctest: +REMOTE_DATA
+    >>> prediction = pidoc.predict('m13.fits', cluster='M 13', zero_point='25 mag')        # doctest: +SKIP
+    """
+    mapper = MassMapper.from_pretrained(model)
+    if isinstance(x, str) and not _is_path(x):
+        from pidoc.image.ps1.retrieval import fetch
+
+        try:
+            image = fetch(x, grid=mapper.grid)
+        except ValueError as error:
+            raise ValueError(f'an image must be a file or the name of a cluster, received {x!r}: '
+                             f'{error}') from error
+        return mapper.predict(image, **{'cluster': x, **options})
+    return mapper.predict(x, **options)
+
+
+def _is_path(text):
+    """Whether a text is that of a path: there is such a file, or it looks like one."""
+    return os.path.exists(text) or os.sep in text or text.lower().endswith(
+        ('.fits', '.fit', '.fts', '.gz', '.fz', '.bz2'))
 
 
 # -- images ---------------------------------------------------------------------------------------
