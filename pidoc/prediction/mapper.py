@@ -563,8 +563,8 @@ class _Input:
         if sharp is not None:
             sharp = np.asarray((sharp * light.unit).to_value(APPARENT_FLUX), dtype=np.float32)
             sharp = np.where(np.isfinite(sharp) & ~bad, sharp, values)
-        error = light.meta.get('SKYERROR')
-        error = np.nan if not error else float(error) * values.size / total
+        # of mocks in the mean light of a pixel, of images in the light of one
+        error = light.meta.get('SKYERR') or float(light.meta.get('SKYERROR') or np.nan) * values.size / total
         return cls(light, values, sharp, bad, width, error, center, name)
 
     def channels(self, grid):
