@@ -22,7 +22,7 @@ FLAGS = tuple(Flag(1 << k, name, text) for k, (name, text) in enumerate([
     ('combination', 'outside training: flux, concentration, contrast and granularity do not go together'),
     ('no_domain', 'the model does not say what it was trained on'),
     ('tension', 'what was given and what the image says disagree by more than 3 standard deviations'),
-    ('inconsistent', 'the mass map does not add up to the mass in the field'),
+    ('inconsistent', 'the mass in the field, the sum of its map, and M/L times the light do not agree'),
     ('mostly_filled', 'more than a tenth of the pixels were filled in'),
     ('filled', 'pixels that were masked or not finite were filled in for the network'),
     ('preparation', 'something was noted when the image was put on the grid'),

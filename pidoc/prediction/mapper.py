@@ -37,6 +37,7 @@ _MODELS = Path(__file__).parents[1] / 'models'
 _MOSTLY = 0.1              # share of filled pixels from which on it is told
 _TENSION = 3.0             # standard deviations between what is given and the image that are flagged
 _WIDEST = 10.0             # error of ln M at which its exponential is cut
+_CALIBRATION = 0.1         # of ln of the light, that M/L times it may be off the mass for its calibration
 
 
 def pretrained_models():
@@ -445,7 +446,7 @@ class MassMapper:
         scalars = {name: Measured(*([i.value[k], *(end[k] for end in i.ends)] * u.Unit(OUTPUTS[name].unit)))
                    for name, i in estimates.scalars.items()}
         tension = {name: float(value[k]) for name, value in estimates.tension.items()}
-        more, why = _disagreements(scalars, mass, tension, known)
+        more, why = _disagreements(scalars, each, mass, tension, known)
         return Prediction(
             light=CCDData(each.light, unit=APPARENT_FLUX, wcs=wcs, meta=dict(each.map.meta), mask=mask),
             mass=CCDData(mass, unit=MASS_PER_PIXEL, wcs=wcs, mask=None if mask is None else mask.copy(),
@@ -463,7 +464,7 @@ def _number_of(quantity, name):
     return float(quantity.to_value(UNITS[name] or u.dimensionless_unscaled))
 
 
-def _disagreements(scalars, mass, tension, known):
+def _disagreements(scalars, each, mass, tension, known):
     """Bits and sentences about numbers that contradict each other."""
     names, reasons = [], []
     for name, off in tension.items():
@@ -472,11 +473,17 @@ def _disagreements(scalars, mass, tension, known):
             reasons.append(f'tension: {name} was given as {known[name]:g} {UNITS[name] or ""}'.rstrip()
                            + f', {abs(off):.1f} standard deviations {"above" if off > 0 else "below"} what '
                            'the image and all else that is known say')
-    total, field = float(mass.sum(dtype=float)), scalars['total_mass'].in_unit(u.Msun)
-    if not field[3] <= total <= field[4]:
-        names.append('inconsistent')
-        reasons.append(f'inconsistent: the mass map adds up to {total:.4g} solMass, outside the 95 % '
-                       f'interval of the mass in the field, {field[3]:.4g} to {field[4]:.4g} solMass')
+    *_, low, high = scalars['total_mass'].in_unit(u.Msun)
+    light = 4.0 * np.pi * scalars['distance'].to_value(u.kpc) ** 2 * float(each.light.sum(dtype=float))
+    # what may be wrong with the light
+    spare = np.exp(_TENSION * (0.0 if np.isnan(each.sky_error) else each.sky_error) + _CALIBRATION)
+    for other, what, room in (
+            (float(mass.sum(dtype=float)), 'the mass map adds up to', 1.0),
+            (light * scalars['mass_to_light'].value, 'M/L times the light in the field is', spare)):
+        if not low / room <= other <= high * room:
+            names.append('inconsistent')
+            reasons.append(f'inconsistent: {what} {other:.4g} solMass, outside the 95 % interval of the '
+                           f'mass in the field, {low:.4g} to {high:.4g} solMass')
     return flag_bits(*names), reasons
 
 
@@ -486,8 +493,8 @@ def predict(x, *, model='default', **options):
     Parameters
     ----------
     x : path-like, image or str
-        What `MassMapper.predict` takes; or the name of a cluster of the Milky Way, of which Pan-STARRS1 images
-        are fetched (`pidoc.image.ps1.retrieval.fetch`) and whatever the catalogues know is used.
+        What `MassMapper.predict` takes; or the name of a cluster of the Milky Way, of which Pan-STARRS1
+        images are fetched (`pidoc.image.ps1.retrieval.fetch`) and whatever the catalogues know is used.
     model : str or path-like, optional
         As for `MassMapper.from_pretrained`.
     **options
@@ -500,8 +507,8 @@ def predict(x, *, model='default', **options):
     Raises
     ------
     OSError, TypeError, `~astropy.units.UnitConversionError`, ValueError
-        As `MassMapper.predict`; if a text is neither a file nor the name of a cluster; if the images cannot be
-        fetched.
+        As `MassMapper.predict`; if a text is neither a file nor the name of a cluster; if the images cannot
+        be fetched.
 
     Examples
     --------
