@@ -26,7 +26,7 @@ from those before it.
 ``plotting``
     Figures, one module for each kind; nothing is computed here.
     Modules: style, run, history, maps, comparison, profiles, distances, prediction, posterior,
-    real_clusters.
+    coverage, real_clusters.
 
 ``cluster``
     `ClusterModel`, what one simulated cluster is; `Snapshot`, its stars at one age; other codes.
@@ -68,7 +68,7 @@ from those before it.
 
 ``evaluation``
     Scores beside the paper and baselines, in a `Report`; the paper's 17 clusters.
-    Modules: scores, baselines, envelope, report, synthetic_sky, real_clusters.
+    Modules: scores, baselines, envelope, coverage, report, synthetic_sky, real_clusters.
 
 ``scripts``
     One thin ``main`` per command.

@@ -15,6 +15,7 @@ from astropy.table import QTable
 
 from pidoc import __version__
 from pidoc.evaluation.baselines import fit_baselines, shot_noise_floor, truth_of
+from pidoc.evaluation.coverage import coverage_table, expected_coverage, simulation_ranks
 from pidoc.evaluation.envelope import Envelope, known_of, observed
 from pidoc.evaluation.scores import (
     AGE_EDGES,
@@ -55,6 +56,7 @@ class _Tally:
         self.columns = {'total_mass': np.full(truth['age'].size, np.nan)}
         self.groups = groups_of(truth['distance'], 'kpc')
         self.pixel_cover = None
+        self.ranks = {}
         self.seconds = 0.0
 
     def add(self, rows, mass, guess):
@@ -70,6 +72,11 @@ class _Tally:
                     empty = np.full(self.truth['age'].size, np.nan)
                     whole = self.columns.setdefault(f'{name}.{part}', empty)
                     whole[rows] = values
+        if guess.posterior is not None:
+            here = {name: values[rows] for name, values in self.truth['scalars'].items()}
+            found = simulation_ranks(guess.posterior, here)
+            for name, values in (found | {'joint': expected_coverage(guess.posterior, here)}).items():
+                self.ranks.setdefault(name, np.full(self.truth['age'].size, np.nan))[rows] = values
         if guess.log_mass_error is not None:
             self._cover_pixels(rows, found, mass, np.asarray(guess.log_mass_error, dtype=float))
 
@@ -463,6 +470,8 @@ def _report(tallies, columns, edges, meta):
         maps[mode] = tally.table()
         for by in ('predicted', 'true'):
             tables[f'pixels_by_{by}_{mode}'] = tally.pixels.bins(by=by)
+        if tally.ranks:
+            tables[f'ranks_{mode}'] = coverage_table(tally.ranks)
         for key in ('total_mass', 'mass_to_light', 'age'):
             if key in comparisons[mode]:
                 tables[f'{key}_{mode}'] = comparisons[mode][key].bins()
@@ -518,7 +527,8 @@ class Report:
         each baseline and the floor, NaN where there is no number. ``coverage``, ``distances`` (Table
         2), ``bias`` (at the edges), ``groups`` (errors by distance, age, number of stars, simulation);
         ``richness`` (median errors of the mass in the field of clusters older than 9 Gyr by the number of
-        stars, beside those of `pidoc.evaluation.envelope`); and the bins of each quantity.
+        stars, beside those of `pidoc.evaluation.envelope`); ``ranks_...`` (of the truth in its posterior, and
+        ``joint``: `pidoc.evaluation.coverage`); and the bins of each quantity.
     comparisons : dict
         Mode -> quantity -> `Comparison`, for figures.
     maps : dict

@@ -119,6 +119,26 @@ class Posterior:
                 found[i, j] = np.interp(value, values[i, j], scores[i, j])
         return found
 
+    def ranks(self, scalars):
+        """The share of the posterior below physical values: uniform numbers, of a calibrated posterior and truths.
+
+        Parameters
+        ----------
+        scalars : dict
+            As for `normal_scores`.
+
+        Returns
+        -------
+        ndarray, shape (n, D)
+        """
+        from scipy.special import ndtr
+
+        scores = self.normal_scores(scalars)
+        one, two = np.moveaxis(self.stretch, -1, 0)
+        size = np.abs(scores)
+        size = np.where(size < one, size / one, 1.0 + (size - one) / (two - one))
+        return ndtr(np.sign(scores) * size)
+
     def _at_scores(self, i, j, wanted):
         """Physical values of one map at normal scores, after the stretching."""
         values, scores = self._margins

@@ -245,6 +245,13 @@ def _figures(report, estimator, maps, options):
             made.append(_save(*_distances(report, mode, found['distance']), mode, said,
                               'Predicted distances, as Fig. 9', options))
         made += _examples(estimator, maps, mode, said, options)
+    ranks = {mode: report.tables[f'ranks_{mode}'] for mode in report.comparisons
+             if f'ranks_{mode}' in report.tables}
+    if ranks:
+        from pidoc.plotting.coverage import plot_coverage
+
+        made.append(_save(plot_coverage(ranks), 'ranks', 'all', 'what each panel says', 'Ranks of the truth in '
+                          'its posterior (SBC), and of the joint one (TARP, black), less the diagonal', options))
     return made
 
 

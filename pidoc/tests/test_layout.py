@@ -24,7 +24,7 @@ WINGS = {
     'catalogs': (),
     'io': ('files', 'schema', 'fits', 'processes', 'html'),
     'plotting': ('style', 'run', 'history', 'maps', 'comparison', 'profiles', 'distances', 'prediction',
-                 'posterior', 'real_clusters'),
+                 'posterior', 'coverage', 'real_clusters'),
     'cluster': ('mass_function', 'population', 'quantities', 'model', 'table', 'snapshot', 'foreign'),
     'simulation': ('initial', 'tides', 'design', 'kernels', 'ledger', 'evolve', 'run', 'many'),
     'mock': ('psf', 'header', 'conditions', 'render', 'projection', 'mock', 'observation'),
@@ -39,7 +39,8 @@ WINGS = {
     'training': ('model_card', 'settings', 'state', 'data', 'device', 'loop', 'ours', 'papers', 'validation',
                  'checks', 'fit'),
     'prediction': ('profiles', 'known', 'measured', 'prediction', 'mapper', 'survey', 'samp'),
-    'evaluation': ('scores', 'baselines', 'envelope', 'report', 'synthetic_sky', 'real_clusters'),
+    'evaluation': ('scores', 'baselines', 'envelope', 'coverage', 'report', 'synthetic_sky',
+                   'real_clusters'),
     'scripts': ('command', 'pidoc_simulate', 'pidoc_mock', 'pidoc_fetch', 'pidoc_predict', 'pidoc_evaluate',
                 'pidoc_trainingset', 'pidoc_train'),
 }
