@@ -120,7 +120,7 @@ class Posterior:
         return found
 
     def ranks(self, scalars):
-        """The share of the posterior below physical values: uniform numbers, of a calibrated posterior and truths.
+        """The share of the posterior below physical values: uniform, for truths and a calibrated posterior.
 
         Parameters
         ----------

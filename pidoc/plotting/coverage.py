@@ -26,8 +26,8 @@ def plot_coverage(tables):
         levels = np.linspace(0.0, 1.0, len(table['share'][0]))
         for row in table:
             joint = row['quantity'] == 'joint'
-            axis.plot(levels, row['share'] - levels, lw=2.2 if joint else 0.9, color='black' if joint else None,
-                      label=row['quantity'].replace('_', ' '))
+            axis.plot(levels, row['share'] - levels, lw=2.2 if joint else 0.9,
+                      color='black' if joint else None, label=row['quantity'].replace('_', ' '))
         axis.axhline(0.0, color='0.7', lw=0.8, zorder=0)
         axis.set(xlabel='rank', title=given.replace('+', ', '), xlim=(0, 1))
     axes[0].set_ylabel('share of maps below it, less the rank')

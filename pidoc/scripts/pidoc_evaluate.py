@@ -250,8 +250,8 @@ def _figures(report, estimator, maps, options):
     if ranks:
         from pidoc.plotting.coverage import plot_coverage
 
-        made.append(_save(plot_coverage(ranks), 'ranks', 'all', 'what each panel says', 'Ranks of the truth in '
-                          'its posterior (SBC), and of the joint one (TARP, black), less the diagonal', options))
+        caption = 'Ranks of the truth in its posterior (SBC), and jointly (TARP, black), less the diagonal'
+        made.append(_save(plot_coverage(ranks), 'ranks', 'all', 'what is above each panel', caption, options))
     return made
 
 
