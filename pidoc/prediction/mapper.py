@@ -432,7 +432,9 @@ class MassMapper:
             reason = 'no_domain: the model folder does not say what the model was trained on'
             unknown = Verdict(flag_bits('no_domain'), (reason,))
             return [unknown] * len(inputs)
-        measured = features(np.stack([each.light for each in inputs]), pixel_scale=self.grid.scale,
+        sharp = np.stack([each.sharp for each in inputs]) if self._sharp else None
+        measured = features(np.stack([each.light for each in inputs]), sharp=sharp,
+                            pixel_scale=self.grid.scale,
                             seeing=np.array([each.seeing for each in inputs]), distance=known.get('distance'))
         return self.domain.check(measured | {name: known[name] for name in GIVEN if name in known})
 

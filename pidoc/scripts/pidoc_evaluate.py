@@ -350,7 +350,19 @@ def _print_main(report, page):
         if np.isfinite([row[name] for name in columns[1:]]).any():
             numbers = [f'{row[name]:.3g}' if np.isfinite(row[name]) else '-' for name in columns]
             print(f'{row["text"]} [{row["unit"]}]'.ljust(56) + ''.join(f'{text:>22}' for text in numbers))
+    if 'richness' in report.tables:
+        _print_richness(report.tables['richness'])
     print(f'the rest is in {page}')
+
+
+def _print_richness(table):
+    print('\nclusters older than 9 Gyr, by their number of stars at birth: median error and bias of the mass in '
+          'the field [%],\nmedian errors of M/L and of the mass of the cluster [%], coverage of the 68 % and 95 % '
+          'intervals of the mass [%]')
+    for row in table:
+        numbers = [row[name].value for name in table.colnames[3:]]
+        print(f'{row["estimate"]:<50} {row["stars"]:<12} {row["n"]:5d} '
+              + ' '.join('      -' if number != number else f'{number:7.1f}' for number in numbers))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """What is checked before a training begins: all that its end needs."""
 
+import logging
 import tempfile
 
 import numpy as np
@@ -8,10 +9,15 @@ import numpy as np
 from pidoc.inference.calibration import check_scores as check_number_of_scores
 from pidoc.inference.domain import check_numbers
 from pidoc.inference.estimator import FAINTEST
+from pidoc.networks.variables import OUTPUTS
+from pidoc.training_set.truths import truths
 
 __all__ = ['SPLITS', 'check_maps', 'check_scores', 'check_texts', 'check_writable', 'selected']
 
+log = logging.getLogger(__name__)
+
 SPLITS = ('train', 'validation')
+_NEARLY_ALL = 0.9
 
 
 def check_texts(**texts):
@@ -39,11 +45,23 @@ def selected(training_set, settings):
     for split, selection in zip(SPLITS, (settings.train_maps, settings.validation_maps), strict=True):
         there = training_set.split(split)
         rows = selection.rows(there.table)
+        rows = rows[_usable(there.table[rows])] if rows.size else rows
         if not rows.size:
             raise ValueError(f'{split}_maps must choose maps of the {split} split, received '
                              f'{selection}, which chooses none of its {len(there)}')
         maps[split] = there if rows.size == len(there) else there[rows]
     return maps
+
+
+def _usable(table):
+    """Which maps have all truths that nearly all maps have; the others are left out, with a word about it."""
+    known = {name: np.isfinite(values) for name, values in truths(table).items() if name in OUTPUTS}
+    good = np.logical_and.reduce([each for each in known.values() if each.mean() >= _NEARLY_ALL])
+    lacking = [name for name, each in known.items() if _NEARLY_ALL <= each.mean() < 1.0]
+    if lacking:
+        log.warning('%d of %d maps are left out: %s not known', np.count_nonzero(~good), good.size,
+                    ', '.join(lacking))
+    return good
 
 
 def check_maps(maps, settings):

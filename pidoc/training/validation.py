@@ -69,7 +69,12 @@ def _features(maps, progress):
     with tqdm(total=len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:
         for k in range(0, len(maps), CHUNK):
             table = maps.table[k:k + CHUNK]
-            parts.append(features(maps.light(slice(k, k + CHUNK)), pixel_scale=maps.grid.scale,
+            rows = slice(k, k + CHUNK)
+            light = maps.light(rows)
+            sharp = maps.sharp(rows) if maps.has_sharp else None
+            if sharp is not None:
+                sharp = np.where(np.isfinite(sharp), sharp, light)
+            parts.append(features(light, sharp=sharp, pixel_scale=maps.grid.scale,
                                   seeing=table['seeing'].to_value(u.arcsec),
                                   distance=table['distance'].to_value(u.kpc)))
             bar.update(len(table))
