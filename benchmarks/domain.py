@@ -1,28 +1,90 @@
 #!/usr/bin/env python
-"""How often a model flags images: those of its test simulations, and of clusters that are too bright.
+"""How often a model flags images: ``python benchmarks/domain.py MODEL SET``.
 
-``python benchmarks/domain.py MODEL SET``: shares of the maps of the test part that are flagged, as they are;
-and with all light times ten, first of all maps (most of them then look like other, younger or richer clusters
-of the training), then of those that are by this brighter at their distance than the training: than the upper
-end of the model's range of luminosities. Each from the image only and with the distance given.
+Shares of images that are flagged as outside the training domain: maps of the test part as they are, and what
+should be flagged: the light 100 times as much or as little; its pixels in another order; two clusters in one
+field; field stars on an empty sky; a smooth exponential disc; and maps that are 10 times as bright, first all
+of them (most then look like another cluster of the training), then those that are by this brighter at their
+distance than the model's range of luminosities. From the image only, with the distance, and with age and
+[Fe/H] given too, if the model can use them.
 """
 
 import argparse
 
 import numpy as np
 from astropy import units as u
+from common import table as shown
+from scipy.ndimage import gaussian_filter
 
 from pidoc import MassMapper
-from pidoc.inference.features import features
-from pidoc.inference.flags import OUTSIDE
+from pidoc.evaluation.report import known_values
+from pidoc.grid import APPARENT_FLUX
+from pidoc.image.light import Light
+from pidoc.photometry import apparent_flux
+from pidoc.prediction.known import KNOWN, UNITS
 from pidoc.training_set.dataset import TrainingSet
+from pidoc.training_set.truths import truths
+
+GIVEN = 'image', 'distance', 'distance+age+metallicity'
 
 
-def flagged(domain, light, table, given):
-    """Which maps are outside."""
-    distance = table['distance'].to_value(u.kpc) if given else None
-    measured = features(light, seeing=table['seeing'].to_value(u.arcsec), distance=distance)
-    return np.array([bool(verdict.flags & OUTSIDE) for verdict in domain.check(measured)])
+def shuffled(light, sharp, rng):
+    """The same pixels in another order."""
+    order = rng.permutation(light[0].size)
+    return [maps.reshape(len(maps), -1)[:, order].reshape(maps.shape) for maps in (light, sharp)]
+
+
+def doubled(light, sharp, rng):
+    """Another cluster 12" away in the same field."""
+    other = rng.permutation(len(light))
+    return [maps + np.roll(maps[other], 48, axis=2) for maps in (light, sharp)]
+
+
+def field_stars(light, sharp, rng, smoothing=4.0):
+    """Stars of V 15 to 21 on an empty sky, seen with 1"."""
+    star = np.zeros(light.shape)
+    for image in star:
+        number = rng.integers(20, 90)
+        rows, columns = rng.integers(0, light.shape[1], (2, number))
+        magnitude = rng.uniform(15.0, 21.0, number) * u.mag
+        np.add.at(image, (rows, columns), apparent_flux(magnitude).to_value(APPARENT_FLUX))
+    seen = gaussian_filter(star, (0, 1.7, 1.7))
+    return gaussian_filter(star, (0, np.hypot(1.7, smoothing), np.hypot(1.7, smoothing))), seen
+
+
+def disc(light, sharp, rng):
+    """An inclined exponential disc with the light of each cluster."""
+    y, x = np.indices(light.shape[1:]) - 0.5 * (light.shape[1] - 1)
+    made = np.empty(light.shape)
+    for k, total in enumerate(light.sum(axis=(1, 2), dtype=float)):
+        angle, axis, scale = rng.uniform(0.0, np.pi), rng.uniform(0.2, 0.7), rng.uniform(12.0, 40.0)
+        along = x * np.cos(angle) + y * np.sin(angle)
+        across = (y * np.cos(angle) - x * np.sin(angle)) / axis
+        made[k] = np.exp(-np.hypot(along, across) / scale)
+        made[k] *= total / made[k].sum()
+    return gaussian_filter(made, (0, 4.0, 4.0)), made
+
+
+KINDS = {
+    'as they are': lambda light, sharp, rng: (light, sharp),
+    '100 times the light': lambda light, sharp, rng: (100.0 * light, 100.0 * sharp),
+    '1/100 of the light': lambda light, sharp, rng: (0.01 * light, 0.01 * sharp),
+    'pixels in another order': shuffled,
+    'two clusters': doubled,
+    'field stars only': field_stars,
+    'a smooth disc': disc,
+    '10 times the light': lambda light, sharp, rng: (10.0 * light, 10.0 * sharp),
+}
+
+
+def flagged(mapper, light, sharp, table, known):
+    """Which images are outside."""
+    images = [Light(one, unit=APPARENT_FLUX, sharp=other, meta={'PSFFWHM': float(seeing)})
+              for one, other, seeing in zip(light, sharp, table['seeing'].to_value(u.arcsec), strict=True)]
+    given = {name: [value if UNITS[name] is None else value * UNITS[name] for value in values.tolist()]
+             for name, values in known.items() if name in KNOWN}
+    return np.array([isinstance(each, Exception) or not each.in_domain
+                     for each in mapper.predict_many(images, return_errors=True, **given)])
 
 
 def main():
@@ -30,22 +92,27 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('model', help='name or folder of a model')
     parser.add_argument('set', help='folder of its training set')
-    parser.add_argument('--maps', type=int, default=2000, help='of the test part, evenly through it')
+    parser.add_argument('--maps', type=int, default=600, help='of the test part, evenly through it')
     options = parser.parse_args()
-    domain = MassMapper.from_pretrained(options.model).domain
+    mapper = MassMapper.from_pretrained(options.model)
     maps = TrainingSet.read(options.set).split('test')
     maps = maps[np.unique(np.linspace(0, len(maps) - 1, options.maps).astype(int))]
-    light, table = maps.light(), maps.table
-    # ranges are of its logarithm
-    brightest = 10.0 ** domain.ranges['luminosity'][1]
-    beyond = 10.0 * table['luminosity'].to_value(u.Lsun) > brightest
-    print(f'{len(maps)} maps; ten times as bright, {np.count_nonzero(beyond)} are brighter than '
-          f'{brightest:.3g} Lsun, the end of the range of {options.model}')
-    for given in (False, True):
-        usual, bright = (flagged(domain, factor * light, table, given) for factor in (1.0, 10.0))
-        print(f'distance {"given" if given else "not given":9}: as they are {100 * usual.mean():5.1f} %, '
-              f'ten times as bright {100 * bright.mean():5.1f} %, of these brighter than any '
-              f'{100 * bright[beyond].mean():5.1f} %')
+    light = maps.light().astype(float)
+    sharp = maps.sharp().astype(float) if maps.has_sharp else light
+    sharp = np.where(np.isfinite(sharp), sharp, light)
+    usable = {each.name for each in mapper.estimator.constraints}
+    given = [each for each in GIVEN if each == 'image' or usable.issuperset(each.split('+'))]
+    brightest = 10.0 ** mapper.domain.ranges['luminosity'][1]
+    beyond = 10.0 * maps.table['luminosity'].to_value(u.Lsun) > brightest
+    rows, true = [], truths(maps.table)
+    for kind, change in KINDS.items():
+        images = change(light, sharp, np.random.default_rng(0))
+        found = [flagged(mapper, *images, maps.table, known_values(true, each, mapper.estimator.constraints))
+                 for each in given]
+        rows.append((kind, len(maps), *(f'{100 * each.mean():.1f} %' for each in found)))
+    rows.append((f'these, above {brightest:.2g} Lsun', np.count_nonzero(beyond),
+                 *(f'{100 * each[beyond].mean():.1f} %' for each in found)))
+    shown([('images', '28s'), ('maps', '6d'), *((each, '>26s') for each in given)], rows)
 
 
 if __name__ == '__main__':
