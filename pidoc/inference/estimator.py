@@ -201,9 +201,9 @@ class Estimator:
         values = known[constraint.name]
         without = [[name for name in each.split('+') if name != constraint.name]
                    for each in self.given(known, len(values))]
-        posterior = self._calibrated(posterior, list(map(given_names, without)))
         if constraint.name not in posterior.names:
             return np.full(len(values), np.nan)
+        posterior = self._calibrated(posterior.margin(constraint.name), list(map(given_names, without)))
         found = posterior.intervals()[constraint.name]
         here, low, high = (constraint.on_scale(each) for each in (found.value, found.low_68, found.high_68))
         error = constraint.scale_error(values, known.get(f'{constraint.name}_error',

@@ -16,7 +16,7 @@ from pidoc.inference.estimates import Interval
 __all__ = ['Posterior']
 
 _REACH = 10.0             # standard deviations of a mixture that are tabulated, to either side
-_NODES = 401
+_NODES = 201
 _ENDS = np.array([0.0, -1.0, 1.0, -2.0, 2.0])    # normal scores of the median, of 68.27 % and of 95.45 %
 
 
@@ -75,6 +75,22 @@ class Posterior:
         return replace(self, stretch=np.asarray(stretch, dtype=float))
 
     # -- margins
+
+    def margin(self, name):
+        """The posterior of one scalar alone.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Posterior
+        """
+        j = self.names.index(name)
+        sd = np.sqrt(np.sum(self.factors[:, :, j] ** 2, axis=-1))
+        return Posterior((self.variables[j],), self.weights, self.means[:, :, j:j + 1],
+                         sd[..., np.newaxis, np.newaxis], self.stretch[:, j:j + 1])
 
     @cached_property
     def _margins(self):

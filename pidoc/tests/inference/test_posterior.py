@@ -93,6 +93,13 @@ def test_draws_are_possible_values():
     assert draws['dark_share'].max() <= 1.0
 
 
+def test_the_margin_of_one_scalar_is_that_of_all():
+    for posterior in (_normal(), _mixture().stretched([[[1.2, 2.2], [0.9, 2.5]]])):
+        alone, found = posterior.margin('b').intervals()['b'], posterior.intervals()['b']
+        np.testing.assert_allclose(alone.value, found.value, rtol=1e-9)
+        np.testing.assert_allclose(alone.ends, found.ends, rtol=1e-9)
+
+
 def test_some_maps_are_taken_and_joined():
     both = Posterior.joined([_normal(), _normal(mean=(5.0, 0.0))])
     assert len(both) == 2 and both.names == ('a', 'b')
