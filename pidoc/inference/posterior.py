@@ -16,7 +16,7 @@ from pidoc.inference.estimates import Interval
 __all__ = ['Posterior']
 
 _REACH = 10.0             # standard deviations of a mixture that are tabulated, to either side
-_NODES = 201
+_NODES = 301
 _ENDS = np.array([0.0, -1.0, 1.0, -2.0, 2.0])    # normal scores of the median, of 68.27 % and of 95.45 %
 
 

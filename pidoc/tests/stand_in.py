@@ -42,7 +42,8 @@ class StandIn:
         distance, distance_error, age, age_error = (
             (known or {}).get(name, nothing) for name in ('distance', 'distance_error', 'age', 'age_error'))
         away = np.where(np.isfinite(distance), distance, DISTANCE)
-        error = np.where(np.isnan(distance), 0.2, CONSTRAINTS['distance'].scale_error(distance, distance_error))
+        error = CONSTRAINTS['distance'].scale_error(distance, distance_error)
+        error = np.where(np.isnan(distance), 0.2, error)
         mass = (RATIO * 4 * np.pi * away[:, None, None] ** 2 * np.maximum(light, 0)).astype(np.float32)
         posterior = self._posterior(np.log(mass.sum((1, 2), dtype=float)), np.log(away), error)
         tension = (age - AGE) / np.hypot(1.0, CONSTRAINTS['age'].scale_error(age, age_error))

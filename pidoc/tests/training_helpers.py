@@ -10,7 +10,7 @@ from pidoc.networks import losses, paper
 from pidoc.training.settings import PaperSettings, Settings
 
 SIDE = 32
-SMALL = Settings(epochs=3, batch_size=16, widths=(4, 8), block=4, learning_rate=3e-3)
+SMALL = Settings(epochs=3, batch_size=16, widths=(4, 8), block=4, learning_rate=3e-3, channels=('light',))
 PAPER = PaperSettings(epochs=(2, 2), batch_size=16, vgg='random')
 
 

@@ -56,7 +56,8 @@ def test_a_mean_profile(training):
     snapshot = plummer_snapshot(20000, ratio=1.5)
     mock = observe(snapshot, distance=60 * u.kpc)
     alike = training[np.flatnonzero(training.table['distance'] == 60 * u.kpc)]
-    (profile,) = fit_baselines(alike)['mean_profile'].estimate(mock.light.data[np.newaxis], distance=[60]).mass
+    baseline = fit_baselines(alike)['mean_profile']
+    (profile,) = baseline.estimate(mock.light.data[np.newaxis], distance=[60]).mass
     expected = expected_mass_map(snapshot, distance=60 * u.kpc).value
     inner = expected > 0.02 * expected.max()
     ratio = profile[inner] / expected[inner]

@@ -9,9 +9,10 @@ from astropy import units as u
 from astropy.nddata import CCDData
 from astropy.table import QTable
 
+from pidoc import catalogs
 from pidoc.catalogs import paper_table
 from pidoc.evaluation import real_clusters
-from pidoc.evaluation.real_clusters import compare, fetch_all
+from pidoc.evaluation.real_clusters import compare, fetch_all, HOW
 from pidoc.grid import APPARENT_FLUX
 from pidoc.image.ps1.retrieval import Archive, NotInCacheError, ServiceError
 from pidoc.inference.domain import Domain
@@ -81,6 +82,40 @@ def test_predictions(report):
     np.testing.assert_allclose(width, 0.02)
 
 
+def test_what_is_given_in_each_mode():
+    names, estimator = ['NGC 5053', 'Pal 11', 'NGC 5466'], StandIn()
+    found = compare(MassMapper(estimator), {name: light_of(name) for name in names})
+    assert found.modes == ('image', 'distance', 'known', 'dispersion') == tuple(HOW)
+    nothing, distance, both, everything = estimator.known
+    known = {name for name in nothing if np.isfinite(nothing[name]).any()}
+    assert known == {'seeing'}
+    rows = [NAMES.index(name) for name in found.table['name']]
+    for each in (distance, both, everything):
+        np.testing.assert_allclose(each['distance'], PAPER['distance'].value[rows])
+        np.testing.assert_allclose(each['distance_error'], 0.02 * each['distance'])
+    assert np.all(np.isnan(distance['age'])) and np.all(np.isnan(distance['metallicity']))
+    for each in (both, everything):
+        np.testing.assert_allclose(each['age'], found.table['literature_age'].value)
+        # Pal 11 has none
+        np.testing.assert_allclose(each['age_error'], np.where(found.table['age_assumed'], 1.0, 0.75))
+        np.testing.assert_allclose(each['metallicity'], PAPER['fe_h'][rows])
+        np.testing.assert_allclose(each['metallicity_error'], 0.15)
+    assert set(both['age_error']) == {0.75, 1.0} and np.all(np.isnan(both['velocity_dispersion']))
+    for k, name in enumerate(found.table['name']):
+        its = catalogs.known(str(name))['velocity_dispersion']
+        assert everything['velocity_dispersion'][k] == pytest.approx(its.value.to_value(u.km / u.s))
+        assert everything['velocity_dispersion_error'][k] == pytest.approx(its.error.to_value(u.km / u.s))
+        assert everything['dispersion_radius'][k] == pytest.approx(its.radius.to_value(u.arcsec))
+
+
+def test_only_what_the_model_can_use(monkeypatch):
+    monkeypatch.setattr(StandIn, 'constraints', StandIn.constraints[:1])
+    found = compare(MassMapper(StandIn()), {'Pal 11': light_of('Pal 11')})
+    assert found.modes == ('image', 'distance')
+    assert found.caught().colnames == ['clusters', 'n', 'flagged_image', 'flagged_distance']
+    assert 'velocity dispersion' not in found.to_rst() and "With Harris's distance" in found.to_rst()
+
+
 def test_range_and_flags(report):
     """The light is not flagged without a distance; with it above 20,000 Lsun."""
     bright = report.table['luminosity'].value
@@ -125,7 +160,10 @@ def test_agreement(report):
                 & (table['clusters'] == 'all')][0]
     assert row['bias'] == pytest.approx(9.0 - report.table['literature_age'].value.mean())
     assert row['in_95'] == int((report.table['literature_age'].value <= 11.5).sum())
+    # nothing is held against what was given
     assert not np.any((table['mode'] == 'distance') & (table['quantity'] == 'distance, Harris'))
+    assert set(table['quantity'][table['mode'] == 'known']) == {
+        'M/L, literature', 'M/L of the stand-in', 'mass in the field of the stand-in'}
 
 
 def test_report(report, tmp_path):

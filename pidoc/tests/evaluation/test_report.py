@@ -394,7 +394,8 @@ def test_each_bin_of_richness_has_its_row():
     scalars = {'total_mass': interval, 'mass_to_light': Interval(np.array([2, 2.5, 1.8, 2.2, 2, 6])),
                'cluster_mass': Interval(np.array([1, 1, 1.3, 1.5, 2, 2]) * 1e5)}
     rows = list(_richness('x', truth, a_tally(scalars, None)))
-    assert [row[:3] for row in rows] == [('x', '0e0 to 1e5', 1), ('x', '1e5 to 5e5', 2), ('x', 'above 5e5', 2)]
+    assert [row[:3] for row in rows] == [
+        ('x', '0e0 to 1e5', 1), ('x', '1e5 to 5e5', 2), ('x', 'above 5e5', 2)]
     # of two maps the median of the absolute errors; the bias is that of the median logarithm
     np.testing.assert_allclose([row[3:7] for row in rows], [
         [10, 10, 25, 0], [15, 100 * (1.08**0.5 - 1), 10, 40], [40, 100 * (1.95**0.5 - 1), 100, 100]])

@@ -414,7 +414,7 @@ def test_round_trip_and_same_bytes(tmp_path):
     observe(spherical(), **options).write(tmp_path / 'b.fits', dtype=np.float64)
     assert (tmp_path / 'a.fits').read_bytes() == (tmp_path / 'b.fits').read_bytes()
     back = Mock.read(tmp_path / 'a.fits')
-    for name in ('light', 'mass'):
+    for name in ('light', 'mass', 'sharp'):
         one, two = getattr(seen, name), getattr(back, name)
         np.testing.assert_array_equal(one.data, two.data)
         assert one.unit == two.unit and two.wcs.wcs.compare(one.wcs.wcs, tolerance=1e-12)
@@ -435,7 +435,7 @@ def test_everything_that_was_chosen_is_in_the_file(tmp_path, blob):
         tmp_path / 'a.fits')
     with fits.open(tmp_path / 'a.fits') as hdus:
         header = hdus[0].header
-        assert [hdu.name for hdu in hdus] == ['PRIMARY', 'MASS']
+        assert [hdu.name for hdu in hdus] == ['PRIMARY', 'MASS', 'SHARP']
         assert hdus['MASS'].header['BUNIT'] == 'solMass'
         assert WCS(hdus['MASS'].header).wcs.ctype[0] == 'RA---TAN'
         hdus.verify('exception')
@@ -512,8 +512,10 @@ def test_the_sky():
 
 def many_skies(blob, number=150, **conditions):
     """Light maps of many seeds, and that without anything wrong."""
-    options = dict(distance=10 * u.kpc, field_of_view=12 * u.arcsec, pixel_scale=0.5 * u.arcsec, smoothing=1.0)
-    mocks = [observe(blob, conditions=Conditions(**conditions), seed=seed, **options) for seed in range(number)]
+    options = dict(distance=10 * u.kpc, field_of_view=12 * u.arcsec, pixel_scale=0.5 * u.arcsec,
+                   smoothing=1.0)
+    mocks = [observe(blob, conditions=Conditions(**conditions), seed=seed, **options)
+             for seed in range(number)]
     clean = observe(blob, **options)
     assert all(np.array_equal(mock.mass.data, clean.mass.data) for mock in mocks)
     return np.array([mock.light.data for mock in mocks]), clean.light.data, mocks[0].light.meta
@@ -685,7 +687,7 @@ def test_drawn_field_stars():
     (dict(sky_gradient=3, sky=SKY), ValueError, 'sky_gradient must be a number from -2 to 2, received 3'),
     (dict(sky_error=-0.1), ValueError, 'sky_error must be a number, at least 0, received -0.1'),
     (dict(sky_error=0.1 * u.mag), ValueError, 'sky_error must be a number, at least 0, received <Quantity'),
-    (dict(calibration_error=-0.1 * u.mag), ValueError, 'calibration_error must not be negative, received -0.1'),
+    (dict(calibration_error=-0.1 * u.mag), ValueError, 'calibration_error must not be negative, received'),
     (dict(calibration_error=0.05), TypeError, 'calibration_error must be an astropy Quantity in mag'),
     (dict(field_stars=3.0), TypeError, 'field_stars must be an astropy Quantity'),
     (dict(field_stars=QTable({'x': [1] * u.arcsec})), ValueError, 'magnitude, y, magnitude not found'),
@@ -761,7 +763,7 @@ def test_the_whole_range_of_distances_on_a_real_size():
 def test_the_sharp_image_becomes_the_smoothed_one(tmp_path):
     snapshot = spherical(pairs=50)
     same = {'distance': 20 * u.kpc, 'seed': 3}
-    kept, plain = observe(snapshot, keep_sharp=True, **same), observe(snapshot, **same)
+    kept, plain = observe(snapshot, **same), observe(snapshot, keep_sharp=False, **same)
     peak = plain.light.data.max()
     np.testing.assert_allclose(kept.light.data, plain.light.data, rtol=1e-6, atol=1e-12 * peak)
     np.testing.assert_array_equal(kept.mass.data, plain.mass.data)
@@ -781,7 +783,7 @@ def test_noise_is_in_the_sharp_image_and_bad_pixels_are_holes():
     conditions = Conditions(sky=21 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposure=60 * u.s,
                             bad_pixels=0.1)
     # so far away that the sky makes the noise
-    same = {'snapshot': spherical(pairs=50), 'distance': 5 * u.Mpc, 'keep_sharp': True}
+    same = {'snapshot': spherical(pairs=50), 'distance': 5 * u.Mpc}
     noisy = observe(conditions=conditions, **same)
     np.testing.assert_array_equal(np.isnan(noisy.sharp.data), noisy.light.mask)
     # of independent noise a Gaussian of 4 pixels leaves 1 / (2 sqrt(pi) 4)

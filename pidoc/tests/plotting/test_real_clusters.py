@@ -49,14 +49,14 @@ def test_light_with_a_training_set():
     assert max(len(each.get_offsets()) for each in figure.axes[0].collections) == 4000
 
 
-@pytest.mark.parametrize(('mode', 'panels'), [('image', 6), ('distance', 4)])
+@pytest.mark.parametrize(('mode', 'panels'), [('image', 6), ('distance', 4), ('known', 4)])
 def test_literature(mode, panels):
     figure = rendered(plot_literature(report(), mode))
     assert len(figure.axes) == panels and titles(figure) == 'SYNTHETIC images'
 
 
 def test_literature_of_another_mode():
-    with pytest.raises(ValueError, match="mode must be 'image' or 'distance', received 'both'"):
+    with pytest.raises(ValueError, match="mode must be one of image, .*, dispersion, received 'both'"):
         plot_literature(report(names=['Pal 11']), 'both')
 
 

@@ -88,6 +88,42 @@ def test_what_is_told(capsys):
     assert prediction.flag_names == ('no_domain',)
 
 
+def test_all_that_may_be_known(capsys):
+    assert main([str(EXAMPLE), '--distance', '20', '--age', '9500Myr', '--age-error', '1.5', '--metallicity',
+                 '-1.98', '--metallicity-error', '0.1', '--velocity-dispersion', '1.6',
+                 '--velocity-dispersion-error', '200 m/s', '--dispersion-radius', '20', '-o', 'a.fits']) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ''
+    known = {'distance': 20 * u.kpc, 'age': 9.5 * u.Gyr, 'age_error': 1.5 * u.Gyr, 'metallicity': -1.98,
+             'metallicity_error': 0.1, 'velocity_dispersion': 1.6 * u.km / u.s,
+             'velocity_dispersion_error': 0.2 * u.km / u.s, 'dispersion_radius': 20 * u.arcsec}
+    prediction = Prediction.read('a.fits')
+    assert list(prediction.known) == list(known)
+    for name, value in known.items():
+        np.testing.assert_allclose(u.Quantity(prediction.known[name]), value, rtol=1e-12, err_msg=name)
+    text = ' '.join(output.split())
+    assert 'kpc; given 20 kpc' in text and 'Gyr; given 9.5 Gyr +- 1.5 Gyr' in text and 'domain inside' in text
+
+
+def test_tension_is_told(capsys):
+    assert main(['--example', '--age', '1', '--age-error', '0.5']) == 0
+    output = capsys.readouterr().out
+    assert 'OUTSIDE: do not trust these numbers' in output
+    # (1 - 9) / hypot(1, 0.5)
+    assert 'tension: age was given as 1 Gyr, 7.2 standard deviations below what the image and' in output
+
+
+def test_known_and_not_all_that_it_needs(capsys):
+    for more, message in ((['--velocity-dispersion', '5'], 'velocity_dispersion needs dispersion_radius, the'),
+                          (['--age-error', '1'], 'age_error needs age, received 1 alone'),
+                          (['--age', '50'], 'age must be from 0.0001 to 20 Gyr, received 50.0 Gyr'),
+                          (['--metallicity', '-20'], 'metallicity must be from -5 to 1, received -20.0')):
+        assert main(['--example', '-o', 'out', *more]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f'pidoc-predict: {EXAMPLE}: {message}') and error.count('\n') == 1
+    assert not Path('out', 'example-pidoc.fits').exists()
+
+
 def test_a_folder_for_a_model(tmp_path, capsys):
     assert main([str(EXAMPLE), '--model', str(tmp_path / 'models' / 'other')]) == 0
     assert 'OUTSIDE: do not trust these numbers' in capsys.readouterr().out
@@ -192,6 +228,9 @@ def test_errors_on_one_line(args, message, capsys):
     (['x', '--distance', 'far'], "must be a number [kpc], received 'far'"),
     (['x', '--distance', '3 s'], "must be a number [kpc], received '3 s'"),
     (['x', '--seeing', 'nan'], "must be finite, received 'nan'"),
+    (['x', '--age', '3 kpc'], "must be a number [Gyr], received '3 kpc'"),
+    (['x', '--velocity-dispersion', '3 pc'], "must be a number [km/s], received '3 pc'"),
+    (['x', '--metallicity', 'poor'], "--metallicity: invalid float value: 'poor'"),
     (['x', '--jobs', '0'], "must be a whole number, at least 1, received '0'")])
 def test_numbers_with_units(args, message, capsys):
     with pytest.raises(SystemExit) as stop:

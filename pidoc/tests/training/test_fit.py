@@ -27,13 +27,20 @@ def test_training_lowers_the_loss_and_writes_a_model(trained, maps):
     (history,) = estimator.about['history']
     assert len(history['loss']) == len(history['val_loss']) == 3
     assert history['val_loss'][-1] < history['val_loss'][0]
-    assert {'val_mass__square_error', 'val_scalars__square_error'} <= set(history)
+    assert {'val_mass__square_error', 'val_scalars__scalar_likelihood'} <= set(history)
     read = Estimator.load(folder)
     assert read.about['name'] == 'small' and read.about['n_train'] == 294
     light = maps.split('validation').light(slice(0, 4))
     np.testing.assert_allclose(read.estimate(light).scalars['age'].value,
                                estimator.estimate(light).scalars['age'].value, rtol=0.02)
     Domain.from_dict(read.about['domain'])
+    # all that the set has, and nothing else
+    assert read.scaling.output_names == ('total_mass', 'mass_to_light', 'age', 'distance')
+    assert read.scaling.constraint_names == ('distance', 'age', 'seeing')
+    assert read.posterior == {'components': 3, 'covariance': 'full'}
+    assert set(read.calibration.factors) == {'image', 'distance', 'age', 'distance+age'}
+    assert all(set(each) == {'pixel_mass', 'total_mass', 'mass_to_light', 'age', 'distance'}
+               for each in read.calibration.factors.values())
 
 
 def test_half_precision_learns_as_much_and_leaves_single_precision(trained, maps, tmp_path):
@@ -177,6 +184,14 @@ def test_a_selection_without_maps_is_refused(maps, tmp_path):
         train(maps, tmp_path, settings=settings, progress=False)
 
 
+def test_what_a_set_does_not_have_cannot_be_learned(maps, tmp_path):
+    for changes, name in (({'outputs': ('age', 'metallicity')}, 'metallicity'),
+                          ({'constraints': ('distance', 'sky_error')}, 'sky_error')):
+        with pytest.raises(ValueError, match=f'the training set must have {name} of all its maps, or outputs '
+                                             'and constraints must leave them out, received a set without'):
+            train(maps, tmp_path / name, settings=dataclasses.replace(SMALL, **changes), progress=False)
+
+
 # -- going on after the end -----------------------------------------------------------------------
 
 
@@ -244,7 +259,9 @@ def test_a_model_survives_while_another_is_written(trained, maps, tmp_path, monk
 
 @pytest.mark.parametrize('changes', [
     {'channels': ('light', 'sharp'), 'compression': 'logarithm', 'orientations': 1},
-    {'distance_scale': 'linear', 'loss_weights': (0.0, 1.0), 'known_distance': 1.0},
+    {'distance_scale': 'linear', 'loss_weights': (0.0, 1.0), 'given': 1.0},
+    {'outputs': ('distance', 'total_mass'), 'constraints': ('distance',), 'components': 1,
+     'covariance': 'diagonal'},
     {'pooled': True, 'train_maps': Selection(simulations=['odd'], ages=[(2.0, 14.0)], number=100)},
 ])
 def test_variants_are_settings_and_the_folder_knows_what_predictions_need(changes, maps, tmp_path):
@@ -256,12 +273,17 @@ def test_variants_are_settings_and_the_folder_knows_what_predictions_need(change
     names = settings.channels
     light = np.stack([getattr(validation_maps, name)(slice(0, 50)) for name in names], axis=-1)
     light = light[..., 0] if len(names) == 1 else light
-    truth = np.log(validation_maps.table['distance'][:50].value)
-    found = read.estimate(light, distance=np.exp(truth))
+    truth = validation_maps.table['distance'][:50].value
+    found, own = read.estimate(light, known={'distance': truth}), read.estimate(light)
     assert np.all(np.isfinite(found.mass)) and found.mass.shape == (50, 32, 32)
-    np.testing.assert_allclose(found.scalars['log_distance'].value, truth)
-    own = read.estimate(light).scalars['log_distance']
-    assert np.mean(np.abs(own.value - truth) < own.half_95) > 0.8
+    assert list(found.scalars) == list(changes.get('outputs', read.scaling.output_names))
+    for each in (found, own):
+        *_, low, high = each.scalars['distance'].ends
+        assert np.mean((truth > low) & (truth < high)) > 0.8
+    assert np.all(found.scalars['distance'].value != own.scalars['distance'].value)
+    assert {each.name: each.scale for each in read.outputs}['distance'] == settings.distance_scale
+    # what is not given is not in tension with anything
+    assert np.all(np.isnan(own.tension['distance'])) and np.all(np.isfinite(found.tension['distance']))
     with pytest.raises(ValueError, match='light must have the shape'):
         read.estimate(light[:, :-1])
     assert read.about['n_train'] == (100 if 'train_maps' in changes else 294)

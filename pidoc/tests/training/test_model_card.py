@@ -13,7 +13,8 @@ from pidoc.inference.folder import ModelFolderError, read_card
 from pidoc.training.model_card import add_scores, card_text, write_model_card
 
 ABOUT = {'name': 'small', 'description': 'Ten clusters.', 'n_train': 300, 'n_validation': 40,
-         'recipe': {'name': 'mine', 'description': 'few maps'}, 'settings': {'epochs': 3, 'widths': [4, 8], 'channels': None},
+         'recipe': {'name': 'mine', 'description': 'few maps'},
+         'settings': {'epochs': 3, 'widths': [4, 8], 'channels': None},
          'history': [{'val_likelihood': [0.5, 0.1, 0.2]}],
          'domain': Domain({'total_flux': (-3.0, 0.0), 'flux_5': (0.1, 0.9)}, {}, {}).to_dict()}
 
@@ -31,7 +32,8 @@ def test_a_card_tells_training_limits_and_weights(folder):
     write_model_card(folder)
     text = (folder / 'CARD.rst').read_text()
     for told in ('Model card: small\n=================', '``mine``: 300 maps to train, 40 to validate',
-                 'epochs 3, widths 4-8, channels all', '3 epochs, best validation likelihood (-ln) 0.1000 after epoch 2',
+                 'epochs 3, widths 4-8, channels all',
+                 '3 epochs, best validation likelihood (-ln) 0.1000 after epoch 2',
                  '0.001 to 1 Lsun/kpc2', '0.1 to 0.9', 'Not yet scored', '``network-0.npz``: SHA-256'):
         assert told in text
     assert [path.name for path in sorted(folder.iterdir())] == ['CARD.rst', 'model.json']

@@ -47,21 +47,31 @@ def test_the_folder_of_the_paper_loads_and_predicts(papers, few):
     light = few.light(slice(0, 5))
     one, two = read.estimate(light), estimator.estimate(light)
     np.testing.assert_array_equal(one.mass, two.mass)
-    given = read.estimate(light, distance=few.table['distance'][:5].value)
+    away = few.table['distance'][:5].value
+    given = read.estimate(light, known={'distance': away})
     np.testing.assert_array_equal(given.mass, one.mass)
     for estimates in (one, given):
-        total = np.exp(estimates.scalars['log_total_mass'].value)
+        total = estimates.scalars['total_mass'].value
         np.testing.assert_allclose(total, estimates.mass.sum(axis=(1, 2), dtype=float), rtol=1e-5)
         # M/L by the light at the distance that it states
-        distance = np.exp(estimates.scalars['log_distance'].value)
+        distance = estimates.scalars['distance'].value
         luminosity = 4.0 * np.pi * distance**2 * light.sum(axis=(1, 2), dtype=float)
-        np.testing.assert_allclose(np.exp(estimates.scalars['log_mass_to_light'].value), total / luminosity,
-                                   rtol=1e-5)
+        np.testing.assert_allclose(estimates.scalars['mass_to_light'].value, total / luminosity, rtol=1e-5)
         # one width for all maps
-        for name in ('log_total_mass', 'log_mass_to_light', 'age'):
-            assert np.ptp(estimates.scalars[name].half_68) == 0.0 < estimates.scalars[name].half_68[0]
+        for name, scale in (('total_mass', np.log), ('mass_to_light', np.log), ('age', np.asarray)):
+            interval = estimates.scalars[name]
+            half = scale(interval.high_68) - scale(interval.value)
+            assert half[0] > 0.01
+            np.testing.assert_allclose(half, half[0], rtol=1e-6)
+            np.testing.assert_allclose(scale(interval.value) - scale(interval.low_68), half, rtol=1e-6)
         assert np.ptp(estimates.log_mass_error) == 0.0
-    np.testing.assert_allclose(np.exp(given.scalars['log_distance'].value), few.table['distance'][:5].value)
+    # the distance that is given, with its default error
+    np.testing.assert_allclose(given.scalars['distance'].value, away)
+    np.testing.assert_allclose(given.scalars['distance'].high_95, away * np.exp(2 * 0.02))
+    worse = read.estimate(light, known={'distance': away, 'distance_error': 0.1 * away})
+    np.testing.assert_allclose(worse.scalars['distance'].low_68, away * np.exp(-0.1))
+    with pytest.raises(ValueError, match='what is known must be of distance, distance_error, received .age.'):
+        read.estimate(light, known={'age': away})
     assert Domain.from_dict(read.about['domain'])
 
 
@@ -69,10 +79,11 @@ def test_intervals_of_the_paper_hold_what_was_calibrated(papers, few):
     validation = few.split('validation')
     scalars = papers[1].estimate(validation.light()).scalars
     age = scalars['age']
-    inside = np.abs(age.value - validation.table['age'].value) <= age.half_68
+    true = validation.table['age'].value
+    inside = (age.low_68 <= true) & (true <= age.high_68)
     assert inside.mean() == pytest.approx(0.6827, abs=0.02)
-    off = np.abs(scalars['log_total_mass'].value - np.log(validation.table['mass'].value))
-    assert np.mean(off <= scalars['log_total_mass'].half_95) == pytest.approx(0.9545, abs=0.02)
+    mass, true = scalars['total_mass'], validation.table['mass'].value
+    assert np.mean((mass.low_95 <= true) & (true <= mass.high_95)) == pytest.approx(0.9545, abs=0.02)
 
 
 def test_the_model_tells_which_weights_its_loss_had(papers):

@@ -25,7 +25,7 @@ from pidoc.training.settings import PaperSettings, Selection, Settings
     ({'given': -0.1}, 'given must be a number from 0 to 1, received -0.1'),
     ({'components': 0}, 'components must be a whole number, at least 1, received 0'),
     ({'covariance': 'none'}, "covariance must be one of diagonal, full, received 'none'"),
-    ({'outputs': ('age', 'colour')}, r"outputs must be different ones of total_mass, .*, received \('age', 'col"),
+    ({'outputs': ('age', 'colour')}, r"outputs must be different ones of total_mass, .*, received \('age', "),
     ({'outputs': ()}, r'outputs must be different ones of total_mass, .*, received \(\)'),
     ({'constraints': 'distance'}, "constraints must be different ones of distance, age, .*, received 'dist"),
     ({'constraints': ('age', 'age')}, r"constraints must be different ones of .*, received \('age', 'age'\)"),

@@ -132,7 +132,7 @@ def test_the_table_tells_of_the_model_and_the_snapshot(made, runs):
 
 
 def test_the_truth_of_a_set(made):
-    """All that networks may predict, but for the dispersion in a radius, which this recipe does not ask for."""
+    """All that networks may predict, but for the dispersion in a radius, for which no radius is given."""
     found = truths(made.table)
     assert set(found) == (set(OUTPUTS) | set(CONSTRAINTS)) - {'velocity_dispersion', 'dispersion_radius'}
     noisy = made.table['part'] == 'noisy'

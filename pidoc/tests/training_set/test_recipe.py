@@ -230,7 +230,8 @@ def test_default():
 
 def test_the_noise_of_default_is_that_of_ps1_to_twice_that():
     """5 sigma at V = 23.6 with a PSF of 1.3 arcsec: sigma of the flux in 4 pi s^2 of sky alone."""
-    values, *others = [piece.conditions for piece in Recipe.read('default').parts if 'sky' in piece.conditions]
+    recipe = Recipe.read('default')
+    values, *others = [piece.conditions for piece in recipe.parts if 'sky' in piece.conditions]
     assert others == [values, values]
     assert values['calibration_error'].choices == (0.05,)
     assert (values['sky_error'].low, values['sky_error'].high) == (0.005, 0.3)

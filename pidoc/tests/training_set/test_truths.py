@@ -19,7 +19,8 @@ def a_table():
         'cluster_half_mass_radius': [1e-3, 2e-3, 3e-3] * u.kpc,
         'cluster_half_light_radius': [0.5, 1.0, 1.5] * u.pc, 'mass_function_slope': [-1.0, 0.0, 0.5],
         'dark_share': [0.1, 0.2, 0.3], 'black_hole_share': [0.0, 0.01, np.nan],
-        'central_dispersion': [1e3, 2e3, 3e3] * u.m / u.s, 'velocity_dispersion': [1.0, np.nan, 2.0] * u.km / u.s,
+        'central_dispersion': [1e3, 2e3, 3e3] * u.m / u.s,
+        'velocity_dispersion': [1.0, np.nan, 2.0] * u.km / u.s,
         'age': [100.0, 5000.0, 12000.0] * u.Myr, 'distance': [3e3, 2e4, 1e5] * u.pc,
         'dispersion_radius': [0.5, 1.0, 2.0] * u.arcmin, 'seeing': [1.0, 1.5, 0.5] * u.arcsec,
         'sky_error': [0.01, np.nan, 0.2], 'metallicity': [0.02, 0.001, 0.001]})
@@ -31,8 +32,9 @@ def test_all_variables_have_a_truth():
     assert set(found) == set(OUTPUTS) | set(CONSTRAINTS)
     expected = {
         'total_mass': [2, 4, 6], 'mass_to_light': [2, 1, 3], 'cluster_mass': [1e3, 2e3, 3e3],
-        'half_mass_radius': [1, 2, 3], 'half_light_radius': [0.5, 1, 1.5], 'mass_function_slope': [-1, 0, 0.5],
-        'dark_share': [0.1, 0.2, 0.3], 'black_hole_share': [0, 0.01, np.nan], 'central_dispersion': [1, 2, 3],
+        'half_mass_radius': [1, 2, 3], 'half_light_radius': [0.5, 1, 1.5],
+        'mass_function_slope': [-1, 0, 0.5], 'dark_share': [0.1, 0.2, 0.3],
+        'black_hole_share': [0, 0.01, np.nan], 'central_dispersion': [1, 2, 3],
         'velocity_dispersion': [1, np.nan, 2], 'age': [0.1, 5, 12], 'distance': [3, 20, 100],
         'dispersion_radius': [30, 60, 120], 'seeing': [1, 1.5, 0.5], 'sky_error': [0.01, np.nan, 0.2],
         'metallicity': [0, iron_abundance(0.001), iron_abundance(0.001)]}
