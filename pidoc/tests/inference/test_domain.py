@@ -334,3 +334,28 @@ def test_damaged_domains(change):
     values = Domain.fit(measured, measured).to_dict()
     with pytest.raises(ValueError, match='a domain must have '):
         Domain.from_dict(values | change)
+
+
+# -- what is given --------------------------------------------------------------------------------
+
+
+def test_what_is_given_must_be_within_the_training_and_what_its_error_adds():
+    rng = np.random.default_rng(5)
+
+    def known(number):
+        maps = measured(number, rng)
+        return maps | {'age': rng.uniform(1.0, 13.0, number), 'metallicity': rng.uniform(-2.2, -0.3, number)}
+
+    domain = Domain.fit(known(600), known(400))
+    assert domain.ranges['age'] == pytest.approx((0.4, 13.6), abs=0.3)
+    assert domain.ranges['metallicity'] == pytest.approx((-2.3, -0.2), abs=0.05)
+    maps = known(3)
+    free = maps | {'age': np.full(3, np.nan), 'metallicity': np.full(3, np.nan)}
+    before = [verdict.flags for verdict in domain.check(free)]
+    given = maps | {'age': np.array([12.0, 16.0, np.nan]), 'metallicity': np.array([-1.0, np.nan, 0.3])}
+    after = domain.check(given)
+    assert [verdict.flags for verdict in after] == [
+        before[0], before[1] | flag_bits('age'), before[2] | flag_bits('metallicity')]
+    assert any('age that was given is 16 Gyr, above the' in reason for reason in after[1].reasons)
+    # what was not in the training cannot be judged
+    assert 'velocity_dispersion' not in domain.ranges

@@ -7,6 +7,7 @@ import pytest
 from pidoc.networks.scaling import Scaling
 from pidoc.networks.variables import CONSTRAINTS
 from pidoc.tests.training_helpers import Maps
+from pidoc.training.checks import selected
 from pidoc.training.data import augmented, conditioned, digest_of, in_blocks
 from pidoc.training.loop import Means
 from pidoc.training.settings import Settings
@@ -71,3 +72,16 @@ def test_means_are_over_all_maps():
     means.add({'loss': 1.0}, 30)
     means.add({'loss': 4.0}, 10)
     assert means.values() == {'val_loss': pytest.approx(1.75)}
+
+
+def test_maps_that_lack_a_truth_that_nearly_all_have_are_left_out(caplog):
+    maps = Maps.make(200, 3)
+    maps.table['half_light_radius'] = 1.0
+    slope = np.ones(200)
+    slope[:5] = np.nan
+    maps.table['mass_function_slope'] = slope
+    maps.table['dark_share'] = np.where(np.arange(200) < 100, np.nan, 0.2)
+    chosen = selected(maps, Settings(channels=('light',)))
+    # five of the training lack the slope; the share of remnants, which half of them have, does not count
+    assert len(chosen['train']) == 135 and len(chosen['validation']) == 60
+    assert '5 of 140 maps are left out: mass_function_slope not known' in caplog.text
