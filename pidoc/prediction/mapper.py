@@ -220,8 +220,9 @@ class MassMapper:
         x : path-like, HDU, `~astropy.io.fits.HDUList`, `~astropy.nddata.CCDData`, Quantity or Mock
             An image in the band of the model, V for the packaged ones. What is on the model's ``grid``
             already (a `~pidoc.mock.Mock`; an array or CCDData of that shape in Lsun/kpc^2) is taken as it
-            is: apparent flux per pixel, smoothed. Everything else goes through `pidoc.image.prepare`. The age
-            and the distance that a mock knows are not looked at.
+            is: apparent flux per pixel, smoothed; where a model sees the light before the smoothing, too, it
+            must be a Mock or a `~pidoc.image.light.Light` that has it. Everything else goes through
+            `pidoc.image.prepare`. The age and the distance that a mock knows are not looked at.
         distance : `~astropy.units.Quantity`, optional
             To the cluster, if known. It makes all else much more certain.
         age : `~astropy.units.Quantity`, optional
