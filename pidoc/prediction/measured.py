@@ -31,7 +31,7 @@ class Measured(u.Quantity):
     >>> age = Measured(*[12.0, 11.5, 12.6, 11.0, 13.1] * u.Gyr)
     >>> print(age)
     12.0 (11.5 to 12.6) Gyr
-    >>> age.error, age > 1 * u.Gyr, f'{age:.2f}'
+    >>> age.error, bool(age > 1 * u.Gyr), f'{age:.2f}'
     (<Quantity 0.55 Gyr>, True, '12.00 Gyr')
     >>> print(age.to(u.Myr))
     12000 (11500 to 12600) Myr

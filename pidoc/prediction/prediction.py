@@ -108,7 +108,7 @@ class Prediction(FitsProduct):
     >>> prediction = MassMapper.from_pretrained().predict(image)
     >>> print(*prediction.parameters(), sep=', ')
     total_mass, luminosity, mass_to_light, age, distance
-    >>> bool(prediction.age.low_95 < prediction.age.value < prediction.age.high_95)
+    >>> bool(prediction.age.low_95 < prediction.age < prediction.age.high_95)
     True
     >>> len(prediction.mass_profile), [hdu.name for hdu in prediction.to_hdulist()][:3]
     (25, ['MASS', 'MASS_ERR', 'ML'])

@@ -34,6 +34,7 @@ from pidoc import Snapshot
 from pidoc.grid import MapGrid
 from pidoc.image.preparation import IMAGE_FLAGS, prepare
 from pidoc.networks.shapes import weight_shapes
+from pidoc.prediction.known import KNOWN
 from pidoc.prediction.mapper import MassMapper
 from pidoc.prediction.prediction import Prediction
 from pidoc.scripts.pidoc_predict import main
@@ -770,8 +771,7 @@ ODD = [
                 'colour',
                 'extinction',
                 'min_coverage',
-                'distance',
-                'distance_error',
+                *KNOWN,
             ]
         ),
         st.sampled_from(range(len(ODD))),

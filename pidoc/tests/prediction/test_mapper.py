@@ -13,6 +13,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData
 
+from pidoc import catalogs
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.inference.domain import Domain
 from pidoc.inference.features import features
@@ -23,7 +24,7 @@ from pidoc.mock.mock import Mock
 from pidoc.mock.observation import observe
 from pidoc.networks.variables import CONSTRAINTS
 from pidoc.prediction import mapper as module
-from pidoc.prediction.mapper import fill_pixels, MassMapper, pretrained_models
+from pidoc.prediction.mapper import fill_pixels, MassMapper, predict, pretrained_models
 from pidoc.prediction.prediction import Prediction
 from pidoc.tests.prediction.test_prediction import same
 from pidoc.tests.stand_in import RATIO, SharpStandIn, StandIn, TOGETHER
@@ -550,6 +551,38 @@ def test_packaged_models(models, mock):
     assert paper.name == 'paper' and paper.domain is None
     again = MassMapper.from_pretrained(models / 'default')
     assert again.predict(mock).reasons == mapper.predict(mock).reasons
+
+
+def test_predict_in_one_call(models, mock, tmp_path, monkeypatch):
+    from pidoc.image.ps1 import retrieval
+
+    def fetch(name, *, grid):
+        asked.append((name, grid))
+        if name == 'M 999':
+            raise ValueError('it is in no catalogue')
+        return mock.light
+
+    asked = []
+    monkeypatch.setattr(retrieval, 'fetch', fetch)
+    mock.write(tmp_path / 'a.fits', dtype=np.float64)
+    expected = MassMapper.from_pretrained('paper').predict(mock, distance=20 * u.kpc)
+    for x in (mock, tmp_path / 'a.fits', str(tmp_path / 'a.fits')):
+        prediction = predict(x, model='paper', distance=20 * u.kpc)
+        np.testing.assert_allclose(prediction.mass.data, expected.mass.data, rtol=1e-6)
+        assert (prediction.model, prediction.known) == ('paper', {'distance': 20 * u.kpc})
+    assert asked == []
+    # the name of a cluster: what the catalogues know of it, but for what is given
+    prediction = predict('NGC 5466', age=9 * u.Gyr)
+    assert asked == [('NGC 5466', StandIn.grid)]
+    known = catalogs.known('NGC 5466')
+    assert prediction.known['distance'].value == pytest.approx(known['distance'].value.to_value(u.kpc))
+    assert prediction.known['age'] == 9 * u.Gyr and 'age' not in prediction.sources
+    assert prediction.sources['distance'] == known['distance'].source
+    with pytest.raises(ValueError, match="a file or the name of a cluster, received 'M 999': it is in no"):
+        predict('M 999')
+    # what looks like a file is one
+    with pytest.raises(FileNotFoundError, match='none.fits'):
+        predict('none.fits')
 
 
 def test_a_model_that_is_not_there(models, tmp_path):
