@@ -9,7 +9,7 @@ import numpy as np
 
 from pidoc.mock.psf import MOFFAT_BETA
 
-__all__ = ['KERNEL_REACH', 'Psf', 'matching_kernel', 'measure_psf']
+__all__ = ['KERNEL_REACH', 'Psf', 'matching_kernel', 'measure_psf', 'rebuilt_cores']
 
 KERNEL_REACH = 5.0
 """Half side of the kernels that match two PSFs [arcsec]."""
@@ -200,3 +200,75 @@ def matching_kernel(source, target, scale):
                                 regularization=_DAMPING)
     kernel = kernel[wide - half:wide + half + 1, wide - half:wide + half + 1]
     return kernel / kernel.sum()
+
+
+# -- saturated stars ------------------------------------------------------------------------------
+
+
+def rebuilt_cores(pixels, bad, cores, psf):
+    """The light of saturated cores, from the wings of their stars.
+
+    To the pixels within one full width at half maximum of each group of saturated pixels a star and a level
+    are fitted. A core is no fainter than what is beside it.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+    bad : `~numpy.ndarray` of bool
+        With the cores.
+    cores : `~numpy.ndarray` of bool
+        What is saturated.
+    psf : Psf
+        In pixels.
+
+    Returns
+    -------
+    values : `~numpy.ndarray`
+        The pixels, with other values in the cores.
+    known : `~numpy.ndarray` of bool
+        Which pixels of the cores these are.
+    """
+    from scipy import ndimage
+
+    values, known = pixels.copy(), np.zeros(pixels.shape, dtype=bool)
+    labels, _ = ndimage.label(cores, structure=np.ones((3, 3)))
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        margin = math.ceil(psf.fwhm)
+        window = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
+        core = labels[window] == number
+        star = _star_around(pixels[window], bad[window], core, psf)
+        if star is not None:
+            values[window] = np.where(core, star, values[window])
+            known[window] |= core
+    return values, known
+
+
+def _star_around(cutout, bad, core, psf):
+    """A star and a level fitted to what is around its core; None where too little is."""
+    from scipy.optimize import least_squares
+
+    y, x = np.nonzero(core)
+    middle = np.array([x.mean(), y.mean()])
+    rows, columns = np.indices(cutout.shape)
+    distance = np.hypot(columns - middle[0], rows - middle[1])
+    near = ~bad & (distance <= distance[core].max() + psf.fwhm)
+    if np.count_nonzero(near) < 8:
+        return None
+    around = cutout[near]
+
+    def parts(place):
+        """A star at a place, and its height and the level that fit best."""
+        shape = _moffat(columns - place[0], rows - place[1], psf.fwhm, psf.beta)
+        matrix = np.column_stack([shape[near], np.ones(around.size)])
+        return shape, np.linalg.lstsq(matrix, around, rcond=None)[0]
+
+    def misfit(place):
+        shape, (height, level) = parts(place)
+        return (height * shape[near] + level - around) / np.ptp(around)
+
+    if np.ptp(around) == 0.0:
+        return None
+    fit = least_squares(misfit, middle, bounds=(middle - psf.fwhm, middle + psf.fwhm), max_nfev=20)
+    shape, (height, level) = parts(fit.x)
+    beside = around[distance[near] <= distance[core].max() + 1.5]
+    return np.maximum(height * shape + level, np.max(beside, initial=-np.inf))

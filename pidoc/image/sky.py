@@ -67,6 +67,8 @@ def _brightest(light, good, sigma):
 
     share = gaussian_filter(good.astype(float), sigma, mode='constant')
     smooth = gaussian_filter(light, sigma, mode='constant') / np.maximum(share, 0.2)
+    # in a gap there is only what is beside it
+    smooth[~good] = -np.inf
     row, column = np.unravel_index(smooth.argmax(), smooth.shape)
     return float(column), float(row)
 
@@ -86,7 +88,7 @@ def _centroid(light, good, separation, radius, before):
     """Centroid of what is brighter than at the edge of a circle."""
     from photutils.centroids import centroid_com
 
-    inside = good & (separation <= radius)
+    inside = good & _mirrored(good, before) & (separation <= radius)
     edge = inside & (separation > 0.8 * radius)
     if inside.sum() < 10 or not edge.any():
         return before
@@ -96,6 +98,18 @@ def _centroid(light, good, separation, radius, before):
     # noise must not throw it out of the circle
     x, y = (float(v) for v in centroid_com(np.maximum(above, 0.0)))
     return x, y
+
+
+def _mirrored(good, center):
+    """Where the pixel on the other side of a centre is good: without it, light on one side draws to it."""
+    result = good
+    for axis, at in zip((1, 0), center, strict=True):
+        size = good.shape[axis]
+        other = np.rint(2.0 * at - np.arange(size)).astype(int)
+        there = (other >= 0) & (other < size)
+        result = np.take(result, np.clip(other, 0, size - 1), axis=axis)
+        result &= there if axis else there[:, np.newaxis]
+    return result
 
 
 def background_in_annulus(pixels, bad, center, inner, outer):
