@@ -2,8 +2,8 @@
 """Masks of images: which of their values mean that a pixel is bad.
 
 Most observatories store more than that in a mask: that a pixel belongs to a star that was detected, is near
-an edge, or was interpolated. `planes_of` finds out, from the headers of a mask and of its image, whose mask it
-is; `MaskPlanes.bad` then says which pixels hold no light that can be used.
+an edge, or was interpolated. `planes_of` finds out, from the headers of a mask and of its image, whose mask
+it is; `MaskPlanes.bad` then says which pixels hold no light that can be used.
 """
 
 import re

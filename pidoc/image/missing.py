@@ -2,7 +2,7 @@
 """Pixels that hold no light though nothing says so: `find_missing`.
 
 Files mark what was not seen, or was spoiled, in many ways that no header tells: with -99, -32768, 65535 or
-1e30, with exact zeros, with the ceiling of the detector; and cosmic rays and hot pixels are not marked at all.
+1e30, with exact zeros, with the ceiling of the detector; cosmic rays and hot pixels are not marked at all.
 All are recognised by what light with noise cannot do: repeat one value exactly, lie far below everything
 around, or be sharper than the point spread function.
 """
@@ -218,7 +218,9 @@ def _plateaus(values):
     starts = np.concatenate([[0], 1 + np.flatnonzero(values[1:] != values[:-1])])
     numbers = np.diff(starts, append=values.size)
     plateaus = []
-    for k in np.flatnonzero(numbers >= _FEWEST):
+    padded = np.concatenate([[0], numbers, [0]])
+    often = (numbers >= _FEWEST) & (numbers > 2 * np.minimum(padded[:-2], padded[2:]))
+    for k in np.flatnonzero(often):
         if len(plateaus) > 50:
             # values of few digits
             return [], values

@@ -67,6 +67,7 @@ _SKY_SHARE = 0.1                       # of the light in the field, of a sky tha
 _SATURATED_SHARE = 0.01               # of the light in the field, of saturated pixels that are flagged
 _TRUST = 0.7                           # in a seeing that was not measured here, of the PSF of its stars
 _REBUILT = 0.1                         # error of the light of a saturated pixel, in it
+_ENOUGH = 50_000                       # pixels that tell a median
 _UNKNOWN, _MEDIAN = 'unknown', 'median of the survey'
 _BRIGHTEST = 2.0                       # magnitude: brighter than any cluster
 
@@ -172,7 +173,8 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     options = {
         'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
         'mask': mask, 'weight': weight, 'good_bits': good_bits, 'zero_point': zero_point,
-        'exposure': exposure, 'colour': colour, 'extinction': extinction, 'freed': bool(dust), 'matched': False}
+        'exposure': exposure, 'colour': colour, 'extinction': extinction, 'freed': bool(dust),
+        'matched': False}
     if isinstance(image, Mapping):
         plane, around, meta, flags = _two_bands(image, grid, center, low, band, relation, options)
     else:
@@ -233,9 +235,7 @@ def _measured(image, grid, center, options):
         found = _Found(source, calibration, options['pixel_scale'])
         found.place(center, grid)
         box, around = found.boxes(grid, options)
-        pixels, bad, deviation = source.read(around)
-    missing = found.missing(pixels, bad)
-    bad |= missing.mask
+        pixels, bad, deviation, missing = found.read(around)
     if calibration.magnitudes:
         pixels = calibration.linear(pixels)
         if deviation is not None:
@@ -263,7 +263,9 @@ def _measured(image, grid, center, options):
     factor = calibration.scale(areas)
     around = None if left is None else left * float(np.median(factor)) / found.scale**2
     flux = np.where(bad[cut], np.nan, (pixels[cut] - level) * factor)
-    scatter = 1.4826 * float(np.median(np.abs(pixels[~bad] - np.median(pixels[~bad]))) * np.median(factor))
+    some = pixels[~bad]
+    some = some[::max(1, some.size // _ENOUGH)]
+    scatter = 1.4826 * float(np.median(np.abs(some - np.median(some))) * np.median(factor))
     flags = found.flags + calibration.flags
     if stars.get('SEEFROM') in (_UNKNOWN, _MEDIAN):
         flags += ('seeing-unknown',)
@@ -309,7 +311,7 @@ class _Found:
         self.ours = str(self.header.get('CONVENT') or '') == 'apparent flux'
         self.flags = tuple(str(self.header.get('FLAGS') or '').split()) if self.ours else ()
         self._set_wcs(pixel_scale)
-        self.smoothed = 0.0
+        self.smoothed, self._last = 0.0, None
         if self.ours:
             pixel = float(self.header.get('PIXSCALE') or self.scale)
             self.smoothed = float(self.header.get('SMOOTH') or 0.0) * pixel
@@ -406,8 +408,7 @@ class _Found:
             raise ValueError(f'an image of more than {_LARGEST} pixels to a side is not searched: give '
                              'center, received '
                              f'{shape[1]} x {shape[0]} pixels')
-        pixels, bad, _ = self.source.read((0, shape[0], 0, shape[1]))
-        bad |= self.missing(pixels, bad).mask
+        pixels, bad, _, _ = self.read((0, shape[0], 0, shape[1]))
         pixels = self.calibration.linear(pixels)
         bad |= ~np.isfinite(pixels)
         if center is None:
@@ -419,7 +420,16 @@ class _Found:
 
     # what is read
 
-    def missing(self, pixels, bad):
+    def read(self, box):
+        """Pixels of a box, which are bad, their standard deviations or None, and what is missing."""
+        if self._last is None or self._last[0] != box:
+            pixels, bad, deviation = self.source.read(box)
+            missing = self._missing(pixels, bad)
+            bad |= missing.mask
+            self._last = box, (pixels, bad, deviation, missing)
+        return self._last[1]
+
+    def _missing(self, pixels, bad):
         """The pixels that hold no light though nothing says so; none in maps of ours."""
         if self.ours or self.calibration.magnitudes:
             return Missing.none(pixels.shape)

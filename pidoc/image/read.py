@@ -5,7 +5,6 @@
 of pixels with what is bad in them and how uncertain they are.
 """
 
-import gzip
 import math
 import os
 import re
@@ -22,15 +21,13 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from pidoc.image.masks import MaskPlanes, planes_of
 from pidoc.image.ps1.files import asinh_scaling, linear_counts
-from pidoc.io.fits import card_value, check_beginning, damage_of
+from pidoc.io.fits import card_value, check_beginning, check_headers, damage_of, open_regular
 
 __all__ = ['Source', 'opened']
 
 _UNCERTAINTIES = {kind.__name__: kind for kind in (StdDevUncertainty, VarianceUncertainty, InverseVariance)}
-_BLOCK = 2880
-_MOST = 999                # axes, or columns of a table: FITS standard 4.0, sections 4.4.1 and 7.3.1
-_COUNT = re.compile(rb'^(NAXIS\d{0,3}|BITPIX|[PG]COUNT|TFIELDS) *= *([+-]?\d+) *(?:/|$)', re.MULTILINE)
-_END = re.compile(rb'END {77}')
+# what astropy makes of a header that it does not understand is none of them
+_IMAGES = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
 _UNREADABLE, _AMBIGUOUS = '(unreadable)', '(ambiguous)'
 # names that they have in files
 _TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UNCERTAINTIES.values()}
@@ -242,7 +239,7 @@ def _source(stack, image, hdu, unit):
         return _of_file(stack, Path(image), hdu, unit)
     if isinstance(image, fits.HDUList):
         return _of_hdus(image, 'HDUList', hdu, unit)
-    if isinstance(image, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+    if isinstance(image, _IMAGES):
         return _of_hdus(fits.HDUList([image]), type(image).__name__, None, unit)
     if hdu is not None:
         raise ValueError(f'hdu is for FITS files, received hdu={hdu!r} with {type(image).__name__}')
@@ -308,45 +305,11 @@ def _header_of(meta):
 def _of_file(stack, path, hdu, unit):
     with damage_of(path.name, strict=False):
         # opened here, because astropy does not close what it cannot read
-        file = stack.enter_context(open(path, 'rb'))
+        file = stack.enter_context(open_regular(path))
         check_beginning(file)
-        _check_counts(file)
+        check_headers(file)
         hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
     return _of_hdus(hdus, path.name, hdu, unit)
-
-
-def _check_counts(file):
-    """Refuse headers that promise more axes or columns than there can be: astropy looks for each of them.
-
-    Of a compressed file only the first header is looked at.
-    """
-    packed = file.read(2) == b'\x1f\x8b'
-    file.seek(0)
-    stream = gzip.GzipFile(fileobj=file) if packed else file
-    while header := _header_bytes(stream):
-        numbers = {key.decode(): int(value) for key, value in _COUNT.findall(header)}
-        for keyword in ('NAXIS', 'TFIELDS'):
-            if not 0 <= numbers.get(keyword, 0) <= _MOST:
-                raise ValueError(f'{keyword} must be from 0 to {_MOST}, received {numbers[keyword]}')
-        sizes = [numbers.get(f'NAXIS{k + 1}', 0) for k in range(numbers.get('NAXIS', 0))]
-        values = numbers.get('GCOUNT', 1) * (numbers.get('PCOUNT', 0) + math.prod(sizes)) if sizes else 0
-        data = -(-abs(numbers.get('BITPIX', 8)) // 8 * values // _BLOCK) * _BLOCK
-        if packed or data < 0:
-            break
-        stream.seek(data, os.SEEK_CUR)
-    file.seek(0)
-
-
-def _header_bytes(stream):
-    """The cards of the header that begins here, one behind the other; nothing if none does."""
-    header = b''
-    while block := stream.read(_BLOCK):
-        if not header and not block.startswith((b'SIMPLE  =', b'XTENSION=')):
-            return b''
-        header += block
-        if _END.search(header, len(header) - len(block)):
-            return b'\n'.join(header[k:k + 80] for k in range(0, len(header), 80))
-    return b''
 
 
 class _Several(ValueError):
@@ -354,11 +317,20 @@ class _Several(ValueError):
 
 
 def _of_hdus(hdus, name, hdu, unit):
+    try:
+        return _of_sound_hdus(hdus, name, hdu, unit)
+    except (AttributeError, IndexError, KeyError, fits.VerifyError) as reason:
+        # what astropy cannot make sense of it puts off until it is looked at
+        text = ' '.join(str(reason).split()) or type(reason).__name__
+        raise ValueError(f'{name} is damaged or cut short: {text}') from reason
+
+
+def _of_sound_hdus(hdus, name, hdu, unit):
     number = _choose(hdus, name, hdu)
     chosen = hdus[number]
     header = _header_of(chosen.header)
     # its data would be read if they were asked for
-    if chosen is not hdus[0] and not hdus[0].shape:
+    if chosen is not hdus[0] and not getattr(hdus[0], 'shape', ()):
         header = _header_of(hdus[0].header) | header
     part = f'{number} {chosen.name}'.strip()
     beside = {}
@@ -383,7 +355,8 @@ def _of_hdus(hdus, name, hdu, unit):
 
 def _of_version(hdus, name, chosen):
     """The image of a name that goes with a chosen one: of its EXTVER if there are several; or None."""
-    found = [each for each in hdus if each.is_image and each.name.upper() == name and each is not chosen]
+    found = [each for each in hdus
+             if isinstance(each, _IMAGES) and each.name.upper() == name and each is not chosen]
     of_it = [each for each in found if each.ver == chosen.ver]
     return next(iter(of_it or found), None)
 
@@ -437,7 +410,7 @@ def _check_axes(axes, source):
 
 def _choose(hdus, name, hdu):
     """Number of the HDU that is the image."""
-    images = [i for i, one in enumerate(hdus) if one.is_image and len(one.shape) >= 2]
+    images = [i for i, one in enumerate(hdus) if isinstance(one, _IMAGES) and len(one.shape) >= 2]
     listed = ', '.join(f'{i} {hdus[i].name}'.strip() for i in images) or 'none'
     if hdu is not None:
         try:
