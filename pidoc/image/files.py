@@ -41,6 +41,8 @@ _COMMENTS = {
     'EBVFROM': 'where it is from', 'EXTCORR': '[mag] extinction that was corrected',
     'BADBITS': 'bits of the mask that make a pixel bad', 'BADNAMES': 'their names',
     'DOUBTFUL': 'share with SUSPECT, STARCORE, CONV.POOR',
+    'MISSING': 'pixels without light that were found', 'NMISSING': 'how many',
+    'SATLIGHT': 'share of the light that is in saturated pixels',
     'COVERAGE': 'share of the field with data of its own',
     'FLAGS': 'see pidoc.image.IMAGE_FLAGS'}
 for _b in 'GR':
@@ -56,6 +58,7 @@ for _b in 'GR':
                                                                                        'applied',
         f'ZPOTHER{_b}': '[mag] if it is not that',
         f'BKGLEVE{_b}': '[unit of the image] level that was subtracted',
+        f'MISSIN{_b}': 'pixels without light that were found', f'NMISS{_b}': 'how many',
         f'SKY{_b}': '[unit of the image] level that is left'}
 
 

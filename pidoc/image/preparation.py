@@ -23,9 +23,10 @@ from pidoc import __version__
 from pidoc.grid import APPARENT_FLUX, GAUSSIAN_END, MapGrid, tangent_plane
 from pidoc.image.calibration import calibrate, MissingError
 from pidoc.image.light import Light
+from pidoc.image.missing import find_cosmic_rays, find_missing, Missing
 from pidoc.image.pixel_units import COUNTS, pixel_unit
 from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
-from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf
+from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf, rebuilt_cores
 from pidoc.image.read import opened
 from pidoc.image.resample import Layer, pixel_areas
 from pidoc.image.sky import background_in_annulus, find_center
@@ -53,6 +54,8 @@ IMAGE_FLAGS = {
     'colour': 'the image is not in V, and no colour was given: that of an old population stands in',
     'catalogue': 'the field is brighter than the whole cluster that the catalogue has there',
     'gaps': 'more than 1 % of the pixels of the field are masked',
+    'saturated': 'saturated pixels have 1 % of the light in the field or more: what the wings of their stars '
+                 'say of it, or nothing where the PSF is not known',
     'background': 'no background was subtracted, and the level far from the field would be 10 % of the light '
                   'in it or more; or, where the image ends there, half of the light is the same everywhere',
     'coarse-pixels': 'the pixels of the image are larger than 1 arcsec',
@@ -70,6 +73,10 @@ _ANNULUS = 0.75                        # inner radius of an annulus that is chos
 _WIDER = 1.5                           # reach of the field, as far as the sky is looked at if that is more
 _OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen and subtracted
 _SKY_SHARE = 0.1                       # of the light in the field, of a sky that is left and flagged
+_SATURATED_SHARE = 0.01               # of the light in the field, of saturated pixels that are flagged
+_TRUST = 0.7                           # in a seeing that was not measured here, of the PSF of its stars
+_REBUILT = 0.1                         # error of the light of a saturated pixel, in it
+_ENOUGH = 50_000                       # pixels that tell a median
 _UNKNOWN, _MEDIAN = 'unknown', 'median of the survey'
 _BRIGHTEST = 2.0                       # magnitude: brighter than any cluster
 # mag/arcsec^2: brighter than the middle of any globular cluster, 14.2 in V
@@ -79,8 +86,8 @@ _BRIGHTER = 0.5                        # magnitude by which a part must not be b
 
 def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
             pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None,
-            weight=None, colour=None, extinction=None, relation='kostov2018', field_of_view=None,
-            output_pixel_scale=None, smoothing=None, min_coverage=0.5):
+            weight=None, good_bits=None, colour=None, extinction=None, relation='kostov2018',
+            field_of_view=None, output_pixel_scale=None, smoothing=None, min_coverage=0.5):
     """Make any image of a cluster into a map of its light on the grid of the networks.
 
     In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken
@@ -123,7 +130,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     background : None, 'annulus', two radii or a level, optional
         None: nothing is subtracted. 'annulus': the level in the largest annulus about the field that fits on
         the image. Two angles: inner and outer radius. A Quantity in the unit of the image: that level.
-    mask, weight : optional
+    mask, weight, good_bits : optional
         See `pidoc.image.read.opened`.
     relation : str, optional
         From g and r to V, one of `pidoc.image.ps1.files.RELATIONS`. The difference that the other would make
@@ -178,8 +185,9 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     extinction, dust = _extinction(extinction, center, grid)
     options = {
         'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
-        'mask': mask, 'weight': weight, 'zero_point': zero_point, 'exposure': exposure, 'colour': colour,
-        'extinction': extinction, 'freed': bool(dust), 'matched': False}
+        'mask': mask, 'weight': weight, 'good_bits': good_bits, 'zero_point': zero_point,
+        'exposure': exposure, 'colour': colour, 'extinction': extinction, 'freed': bool(dust),
+        'matched': False}
     if isinstance(image, Mapping):
         plane, around, meta, flags = _two_bands(image, grid, center, low, band, relation, options)
     else:
@@ -232,7 +240,7 @@ def _measured(image, grid, center, options):
     given = {name: options[name]
             for name in ('zero_point', 'exposure', 'band', 'colour', 'extinction', 'target')}
     with opened(image, hdu=options['hdu'], unit=options['unit'], mask=options['mask'],
-                weight=options['weight']) as source:
+                weight=options['weight'], good_bits=options['good_bits']) as source:
         if options['freed'] and source.header.get('EXTCORR'):
             raise ValueError(f'{source} is freed from extinction already, EXTCORR in its header: leave '
                              'extinction out')
@@ -240,7 +248,7 @@ def _measured(image, grid, center, options):
         found = _Found(source, calibration, options['pixel_scale'])
         found.place(center, grid)
         box, around = found.boxes(grid, options)
-        pixels, bad, deviation = source.read(around)
+        pixels, bad, deviation, missing = found.read(around)
     if calibration.magnitudes:
         pixels = calibration.linear(pixels)
         if deviation is not None:
@@ -255,7 +263,12 @@ def _measured(image, grid, center, options):
         # a map of ours has its background behind it
         left, sky = None, {}
     psf, stars = found.psf(options['seeing'], pixels, bad)
+    # with a seeing that is told too large, stars would be sharper than it
+    trust = 1.0 if stars['SEEFROM'] == 'stars' else _TRUST
+    find_cosmic_rays(pixels, bad, missing, trust * psf.fwhm / found.scale)
+    bad |= missing.mask
     cut = slice(box[0] - around[0], box[1] - around[0]), slice(box[2] - around[2], box[3] - around[2])
+    pixels, lost = _rebuilt(pixels, bad, deviation, missing, psf.scaled(1.0 / found.scale), level, cut)
     part = found.wcs[box[0]:box[1], box[2]:box[3]]
     areas = np.full(pixels[cut].shape, found.scale**2)
     if calibration.per_area:
@@ -263,15 +276,44 @@ def _measured(image, grid, center, options):
     factor = calibration.scale(areas)
     around = None if left is None else left * float(np.median(factor)) / found.scale**2
     flux = np.where(bad[cut], np.nan, (pixels[cut] - level) * factor)
-    scatter = 1.4826 * float(np.median(np.abs(pixels[~bad] - np.median(pixels[~bad]))) * np.median(factor))
+    some = pixels[~bad]
+    some = some[::max(1, some.size // _ENOUGH)]
+    scatter = 1.4826 * float(np.median(np.abs(some - np.median(some))) * np.median(factor))
     flags = found.flags + calibration.flags
     if stars.get('SEEFROM') in (_UNKNOWN, _MEDIAN):
         flags += ('seeing-unknown',)
     if found.scale > 1.0 + 1e-6:
         flags += ('coarse-pixels',)
+    if lost.get('SATLIGHT', 0.0) > _SATURATED_SHARE:
+        flags += ('saturated',)
     return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part,
                  found.scale, found.position, found.on_grid, psf, found.smoothed, around,
-                 found.meta() | sky | stars, flags)
+                 found.meta() | sky | stars | lost, flags)
+
+
+def _rebuilt(pixels, bad, deviation, missing, psf, level, cut):
+    """The pixels with the light of saturated stars, whose pixels are good again; cards about what is missing.
+
+    Without a PSF saturated pixels stay bad.
+    """
+    cores = missing.kinds['saturated']
+    counts = missing.counts(cut)
+    if not counts:
+        return pixels, {}
+    cards = {'MISSING': missing.text(cut), 'NMISSING': sum(counts.values())}
+    if cores[cut].any():
+        known = np.zeros(cores.shape, dtype=bool)
+        if psf.known:
+            # its wings count, which a width that was told does not tell
+            measured = psf if psf.n_stars else measure_psf(pixels, bad, expected=psf.fwhm)
+            pixels, known = rebuilt_cores(pixels, bad, cores, measured if measured.known else psf)
+            bad &= ~known
+        if deviation is not None:
+            deviation[known] = np.hypot(deviation[known], _REBUILT * np.abs(pixels[known]))
+        light = float(np.sum((pixels - level)[cut][~bad[cut]]))
+        its = float(np.sum((pixels - level)[cut][cores[cut]]))
+        cards['SATLIGHT'] = abs(its / light) if light else 0.0
+    return pixels, cards
 
 
 def _calibrated(source, pixel_scale, given):
@@ -296,7 +338,7 @@ class _Found:
         self.ours = str(self.header.get('CONVENT') or '') == 'apparent flux'
         self.flags = tuple(str(self.header.get('FLAGS') or '').split()) if self.ours else ()
         self._set_wcs(pixel_scale)
-        self.smoothed = 0.0
+        self.smoothed, self._last = 0.0, None
         if self.ours:
             pixel = float(self.header.get('PIXSCALE') or self.scale)
             self.smoothed = float(self.header.get('SMOOTH') or 0.0) * pixel
@@ -390,7 +432,7 @@ class _Found:
             raise ValueError(f'an image of more than {_LARGEST} pixels to a side is not searched: give '
                              'center, received '
                              f'{shape[1]} x {shape[0]} pixels')
-        pixels, bad, _ = self.source.read((0, shape[0], 0, shape[1]))
+        pixels, bad, _, _ = self.read((0, shape[0], 0, shape[1]))
         pixels = self.calibration.linear(pixels)
         bad |= ~np.isfinite(pixels)
         if center is None:
@@ -401,6 +443,21 @@ class _Found:
         return (float(found[0]), float(found[1])), getattr(center, '__name__', 'function')
 
     # what is read
+
+    def read(self, box):
+        """Pixels of a box, which are bad, their standard deviations or None, and what is missing."""
+        if self._last is None or self._last[0] != box:
+            pixels, bad, deviation = self.source.read(box)
+            missing = self._missing(pixels, bad)
+            bad |= missing.mask
+            self._last = box, (pixels, bad, deviation, missing)
+        return self._last[1]
+
+    def _missing(self, pixels, bad):
+        """The pixels that hold no light though nothing says so; none in maps of ours."""
+        if self.ours or self.calibration.magnitudes:
+            return Missing.none(pixels.shape)
+        return find_missing(pixels, bad, header=self.header)
 
     def boxes(self, grid, options):
         """What the map is made of, and what more is read to measure: first and last rows and columns."""
@@ -554,7 +611,7 @@ def _same_unit(given, its):
 _OF_BAND = {'IMAGE': 'IMAGE', 'IMAGEHDU': 'IMAGEHD', 'IMGUNIT': 'IMGUNIT', 'IMGZP': 'ZEROPT',
             'ZPFROM': 'ZPFROM', 'SEEFROM': 'PSFBY', 'SEESTARS': 'PSFNUM', 'BKGFROM': 'BKGFROM',
             'BKGLEVEL': 'BKGLEVE', 'SKYLEVEL': 'SKY', 'ZPREAD': 'ZPREAD', 'ZPOTHER': 'ZPOTHER',
-            'GAIN': 'GAIN'}
+            'GAIN': 'GAIN', 'MISSING': 'MISSIN', 'NMISSING': 'NMISS'}
 # and those that say nothing of V
 _NOT_OF_V = {*_OF_BAND, 'SEESCAT', 'BKGERROR', 'PSFFWHM', 'PSFBETA'}
 
@@ -572,7 +629,8 @@ def _two_bands(images, grid, center, best, band, relation, options):
     layers = {}
     for name in 'rg':
         its = options | {'band': name, 'target': name, 'extinction': None, 'matched': True}
-        for option in ('zero_point', 'exposure', 'mask', 'weight', 'background', 'seeing', 'hdu', 'unit'):
+        for option in ('zero_point', 'exposure', 'mask', 'weight', 'good_bits', 'background', 'seeing', 'hdu',
+                       'unit'):
             if isinstance(options[option], Mapping):
                 its[option] = options[option].get(name)
         layers[name] = _measured(images[name], grid, center, its)
@@ -704,6 +762,9 @@ def _product(plane, around, meta, flags, worst, min_coverage):
     if suspect:
         flags.append('background')
     flags = [flag for flag in IMAGE_FLAGS if flag in flags]
+    if meta.get('MISSING'):
+        log.warning('%s: pixels without light, taken for missing: %s', meta.get('IMAGE', 'image'),
+                    meta['MISSING'])
     for flag in flags:
         log.warning('%s: %s%s', meta.get('IMAGE', 'image'), IMAGE_FLAGS[flag], _details(flag, meta))
     meta = meta | {'COVERAGE': coverage, 'FLAGS': ' '.join(flags)}

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Point spread functions of images: measured on their stars, and made the same in two images."""
 
+import itertools
 import math
 import warnings
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ import numpy as np
 
 from pidoc.mock.psf import MOFFAT_BETA
 
-__all__ = ['KERNEL_REACH', 'Psf', 'matching_kernel', 'measure_psf']
+__all__ = ['KERNEL_REACH', 'Psf', 'matching_kernel', 'measure_psf', 'rebuilt_cores']
 
 KERNEL_REACH = 5.0
 """Half side of the kernels that match two PSFs [arcsec]."""
@@ -20,6 +21,7 @@ _FEWEST_STARS, _MOST_STARS = 3, 40
 _BRIGHT = 15.0             # least peak of a star, in the scatter of the image
 _NEIGHBOUR = 0.05          # peak of a neighbour that counts, in that of the star
 _MISFIT = 0.05             # largest rms residual of a star, in its peak
+_STEPS = 30                # of a fit
 _ROUNDS = 3                # of measuring, each with the width that the one before found
 
 
@@ -99,14 +101,11 @@ def measure_psf(pixels, bad, *, expected=4.0):
 
 def _measured(pixels, bad, expected):
     half = max(4, math.ceil(2.25 * expected))
-    found = []
-    for x, y in _stars(pixels, bad, half, expected):
-        fit = _fit_star(pixels[y - half:y + half + 1, x - half:x + half + 1], expected)
-        if fit is not None:
-            found.append(fit)
-        if len(found) == _MOST_STARS:
-            break
-    found = np.array(found).reshape(-1, 2)
+    places = list(itertools.islice(_stars(pixels, bad, half, expected), _MOST_STARS))
+    found = np.empty((0, 2))
+    if places:
+        found = _fit_stars(np.array([pixels[y - half:y + half + 1, x - half:x + half + 1]
+                                     for x, y in places]), expected)
     if len(found) >= _FEWEST_STARS:
         away = np.abs(found[:, 0] - np.median(found[:, 0]))
         found = found[away <= 3.0 * max(1.4826 * np.median(away), 0.02 * np.median(found[:, 0]))]
@@ -143,25 +142,82 @@ def _stars(pixels, bad, half, expected):
             yield int(x[k]), int(y[k])
 
 
-def _fit_star(cutout, expected):
-    """Width [pixels] and exponent of a Moffat function on a level; None if it does not fit."""
-    from scipy.optimize import least_squares
+def _fit_stars(cutouts, expected):
+    """Widths [pixels] and exponents of Moffat functions on a level, of the stars that they fit.
 
-    half = cutout.shape[0] // 2
-    level = np.median(cutout)
-    values = (cutout - level) / (cutout[half, half] - level)
-    y, x = np.indices(cutout.shape) - half
+    The method of Levenberg and Marquardt, of all stars at a time: one after the other they take ten times as
+    long, most of it outside of numpy.
 
-    def misfit(parameters):
-        x0, y0, width, beta, height, low = parameters
-        return (height * _moffat(x - x0, y - y0, width, beta) + low - values).ravel()
+    Parameters
+    ----------
+    cutouts : `~numpy.ndarray`
+        [star, y, x], a star in the middle of each.
+    expected : float
+        Roughly the full width at half maximum.
 
-    fit = least_squares(misfit, (0.0, 0.0, expected, 3.0, 1.0, 0.0), max_nfev=60,
-                        bounds=((-2.0, -2.0, 0.2 * expected, 1.2, 0.2, -0.5),
-                                (2.0, 2.0, 3.0 * expected, 20.0, 9.0, 0.5)))
-    width, beta = fit.x[2:4]
-    poor = math.sqrt(np.mean(fit.fun**2)) > _MISFIT
-    return None if poor or not fit.success or not 0.3 < width / expected < 2.5 else (width, beta)
+    Returns
+    -------
+    `~numpy.ndarray`
+        Width and exponent of each star that fits.
+    """
+    number, side, _ = cutouts.shape
+    half = side // 2
+    level = np.median(cutouts, axis=(1, 2))[:, np.newaxis]
+    values = cutouts.reshape(number, -1)
+    values = (values - level) / (cutouts[:, half, half, np.newaxis] - level)
+    y, x = (axis.ravel() - half for axis in np.indices((side, side)))
+    low = np.array([-2.0, -2.0, 0.2 * expected, 1.2, 0.2, -0.5])
+    high = np.array([2.0, 2.0, 3.0 * expected, 20.0, 9.0, 0.5])
+    place = np.tile([0.0, 0.0, expected, 3.0, 1.0, 0.0], (number, 1))
+    damping = np.full(number, 1e-3)
+    error, slope, misfit = _stars_and_slopes(place, values, x, y)
+    active = np.arange(number)
+    for _ in range(_STEPS):
+        matrix = slope[active].transpose(0, 2, 1) @ slope[active]
+        matrix += damping[active, np.newaxis, np.newaxis] * matrix * np.eye(6) + 1e-12 * np.eye(6)
+        towards = (slope[active].transpose(0, 2, 1) @ error[active, :, np.newaxis])[..., 0]
+        step = np.linalg.solve(matrix, towards[..., np.newaxis])[..., 0]
+        tried = np.clip(place[active] + step, low, high)
+        new_error, new_slope, new_misfit = _stars_and_slopes(tried, values[active], x, y)
+        better = new_misfit <= misfit[active]
+        small = np.abs(tried - place[active]).max(axis=1) < 1e-3
+        chosen = active[better]
+        place[chosen], misfit[chosen] = tried[better], new_misfit[better]
+        error[chosen], slope[chosen] = new_error[better], new_slope[better]
+        damping[active] = np.where(better, 0.1 * damping[active], 10.0 * damping[active])
+        active = active[~(small & better) & (damping[active] < 1e6)]
+        if active.size == 0:
+            break
+    width, beta = place[:, 2], place[:, 3]
+    fits = (np.sqrt(misfit) <= _MISFIT) & (width > 0.3 * expected) & (width < 2.5 * expected)
+    return np.column_stack([width, beta])[fits]
+
+
+def _stars_and_slopes(place, values, x, y):
+    """Misfits, their slopes by each parameter, mean squares: of Moffat functions as in `_moffat`."""
+    x0, y0, width, beta, height, low = (column[:, np.newaxis] for column in place.T)
+    root = 2.0 ** (1.0 / beta)
+    square = 4.0 * (root - 1.0) / width**2
+    model, by_x, by_y, by_square, by_beta = (np.zeros(values.shape) for _ in range(5))
+    for across in (-_GAUSS, _GAUSS):
+        for along in (-_GAUSS, _GAUSS):
+            dx, dy = x + across - x0, y + along - y0
+            distance = dx**2 + dy**2
+            base = 1.0 + square * distance
+            logarithm = np.log(base)
+            part = 0.25 * np.exp(-beta * logarithm)
+            model += part
+            by_beta -= part * logarithm
+            part *= beta / base
+            by_square -= part * distance
+            by_x += part * dx
+            by_y += part * dy
+    by_x, by_y = (2.0 * square * height * part for part in (by_x, by_y))
+    by_width = -2.0 * square / width * height * by_square
+    by_beta = height * (by_beta - 4.0 * root * math.log(2.0) / (beta * width) ** 2 * by_square)
+    error = values - height * model - low
+    slope = np.stack([by_x, by_y, by_width, by_beta, model, np.ones(values.shape)], axis=-1)
+    return error, slope, np.mean(error**2, axis=1)
 
 
 # -- matching -------------------------------------------------------------------------------------
@@ -200,3 +256,75 @@ def matching_kernel(source, target, scale):
                                 regularization=_DAMPING)
     kernel = kernel[wide - half:wide + half + 1, wide - half:wide + half + 1]
     return kernel / kernel.sum()
+
+
+# -- saturated stars ------------------------------------------------------------------------------
+
+
+def rebuilt_cores(pixels, bad, cores, psf):
+    """The light of saturated cores, from the wings of their stars.
+
+    To the pixels within one full width at half maximum of each group of saturated pixels a star and a level
+    are fitted. A core is no fainter than what is beside it.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+    bad : `~numpy.ndarray` of bool
+        With the cores.
+    cores : `~numpy.ndarray` of bool
+        What is saturated.
+    psf : Psf
+        In pixels.
+
+    Returns
+    -------
+    values : `~numpy.ndarray`
+        The pixels, with other values in the cores.
+    known : `~numpy.ndarray` of bool
+        Which pixels of the cores these are.
+    """
+    from scipy import ndimage
+
+    values, known = pixels.copy(), np.zeros(pixels.shape, dtype=bool)
+    labels, _ = ndimage.label(cores, structure=np.ones((3, 3)))
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        margin = math.ceil(psf.fwhm)
+        window = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
+        core = labels[window] == number
+        star = _star_around(pixels[window], bad[window], core, psf)
+        if star is not None:
+            values[window] = np.where(core, star, values[window])
+            known[window] |= core
+    return values, known
+
+
+def _star_around(cutout, bad, core, psf):
+    """A star and a level fitted to what is around its core; None where too little is."""
+    from scipy.optimize import least_squares
+
+    y, x = np.nonzero(core)
+    middle = np.array([x.mean(), y.mean()])
+    rows, columns = np.indices(cutout.shape)
+    distance = np.hypot(columns - middle[0], rows - middle[1])
+    near = ~bad & (distance <= distance[core].max() + psf.fwhm)
+    if np.count_nonzero(near) < 8:
+        return None
+    around = cutout[near]
+
+    def parts(place):
+        """A star at a place, and its height and the level that fit best."""
+        shape = _moffat(columns - place[0], rows - place[1], psf.fwhm, psf.beta)
+        matrix = np.column_stack([shape[near], np.ones(around.size)])
+        return shape, np.linalg.lstsq(matrix, around, rcond=None)[0]
+
+    def misfit(place):
+        shape, (height, level) = parts(place)
+        return (height * shape[near] + level - around) / np.ptp(around)
+
+    if np.ptp(around) == 0.0:
+        return None
+    fit = least_squares(misfit, middle, bounds=(middle - psf.fwhm, middle + psf.fwhm), max_nfev=20)
+    shape, (height, level) = parts(fit.x)
+    beside = around[distance[near] <= distance[core].max() + 1.5]
+    return np.maximum(height * shape + level, np.max(beside, initial=-np.inf))

@@ -5,7 +5,6 @@
 of pixels with what is bad in them and how uncertain they are.
 """
 
-import gzip
 import math
 import os
 import re
@@ -20,19 +19,21 @@ from astropy.nddata import InverseVariance, NDData, NDUncertainty, StdDevUncerta
 from astropy.wcs import FITSFixedWarning, WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
+from pidoc.image.masks import MaskPlanes, planes_of
 from pidoc.image.ps1.files import asinh_scaling, linear_counts
-from pidoc.io.fits import card_value, check_beginning, damage_of
+from pidoc.io.fits import card_value, check_beginning, check_headers, damage_of, open_regular
 
 __all__ = ['Source', 'opened']
 
 _UNCERTAINTIES = {kind.__name__: kind for kind in (StdDevUncertainty, VarianceUncertainty, InverseVariance)}
-_BLOCK = 2880
-_MOST = 999                # axes, or columns of a table: FITS standard 4.0, sections 4.4.1 and 7.3.1
-_COUNT = re.compile(rb'^(NAXIS\d{0,3}|BITPIX|[PG]COUNT|TFIELDS) *= *([+-]?\d+) *(?:/|$)', re.MULTILINE)
-_END = re.compile(rb'END {77}')
+# what astropy makes of a header that it does not understand is none of them
+_IMAGES = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
 _UNREADABLE, _AMBIGUOUS = '(unreadable)', '(ambiguous)'
 # names that they have in files
 _TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UNCERTAINTIES.values()}
+# and of extensions; of others (IVAR, WHT, WEIGHT) it is an inverse variance
+_NAMED = ({name: VarianceUncertainty for name in ('VAR', 'VARIANCE')}
+          | {name: StdDevUncertainty for name in ('ERR', 'ERROR', 'SIGMA', 'RMS', 'STDDEV')})
 _AXIS_NUMBER = re.compile(r'(PC|CD)\d+_\d+|PV\d+_\d+|(CRPIX|CRVAL|CDELT|CROTA)\d+|L(ON|AT)POLE|EQUINOX')
 # extensions that go with an image
 _BESIDE = {'MASK', 'DQ', 'BPM', 'UNCERT', 'ERR', 'ERROR', 'VAR', 'VARIANCE', 'IVAR', 'WHT', 'WEIGHT', 'MASS',
@@ -65,15 +66,22 @@ class Source:
             raise ValueError(f'an image must have two dimensions, received the shape {tuple(pixels.shape)} '
                              f'of {self}')
         self.wcs = wcs
-        self._masks = [] if mask is None else [mask]
+        self._masks = [] if mask is None else [(mask, planes_of(mask.header, header))]
         self._uncertainty = uncertainty
 
     def __str__(self):
         return f'{self.name}[{self.part}]' if self.part else self.name
 
-    def add_mask(self, source):
-        """Take what is not 0 in a mask, a `Source` of the same shape, for bad."""
-        self._masks.append(source)
+    def add_mask(self, source, planes=None):
+        """Take what a mask, a `Source` of the same shape, calls bad for bad: its `MaskPlanes`, or not 0."""
+        self._masks.append((source, MaskPlanes() if planes is None else planes))
+
+    def forgive(self, good_bits):
+        """Let some bits of all masks not spoil a pixel: see `MaskPlanes.forgiving`."""
+        if not self._masks:
+            raise ValueError(f'good_bits are of a mask, which {self} has not: give mask, received '
+                             f'{good_bits!r}')
+        self._masks = [(mask, planes.forgiving(good_bits)) for mask, planes in self._masks]
 
     def set_uncertainty(self, source, kind):
         """Take another image for its uncertainty, of one of the three kinds of astropy."""
@@ -94,8 +102,8 @@ class Source:
         if scaling is not None:
             pixels = linear_counts(pixels, *scaling)
         bad = ~np.isfinite(pixels)
-        for mask in self._masks:
-            bad |= ~(mask.raw(box) == 0.0)
+        for mask, planes in self._masks:
+            bad |= planes.bad(mask.raw(box))
         deviation = None
         if self._uncertainty is not None:
             source, kind = self._uncertainty
@@ -127,7 +135,7 @@ def _quiet():
 
 
 @contextmanager
-def opened(image, *, hdu=None, unit=None, mask=None, weight=None):
+def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None):
     """Open an image, for as long as the context lasts.
 
     Parameters
@@ -139,10 +147,15 @@ def opened(image, *, hdu=None, unit=None, mask=None, weight=None):
     unit : str or `~astropy.units.Unit`, optional
         Of the pixels, where the image does not say, or says it wrongly.
     mask : array or path-like, optional
-        What is not 0 is bad. Extension MASK of a file and the mask of CCDData count too.
+        What is bad by the convention of its maker (`pidoc.image.masks.planes_of`), else what is not 0. Of a
+        file with several HDUs one is told by ``file.fits[HDU]``, number or name. Extensions MASK and DQ of a
+        file and the mask of CCDData count too.
     weight : array or path-like or `~astropy.nddata.NDUncertainty`, optional
-        An inverse variance in the units of the pixels, unless it is an uncertainty of another kind. Extension
-        UNCERT of a file and the uncertainty of CCDData are used without it.
+        An inverse variance in the units of the pixels, unless it is an uncertainty of another kind, by its
+        type or by the name of its HDU (VAR, VARIANCE; ERR, ERROR, SIGMA, RMS). Files as for ``mask``.
+        Extension UNCERT of a file and the uncertainty of CCDData are used without it.
+    good_bits : int, str or sequence of them, optional
+        Sums of bits, or names of planes, of the masks, that do not spoil a pixel.
 
     Yields
     ------
@@ -160,7 +173,11 @@ def opened(image, *, hdu=None, unit=None, mask=None, weight=None):
     with ExitStack() as stack:
         source = _source(stack, image, hdu, unit)
         if mask is not None:
-            source.add_mask(_companion(stack, mask, source, hdu, 'mask'))
+            other = _companion(stack, mask, source, hdu, 'mask')
+            # an array has been made for this
+            source.add_mask(other, planes_of(other.header, source.header) if other.header else None)
+        if good_bits is not None:
+            source.forgive(good_bits)
         if weight is not None:
             _add_weight(stack, source, weight, hdu)
         yield source
@@ -170,14 +187,24 @@ def _companion(stack, image, source, hdu, what):
     """A mask or weight, whose shape must be that of the image."""
     if isinstance(image, np.ndarray) and image.dtype == bool:
         image = image.astype(np.uint8)
+    image, chosen = _file_and_hdu(image)
     try:
-        other = _source(stack, image, None, None)
+        other = _source(stack, image, chosen, None)
     except _Several:
         # of several, the one in the place of the image
         other = _source(stack, image, hdu if hdu is not None else _number(source.part), None)
     if other.shape != source.shape:
         raise ValueError(f'{what} must have the shape of the image, {source.shape}, received {other.shape}')
     return other
+
+
+def _file_and_hdu(image):
+    """A file and its HDU, of ``file.fits[HDU]``; anything else as it is, and None."""
+    if isinstance(image, (str, os.PathLike)) and not os.path.exists(image):
+        match = re.fullmatch(r'(.+)\[([^\[\]]+)\]', os.fspath(image))
+        if match:
+            return match[1], int(match[2]) if match[2].isdigit() else match[2]
+    return image, None
 
 
 def _number(part):
@@ -197,6 +224,7 @@ def _add_weight(stack, source, weight, hdu):
         raise ValueError(f'{other} is of Pan-STARRS1, whose weights are variances: give '
                          'weight=VarianceUncertainty(...) of its '
                          'pixels')
+    kind = _NAMED.get(str(other.header.get('EXTNAME', '')).strip().upper(), kind)
     kind = _TYPES.get(str(other.header.get('UTYPE', '')).strip(), kind)
     source.set_uncertainty(other, kind)
 
@@ -211,7 +239,7 @@ def _source(stack, image, hdu, unit):
         return _of_file(stack, Path(image), hdu, unit)
     if isinstance(image, fits.HDUList):
         return _of_hdus(image, 'HDUList', hdu, unit)
-    if isinstance(image, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+    if isinstance(image, _IMAGES):
         return _of_hdus(fits.HDUList([image]), type(image).__name__, None, unit)
     if hdu is not None:
         raise ValueError(f'hdu is for FITS files, received hdu={hdu!r} with {type(image).__name__}')
@@ -277,45 +305,11 @@ def _header_of(meta):
 def _of_file(stack, path, hdu, unit):
     with damage_of(path.name, strict=False):
         # opened here, because astropy does not close what it cannot read
-        file = stack.enter_context(open(path, 'rb'))
+        file = stack.enter_context(open_regular(path))
         check_beginning(file)
-        _check_counts(file)
+        check_headers(file)
         hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
     return _of_hdus(hdus, path.name, hdu, unit)
-
-
-def _check_counts(file):
-    """Refuse headers that promise more axes or columns than there can be: astropy looks for each of them.
-
-    Of a compressed file only the first header is looked at.
-    """
-    packed = file.read(2) == b'\x1f\x8b'
-    file.seek(0)
-    stream = gzip.GzipFile(fileobj=file) if packed else file
-    while header := _header_bytes(stream):
-        numbers = {key.decode(): int(value) for key, value in _COUNT.findall(header)}
-        for keyword in ('NAXIS', 'TFIELDS'):
-            if not 0 <= numbers.get(keyword, 0) <= _MOST:
-                raise ValueError(f'{keyword} must be from 0 to {_MOST}, received {numbers[keyword]}')
-        sizes = [numbers.get(f'NAXIS{k + 1}', 0) for k in range(numbers.get('NAXIS', 0))]
-        values = numbers.get('GCOUNT', 1) * (numbers.get('PCOUNT', 0) + math.prod(sizes)) if sizes else 0
-        data = -(-abs(numbers.get('BITPIX', 8)) // 8 * values // _BLOCK) * _BLOCK
-        if packed or data < 0:
-            break
-        stream.seek(data, os.SEEK_CUR)
-    file.seek(0)
-
-
-def _header_bytes(stream):
-    """The cards of the header that begins here, one behind the other; nothing if none does."""
-    header = b''
-    while block := stream.read(_BLOCK):
-        if not header and not block.startswith((b'SIMPLE  =', b'XTENSION=')):
-            return b''
-        header += block
-        if _END.search(header, len(header) - len(block)):
-            return b'\n'.join(header[k:k + 80] for k in range(0, len(header), 80))
-    return b''
 
 
 class _Several(ValueError):
@@ -323,18 +317,27 @@ class _Several(ValueError):
 
 
 def _of_hdus(hdus, name, hdu, unit):
+    try:
+        return _of_sound_hdus(hdus, name, hdu, unit)
+    except (AttributeError, IndexError, KeyError, fits.VerifyError) as reason:
+        # what astropy cannot make sense of it puts off until it is looked at
+        text = ' '.join(str(reason).split()) or type(reason).__name__
+        raise ValueError(f'{name} is damaged or cut short: {text}') from reason
+
+
+def _of_sound_hdus(hdus, name, hdu, unit):
     number = _choose(hdus, name, hdu)
     chosen = hdus[number]
     header = _header_of(chosen.header)
     # its data would be read if they were asked for
-    if chosen is not hdus[0] and not hdus[0].shape:
+    if chosen is not hdus[0] and not getattr(hdus[0], 'shape', ()):
         header = _header_of(hdus[0].header) | header
     part = f'{number} {chosen.name}'.strip()
     beside = {}
-    for extra in ('MASK', 'UNCERT'):
-        if extra in hdus and hdus[extra] is not chosen and hdus[extra].is_image:
-            if tuple(hdus[extra].shape[-2:]) == tuple(chosen.shape[-2:]):
-                beside[extra] = Source(extra, _Section(hdus[extra]), _header_of(hdus[extra].header))
+    for extra in ('MASK', 'DQ', 'UNCERT'):
+        its = _of_version(hdus, extra, chosen)
+        if its is not None and tuple(its.shape[-2:]) == tuple(chosen.shape[-2:]):
+            beside[extra] = Source(extra, _Section(its), _header_of(its.header))
     uncertainty = None
     if 'UNCERT' in beside:
         told = str(beside['UNCERT'].header.get('UTYPE', 'StdDevUncertainty')).strip()
@@ -344,8 +347,18 @@ def _of_hdus(hdus, name, hdu, unit):
         uncertainty = beside['UNCERT'], _TYPES[told]
     source = Source(name, _Section(chosen), header, part=part, unit=unit, mask=beside.get('MASK'),
                     uncertainty=uncertainty)
+    if 'DQ' in beside:
+        source.add_mask(beside['DQ'], planes_of(beside['DQ'].header, header))
     source.wcs = _wcs(hdus, chosen, source)
     return source
+
+
+def _of_version(hdus, name, chosen):
+    """The image of a name that goes with a chosen one: of its EXTVER if there are several; or None."""
+    found = [each for each in hdus
+             if isinstance(each, _IMAGES) and each.name.upper() == name and each is not chosen]
+    of_it = [each for each in found if each.ver == chosen.ver]
+    return next(iter(of_it or found), None)
 
 
 class _Section:
@@ -397,7 +410,7 @@ def _check_axes(axes, source):
 
 def _choose(hdus, name, hdu):
     """Number of the HDU that is the image."""
-    images = [i for i, one in enumerate(hdus) if one.is_image and len(one.shape) >= 2]
+    images = [i for i, one in enumerate(hdus) if isinstance(one, _IMAGES) and len(one.shape) >= 2]
     listed = ', '.join(f'{i} {hdus[i].name}'.strip() for i in images) or 'none'
     if hdu is not None:
         try:

@@ -18,6 +18,10 @@ from pidoc.image.psf import Psf
 
 __all__ = ['Layer', 'Plane', 'blurred', 'pixel_areas']
 
+_SMOOTH = 1.5              # pixels, of a Gaussian from which on parts of pixels may count as points
+_NODES = 12                # to a side, at which world coordinates are calculated
+_EXACT = 1e-3              # pixels, error of those between
+
 
 @dataclass(eq=False)
 class Layer:
@@ -74,9 +78,26 @@ class Layer:
             raise ValueError(f'the image has been smoothed with a Gaussian of {self.smoothed:g} arcsec, '
                              'more than '
                              f'the {wanted:g} arcsec that were asked for')
-        # large pixels spread light twice: when they were exposed, and evenly over their area here
-        spread = 0.0 if self.on_grid else 2.0 * self.scale**2 / 12.0
+        spread = 0.0 if self.on_grid else self._spread(grid)
         return math.sqrt(max(wanted**2 - self.smoothed**2 - spread, 0.0)) / grid.scale
+
+    def _spread(self, grid):
+        """By how much the pixels have spread and will spread light: variance [arcsec^2]."""
+        # large pixels spread light twice: when they were exposed, and evenly over their area here
+        if not self._smooth_enough(grid):
+            return 2.0 * self.scale**2 / 12.0
+        parts = self._parts(grid)
+        return (2.0 - parts**-2) * self.scale**2 / 12.0 + grid.scale**2 / 12.0
+
+    def _smooth_enough(self, grid):
+        """Whether the light is going to be smoothed so much that parts of pixels may count as points."""
+        wanted = grid.smoothing * grid.scale
+        room = wanted**2 - self.smoothed**2 - 2.0 * self.scale**2 / 12.0
+        return room > (_SMOOTH * max(grid.scale, self.scale)) ** 2
+
+    def _parts(self, grid):
+        """Parts to a side that a pixel is divided in, each no larger than a pixel of the grid."""
+        return max(1, math.ceil(self.scale / grid.scale - 1e-3))
 
     def plane(self, grid, margin):
         """The layer on a grid with a margin, not smoothed."""
@@ -86,14 +107,23 @@ class Layer:
         return Plane(np.nan_to_num(self.flux), (~self.bad).astype(float), variance, self.wcs)
 
     def _resampled(self, grid, margin):
-        """On the grid and a margin, by the areas in which pixels overlap."""
-        from reproject import reproject_exact
-
+        """On the grid and a margin: what is smoothed later by points, else by the areas of overlap."""
         target = grid.wcs(self.position, margin=margin)
-        areas = pixel_areas(self.wcs, self.flux.shape, target)
-        good = ~self.bad
+        x, y = _corners(self.wcs, self.flux.shape, target)
+        areas, good = _areas(x, y), ~self.bad
         if np.any(areas[good] == 0.0):
             raise ValueError('world coordinates must give each pixel an area, received some without')
+        if not self._smooth_enough(grid):
+            return self._overlapped(grid, target, areas, good)
+        layers = [self.flux, areas] if self.deviation is None else [self.flux, areas, self.deviation**2]
+        values = _shared_out([np.where(good, layer, 0.0) for layer in layers], x, y, self._parts(grid),
+                             target.array_shape)
+        return Plane(values[0], values[1], values[2] if len(values) > 2 else None, grid.wcs(self.position))
+
+    def _overlapped(self, grid, target, areas, good):
+        """By the areas in which pixels overlap."""
+        from reproject import reproject_exact
+
         layers = [np.where(good, self.flux / areas, 0.0), good.astype(float)]
         if self.deviation is not None:
             layers.append(np.where(good, self.deviation**2 / areas, 0.0))
@@ -166,8 +196,77 @@ def blurred(array, sigma, *, power=1):
 
 def pixel_areas(wcs, shape, target):
     """Areas of pixels in pixels of another plane, by the corners of each (shoelace formula)."""
-    rows, columns = np.indices((shape[0] + 1, shape[1] + 1)) - 0.5
-    x, y = target.world_to_pixel(wcs.pixel_to_world(columns, rows))
+    return _areas(*_corners(wcs, shape, target))
+
+
+def _corners(wcs, shape, target):
+    """Columns and rows, in another plane, of the corners of pixels: one more than pixels to a side.
+
+    Some are calculated, the others are between them, by splines that are tried on others that are.
+    """
+    from scipy.interpolate import RectBivariateSpline
+
+    edges = [np.arange(number + 1) - 0.5 for number in shape]
+    if min(shape) > 4 * _NODES:
+        nodes = [np.linspace(edge[0], edge[-1], _NODES) for edge in edges]
+        between = [0.5 * (node[1:] + node[:-1]) for node in nodes]
+        known, tried = _mapped(wcs, target, *nodes), _mapped(wcs, target, *between)
+        if np.all(np.isfinite(known)):
+            splines = [RectBivariateSpline(*nodes, values) for values in known]
+            if max(np.max(np.abs(spline(*between) - values))
+                   for spline, values in zip(splines, tried, strict=True)) < _EXACT:
+                return tuple(spline(*edges) for spline in splines)
+    return _mapped(wcs, target, *edges)
+
+
+def _mapped(wcs, target, rows, columns):
+    """Columns and rows in another plane."""
+    columns, rows = np.meshgrid(columns, rows)
+    return target.world_to_pixel(wcs.pixel_to_world(columns, rows))
+
+
+def _shared_out(layers, x, y, parts, shape):
+    """Sums of what pixels hold, each in parts that go to the four nearest pixels of another plane.
+
+    The nearer a part is to one of the four the more goes there: sums and centroids are kept, and light is
+    spread with a variance of 1/12 of a pixel, beside that of the parts of a pixel.
+
+    Parameters
+    ----------
+    layers : list of `~numpy.ndarray`
+    x, y : `~numpy.ndarray`
+        Columns and rows of the corners of the pixels.
+    parts : int
+        To a side of a pixel.
+    shape : tuple of int
+        Of the other plane.
+    """
+    ny, nx = shape
+    # those beyond the edges go to rows and columns that are cut off
+    result = np.zeros((len(layers), (ny + 2) * (nx + 2)))
+    for down in (np.arange(parts) + 0.5) / parts:
+        for right in (np.arange(parts) + 0.5) / parts:
+            column, row = (_within(corners, down, right) + 1.0 for corners in (x, y))
+            inside = (column >= 0.0) & (column < nx + 1) & (row >= 0.0) & (row < ny + 1)
+            values = [layer[inside] / parts**2 for layer in layers]
+            column, row = column[inside], row[inside]
+            left, low = column.astype(np.intp), row.astype(np.intp)
+            across, along, place = column - left, row - low, low * (nx + 2) + left
+            for step, share in ((0, (1.0 - across) * (1.0 - along)), (1, across * (1.0 - along)),
+                                (nx + 2, (1.0 - across) * along), (nx + 3, across * along)):
+                for sums, layer in zip(result, values, strict=True):
+                    sums += np.bincount(place + step, weights=share * layer, minlength=sums.size)
+    return result.reshape(len(layers), ny + 2, nx + 2)[:, 1:-1, 1:-1]
+
+
+def _within(corners, down, right):
+    """Places inside of pixels, of their corners."""
+    above = corners[:-1, :-1] + right * (corners[:-1, 1:] - corners[:-1, :-1])
+    below = corners[1:, :-1] + right * (corners[1:, 1:] - corners[1:, :-1])
+    return above + down * (below - above)
+
+
+def _areas(x, y):
     ax, ay = x[1:, 1:] - x[:-1, :-1], y[1:, 1:] - y[:-1, :-1]
     bx, by = x[1:, :-1] - x[:-1, 1:], y[1:, :-1] - y[:-1, 1:]
     return 0.5 * np.abs(ax * by - ay * bx)

@@ -1,9 +1,15 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """FITS files, checked as they are read and whole or absent as they are written; images and tables as HDUs."""
 
+import bz2
 import gzip
+import lzma
+import math
+import os
 import re
+import stat
 import warnings
+import zipfile
 from contextlib import contextmanager, ExitStack
 
 import numpy as np
@@ -18,6 +24,13 @@ __all__ = ['FitsProduct', 'WrongContentError', 'damage_of', 'opened_fits', 'read
 
 # of FITS, and of what astropy unpacks: gzip, zip, bzip2 and xz
 _BEGINNINGS = (b'SIMPLE  =', b'\x1f\x8b', b'PK\x03\x04', b'BZh', b'\xfd7zXZ')
+_BLOCK = 2880
+_MOST_BLOCKS = 1000        # of a header: 36,000 cards
+_MOST = 999                # axes, or columns of a table: FITS standard 4.0, sections 4.4.1 and 7.3.1
+_BITPIX = (8, 16, 32, 64, -32, -64)
+_LARGEST = 2**62           # bytes: beyond, a file cannot be looked at
+_COUNT = re.compile(rb'^(NAXIS\d{0,3}|BITPIX|[PG]COUNT|TFIELDS) *= *([+-]?\d+) *(?:/|$)', re.MULTILINE)
+_END = re.compile(rb'END {77}')
 # keywords that the file needs, and those of world coordinates, which are written elsewhere
 _STRUCTURE = re.compile(r'SIMPLE|XTENSION|BITPIX|NAXIS|EXTEND|EXTNAME|[PG]COUNT|BUNIT|CHECKSUM|DATASUM|'
                         r'C(TYPE|RVAL|RPIX|DELT|UNIT)\d|PC\d_|CD\d_|WCSAXES|L(ON|AT)POLE|RADESYS|EQUINOX|MJDREF|'
@@ -106,8 +119,9 @@ def opened_fits(source, error=ValueError, *, name=None, checksum=True):
     """
     with damage_of(name or getattr(source, 'name', source), error), ExitStack() as stack:
         # opened here, because astropy does not close what it cannot read
-        file = source if hasattr(source, 'read') else stack.enter_context(open(source, 'rb'))
+        file = source if hasattr(source, 'read') else stack.enter_context(open_regular(source))
         check_beginning(file)
+        check_headers(file)
         yield stack.enter_context(fits.open(file, memmap=False, checksum=checksum))
 
 
@@ -118,6 +132,84 @@ def check_beginning(file):
     file.seek(place)
     if not any(start.startswith(begin) or begin.startswith(start) for begin in _BEGINNINGS):
         raise WrongContentError(f'a FITS file must begin with SIMPLE, received {start!r}')
+
+
+def open_regular(path):
+    """Open a file to read its bytes, if it is a file: of a FIFO or a device there may be no end."""
+    if not (stat.S_ISREG(os.stat(path).st_mode) or os.path.isdir(path)):
+        raise WrongContentError('a FITS file must be a regular file, received a FIFO, socket or device')
+    return open(path, 'rb')
+
+
+def check_headers(file):
+    """Refuse headers that astropy takes long or for ever to read, or takes for something else.
+
+    They promise more axes or columns than there can be, have no end, or not the keywords that they must have.
+    Compressed files are unpacked on the way.
+
+    Parameters
+    ----------
+    file : binary file
+        At its beginning, where it is left.
+
+    Raises
+    ------
+    ValueError
+    """
+    place = file.tell()
+    stream = _unpacked(file)
+    while header := _header_bytes(stream):
+        numbers = {key.decode(): int(value) for key, value in _COUNT.findall(header)}
+        for keyword in ('NAXIS', 'TFIELDS'):
+            if not 0 <= numbers.get(keyword, 0) <= _MOST:
+                raise ValueError(f'{keyword} must be from 0 to {_MOST}, received {numbers[keyword]}')
+        if numbers.get('BITPIX') not in _BITPIX:
+            raise ValueError(f'BITPIX must be one of {", ".join(map(str, _BITPIX))}, received '
+                             f'{numbers.get("BITPIX", "no number")}')
+        for keyword in ('NAXIS', *(f'NAXIS{k + 1}' for k in range(numbers.get('NAXIS', 0)))):
+            if numbers.get(keyword, -1) < 0:
+                raise ValueError(f'{keyword} must be a whole number, received {numbers.get(keyword, "none")}')
+        sizes = [numbers[f'NAXIS{k + 1}'] for k in range(numbers['NAXIS'])]
+        values = numbers.get('GCOUNT', 1) * (numbers.get('PCOUNT', 0) + math.prod(sizes)) if sizes else 0
+        data = -(-abs(numbers['BITPIX']) // 8 * values // _BLOCK) * _BLOCK
+        if not 0 <= data < _LARGEST:
+            break
+        stream.seek(data, os.SEEK_CUR)
+    file.seek(place)
+
+
+def _unpacked(file):
+    """What astropy would read of a file."""
+    place = file.tell()
+    start = file.read(6)
+    file.seek(place)
+    if start.startswith(b'\x1f\x8b'):
+        return gzip.GzipFile(fileobj=file)
+    if start.startswith(b'BZh'):
+        return bz2.BZ2File(file)
+    if start == b'\xfd7zXZ\x00':
+        return lzma.LZMAFile(file)
+    if start.startswith(b'PK\x03\x04'):
+        archive = zipfile.ZipFile(file)
+        return archive.open(archive.namelist()[0])
+    return file
+
+
+def _header_bytes(stream):
+    """The cards of the header that begins here, one behind the other; nothing if none does."""
+    blocks = []
+    while block := stream.read(_BLOCK):
+        if not blocks and not block.startswith((b'SIMPLE  =', b'XTENSION=')):
+            if block.strip(b'\0 '):
+                raise ValueError(f'an HDU must begin with SIMPLE or XTENSION, received {block[:20]!r}')
+            return b''
+        blocks.append(block)
+        if _END.search(block):
+            header = b''.join(blocks)
+            return b'\n'.join(header[k:k + 80] for k in range(0, len(header), 80))
+        if len(blocks) == _MOST_BLOCKS:
+            raise ValueError(f'a header must end within {_MOST_BLOCKS * _BLOCK // 80} cards, received more')
+    return b''
 
 
 def read_table(path, name, error=ValueError):

@@ -98,6 +98,15 @@ def _parser():
     known.add_argument('--band', metavar='NAME', help='of the image (default: from the header)')
     known.add_argument('--unit', metavar='UNIT', help='of the pixels, instead of BUNIT')
     known.add_argument('--hdu', metavar='HDU', type=_hdu, help='number or name of the HDU with the image')
+    known.add_argument('--mask', metavar='FILE',
+                       help='which pixels are bad: FILE or FILE[HDU]; extensions MASK and DQ count '
+                            'without it')
+    known.add_argument('--good-bits', metavar='BITS',
+                       help='bits of the mask, or names of its planes, that do not spoil a pixel: 96, '
+                            '"CTE,WARM"')
+    known.add_argument('--weight', metavar='FILE',
+                       help='how certain pixels are, as FILE or FILE[HDU]: an inverse variance, unless the '
+                            'HDU is named VARIANCE or ERR')
     known.add_argument('--annulus', action='store_true',
                        help='subtract the background, measured around the field')
     out = parser.add_argument_group('model and output')
@@ -224,7 +233,7 @@ def _told(options):
     from pidoc.prediction.known import KNOWN
 
     names = (*KNOWN, 'cluster', 'seeing', 'zero_point', 'exposure', 'extinction', 'pixel_scale',
-             'band', 'unit', 'hdu')
+             'band', 'unit', 'hdu', 'mask', 'good_bits', 'weight')
     told = {name: getattr(options, name) for name in names} | {'center': _center(options.center)}
     if options.annulus:
         told['background'] = 'annulus'

@@ -1038,8 +1038,10 @@ def test_coordinates_in_which_pixels_fall_on_one_line(small):
 
 
 def test_every_flag_is_met():
-    """In this file, in a comparison."""
-    text = Path(__file__).read_text(encoding='utf-8')
+    """In these files, in a comparison."""
+    folder = Path(__file__).parent
+    text = ''.join((folder / f'test_{name}.py').read_text(encoding='utf-8')
+                   for name in ('preparation', 'missing'))
     assert [flag for flag in IMAGE_FLAGS if f"'{flag}'" not in text] == []
 
 

@@ -1,7 +1,13 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Images as they come: which HDU, which pixels, what is bad, and every bad file."""
 
+import bz2
 import gzip
+import io
+import lzma
+import os
+import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -331,3 +337,84 @@ def test_more_axes_than_there_can_be(tmp_path, pack):
 def test_pixels_are_real_numbers(pixels):
     with pytest.raises(TypeError, match='the pixels of array must be real numbers, received'):
         first(pixels)
+
+
+# -- files that are none, or have no end ------------------------------------------------------------
+
+
+def test_a_fifo_and_a_device(tmp_path):
+    """Nobody may ever write into it."""
+    os.mkfifo(tmp_path / 'a.fits')
+    for path in (tmp_path / 'a.fits', '/dev/zero'):
+        with pytest.raises(ValueError, match='a FITS file must be a regular file, received a FIFO, socket'):
+            first(path)
+
+
+PACKERS = {'fits': bytes, 'fits.gz': gzip.compress, 'fits.bz2': bz2.compress, 'fits.xz': lzma.compress}
+
+
+def in_zip(content):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as archive:
+        archive.writestr('a.fits', content)
+    return buffer.getvalue()
+
+
+PACKERS['zip'] = in_zip
+
+
+@pytest.mark.parametrize('ending', PACKERS)
+def test_headers_without_an_end(tmp_path, ending):
+    """100 bytes, or 24 MB, compressed or not, in the first HDU or a later one, are refused at once."""
+    promise = {'NAXIS': f'{2000000000:>20}'}
+    whole = placed()
+    later = b'XTENSION= \'IMAGE   \''.ljust(80) + placed(promise)[80:]
+    endless = whole[:whole.index(b'END' + b' ' * 77)] + b'HISTORY x'.ljust(80) * 300_000
+    start = time.process_time()
+    for content, message in ((placed(promise), 'NAXIS must be from 0 to 999, received 2000000000'),
+                             (whole + later, 'NAXIS must be from 0 to 999, received 2000000000'),
+                             (endless, 'a header must end within 36000 cards, received more')):
+        with pytest.raises(ValueError, match=f'damaged or cut short: {message}'):
+            first(written(tmp_path, PACKERS[ending](content), f'a.{ending}'))
+    assert time.process_time() - start < 3.0
+    # and what is whole is read
+    with opened(written(tmp_path, PACKERS[ending](whole), f'b.{ending}')) as source:
+        np.testing.assert_array_equal(source.read(ALL)[0], PIXELS)
+
+
+@pytest.mark.parametrize(('keyword', 'value', 'message'), [
+    ('NAXIS2', '0', 'damaged'), ('NAXIS', 'T', 'NAXIS must be a whole number, received none'),
+    ('NAXIS', '3', 'NAXIS3 must be a whole number, received none'),
+    ('NAXIS1', '-4', 'NAXIS1 must be a whole number, received -4'),
+    ('BITPIX', '17', 'BITPIX must be one of 8, 16, 32, 64, -32, -64, received 17'),
+    ('BITPIX', "'a'", 'BITPIX must be one of .* received no number'), ('SIMPLE', 'F', 'has no image')])
+def test_headers_that_do_not_say_what_they_must(tmp_path, keyword, value, message):
+    content = placed({keyword: f'{value:>20}'})
+    with pytest.raises(ValueError, match=message):
+        first(written(tmp_path, content))
+
+
+@pytest.mark.parametrize('text', ["'a", '=1', '1.0.0'])
+def test_names_that_cannot_be_read(tmp_path, text):
+    hdus('SCI', 'DQ').writeto(tmp_path / 'a.fits')
+    content = (tmp_path / 'a.fits').read_bytes()
+    start = content.index(b'EXTNAME')
+    content = content[:start] + f'EXTNAME = {text}'.ljust(80).encode() + content[start + 80:]
+    with pytest.raises(ValueError, match='a.fits is damaged or cut short: Unparsable card .EXTNAME'):
+        first(written(tmp_path, content))
+
+
+@pytest.mark.parametrize('block', range(4))
+def test_blocks_twice_or_not_at_all(tmp_path, block):
+    """The same image, or a refusal in words."""
+    hdus('SCI', 'DQ', shape=(30, 40)).writeto(tmp_path / 'a.fits')
+    content = (tmp_path / 'a.fits').read_bytes()
+    for other in (content[:2880 * (block + 1)] + content[2880 * block:],
+                  content[:2880 * block] + content[2880 * (block + 1):]):
+        path = written(tmp_path, other)
+        if (block, len(other) > len(content)) == (0, True):
+            # the empty primary HDU twice
+            assert first(path) == 1.0
+        else:
+            with pytest.raises(ValueError, match='damaged or cut short|has no image|must begin'):
+                first(path)

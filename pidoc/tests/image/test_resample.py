@@ -81,12 +81,33 @@ class TestLayers:
         assert one.meta['PSFBLUR'] == pytest.approx(fwhm)
         assert one.meta['PSFFWHM'] == (None if np.isnan(seeing) else max(seeing, best))
 
+    @pytest.mark.parametrize('scale', [0.12, 0.25, 0.4, 0.6])
+    def test_points_and_overlaps_are_the_same_when_smoothed(self, scale, monkeypatch):
+        number = round(60 / scale)
+        flux = np.zeros((number, number))
+        rows, columns = np.random.default_rng(2).integers(int(0.3 * number), int(0.7 * number), (2, 60))
+        flux[rows, columns] = 1.0
+        wcs = tan_wcs(flux.shape, scale, turn=20.0)
+        planes = []
+        for least in (1.5, 1e9):
+            monkeypatch.setattr('pidoc.image.resample._SMOOTH', least)
+            one = Layer(flux, flux < 0.0, flux + 1.0, 0.0, wcs, scale, POSITION, False, Psf(fwhm=1.0), 0.0,
+                        None, {}, ())
+            planes.append(one.put(grid(), 0.5))
+        points, overlaps = planes
+        assert points.total.sum() == pytest.approx(overlaps.total.sum(), rel=1e-3)
+        assert np.abs(points.total - overlaps.total).max() < 0.008 * overlaps.total.max()
+        np.testing.assert_allclose(points.variance, overlaps.variance, rtol=0.2)
+
     def test_what_is_still_to_be_smoothed(self):
         assert layer(on_grid=True, scale=0.25).missing(grid()) == 4.0
         assert layer(on_grid=True, scale=0.25, smoothed=1.0).missing(grid()) == 0.0
         assert layer(on_grid=True, scale=0.25, smoothed=0.6).missing(grid()) == pytest.approx(3.2)
-        # pixels of 0.6 arcsec, twice
-        assert layer(scale=0.6).missing(grid()) == pytest.approx(4 * np.sqrt(1 - 0.06))
+        # pixels of 0.6 arcsec, once; again, in three parts to a side; and those of the grid
+        spread = (0.6**2 * (2 - 1 / 9) + 0.25**2) / 12
+        assert layer(scale=0.6).missing(grid()) == pytest.approx(4 * np.sqrt(1 - spread))
+        # so large that they are taken as they are, twice
+        assert layer(scale=0.8).missing(grid()) == pytest.approx(4 * np.sqrt(1 - 2 * 0.8**2 / 12))
         with pytest.raises(ValueError, match='smoothed with a Gaussian of 1.2 arcsec, more than the 1 '
                                              'arcsec'):
             layer(smoothed=1.2).missing(grid())

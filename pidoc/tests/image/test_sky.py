@@ -2,6 +2,7 @@
 """Centre and background of images whose truth is known."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -83,3 +84,27 @@ class TestBackground:
     def test_outside_of_the_image(self):
         with pytest.raises(ValueError, match='must have at least 50 good pixels, received 0'):
             background_in_annulus(np.ones((20, 20)), np.zeros((20, 20), dtype=bool), (9.5, 9.5), 30, 45)
+
+
+class TestSmallPixels:
+    def test_a_large_image(self):
+        """Hubble's pixels: 20 arcsec are 400 of them."""
+        rng = np.random.default_rng(3)
+        y, x = np.indices((2048, 2048), dtype=np.float32)
+        pixels = rng.normal(0.0, 5.0, x.shape).astype(np.float32)
+        pixels += 100.0 / (1.0 + ((x - 900.0) ** 2 + (y - 1300.0) ** 2) / 300.0**2) ** 2
+        start = time.process_time()
+        found = find_center(pixels, nothing_bad(pixels), least=400.0)
+        assert time.process_time() - start < 2.0
+        assert found == pytest.approx((900.0, 1300.0), abs=4.0)
+
+    def test_pixels_of_nothing(self):
+        """In which 20 arcsec are more than any image has."""
+        pixels = field()
+        assert find_center(pixels, nothing_bad(pixels), least=2e10) == pytest.approx((109.5, 99.5), abs=8.0)
+
+    def test_a_gap_beside_the_center(self):
+        pixels = field(number=6000)
+        bad = nothing_bad(pixels)
+        bad[:, :105] = True
+        assert find_center(pixels, bad, least=40) == pytest.approx((109.5, 99.5), abs=6.0)

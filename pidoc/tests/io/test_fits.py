@@ -266,3 +266,12 @@ def test_a_product(tmp_path):
     fits.PrimaryHDU().writeto(tmp_path / 'b.fits')
     with pytest.raises(ValueError, match='b.fits: a number must have an image'):
         Number.read(tmp_path / 'b.fits')
+
+
+def test_no_file_without_an_end(tmp_path):
+    """As images: see there for all that is refused."""
+    import os
+
+    os.mkfifo(tmp_path / 'a.fits')
+    with pytest.raises(ValueError, match='must be a regular file'), opened_fits(tmp_path / 'a.fits'):
+        pass

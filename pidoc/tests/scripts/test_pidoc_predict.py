@@ -358,3 +358,25 @@ def test_samp(monkeypatch, tmp_path, capsys):
     assert output.count('sent to            a viewer') == 2
     assert viewer.got == {('image.load.fits', (tmp_path / 'example-pidoc.fits').as_uri()),
                           ('table.load.fits', (tmp_path / 'all.fits').as_uri())}
+
+
+def test_masks_and_weights(tmp_path, capsys):
+    """Of a file with several HDUs; the note on what is missing."""
+    from pidoc.tests.image_helpers import paint, stars, tan_wcs
+
+    wcs = tan_wcs((150, 150), 0.4)
+    pixels = np.random.default_rng(0).normal(0.0, 20.0, (150, 150))
+    pixels += 20.0 * paint(stars(2000), wcs, (150, 150))
+    pixels[:, 70] = -999.0
+    mask = np.where(np.arange(150) == 80, 33, 32) * np.ones((150, 150), dtype=np.int16)
+    header = wcs.to_header()
+    header.update({'FILTER': 'V', 'PHOTZP': 25.0})
+    fits.PrimaryHDU(pixels, header).writeto('a.fits')
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(mask, name='M'),
+                  fits.ImageHDU(0.0 * pixels + 400.0, name='VAR')]).writeto('b.fits')
+    assert main(['a.fits', '--mask', 'b.fits[M]', '--good-bits', '32', '--weight', 'b.fits[VAR]',
+                 '--center', '226.0 28.5', '--seeing', '1']) == 0
+    light = Prediction.read('a-pidoc.fits').light
+    assert light.meta['MISSING'].endswith('sentinel (-999)') and light.meta['COVERAGE'] < 1.0
+    assert main(['a.fits', '--good-bits', '32', '--overwrite']) == 2
+    assert 'good_bits are of a mask, which a.fits[0 PRIMARY] has not' in capsys.readouterr().err

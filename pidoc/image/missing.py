@@ -1,0 +1,327 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Pixels that hold no light though nothing says so: `find_missing`.
+
+Files mark what was not seen, or was spoiled, in many ways that no header tells: with -99, -32768, 65535 or
+1e30, with exact zeros, with the ceiling of the detector; cosmic rays and hot pixels are not marked at all.
+All are recognised by what light with noise cannot do: repeat one value exactly, lie far below everything
+around, or be sharper than the point spread function.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ['KINDS', 'Missing', 'find_cosmic_rays', 'find_missing', 'noise_of']
+
+KINDS = {
+    'sentinel': 'a value that stands for none, repeated or far below the sky',
+    'zero': 'exactly zero among noise',
+    'dead': 'far below all pixels around',
+    'saturated': 'at the ceiling of the detector, or zero in the middle of a star',
+    'cosmic': 'sharper than the point spread function: cosmic rays, hot pixels and columns',
+}
+"""Kinds of pixels that hold no light, and what they are."""
+
+_FEWEST_GOOD = 25          # pixels, of which something can be said
+_MOST_SORTED = 1_000_000    # pixels
+_ONE_PER_CENT = 2.33       # standard deviations that one of a hundred is below the mean
+_FEWEST = 8                # equal values, at least, that may stand for nothing
+_OFTEN = 8                 # times as often as values beside it
+_BESIDE = 8                # values on either side that it is compared with
+_FAR = 20.0                # standard deviations below the sky, where no light is
+_ABSURD = 1e15             # above any unit that counts photons
+_CLEAR = 10.0              # standard deviations of the noise, of a difference that is none of it
+_TURNS = 0.4               # share of pixels that are extreme in their row, from which on there is noise
+_SATURATED = 0.98          # of the level of the header
+_CEILINGS = ('SATURATE', 'SATLEVEL', 'SATURATA', 'SATURATB', 'DATAMAX')
+_MOST_SATURATED = 0.2      # share of pixels above a level that is none of these pixels
+_DEAD = 0.2                # most of the light of the faintest neighbour that a dead pixel has
+_SHARP = 0.6               # share of the light beside a star's peak that must be there
+_NARROWEST = 1.3           # pixels, FWHM below which a star looks like a cosmic ray
+
+
+@dataclass(frozen=True, eq=False)
+class Missing:
+    """Which pixels hold no light: made by `find_missing`.
+
+    Parameters
+    ----------
+    kinds : dict
+        Kind, of `KINDS`, to array of bool.
+    values : tuple of float
+        What stands for nothing.
+    base, noise : float
+        A level below which the sky rarely is, and the standard deviation of the noise.
+    noisy : bool
+        Whether it is noise at all.
+    """
+
+    kinds: dict
+    values: tuple = ()
+    base: float = 0.0
+    noise: float = 0.0
+    noisy: bool = False
+
+    @classmethod
+    def none(cls, shape):
+        """Of an image in which nothing is missing."""
+        return cls({kind: np.zeros(shape, dtype=bool) for kind in KINDS})
+
+    @property
+    def mask(self):
+        """All of them: array of bool."""
+        return np.logical_or.reduce(list(self.kinds.values()))
+
+    def counts(self, part=(slice(None), slice(None))):
+        """How many there are of each kind that there is, in a part: dict."""
+        counts = {kind: int(np.count_nonzero(where[part])) for kind, where in self.kinds.items()}
+        return {kind: number for kind, number in counts.items() if number}
+
+    def text(self, part=(slice(None), slice(None))):
+        """The counts, as in '300 sentinel (-999), 12 saturated'."""
+        values = f' ({", ".join(f"{value:g}" for value in self.values)})' if self.values else ''
+        return ', '.join(f'{number} {kind}{values if kind == "sentinel" else ""}'
+                         for kind, number in self.counts(part).items())
+
+
+def find_missing(pixels, bad, *, header=None):
+    """Find the pixels that hold no light, but for cosmic rays: for these see `find_cosmic_rays`.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+        As they are stored, not magnitudes.
+    bad : `~numpy.ndarray` of bool
+        What is known to be bad, and not looked at.
+    header : mapping, optional
+        May tell the ceiling: SATURATE, SATLEVEL, SATURATA, SATURATB or DATAMAX.
+
+    Returns
+    -------
+    Missing
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pidoc.image.missing import find_missing
+    >>> pixels = np.random.default_rng(1).normal(0.0, 5.0, (50, 50))
+    >>> pixels[:, 20] = -99.0
+    >>> find_missing(pixels, np.zeros((50, 50), dtype=bool)).text()
+    '50 sentinel (-99)'
+    """
+    kinds = Missing.none(pixels.shape).kinds
+    good = ~bad & np.isfinite(pixels)
+    pixels = _finite(pixels)
+    kinds['sentinel'] |= good & (np.abs(pixels) > _ABSURD)
+    good &= ~kinds['sentinel']
+    # of large images some rows tell enough
+    some = slice(None, None, -(-pixels.size // _MOST_SORTED))
+    values = np.sort(pixels[some][good[some]])
+    if values.size < _FEWEST_GOOD or values[0] == values[-1]:
+        return Missing(kinds)
+    plateaus, rest = _plateaus(values)
+    if 0.0 in plateaus and values[0] == 0.0 and _scattered(pixels == 0.0, good):
+        # of so few photons that most pixels have none
+        plateaus, rest = [], values
+    low, base, middle = (float(rest[int(share * rest.size)]) for share in (0.01, 0.05, 0.5))
+    noise, noisy = noise_of(pixels, good & ~np.isin(pixels, plateaus) if plateaus else good)
+    told = _find_values(kinds, pixels, good, plateaus, rest, (middle, low, noise, noisy))
+    kinds['sentinel'] |= good & (pixels < middle - _FAR * max((middle - low) / _ONE_PER_CENT, noise))
+    good &= ~kinds['sentinel'] & ~kinds['zero']
+    _find_saturated(kinds, pixels, good, header or {})
+    if noisy:
+        _find_ceiling(kinds, pixels, good, plateaus, rest, middle + _CLEAR * noise)
+        _find_holes(kinds, pixels, good, bad, (middle, base, noise))
+    return Missing(kinds, tuple(told), base, noise, noisy)
+
+
+def find_cosmic_rays(pixels, bad, found, fwhm):
+    """Find what is sharper than the PSF: cosmic rays, hot pixels and columns.
+
+    Beside the middle of a star the mean of the two pixels to its sides, or above and below, is at least its
+    profile one pixel off: of a Gaussian 16^(-1 / FWHM^2) of its height, of a Moffat function more. So is it
+    in the sum of stars and of a sky above a base. What has less than 0.6 of it, in noise, is no light.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+    bad : `~numpy.ndarray` of bool
+        With what is missing already.
+    found : Missing
+        What `find_missing` has found, to which they are added.
+    fwhm : float
+        Full width at half maximum of the PSF [pixels]; NaN: not known, so that only the sharpest are found.
+        Below 1.3 stars look like cosmic rays, and none are looked for.
+    """
+    pixels = _finite(pixels)
+    width = _NARROWEST if math.isnan(fwhm) else fwhm
+    if not found.noisy or width < _NARROWEST:
+        return
+    least = found.base + 1.5 * _CLEAR * found.noise
+    rows, columns = np.nonzero((~bad & (pixels > least))[1:-1, 1:-1])
+    rows, columns = rows + 1, columns + 1
+    here = pixels[rows, columns] - found.base
+    excess = np.full(here.shape, -np.inf)
+    share = _SHARP * 16.0 ** (-1.0 / width**2)
+    for dy, dx in ((0, 1), (1, 0)):
+        one, other = (rows + dy, columns + dx), (rows - dy, columns - dx)
+        pair = 0.5 * (pixels[one] + pixels[other]) - found.base
+        known = ~(bad[one] | bad[other])
+        excess = np.where(known, np.maximum(excess, share * here - pair), excess)
+    sharp = excess > 0.5 * _CLEAR * found.noise
+    highest = np.max([np.where(bad[rows + dy, columns + dx], -np.inf, pixels[rows + dy, columns + dx])
+                      for dy, dx in _AROUND], axis=0, initial=-np.inf)
+    peak = pixels[rows, columns] >= highest
+    # if most of what shines is sharper than the PSF, then this is not the PSF
+    if 2 * np.count_nonzero(sharp & peak) <= np.count_nonzero(peak):
+        found.kinds['cosmic'][rows[sharp], columns[sharp]] = True
+
+
+def _finite(pixels):
+    """With 0 where a pixel is no number, which must be bad: differences of infinities are none."""
+    finite = np.isfinite(pixels)
+    return pixels if finite.all() else np.where(finite, pixels, 0.0)
+
+
+def noise_of(pixels, good):
+    """Standard deviation of the noise, by differences of neighbours, and whether it is noise at all.
+
+    In white noise two of three pixels are the largest or smallest of three in a row; smooth light has few.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+    good : `~numpy.ndarray` of bool
+
+    Returns
+    -------
+    noise : float
+        0 where no three good pixels are in a row.
+    noisy : bool
+    """
+    step = max(1, pixels.shape[0] // 64)
+    rows, fine = pixels[::step], good[::step]
+    three = fine[:, 2:] & fine[:, 1:-1] & fine[:, :-2]
+    if not three.any():
+        return 0.0, False
+    first, second = (rows[:, 1:-1] - rows[:, :-2])[three], (rows[:, 2:] - rows[:, 1:-1])[three]
+    # where it is faint light changes little
+    faint = rows[:, 1:-1][three]
+    faint = faint <= np.median(faint)
+    noise = 1.4826 / math.sqrt(2.0) * float(np.median(np.abs(first[faint])))
+    return noise, noise > 0.0 and float(np.mean((first * second)[faint] < 0.0)) > _TURNS
+
+
+def _plateaus(values):
+    """Values that are there far more often than those beside them; and all the others, sorted."""
+    starts = np.concatenate([[0], 1 + np.flatnonzero(values[1:] != values[:-1])])
+    numbers = np.diff(starts, append=values.size)
+    plateaus = []
+    padded = np.concatenate([[0], numbers, [0]])
+    often = (numbers >= _FEWEST) & (numbers > 2 * np.minimum(padded[:-2], padded[2:]))
+    for k in np.flatnonzero(often):
+        if len(plateaus) > 50:
+            # values of few digits
+            return [], values
+        beside = np.concatenate([numbers[max(0, k - _BESIDE):k], numbers[k + 1:k + 1 + _BESIDE]])
+        if beside.size >= 3 and numbers[k] >= _OFTEN * np.median(beside):
+            plateaus.append(float(values[starts[k]]))
+    if not plateaus:
+        return [], values
+    rest = values[~np.isin(values, plateaus)]
+    return (plateaus, rest) if rest.size > 0.01 * values.size else ([], values)
+
+
+def _find_values(kinds, pixels, good, plateaus, rest, sky):
+    """Repeated values below the sky, and exact zeros; the sentinels."""
+    middle, low, noise, noisy = sky
+    told = []
+    for value in plateaus:
+        here = good & (pixels == value)
+        like = np.searchsorted(rest, [value - 0.05 * noise, value + 0.05 * noise])
+        if np.count_nonzero(here) < _OFTEN * (like[1] - like[0]) and not _coherent(here):
+            # of rounded numbers, which are in places rounded to more digits
+            continue
+        below = np.searchsorted(rest, value) / rest.size
+        # in an image that was cut off there nothing is lower, and much is just above it
+        above = np.searchsorted(rest, value + noise, side='right') - np.searchsorted(rest, value)
+        alone = below == 0.0 and 2 * above < np.count_nonzero(here)
+        if value == 0.0:
+            if noisy and (below > 0.01 or alone):
+                kinds['zero'] |= here
+        elif value < middle and (alone or 0.0 < below < 0.5) and (noisy or value < 0.0):
+            kinds['sentinel'] |= here
+            told.append(value)
+    return told
+
+
+def _scattered(here, good):
+    """Whether pixels are beside others of their kind no more often than by chance."""
+    pair = good[:, 1:] & good[:, :-1]
+    first, second = here[:, :-1][pair], here[:, 1:][pair]
+    share = np.mean(second)
+    return 0.0 < share < 1.0 and np.mean(second[~first]) > 0.5 * share
+
+
+def _coherent(here):
+    """Whether at least half of some pixels have another one to the side or above."""
+    beside = np.zeros(here.shape, dtype=bool)
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        both = here[one] & here[other]
+        beside[one] |= both
+        beside[other] |= both
+    return 2 * np.count_nonzero(beside) >= np.count_nonzero(here)
+
+
+def _find_saturated(kinds, pixels, good, header):
+    """What is at the ceiling of the header, unless so much is that it must be that of other numbers."""
+    for keyword in _CEILINGS:
+        level = header.get(keyword)
+        if isinstance(level, (int, float)) and not isinstance(level, bool) and level > 0.0:
+            above = good & (pixels >= _SATURATED * level)
+            if np.count_nonzero(above) <= _MOST_SATURATED * np.count_nonzero(good):
+                kinds['saturated'] |= above
+
+
+def _find_ceiling(kinds, pixels, good, plateaus, rest, least):
+    """A value that the brightest pixels share: in noise no two are equal where values are rare."""
+    top = float(np.max(pixels[good]))
+    here = good & (pixels == top)
+    rare = np.unique(rest[-40:]).size >= min(38, rest.size)
+    if top > least and (top in plateaus or (rare and np.count_nonzero(here) >= 3)):
+        kinds['saturated'] |= here
+
+
+def _find_holes(kinds, pixels, good, bad, sky):
+    """Saturated cores that are stored as zeros; pixels far below all that is around them."""
+    middle, base, noise = sky
+    bright = max(middle, 0.0) + _CLEAR * noise
+    zeros = (good | kinds['zero']) & (pixels == 0.0)
+    if np.any(zeros[:, 1:] & (pixels[:, :-1] > bright)):
+        cores = _enclosed(zeros, bad, pixels, bright)
+        kinds['saturated'] |= cores
+        kinds['zero'] &= ~cores
+    # nothing is known of what is not good: it is no lower than its neighbours
+    values = np.where(good & ~kinds['saturated'], pixels, np.inf)
+    beside = np.minimum(values[1:-1, :-2], values[1:-1, 2:])
+    rows, columns = np.nonzero((beside > bright) & (values[1:-1, 1:-1] < beside - _CLEAR * noise))
+    rows, columns = rows + 1, columns + 1
+    lowest = np.min([values[rows + dy, columns + dx] for dy, dx in _AROUND], axis=0)
+    here = pixels[rows, columns]
+    dead = np.isfinite(lowest) & (lowest - here > _CLEAR * noise) & (here - base < _DEAD * (lowest - base))
+    kinds['dead'][rows[dead], columns[dead]] = True
+
+
+_AROUND = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+
+
+def _enclosed(zeros, bad, pixels, bright):
+    """Groups of zeros all of whose neighbours are bright."""
+    from scipy import ndimage
+
+    labels, number = ndimage.label(zeros, structure=np.ones((3, 3)))
+    rim = np.where(zeros | bad, 0, ndimage.grey_dilation(labels, size=(3, 3)))
+    lowest = np.full(number + 1, np.inf)
+    np.minimum.at(lowest, rim[rim > 0], pixels[rim > 0])
+    return zeros & (lowest[labels] > bright) & np.isfinite(lowest[labels])

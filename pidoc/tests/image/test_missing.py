@@ -1,0 +1,283 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Pixels that hold no light, put into images of stars; and light that must not be taken for them."""
+
+import math
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.nddata import CCDData
+
+from pidoc.image.missing import find_cosmic_rays, find_missing, KINDS, Missing, noise_of
+from pidoc.image.preparation import prepare
+from pidoc.tests.image_helpers import CENTER, paint, stars, tan_wcs, ZERO_POINT
+
+pytest.importorskip('reproject')
+pytest.importorskip('photutils')
+
+SHAPE, SCALE, FWHM = (160, 160), 0.4, 1.1
+WCS = tan_wcs(SHAPE, SCALE)
+NOISE = 20.0
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log(caplog):
+    caplog.set_level('CRITICAL', logger='pidoc.image')
+
+
+def sky(level=0.0, seed=4, number=3000, dtype=float):
+    """A cluster of stars, a sky, and photon noise of a bright one that was taken off."""
+    counts = 20.0 * paint(stars(number, radius=10.0, seed=seed), WCS, SHAPE, fwhm=FWHM)
+    noise = np.random.default_rng(seed).normal(0.0, np.sqrt(NOISE**2 + counts))
+    return (counts + level + noise).astype(dtype)
+
+
+def found_in(pixels, fwhm=FWHM / SCALE, header=None):
+    """What is missing, cosmic rays too."""
+    bad = ~np.isfinite(pixels)
+    found = find_missing(pixels, bad, header=header)
+    find_cosmic_rays(pixels, bad | found.mask, found, fwhm)
+    return found
+
+
+def spoiled(pixels, where, value):
+    result = pixels.copy()
+    result[where] = value
+    return result
+
+
+COLUMN, BLOCK = np.s_[:, 83], np.s_[40:60, 60:75]
+
+
+class TestSentinels:
+    @pytest.mark.parametrize('value', [-99.0, -999.0, -9999.0, -32768.0, -2147483648.0, 1e30, -1e30, 3.4e38])
+    @pytest.mark.parametrize('where', [COLUMN, BLOCK, np.s_[70:73, 80:84]])
+    @pytest.mark.parametrize('level', [0.0, 900.0])
+    def test_wherever_they_are(self, value, where, level):
+        pixels = spoiled(sky(level), where, value)
+        found = found_in(pixels)
+        np.testing.assert_array_equal(found.kinds['sentinel'], pixels == value)
+        assert found.counts() == {'sentinel': np.count_nonzero(pixels == value)}
+
+    def test_of_most_of_the_image(self):
+        pixels = spoiled(sky(), np.s_[:, 60:], -32768.0)
+        assert found_in(pixels).text() == '16000 sentinel (-32768)'
+
+    def test_here_and_there(self):
+        where = np.random.default_rng(1).uniform(size=SHAPE) < 0.05
+        for value in (-99.0, -32768.0):
+            np.testing.assert_array_equal(found_in(spoiled(sky(), where, value)).mask, where)
+
+    def test_of_whole_numbers(self):
+        """Of which many pixels are equal, and some are the sentinel by chance."""
+        pixels = spoiled(np.rint(sky()), COLUMN, -59.0)
+        found = found_in(pixels)
+        assert found.kinds['sentinel'][COLUMN].all() and found.values == (-59.0,)
+        assert not found_in(np.rint(sky())).mask.any()
+
+    def test_a_single_one(self):
+        assert found_in(spoiled(sky(), (30, 30), -5000.0)).counts() == {'sentinel': 1}
+
+    def test_unsigned_ceilings(self):
+        """65535 in a column is a value at the ceiling, and no light either."""
+        found = found_in(spoiled(sky(900.0), COLUMN, 65535.0))
+        assert found.mask[COLUMN].all() and found.mask.sum() == SHAPE[0]
+
+
+class TestZeros:
+    @pytest.mark.parametrize('where', [COLUMN, BLOCK, np.s_[:, :80], np.s_[:7]])
+    @pytest.mark.parametrize('level', [0.0, 900.0])
+    def test_blocks_and_columns(self, where, level):
+        pixels = spoiled(sky(level), where, 0.0)
+        found = found_in(pixels)
+        np.testing.assert_array_equal(found.mask, pixels == 0.0)
+
+    @pytest.mark.parametrize('quantile', [0.995, 0.999, 0.9999])
+    def test_cores(self, quantile):
+        """Saturated ones, stored as 0, down to a single pixel."""
+        clean = sky()
+        cores = clean > np.quantile(clean, quantile)
+        found = found_in(spoiled(clean, cores, 0.0))
+        np.testing.assert_array_equal(found.kinds['saturated'] | found.kinds['dead'], cores)
+        assert not (found.mask & ~cores).any()
+
+    def test_a_dead_pixel(self):
+        clean = sky()
+        row, column = np.unravel_index(clean.argmax(), SHAPE)
+        assert found_in(spoiled(clean, (row, column), 13.0)).counts() == {'dead': 1}
+
+
+class TestSaturated:
+    @pytest.mark.parametrize('quantile', [0.99, 0.999])
+    def test_at_a_ceiling(self, quantile):
+        clean = sky()
+        ceiling = np.quantile(clean, quantile)
+        found = found_in(np.minimum(clean, ceiling))
+        np.testing.assert_array_equal(found.kinds['saturated'], clean >= ceiling)
+
+    @pytest.mark.parametrize('keyword', ['SATURATE', 'SATLEVEL', 'DATAMAX'])
+    def test_by_the_header(self, keyword):
+        clean = sky()
+        found = found_in(clean, header={keyword: 5000})
+        np.testing.assert_array_equal(found.kinds['saturated'], clean >= 4900.0)
+
+    def test_a_ceiling_of_other_numbers(self):
+        """If most pixels were saturated, the ceiling is that of other counts."""
+        assert not found_in(sky(900.0), header={'SATURATE': 800.0}).mask.any()
+        assert not found_in(sky(), header={'SATURATE': 'high'}).mask.any()
+
+
+class TestCosmicRays:
+    def test_tracks_hot_pixels_and_columns(self):
+        clean = sky()
+        rng = np.random.default_rng(5)
+        hit = np.zeros(SHAPE, dtype=bool)
+        for row, column in rng.integers(5, 150, (40, 2)):
+            length, direction = rng.integers(1, 6), rng.integers(0, 3)
+            for k in range(length):
+                hit[row + k * (direction != 0), column + k * (direction != 1)] = True
+        hit[:, 133] = True
+        found = found_in(clean + 3000.0 * hit)
+        assert np.mean(found.kinds['cosmic'][hit]) > 0.9
+        assert not (found.mask & ~hit).any()
+
+    @pytest.mark.parametrize('fwhm', [1.4, 2.0, 2.75, 4.0, 6.0])
+    def test_stars_are_none(self, fwhm):
+        clean = 20.0 * paint(stars(3000, radius=10.0), WCS, SHAPE, fwhm=fwhm * SCALE)
+        pixels = clean + np.random.default_rng(0).normal(0.0, np.sqrt(25.0 + clean))
+        for told in (fwhm, math.nan):
+            assert not found_in(pixels, told).mask.any()
+
+    def test_a_psf_that_is_much_too_wide_is_not_believed(self):
+        assert not found_in(sky(), 3.0 * FWHM / SCALE).mask.any()
+
+    def test_where_stars_are_as_sharp_none_are_looked_for(self):
+        assert not found_in(spoiled(sky(), (30, 30), 9000.0), 1.0).mask.any()
+
+
+class TestLightIsNotTakenForThem:
+    """Images without a sentinel, of all kinds of noise."""
+
+    @pytest.mark.parametrize('mean', [0.01, 0.1, 0.5, 1.0, 3.0, 30.0])
+    def test_few_photons(self, mean):
+        rng = np.random.default_rng(2)
+        counts = rng.poisson(mean, SHAPE).astype(float)
+        for pixels in (counts, counts / rng.normal(1.0, 0.02, SHAPE)):
+            assert not found_in(pixels).mask.any()
+
+    def test_cut_off_at_zero(self):
+        for pixels in (np.maximum(sky(), 0.0), np.maximum(np.rint(sky(10.0)), 0.0), np.maximum(sky(), -15.0)):
+            assert not found_in(pixels).mask.any()
+
+    def test_models_without_noise(self):
+        y, x = np.indices(SHAPE) - 79.5
+        smooth = 1e4 / (1.0 + (x**2 + y**2) / 400.0) ** 2
+        for pixels in (smooth, np.where(x**2 + y**2 < 2500, smooth, 0.0), -smooth, np.zeros(SHAPE),
+                       20.0 * paint(stars(300), WCS, SHAPE)):
+            assert not found_in(pixels).mask.any()
+
+    def test_rounded_numbers_and_tiles(self):
+        assert not found_in(np.round(sky(), 1)).mask.any()
+        assert not found_in(sky(dtype=np.float32).astype(float)).mask.any()
+
+    def test_too_few_pixels(self):
+        assert not find_missing(np.eye(3), np.zeros((3, 3), dtype=bool)).mask.any()
+
+
+def test_noise():
+    rng = np.random.default_rng(0)
+    white = rng.normal(5.0, 3.0, (100, 100))
+    noise, noisy = noise_of(white, np.ones(white.shape, dtype=bool))
+    assert noise == pytest.approx(3.0, rel=0.05) and noisy
+    assert not noise_of(np.indices((50, 50))[1] * 1.0, np.ones((50, 50), dtype=bool))[1]
+    assert noise_of(white, np.zeros(white.shape, dtype=bool)) == (0.0, False)
+
+
+def test_text():
+    kinds = Missing.none((2, 3)).kinds
+    assert list(kinds) == list(KINDS)
+    kinds['zero'][0] = kinds['sentinel'][1, 1] = True
+    found = Missing(kinds, (-99.0, -1.0))
+    assert found.text() == '1 sentinel (-99, -1), 3 zero'
+    assert found.text(np.s_[:1, :2]) == '2 zero'
+
+
+# -- in the map -------------------------------------------------------------------------------------
+
+HOW = {'unit': 'adu', 'zero_point': ZERO_POINT, 'band': 'V', 'center': CENTER, 'seeing': FWHM * u.arcsec,
+       'field_of_view': 30 * u.arcsec}
+
+
+def light_of(pixels, **how):
+    return prepare(CCDData(pixels, unit='adu', wcs=WCS), **(HOW | how))
+
+
+@pytest.fixture(scope='module')
+def clean():
+    pixels = sky()
+    return pixels, light_of(pixels)
+
+
+class TestMaps:
+    @pytest.mark.parametrize(('where', 'value', 'kind'), [
+        (COLUMN, -999.0, 'sentinel (-999)'), (COLUMN, 0.0, 'zero'), (np.s_[78:80, 60:90], 1e30, 'sentinel')])
+    def test_the_light_is_that_of_the_clean_image(self, clean, where, value, kind):
+        light = light_of(spoiled(clean[0], where, value))
+        assert np.nansum(light.data) == pytest.approx(clean[1].data.sum(), rel=0.015)
+        assert light.meta['MISSING'].split(' ', 1)[1] == kind
+        assert light.meta['NMISSING'] == int(light.meta['MISSING'].split()[0]) > 20
+        assert 'MISSING' not in clean[1].meta
+
+    def test_cosmic_rays(self, clean):
+        hit = np.random.default_rng(7).uniform(size=SHAPE) < 0.002
+        light = light_of(clean[0] + 2e4 * hit)
+        assert light.data.sum() == pytest.approx(clean[1].data.sum(), rel=0.01)
+        assert light.meta['MISSING'].endswith('cosmic')
+
+    @pytest.mark.parametrize('stored', ['zero', 'ceiling'])
+    def test_saturated_stars_are_rebuilt_and_flagged(self, clean, stored):
+        pixels, must = clean
+        cores = pixels > np.quantile(pixels, 0.999)
+        low = 0.0 if stored == 'zero' else np.quantile(pixels, 0.999)
+        light = light_of(spoiled(pixels, cores, low))
+        assert light.data.sum() == pytest.approx(must.data.sum(), rel=0.015)
+        assert light.meta['FLAGS'] == 'saturated' and light.mask is None
+        its = pixels[cores].sum() / pixels[27:133, 27:133].sum()
+        assert light.meta['SATLIGHT'] == pytest.approx(its, rel=0.25)
+
+    def test_without_a_psf_they_stay_masked(self, clean):
+        pixels = clean[0]
+        cores = pixels > np.quantile(pixels, 0.999)
+        light = light_of(spoiled(pixels, cores, 0.0), seeing=None, mask=_dotted(cores))
+        assert light.meta['FLAGS'].split()[:1] == ['seeing-unknown'] and light.meta['SATLIGHT'] == 0.0
+
+    def test_half_of_the_field(self, clean):
+        """The centre is found where the light is, not in the middle of the half that is left."""
+        light = light_of(spoiled(clean[0], np.s_[:, :79], 0.0), center=None, min_coverage=0.4)
+        assert light.meta['FLAGS'] == 'gaps'
+        assert math.hypot(light.meta['CENX'] - 79.5, light.meta['CENY'] - 79.5) < 5.0
+
+    def test_uncertainty_of_what_was_rebuilt(self, clean):
+        pixels, weight = clean[0], np.full(SHAPE, NOISE**-2.0)
+        cores = pixels > np.quantile(pixels, 0.9999)
+        plain, rebuilt = (light_of(each, weight=weight, smoothing=0).uncertainty.array
+                          for each in (pixels, spoiled(pixels, cores, 0.0)))
+        assert rebuilt.max() > 2.0 * plain.max()
+
+    def test_maps_and_magnitudes_are_not_looked_at(self):
+        header = WCS.to_header()
+        header['BUNIT'] = 'mag/arcsec2'
+        from astropy.io import fits
+
+        data = np.full(SHAPE, 20.0) + np.random.default_rng(0).normal(0, 0.01, SHAPE)
+        data[BLOCK] = 30.0
+        light = prepare(fits.PrimaryHDU(data, header), band='V', center=CENTER, seeing=1 * u.arcsec,
+                        field_of_view=30 * u.arcsec)
+        assert 'MISSING' not in light.meta
+
+
+def _dotted(cores):
+    """Bad pixels so close that no star is without one."""
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[::4, ::4] = True
+    return mask & ~cores
