@@ -384,7 +384,8 @@ def known_values(truths, given, constraints, seed=0):
     usable = {each.name: each for each in constraints}
     for name in names:
         if name not in usable or name not in truths:
-            raise ValueError(f"given must be '{IMAGE_ONLY}' or of {', '.join(set(usable) & set(truths))}, "
+            raise ValueError(f"given must be '{IMAGE_ONLY}' or of "
+                             f"{', '.join(name for name in usable if name in truths)}, "
                              f'joined by +, received {given!r}')
     found = {name: truths[name] for name, each in usable.items() if each.errors is None and name in truths}
     for name in names:

@@ -132,7 +132,7 @@ class Posterior:
         for j, variable in enumerate(self.variables):
             true = variable.standardised(scalars[variable.name])
             for i, value in enumerate(true):
-                found[i, j] = np.interp(value, values[i, j], scores[i, j])
+                found[i, j] = _between(value, values[i, j], scores[i, j])
         return found
 
     def ranks(self, scalars):
@@ -159,7 +159,7 @@ class Posterior:
         """Physical values of one map at normal scores, after the stretching."""
         values, scores = self._margins
         return self.variables[j].physical(
-            self.variables[j].mean + self.variables[j].sd * np.interp(
+            self.variables[j].mean + self.variables[j].sd * _between(
                 _stretched(wanted, self.stretch[i, j]), scores[i, j], values[i, j]))
 
     def intervals(self):
@@ -202,6 +202,16 @@ class Posterior:
             for j, name in enumerate(self.names):
                 found[name][i] = self._at_scores(i, j, np.interp(draws[:, j], values[i, j], scores[i, j]))
         return found
+
+
+def _between(x, nodes, values):
+    """Linear interpolation that goes straight on beyond both ends."""
+    found = np.interp(x, nodes, values)
+    for end, near in ((0, 1), (-1, -2)):
+        slope = (values[near] - values[end]) / (nodes[near] - nodes[end])
+        beyond = x < nodes[0] if end == 0 else x > nodes[-1]
+        found = np.where(beyond, values[end] + slope * (x - nodes[end]), found)
+    return found
 
 
 def _stretched(scores, stretch):

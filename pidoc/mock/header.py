@@ -63,7 +63,7 @@ CONDITION_COMMENTS = {
     'SKYGRAD': 'change of the sky over the width of the field',
     'SKYANGLE': '[deg] from the x axis, where it grows',
     'SKYSUB': 'is the sky subtracted',
-    'SKYERR': 'error of its level, in the mean light of a pixel',
+    'SKYERR': 'error of its level, in mean light of a pixel',
     'CALERR': '[mag] error of the calibration',
     'ZEROPT': '[mag] of one electron a second',
     'EXPOSURE': '[s] exposure time',

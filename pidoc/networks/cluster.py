@@ -8,7 +8,8 @@ from pidoc.networks.shapes import check_cluster
 __all__ = ['cluster_network']
 
 
-def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, known=3, scalars=8, seed=None):
+def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, known=3, scalars=8,
+                    dropout=0.0, seed=None):
     """One network for the mass map with its error, and for the joint posterior of all scalars.
 
     An encoder-decoder as in U-net (Ronneberger, Fischer & Brox 2015) with residual convolutions (He+ 2016)
@@ -27,6 +28,9 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, k
         Units of the first dense layer.
     known, scalars : int
         Numbers that go in beside the image, and numbers that come out beside the map.
+    dropout : float, optional
+        Share of what leads to the scalars that is left out at random in each step of a training (Srivastava+
+        2014). What is known is never left out.
     seed : int, optional
         Of the first weights; None: that of Keras.
 
@@ -55,7 +59,7 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, k
             x = layers.Add(name=f'down{level}_sum')([x, activated(x, channels, seeds, f'down{level}_more')])
         scales.append(x)
         averages.append(layers.GlobalAveragePooling2D(data_format=LAST, name=f'average{level}')(x))
-    numbers, code = _scalar_head(x, averages, given, dense, scalars, seeds)
+    numbers, code = _scalar_head(x, averages, given, dense, scalars, dropout, seeds)
     told = layers.Dense(widths[-1], kernel_initializer=he(seeds), name='told')(code)
     x = layers.Add(name='told_sum')([x, layers.Reshape((1, 1, widths[-1]), name='told_map')(told)])
     for level in range(len(widths) - 2, -1, -1):
@@ -69,16 +73,23 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, k
     return keras.Model([image, given], [mass, numbers], name='cluster')
 
 
-def _scalar_head(x, averages, given, dense, scalars, seeds):
+def _scalar_head(x, averages, given, dense, scalars, dropout, seeds):
     """Scalars, and the code that they come from."""
     few = activated(x, 32, seeds, 'few', size=1)
     flat = layers.Flatten(data_format=LAST, name='flatten')(few)
-    code = layers.Concatenate(name='summary')([*averages, flat, given])
+    seen = layers.Concatenate(name='seen')([*averages, flat])
+    code = layers.Concatenate(name='summary')([_dropped(seen, dropout, seeds, 'seen'), given])
     code = layers.Dense(dense, activation='relu', kernel_initializer=he(seeds), name='dense1')(code)
+    code = _dropped(code, dropout, seeds, 'dense1')
     # what is known again: the masses are nearly linear in the distance
     code = layers.Concatenate(name='dense1_known')([code, given])
     code = layers.Dense(dense // 2, activation='relu', kernel_initializer=he(seeds), name='dense2')(code)
+    code = _dropped(code, dropout, seeds, 'dense2')
     last = layers.Concatenate(name='dense2_known')([code, given])
     # nearly zeros, as the map; not quite, or the components of a mixture would stay the same
     small = keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds))
     return layers.Dense(scalars, dtype='float32', kernel_initializer=small, name='scalars')(last), code
+
+
+def _dropped(x, share, seeds, name):
+    return layers.Dropout(share, seed=next(seeds), name=f'{name}_dropout')(x) if share else x

@@ -30,12 +30,13 @@ def check_cluster(shape, widths, dense):
     return shape, tuple(map(int, widths)), int(dense)
 
 
-def weight_shapes(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, known=3, scalars=8, seed=None):
+def weight_shapes(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, known=3, scalars=8, dropout=0.0,
+                  seed=None):
     """Names and shapes of the weights of `~pidoc.networks.cluster.cluster_network`, in its order.
 
     Parameters
     ----------
-    shape, widths, dense, known, scalars, seed
+    shape, widths, dense, known, scalars, dropout, seed
         As for `~pidoc.networks.cluster.cluster_network`.
 
     Returns

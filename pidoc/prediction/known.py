@@ -76,13 +76,21 @@ def checked(given, constraints, *, model=''):
     return found
 
 
+def _of_text(name, text, unit):
+    try:
+        return float(text) if unit is None else u.Quantity(text)
+    except (TypeError, ValueError):
+        what = 'a number' if unit is None else f'a number with a unit, such as "5 {unit}"'
+        raise ValueError(f'{name} must be {what}, received {text!r}') from None
+
+
 def _number(name, value):
     """A value as a plain number, None where it is not known."""
     if value is None:
         return None
     unit = UNITS[name]
     if isinstance(value, str):
-        value = u.Quantity(value) if unit is not None else float(value)
+        value = _of_text(name, value, unit)
     if isinstance(value, (u.Quantity, float)) and np.all(np.isnan(value)):
         return None
     if unit is None and isinstance(value, u.Quantity):

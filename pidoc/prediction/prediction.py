@@ -164,7 +164,7 @@ class Prediction(FitsProduct):
 
         Raises
         ------
-        TypeError, ValueError
+        ValueError
             If ``number`` is no whole number above 0.
 
         Examples
@@ -437,6 +437,8 @@ class Prediction(FitsProduct):
     def _known_hdu(self):
         rows = [(name, _plain(name, value), str(KNOWN_UNITS.get(name) or ''), self.sources.get(name, ''))
                 for name, value in self.known.items()]
+        # such as the extinction, which is known of the light
+        rows += [(name, np.nan, '', source) for name, source in self.sources.items() if name not in self.known]
         table = Table(rows=rows or None, names=('name', 'value', 'unit', 'source'),
                       dtype=('U32', 'f8', 'U16', 'U64'))
         return table_hdu(table, 'KNOWN')
@@ -527,7 +529,7 @@ def _plain(name, value):
 
 def _read_known(rows):
     return {row['name']: row['value'] * u.Unit(row['unit']) if row['unit'] else float(row['value'])
-            for row in rows}
+            for row in rows if np.isfinite(row['value'])}
 
 
 def _read_posterior(variables, mixture):

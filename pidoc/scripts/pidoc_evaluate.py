@@ -357,8 +357,8 @@ def _print_main(report, page):
 
 def _print_richness(table):
     print('\nclusters older than 9 Gyr, by their number of stars at birth: median error and bias of the mass '
-          'in the field [%],\nmedian errors of M/L and of the mass of the cluster [%], coverage of the 68 % and '
-          '95 % intervals of the mass [%]')
+          'in the field [%],\nmedian errors of M/L and of the mass of the cluster [%], coverage of the 68 '
+          'and 95 % intervals of the mass [%]')
     for row in table:
         numbers = [row[name].value for name in table.colnames[3:]]
         print(f'{row["estimate"]:<50} {row["stars"]:<12} {row["n"]:5d} '

@@ -43,7 +43,8 @@ class Ours:
         self.loss = MixtureNLL(len(outputs), **self.posterior)
         self.config = {'shape': [*train.light.shape[1:3], len(settings.channels)],
                        'widths': list(settings.widths), 'known': self.scaling.code_width,
-                       'scalars': Layout(len(outputs), **self.posterior).size}
+                       'scalars': Layout(len(outputs), **self.posterior).size,
+                       'dropout': settings.dropout}
         return [Course(
             number=member, seed=settings.seed * 1000 + member,
             title=f'network {member + 1} of {settings.members}',

@@ -110,6 +110,9 @@ class Settings:
         Hutter 2017).
     weight_decay : float
         Of AdamW.
+    dropout : float
+        Share of what leads to the scalars that is left out at random in each step: with few simulations, the
+        networks else learn each by heart.
     beta : float
         Of `~pidoc.networks.losses.GaussianNLL`.
     loss_weights : tuple of float
@@ -161,6 +164,7 @@ class Settings:
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
+    dropout: float = 0.3
     beta: float = 0.5
     loss_weights: tuple = (1.0, 1.0)
     orientations: int = 8
@@ -188,6 +192,7 @@ class Settings:
         whole_number(self.turns, 'turns', at_least=1, at_most=8, floats=True)
         plain_number(self.learning_rate, 'learning_rate', above=0, below=1)
         plain_number(self.weight_decay, 'weight_decay', at_least=0, below=1)
+        plain_number(self.dropout, 'dropout', at_least=0, below=1)
         for name in ('beta', 'given'):
             plain_number(getattr(self, name), name, at_least=0, at_most=1)
         _check_choice(self, 'orientations', (1, 4, 8))

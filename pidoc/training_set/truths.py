@@ -42,6 +42,9 @@ def truths(table):
             values = table[column]
             found[name] = np.array(values.to_value(_UNITS[name]) if name in _UNITS else values, dtype=float)
     found['mass_to_light'] = (table['mass'] / table['luminosity']).to_value(u.Msun / u.Lsun)
+    if 'sky_error' in found:
+        # of a sky that is known exactly there is no logarithm
+        found['sky_error'][found['sky_error'] <= 0.0] = np.nan
     if 'metallicity' in table.colnames:
         found['metallicity'] = _iron(np.asarray(table['metallicity'], dtype=float))
     return {name: values for name, values in found.items() if np.any(np.isfinite(values))}
