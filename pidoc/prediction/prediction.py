@@ -438,7 +438,8 @@ class Prediction(FitsProduct):
         rows = [(name, _plain(name, value), str(KNOWN_UNITS.get(name) or ''), self.sources.get(name, ''))
                 for name, value in self.known.items()]
         # such as the extinction, which is known of the light
-        rows += [(name, np.nan, '', source) for name, source in self.sources.items() if name not in self.known]
+        rows += [(name, np.nan, '', source) for name, source in self.sources.items()
+                 if name not in self.known]
         table = Table(rows=rows or None, names=('name', 'value', 'unit', 'source'),
                       dtype=('U32', 'f8', 'U16', 'U64'))
         return table_hdu(table, 'KNOWN')
