@@ -29,6 +29,7 @@ from pidoc.image.read import opened
 from pidoc.image.resample import Layer, pixel_areas
 from pidoc.image.sky import background_in_annulus, find_center
 from pidoc.image.two_bands import combine
+from pidoc.image.world import check_pixels
 from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_magnitude, BANDS
 from pidoc.units import scalar_value, to_value
@@ -79,7 +80,7 @@ _BRIGHTER = 0.5                        # magnitude by which a part must not be b
 def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
             pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None,
             weight=None, colour=None, extinction=None, relation='kostov2018', field_of_view=None,
-            output_pixel_scale=None, smoothing=None, min_coverage=0.5):
+            output_pixel_scale=None, smoothing=None, min_coverage=0.5, plane=None, wcs_frame=None):
     """Make any image of a cluster into a map of its light on the grid of the networks.
 
     In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken
@@ -134,6 +135,9 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         unsmoothed.
     min_coverage : float, optional
         Share of the field that must have good pixels.
+    plane, wcs_frame : optional
+        Which image of data of more dimensions, and the frame of world coordinates that are told wrongly or
+        not at all; see `pidoc.image.read.opened`.
 
     Returns
     -------
@@ -177,7 +181,8 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     options = {
         'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
         'mask': mask, 'weight': weight, 'zero_point': zero_point, 'exposure': exposure, 'colour': colour,
-        'extinction': extinction, 'freed': bool(dust), 'matched': False}
+        'extinction': extinction, 'freed': bool(dust), 'matched': False, 'plane': plane,
+        'wcs_frame': wcs_frame}
     if isinstance(image, Mapping):
         plane, around, meta, flags = _two_bands(image, grid, center, low, band, relation, options)
     else:
@@ -230,7 +235,7 @@ def _measured(image, grid, center, options):
     given = {name: options[name]
             for name in ('zero_point', 'exposure', 'band', 'colour', 'extinction', 'target')}
     with opened(image, hdu=options['hdu'], unit=options['unit'], mask=options['mask'],
-                weight=options['weight']) as source:
+                weight=options['weight'], plane=options['plane'], wcs_frame=options['wcs_frame']) as source:
         if options['freed'] and source.header.get('EXTCORR'):
             raise ValueError(f'{source} is freed from extinction already, EXTCORR in its header: leave '
                              'extinction out')
@@ -317,9 +322,8 @@ class _Found:
             raise ValueError(f'the world coordinates of {self.source} give no position for its middle')
         sides = places[0].separation(places[1:]).arcsec
         turn = (places[0].position_angle(places[2]) - places[0].position_angle(places[1])).rad
+        check_pixels(sides, math.degrees(math.asin(min(1.0, abs(math.sin(turn))))), self.source)
         self.scale = math.sqrt(sides[0] * sides[1] * abs(math.sin(turn)))
-        if not (self.scale > 0.0 and abs(math.sin(turn)) > 1e-6):
-            raise ValueError(f'the world coordinates of {self.source} make pixels without an area')
         if self.scale > _LARGEST_PIXEL:
             raise ValueError(f'the pixels of {self.source} must be smaller than a degree, received '
                              f'{self.scale / 3600.0:.3g} degrees by its world coordinates')
@@ -570,7 +574,9 @@ def _two_bands(images, grid, center, best, band, relation, options):
     layers = {}
     for name in 'rg':
         its = options | {'band': name, 'target': name, 'extinction': None, 'matched': True}
-        for option in ('zero_point', 'exposure', 'mask', 'weight', 'background', 'seeing', 'hdu', 'unit'):
+        for option in ('zero_point', 'exposure', 'mask', 'weight', 'background', 'seeing', 'hdu', 'unit',
+                       'plane',
+                       'wcs_frame', 'pixel_scale'):
             if isinstance(options[option], Mapping):
                 its[option] = options[option].get(name)
         layers[name] = _measured(images[name], grid, center, its)
