@@ -6,6 +6,8 @@ the pixels of a `pidoc.grid.MapGrid` about the cluster's centre, north up, smoot
 `pidoc.mock`.
 """
 
+import difflib
+import inspect
 import logging
 import math
 import re
@@ -80,7 +82,7 @@ _BRIGHTER = 0.5                        # magnitude by which a part must not be b
 def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
             pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None,
             weight=None, colour=None, extinction=None, relation='kostov2018', field_of_view=None,
-            output_pixel_scale=None, smoothing=None, min_coverage=0.5, plane=None, wcs_frame=None):
+            output_pixel_scale=None, smoothing=None, min_coverage=0.5, plane=None, wcs_frame=None, **unknown):
     """Make any image of a cluster into a map of its light on the grid of the networks.
 
     In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken
@@ -149,7 +151,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If something is impossible, contradicts itself, or is missing.
+        If something is impossible, contradicts itself, or is missing, or there is no option of that name.
 
     Examples
     --------
@@ -163,6 +165,8 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     >>> print(light.shape, light.unit, light.meta['FLAGS'])
     (160, 160) solLum / kpc2 no-sky-position
     """
+    if unknown:
+        raise TypeError(_what_was_meant(next(iter(unknown))))
     if not (grid is None or isinstance(grid, MapGrid)):
         raise TypeError(f'grid must be a MapGrid, received {grid!r}')
     if output_pixel_scale is not None:
@@ -195,6 +199,14 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
 
 
 # -- options --------------------------------------------------------------------------------------
+
+
+def _what_was_meant(name):
+    """What is said of an option that there is not; those of `pidoc.MassMapper.predict` come here too."""
+    ours = [each for each in inspect.signature(prepare).parameters if each not in ('image', 'unknown')]
+    near = difflib.get_close_matches(name, [*ours, 'distance', 'distance_error'], n=1, cutoff=0.6)
+    return (f'an image has no option {name!r}: did you mean {near[0]}?' if near else
+            f'an image has no option {name!r}, it has {", ".join(ours)}')
 
 
 def _range(seeing_range):

@@ -184,8 +184,10 @@ def _check_axes(axes, source):
             if told.isdisjoint(choice):
                 raise ValueError(f'the world coordinates of {source} must have {" or ".join(choice)}, a '
                                  'number: not found')
-    for keyword in source.header:
-        if _AXIS_NUMBER.fullmatch(keyword) and keyword not in told:
+    for keyword, value in source.header.items():
+        # a text in the place of those that have a default has been put right; a number that is none has not
+        spoiled = keyword in _OPTIONAL and (not isinstance(value, str) or value.startswith('('))
+        if (spoiled or _AXIS_NUMBER.fullmatch(keyword)) and keyword not in told:
             raise ValueError(f'{keyword} of {source} must be a number, received '
                              f'{source.header[keyword]!r}')
 

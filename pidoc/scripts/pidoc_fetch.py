@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from pidoc.scripts.command import add_quiet_and_debug, BAD, Parser, quantity, run, sky_position
+from pidoc.scripts.command import add_quiet_and_debug, BAD, is_fits_name, Parser, quantity, run, sky_position
 
 __all__ = ['main']
 
@@ -78,7 +78,7 @@ def _target(text):
 
 
 def _paths(clusters, output):
-    if output.name.endswith(('.fits', '.fits.gz')):
+    if is_fits_name(output):
         if len(clusters) > 1:
             raise ValueError(f'--output must be a folder, for {len(clusters)} clusters, received {output}')
         return [output]

@@ -997,6 +997,15 @@ def test_all_that_is_missing_is_named_at_once(small):
         prepare(small[0].data)
 
 
+def test_options_that_there_are_not(small):
+    for name, meant in (('distence', 'distance'), ('zeropoint', 'zero_point'), ('centre', 'center')):
+        with pytest.raises(TypeError, match=f"an image has no option '{name}': did you mean {meant}"):
+            prepare(small[0], **{name: 1})
+    with pytest.raises(TypeError,
+                       match="an image has no option 'xyzzy', it has grid, hdu, unit, .*wcs_frame$"):
+        prepare(small[0], xyzzy=1)
+
+
 def test_no_pixel_scale(small):
     with pytest.raises(ValueError, match='array has no world coordinates: give pixel_scale, the side of a '
                                          'pixel'):

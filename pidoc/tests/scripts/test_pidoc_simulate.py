@@ -184,6 +184,15 @@ def test_errors_are_one_line(tmp_path, capsys, args, message):
     assert re.search(message, errors)
 
 
+def test_a_model_is_asked_for(tmp_path, capsys):
+    assert main(['-o', str(tmp_path / 'x')]) == 2
+    assert capsys.readouterr().err == (
+        'pidoc-simulate: which model is to be simulated? Give a NAME, such as MW15-R1.6, or --table, or an '
+        'option '
+        'that describes one, such as --n-stars; received none\n')
+    assert not (tmp_path / 'x').exists()
+
+
 def test_debug_shows_where(tmp_path):
     with pytest.raises(ValueError, match='tidal radius'):
         main(['--half-mass-radius', '100', '--debug', '-o', str(tmp_path / 'x')])
@@ -194,7 +203,7 @@ def test_interrupted(tmp_path, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules['pidoc.simulation.run'], 'run', interrupt)
-    assert main(['-o', str(tmp_path)]) == 130
+    assert main(['MW15', '-o', str(tmp_path)]) == 130
     assert 'interrupted; the same command goes on' in capsys.readouterr().err
 
 
