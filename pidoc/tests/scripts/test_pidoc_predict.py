@@ -248,7 +248,7 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
         assert main(['--example', *more]) == 2
         error = capsys.readouterr().err
         if name:
-            assert error == f'pidoc-predict: {name} exists: say overwrite to replace it\n'
+            assert error == f'pidoc-predict: {name} exists: say --overwrite to replace it\n'
         else:
             assert error.startswith('pidoc-predict: a table must end in .ecsv, .csv or .fits, received ')
     assert not (tmp_path / 'x').exists() and (tmp_path / 'all.csv').read_text() == 'mine'
@@ -259,9 +259,11 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('args', 'message'), [
-    ([], 'images, --list or --example must be given, received none'),
-    (['a.fits', '--example'], 'images, --list or --example must be given, received images and --example'),
-    (['--list', 'a.txt', '--example'], 'images, --list or --example must be given, received --list and'),
+    ([], 'images, --image, --list or --example must be given, received none'),
+    (['a.fits', '--example'], 'images, --image, --list or --example must be given, received images and '
+                              '--example'),
+    (['--list', 'a.txt', '--example'], 'images, --image, --list or --example must be given, received --list '
+                                       'and'),
     (['--list', 'a.txt'], '[Errno 2] No such file or directory'),
     (['a.fits', '--table-only'], '--table-only needs --table, received none'),
     (['a.fits', '--table', 'a.ecsv', '--table-only', '--samp'],
