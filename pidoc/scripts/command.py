@@ -105,6 +105,7 @@ def spelled(message, parser):
 
     # name=value, names of several words, and words where a sentence tells what to give
     message = re.sub(r'\b([a-z]\w*)=False\b', lambda match: names.get(f'no_{match[1]}', match[0]), message)
+    message = re.sub(r'\b([a-z]\w*)=True\b', lambda match: names.get(match[1], match[0]), message)
     text = re.sub(r'(?<![\w./-])([a-z]\w*)=(\S+ (?:s|mag|arcsec|kpc)\b|(?=\S))', value, message)
     text = re.sub(r'(?<![\w./-])([a-z]+(?:_[a-z]+)+)(?![\w/(=]|\.\w)', name, text)
     text = re.sub(r'^([a-z]+)(?= (?:must|goes|needs)\b)', name, text)

@@ -92,6 +92,7 @@ def test_options_that_there_are_not(args, hint, capsys):
     ('band must be the name of a band', '--band must be the name of a band'),
     ('of several images choose one with hdu', 'of several images choose one with --hdu'),
     ('out.fits exists: say overwrite to replace it', 'out.fits exists: say --overwrite to replace it'),
+    ('out.fits exists: say overwrite=True to replace it', 'out.fits exists: say --overwrite to replace it'),
     ('exposure goes with zero_point', '--exposure goes with --zero-point'),
     ('then give exposure=101 s too', 'then give --exposure "101 s" too'),
     ('leave extinction out', 'leave --extinction out'),
