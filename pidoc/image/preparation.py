@@ -6,6 +6,8 @@ the pixels of a `pidoc.grid.MapGrid` about the cluster's centre, north up, smoot
 `pidoc.mock`.
 """
 
+import difflib
+import inspect
 import logging
 import math
 import re
@@ -31,6 +33,7 @@ from pidoc.image.read import opened
 from pidoc.image.resample import Layer, pixel_areas
 from pidoc.image.sky import background_in_annulus, find_center
 from pidoc.image.two_bands import combine
+from pidoc.image.world import check_pixels
 from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_magnitude, BANDS
 from pidoc.units import scalar_value, to_value
@@ -87,7 +90,8 @@ _BRIGHTER = 0.5                        # magnitude by which a part must not be b
 def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
             pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None,
             weight=None, good_bits=None, colour=None, extinction=None, relation='kostov2018',
-            field_of_view=None, output_pixel_scale=None, smoothing=None, min_coverage=0.5):
+            field_of_view=None, output_pixel_scale=None, smoothing=None, min_coverage=0.5, plane=None,
+            wcs_frame=None, **unknown):
     """Make any image of a cluster into a map of its light on the grid of the networks.
 
     In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken
@@ -142,6 +146,9 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         unsmoothed.
     min_coverage : float, optional
         Share of the field that must have good pixels.
+    plane, wcs_frame : optional
+        Which image of data of more dimensions, and the frame of world coordinates that are told wrongly or
+        not at all; see `pidoc.image.read.opened`.
 
     Returns
     -------
@@ -154,7 +161,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If something is impossible, contradicts itself, or is missing.
+        If something is impossible, contradicts itself, or is missing, or there is no option of that name.
 
     Examples
     --------
@@ -168,6 +175,8 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     >>> print(light.shape, light.unit, light.meta['FLAGS'])
     (160, 160) solLum / kpc2 no-sky-position
     """
+    if unknown:
+        raise TypeError(_what_was_meant(next(iter(unknown))))
     if not (grid is None or isinstance(grid, MapGrid)):
         raise TypeError(f'grid must be a MapGrid, received {grid!r}')
     if output_pixel_scale is not None:
@@ -187,7 +196,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
         'mask': mask, 'weight': weight, 'good_bits': good_bits, 'zero_point': zero_point,
         'exposure': exposure, 'colour': colour, 'extinction': extinction, 'freed': bool(dust),
-        'matched': False}
+        'matched': False, 'plane': plane, 'wcs_frame': wcs_frame}
     if isinstance(image, Mapping):
         plane, around, meta, flags = _two_bands(image, grid, center, low, band, relation, options)
     else:
@@ -200,6 +209,14 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
 
 
 # -- options --------------------------------------------------------------------------------------
+
+
+def _what_was_meant(name):
+    """What is said of an option that there is not; those of `pidoc.MassMapper.predict` come here too."""
+    ours = [each for each in inspect.signature(prepare).parameters if each not in ('image', 'unknown')]
+    near = difflib.get_close_matches(name, [*ours, 'distance', 'distance_error'], n=1, cutoff=0.6)
+    return (f'an image has no option {name!r}: did you mean {near[0]}?' if near else
+            f'an image has no option {name!r}, it has {", ".join(ours)}')
 
 
 def _range(seeing_range):
@@ -240,7 +257,8 @@ def _measured(image, grid, center, options):
     given = {name: options[name]
             for name in ('zero_point', 'exposure', 'band', 'colour', 'extinction', 'target')}
     with opened(image, hdu=options['hdu'], unit=options['unit'], mask=options['mask'],
-                weight=options['weight'], good_bits=options['good_bits']) as source:
+                weight=options['weight'], good_bits=options['good_bits'], plane=options['plane'],
+                wcs_frame=options['wcs_frame']) as source:
         if options['freed'] and source.header.get('EXTCORR'):
             raise ValueError(f'{source} is freed from extinction already, EXTCORR in its header: leave '
                              'extinction out')
@@ -361,9 +379,8 @@ class _Found:
             raise ValueError(f'the world coordinates of {self.source} give no position for its middle')
         sides = places[0].separation(places[1:]).arcsec
         turn = (places[0].position_angle(places[2]) - places[0].position_angle(places[1])).rad
+        check_pixels(sides, math.degrees(math.asin(min(1.0, abs(math.sin(turn))))), self.source)
         self.scale = math.sqrt(sides[0] * sides[1] * abs(math.sin(turn)))
-        if not (self.scale > 0.0 and abs(math.sin(turn)) > 1e-6):
-            raise ValueError(f'the world coordinates of {self.source} make pixels without an area')
         if self.scale > _LARGEST_PIXEL:
             raise ValueError(f'the pixels of {self.source} must be smaller than a degree, received '
                              f'{self.scale / 3600.0:.3g} degrees by its world coordinates')
@@ -630,7 +647,7 @@ def _two_bands(images, grid, center, best, band, relation, options):
     for name in 'rg':
         its = options | {'band': name, 'target': name, 'extinction': None, 'matched': True}
         for option in ('zero_point', 'exposure', 'mask', 'weight', 'good_bits', 'background', 'seeing', 'hdu',
-                       'unit'):
+                       'unit', 'plane', 'wcs_frame', 'pixel_scale'):
             if isinstance(options[option], Mapping):
                 its[option] = options[option].get(name)
         layers[name] = _measured(images[name], grid, center, its)

@@ -29,7 +29,7 @@ WINGS = {
     'simulation': ('initial', 'tides', 'design', 'kernels', 'ledger', 'evolve', 'run', 'many'),
     'mock': ('psf', 'header', 'conditions', 'render', 'projection', 'mock', 'observation'),
     'image': ('light', 'files', 'pixel_units', 'filters', 'zero_points', 'calibration', 'ps1.files', 'masks',
-              'read', 'missing', 'sky', 'psf', 'resample', 'two_bands', 'preparation', 'ps1.stacks',
+              'world', 'read', 'missing', 'sky', 'psf', 'resample', 'two_bands', 'preparation', 'ps1.stacks',
               'ps1.retrieval', 'ps1'),
     'training_set': ('truths', 'recipe', 'files', 'sources', 'sampler', 'maps', 'shards', 'build', 'stream',
                      'dataset'),

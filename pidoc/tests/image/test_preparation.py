@@ -997,6 +997,15 @@ def test_all_that_is_missing_is_named_at_once(small):
         prepare(small[0].data)
 
 
+def test_options_that_there_are_not(small):
+    for name, meant in (('distence', 'distance'), ('zeropoint', 'zero_point'), ('centre', 'center')):
+        with pytest.raises(TypeError, match=f"an image has no option '{name}': did you mean {meant}"):
+            prepare(small[0], **{name: 1})
+    with pytest.raises(TypeError,
+                       match="an image has no option 'xyzzy', it has grid, hdu, unit, .*wcs_frame$"):
+        prepare(small[0], xyzzy=1)
+
+
 def test_no_pixel_scale(small):
     with pytest.raises(ValueError, match='array has no world coordinates: give pixel_scale, the side of a '
                                          'pixel'):
@@ -1015,6 +1024,10 @@ def test_dark_is_flagged(small):
 
 @pytest.mark.parametrize(('cards', 'rule'), [
     ({'CD1_2': 0.4 / 3600, 'CD2_1': -0.4 / 3600}, 'make pixels without an area'),
+    ({'CD1_2': 0.4 / 3600, 'CD2_1': -0.4 / 3600 * (1 + 1e-9)}, 'make pixels without an area'),
+    ({'CD2_2': 4 / 3600}, 'must be about square, received sides of 0.4 and 4 arcsec, 90 degrees apart'),
+    ({'CD1_2': 0.4 / 3600}, None),
+    ({'CD1_2': 4 / 3600, 'CD2_2': 0.4 / 3600}, 'must be about square, received sides of 0.4 and 4.02 arcsec'),
     ({'CD1_1': -1e50, 'CD2_2': 1e50}, 'pixels of .* must be smaller than a degree, received .* degrees'),
     ({'CTYPE1': 'RA---XXX', 'CTYPE2': 'DEC--XXX'}, 'world coordinates of PrimaryHDU.0 PRIMARY. are not '
                                                    'understood'),
@@ -1023,8 +1036,13 @@ def test_broken_world_coordinates(small, cards, rule):
     header = fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 10.0, 'CRVAL2': 20.0,
                           'CRPIX1': 45.5,
                           'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600, 'CD2_2': 0.4 / 3600} | cards)
+    how = COUNTS | {'unit': None, 'center': (44.5, 44.5), 'field_of_view': 10 * u.arcsec}
+    if rule is None:
+        # sheared by 45 degrees is far, but not too far
+        assert prepare(fits.PrimaryHDU(small[0].data, header), **how).data.sum() > 0.0
+        return
     with pytest.raises(ValueError, match=rule):
-        prepare(fits.PrimaryHDU(small[0].data, header), **(COUNTS | {'unit': None}))
+        prepare(fits.PrimaryHDU(small[0].data, header), **how)
 
 
 def test_coordinates_in_which_pixels_fall_on_one_line(small):
@@ -1033,7 +1051,7 @@ def test_coordinates_in_which_pixels_fall_on_one_line(small):
                           'CRPIX1': 45.5, 'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600, 'CD1_2': 9e59,
                           'CD2_1': 3e-5, 'CD2_2': 0.4 / 3600})
     told = COUNTS | {'unit': None, 'center': (45.0, 45.0)}
-    with pytest.raises(ValueError, match='world coordinates must give each pixel an area, received some'):
+    with pytest.raises(ValueError, match='must be about square, received sides of 0.414 and 3.24e.05 arcsec'):
         prepare(fits.PrimaryHDU(small[0].data, header), **told)
 
 
@@ -1270,6 +1288,10 @@ REFUSED = {
     'a file with several images': lambda s, t: prepare(fits.HDUList(
         [fits.PrimaryHDU(), *(fits.ImageHDU(s.data, name=name) for name in 'AB')])),
     'a table': lambda s, t: prepare(shared('images/decam_pal13/survey-ccds-1.fits.gz')),
+    'a plane that is not there': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS, plane=2),
+    "RADESYS = 'GAPPT'": lambda s, t: prepare(_hdu(RADESYS='GAPPT'), **PLAIN),
+    'oblong pixels, or two axes that are nearly parallel': lambda s, t: prepare(
+        _hdu(CD2_2=4 / 3600), **(COUNTS | {'unit': None})),
     'a cube': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS),
     'an error page of a server': lambda s, t: prepare(_bytes(t, b'<html>sorry</html>')),
     'a file that is cut short': lambda s, t: prepare(_cut_short(t), **PLAIN),

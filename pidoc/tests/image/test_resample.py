@@ -65,6 +65,17 @@ def layer(scale=0.4, number=60, seeing=1.0, smoothed=0.0, on_grid=False):
 
 
 class TestLayers:
+    def test_coordinates_in_which_pixels_fall_on_one_line(self):
+        """The middle may look as it should, and numbers have no digits left elsewhere."""
+        line = tan_wcs((20, 20), 0.4)
+        line.wcs.cd = [[-0.4 / 3600, 9e59], [3e-5, 0.4 / 3600]]
+        bad = np.zeros((20, 20), dtype=bool)
+        layer = Layer(np.ones((20, 20)), bad, None, 0.2, line, 0.4, POSITION, False, Psf(fwhm=1.0), 0.0, None,
+                      {}, ())
+        with pytest.raises(ValueError, match='world coordinates must give each pixel an area, received some '
+                                             'with'):
+            layer.plane(grid(), 0)
+
     def test_flux_and_variance_add_up(self):
         pytest.importorskip('reproject')
         one = layer(number=20)

@@ -124,6 +124,96 @@ def test_known_and_not_all_that_it_needs(capsys):
     assert not Path('out', 'example-pidoc.fits').exists()
 
 
+def image(path, *, band='V', zero_point=25.0, scale=0.4, factor=1.0, **cards):
+    """An image of a round cluster in counts, 60 arcsec wide, with a position."""
+    side = round(60.0 / scale)
+    y, x = (np.mgrid[:side, :side] - (side - 1) / 2) * scale
+    counts = factor * 500.0 * scale**2 / (1 + (x**2 + y**2) / 36.0)**2
+    header = fits.Header({
+        'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 150.0, 'CRVAL2': 20.0, 'CRPIX1': (side + 1) / 2,
+        'CRPIX2': (side + 1) / 2, 'CDELT1': -scale / 3600, 'CDELT2': scale / 3600})
+    header.update({'FILTER': band, 'PHOTZP': zero_point} | cards)
+    fits.PrimaryHDU(counts.astype('f4'), header).writeto(path, overwrite=True)
+    return path
+
+
+def light(args):
+    """V light of the field [Lsun/kpc2] of the image of one prediction."""
+    assert main([*args, '--quiet', '-o', 'out.fits', '--overwrite', '--seeing', '1']) == 0
+    return float(Prediction.read('out.fits').light.data.sum())
+
+
+class TestWhatIsKnown:
+    """Options of the preparation, each with the light that must come out."""
+
+    def test_two_bands(self):
+        """V of g - r = 0.5: V = g - 0.020 - 0.498 x - 0.008 x^2, Kostov & Bonev (2018)."""
+        v = light([image('v.fits')])
+        image('g.fits', band='g', zero_point=25.0)
+        # other pixels, another zero point and 0.5 mag brighter
+        image('r.fits', band='r', zero_point=26.0, scale=0.3, factor=10**(0.4 * 1.5))
+        both = light(['--image', 'g=g.fits', '--image', 'r=r.fits'])
+        assert both / v == pytest.approx(10**(0.4 * (0.020 + 0.498 * 0.5 + 0.008 * 0.25)), rel=2e-3)
+        told = light(['--image', 'g=g.fits', '--image', 'r=r.fits', '--zero-point', 'g=24,r=25'])
+        assert told / both == pytest.approx(10**0.4, rel=1e-4)
+        assert light(['--image', 'g=g.fits', '--image', 'r=r.fits', '--relation', 'tonry2012']) != both
+        main(['--image', 'g=g.fits', '--image', 'r=r.fits', '--quiet', '-o', 'out'])
+        assert Prediction.read('out/g+r-pidoc.fits').name == 'g+r'
+
+    def test_one_band(self):
+        image('g.fits', band='', zero_point=25.0)
+        assert light(['--image', 'V=g.fits']) == pytest.approx(light([image('v.fits')]))
+
+    def test_options(self):
+        v = light([image('v.fits')])
+        assert light([image('r.fits', band='r'), '--colour', '0.3']) / v == pytest.approx(10**(-0.4 * 0.3))
+        assert light(['r.fits', '--band', 'JV']) == pytest.approx(v)
+        assert light(['v.fits', '--center', '74.5 74.5 pix']) == pytest.approx(v, rel=1e-3)
+        assert light(['v.fits', '--center', '74.5, 74.5 pixels', '--seeing-range', '0.1', '3',
+                      '--min-coverage',
+                      '0.9']) == pytest.approx(v, rel=1e-3)
+        with fits.open('v.fits') as hdus:
+            data, header = hdus[0].data, hdus[0].header
+            fits.PrimaryHDU(np.stack([data, 2 * data]), header).writeto('cube.fits')
+        assert light(['cube.fits', '--plane', '1']) / v == pytest.approx(2.0, rel=1e-3)
+        image('frame.fits', RADESYS='GAPPT')
+        assert light(['frame.fits', '--wcs-frame', 'fk5']) == pytest.approx(v, rel=1e-3)
+        assert light(['frame.fits', '--wcs-frame', 'none', '--pixel-scale', '0.4']) == pytest.approx(v,
+                                                                                                     rel=1e-3)
+
+    @pytest.mark.parametrize(('args', 'message'), [
+        (['--image', 'g=a.fits', '--image', 'g=b.fits'], '--image must be of two bands, received g and g'),
+        (['--image', 'V=a.fits', '--band', 'V'], '--band must be left out with --image, which tells it, '
+                                                 'received V'),
+        (['--image', 'g=a.fits', '--example'], 'must be given, received --image and --example'),
+        (['a.fits', '--center', 'x 3 pix'], '--center must be column and row from 0, like "180 190 pix", '
+                                            'received')])
+    def test_refused(self, args, message, capsys):
+        assert main(args) == 2
+        assert message in capsys.readouterr().err
+
+    @pytest.mark.parametrize(('args', 'message'), [
+        (['--image', 'a.fits'], "must be a band and a file, like g=a.fits, received 'a.fits'"),
+        (['a.fits', '--plane', 'x'], "must be a number from 0, or several like 0:3, received 'x'"),
+        (['a.fits', '--zero-point', 'g=1,g=2'], "must be of g and of r, received 'g=1,g=2'")])
+    def test_not_understood(self, args, message, capsys):
+        with pytest.raises(SystemExit):
+            main(args)
+        assert message in capsys.readouterr().err
+
+    def test_all_that_is_missing_by_the_names_of_the_options(self, capsys):
+        fits.PrimaryHDU(np.ones((90, 90))).writeto('bare.fits')
+        assert main(['bare.fits']) == 2
+        assert capsys.readouterr().err == (
+            'pidoc-predict: bare.fits: bare.fits[0 PRIMARY] does not tell a zero point, the band and a '
+            'scale: give --zero-point (magnitude of one unit of the pixels), --band (such as V), '
+            '--pixel-scale (side of a pixel)\n')
+
+    def test_another_ending(self, tmp_path):
+        assert main(['--example', '--quiet', '-o', 'x.fit']) == 0
+        assert (tmp_path / 'x.fit').is_file() and Prediction.read('x.fit').total_mass.value > 0
+
+
 def test_a_folder_for_a_model(tmp_path, capsys):
     assert main([str(EXAMPLE), '--model', str(tmp_path / 'models' / 'other')]) == 0
     assert 'OUTSIDE: do not trust these numbers' in capsys.readouterr().out
@@ -194,7 +284,7 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
         assert main(['--example', *more]) == 2
         error = capsys.readouterr().err
         if name:
-            assert error == f'pidoc-predict: {name} exists: say overwrite to replace it\n'
+            assert error == f'pidoc-predict: {name} exists: say --overwrite to replace it\n'
         else:
             assert error.startswith('pidoc-predict: a table must end in .ecsv, .csv or .fits, received ')
     assert not (tmp_path / 'x').exists() and (tmp_path / 'all.csv').read_text() == 'mine'
@@ -205,9 +295,11 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('args', 'message'), [
-    ([], 'images, --list or --example must be given, received none'),
-    (['a.fits', '--example'], 'images, --list or --example must be given, received images and --example'),
-    (['--list', 'a.txt', '--example'], 'images, --list or --example must be given, received --list and'),
+    ([], 'images, --image, --list or --example must be given, received none'),
+    (['a.fits', '--example'], 'images, --image, --list or --example must be given, received images and '
+                              '--example'),
+    (['--list', 'a.txt', '--example'], 'images, --image, --list or --example must be given, received --list '
+                                       'and'),
     (['--list', 'a.txt'], '[Errno 2] No such file or directory'),
     (['a.fits', '--table-only'], '--table-only needs --table, received none'),
     (['a.fits', '--table', 'a.ecsv', '--table-only', '--samp'],
