@@ -38,7 +38,7 @@ from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_magnitude, BANDS
 from pidoc.units import scalar_value, to_value
 
-__all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'prepare']
+__all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'check_options', 'prepare']
 
 log = logging.getLogger(__name__)
 
@@ -175,8 +175,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     >>> print(light.shape, light.unit, light.meta['FLAGS'])
     (160, 160) solLum / kpc2 no-sky-position
     """
-    if unknown:
-        raise TypeError(_what_was_meant(next(iter(unknown))))
+    check_options(unknown)
     if not (grid is None or isinstance(grid, MapGrid)):
         raise TypeError(f'grid must be a MapGrid, received {grid!r}')
     if output_pixel_scale is not None:
@@ -211,12 +210,28 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
 # -- options --------------------------------------------------------------------------------------
 
 
-def _what_was_meant(name):
-    """What is said of an option that there is not; those of `pidoc.MassMapper.predict` come here too."""
+def check_options(names, *, others=()):
+    """Refuse what is no option of `prepare`, and say what may have been meant.
+
+    Parameters
+    ----------
+    names : iterable of str
+    others : iterable of str, optional
+        Options of whatever passes these on, which may have been meant too.
+
+    Raises
+    ------
+    TypeError
+        If there is no option of one of these names.
+    """
     ours = [each for each in inspect.signature(prepare).parameters if each not in ('image', 'unknown')]
-    near = difflib.get_close_matches(name, [*ours, 'distance', 'distance_error'], n=1, cutoff=0.6)
-    return (f'an image has no option {name!r}: did you mean {near[0]}?' if near else
-            f'an image has no option {name!r}, it has {", ".join(ours)}')
+    for name in names:
+        if name in ours:
+            continue
+        near = difflib.get_close_matches(name, [*ours, *others], n=1, cutoff=0.6)
+        if near:
+            raise TypeError(f'an image has no option {name!r}: did you mean {near[0]}?')
+        raise TypeError(f'an image has no option {name!r}, it has {", ".join([*ours, *others])}')
 
 
 def _range(seeing_range):

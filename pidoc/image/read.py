@@ -5,7 +5,6 @@
 of pixels with what is bad in them and how uncertain they are.
 """
 
-import math
 import os
 import re
 from contextlib import contextmanager, ExitStack

@@ -268,6 +268,10 @@ class MassMapper:
 
     def _ready(self, x, cluster, seeing, center, known, options):
         """An image on the grid, and what is known of it."""
+        if options:
+            from pidoc.image.preparation import check_options
+
+            check_options(options, others=(*KNOWN, 'cluster'))
         sources = {}
         if cluster is not None:
             known, sources, center, options = self._from_catalogues(x, cluster, known, center, options)

@@ -109,8 +109,8 @@ def spelled(message, parser):
     text = re.sub(r'(?<![\w./-])([a-z]\w*)=(\S+ (?:s|mag|arcsec|kpc)\b|(?=\S))', value, message)
     text = re.sub(r'(?<![\w./-])([a-z]+(?:_[a-z]+)+)(?![\w/(=]|\.\w)', name, text)
     text = re.sub(r'^([a-z]+)(?= (?:must|goes|needs)\b)', name, text)
-    for before, behind in ((r'\bgive ', ''), (r'\bwith ', ''), (r'\bsay ', ''), (r'\bleave ', ' out'),
-                           (r'--[\w-]+ (?:and|or) ', ''), ('[,)] ', r' \(')):
+    for before, behind in ((r'\bgive ', ''), (r'\bwith ', ''), (r'\bsay ', ''), (r'\bneeds ', ''),
+                           (r'\bleave ', ' out'), (r'--[\w-]+ (?:and|or) ', ''), ('[,)] ', r' \(')):
         text = re.sub(f'({before})([a-z]+)\\b(?={behind})',
                       lambda match: match[1] + names.get(match[2], match[2]), text)
     return text

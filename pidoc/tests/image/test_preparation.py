@@ -998,7 +998,7 @@ def test_all_that_is_missing_is_named_at_once(small):
 
 
 def test_options_that_there_are_not(small):
-    for name, meant in (('distence', 'distance'), ('zeropoint', 'zero_point'), ('centre', 'center')):
+    for name, meant in (('wait', 'weight'), ('zeropoint', 'zero_point'), ('centre', 'center')):
         with pytest.raises(TypeError, match=f"an image has no option '{name}': did you mean {meant}"):
             prepare(small[0], **{name: 1})
     with pytest.raises(TypeError,

@@ -488,7 +488,12 @@ def test_an_image_that_the_networks_refuse_does_not_stop_its_batch(mapper, mock,
     ({'distance': 20 * u.kpc, 'distance_error': 0 * u.kpc}, ValueError, 'distance_error must be positive'),
     ({'velocity_dispersion': 5 * u.km / u.s}, ValueError, 'velocity_dispersion needs dispersion_radius, the'),
     ({'seeing': 0 * u.arcsec}, ValueError, 'seeing must be positive'),
-    ({'zero_point': 25 * u.mag}, ValueError, 'zero_point must be left out for a map that is on the grid')])
+    ({'zero_point': 25 * u.mag}, ValueError, 'zero_point must be left out for a map that is on the grid'),
+    ({'distence': 20 * u.kpc}, TypeError, "an image has no option 'distence': did you mean distance"),
+    ({'metalicity': -2}, TypeError, "an image has no option 'metalicity': did you mean metallicity"),
+    ({'clustre': 'M 13'}, TypeError, "an image has no option 'clustre': did you mean cluster"),
+    ({'zeropoint': 25 * u.mag}, TypeError, "an image has no option 'zeropoint': did you mean zero_point"),
+    ({'xyzzy': 1}, TypeError, "an image has no option 'xyzzy', it has grid, .*, distance, .*, cluster$")])
 def test_impossible_arguments(mapper, mock, options, kind, message):
     with pytest.raises(kind, match=message):
         mapper.predict(mock, **options)

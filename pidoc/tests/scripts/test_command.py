@@ -94,6 +94,7 @@ def test_options_that_there_are_not(args, hint, capsys):
     ('out.fits exists: say overwrite to replace it', 'out.fits exists: say --overwrite to replace it'),
     ('out.fits exists: say overwrite=True to replace it', 'out.fits exists: say --overwrite to replace it'),
     ('exposure goes with zero_point', '--exposure goes with --zero-point'),
+    ('age_error needs age, received 1 alone', '--age-error needs --age, received 1 alone'),
     ('then give exposure=101 s too', 'then give --exposure "101 s" too'),
     ('leave extinction out', 'leave --extinction out'),
     ('zero_point and exposure go together', '--zero-point and --exposure go together'),

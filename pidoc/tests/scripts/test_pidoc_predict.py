@@ -114,10 +114,10 @@ def test_tension_is_told(capsys):
 
 
 def test_known_and_not_all_that_it_needs(capsys):
-    for more, message in ((['--velocity-dispersion', '5'], 'velocity_dispersion needs dispersion_radius'),
-                          (['--age-error', '1'], 'age_error needs age, received 1 alone'),
-                          (['--age', '50'], 'age must be from 0.0001 to 20 Gyr, received 50.0 Gyr'),
-                          (['--metallicity', '-20'], 'metallicity must be from -5 to 1, received -20.0')):
+    for more, message in ((['--velocity-dispersion', '5'], '--velocity-dispersion needs --dispersion-radius'),
+                          (['--age-error', '1'], '--age-error needs --age, received 1 alone'),
+                          (['--age', '50'], '--age must be from 0.0001 to 20 Gyr, received 50.0 Gyr'),
+                          (['--metallicity', '-20'], '--metallicity must be from -5 to 1, received -20.0')):
         assert main(['--example', '-o', 'out', *more]) == 2
         error = capsys.readouterr().err
         assert error.startswith(f'pidoc-predict: {EXAMPLE}: {message}') and error.count('\n') == 1
@@ -159,6 +159,24 @@ class TestWhatIsKnown:
         assert light(['--image', 'g=g.fits', '--image', 'r=r.fits', '--relation', 'tonry2012']) != both
         main(['--image', 'g=g.fits', '--image', 'r=r.fits', '--quiet', '-o', 'out'])
         assert Prediction.read('out/g+r-pidoc.fits').name == 'g+r'
+
+    def test_masks_of_two_bands(self):
+        image('g.fits', band='g')
+        image('r.fits', band='r', scale=0.3)
+        files = ['--image', 'g=g.fits', '--image', 'r=r.fits']
+        both = light(files)
+        for band, bit in (('g', 1), ('r', 2)):
+            values = np.zeros(fits.getdata(f'{band}.fits').shape, dtype=np.int16)
+            values[:, values.shape[1] // 2] = bit
+            fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(values, name='M'),
+                          fits.ImageHDU(np.full(values.shape, 4.0), name='VAR')]).writeto(f'{band}-more.fits')
+        masked = [*files, '--mask', 'g=g-more.fits[M],r=r-more.fits[M]']
+        # gaps are as good as filled by the smoothing
+        for good, low, high in (([], 0.98, 0.999), (['--good-bits', 'g=1,r=1'], 0.98, 0.999),
+                                (['--good-bits', 'g=1,r=2'], 1.0 - 1e-6, 1.0 + 1e-6)):
+            assert low < light([*masked, *good]) / both < high
+        weighted = [*files, '--weight', 'g=g-more.fits[VAR],r=r-more.fits[VAR]']
+        assert light(weighted) == pytest.approx(both, rel=1e-3)
 
     def test_one_band(self):
         image('g.fits', band='', zero_point=25.0)
@@ -471,4 +489,5 @@ def test_masks_and_weights(tmp_path, capsys):
     light = Prediction.read('a-pidoc.fits').light
     assert light.meta['MISSING'].endswith('sentinel (-999)') and light.meta['COVERAGE'] < 1.0
     assert main(['a.fits', '--good-bits', '32', '--overwrite']) == 2
-    assert 'good_bits are of a mask, which a.fits[0 PRIMARY] has not' in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert '--good-bits are of a mask, which a.fits[0 PRIMARY] has not: give --mask' in error
