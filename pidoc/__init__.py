@@ -41,8 +41,8 @@ from those before it.
 
 ``image``
     `prepare` any image of a cluster; Pan-STARRS1 stacks, and `fetch` for them.
-    Modules: files, calibration, ps1.files, masks, read, missing, sky, psf, resample, two_bands,
-    preparation, ps1.stacks, ps1.retrieval, ps1.
+    Modules: files, calibration, ps1.files, masks, read, missing, sky, psf, stars, resample,
+    two_bands, preparation, ps1.stacks, ps1.retrieval, ps1.
 
 ``training_set``
     `Recipe` and `TrainingSet`, many mock observations on disk.

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """``pidoc-predict``: mass, M/L, age and distance of clusters from their images, from the command line."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -86,8 +87,13 @@ def _parser():
     known.add_argument('--weight', metavar='FILE',
                        help='how certain pixels are, as FILE or FILE[HDU]: an inverse variance, unless the '
                             'HDU is named VARIANCE or ERR')
-    known.add_argument('--annulus', action='store_true',
-                       help='subtract the background, measured around the field')
+    known.add_argument('--sky', metavar='LEVEL', type=_level_or_fit,
+                       help='level of the sky in the image, in its unit, to be subtracted; "fit": that '
+                            'beside a model of the cluster (default: nothing is subtracted)')
+    known.add_argument('--sky-error', metavar='ERROR', type=_number, help='standard error of --sky')
+    known.add_argument('--annulus', metavar='RADIUS', nargs='*', type=quantity('arcsec'),
+                       help='subtract the sky in an annulus: of two radii [arcsec], or as far out as fits '
+                            'on the image; only for images much larger than the cluster')
     out = parser.add_argument_group('model and output')
     out.add_argument('--model', metavar='NAME', default='default',
                      help='name of a model that comes with pidoc, or a folder (default: default)')
@@ -118,6 +124,28 @@ def _hdu(text):
 
 def _magnitude_or_catalogue(text):
     return text if text == 'catalogue' else quantity('mag')(text)
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'must be a number, received {text!r}') from None
+
+
+def _level_or_fit(text):
+    return text if text == 'fit' else _number(text)
+
+
+def _background(options):
+    """What ``background`` of `pidoc.image.prepare` is, of --sky and --annulus; None: not given."""
+    if options.annulus is None:
+        return options.sky
+    if options.sky is not None:
+        raise ValueError('only one of --sky and --annulus can be given, received both')
+    if len(options.annulus) not in (0, 2):
+        raise ValueError(f'--annulus must have two radii or none, received {len(options.annulus)}')
+    return tuple(options.annulus) or 'annulus'
 
 
 def _center(text):
@@ -210,10 +238,9 @@ def _send(client, rows, options):
 def _told(options):
     """What goes to `MassMapper.predict`, if it was given."""
     names = ('distance', 'distance_error', 'seeing', 'zero_point', 'exposure', 'extinction', 'pixel_scale',
-             'band', 'unit', 'hdu', 'mask', 'good_bits', 'weight')
+             'band', 'unit', 'hdu', 'mask', 'good_bits', 'weight', 'sky_error')
     told = {name: getattr(options, name) for name in names} | {'center': _center(options.center)}
-    if options.annulus:
-        told['background'] = 'annulus'
+    told['background'] = _background(options)
     return {name: value for name, value in told.items() if value is not None}
 
 
