@@ -50,7 +50,7 @@ IMAGE_FLAGS = {
                  'say of it, or nothing where the PSF is not known',
     'foreground-stars': 'stars in front of the cluster, brighter than its own can be, were taken off: their '
                         'cores are masked',
-    'bright-star': 'one star has 15 % of the light in the field or more, and is 2 mag brighter than all others',
+    'bright-star': 'one star has 15 % of the light in the field or more, 2 mag brighter than all others',
     'background': 'beside a model of the cluster there is a level of the sky, above or below 0, of 3.5 % of '
                   'the light in the field or more, or half of the light may be such a level',
     'coarse-pixels': 'the pixels of the image are larger than 1 arcsec',
@@ -126,9 +126,9 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         Gaussian, worse is flagged. None: left alone.
     background : None, 'fit', 'annulus', two radii or a level, optional
         None: nothing is subtracted. 'fit': the level beside a model of the cluster, which may fill the
-        image (`pidoc.image.sky.fit_sky`). 'annulus': the level in the largest annulus about the field that fits
-        on the image, of an image that is much larger than the cluster. Two angles: inner and outer radius. A
-        Quantity in the unit of the image: that level. What is left of the sky, and its error, are
+        image (`pidoc.image.sky.fit_sky`). 'annulus': the level in the largest annulus about the field that
+        fits on the image, of an image that is much larger than the cluster. Two angles: inner and outer
+        radius. A Quantity in the unit of the image: that level. What is left of the sky, and its error, are
         ``meta['SKYLEVEL']`` and ``meta['SKYERROR']``, in the unit of the map, per pixel.
     sky_error : float or `~astropy.units.Quantity`, optional
         Standard error of a level that is given [unit of the image].
@@ -465,7 +465,7 @@ class _Found:
         return (float(found[0]), float(found[1])), getattr(center, '__name__', 'function')
 
     def brightest(self, distance, factor):
-        """Flux [unit of the pixels] of the brightest star that the cluster can have; None without a distance."""
+        """Flux [unit of the pixels] of the brightest star that the cluster can have, or None."""
         if self.ours or self.smoothed > 0.0:
             return None
         if distance is None and self.positioned:

@@ -240,9 +240,9 @@ def fit_sky(pixels, bad, center, scale, *, reach, noise=0.0, outermost=90.0, kno
     Returns
     -------
     SkyFit or None
-        None where there are fewer than three annuli.
+        None where there are fewer than three annuli, or no light in them.
     """
-    light = _faint_light(pixels, bad, center, scale, noise, outermost, _UNLIKE[known is None])
+    light = _faint_light(pixels, bad, center, scale, noise, reach, outermost, _UNLIKE[known is None])
     if light is None:
         return None
     radius, faint, error, field = light
@@ -266,10 +266,10 @@ def fit_sky(pixels, bad, center, scale, *, reach, noise=0.0, outermost=90.0, kno
         if spread > 4.0 * step:
             break
         low, high = mean - 6.0 * max(spread, step), min(most, mean + 6.0 * max(spread, step))
-    return SkyFit(mean, math.hypot(max(spread, step), _SYSTEMATIC * field))
+    return SkyFit(mean, math.hypot(max(spread, step), _SYSTEMATIC * (field - mean)))
 
 
-def _faint_light(pixels, bad, center, scale, noise, outermost, unlike):
+def _faint_light(pixels, bad, center, scale, noise, reach, outermost, unlike):
     """Radii, faint light and its errors in annuli, and the mean light; None if there are too few annuli."""
     size = min(max(1, round(_BOX / scale)), min(pixels.shape) // _ANNULI)
     if size < 1:
@@ -303,10 +303,12 @@ def _faint_light(pixels, bad, center, scale, noise, outermost, unlike):
     above = faint - faint.min()
     typical = np.maximum(above, np.median(above) + 1e-300)
     share = math.hypot(np.median(error / typical), unlike)
-    least = max(float(np.median(error[-4:])), 1e-4 * float(np.abs(faint).max()))
-    inner = np.hypot(down, right) * scale < max(edges[0], 20.0)
-    return (radius, faint + _BELOW * noise / size, np.hypot(least, share * above) + 1e-300,
-            float(boxes[inner].mean()))
+    field = float(boxes[np.hypot(down, right) * scale < max(edges[0], reach)].mean())
+    least = max(float(np.median(error[-4:])), 1e-4 * max(float(np.abs(faint).max()), abs(field)))
+    if least == 0.0:
+        # there is no light at all
+        return None
+    return radius, faint + _BELOW * noise / size, np.hypot(least, share * above), field
 
 
 def _profiles(radius, known):

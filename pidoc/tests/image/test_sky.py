@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from pidoc.image.sky import background_in_annulus, find_center, fit_sky
 from pidoc.tests.image_helpers import paint, stars, tan_wcs
@@ -121,8 +122,9 @@ def king_field(core, concentration, *, side=220, scale=0.5, number=20_000, seed=
     away, angle = np.interp(rng.uniform(size=number), grown, radius), rng.uniform(0.0, 2.0 * np.pi, number)
     # a few giants have half of the light
     flux = 30.0 * np.minimum(rng.pareto(1.3, number), 100.0) + 20.0
-    sample = away * np.sin(angle), away * np.cos(angle), flux
-    light = paint(sample, tan_wcs((side, side), scale), (side, side))
+    edges = (np.arange(side + 1) - 0.5 * side) * scale
+    light = np.histogram2d(away * np.sin(angle), away * np.cos(angle), [edges, edges], weights=flux)[0]
+    light = gaussian_filter(light, 1.0)
     y, x = np.indices(light.shape) - 0.5 * (side - 1)
     field = light[np.hypot(x, y) * scale < 20.0].mean()
     return light + rng.normal(level * field, noise, light.shape), field
@@ -150,7 +152,7 @@ class TestFit:
         for core, side in ((30.0, 220), (80.0, 220), (30.0, 88), (15.0, 88)):
             pixels, field = king_field(core, 1.0, side=side, level=level)
             found, error = fitted(pixels, field)
-            assert abs(found - level) < 2.5 * error and error < 0.2
+            assert abs(found - level) < 2.5 * error and error < 0.5
             # which the catalogue makes smaller
             better, smaller = fitted(pixels, field, known=(core, 1.0))
             assert abs(better - level) < 2.5 * smaller and smaller < 1.3 * error
