@@ -33,7 +33,8 @@ def convolved(x, y, flux, psf):
     """Stars in the middle of pixels."""
     edges = np.arange(SHAPE[0] + 1) - 0.5
     down, right = np.indices((61, 61)) - 30
-    return fftconvolve(np.histogram2d(y, x, [edges, edges], weights=flux)[0], psf.at(right, down), mode='same')
+    image = np.histogram2d(y, x, [edges, edges], weights=flux)[0]
+    return fftconvolve(image, psf.at(right, down), mode='same')
 
 
 def crowd(seed=0):
@@ -97,7 +98,7 @@ HOW = {'zero_point': ZERO_POINT, 'band': 'V', 'center': CENTER, 'field_of_view':
 def cluster_with(flux=0.0, seed=1):
     """A cluster whose brightest star is of V = 15.5, and a star 9 arcsec beside its centre."""
     psf = Psf(fwhm=2.75, beta=3.0)
-    east, north, counts = stars(1500, radius=10.0, seed=seed)
+    east, north, counts = stars(300, radius=10.0, seed=seed)
     counts = 100.0 * np.minimum(counts, 400.0)
     light = convolved(74.5 - east / 0.4, 74.5 + north / 0.4, counts, psf)
     light += light_of(97.3, 74.6, flux, psf) + np.random.default_rng(seed).normal(0.0, 30.0, SHAPE)
