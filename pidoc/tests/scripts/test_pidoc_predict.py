@@ -357,7 +357,8 @@ class TestSky:
         fits.PrimaryHDU(pixels, header).writeto('a.fits')
 
     @pytest.mark.parametrize(('options', 'origin'), [
-        (['--sky', '300', '--sky-error', '2'], 'given'), (['--sky', 'fit'], 'fit'), (['--annulus'], 'annulus'),
+        (['--sky', '300', '--sky-error', '2'], 'given'), (['--sky', 'fit'], 'fit'),
+        (['--annulus'], 'annulus'),
         (['--annulus', '32', '0.7 arcmin'], 'annulus')])
     def test_is_taken_off(self, options, origin):
         assert main(['a.fits', '--center', '226.0 28.5', '--seeing', '1', *options]) == 0
