@@ -18,6 +18,7 @@ _PEAK = 0.5                # of the peak of a star of the limit, from which on p
 _MISFIT = 0.1              # largest rms residual of a star, in its peak
 _CORE = 2.5                # radius that is masked [FWHM]; beyond it wings are subtracted
 _WINGS = 25.0              # to which wings are subtracted [FWHM]
+_AROUND = 1.5, 5.0         # radii between which the light around a star is measured [FWHM]
 _MOST = 30                 # stars that are looked at
 
 
@@ -56,12 +57,32 @@ class ForegroundStars:
         return light, cores
 
 
+def _blend(pixels, bad, star, psf, least, level):
+    """Light that giants of a crowded place may add to the brightest of them.
+
+    The mean light there, and three times its
+    scatter, which giants of a third of the brightest star make.
+    """
+    reach = math.ceil(_AROUND[1] * psf.fwhm)
+    rows, columns = (slice(max(0, round(at) - reach), round(at) + reach + 1) for at in (star[1], star[0]))
+    down, right = np.mgrid[rows.start:min(rows.stop, pixels.shape[0]),
+                           columns.start:min(columns.stop, pixels.shape[1])]
+    away = np.hypot(right - star[0], down - star[1]) / psf.fwhm
+    around = ~bad[rows, columns] & (away > _AROUND[0]) & (away < _AROUND[1])
+    if not around.any():
+        return 0.0
+    rest = pixels[rows, columns] - star[2] * psf.at(right - star[0], down - star[1]) - level
+    light = max(float(np.mean(rest[around])), 0.0) * math.pi * psf.fwhm**2
+    return light + 3.0 * math.sqrt(light * least / 3.0)
+
+
 def find_stars(pixels, bad, psf, least, level=0.0):
     """Find single stars above a flux.
 
     A pixel that is the highest about it and half as high as a star of that flux would be is taken for the
     middle of one. A star and a level are fitted to the pixels within one and a half full widths at half
-    maximum. The middle of a cluster is wider than the PSF and does not fit.
+    maximum. The middle of a cluster is wider than the PSF and does not fit; and where it is crowded a star must
+    be brighter, as it may be several.
 
     Parameters
     ----------
@@ -88,7 +109,7 @@ def find_stars(pixels, bad, psf, least, level=0.0):
                            n_peaks=_MOST)
         for peak in () if peaks is None else peaks:
             star = fitted_star(pixels, bad, (int(peak['x_peak']), int(peak['y_peak'])), psf, _MISFIT)
-            if star is not None and star[2] > least:
+            if star is not None and star[2] > least + _blend(pixels, bad, star, psf, least, level):
                 found.append(star)
     found = sorted(found, key=lambda star: -star[2])
     x, y, flux = np.array(found).reshape(-1, 3).T
