@@ -10,7 +10,7 @@ import numpy as np
 
 from pidoc.mock.psf import MOFFAT_BETA
 
-__all__ = ['KERNEL_REACH', 'Psf', 'matching_kernel', 'measure_psf', 'rebuilt_cores']
+__all__ = ['KERNEL_REACH', 'Psf', 'fitted_star', 'matching_kernel', 'measure_psf', 'rebuilt_cores']
 
 KERNEL_REACH = 5.0
 """Half side of the kernels that match two PSFs [arcsec]."""
@@ -54,6 +54,12 @@ class Psf:
     def scaled(self, factor):
         """The same in a unit that is smaller by a factor."""
         return replace(self, fwhm=self.fwhm * factor, scatter=self.scatter * factor)
+
+    def at(self, x, y):
+        """Share of the light in pixels, the width being in pixels, by their distance from the star."""
+        # of the integral over the plane, which is pi alpha^2 / (beta - 1)
+        square = self.fwhm**2 / (4.0 * (2.0 ** (1.0 / self.beta) - 1.0))
+        return _moffat(x, y, self.fwhm, self.beta) * (self.beta - 1.0) / (math.pi * square)
 
     def image(self, half, scale):
         """Integrals over pixels of a side, about the middle of (2 half + 1)^2, of sum 1."""
@@ -218,6 +224,49 @@ def _stars_and_slopes(place, values, x, y):
     error = values - height * model - low
     slope = np.stack([by_x, by_y, by_width, by_beta, model, np.ones(values.shape)], axis=-1)
     return error, slope, np.mean(error**2, axis=1)
+
+
+def fitted_star(pixels, bad, place, psf, most):
+    """A star of a PSF on a level, fitted about a pixel.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+    bad : `~numpy.ndarray` of bool
+    place : tuple of int
+        Column and row.
+    psf : Psf
+        In pixels.
+    most : float
+        Largest rms residual, in the height of the star.
+
+    Returns
+    -------
+    tuple of float or None
+        Column, row and flux; None if it does not fit.
+    """
+    from scipy.optimize import least_squares
+
+    half = math.ceil(1.5 * psf.fwhm)
+    window = tuple(slice(max(0, at - half), at + half + 1) for at in reversed(place))
+    rows, columns = np.nonzero(~bad[window])
+    rows, columns = rows + window[0].start, columns + window[1].start
+    values = pixels[rows, columns]
+    if values.size < 12 or np.ptp(values) == 0.0:
+        return None
+
+    def parts(at):
+        matrix = np.column_stack([psf.at(columns - at[0], rows - at[1]), np.ones(values.size)])
+        fit = np.linalg.lstsq(matrix, values, rcond=None)[0]
+        return fit, matrix @ fit - values
+
+    result = least_squares(lambda at: parts(at)[1] / np.ptp(values), np.array(place, dtype=float),
+                           bounds=(np.array(place) - 1.5, np.array(place) + 1.5), max_nfev=30)
+    (flux, _), residual = parts(result.x)
+    height = flux * psf.at(0.0, 0.0)
+    if height <= 0.0 or math.sqrt(np.mean(residual**2)) > most * height:
+        return None
+    return float(result.x[0]), float(result.x[1]), float(flux)
 
 
 # -- matching -------------------------------------------------------------------------------------

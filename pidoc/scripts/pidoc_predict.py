@@ -144,8 +144,14 @@ def _parser():
     known.add_argument('--seeing-range', metavar='ANGLE', nargs=2, type=quantity('arcsec'),
                        help='best and worst seeing that the model knows [arcsec]: better is made worse, '
                             'worse is noted (default: 0.5 1.5)')
-    known.add_argument('--annulus', action='store_true',
-                       help='subtract the background, measured around the field')
+    known.add_argument('--sky', metavar='LEVEL', type=_of_each_band(_level_or_fit),
+                       help='level of the sky in the image, in its unit, to be subtracted; "fit": that '
+                            'beside a model of the cluster (default: nothing is subtracted)')
+    known.add_argument('--sky-error', metavar='ERROR', type=_of_each_band(_number),
+                       help='standard error of --sky')
+    known.add_argument('--annulus', metavar='RADIUS', nargs='*', type=quantity('arcsec'),
+                       help='subtract the sky in an annulus: of two radii [arcsec], or as far out as fits '
+                            'on the image; only for images much larger than the cluster')
     out = parser.add_argument_group('model and output')
     out.add_argument('--model', metavar='NAME', default='default',
                      help='name of a model that comes with pidoc, or a folder (default: default)')
@@ -202,6 +208,28 @@ def _of_each_band(convert):
 
 def _magnitude_or_catalogue(text):
     return text if text == 'catalogue' else quantity('mag')(text)
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'must be a number, received {text!r}') from None
+
+
+def _level_or_fit(text):
+    return text if text == 'fit' else _number(text)
+
+
+def _background(options):
+    """What ``background`` of `pidoc.image.prepare` is, of --sky and --annulus; None: not given."""
+    if options.annulus is None:
+        return options.sky
+    if options.sky is not None:
+        raise ValueError('only one of --sky and --annulus can be given, received both')
+    if len(options.annulus) not in (0, 2):
+        raise ValueError(f'--annulus must have two radii or none, received {len(options.annulus)}')
+    return tuple(options.annulus) or 'annulus'
 
 
 def _center(text):
@@ -324,10 +352,9 @@ def _told(options):
 
     names = (*KNOWN, 'cluster', 'seeing', 'zero_point', 'exposure', 'extinction', 'pixel_scale', 'colour',
              'band', 'relation', 'unit', 'hdu', 'plane', 'mask', 'good_bits', 'weight', 'wcs_frame',
-             'min_coverage')
+             'min_coverage', 'sky_error')
     told = {name: getattr(options, name) for name in names} | {'center': _center(options.center)}
-    if options.annulus:
-        told['background'] = 'annulus'
+    told['background'] = _background(options)
     if options.seeing_range:
         from astropy import units as u
 

@@ -671,25 +671,69 @@ class TestBackground:
         assert flags(prepare(self.sky(side=24.0), **COUNTS)) == ['background']
         assert flags(prepare(image(), **COUNTS)) == []
 
-    def test_what_is_left_is_told(self):
-        """The level that 'annulus' would take off, as a share of the light in the field."""
-        light, better = (prepare(self.sky(30.0), **COUNTS, background=how) for how in (None, 'annulus'))
-        assert light.meta['SKYLEVEL'] == pytest.approx(better.meta['BKGLEVEL'], abs=0.5)
-        share = 1.0 - better.data.sum() / light.data.sum()
-        assert light.meta['SKYSHARE'] == pytest.approx(share, rel=0.02) and flags(light) == ['background']
-        assert 'SKYSHARE' not in better.meta
+    @pytest.mark.parametrize('how', ['annulus', 'fit', 30.0])
+    def test_what_is_left_is_told(self, how):
+        """In the unit of the map, and as a share of the light in the field, with its error."""
+        light, better = (prepare(self.sky(30.0), **COUNTS, background=each) for each in (None, how))
+        assert light.meta['SKYLEFT'] == pytest.approx(30.0, abs=0.5)
+        removed = (light.data - better.data).mean()
+        assert removed == pytest.approx(expected(30.0) * (0.25 / 0.5) ** 2, rel=0.02)
+        assert light.meta['SKYLEVEL'] == pytest.approx(removed, rel=0.02)
+        assert light.meta['SKYSHARE'] == pytest.approx(1.0 - better.data.sum() / light.data.sum(), rel=0.02)
+        assert 0.0 < light.meta['SKYERROR'] < 0.05 * removed and flags(light) == ['background']
+        assert flags(better) == []
+        if how != 30.0:
+            assert abs(better.meta['SKYLEVEL']) < 2.5 * better.meta['SKYERROR'] < 0.1 * removed
+
+    def test_a_level_with_its_error(self):
+        light = prepare(self.sky(30.0), **COUNTS, background=29.0 * u.adu, sky_error=2.0 * u.adu)
+        assert (light.meta['BKGLEVEL'], light.meta['BKGERROR'], light.meta['SKYLEVEL']) == (29.0, 2.0, 0.0)
+        assert light.meta['SKYERROR'] == pytest.approx(expected(2.0) * 0.25, rel=1e-3)
+        assert 'SKYERROR' not in prepare(self.sky(30.0), **COUNTS, background=29.0).meta
+
+    @pytest.mark.parametrize(('error', 'background', 'message'), [
+        (1.0, None, 'sky_error goes with a level of the background, received 1.0 without one'),
+        (1.0, 'fit', 'sky_error goes with a level of the background'),
+        (-1.0, 5.0, 'sky_error must be a finite number, at least 0, received -1.0'),
+        (np.inf, 5.0, 'sky_error must be a finite number'), (True, 5.0, 'sky_error must be a finite number')])
+    def test_errors_that_are_none(self, error, background, message):
+        with pytest.raises(ValueError, match=message):
+            prepare(self.sky(), **COUNTS, background=background, sky_error=error)
+
+    def test_no_fit(self):
+        with pytest.raises(ValueError, match="background='fit' needs at least three annuli about the centre"):
+            prepare(np.ones((10, 10)), **(COUNTS | {'center': (5, 5)}), pixel_scale=2.5 * u.arcsec,
+                    background='fit')
+
+    @pytest.mark.parametrize(('share', 'noted'), [(0.0, []), (0.05, ['background']), (-0.05, ['background'])])
+    def test_five_per_cent_are_seen(self, share, noted):
+        sky = self.sky(0.0)
+        sky.data += share * sky.data[120:200, 120:200].mean()
+        light = prepare(sky, **FULL)
+        assert flags(light) == noted
+        assert light.meta['SKYLEVEL'] / light.data.mean() == pytest.approx(share, abs=0.015)
+
+    def test_an_annulus_in_a_cluster_is_flagged(self):
+        """It takes off the cluster's own light, which is seen afterwards."""
+        y, x = np.indices((400, 400)) - 199.5
+        halo = 500.0 / (1.0 + (x**2 + y**2) / 60.0**2) ** 1.5
+        wide = CCDData(halo + np.random.default_rng(0).normal(0, 2, halo.shape), unit='adu',
+                       wcs=tan_wcs((400, 400), 0.5))
+        assert flags(prepare(wide, **FULL)) == []
+        assert flags(prepare(wide, **FULL, background=(35, 45) * u.arcsec)) == ['background']
+        light = prepare(wide, **FULL, background='fit')
+        assert flags(light) == [] and light.meta['BKGFROM'] == 'fit'
 
     def test_light_of_the_cluster_around_the_field_is_none(self):
         """It is looked for as far from the cluster as may be: a halo next to the field is no sky."""
         y, x = np.indices((400, 400)) - 199.5
         halo = 500.0 / (1.0 + (x**2 + y**2) / 50.0**2) ** 2
         light = prepare(CCDData(halo, unit='adu', wcs=tan_wcs((400, 400), 0.5)), **COUNTS)
-        assert 0.0 < light.meta['SKYSHARE'] < 0.1 and flags(light) == []
-        assert light.meta['BKGOUTER'] == 90.0
+        assert abs(light.meta['SKYSHARE']) < 0.02 and flags(light) == []
 
     @pytest.mark.parametrize(('background', 'error', 'rule'), [
         ('annulus', ValueError, 'must lie outside the field, 14.1 arcsec .* but the image only reaches 9.9'),
-        ('median', ValueError, "background must be None, 'annulus', two radii or a level, received 'median'"),
+        ('median', ValueError, "must be None, 'annulus', 'fit', two radii or a level, received 'med"),
         ((30, 20) * u.arcsec, ValueError, 'radii of the background must be two, the smaller one first'),
         ((1, 2, 3) * u.arcsec, ValueError, 'radii of the background must be two'),
         ((30, 40) * u.arcsec, ValueError, 'annulus of the background must have at least 50 good pixels, '
@@ -1059,7 +1103,7 @@ def test_every_flag_is_met():
     """In these files, in a comparison."""
     folder = Path(__file__).parent
     text = ''.join((folder / f'test_{name}.py').read_text(encoding='utf-8')
-                   for name in ('preparation', 'missing'))
+                   for name in ('preparation', 'missing', 'stars'))
     assert [flag for flag in IMAGE_FLAGS if f"'{flag}'" not in text] == []
 
 

@@ -491,3 +491,43 @@ def test_masks_and_weights(tmp_path, capsys):
     assert main(['a.fits', '--good-bits', '32', '--overwrite']) == 2
     error = capsys.readouterr().err
     assert '--good-bits are of a mask, which a.fits[0 PRIMARY] has not: give --mask' in error
+
+
+class TestSky:
+    @pytest.fixture(autouse=True)
+    def _image(self, tmp_path):
+        """A cluster on a sky of 300 counts."""
+        from pidoc.tests.image_helpers import paint, stars, tan_wcs
+
+        wcs = tan_wcs((180, 180), 0.5)
+        pixels = np.random.default_rng(0).normal(300.0, 3.0, (180, 180))
+        pixels += 5.0 * paint(stars(2000), wcs, (180, 180))
+        header = wcs.to_header()
+        header.update({'FILTER': 'V', 'PHOTZP': 25.0})
+        fits.PrimaryHDU(pixels, header).writeto('a.fits')
+
+    @pytest.mark.parametrize(('options', 'origin'), [
+        (['--sky', '300', '--sky-error', '2'], 'given'), (['--sky', 'fit'], 'fit'),
+        (['--annulus'], 'annulus'),
+        (['--annulus', '32', '0.7 arcmin'], 'annulus')])
+    def test_is_taken_off(self, options, origin):
+        assert main(['a.fits', '--center', '226.0 28.5', '--seeing', '1', *options]) == 0
+        meta = Prediction.read('a-pidoc.fits').light.meta
+        assert meta['BKGFROM'] == origin and meta['BKGLEVEL'] == pytest.approx(300.0, abs=3.0)
+        if origin == 'given':
+            assert meta['BKGERROR'] == 2.0
+        if len(options) == 3:
+            assert (meta['BKGINNER'], meta['BKGOUTER']) == (32.0, pytest.approx(42.0))
+
+    @pytest.mark.parametrize(('options', 'message'), [
+        (['--sky', '300', '--annulus'], 'only one of --sky and --annulus can be given, received both'),
+        (['--annulus', '30'], '--annulus must have two radii or none, received 1'),
+        (['--sky-error', '3'], '--sky-error goes with a level of the background, received 3.0 without one')])
+    def test_refused(self, options, message, capsys):
+        assert main(['a.fits', '--seeing', '1', *options]) == 2
+        assert message in capsys.readouterr().err
+
+    def test_no_number(self, capsys):
+        with pytest.raises(SystemExit):
+            main(['a.fits', '--sky', 'dark'])
+        assert "--sky: must be a number, received 'dark'" in capsys.readouterr().err
