@@ -275,7 +275,8 @@ class MassMapper:
         sources = {}
         if cluster is not None:
             known, sources, center, options = self._from_catalogues(x, cluster, known, center, options)
-        return self._input(x, seeing, center, options), known, sources
+        distance = None if 'distance' not in known else known['distance'] * UNITS['distance']
+        return self._input(x, seeing, center, distance, options), known, sources
 
     def _from_catalogues(self, x, cluster, given, center, options):
         """What catalogues say of a cluster where nothing else is given; and the sources."""
@@ -368,7 +369,7 @@ class MassMapper:
 
     # -- images
 
-    def _input(self, x, seeing, center, options):
+    def _input(self, x, seeing, center, distance, options):
         """An image on the grid, whole."""
         if isinstance(x, Prediction):
             raise TypeError('an image must be given, received a Prediction: its light is in prediction.light')
@@ -383,7 +384,7 @@ class MassMapper:
         if light is None:
             from pidoc.image.preparation import prepare
 
-            light = prepare(x, grid=self.grid, center=center,
+            light = prepare(x, grid=self.grid, center=center, distance=distance,
                             **({} if seeing is None else {'seeing': seeing}), **options)
             if light.shape != self.grid.shape:
                 raise ValueError(f'{name or "the image"} must have the shape {self.grid.shape} on the grid '
