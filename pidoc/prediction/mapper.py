@@ -224,7 +224,8 @@ class MassMapper:
             must be a Mock or a `~pidoc.image.light.Light` that has it. Everything else goes through
             `pidoc.image.prepare`. The age and the distance that a mock knows are not looked at.
         distance : `~astropy.units.Quantity`, optional
-            To the cluster, if known. It makes all else much more certain.
+            To the cluster, if known. It makes all else much more certain, and `pidoc.image.prepare` takes off
+            stars that are too bright to be of the cluster.
         age : `~astropy.units.Quantity`, optional
             Of the cluster, if known, independently of this image.
         metallicity : float, optional

@@ -264,6 +264,19 @@ def test_what_the_preparation_noted_is_passed_on(mapper, mock):
     assert prediction.reasons == ('preparation: background gaps (see pidoc.image.IMAGE_FLAGS)',)
 
 
+def test_stars_in_front_are_taken_off_where_the_distance_is_given(mapper):
+    """It is given to the preparation, too."""
+    pytest.importorskip('reproject')
+    pytest.importorskip('photutils')
+    from pidoc.tests.image.test_stars import BRIGHT, cluster_with, HOW
+
+    image = cluster_with(BRIGHT)
+    how = {name: value for name, value in HOW.items() if name != 'field_of_view'}
+    known, unknown = mapper.predict(image, distance=15 * u.kpc, **how), mapper.predict(image, **how)
+    assert known.light.meta['NFOREGND'] == 1 and 'NFOREGND' not in unknown.light.meta
+    assert 'bright-star' in unknown.light.meta['FLAGS'].split()
+
+
 def test_a_map_of_another_smoothing_is_not_taken_as_it_is(mapper):
     sharp = a_mock(smoothing=0)
     prediction = mapper.predict(sharp)
