@@ -61,7 +61,8 @@ def test_what_is_not_known_is_left_out():
 
 def test_the_figure_has_a_panel_for_each_and_a_line_for_each_quantity():
     posterior, truth = _posterior()
-    table = coverage_table(simulation_ranks(posterior, truth) | {'joint': expected_coverage(posterior, truth)})
+    joint = {'joint': expected_coverage(posterior, truth)}
+    table = coverage_table(simulation_ranks(posterior, truth) | joint)
     figure = plot_coverage({'image': table, 'distance+age': table})
     assert [axis.get_title() for axis in figure.axes] == ['image', 'distance, age']
     assert len(figure.axes[0].lines) == 4

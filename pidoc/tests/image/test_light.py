@@ -63,7 +63,7 @@ def test_other_files_hold_none(prepared, tmp_path):
 
 
 def test_both_maps_have_one_shape():
-    with pytest.raises(ValueError, match=r'sharp must have the shape of the map, \(4, 4\), received \(4, 5\)'):
+    with pytest.raises(ValueError, match=r'must have the shape of the map, \(4, 4\), received \(4, 5\)'):
         Light(np.ones((4, 4)), unit=u.Lsun / u.kpc**2, sharp=np.ones((4, 5)))
 
 

@@ -47,5 +47,5 @@ def test_refuses_too_little_or_impossible():
         Calibration.quantiles(np.ones(5))
     with pytest.raises(ValueError, match='scores of a calibration must be finite, received 1 that are not'):
         Calibration.quantiles(np.append(np.ones(199), np.inf))
-    with pytest.raises(ValueError, match=r'the factors of age \(image\) must be positive and increasing, rec'):
+    with pytest.raises(ValueError, match=r'the factors of age \(image\) must be positive and increasing'):
         Calibration({'image': {'age': (2.0, 1.0)}})

@@ -125,7 +125,7 @@ def test_tension_is_the_distance_from_what_the_rest_says(estimator, light):
     (lambda light: light[:0], {}, r'received \(0, 32, 32, 1\)'),
     (lambda light: light * np.nan, {}, 'must be finite, received 5120'),
     (lambda light: 0.0 * light, {}, 'the flux in a light map must be positive, received 0'),
-    (lambda light: light, {'distance': np.full(5, -1.0)}, 'distance must be positive and finite, received -1'),
+    (lambda light: light, {'distance': np.full(5, -1.0)}, 'distance must be positive and finite, .* -1'),
     (lambda light: light, {'distance': [1.0]}, r'distance must have the shape \(5,\), received \(1,\)'),
     (lambda light: light, {'distance': np.full(5, 9.0), 'distance_error': np.zeros(5)},
      'distance_error must be positive'),

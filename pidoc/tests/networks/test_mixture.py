@@ -24,8 +24,9 @@ def test_the_loss_is_the_likelihood_of_the_mixture(case):
     weights, means, factors = layout.mixture(output)
     expected = []
     for k, truth in enumerate(true):
-        each = [np.log(weights[k, c]) + multivariate_normal(means[k, c], factors[k, c] @ factors[k, c].T).logpdf(
-            truth) for c in range(layout.components)]
+        each = [np.log(weights[k, c])
+                + multivariate_normal(means[k, c], factors[k, c] @ factors[k, c].T).logpdf(truth)
+                for c in range(layout.components)]
         # constants are left out
         expected.append(-(logsumexp(each) + 0.5 * layout.variables * np.log(2.0 * np.pi)) / layout.variables)
     loss = MixtureNLL(*case, reduction=None)

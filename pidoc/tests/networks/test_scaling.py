@@ -7,7 +7,6 @@ import pytest
 from pidoc.networks.scaling import block_max, block_mean, PaperScaling, Scaling, soft_exp, soft_log
 from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
 
-
 NAMES = 'total_mass', 'mass_to_light', 'age', 'distance'
 
 

@@ -47,7 +47,7 @@ def test_the_metallicity_is_a_number(value):
     ({'x': 2}, ValueError, "what is known must be of distance, .* dispersion_radius, received 'x'$"),
     ({'distance': 20}, TypeError, 'distance must be an astropy Quantity in kpc, received 20'),
     ({'distance': 20 * u.s}, u.UnitConversionError, 'distance must have a unit that converts to kpc'),
-    ({'distance': 'far'}, ValueError, 'distance must be a number with a unit, such as "5 kpc", received \'far\''),
+    ({'distance': 'far'}, ValueError, 'distance must be a number with a unit, such as .* received'),
     ({'distance': [20, 30] * u.kpc}, ValueError, 'distance must be a scalar, received an array of shape'),
     ({'distance': -20 * u.kpc}, ValueError, 'distance must be positive, received -20.0 kpc'),
     ({'distance': 1e300 * u.kpc}, ValueError, 'distance must be from 1e-06 to 1e.08 kpc, received 1e.300'),
