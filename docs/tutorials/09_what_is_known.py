@@ -69,5 +69,5 @@ print(mapper.predict(image, distance=40 * u.kpc, age=1 * u.Gyr, age_error=0.2 * 
 #    $ pidoc-predict cluster.fits --distance 20 --age 11 --metallicity -1.34
 #    $ pidoc-predict cluster.fits --cluster "NGC 5466"
 #
-# The second takes whatever the catalogues know, and says where it is from. How good predictions are with each of
-# these, by the number of stars, is on the page :doc:`/models`.
+# The second takes whatever the catalogues know, and says where it is from. How good predictions are with each
+# of these, by the number of stars, is on the page :doc:`/models`.
