@@ -25,7 +25,7 @@ _USUAL = 1.5, 0.5        # concentration of globular clusters (Harris 2010): mea
 _POWERS = (1.0, 1.5, 2.0, 2.5)                 # of the profiles of young clusters
 _CATALOGUED = 0.2, 0.15  # errors of a core radius (of its logarithm) and a concentration of the catalogue
 _LIKELY = 0.1            # of the light in the field, standard deviation of a sky of which nothing is known
-_ACROSS = 20             # bins, at least, to the least diameter that a centre is the centroid of
+_ACROSS = 14             # bins, at least, to the least diameter that a centre is the centroid of
 _MOST = 200_000          # pixels of which a percentile is taken
 _ROUNDS = 50             # of centroids at most
 
@@ -34,7 +34,7 @@ def find_center(pixels, bad, *, least):
     """Centre of the light of a cluster.
 
     Pixels brighter than 99 of 100 count as those, so that single giants do not decide. Small pixels are put
-    together, so that 20 of them or a little more are as wide as ``least``. The first guess is the
+    together, so that 14 of them or a little more are as wide as ``least``. The first guess is the
     brightest place of the image when it is smoothed with a Gaussian of sigma ``least``. Then the centroid
     (`photutils.centroids.centroid_com`) is taken of what, in a circle about it, is brighter than at the edge
     of the circle, until it stays. The circle holds half of the light of the image, but is as large as
