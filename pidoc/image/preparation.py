@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from numbers import Real
 
 import numpy as np
@@ -733,6 +734,8 @@ def _king(position):
     return float(row['core_radius'].to_value(u.arcsec)), float(row['concentration'])
 
 
+# asked for in every step that needs it
+@lru_cache(maxsize=16)
 def _catalogued(position):
     """The cluster of the catalogue at a position, or None."""
     from pidoc.catalogs import cluster_at

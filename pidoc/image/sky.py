@@ -24,8 +24,9 @@ _CONCENTRATIONS = np.linspace(0.5, 2.6, 15)
 _USUAL = 1.5, 0.5        # concentration of globular clusters (Harris 2010): mean and standard deviation
 _POWERS = (1.0, 1.5, 2.0, 2.5)                 # of the profiles of young clusters
 _CATALOGUED = 0.2, 0.15  # errors of a core radius (of its logarithm) and a concentration of the catalogue
+_WRONG = 4.0             # logarithm of how much less likely profiles are that are not in the catalogue
 _LIKELY = 0.1            # of the light in the field, standard deviation of a sky of which nothing is known
-_ACROSS = 20             # bins, at least, to the least diameter that a centre is the centroid of
+_ACROSS = 14             # bins, at least, to the least diameter that a centre is the centroid of
 _MOST = 200_000          # pixels of which a percentile is taken
 _ROUNDS = 50             # of centroids at most
 
@@ -34,7 +35,7 @@ def find_center(pixels, bad, *, least):
     """Centre of the light of a cluster.
 
     Pixels brighter than 99 of 100 count as those, so that single giants do not decide. Small pixels are put
-    together, so that 20 of them or a little more are as wide as ``least``. The first guess is the
+    together, so that 14 of them or a little more are as wide as ``least``. The first guess is the
     brightest place of the image when it is smoothed with a Gaussian of sigma ``least``. Then the centroid
     (`photutils.centroids.centroid_com`) is taken of what, in a circle about it, is brighter than at the edge
     of the circle, until it stays. The circle holds half of the light of the image, but is as large as
@@ -316,6 +317,8 @@ def _profiles(radius, known):
     cores, concentrations = (grid.ravel() for grid in np.meshgrid(_CORES, _CONCENTRATIONS))
     prior = -0.5 * ((concentrations - _USUAL[0]) / _USUAL[1]) ** 2
     if known is not None:
+        # in case the cluster is not as the catalogue has it
+        others, unlikely = _profiles(radius, None)
         # fine where it is likely
         cores, concentrations = (grid.ravel() for grid in np.meshgrid(
             known[0] * np.exp(_CATALOGUED[0] * np.linspace(-2.5, 2.5, 11)),
@@ -325,7 +328,7 @@ def _profiles(radius, known):
     end = 1.0 / np.sqrt(1.0 + 100.0**concentrations)[:, np.newaxis]
     king = np.maximum(1.0 / np.sqrt(1.0 + (radius / cores[:, np.newaxis]) ** 2) - end, 0.0) / (1.0 - end)
     if known is not None:
-        return king**2, prior
+        return np.vstack([king**2, others]), np.concatenate([prior, unlikely - _WRONG])
     others = [(1.0 + (radius / _CORES[:, np.newaxis]) ** 2) ** -power for power in _POWERS]
     return np.vstack([king**2, *others]), np.concatenate([prior, np.zeros(len(_POWERS) * _CORES.size)])
 

@@ -60,8 +60,7 @@ class ForegroundStars:
 def _blend(pixels, bad, star, psf, least, level):
     """Light that giants of a crowded place may add to the brightest of them.
 
-    The mean light there, and three times its
-    scatter, which giants of a third of the brightest star make.
+    The mean light there, and three times its scatter, which giants of a third of the brightest star make.
     """
     reach = math.ceil(_AROUND[1] * psf.fwhm)
     rows, columns = (slice(max(0, round(at) - reach), round(at) + reach + 1) for at in (star[1], star[0]))
@@ -81,8 +80,8 @@ def find_stars(pixels, bad, psf, least, level=0.0):
 
     A pixel that is the highest about it and half as high as a star of that flux would be is taken for the
     middle of one. A star and a level are fitted to the pixels within one and a half full widths at half
-    maximum. The middle of a cluster is wider than the PSF and does not fit; and where it is crowded a star must
-    be brighter, as it may be several.
+    maximum. The middle of a cluster is wider than the PSF and does not fit; and where it is crowded a star
+    must be brighter, as it may be several.
 
     Parameters
     ----------
