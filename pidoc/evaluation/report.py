@@ -75,8 +75,8 @@ class _Tally:
                     whole[rows] = values
         if guess.posterior is not None:
             here = {name: values[rows] for name, values in self.truth['scalars'].items()}
-            found = simulation_ranks(guess.posterior, here)
-            for name, values in (found | {'joint': expected_coverage(guess.posterior, here)}).items():
+            ranks = simulation_ranks(guess.posterior, here)
+            for name, values in (ranks | {'joint': expected_coverage(guess.posterior, here)}).items():
                 self.ranks.setdefault(name, np.full(self.truth['age'].size, np.nan))[rows] = values
         if guess.log_mass_error is not None:
             self._cover_pixels(rows, found, mass, np.asarray(guess.log_mass_error, dtype=float))
