@@ -29,8 +29,8 @@ figure = prediction.plot()
 # V. In the figure are, from left to right, the light that went in, the map of the mass that came out, and
 # their ratio M/L; below, the numbers, and the mean of both maps in rings around the centre.
 #
-# In brackets are intervals of 68 %: of a hundred such clusters, the truth of some 68 is inside. Their coverage
-# was calibrated on clusters that the network had never seen (:doc:`/training`).
+# In brackets are intervals of 68 %: of a hundred such clusters, the truth of some 68 is inside. Their
+# coverage was calibrated on clusters that the network had never seen (:doc:`/training`).
 #
 # What has happened?
 # ------------------
@@ -68,8 +68,8 @@ for one in (prediction, alone):
 # What goes with what
 # -------------------
 #
-# The numbers are not independent: if the cluster is farther away, it is more massive. The model predicts their
-# joint posterior, of which these are draws:
+# The numbers are not independent: if the cluster is farther away, it is more massive. The model predicts
+# their joint posterior, of which these are draws:
 
 draws = alone.sample(1000)
 figure = alone.plot_posterior()

@@ -66,8 +66,8 @@ for keyword in ('OBJECT', 'CELLG', 'FORMG', 'PSFG', 'PSFNUMG', 'PSFR', 'PSFNUMR'
 # Predict
 # -------
 #
-# The distance is that of the catalogue, with an error of 2 %. With ``cluster='NGC 5466'`` instead, whatever the
-# catalogues know is used, age and [Fe/H] too, and the summary says where it is from; and
+# The distance is that of the catalogue, with an error of 2 %. With ``cluster='NGC 5466'`` instead, whatever
+# the catalogues know is used, age and [Fe/H] too, and the summary says where it is from; and
 # ``pidoc.predict('NGC 5466')`` does all of this page in one call.
 
 from pidoc import MassMapper

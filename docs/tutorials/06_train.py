@@ -118,8 +118,8 @@ from pidoc.plotting import plot_history
 figure = plot_history({name: history[name] for name in ('loss', 'val_loss')})
 
 # %%
-# After the training the posterior is calibrated on the validation maps, so that its intervals have the coverage
-# that they claim, and the training domain is learned.
+# After the training the posterior is calibrated on the validation maps, so that its intervals have the
+# coverage that they claim, and the training domain is learned.
 #
 # Use it
 # ------

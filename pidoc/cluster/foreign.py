@@ -43,6 +43,7 @@ for its light: asking for that raises.
 """
 
 import ast
+import difflib
 import logging
 import math
 import re
@@ -1025,7 +1026,8 @@ class _Table:
     Names may be in upper or lower case; some others are known (SYNONYMS). ``columns`` gives further
     ones ({'mass': 'M_star'}) and ``units`` the units of columns that have none in the file
     ({'mass': 'solMass'}); ``table_format`` and other arguments go to `astropy.table.Table.read`.
-    Columns with other names are not used. The age is ``age`` or a quantity of that name in the
+    Columns with other names are not used, but for sm2, ik2, slum2 and rad2 beside sm1 and so on (MOCCA): a
+    row with a second mass is a binary. The age is ``age`` or a quantity of that name in the
     table's ``meta``.
     """
 
@@ -1033,7 +1035,10 @@ class _Table:
     center = 'origin'
     SYNONYMS = {'m': 'mass', 'r': 'radius', 'vr': 'v_r', 'vt': 'v_t', 'lum': 'luminosity',
                 'teff': 'temperature', 'rad': 'stellar_radius', 'm_ini': 'initial_mass',
-                'kstar': 'kind', 'name': 'id'}
+                'kstar': 'kind', 'name': 'id', 'sm1': 'mass', 'ik1': 'kind', 'slum1': 'luminosity',
+                'rad1': 'stellar_radius'}
+    # of the second star of a row that is a binary, as MOCCA writes them
+    COMPANIONS = {'mass': 'sm2', 'kind': 'ik2', 'luminosity': 'slum2', 'stellar_radius': 'rad2'}
 
     def __init__(self, file, name, *, columns=None, units=None, table_format=None, **options):
         self.name = name
@@ -1063,13 +1068,24 @@ class _Table:
                                  f'{theirs!r}: choose one with columns=')
             found[ours] = theirs
         for ours, theirs in columns.items():
-            if theirs not in self._table.colnames:
-                raise ValueError(f'columns must name columns of {self.name}, received {theirs!r}')
-            found[ours] = theirs
+            found[ours] = self._named(theirs)
         unused = [name for name in self._table.colnames if name not in found.values()]
         if unused:
             log.info('%s: columns not used: %s', self.name, ', '.join(unused))
         return found
+
+    def _named(self, theirs):
+        """A column by its name, or of a table without names by its number from 1."""
+        names = self._table.colnames
+        if str(theirs) in names:
+            return str(theirs)
+        numbered = [f'col{k}' for k in range(1, len(names) + 1)] == names
+        if numbered and str(theirs).isdecimal() and 1 <= int(theirs) <= len(names):
+            return f'col{int(theirs)}'
+        near = difflib.get_close_matches(str(theirs), names, n=1, cutoff=0.6)
+        has = f'numbers from 1 to {len(names)}' if numbered else ', '.join(names)
+        raise ValueError(f'columns must name columns of {self.name}, which are {has}, received {theirs!r}'
+                         f'{f": did you mean {near[0]}" if near else ""}')
 
     def _checked_units(self, units):
         unknown = [key for key in units if key not in self._names]
@@ -1106,7 +1122,29 @@ class _Table:
                                          or {'radius', 'v_r', 'v_t'} <= columns.keys()):
             raise ValueError(f'{self.name} is not a table of stars: it must have mass and x, y, z '
                              f'or radius, v_r, v_t, received {", ".join(self._table.colnames)}')
-        return _Stars(columns)
+        return _Stars(self._with_companions(columns))
+
+    def _with_companions(self, columns):
+        """The second stars of binaries as rows of their own, at the same place."""
+        theirs = {name.lower(): name for name in self._table.colnames}
+        if self._names['mass'].lower() != 'sm1' or 'sm2' not in theirs:
+            return columns
+        number = columns['mass'].size
+        mass = (np.asarray(self._table[theirs['sm2']], dtype=float) * self._units['mass']).to_value(u.Msun)
+        first = np.flatnonzero(mass > 0.0)
+        second = {name: values[first] for name, values in columns.items()}
+        for ours, name in self.COMPANIONS.items():
+            if ours in columns and name in theirs:
+                values = np.asarray(self._table[theirs[name]])[first]
+                second[ours] = self._whole(values, name) if ours in _INTEGERS else (
+                    values.astype(float) * self._units[ours]).to_value(_UNITS[ours])
+            elif ours in columns:
+                raise ValueError(f'{self.name} has {self._names[ours]!r} of the first star of a binary, but '
+                                 f'no column {name!r} of the second')
+        partner = np.full(number + first.size, -1, dtype=np.int64)
+        partner[first], partner[number:] = number + np.arange(first.size), first
+        columns = {name: np.concatenate([values, second[name]]) for name, values in columns.items()}
+        return columns | {'id': np.arange(number + first.size), 'partner': partner}
 
     def _whole(self, values, theirs):
         if values.dtype.kind not in 'iuf' or np.any(values != np.round(values)):
@@ -1114,12 +1152,42 @@ class _Table:
         return values.astype(np.int64)
 
 
+def _text_format(name):
+    """How astropy calls a text of columns with blanks, by what is in it; None: it finds out by itself.
+
+    Names stand in the first line, be it a comment or not; without a line of names columns have numbers.
+    """
+    if not str(name).lower().endswith(('.dat', '.txt', '.asc', '.out', '.snap')):
+        return None
+    try:
+        with open(name, encoding='utf-8') as file:
+            lines = [line for line in (file.readline(10_000) for _ in range(200)) if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not lines or ',' in lines[-1]:
+        return None
+    rows = [line for line in lines if not line.startswith('#')]
+    if rows and all(_is_number(word) for word in rows[0].split()):
+        header = [line for line in lines if line.startswith('#')]
+        named = header and len(header[-1].lstrip('#').split()) == len(rows[0].split())
+        return 'ascii.commented_header' if named and len(header) == 1 else 'ascii.no_header'
+    return 'ascii.basic'
+
+
+def _is_number(word):
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def _read_table(name, table_format, options):
     with warnings.catch_warnings():
         # several tables in one file, of which astropy takes the first; numbers that are too large
         warnings.simplefilter('error', AstropyWarning)
         try:
-            return Table.read(name, format=table_format, **options)
+            return Table.read(name, format=table_format or _text_format(name), **options)
         except FileNotFoundError:
             raise
         except (OSError, ValueError, TypeError, KeyError, IndexError, AstropyWarning,

@@ -256,6 +256,11 @@ class ClusterReport:
         """What was given: 'image' and so on, in this order."""
         return tuple(self.predictions)
 
+    @staticmethod
+    def given(mode):
+        """What is given in a mode: tuple of str, names of `~pidoc.networks.variables.CONSTRAINTS`."""
+        return _MODES[mode]
+
     @property
     def synthetic(self):
         """Whether the images are synthetic."""
@@ -311,7 +316,7 @@ class ClusterReport:
             groups = [('all', np.ones(len(table), dtype=bool)), ('not flagged', inside),
                       ('in range', np.asarray(table['in_range']))]
             for label, name, true in known:
-                if name in _MODES[mode]:
+                if name in self.given(mode):
                     continue
                 for group, chosen in groups:
                     rows.append((mode, label, group, *_agreement(table[chosen], name, mode, true[chosen])))

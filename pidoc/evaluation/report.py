@@ -34,6 +34,7 @@ from pidoc.evaluation.scores import (
 from pidoc.inference.calibration import IMAGE_ONLY
 from pidoc.inference.estimates import ENDS, Interval
 from pidoc.io.files import check_free, replacing
+from pidoc.networks.variables import OUTPUTS
 from pidoc.training.model_card import simple_table
 
 __all__ = ['Report', 'channels_of', 'evaluate', 'known_values']
@@ -203,21 +204,27 @@ class _Tally:
 
     def table(self):
         """One row a map."""
-        table = QTable({f'true_{name}': values for name, values in self.truth.items() if name != 'scalars'})
-        for name in ('mass_to_light', 'age', 'distance', 'total_mass', 'total_mass_own', 'mass_to_light_own'):
+        table = QTable()
+        more = {name: self.truth['scalars'][name] for name in OUTPUTS
+                if name in self.truth['scalars'] and name not in (*self.truth, 'total_mass')}
+        for name, values in (self.truth | more).items():
+            if name != 'scalars':
+                table[f'true_{name}'] = _with_unit(name, values)
+        for name in (*_TRUTH, *OUTPUTS):
             values = self.value(name)
-            if values is not None:
-                table[name] = values
+            if values is not None and name not in table.colnames:
+                table[name] = _with_unit(name.removesuffix('_own'), values)
         for name, values in self.columns.items():
-            if name.endswith(ENDS[1:]):
-                table[name.replace('.', '_')] = values
-        for name in table.colnames:
-            for ending, unit in _UNITS:
-                if name.removesuffix('_own').endswith(ending) or any(
-                        name.endswith(f'{ending}_{end}') for end in ENDS[1:]):
-                    table[name] = table[name] * unit
-                    break
+            name, _, end = name.partition('.')
+            if end in ENDS[1:]:
+                table[f'{name}_{end}'] = _with_unit(name, values)
         return table
+
+
+def _with_unit(name, values):
+    """Numbers with the unit of a quantity; without one where it has none."""
+    unit = _UNITS.get(name) or (OUTPUTS[name].unit if name in OUTPUTS else '')
+    return values * u.Unit(unit) if unit else values
 
 
 # name, is its error relative, label, unit
@@ -231,8 +238,8 @@ _SCALARS = (
 )
 _TRUTH = {'total_mass': 'mass', 'total_mass_own': 'mass', 'mass_to_light': 'mass_to_light',
           'mass_to_light_own': 'mass_to_light', 'age': 'age', 'distance': 'distance'}
-_UNITS = (('mass_to_light', u.Msun / u.Lsun), ('mass', u.Msun), ('luminosity', u.Lsun), ('age', u.Gyr),
-          ('distance', u.kpc))
+# of what is no output of a network
+_UNITS = {'mass': 'solMass', 'luminosity': 'solLum'}
 _SHARES = ('share_68', 'error_68', 'share_95', 'error_95')
 
 

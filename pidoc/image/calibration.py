@@ -99,6 +99,10 @@ class MissingError(ValueError):
         options = ', '.join(f'{option} ({holds})' for _, option, holds, _ in missing)
         super().__init__(f'{name} does not tell {", ".join(things)} and {last}: give {options}')
 
+    def __reduce__(self):
+        # the text is not what it is made from
+        return MissingError, (self.missing, self.name)
+
     def and_also(self, missing, name):
         """The same, with more that is missing, of an image whose name is known."""
         return MissingError([*self.missing, *missing], name)

@@ -30,7 +30,9 @@ _COMMENTS = {
     'SEESCAT': '[arcsec] scatter from star to star', 'BKGFROM': 'how the background is known',
     'BKGLEVEL': '[unit of the image] level that was subtracted', 'BKGERROR': 'its standard error',
     'BKGINNER': '[arcsec] radius it was measured from', 'BKGOUTER': '[arcsec] and to',
-    'SKYLEVEL': '[unit of the image] level that is left',
+    'SKYLEFT': '[unit of the image] level that is left', 'SKYLEFTE': 'its standard error',
+    'SKYLEVEL': '[per pixel] level of the sky that is left',
+    'SKYERROR': '[per pixel] its standard error',
     'SKYSHARE': 'what it would be of the light in the field', 'RELATION': 'from g and r to V',
     'COLOUR': '[mag] that V was made with: V - band, or g - r',
     'COLERR': '[mag] its standard deviation', 'COLFROM': 'where it is from',
@@ -42,7 +44,9 @@ _COMMENTS = {
     'BADBITS': 'bits of the mask that make a pixel bad', 'BADNAMES': 'their names',
     'DOUBTFUL': 'share with SUSPECT, STARCORE, CONV.POOR',
     'MISSING': 'pixels without light that were found', 'NMISSING': 'how many',
-    'SATLIGHT': 'share of the light that is in saturated pixels',
+    'NFOREGND': 'stars in front that were taken off',
+    'FORELITE': 'their light, in that of the field',
+    'SATLIGHT': 'share of the light in saturated pixels',
     'COVERAGE': 'share of the field with data of its own',
     'FLAGS': 'see pidoc.image.IMAGE_FLAGS'}
 for _b in 'GR':

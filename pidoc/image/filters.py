@@ -116,8 +116,8 @@ def band_named(text):
     Examples
     --------
     >>> from pidoc.image.filters import band_named
-    >>> band_named('BESS_V'), band_named('r DECam SDSS c0002 6415.0 1480.0'), band_named('Air'),
-    band_named('y') ('V', 'r', None, 'y')
+    >>> band_named('BESS_V'), band_named('r DECam SDSS c0002 6415.0 1480.0'), band_named('Air')
+    ('V', 'r', None)
     """
     plain = str(text).replace("'", '').strip()
     words = [word for word in re.split(r'[^A-Za-z0-9]+', plain) if not word.isdigit() and word]

@@ -143,7 +143,8 @@ def pixel_unit(unit):
         for counts in COUNTS:
             for per_second, its in ((False, counts), (True, counts / u.s)):
                 scale = _scale(plain, its)
-                if scale is not None:
+                # a number alone is no unit
+                if scale is not None and (scale == 1.0 or counts != u.one):
                     return PixelUnit('counts', per_second=per_second, electrons=counts == u.electron,
                                      scale=scale, name=name)
         for flux, jansky, by_wavelength in ((u.Jy, 1.0, False), (u.mgy, float(u.AB.to(u.Jy)), False),

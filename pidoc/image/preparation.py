@@ -6,11 +6,14 @@ the pixels of a `pidoc.grid.MapGrid` about the cluster's centre, north up, smoot
 `pidoc.mock`.
 """
 
+import difflib
+import inspect
 import logging
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from numbers import Real
 
 import numpy as np
@@ -29,13 +32,15 @@ from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
 from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf, rebuilt_cores
 from pidoc.image.read import opened
 from pidoc.image.resample import Layer, pixel_areas
-from pidoc.image.sky import background_in_annulus, find_center
+from pidoc.image.sky import background_in_annulus, find_center, fit_sky, SkyFit
+from pidoc.image.stars import BRIGHTEST_GIANT, find_stars
 from pidoc.image.two_bands import combine
+from pidoc.image.world import check_pixels
 from pidoc.mock.psf import MOFFAT_BETA
-from pidoc.photometry import apparent_magnitude, BANDS
+from pidoc.photometry import apparent_flux, apparent_magnitude, BANDS
 from pidoc.units import scalar_value, to_value
 
-__all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'prepare']
+__all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'check_options', 'prepare']
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +61,11 @@ IMAGE_FLAGS = {
     'gaps': 'more than 1 % of the pixels of the field are masked',
     'saturated': 'saturated pixels have 1 % of the light in the field or more: what the wings of their stars '
                  'say of it, or nothing where the PSF is not known',
-    'background': 'no background was subtracted, and the level far from the field would be 10 % of the light '
-                  'in it or more; or, where the image ends there, half of the light is the same everywhere',
+    'foreground-stars': 'stars in front of the cluster, brighter than its own can be, were taken off: their '
+                        'cores are masked',
+    'bright-star': 'one star has 15 % of the light in the field or more, 2 mag brighter than all others',
+    'background': 'beside a model of the cluster there is a level of the sky, above or below 0, of 3.5 % of '
+                  'the light in the field or more, or half of the light may be such a level',
     'coarse-pixels': 'the pixels of the image are larger than 1 arcsec',
     'no-sky-position': 'the image has no world coordinates: those of the map are made up',
     'no-light': 'the light in the field is not positive',
@@ -72,8 +80,12 @@ _CENTER_WIDTH = 20.0                   # arcsec, least diameter of the circle th
 _ANNULUS = 0.75                        # inner radius of an annulus that is chosen, in its outer one
 _WIDER = 1.5                           # reach of the field, as far as the sky is looked at if that is more
 _OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen and subtracted
-_SKY_SHARE = 0.1                       # of the light in the field, of a sky that is left and flagged
+_SKY_SHARE = 0.035                     # of the light in the field, of a sky that is left and flagged
+_SIGNIFICANT = 2.6                     # standard deviations of it
+_SAME_CLUSTER = 30.0 * u.arcsec        # within which it is that of the catalogue
 _SATURATED_SHARE = 0.01               # of the light in the field, of saturated pixels that are flagged
+_DOMINANT, _ALONE = 0.15, 6.3          # of the light, and times the next, of a star that outshines all
+_REDDER = {'r': -0.6, 'R': -0.6, 'i': -1.0, 'I': -1.2}       # magnitudes of red giants, minus V
 _TRUST = 0.7                           # in a seeing that was not measured here, of the PSF of its stars
 _REBUILT = 0.1                         # error of the light of a saturated pixel, in it
 _ENOUGH = 50_000                       # pixels that tell a median
@@ -85,9 +97,10 @@ _BRIGHTER = 0.5                        # magnitude by which a part must not be b
 
 
 def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
-            pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None, mask=None,
-            weight=None, good_bits=None, colour=None, extinction=None, relation='kostov2018',
-            field_of_view=None, output_pixel_scale=None, smoothing=None, min_coverage=0.5):
+            pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None,
+            sky_error=None, mask=None, weight=None, good_bits=None, colour=None, extinction=None,
+            relation='kostov2018', distance=None, field_of_view=None, output_pixel_scale=None,
+            smoothing=None, min_coverage=0.5, plane=None, wcs_frame=None, **unknown):
     """Make any image of a cluster into a map of its light on the grid of the networks.
 
     In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken
@@ -127,14 +140,22 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     seeing_range : `~astropy.units.Quantity`, optional
         Best and worst seeing that the networks know. Better seeing is degraded to the best one with a
         Gaussian, worse is flagged. None: left alone.
-    background : None, 'annulus', two radii or a level, optional
-        None: nothing is subtracted. 'annulus': the level in the largest annulus about the field that fits on
-        the image. Two angles: inner and outer radius. A Quantity in the unit of the image: that level.
+    background : None, 'fit', 'annulus', two radii or a level, optional
+        None: nothing is subtracted. 'fit': the level beside a model of the cluster, which may fill the
+        image (`pidoc.image.sky.fit_sky`). 'annulus': the level in the largest annulus about the field that
+        fits on the image, of an image that is much larger than the cluster. Two angles: inner and outer
+        radius. A Quantity in the unit of the image: that level. What is left of the sky, and its error, are
+        ``meta['SKYLEVEL']`` and ``meta['SKYERROR']``, in the unit of the map, per pixel.
+    sky_error : float or `~astropy.units.Quantity`, optional
+        Standard error of a level that is given [unit of the image].
     mask, weight, good_bits : optional
         See `pidoc.image.read.opened`.
     relation : str, optional
         From g and r to V, one of `pidoc.image.ps1.files.RELATIONS`. The difference that the other would make
         is recorded.
+    distance : `~astropy.units.Quantity`, optional
+        Of the cluster; by default that of the catalogue, where a cluster of it is at the centre. Stars that
+        are brighter than any of the cluster can be are then taken off (`pidoc.image.stars`), and flagged.
     field_of_view, output_pixel_scale : `~astropy.units.Quantity`, optional
         In place of those of the grid: one angle, or width and height; side of a pixel.
     smoothing : float, optional
@@ -142,6 +163,9 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
         unsmoothed.
     min_coverage : float, optional
         Share of the field that must have good pixels.
+    plane, wcs_frame : optional
+        Which image of data of more dimensions, and the frame of world coordinates that are told wrongly or
+        not at all; see `pidoc.image.read.opened`.
 
     Returns
     -------
@@ -154,7 +178,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If something is impossible, contradicts itself, or is missing.
+        If something is impossible, contradicts itself, or is missing, or there is no option of that name.
 
     Examples
     --------
@@ -168,6 +192,7 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     >>> print(light.shape, light.unit, light.meta['FLAGS'])
     (160, 160) solLum / kpc2 no-sky-position
     """
+    check_options(unknown)
     if not (grid is None or isinstance(grid, MapGrid)):
         raise TypeError(f'grid must be a MapGrid, received {grid!r}')
     if output_pixel_scale is not None:
@@ -185,9 +210,10 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
     extinction, dust = _extinction(extinction, center, grid)
     options = {
         'hdu': hdu, 'unit': unit, 'pixel_scale': pixel_scale, 'background': background, 'seeing': seeing,
+        'sky_error': _sky_error_of(sky_error, background),
         'mask': mask, 'weight': weight, 'good_bits': good_bits, 'zero_point': zero_point,
         'exposure': exposure, 'colour': colour, 'extinction': extinction, 'freed': bool(dust),
-        'matched': False}
+        'matched': False, 'distance': distance, 'plane': plane, 'wcs_frame': wcs_frame}
     if isinstance(image, Mapping):
         plane, around, meta, flags = _two_bands(image, grid, center, low, band, relation, options)
     else:
@@ -200,6 +226,31 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
 
 
 # -- options --------------------------------------------------------------------------------------
+
+
+def check_options(names, *, others=()):
+    """Refuse what is no option of `prepare`, and say what may have been meant.
+
+    Parameters
+    ----------
+    names : iterable of str
+    others : iterable of str, optional
+        Options of whatever passes these on, which may have been meant too.
+
+    Raises
+    ------
+    TypeError
+        If there is no option of one of these names.
+    """
+    ours = [each for each in inspect.signature(prepare).parameters if each not in ('image', 'unknown')]
+    for name in names:
+        if name in ours:
+            continue
+        all_names = [*ours, *(other for other in others if other not in ours)]
+        near = difflib.get_close_matches(name, all_names, n=1, cutoff=0.6)
+        if near:
+            raise TypeError(f'an image has no option {name!r}: did you mean {near[0]}?')
+        raise TypeError(f'an image has no option {name!r}, it has {", ".join(all_names)}')
 
 
 def _range(seeing_range):
@@ -240,7 +291,8 @@ def _measured(image, grid, center, options):
     given = {name: options[name]
             for name in ('zero_point', 'exposure', 'band', 'colour', 'extinction', 'target')}
     with opened(image, hdu=options['hdu'], unit=options['unit'], mask=options['mask'],
-                weight=options['weight'], good_bits=options['good_bits']) as source:
+                weight=options['weight'], good_bits=options['good_bits'], plane=options['plane'],
+                wcs_frame=options['wcs_frame']) as source:
         if options['freed'] and source.header.get('EXTCORR'):
             raise ValueError(f'{source} is freed from extinction already, EXTCORR in its header: leave '
                              'extinction out')
@@ -257,8 +309,9 @@ def _measured(image, grid, center, options):
     if bad.all():
         raise ValueError(f'{source} has no good pixel where the cluster is')
     here = found.middle[0] - around[2], found.middle[1] - around[0]
-    level, left, sky = _background(options['background'], pixels, bad, here, grid, found.scale,
-                                   calibration.meta['IMGUNIT'])
+    level, left, sky = _background(options['background'], options['sky_error'], _Surroundings(
+        pixels, bad, here, found.scale, grid, missing.noise if missing.noisy else 0.0,
+        calibration.meta['IMGUNIT'], found.position if found.positioned else None))
     if found.ours and sky['BKGFROM'] == 'none':
         # a map of ours has its background behind it
         left, sky = None, {}
@@ -274,12 +327,15 @@ def _measured(image, grid, center, options):
     if calibration.per_area:
         areas = pixel_areas(part, areas.shape, grid.wcs(found.position)) * grid.scale**2
     factor = calibration.scale(areas)
-    around = None if left is None else left * float(np.median(factor)) / found.scale**2
+    unit = float(np.median(factor)) / found.scale**2
+    around = None if left is None else SkyFit(left.level * unit, left.error * unit)
+    pixels, front, noted = _foreground(pixels, bad, psf.scaled(1.0 / found.scale), level, cut,
+                                       found.brightest(options['distance'], float(np.median(factor))))
     flux = np.where(bad[cut], np.nan, (pixels[cut] - level) * factor)
     some = pixels[~bad]
     some = some[::max(1, some.size // _ENOUGH)]
     scatter = 1.4826 * float(np.median(np.abs(some - np.median(some))) * np.median(factor))
-    flags = found.flags + calibration.flags
+    flags = found.flags + calibration.flags + noted
     if stars.get('SEEFROM') in (_UNKNOWN, _MEDIAN):
         flags += ('seeing-unknown',)
     if found.scale > 1.0 + 1e-6:
@@ -288,7 +344,7 @@ def _measured(image, grid, center, options):
         flags += ('saturated',)
     return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part,
                  found.scale, found.position, found.on_grid, psf, found.smoothed, around,
-                 found.meta() | sky | stars | lost, flags)
+                 found.meta() | sky | stars | lost | front, flags)
 
 
 def _rebuilt(pixels, bad, deviation, missing, psf, level, cut):
@@ -330,6 +386,30 @@ def _calibrated(source, pixel_scale, given):
     return calibration
 
 
+def _foreground(pixels, bad, psf, level, cut, brightest):
+    """The pixels without the stars that are brighter than any of the cluster, which are bad; cards; flags.
+
+    Where the distance is not known nothing is taken off: a star that outshines all others is noted.
+    """
+    if not psf.known:
+        return pixels, {}, ()
+    total = float(np.sum((pixels - level)[cut][~bad[cut]]))
+    least = _DOMINANT * max(total, 0.0) / _ALONE if brightest is None else brightest
+    stars = find_stars(pixels, bad, psf, least, level) if least > 0.0 else ()
+    if not stars:
+        return pixels, {}, ()
+    light, cores = stars.model(pixels.shape)
+    if brightest is None:
+        first, second = (*stars.flux[:2], 0.0)[:2]
+        inside = cores[cut].any() and first > _DOMINANT * total and first > _ALONE * second
+        return pixels, {}, ('bright-star',) if inside else ()
+    share = float(np.sum(light[cut]) / total) if total > 0.0 else 0.0
+    bad |= cores
+    matters = cores[cut].any() or share > _SATURATED_SHARE
+    cards = {'NFOREGND': len(stars), 'FORELITE': share}
+    return pixels - light, cards, ('foreground-stars',) if matters else ()
+
+
 class _Found:
     """What is found out about an image, step by step."""
 
@@ -361,9 +441,8 @@ class _Found:
             raise ValueError(f'the world coordinates of {self.source} give no position for its middle')
         sides = places[0].separation(places[1:]).arcsec
         turn = (places[0].position_angle(places[2]) - places[0].position_angle(places[1])).rad
+        check_pixels(sides, math.degrees(math.asin(min(1.0, abs(math.sin(turn))))), self.source)
         self.scale = math.sqrt(sides[0] * sides[1] * abs(math.sin(turn)))
-        if not (self.scale > 0.0 and abs(math.sin(turn)) > 1e-6):
-            raise ValueError(f'the world coordinates of {self.source} make pixels without an area')
         if self.scale > _LARGEST_PIXEL:
             raise ValueError(f'the pixels of {self.source} must be smaller than a degree, received '
                              f'{self.scale / 3600.0:.3g} degrees by its world coordinates')
@@ -441,6 +520,20 @@ class _Found:
         if found.shape != (2,) or not np.all(np.isfinite(found)):
             raise ValueError(f'center must return column and row, received {found} from {center!r}')
         return (float(found[0]), float(found[1])), getattr(center, '__name__', 'function')
+
+    def brightest(self, distance, factor):
+        """Flux [unit of the pixels] of the brightest star that the cluster can have, or None."""
+        if self.ours or self.smoothed > 0.0:
+            return None
+        if distance is None and self.positioned:
+            row = _catalogued(self.position)
+            if row is not None and not getattr(row['distance'], 'mask', False):
+                distance = u.Quantity(float(row['distance'].value), row['distance'].unit)
+        if distance is None:
+            return None
+        modulus = 5.0 * math.log10(scalar_value(distance, u.pc, 'distance', positive=True) / 10.0)
+        magnitude = BRIGHTEST_GIANT + _REDDER.get(self.calibration.meta['IMGBAND'], 0.0) + modulus
+        return apparent_flux(magnitude * u.mag, self.calibration.band).to_value(APPARENT_FLUX) / factor
 
     # what is read
 
@@ -535,10 +628,11 @@ def _cards(header):
 
 def _background_of(given):
     """What ``background`` asks for: None, 'annulus', two radii [arcsec], or a level (number or Quantity)."""
-    if given is None or (isinstance(given, str) and given == 'annulus'):
+    if given is None or (isinstance(given, str) and given in ('annulus', 'fit')):
         return given
     if isinstance(given, str):
-        raise ValueError(f"background must be None, 'annulus', two radii or a level, received {given!r}")
+        raise ValueError("background must be None, 'annulus', 'fit', two radii or a level, received "
+                         f"{given!r}")
     if isinstance(given, Real) or (isinstance(given, u.Quantity) and given.isscalar):
         if not np.isfinite(given):
             raise ValueError(f'background must be finite, received {given}')
@@ -546,56 +640,107 @@ def _background_of(given):
     try:
         radii = u.Quantity(given)
     except TypeError:
-        raise TypeError("background must be None, 'annulus', two radii or a level, received "
-                        f"{given!r}") from None
+        raise TypeError("background must be None, 'annulus', 'fit', two radii or a level, "
+                        f"received {given!r}") from None
     radii = to_value(radii, u.arcsec, 'background', non_negative=True)
     if radii.shape != (2,) or radii[0] >= radii[1]:
         raise ValueError(f'the radii of the background must be two, the smaller one first, received {given}')
     return tuple(radii.tolist())
 
 
-def _background(given, pixels, bad, here, grid, scale, unit):
-    """Level to subtract [unit of the pixels], the level that is left or None, and cards about them."""
+def _sky_error_of(given, background):
+    """The error of a level that is given, which is needed for it."""
     if given is None:
-        left, cards = _left_sky(pixels, bad, here, grid, scale)
-        return 0.0, left, {'BKGFROM': 'none', 'BKGLEVEL': 0.0} | cards
-    if isinstance(given, str):
-        inner, outer = _farthest(pixels.shape, here, grid, scale, _OUTERMOST)
-        if outer < 1.1 * grid.reach:
-            raise ValueError('the annulus of the background must lie outside the field, '
-                             f'{grid.reach:.1f} arcsec from the centre, but the image only reaches '
-                             f'{outer:.1f} arcsec: give two radii, or a level')
-    elif isinstance(given, tuple):
-        inner, outer = given
-    else:
+        return None
+    levels = background.values() if isinstance(background, Mapping) else [background]
+    if any(level is None or isinstance(level, (str, tuple)) for level in levels):
+        raise ValueError(f'sky_error goes with a level of the background, received {given} without one')
+    for error in given.values() if isinstance(given, Mapping) else [given]:
+        value = getattr(error, 'value', error)
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= value < math.inf:
+            raise ValueError(f'sky_error must be a finite number, at least 0, received {error!r}')
+    return given
+
+
+def _background(given, error, image):
+    """Level to subtract [unit of the pixels], what is left of the sky (`SkyFit` or None), and cards."""
+    if given is None:
+        left = image.sky()
+        return 0.0, left, {'BKGFROM': 'none', 'BKGLEVEL': 0.0} | _left_cards(left)
+    if isinstance(given, str) and given == 'fit':
+        left = image.sky()
+        if left is None:
+            raise ValueError("background='fit' needs at least three annuli about the centre, received fewer "
+                             'on the image: give a level')
+        return left.level, SkyFit(0.0, left.error), {'BKGFROM': 'fit', 'BKGLEVEL': left.level,
+                                                     'BKGERROR': left.error}
+    if not isinstance(given, (str, tuple)):
         level = float(getattr(given, 'value', given))
-        if isinstance(given, u.Quantity) and not _same_unit(given.unit, unit):
-            raise ValueError(f"the level of the background must be in the unit of the image, '{unit}', "
+        if isinstance(given, u.Quantity) and not _same_unit(given.unit, image.unit):
+            raise ValueError(f"the level of the background must be in the unit of the image, '{image.unit}', "
                              f"received {given}")
-        return level, None, {'BKGFROM': 'given', 'BKGLEVEL': level}
-    level, error = background_in_annulus(pixels, bad, here, inner / scale, outer / scale)
-    return level, None, {'BKGFROM': 'annulus', 'BKGLEVEL': level, 'BKGERROR': error, 'BKGINNER': inner,
-                         'BKGOUTER': outer}
+        left = None if error is None else SkyFit(0.0, float(getattr(error, 'value', error)))
+        return level, left, {'BKGFROM': 'given', 'BKGLEVEL': level,
+                             'BKGERROR': None if left is None else left.error}
+    inner, outer = _farthest(image) if isinstance(given, str) else given
+    level, its = background_in_annulus(image.pixels, image.bad, image.here, inner / image.scale,
+                                       outer / image.scale)
+    left = image.sky(level)
+    return level, left, {'BKGFROM': 'annulus', 'BKGLEVEL': level, 'BKGERROR': its, 'BKGINNER': inner,
+                         'BKGOUTER': outer} | _left_cards(left)
 
 
-def _farthest(shape, here, grid, scale, outermost):
+def _left_cards(left):
+    return {} if left is None else {'SKYLEFT': left.level, 'SKYLEFTE': left.error}
+
+
+def _farthest(image):
     """Radii [arcsec] of the annulus farthest from the cluster that fits on the image."""
-    ny, nx = shape
-    outermost = max(outermost, _WIDER * grid.reach)
-    outer = min(min(here[0], here[1], nx - 1 - here[0], ny - 1 - here[1]) * scale, outermost)
-    return max(_ANNULUS * outer, grid.reach), outer
+    (ny, nx), here, reach = image.pixels.shape, image.here, image.grid.reach
+    outermost = max(_OUTERMOST, _WIDER * reach)
+    outer = min(min(here[0], here[1], nx - 1 - here[0], ny - 1 - here[1]) * image.scale, outermost)
+    if outer < 1.1 * reach:
+        raise ValueError(f'the annulus of the background must lie outside the field, {reach:.1f} arcsec from '
+                         f'the centre, but the image only reaches {outer:.1f} arcsec: give two '
+                         'radii, or a level')
+    return max(_ANNULUS * outer, reach), outer
 
 
-def _left_sky(pixels, bad, here, grid, scale):
-    """Where nothing is subtracted: what 'annulus' would take off, if the image reaches there; and cards."""
-    inner, outer = _farthest(pixels.shape, here, grid, scale, _SURROUNDINGS)
-    if outer < 1.1 * grid.reach:
-        return None, {}
-    try:
-        level, error = background_in_annulus(pixels, bad, here, inner / scale, outer / scale)
-    except ValueError:
-        return None, {}
-    return level, {'SKYLEVEL': level, 'BKGERROR': error, 'BKGINNER': inner, 'BKGOUTER': outer}
+@dataclass(frozen=True, eq=False)
+class _Surroundings:
+    """What has been read about the cluster, in which its sky is looked for."""
+
+    pixels: np.ndarray
+    bad: np.ndarray
+    here: tuple                # column and row of the centre
+    scale: float               # arcsec
+    grid: MapGrid
+    noise: float
+    unit: str
+    position: tuple            # degrees, or None
+
+    def sky(self, level=0.0):
+        """The level of the sky, if another one is taken off: `SkyFit` or None."""
+        return fit_sky(self.pixels - level, self.bad, self.here, self.scale, noise=self.noise,
+                       reach=0.5 * min(self.grid.nx, self.grid.ny) * self.grid.scale, outermost=_SURROUNDINGS,
+                       known=None if self.position is None else _king(self.position))
+
+
+def _king(position):
+    """Core radius [arcsec] and concentration of the cluster at a position, if they are in the catalogue."""
+    row = _catalogued(position)
+    if row is None or any(getattr(row[name], 'mask', False) for name in ('core_radius', 'concentration')):
+        return None
+    return float(row['core_radius'].to_value(u.arcsec)), float(row['concentration'])
+
+
+# asked for in every step that needs it
+@lru_cache(maxsize=16)
+def _catalogued(position):
+    """The cluster of the catalogue at a position, or None."""
+    from pidoc.catalogs import cluster_at
+
+    return cluster_at(SkyCoord(*position, unit='deg'), within=_SAME_CLUSTER)
 
 
 def _same_unit(given, its):
@@ -610,10 +755,10 @@ def _same_unit(given, its):
 # keyword of one image: how it begins in the header of V, where the letter of the band follows
 _OF_BAND = {'IMAGE': 'IMAGE', 'IMAGEHDU': 'IMAGEHD', 'IMGUNIT': 'IMGUNIT', 'IMGZP': 'ZEROPT',
             'ZPFROM': 'ZPFROM', 'SEEFROM': 'PSFBY', 'SEESTARS': 'PSFNUM', 'BKGFROM': 'BKGFROM',
-            'BKGLEVEL': 'BKGLEVE', 'SKYLEVEL': 'SKY', 'ZPREAD': 'ZPREAD', 'ZPOTHER': 'ZPOTHER',
+            'BKGLEVEL': 'BKGLEVE', 'SKYLEFT': 'SKY', 'ZPREAD': 'ZPREAD', 'ZPOTHER': 'ZPOTHER',
             'GAIN': 'GAIN', 'MISSING': 'MISSIN', 'NMISSING': 'NMISS'}
 # and those that say nothing of V
-_NOT_OF_V = {*_OF_BAND, 'SEESCAT', 'BKGERROR', 'PSFFWHM', 'PSFBETA'}
+_NOT_OF_V = {*_OF_BAND, 'SKYLEFTE', 'SEESCAT', 'BKGERROR', 'PSFFWHM', 'PSFBETA'}
 
 
 def _two_bands(images, grid, center, best, band, relation, options):
@@ -629,8 +774,8 @@ def _two_bands(images, grid, center, best, band, relation, options):
     layers = {}
     for name in 'rg':
         its = options | {'band': name, 'target': name, 'extinction': None, 'matched': True}
-        for option in ('zero_point', 'exposure', 'mask', 'weight', 'good_bits', 'background', 'seeing', 'hdu',
-                       'unit'):
+        for option in ('zero_point', 'exposure', 'mask', 'weight', 'good_bits', 'background', 'sky_error',
+                       'seeing', 'hdu', 'unit', 'plane', 'wcs_frame', 'pixel_scale'):
             if isinstance(options[option], Mapping):
                 its[option] = options[option].get(name)
         layers[name] = _measured(images[name], grid, center, its)
@@ -651,7 +796,8 @@ def _two_bands(images, grid, center, best, band, relation, options):
                     variance=None if plane.variance is None else plane.variance * bright**2)
     meta |= {'BAND': 'V', 'IMGBAND': 'g+r', 'EXTCORR': dimmed} | _of_bands(g, r)
     common = {keyword: value for keyword, value in r.meta.items() if keyword not in _NOT_OF_V}
-    return (plane, None if around is None else around * bright, common | meta,
+    around = None if around is None else SkyFit(around.level * bright, around.error * bright)
+    return (plane, around, common | meta,
             tuple(dict.fromkeys(g.flags + r.flags)))
 
 
@@ -667,6 +813,18 @@ def _of_bands(g, r):
         if layer.psf.known:
             cards |= {f'PSF{letter}': layer.psf.fwhm, f'PSFBETA{letter}': layer.psf.beta}
     return cards
+
+
+def _sky_is_left(meta, light):
+    """Whether a sky is left in, or was taken off where there is none, so much that it is seen and matters."""
+    share = meta.get('SKYSHARE')
+    if share is not None and abs(share) > _SKY_SHARE and (
+            abs(meta['SKYLEVEL']) > _SIGNIFICANT * meta['SKYERROR']):
+        return True
+    # nothing is known of it where little but one level is seen, which the faintest pixels have, too
+    unknown = share is None or meta['SKYERROR'] * light.size > 0.25 * abs(np.sum(light))
+    return (meta.get('BKGFROM') == 'none' and unknown
+            and np.percentile(light, 5.0) * light.size > 0.5 * np.sum(light))
 
 
 # -- is it a cluster ------------------------------------------------------------------------------
@@ -697,7 +855,7 @@ def _too_bright(magnitude, area, meta):
     if two and magnitude + 2.5 * math.log10(area) < _BRIGHTEST_SURFACE:
         raise ValueError('the light in the field must be that of a cluster, received {} = {:.2f} with {}'
                          .format(*there, _reading(meta, magnitude)))
-    row = _catalogued(meta)
+    row = _of_known_magnitude(meta)
     if row is None or magnitude + meta['EXTCORR'] > float(row['v_total'].value) - _BRIGHTER:
         return False
     if two:
@@ -715,7 +873,7 @@ def _reading(meta, magnitude):
             f'zero_point={meta["ZPOTHER"]:.3f} mag, that of one unit of the pixels')
 
 
-def _catalogued(meta):
+def _of_known_magnitude(meta):
     """The cluster of the catalogue at the place of a map in V of the sky, if its magnitude is known."""
     if meta['BAND'] != 'V' or meta.get('CENRA') is None or meta.get('SYNTHET'):
         return None
@@ -751,15 +909,12 @@ def _product(plane, around, meta, flags, worst, min_coverage):
         flags.append('seeing-worse')
     if coverage < 0.99:
         flags.append('gaps')
-    if around is not None and total != 0.0:
-        meta['SKYSHARE'] = float(around * np.sum(~mask)) * meta['PIXSCALE']**2 / abs(total)
-    if meta.get('SKYSHARE') is not None:
-        suspect = abs(meta['SKYSHARE']) > _SKY_SHARE
-    else:
-        # a level that is everywhere: the faintest twentieth of the pixels has it too
-        flat = np.percentile(plane.total[~mask], 5.0) * np.sum(~mask)
-        suspect = meta.get('BKGFROM') == 'none' and flat > 0.5 * total
-    if suspect:
+    if around is not None:
+        area = meta['PIXSCALE'] ** 2
+        meta |= {'SKYLEVEL': around.level * area, 'SKYERROR': around.error * area}
+        if total != 0.0:
+            meta['SKYSHARE'] = meta['SKYLEVEL'] * float(np.sum(~mask)) / abs(total)
+    if _sky_is_left(meta, plane.total[~mask]):
         flags.append('background')
     flags = [flag for flag in IMAGE_FLAGS if flag in flags]
     if meta.get('MISSING'):

@@ -10,7 +10,7 @@ import numpy as np
 
 from pidoc.mock.psf import MOFFAT_BETA
 
-__all__ = ['KERNEL_REACH', 'Psf', 'matching_kernel', 'measure_psf', 'rebuilt_cores']
+__all__ = ['KERNEL_REACH', 'Psf', 'fitted_star', 'matching_kernel', 'measure_psf', 'rebuilt_cores']
 
 KERNEL_REACH = 5.0
 """Half side of the kernels that match two PSFs [arcsec]."""
@@ -21,6 +21,7 @@ _FEWEST_STARS, _MOST_STARS = 3, 40
 _BRIGHT = 15.0             # least peak of a star, in the scatter of the image
 _NEIGHBOUR = 0.05          # peak of a neighbour that counts, in that of the star
 _MISFIT = 0.05             # largest rms residual of a star, in its peak
+_ENOUGH = 12               # rows on either side of the middle of a star
 _STEPS = 30                # of a fit
 _ROUNDS = 3                # of measuring, each with the width that the one before found
 
@@ -54,6 +55,12 @@ class Psf:
     def scaled(self, factor):
         """The same in a unit that is smaller by a factor."""
         return replace(self, fwhm=self.fwhm * factor, scatter=self.scatter * factor)
+
+    def at(self, x, y):
+        """Share of the light in pixels, the width being in pixels, by their distance from the star."""
+        # of the integral over the plane, which is pi alpha^2 / (beta - 1)
+        square = self.fwhm**2 / (4.0 * (2.0 ** (1.0 / self.beta) - 1.0))
+        return _moffat(x, y, self.fwhm, self.beta) * (self.beta - 1.0) / (math.pi * square)
 
     def image(self, half, scale):
         """Integrals over pixels of a side, about the middle of (2 half + 1)^2, of sum 1."""
@@ -104,8 +111,11 @@ def _measured(pixels, bad, expected):
     places = list(itertools.islice(_stars(pixels, bad, half, expected), _MOST_STARS))
     found = np.empty((0, 2))
     if places:
-        found = _fit_stars(np.array([pixels[y - half:y + half + 1, x - half:x + half + 1]
-                                     for x, y in places]), expected)
+        # of wide stars some rows and columns tell as much
+        step = max(1, half // _ENOUGH)
+        reach = half - half % step
+        found = _fit_stars(np.array([pixels[y - reach:y + reach + 1:step, x - reach:x + reach + 1:step]
+                                     for x, y in places]), expected, step)
     if len(found) >= _FEWEST_STARS:
         away = np.abs(found[:, 0] - np.median(found[:, 0]))
         found = found[away <= 3.0 * max(1.4826 * np.median(away), 0.02 * np.median(found[:, 0]))]
@@ -142,7 +152,7 @@ def _stars(pixels, bad, half, expected):
             yield int(x[k]), int(y[k])
 
 
-def _fit_stars(cutouts, expected):
+def _fit_stars(cutouts, expected, step):
     """Widths [pixels] and exponents of Moffat functions on a level, of the stars that they fit.
 
     The method of Levenberg and Marquardt, of all stars at a time: one after the other they take ten times as
@@ -154,6 +164,8 @@ def _fit_stars(cutouts, expected):
         [star, y, x], a star in the middle of each.
     expected : float
         Roughly the full width at half maximum.
+    step : int
+        Pixels from one row or column to the next.
 
     Returns
     -------
@@ -165,7 +177,7 @@ def _fit_stars(cutouts, expected):
     level = np.median(cutouts, axis=(1, 2))[:, np.newaxis]
     values = cutouts.reshape(number, -1)
     values = (values - level) / (cutouts[:, half, half, np.newaxis] - level)
-    y, x = (axis.ravel() - half for axis in np.indices((side, side)))
+    y, x = (step * (axis.ravel() - half) for axis in np.indices((side, side)))
     low = np.array([-2.0, -2.0, 0.2 * expected, 1.2, 0.2, -0.5])
     high = np.array([2.0, 2.0, 3.0 * expected, 20.0, 9.0, 0.5])
     place = np.tile([0.0, 0.0, expected, 3.0, 1.0, 0.0], (number, 1))
@@ -176,8 +188,8 @@ def _fit_stars(cutouts, expected):
         matrix = slope[active].transpose(0, 2, 1) @ slope[active]
         matrix += damping[active, np.newaxis, np.newaxis] * matrix * np.eye(6) + 1e-12 * np.eye(6)
         towards = (slope[active].transpose(0, 2, 1) @ error[active, :, np.newaxis])[..., 0]
-        step = np.linalg.solve(matrix, towards[..., np.newaxis])[..., 0]
-        tried = np.clip(place[active] + step, low, high)
+        move = np.linalg.solve(matrix, towards[..., np.newaxis])[..., 0]
+        tried = np.clip(place[active] + move, low, high)
         new_error, new_slope, new_misfit = _stars_and_slopes(tried, values[active], x, y)
         better = new_misfit <= misfit[active]
         small = np.abs(tried - place[active]).max(axis=1) < 1e-3
@@ -218,6 +230,49 @@ def _stars_and_slopes(place, values, x, y):
     error = values - height * model - low
     slope = np.stack([by_x, by_y, by_width, by_beta, model, np.ones(values.shape)], axis=-1)
     return error, slope, np.mean(error**2, axis=1)
+
+
+def fitted_star(pixels, bad, place, psf, most):
+    """A star of a PSF on a level, fitted about a pixel.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+    bad : `~numpy.ndarray` of bool
+    place : tuple of int
+        Column and row.
+    psf : Psf
+        In pixels.
+    most : float
+        Largest rms residual, in the height of the star.
+
+    Returns
+    -------
+    tuple of float or None
+        Column, row and flux; None if it does not fit.
+    """
+    from scipy.optimize import least_squares
+
+    half = math.ceil(1.5 * psf.fwhm)
+    window = tuple(slice(max(0, at - half), at + half + 1) for at in reversed(place))
+    rows, columns = np.nonzero(~bad[window])
+    rows, columns = rows + window[0].start, columns + window[1].start
+    values = pixels[rows, columns]
+    if values.size < 12 or np.ptp(values) == 0.0:
+        return None
+
+    def parts(at):
+        matrix = np.column_stack([psf.at(columns - at[0], rows - at[1]), np.ones(values.size)])
+        fit = np.linalg.lstsq(matrix, values, rcond=None)[0]
+        return fit, matrix @ fit - values
+
+    result = least_squares(lambda at: parts(at)[1] / np.ptp(values), np.array(place, dtype=float),
+                           bounds=(np.array(place) - 1.5, np.array(place) + 1.5), max_nfev=30)
+    (flux, _), residual = parts(result.x)
+    height = flux * psf.at(0.0, 0.0)
+    if height <= 0.0 or math.sqrt(np.mean(residual**2)) > most * height:
+        return None
+    return float(result.x[0]), float(result.x[1]), float(flux)
 
 
 # -- matching -------------------------------------------------------------------------------------

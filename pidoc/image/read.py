@@ -5,10 +5,8 @@
 of pixels with what is bad in them and how uncertain they are.
 """
 
-import math
 import os
 import re
-import warnings
 from contextlib import contextmanager, ExitStack
 from pathlib import Path
 
@@ -16,11 +14,11 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import InverseVariance, NDData, NDUncertainty, StdDevUncertainty, VarianceUncertainty
-from astropy.wcs import FITSFixedWarning, WCS
-from astropy.wcs.utils import wcs_to_celestial_frame
+from astropy.wcs import WCS
 
 from pidoc.image.masks import MaskPlanes, planes_of
 from pidoc.image.ps1.files import asinh_scaling, linear_counts
+from pidoc.image.world import celestial_wcs
 from pidoc.io.fits import card_value, check_beginning, check_headers, damage_of, open_regular
 
 __all__ = ['Source', 'opened']
@@ -34,7 +32,6 @@ _TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UN
 # and of extensions; of others (IVAR, WHT, WEIGHT) it is an inverse variance
 _NAMED = ({name: VarianceUncertainty for name in ('VAR', 'VARIANCE')}
           | {name: StdDevUncertainty for name in ('ERR', 'ERROR', 'SIGMA', 'RMS', 'STDDEV')})
-_AXIS_NUMBER = re.compile(r'(PC|CD)\d+_\d+|PV\d+_\d+|(CRPIX|CRVAL|CDELT|CROTA)\d+|L(ON|AT)POLE|EQUINOX')
 # extensions that go with an image
 _BESIDE = {'MASK', 'DQ', 'BPM', 'UNCERT', 'ERR', 'ERROR', 'VAR', 'VARIANCE', 'IVAR', 'WHT', 'WEIGHT', 'MASS',
            'EXP', 'CTX', 'CON', 'SAMP', 'TIME', 'PSF', 'SHARP', 'TRUTH'}
@@ -58,19 +55,37 @@ class Source:
         None without a position on the sky.
     """
 
-    def __init__(self, name, pixels, header, *, part='', unit=None, wcs=None, mask=None, uncertainty=None):
+    def __init__(self, name, pixels, header, *, part='', unit=None, wcs=None, mask=None, uncertainty=None,
+                 plane=None):
         self.name, self.part, self.header, self.unit = name, part, header, unit
         self.shape = tuple(pixels.shape[-2:])
-        self._pixels, self._leading = pixels, (0,) * (len(pixels.shape) - 2)
-        if any(n != 1 for n in pixels.shape[:-2]) or len(pixels.shape) < 2 or 0 in self.shape:
+        if len(pixels.shape) < 2 or 0 in pixels.shape:
             raise ValueError(f'an image must have two dimensions, received the shape {tuple(pixels.shape)} '
                              f'of {self}')
+        self._pixels, self._leading = pixels, self._plane(pixels.shape, plane)
         self.wcs = wcs
         self._masks = [] if mask is None else [(mask, planes_of(mask.header, header))]
         self._uncertainty = uncertainty
 
     def __str__(self):
         return f'{self.name}[{self.part}]' if self.part else self.name
+
+    def _plane(self, shape, plane):
+        """Indices of one image along the first axes, of which those of length 1 need none."""
+        long = [k for k, n in enumerate(shape[:-2]) if n > 1]
+        chosen = () if plane is None else tuple(np.atleast_1d(plane).tolist())
+        sizes = [shape[k] for k in long]
+        if len(chosen) != len(long) or any(not (type(at) is int and 0 <= at < n)
+                                           for at, n in zip(chosen, sizes)):
+            if plane is None:
+                raise ValueError(f'an image must have two dimensions, received the shape {tuple(shape)} of '
+                                 f'{self}: choose one of {" x ".join(map(str, sizes))} images with plane')
+            raise ValueError(f'plane must be one of {" x ".join(map(str, sizes)) or "no"} images of {self}, '
+                             f'from 0, received {plane!r}')
+        index = [0] * (len(shape) - 2)
+        for k, at in zip(long, chosen):
+            index[k] = at
+        return tuple(index)
 
     def add_mask(self, source, planes=None):
         """Take what a mask, a `Source` of the same shape, calls bad for bad: its `MaskPlanes`, or not 0."""
@@ -126,16 +141,8 @@ def _deviation(values, kind, source):
 
 
 @contextmanager
-def _quiet():
-    """Without what astropy warns of headers that are not quite to the standard."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FITSFixedWarning)
-        warnings.simplefilter('ignore', fits.verify.VerifyWarning)
-        yield
-
-
-@contextmanager
-def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None):
+def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None, plane=None,
+           wcs_frame=None):
     """Open an image, for as long as the context lasts.
 
     Parameters
@@ -156,6 +163,12 @@ def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None
         Extension UNCERT of a file and the uncertainty of CCDData are used without it.
     good_bits : int, str or sequence of them, optional
         Sums of bits, or names of planes, of the masks, that do not spoil a pixel.
+    plane : int or tuple of int, optional
+        Of data with more dimensions: which image, counted from 0 along each of the first axes that are longer
+        than 1, as numpy has them.
+    wcs_frame : str, optional
+        Of a file, where its header says it wrongly or not at all: frame of the world coordinates, one of
+        `pidoc.image.world.FRAMES`; 'none' leaves them out.
 
     Yields
     ------
@@ -171,7 +184,7 @@ def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None
         If a file is damaged or no FITS file, has no image or several, or shapes do not fit.
     """
     with ExitStack() as stack:
-        source = _source(stack, image, hdu, unit)
+        source = _source(stack, image, hdu, unit, plane, wcs_frame)
         if mask is not None:
             other = _companion(stack, mask, source, hdu, 'mask')
             # an array has been made for this
@@ -232,26 +245,29 @@ def _add_weight(stack, source, weight, hdu):
 # -- kinds of images ------------------------------------------------------------------------------
 
 
-def _source(stack, image, hdu, unit):
+def _source(stack, image, hdu, unit, plane=None, frame=None):
     if hasattr(image, 'light') and isinstance(image.light, NDData):
         image = image.light
     if isinstance(image, (str, os.PathLike)):
-        return _of_file(stack, Path(image), hdu, unit)
+        return _of_file(stack, Path(image), hdu, unit, plane, frame)
     if isinstance(image, fits.HDUList):
-        return _of_hdus(image, 'HDUList', hdu, unit)
+        return _of_hdus(image, 'HDUList', hdu, unit, plane, frame)
     if isinstance(image, _IMAGES):
-        return _of_hdus(fits.HDUList([image]), type(image).__name__, None, unit)
+        return _of_hdus(fits.HDUList([image]), type(image).__name__, None, unit, plane, frame)
     if hdu is not None:
         raise ValueError(f'hdu is for FITS files, received hdu={hdu!r} with {type(image).__name__}')
+    if frame is not None:
+        raise ValueError(f'wcs_frame is for FITS files, received wcs_frame={frame!r} with '
+                         f'{type(image).__name__}')
     if isinstance(image, NDData):
-        return _of_nddata(image, unit)
+        return _of_nddata(image, unit, plane)
     if isinstance(image, u.Quantity):
-        return Source('array', image.value, {}, unit=_one_unit(image.unit, unit))
+        return Source('array', image.value, {}, unit=_one_unit(image.unit, unit), plane=plane)
     if isinstance(image, np.ndarray):
         if np.ma.isMaskedArray(image):
-            return Source('array', image.data, {}, unit=unit,
-                          mask=Source('mask', np.ma.getmaskarray(image), {}))
-        return Source('array', image, {}, unit=unit)
+            return Source('array', image.data, {}, unit=unit, plane=plane,
+                          mask=Source('mask', np.ma.getmaskarray(image), {}, plane=plane))
+        return Source('array', image, {}, unit=unit, plane=plane)
     raise TypeError('an image must be a path, HDU, CCDData, Quantity or array, received '
                     f'{type(image).__name__}')
 
@@ -262,7 +278,7 @@ def _one_unit(its, told):
     return its
 
 
-def _of_nddata(image, unit):
+def _of_nddata(image, unit, plane):
     header = _header_of(image.meta)
     its = image.unit if image.unit is not None else unit
     uncertainty = None
@@ -272,13 +288,15 @@ def _of_nddata(image, unit):
             raise TypeError('the uncertainty of the image must be of one of the kinds '
                             f'{", ".join(_UNCERTAINTIES)}, received '
                             f'{type(image.uncertainty).__name__}')
-        uncertainty = Source('uncertainty', np.asarray(image.uncertainty.array), {}), kind
-    mask = None if image.mask is None else Source('mask', np.broadcast_to(image.mask, image.data.shape), {})
+        uncertainty = Source('uncertainty', np.asarray(image.uncertainty.array), {}, plane=plane), kind
+    mask = None
+    if image.mask is not None:
+        mask = Source('mask', np.broadcast_to(image.mask, image.data.shape), {}, plane=plane)
     if image.unit is not None:
         its = _one_unit(image.unit, unit)
     wcs = image.wcs if isinstance(image.wcs, WCS) and image.wcs.has_celestial else None
     return Source(type(image).__name__, np.asarray(image.data), header, unit=its,
-                  wcs=None if wcs is None else wcs.celestial, mask=mask, uncertainty=uncertainty)
+                  wcs=None if wcs is None else wcs.celestial, mask=mask, uncertainty=uncertainty, plane=plane)
 
 
 def _header_of(meta):
@@ -302,30 +320,30 @@ def _header_of(meta):
     return header
 
 
-def _of_file(stack, path, hdu, unit):
+def _of_file(stack, path, hdu, unit, plane, frame):
     with damage_of(path.name, strict=False):
         # opened here, because astropy does not close what it cannot read
         file = stack.enter_context(open_regular(path))
         check_beginning(file)
         check_headers(file)
         hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
-    return _of_hdus(hdus, path.name, hdu, unit)
+    return _of_hdus(hdus, path.name, hdu, unit, plane, frame)
 
 
 class _Several(ValueError):
     """More than one image to choose from."""
 
 
-def _of_hdus(hdus, name, hdu, unit):
+def _of_hdus(hdus, name, hdu, unit, plane, frame):
     try:
-        return _of_sound_hdus(hdus, name, hdu, unit)
+        return _of_sound_hdus(hdus, name, hdu, unit, plane, frame)
     except (AttributeError, IndexError, KeyError, fits.VerifyError) as reason:
         # what astropy cannot make sense of it puts off until it is looked at
         text = ' '.join(str(reason).split()) or type(reason).__name__
         raise ValueError(f'{name} is damaged or cut short: {text}') from reason
 
 
-def _of_sound_hdus(hdus, name, hdu, unit):
+def _of_sound_hdus(hdus, name, hdu, unit, plane, frame):
     number = _choose(hdus, name, hdu)
     chosen = hdus[number]
     header = _header_of(chosen.header)
@@ -337,7 +355,9 @@ def _of_sound_hdus(hdus, name, hdu, unit):
     for extra in ('MASK', 'DQ', 'UNCERT'):
         its = _of_version(hdus, extra, chosen)
         if its is not None and tuple(its.shape[-2:]) == tuple(chosen.shape[-2:]):
-            beside[extra] = Source(extra, _Section(its), _header_of(its.header))
+            # one for all images, or one for each
+            where = plane if its.shape[:-2] == chosen.shape[:-2] else None
+            beside[extra] = Source(extra, _Section(its), _header_of(its.header), plane=where)
     uncertainty = None
     if 'UNCERT' in beside:
         told = str(beside['UNCERT'].header.get('UTYPE', 'StdDevUncertainty')).strip()
@@ -346,10 +366,10 @@ def _of_sound_hdus(hdus, name, hdu, unit):
                              f'{", ".join(_UNCERTAINTIES)}, received {told}')
         uncertainty = beside['UNCERT'], _TYPES[told]
     source = Source(name, _Section(chosen), header, part=part, unit=unit, mask=beside.get('MASK'),
-                    uncertainty=uncertainty)
+                    uncertainty=uncertainty, plane=plane)
     if 'DQ' in beside:
         source.add_mask(beside['DQ'], planes_of(beside['DQ'].header, header))
-    source.wcs = _wcs(hdus, chosen, source)
+    source.wcs = celestial_wcs(chosen.header, hdus, source, frame=frame)
     return source
 
 
@@ -371,41 +391,6 @@ class _Section:
     def __getitem__(self, key):
         on_disk = self._hdu.fileinfo() is not None and self._hdu.fileinfo().get('file') is not None
         return (self._hdu.section if on_disk else self._hdu.data)[key]
-
-
-def _wcs(hdus, chosen, source):
-    try:
-        # the other HDUs may hold tables of the distortion
-        with _quiet():
-            wcs = WCS(chosen.header, fobj=hdus if len(hdus) > 1 else None)
-    except Exception as error:
-        # wcslib has many kinds of errors
-        raise ValueError(f'the world coordinates of {source} are not understood: {error}') from error
-    if not wcs.has_celestial:
-        return None
-    _check_axes((wcs.wcs.lng + 1, wcs.wcs.lat + 1), source)
-    try:
-        wcs_to_celestial_frame(wcs.celestial)
-    except ValueError:
-        raise ValueError(f'the world coordinates of {source} must be in a frame that astropy knows, received '
-                         f'{", ".join(wcs.celestial.wcs.ctype)} and RADESYS '
-                         f'{source.header.get("RADESYS")!r}') from None
-    return wcs.celestial
-
-
-def _check_axes(axes, source):
-    """wcslib takes 0 or 1, or half a matrix, where a header does not tell."""
-    told = {keyword for keyword, value in source.header.items()
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)}
-    for i in axes:
-        for choice in ((f'CRPIX{i}',), (f'CRVAL{i}',), (f'CDELT{i}', *(f'CD{i}_{j}' for j in axes))):
-            if told.isdisjoint(choice):
-                raise ValueError(f'the world coordinates of {source} must have {" or ".join(choice)}, a '
-                                 'number: not found')
-    for keyword in source.header:
-        if _AXIS_NUMBER.fullmatch(keyword) and keyword not in told:
-            raise ValueError(f'{keyword} of {source} must be a number, received '
-                             f'{source.header[keyword]!r}')
 
 
 def _choose(hdus, name, hdu):

@@ -37,7 +37,7 @@ class Layer:
     on_grid: bool
     psf: Psf                   # arcsec
     smoothed: float            # sigma that it has been smoothed with [arcsec]
-    around: float              # flux of an arcsec^2 of the sky that is left around the field, or None
+    around: object             # flux of an arcsec^2 of the sky that is left (`SkyFit`), or None
     meta: dict
     flags: tuple
 

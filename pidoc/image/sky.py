@@ -5,12 +5,28 @@ Everything here works on plain arrays [y, x]; bad pixels are told by a boolean a
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ['background_in_annulus', 'find_center']
+__all__ = ['background_in_annulus', 'find_center', 'fit_sky', 'SkyFit']
 
-_ACROSS = 20             # bins, at least, to the least diameter that a centre is the centroid of
+_BOX = 2.0               # arcsec, side of the boxes whose means tell the faint light
+_INNERMOST = 4.0         # arcsec, radius of the disk in the middle of the annuli
+_ANNULI, _SECTORS = 12, 6
+_FEWEST_BOXES = 12       # of an annulus that counts
+_FAINT = 25.0            # per cent of the boxes that are fainter than what is called the faint light
+_BELOW = 0.674           # standard deviations that this is below the mean, in noise
+_UNLIKE = 0.05, 0.1      # of the faint light, by which a cluster may be unlike all models: catalogued or not
+_SYSTEMATIC = 0.008      # of the light in the field, of the error of a level
+_CORES = np.geomspace(2.0, 300.0, 26)          # arcsec
+_CONCENTRATIONS = np.linspace(0.5, 2.6, 15)
+_USUAL = 1.5, 0.5        # concentration of globular clusters (Harris 2010): mean and standard deviation
+_POWERS = (1.0, 1.5, 2.0, 2.5)                 # of the profiles of young clusters
+_CATALOGUED = 0.2, 0.15  # errors of a core radius (of its logarithm) and a concentration of the catalogue
+_WRONG = 4.0             # logarithm of how much less likely profiles are that are not in the catalogue
+_LIKELY = 0.1            # of the light in the field, standard deviation of a sky of which nothing is known
+_ACROSS = 14             # bins, at least, to the least diameter that a centre is the centroid of
 _MOST = 200_000          # pixels of which a percentile is taken
 _ROUNDS = 50             # of centroids at most
 
@@ -19,7 +35,7 @@ def find_center(pixels, bad, *, least):
     """Centre of the light of a cluster.
 
     Pixels brighter than 99 of 100 count as those, so that single giants do not decide. Small pixels are put
-    together, so that 20 of them or a little more are as wide as ``least``. The first guess is the
+    together, so that 14 of them or a little more are as wide as ``least``. The first guess is the
     brightest place of the image when it is smoothed with a Gaussian of sigma ``least``. Then the centroid
     (`photutils.centroids.centroid_com`) is taken of what, in a circle about it, is brighter than at the edge
     of the circle, until it stays. The circle holds half of the light of the image, but is as large as
@@ -174,3 +190,158 @@ def background_in_annulus(pixels, bad, center, inner, outer):
     clip = SigmaClip(sigma=3.0)
     level = float(SExtractorBackground(sigma_clip=clip)(values))
     return level, float(StdBackgroundRMS(sigma_clip=clip)(values)) / math.sqrt(values.size)
+
+
+# -- the sky beside a model of the cluster ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SkyFit:
+    """The level of the sky, beside a model of the cluster: made by `fit_sky`.
+
+    Parameters
+    ----------
+    level, error : float
+        Per pixel: mean and standard deviation of what the pixels and the models allow.
+    """
+
+    level: float
+    error: float
+
+
+def fit_sky(pixels, bad, center, scale, *, reach, noise=0.0, outermost=90.0, known=None):
+    """The level of the sky in an image of a cluster, which may fill it: profiles with a constant are fitted.
+
+    What is fitted is the faint light: in each annulus the mean of a box of 2 arcsec that 25 % of them are
+    below. Few giants, which make most of the scatter of the light, are in it; the sky is, to the full. To it
+    are fitted profiles of King (1962, AJ 67, 471),
+    I ~ (1 / sqrt(1 + (r / r_c)^2) - 1 / sqrt(1 + (r_t / r_c)^2))^2, and of Elson, Fall & Freeman (1987, ApJ
+    323, 54), I ~ (1 + (r / a)^2)^-power. The level is the mean over all of them, weighted by how well they
+    fit, with a light in the field and a logarithm of the radius that may have any value. Before anything is
+    measured the sky is taken to be 0 +- 10 % of the light in the field; where the faintest of the faint light
+    is more than half of it, 0 +- that. It is not above the faintest.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+    bad : `~numpy.ndarray` of bool
+    center : tuple of float
+        Column and row.
+    scale : float
+        Side of a pixel [arcsec].
+    reach : float
+        Radius of the field [arcsec].
+    noise : float, optional
+        Standard deviation of the noise of a pixel.
+    outermost : float, optional
+        Radius [arcsec] that is looked at.
+    known : tuple of float, optional
+        Core radius [arcsec] and concentration log10(r_t / r_c) of the cluster in a catalogue.
+
+    Returns
+    -------
+    SkyFit or None
+        None where there are fewer than three annuli, or no light in them.
+    """
+    light = _faint_light(pixels, bad, center, scale, noise, reach, outermost, _UNLIKE[known is None])
+    if light is None:
+        return None
+    radius, faint, error, field = light
+    within = reach * np.sqrt((np.arange(20) + 0.5) / 20)
+    models, prior = _profiles(np.concatenate([radius, within]), known)
+    models, weight = models[:, :radius.size], prior + np.log(models[:, radius.size:].mean(axis=1))
+    usable = (models**2).sum(axis=1) > 1e-8
+    models, weight = models[usable], weight[usable]
+    most = float(np.min(faint + 2.0 * error))
+    # where no sky was taken off it may be most of the light
+    width = _LIKELY * abs(field) if abs(most) < 0.5 * abs(field) else abs(most)
+    low, high = -4.0 * width, most
+    for _ in range(5):
+        levels = np.linspace(low, high, 161)
+        chance = _chances(models, weight, faint, error, levels) - 0.5 * (levels / width) ** 2
+        chance = np.exp(chance - chance.max())
+        chance /= chance.sum()
+        mean = float(chance @ levels)
+        spread = math.sqrt(float(chance @ (levels - mean) ** 2))
+        step = levels[1] - levels[0]
+        if spread > 4.0 * step:
+            break
+        low, high = mean - 6.0 * max(spread, step), min(most, mean + 6.0 * max(spread, step))
+    return SkyFit(mean, math.hypot(max(spread, step), _SYSTEMATIC * (field - mean)))
+
+
+def _faint_light(pixels, bad, center, scale, noise, reach, outermost, unlike):
+    """Radii, faint light and its errors in annuli, and the mean light; None if there are too few annuli."""
+    size = min(max(1, round(_BOX / scale)), min(pixels.shape) // _ANNULI)
+    if size < 1:
+        return None
+    ny, nx = (number // size for number in pixels.shape)
+    good = ~bad
+    total, number = (values[:ny * size, :nx * size].reshape(ny, size, nx, size).sum(axis=(1, 3))
+                     for values in (np.where(good, pixels, 0.0), good))
+    rows, columns = np.nonzero(number > 0.5 * size**2)
+    boxes = total[rows, columns] / number[rows, columns]
+    down, right = ((place + 0.5) * size - 0.5 - at
+                   for place, at in ((rows, center[1]), (columns, center[0])))
+    radius = np.hypot(down, right) * scale
+    if boxes.size < 3 * _FEWEST_BOXES:
+        return None
+    edges = np.geomspace(min(_INNERMOST, 0.2 * radius.max()), 1.0001 * min(outermost, radius.max()), _ANNULI)
+    annulus = np.searchsorted(edges, radius, side='right')
+    sector = np.floor((np.arctan2(down, right) / (2.0 * math.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
+    result = []
+    for k in range(_ANNULI):
+        its = annulus == k
+        parts = [np.percentile(boxes[its & (sector == j)], _FAINT) for j in range(_SECTORS)
+                 if np.count_nonzero(its & (sector == j)) >= _FEWEST_BOXES // 2]
+        if np.count_nonzero(its) >= _FEWEST_BOXES and len(parts) >= 3:
+            result.append((radius[its].mean(), np.percentile(boxes[its], _FAINT),
+                           np.std(parts, ddof=1) / math.sqrt(len(parts))))
+    if len(result) < 3:
+        return None
+    radius, faint, error = np.array(result).T
+    # of one annulus it is uncertain: the same share of the light everywhere, and the same noise
+    above = faint - faint.min()
+    typical = np.maximum(above, np.median(above) + 1e-300)
+    share = math.hypot(np.median(error / typical), unlike)
+    field = float(boxes[np.hypot(down, right) * scale < max(edges[0], reach)].mean())
+    least = max(float(np.median(error[-4:])), 1e-4 * max(float(np.abs(faint).max()), abs(field)))
+    if least == 0.0:
+        # there is no light at all
+        return None
+    return radius, faint + _BELOW * noise / size, np.hypot(least, share * above), field
+
+
+def _profiles(radius, known):
+    """Profiles at radii, 1 in the middle, and the logarithm of how likely they are at first."""
+    cores, concentrations = (grid.ravel() for grid in np.meshgrid(_CORES, _CONCENTRATIONS))
+    prior = -0.5 * ((concentrations - _USUAL[0]) / _USUAL[1]) ** 2
+    if known is not None:
+        # in case the cluster is not as the catalogue has it
+        others, unlikely = _profiles(radius, None)
+        # fine where it is likely
+        cores, concentrations = (grid.ravel() for grid in np.meshgrid(
+            known[0] * np.exp(_CATALOGUED[0] * np.linspace(-2.5, 2.5, 11)),
+            np.maximum(known[1] + _CATALOGUED[1] * np.linspace(-2.5, 2.5, 11), 0.1)))
+        prior = -0.5 * ((np.log(cores / known[0]) / _CATALOGUED[0]) ** 2
+                        + ((concentrations - known[1]) / _CATALOGUED[1]) ** 2)
+    end = 1.0 / np.sqrt(1.0 + 100.0**concentrations)[:, np.newaxis]
+    king = np.maximum(1.0 / np.sqrt(1.0 + (radius / cores[:, np.newaxis]) ** 2) - end, 0.0) / (1.0 - end)
+    if known is not None:
+        return np.vstack([king**2, others]), np.concatenate([prior, unlikely - _WRONG])
+    others = [(1.0 + (radius / _CORES[:, np.newaxis]) ** 2) ** -power for power in _POWERS]
+    return np.vstack([king**2, *others]), np.concatenate([prior, np.zeros(len(_POWERS) * _CORES.size)])
+
+
+def _chances(models, weight, faint, error, levels):
+    """Logarithm of how likely levels are, of all models together, each with the height that fits best."""
+    exact = 1.0 / error**2
+    square = (models**2) @ exact
+    along = (models @ (exact * faint))[:, np.newaxis] - np.outer(models @ exact, levels)
+    misfit = exact @ faint**2 - 2.0 * levels * (exact @ faint) + levels**2 * exact.sum()
+    misfit = misfit - along**2 / square[:, np.newaxis]
+    # an integral over the heights that a model may have beside the best
+    each = (weight - 0.5 * np.log(square))[:, np.newaxis] - 0.5 * misfit
+    each = np.where(along > 0.0, each, -np.inf)
+    top = each.max()
+    return np.log(np.exp(each - top).sum(axis=0) + 1e-300) + top

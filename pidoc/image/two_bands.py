@@ -12,6 +12,7 @@ from pidoc.grid import APPARENT_FLUX, GAUSSIAN_END
 from pidoc.image.ps1.files import RELATIONS
 from pidoc.image.psf import KERNEL_REACH, matching_kernel
 from pidoc.image.resample import blur_of, blurred, Plane
+from pidoc.image.sky import SkyFit
 from pidoc.photometry import apparent_flux
 
 __all__ = ['combine']
@@ -78,8 +79,8 @@ def combine(g, r, grid, best, relation):
     -------
     plane : `~pidoc.image.resample.Plane`
         Apparent flux in V, smoothed.
-    around : float or None
-        That of an arcsec^2 of the sky that is left around the field.
+    around : `~pidoc.image.sky.SkyFit` or None
+        That of an arcsec^2 of the sky that is left.
     meta : dict
         Keywords and values that describe it.
 
@@ -184,6 +185,8 @@ def _difference(bands, inner, about, relation, other):
 def _around(g, r, about, relation, unit):
     if g.around is None or r.around is None:
         return None
-    levels = [layer.around / apparent_flux(0.0 * u.mag, band).to_value(APPARENT_FLUX)
-              for layer, band in ((g, 'g'), (r, 'r'))]
-    return float(np.dot(_tangent(relation, about['colour']), levels)) * unit
+    units = np.array([apparent_flux(0.0 * u.mag, band).to_value(APPARENT_FLUX) for band in 'gr'])
+    parts = np.array(_tangent(relation, about['colour'])) / units
+    levels, errors = np.array([(layer.around.level, layer.around.error) for layer in (g, r)]).T
+    # of one model: the errors of the bands are not independent
+    return SkyFit(float(parts @ levels) * unit, float(np.abs(parts) @ errors) * unit)

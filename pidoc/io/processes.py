@@ -290,8 +290,12 @@ def _outcome(future):
 
 def begin_worker():
     """First thing that a worker process does: it ends at Ctrl-C, silently, and with its parent."""
+    from tqdm import tqdm
+
     # the terminal's Ctrl-C reaches everybody: end at once, and let the parent do the talking
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # the semaphore of its progress bars would be left behind, and the parent warned of it
+    tqdm.set_lock(threading.RLock())
     end_with_parent()
 
 

@@ -58,6 +58,8 @@ def plot_light(report, *, seed=0):
 def plot_literature(report, mode):
     """Predicted M/L, age and distance against the literature, and their residuals (Fig. 11).
 
+    What was given in the mode has no panel.
+
     Red: the five that were in the paper's range; open: flagged as outside the training domain; bars: 68 %
     intervals; crosses: what the paper predicted.
 
@@ -84,7 +86,7 @@ def plot_literature(report, mode):
     panels = [('mass_to_light', 'literature_mass_to_light', 'paper_mass_to_light', u.Msun / u.Lsun, 'M/L'),
               ('age', 'literature_age', 'paper_age', u.Gyr, 'age'),
               ('distance', 'distance', 'paper_distance', u.kpc, 'distance')]
-    panels = panels if mode == 'image' else panels[:2]
+    panels = [panel for panel in panels if panel[0] not in report.given(mode)]
     figure = Figure(figsize=(3.4 * len(panels), 6.0), layout='constrained')
     axes = figure.subplots(2, len(panels), height_ratios=(3, 2), squeeze=False)
     light = table['luminosity'].to_value(u.Lsun)

@@ -224,7 +224,8 @@ class MassMapper:
             must be a Mock or a `~pidoc.image.light.Light` that has it. Everything else goes through
             `pidoc.image.prepare`. The age and the distance that a mock knows are not looked at.
         distance : `~astropy.units.Quantity`, optional
-            To the cluster, if known. It makes all else much more certain.
+            To the cluster, if known. It makes all else much more certain, and `pidoc.image.prepare` takes off
+            stars that are too bright to be of the cluster.
         age : `~astropy.units.Quantity`, optional
             Of the cluster, if known, independently of this image.
         metallicity : float, optional
@@ -268,10 +269,15 @@ class MassMapper:
 
     def _ready(self, x, cluster, seeing, center, known, options):
         """An image on the grid, and what is known of it."""
+        if options:
+            from pidoc.image.preparation import check_options
+
+            check_options(options, others=(*KNOWN, 'cluster'))
         sources = {}
         if cluster is not None:
             known, sources, center, options = self._from_catalogues(x, cluster, known, center, options)
-        return self._input(x, seeing, center, options), known, sources
+        distance = None if 'distance' not in known else known['distance'] * UNITS['distance']
+        return self._input(x, seeing, center, distance, options), known, sources
 
     def _from_catalogues(self, x, cluster, given, center, options):
         """What catalogues say of a cluster where nothing else is given; and the sources."""
@@ -364,7 +370,7 @@ class MassMapper:
 
     # -- images
 
-    def _input(self, x, seeing, center, options):
+    def _input(self, x, seeing, center, distance, options):
         """An image on the grid, whole."""
         if isinstance(x, Prediction):
             raise TypeError('an image must be given, received a Prediction: its light is in prediction.light')
@@ -379,7 +385,7 @@ class MassMapper:
         if light is None:
             from pidoc.image.preparation import prepare
 
-            light = prepare(x, grid=self.grid, center=center,
+            light = prepare(x, grid=self.grid, center=center, distance=distance,
                             **({} if seeing is None else {'seeing': seeing}), **options)
             if light.shape != self.grid.shape:
                 raise ValueError(f'{name or "the image"} must have the shape {self.grid.shape} on the grid '

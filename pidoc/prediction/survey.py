@@ -5,6 +5,7 @@ A journal in the folder of the products, ``pidoc-predict.jsonl``, has a line for
 row of the table, and from what it was made, that is the file and its time, what was told, and the model.
 """
 
+import difflib
 import hashlib
 import json
 import logging
@@ -13,6 +14,7 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -38,8 +40,9 @@ log = logging.getLogger(__name__)
 
 COLUMNS = {**{name: unit or u.one for name, unit in KNOWN_UNITS.items()},
            'seeing': u.arcsec, 'ra': u.deg, 'dec': u.deg,
-           'zero_point': u.mag, 'exposure': u.s, 'extinction': u.mag, 'pixel_scale': u.arcsec, 'band': None,
-           'unit': None, 'hdu': None, 'cluster': None}
+           'zero_point': u.mag, 'exposure': u.s, 'extinction': u.mag, 'colour': u.mag,
+           'pixel_scale': u.arcsec, 'band': None, 'unit': None, 'hdu': None, 'plane': None,
+           'wcs_frame': None, 'cluster': None}
 """What a table of images may tell of each, and the unit of numbers that have none."""
 
 JOURNAL = 'pidoc-predict.jsonl'
@@ -62,12 +65,21 @@ _LOST = 'a process that worked on it was killed, for want of memory perhaps'
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a list: its file, the name of its product, its own name if it has one, what is told."""
+    """One image of a list: its file, the name of its product, its own name if it has one, what is told.
+
+    Of two images that make V together, ``bands`` has the file of each.
+    """
 
     file: str
     product: str
     name: str = ''
     told: dict = field(default_factory=dict)
+    bands: dict = None
+
+    @property
+    def image(self):
+        """What `pidoc.MassMapper.predict` takes."""
+        return self.bands or self.file
 
 
 class ImageList:
@@ -75,7 +87,8 @@ class ImageList:
 
     Parameters
     ----------
-    files : list of path-like
+    files : list of path-like or dict
+        A dictionary {'g': ..., 'r': ...} is one image of two files.
     names : list of str, optional
         Of the images, in place of those of the files.
     told : dict, optional
@@ -100,7 +113,9 @@ class ImageList:
     """
 
     def __init__(self, files, *, names=None, told=None, products=None):
-        self.files = [os.fspath(file) for file in files]
+        self._bands = [dict(file) if isinstance(file, Mapping) else None for file in files]
+        self.files = [' '.join(f'{band}={os.fspath(file)}' for band, file in bands.items()) if bands else
+                      os.fspath(file) for file, bands in zip(files, self._bands, strict=True)]
         self.names = names
         self._told = told or {}
         if names is not None:
@@ -109,7 +124,9 @@ class ImageList:
                 raise ValueError('the name of an image must be of 1 to 200 characters without slashes, '
                                  f'received {bad[0]!r}')
         if products is None:
-            products = [f'{name}-pidoc.fits' for name in names or map(_stem, self.files)]
+            stems = ['+'.join(map(_stem, bands.values())) if bands else _stem(file)
+                     for file, bands in zip(self.files, self._bands, strict=True)]
+            products = [f'{name}-pidoc.fits' for name in names or stems]
         self.products = products
         most = Counter(products).most_common(1)
         if most and most[0][1] > 1:
@@ -123,12 +140,20 @@ class ImageList:
         told = {}
         for name, values in self._told.items():
             value = _told_value(values[k], COLUMNS[name])
+            if name == 'plane' and isinstance(value, str):
+                value = tuple(map(int, value.split(':')))
             if value is not None:
                 told[name] = value
         position = {name: told.pop(name, None) for name in ('ra', 'dec')}
         if None not in position.values():
             told['center'] = _position(**position)
-        return Item(self.files[k], self.products[k], self.names[k] if self.names else '', told)
+        return Item(self.files[k], self.products[k], self.names[k] if self.names else '', told,
+                    self._bands[k])
+
+    def with_products(self, products):
+        """The same images, with other names of the files that are written."""
+        files = [bands or file for file, bands in zip(self.files, self._bands, strict=True)]
+        return ImageList(files, names=self.names, told=self._told, products=products)
 
     @classmethod
     def read(cls, path):
@@ -172,10 +197,17 @@ class ImageList:
             raise ValueError(f'{path} must have both ra and dec, or neither')
         unused = [name for name in table.colnames if name not in ('file', 'name', *COLUMNS)]
         if unused:
-            log.warning('%s: not used: %s', path, ', '.join(unused))
+            log.warning('%s: columns that mean nothing here are not used: %s; what is used: file, name, %s',
+                        path,
+                        ', '.join(map(_and_what_was_meant, unused)), ', '.join(COLUMNS))
         told = {name: _column(table[name], name, path) for name in table.colnames if name in COLUMNS}
         names = [str(name) for name in table['name']] if 'name' in table.colnames else None
         return cls([str(file) for file in table['file']], names=names, told=told)
+
+
+def _and_what_was_meant(name):
+    near = difflib.get_close_matches(name.lower(), ['file', 'name', *COLUMNS], n=1, cutoff=0.7)
+    return f'{name} (did you mean {near[0]}?)' if near else name
 
 
 def _read_table(path):
@@ -228,7 +260,7 @@ def _position(ra, dec):
 
 def _stem(file):
     name = os.path.basename(file).removesuffix('.gz').removesuffix('.fz')
-    return name.removesuffix('.fits').removesuffix('.fit')
+    return name.removesuffix('.fits').removesuffix('.fit').removesuffix('.fts')
 
 
 # -- one batch, in whatever process ---------------------------------------------------------------
@@ -257,7 +289,7 @@ def _loaded(model, checksum):
 
 def _work(items, how):
     """Predict a batch: for each image the number of bytes of its product, its row, its error, its summary."""
-    files, told = [item.file for item in items], _told_of(items, how.told)
+    files, told = [item.image for item in items], _told_of(items, how.told)
     # a worker of dask may have many threads, a network is for one
     with _ONE_AT_A_TIME:
         mapper = how.model if isinstance(how.model, MassMapper) else _loaded(how.model, how.checksum)
@@ -275,7 +307,9 @@ def _finished(item, prediction, how):
     try:
         if isinstance(prediction, Exception):
             raise prediction
-        prediction = replace(prediction, command=how.command, **({'name': item.name} if item.name else {}))
+        # two files have no name of their own
+        name = item.name or (_stem(item.product).removesuffix('-pidoc') if item.bands else '')
+        prediction = replace(prediction, command=how.command, **({'name': name} if name else {}))
         size = _write(prediction, Path(how.folder, item.product), how) if how.products else None
         return size, prediction.row_values(), '', prediction.summary() if how.summaries else ''
     except Exception as error:
@@ -371,15 +405,20 @@ def _parsed(text):
 
 def _key(item, how):
     """What a product is made from, in few letters."""
-    path = os.path.abspath(item.file)
-    try:
-        stat = os.stat(path)
-        file = [path, stat.st_size, stat.st_mtime_ns]
-    except OSError:
-        file = [path]
+    file = [_state(path) for path in item.bands.values()] if item.bands else _state(item.file)
     told = {name: _plain(value) for name, value in (how.told | item.told).items()}
     content = [__version__, how.checksum, item.name, file, sorted(told.items())]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
+
+
+def _state(path):
+    """A file as it is now: path, size and time, as far as it is there."""
+    path = os.path.abspath(path)
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return [path]
+    return [path, stat.st_size, stat.st_mtime_ns]
 
 
 def _plain(value):

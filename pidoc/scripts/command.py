@@ -2,20 +2,26 @@
 """What all commands do alike: errors on one line, and the status they end with."""
 
 import argparse
+import difflib
 import logging
 import math
 import os
 import re
 import shlex
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 
 from pidoc import __version__
 
-__all__ = ['BAD', 'HelpFormatter', 'INTERRUPTED', 'NO_POSITION', 'Parser', 'above_zero',
-           'add_quiet_and_debug', 'quantity', 'run', 'sky_position']
+__all__ = ['BAD', 'HelpFormatter', 'INTERRUPTED', 'NO_POSITION', 'Parser', 'TERMINATED', 'above_zero',
+           'add_quiet_and_debug', 'is_fits_name', 'quantity', 'run', 'sky_position', 'spelled']
 
 BAD = 2
 INTERRUPTED = 130
+TERMINATED = 128 + signal.SIGTERM
+_FITS_ENDINGS = tuple(f'.{name}{packed}' for name in ('fits', 'fit', 'fts') for packed in ('', '.gz'))
 NO_POSITION = ('{} must be the RA and Dec of the cluster, like "250.42 36.46" (degrees) or '
                '"16h41m41s +36d27m35s", received {!r}')
 
@@ -28,7 +34,18 @@ class Parser(argparse.ArgumentParser):
         self.add_argument('--version', action='version', version=f'pidoc {__version__}')
 
     def error(self, message):
-        self.exit(BAD, f'{self.prog}: {" ".join(message.split())}\n')
+        self.exit(BAD, f'{self.prog}: {" ".join(message.split())}{self._near(message)}\n')
+
+    def _near(self, message):
+        """What options that there are not may have been meant for."""
+        begin = 'unrecognized arguments: '
+        if not message.startswith(begin):
+            return ''
+        ours = [name for action in self._actions for name in action.option_strings]
+        words = [word.partition('=')[0] for word in message.removeprefix(begin).split()]
+        near = [difflib.get_close_matches(word, ours, n=1, cutoff=0.7) for word in words if word[0] == '-']
+        near = [name for names in near for name in names]
+        return f': did you mean {" and ".join(near)}' if near else ''
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -42,6 +59,61 @@ def add_quiet_and_debug(group, *, quiet='no progress bar, no summary'):
     """Add the last options of every command to a parser, or a group of one."""
     group.add_argument('--quiet', action='store_true', help=quiet)
     group.add_argument('--debug', action='store_true', help='show where an error came from')
+
+
+def is_fits_name(path):
+    """Whether a path is one of a FITS file, packed or not, by its ending.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+
+    Returns
+    -------
+    bool
+    """
+    return path.name.lower().endswith(_FITS_ENDINGS)
+
+
+def spelled(message, parser):
+    """A message of the package with the names that its options have on the command line.
+
+    Parameters
+    ----------
+    message : str
+        As 'give zero_point' or 'band must be ...'.
+    parser : `argparse.ArgumentParser`
+
+    Returns
+    -------
+    str
+        As 'give --zero-point' or '--band must be ...'.
+    """
+    names = {}
+    for action in parser._actions:
+        for option in action.option_strings:
+            if option.startswith('--'):
+                names[action.dest] = option
+
+    def name(match):
+        return names.get(match[1], match[1])
+
+    def value(match):
+        # a number with a unit is one word
+        told = f'"{match[2]}"' if match[2] else ''
+        return f'{names[match[1]]} {told}' if match[1] in names else match[0]
+
+    # name=value, names of several words, and words where a sentence tells what to give
+    message = re.sub(r'\b([a-z]\w*)=False\b', lambda match: names.get(f'no_{match[1]}', match[0]), message)
+    message = re.sub(r'\b([a-z]\w*)=True\b', lambda match: names.get(match[1], match[0]), message)
+    text = re.sub(r'(?<![\w./-])([a-z]\w*)=(\S+ (?:s|mag|arcsec|kpc)\b|(?=\S))', value, message)
+    text = re.sub(r'(?<![\w./-])([a-z]+(?:_[a-z]+)+)(?![\w/(=]|\.\w)', name, text)
+    text = re.sub(r'^([a-z]+)(?= (?:must|goes|needs)\b)', name, text)
+    for before, behind in ((r'\bgive ', ''), (r'\bwith ', ''), (r'\bsay ', ''), (r'\bneeds ', ''),
+                           (r'\bleave ', ' out'), (r'--[\w-]+ (?:and|or) ', ''), ('[,)] ', r' \(')):
+        text = re.sub(f'({before})([a-z]+)\\b(?={behind})',
+                      lambda match: match[1] + names.get(match[2], match[2]), text)
+    return text
 
 
 def above_zero(text):
@@ -137,22 +209,27 @@ def run(parser, work, args=None, *, interrupted):
     args : list of str, optional
         Arguments, without the name of the command; by default those of the process.
     interrupted : str
-        What to say after Ctrl-C.
+        What to say after Ctrl-C, or when the process is told to end.
 
     Returns
     -------
     int
-        The status of the work; `BAD` for an error, which is put on one line of the standard error;
-        `INTERRUPTED`.
+        The status of the work; `BAD` for an error, which is put on one line of the standard error, with
+        options as they are `spelled` on the command line; `INTERRUPTED`; `TERMINATED`.
     """
+    _open_streams()
     options = parser.parse_args(args)
     options.command = shlex.join([parser.prog, *(sys.argv[1:] if args is None else map(str, args))])
     logging.basicConfig(format=f'{parser.prog}: %(message)s')
     try:
-        status = work(options) or 0
+        with _ending_like_an_interrupt():
+            status = work(options) or 0
         # here and not when Python ends, where nobody could tell of it
         sys.stdout.flush()
         return status
+    except _Terminated:
+        print(f'{parser.prog}: told to end; {interrupted}', file=sys.stderr)
+        return TERMINATED
     except KeyboardInterrupt:
         print(f'\n{parser.prog}: interrupted; {interrupted}', file=sys.stderr)
         return INTERRUPTED
@@ -164,12 +241,48 @@ def run(parser, work, args=None, *, interrupted):
         if options.debug:
             raise
         kind = '' if isinstance(error, (ValueError, TypeError, OSError)) else f'{type(error).__name__}: '
-        print(f'{parser.prog}: {kind}{" ".join(str(error).split())}', file=sys.stderr)
+        message = spelled(' '.join(str(error).split()), parser)
+        print(f'{parser.prog}: {kind}{message}', file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:
             _drop_output()
         return BAD
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: what is to be done at an interrupt is done."""
+
+
+@contextmanager
+def _ending_like_an_interrupt():
+    """Let SIGTERM, which batch systems send, do what Ctrl-C does; only the main thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number, frame):
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        # None: it was not set from Python
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def _open_streams():
+    """Put something in the place of standard streams that are closed, which a file would else get."""
+    for number, (name, mode) in enumerate((('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w'))):
+        try:
+            os.fstat(number)
+        except OSError:
+            # the lowest that is free: this one
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            # not that number, which a file may have by now
+            setattr(sys, name, open(os.devnull, mode))
 
 
 def _drop_output():

@@ -190,11 +190,12 @@ def _cluster_figures(report, options):
               'Open: out of range.')]
     for mode in report.modes:
         how = HOW[mode][0].lower() + HOW[mode][1:]
+        shown = ['M/L', *(name for name in ('age', 'distance') if name not in report.given(mode))]
         drawn += [
-            (f'literature_{mode}', plot_literature(report, mode), 'Predicted M/L and age'
-             f'{", and distance," if mode == "image" else ""} against the literature, and residuals, as '
-             f'Fig. 11; {how}. Red: the five of the paper\'s range; open: flagged; crosses: '
-             'what the paper predicted from the real images.'),
+            (f'literature_{mode}', plot_literature(report, mode),
+             f'Predicted {", ".join(shown)} against the literature, and residuals, as Fig. 11; {how}. Red: '
+             "the five of the paper's range; open: flagged; crosses: what the paper predicted from the real "
+             'images.'),
             (f'predictions_{mode}', plot_predictions(report, mode), 'Light and predicted mass of the four '
              f'clusters with the least light, as Fig. 12; {how}.')]
     made = []

@@ -6,7 +6,16 @@ import re
 import sys
 from pathlib import Path
 
-from pidoc.scripts.command import add_quiet_and_debug, BAD, Parser, quantity, run, sky_position
+from pidoc.scripts.command import (
+    add_quiet_and_debug,
+    BAD,
+    is_fits_name,
+    Parser,
+    quantity,
+    run,
+    sky_position,
+    spelled,
+)
 
 __all__ = ['main']
 
@@ -78,7 +87,7 @@ def _target(text):
 
 
 def _paths(clusters, output):
-    if output.name.endswith(('.fits', '.fits.gz')):
+    if is_fits_name(output):
         if len(clusters) > 1:
             raise ValueError(f'--output must be a folder, for {len(clusters)} clusters, received {output}')
         return [output]
@@ -116,7 +125,8 @@ def _fetch_all(options):
         except (OSError, ValueError) as error:
             if options.debug or len(paths) == 1:
                 raise
-            logging.getLogger(__name__).error('%s: %s', text, ' '.join(str(error).split()))
+            message = spelled(' '.join(str(error).split()), _parser())
+            logging.getLogger(__name__).error('%s: %s', text, message)
             failed += 1
             continue
         if not options.quiet:

@@ -2,10 +2,19 @@
 """``pidoc-mock``: mock observations of snapshots from the command line."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
-from pidoc.scripts.command import add_quiet_and_debug, NO_POSITION, Parser, quantity, run, sky_position
+from pidoc.scripts.command import (
+    add_quiet_and_debug,
+    is_fits_name,
+    NO_POSITION,
+    Parser,
+    quantity,
+    run,
+    sky_position,
+)
 
 __all__ = ['main']
 
@@ -18,6 +27,9 @@ The image, the truth map of the mass and how they were made are in FITS files, o
 examples:
   pidoc-mock run/snapshots/0100.fits --distance 20
   pidoc-mock run/snapshots/*.fits --distance 10 25 50 --seeing 0.5 1.5 -o mocks --random --seed 1
+  pidoc-mock run --at "12 Gyr" --distance 20
+  pidoc-mock stars.dat --column mass=m x=X y=Y z=Z --column-unit mass=solMass x=pc y=pc z=pc --age 12 \\
+      --evolve-stars 0.001 --masses-are-initial --distance 10
   pidoc-mock m13.fits --distance 7.1 --center "250.42 36.46" --sky 21 --zero-point 25 --exposure 60
 """
 
@@ -35,7 +47,8 @@ def _parser():
     parser = Parser('pidoc-mock', epilog=_EPILOG,
                     description='Make mock observations of snapshots of star clusters: FITS images of their '
                                 'light, with the map of their mass.')
-    parser.add_argument('snapshots', nargs='+', metavar='SNAPSHOT', help='files that pidoc.Snapshot reads')
+    parser.add_argument('snapshots', nargs='+', metavar='SNAPSHOT',
+                        help='files that pidoc.Snapshot reads, tables, or folders of runs of pidoc-simulate')
     what = parser.add_argument_group('what to observe')
     what.add_argument('--distance', nargs='+', metavar='LENGTH', type=quantity('kpc'), required=True,
                       help='of the cluster [kpc]; of several, an observation each')
@@ -56,8 +69,16 @@ def _parser():
     others.add_argument('--format', metavar='NAME',
                         help='nbody6, nbody6++, petar, cmc, amuse or table; as a rule found from the file')
     others.add_argument('--at', metavar='WHICH', type=_which,
-                        help='of a file with many: the number of a snapshot, from 0 or negative from the '
-                             'end, or a time with its unit, like 500Myr')
+                        help='of a file with many, or of a run: the number of a snapshot, from 0 or negative '
+                             'from the end, or a time with its unit, like 500Myr')
+    others.add_argument('--column', metavar='NAME=COLUMN', nargs='+', action='extend', type=_pair, default=[],
+                        dest='columns',
+                        help='of a table: which column is the mass, x, y, z, vx, vy, vz, radius, v_r, v_t, '
+                             'luminosity, temperature, stellar_radius, kind, initial_mass, id; by name, or '
+                             'by number from 1 where columns have no names')
+    others.add_argument('--column-unit', metavar='NAME=UNIT', nargs='+', action='extend', type=_pair,
+                        default=[],
+                        dest='units', help='of a table that does not tell them, like mass=solMass x=pc')
     others.add_argument('--age', metavar='TIME', type=quantity('Gyr'),
                         help='of the stars, if not in the file [Gyr]')
     others.add_argument('--evolve-stars', metavar='Z', type=float,
@@ -101,6 +122,13 @@ def _parser():
     out.add_argument('--overwrite', action='store_true', help='replace files that are there')
     add_quiet_and_debug(out, quiet='no table of what was made')
     return parser
+
+
+def _pair(text):
+    name, sign, value = text.partition('=')
+    if not (name and sign and value):
+        raise argparse.ArgumentTypeError(f'must be like mass=m, received {text!r}')
+    return name.strip(), value.strip()
 
 
 def _which(text):
@@ -148,7 +176,10 @@ def _conditions(options):
 
 def _reader_options(options):
     """What is passed on to `Snapshot.read`, if it was given."""
-    given = {'format': options.format, 'at': options.at, 'age': options.age,
+    # FITS files are those of pidoc, unless it is said what their columns are
+    table = 'table' if options.columns or options.units else None
+    given = {'format': options.format or table, 'at': options.at, 'age': options.age,
+             'columns': dict(options.columns) or None, 'units': dict(options.units) or None,
              'metallicity': options.evolve_stars, 'initial': 'mass' if options.masses_are_initial else None}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -170,7 +201,9 @@ def _observe_all(options):
         'smoothing': options.smoothing, 'oversampling': options.oversampling, 'band': options.band,
         'correction': options.correction, 'metallicity': options.metallicity,
         'center': _center(options.center), 'conditions': _conditions(options)}
-    jobs = [(Path(name), distance, seeing) for name in options.snapshots
+    reader = _reader_options(options)
+    jobs = [(path, distance, seeing) for name in options.snapshots for path in _files(Path(name), options,
+                                                                                      reader)
             for distance in options.distance for seeing in options.seeing or [1.0 * u.arcsec]]
     paths = _paths(jobs, options.output)
     taken = [path for path in paths if path.exists()]
@@ -179,7 +212,7 @@ def _observe_all(options):
     snapshot, last = None, None
     for number, ((name, distance, seeing), path) in enumerate(zip(jobs, paths, strict=True)):
         if name != last:
-            snapshot, last = Snapshot.read(name, **_reader_options(options)), name
+            snapshot, last = _snapshot(Snapshot, name, reader), name
         mock = observe(snapshot, distance=distance, seeing=seeing, seed=options.seed + number, **same)
         path.parent.mkdir(parents=True, exist_ok=True)
         mock.write(path, overwrite=options.overwrite, dtype=options.dtype)
@@ -192,15 +225,62 @@ def _observe_all(options):
                   f'{light:12.1f}  {ratio}  {path}')
 
 
+def _files(path, options, reader):
+    """The files of an argument: itself, or those of the snapshots of a run, of which --at chooses one."""
+    if not path.is_dir():
+        return [path]
+    found = sorted((path / 'snapshots').glob('*.fits')) or sorted(path.glob('snapshot_*.fits'))
+    if not found:
+        raise ValueError(f'{path} must be a file, or the folder of a run with snapshots in it: none found')
+    which = reader.pop('at', None)
+    if which is None:
+        return found
+    if isinstance(which, int):
+        if not -len(found) <= which < len(found):
+            raise ValueError(f'--at must be a number below {len(found)}, the number of snapshots in {path}, '
+                             f'received {which}')
+        return [found[which]]
+    return [min(found, key=lambda file: abs(_age(file) - which))]
+
+
+def _age(file):
+    """Of a snapshot of pidoc, from its header alone."""
+    from astropy import units as u
+    from astropy.io import fits
+
+    return fits.getval(file, 'AGE', 1) * u.Gyr
+
+
+def _snapshot(kind, path, reader):
+    """Read, with errors that tell the options of this command."""
+    try:
+        return kind.read(path, **reader)
+    except (ValueError, TypeError) as error:
+        text = str(error)
+        for pattern, ours in ((r"units=\{'(\w+)': '([^']+)'\}", r'--column-unit \1=\2'), (r'columns=',
+                                                                                          '--column'),
+                              (r'\bat=', '--at'), (r'\bage=', '--age'), (r'particles=',
+                                                                         'pidoc.Snapshot.read'),
+                              (r"initial must be the Snapshot at birth, or 'mass' if the simulation had no "
+                               r"stellar "
+                               r"evolution, received None", 'give --masses-are-initial if the simulation had '
+                                                            'no '
+                               'stellar evolution'),
+                              (r'metallicity must not be given', '--evolve-stars must be left out')):
+            text = re.sub(pattern, ours, text)
+        raise type(error)(text) from error
+
+
 def _paths(jobs, output):
     """Where each observation goes."""
-    if output.name.endswith(('.fits', '.fits.gz')):
+    if is_fits_name(output):
         if len(jobs) > 1:
             raise ValueError(f'--output must be a folder, for {len(jobs)} observations, received {output}')
         return [output]
     paths = []
     for name, distance, seeing in jobs:
-        stem = name.name.removesuffix('.gz').removesuffix('.fits')
+        stem = name.name.removesuffix('.gz')
+        stem = stem.removesuffix(name.suffix) if is_fits_name(name) else stem
         paths.append(output / f'{stem}-{distance.value:g}kpc-{seeing.value:g}.fits')
     double = [path for path in set(paths) if paths.count(path) > 1]
     if double:

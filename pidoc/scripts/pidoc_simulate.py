@@ -190,6 +190,9 @@ def _models(options):
         from pidoc.cluster.table import read_models
 
         return read_models(options.table), True
+    if not (options.names or changes):
+        raise ValueError('which model is to be simulated? Give a NAME, such as MW15-R1.6, or --table, or an '
+                         'option that describes one, such as --n-stars; received none')
     models = [_model(name, changes, options.name) for name in options.names or [None]]
     if len(models) > 1 and options.name is not None:
         raise ValueError(f'--name is for one model, received {len(models)}')

@@ -319,7 +319,8 @@ def plain():
             'PHOTZP': ZERO_POINT.value,
             'MAGSYS': 'Vega',
             'FILTER': 'V',
-            'EXPTIME': 30.0,
+            # of another one the zero point may be of one count a second, which is noted
+            'EXPTIME': 1.0,
             'OBJECT': 'NGC 1',
         }
     )

@@ -290,6 +290,33 @@ def test_one_row_a_map(report, maps):
     np.testing.assert_allclose(table['age'].to_value(u.Gyr), maps.table['age'].value + 0.3)
     assert table['true_mass_to_light'].unit == u.Msun / u.Lsun and table['true_luminosity'].unit == u.Lsun
     assert table['distance'].unit == u.kpc and table['mass_to_light_own'].unit == u.Msun / u.Lsun
+    assert table['total_mass_low_68'].unit == u.Msun and table['age_high_95'].unit == u.Gyr
+
+
+def test_one_row_a_map_with_the_whole_cluster():
+    """All that a model predicts, with the units of its outputs, beside the truth where it is known."""
+    ends = np.array([1.0, 0.8, 1.3, 0.5, 2.0])
+    values = {'cluster_mass': 2e4, 'half_light_radius': 3.0, 'central_dispersion': 5.0, 'dark_share': 0.3}
+
+    class Whole(Oracle):
+        def estimate(self, light, **options):
+            found = super().estimate(light, **options)
+            for name, value in values.items():
+                found.scalars[name] = Interval(*(value * end * np.ones(len(light)) for end in ends))
+            return found
+
+    maps = a_set(4)
+    maps.table['cluster_mass'] = [1e4] * 4 * u.Msun
+    table = evaluate(Whole(maps), maps, **FEW).maps['image']
+    units = {'cluster_mass': u.Msun, 'half_light_radius': u.pc, 'central_dispersion': u.km / u.s}
+    for name, value in values.items():
+        for suffix, end in zip(('', '_low_68', '_high_68', '_low_95', '_high_95'), ends, strict=True):
+            column = table[f'{name}{suffix}']
+            assert getattr(column, 'unit', None) == units.get(name)
+            np.testing.assert_allclose(u.Quantity(column).value, value * end)
+    np.testing.assert_array_equal(table['true_cluster_mass'].to_value(u.Msun), 1e4)
+    # the truth of these is not in the set
+    assert not {'true_half_light_radius', 'true_dark_share'} & set(table.colnames)
 
 
 # -- written --------------------------------------------------------------------------------------

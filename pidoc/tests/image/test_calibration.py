@@ -2,6 +2,7 @@
 """Calibrations against numbers that others have published."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -224,6 +225,14 @@ class TestZeroPoints:
         with pytest.raises(MissingError, match=r'does not tell a zero point and the colour: give .*, colour '
                                                r'\(V - Ha\)'):
             calibrate({'FILTER': 'Ha'})
+
+    def test_it_survives_the_way_to_another_process(self):
+        error = MissingError([('a scale', 'pixel_scale', 'side', 'give pixel_scale')], 'a.fits')
+        error = error.and_also([('the band', 'band', 'such as V', 'give band')], 'b.fits')
+        again = pickle.loads(pickle.dumps(error))
+        assert str(again) == str(error)
+        assert str(error) == ('b.fits does not tell a scale and the band: give pixel_scale (side), '
+                              'band (such as V)')
 
     def test_the_system_of_g_is_ab(self):
         with pytest.raises(ValueError, match='must be in the system of Pan-STARRS1 g, AB, received Vega'):

@@ -71,6 +71,6 @@ def test_without_mask_and_uncertainty(tmp_path):
                     seeing=1 * u.arcsec)
     write_map(light, tmp_path / 'map.fits')
     with fits.open(tmp_path / 'map.fits') as hdus:
-        assert len(hdus) == 1
+        assert [hdu.name for hdu in hdus] == ['PRIMARY', 'SHARP']
     with pytest.raises(ValueError, match='a mock observation must have MOCKFMT'):
         Mock.read(tmp_path / 'map.fits')

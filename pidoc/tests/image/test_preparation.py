@@ -671,25 +671,69 @@ class TestBackground:
         assert flags(prepare(self.sky(side=24.0), **COUNTS)) == ['background']
         assert flags(prepare(image(), **COUNTS)) == []
 
-    def test_what_is_left_is_told(self):
-        """The level that 'annulus' would take off, as a share of the light in the field."""
-        light, better = (prepare(self.sky(30.0), **COUNTS, background=how) for how in (None, 'annulus'))
-        assert light.meta['SKYLEVEL'] == pytest.approx(better.meta['BKGLEVEL'], abs=0.5)
-        share = 1.0 - better.data.sum() / light.data.sum()
-        assert light.meta['SKYSHARE'] == pytest.approx(share, rel=0.02) and flags(light) == ['background']
-        assert 'SKYSHARE' not in better.meta
+    @pytest.mark.parametrize('how', ['annulus', 'fit', 30.0])
+    def test_what_is_left_is_told(self, how):
+        """In the unit of the map, and as a share of the light in the field, with its error."""
+        light, better = (prepare(self.sky(30.0), **COUNTS, background=each) for each in (None, how))
+        assert light.meta['SKYLEFT'] == pytest.approx(30.0, abs=0.5)
+        removed = (light.data - better.data).mean()
+        assert removed == pytest.approx(expected(30.0) * (0.25 / 0.5) ** 2, rel=0.02)
+        assert light.meta['SKYLEVEL'] == pytest.approx(removed, rel=0.02)
+        assert light.meta['SKYSHARE'] == pytest.approx(1.0 - better.data.sum() / light.data.sum(), rel=0.02)
+        assert 0.0 < light.meta['SKYERROR'] < 0.05 * removed and flags(light) == ['background']
+        assert flags(better) == []
+        if how != 30.0:
+            assert abs(better.meta['SKYLEVEL']) < 2.5 * better.meta['SKYERROR'] < 0.1 * removed
+
+    def test_a_level_with_its_error(self):
+        light = prepare(self.sky(30.0), **COUNTS, background=29.0 * u.adu, sky_error=2.0 * u.adu)
+        assert (light.meta['BKGLEVEL'], light.meta['BKGERROR'], light.meta['SKYLEVEL']) == (29.0, 2.0, 0.0)
+        assert light.meta['SKYERROR'] == pytest.approx(expected(2.0) * 0.25, rel=1e-3)
+        assert 'SKYERROR' not in prepare(self.sky(30.0), **COUNTS, background=29.0).meta
+
+    @pytest.mark.parametrize(('error', 'background', 'message'), [
+        (1.0, None, 'sky_error goes with a level of the background, received 1.0 without one'),
+        (1.0, 'fit', 'sky_error goes with a level of the background'),
+        (-1.0, 5.0, 'sky_error must be a finite number, at least 0, received -1.0'),
+        (np.inf, 5.0, 'sky_error must be a finite number'), (True, 5.0, 'sky_error must be a finite number')])
+    def test_errors_that_are_none(self, error, background, message):
+        with pytest.raises(ValueError, match=message):
+            prepare(self.sky(), **COUNTS, background=background, sky_error=error)
+
+    def test_no_fit(self):
+        with pytest.raises(ValueError, match="background='fit' needs at least three annuli about the centre"):
+            prepare(np.ones((10, 10)), **(COUNTS | {'center': (5, 5)}), pixel_scale=2.5 * u.arcsec,
+                    background='fit')
+
+    @pytest.mark.parametrize(('share', 'noted'), [(0.0, []), (0.05, ['background']), (-0.05, ['background'])])
+    def test_five_per_cent_are_seen(self, share, noted):
+        sky = self.sky(0.0)
+        sky.data += share * sky.data[120:200, 120:200].mean()
+        light = prepare(sky, **FULL)
+        assert flags(light) == noted
+        assert light.meta['SKYLEVEL'] / light.data.mean() == pytest.approx(share, abs=0.015)
+
+    def test_an_annulus_in_a_cluster_is_flagged(self):
+        """It takes off the cluster's own light, which is seen afterwards."""
+        y, x = np.indices((400, 400)) - 199.5
+        halo = 500.0 / (1.0 + (x**2 + y**2) / 60.0**2) ** 1.5
+        wide = CCDData(halo + np.random.default_rng(0).normal(0, 2, halo.shape), unit='adu',
+                       wcs=tan_wcs((400, 400), 0.5))
+        assert flags(prepare(wide, **FULL)) == []
+        assert flags(prepare(wide, **FULL, background=(35, 45) * u.arcsec)) == ['background']
+        light = prepare(wide, **FULL, background='fit')
+        assert flags(light) == [] and light.meta['BKGFROM'] == 'fit'
 
     def test_light_of_the_cluster_around_the_field_is_none(self):
         """It is looked for as far from the cluster as may be: a halo next to the field is no sky."""
         y, x = np.indices((400, 400)) - 199.5
         halo = 500.0 / (1.0 + (x**2 + y**2) / 50.0**2) ** 2
         light = prepare(CCDData(halo, unit='adu', wcs=tan_wcs((400, 400), 0.5)), **COUNTS)
-        assert 0.0 < light.meta['SKYSHARE'] < 0.1 and flags(light) == []
-        assert light.meta['BKGOUTER'] == 90.0
+        assert abs(light.meta['SKYSHARE']) < 0.02 and flags(light) == []
 
     @pytest.mark.parametrize(('background', 'error', 'rule'), [
         ('annulus', ValueError, 'must lie outside the field, 14.1 arcsec .* but the image only reaches 9.9'),
-        ('median', ValueError, "background must be None, 'annulus', two radii or a level, received 'median'"),
+        ('median', ValueError, "must be None, 'annulus', 'fit', two radii or a level, received 'med"),
         ((30, 20) * u.arcsec, ValueError, 'radii of the background must be two, the smaller one first'),
         ((1, 2, 3) * u.arcsec, ValueError, 'radii of the background must be two'),
         ((30, 40) * u.arcsec, ValueError, 'annulus of the background must have at least 50 good pixels, '
@@ -913,7 +957,8 @@ class TestNotes:
     def test_brighter_than_the_catalogue(self, small):
         """At the place of NGC 5466, V = 9.04."""
         here = {'CRVAL1': 211.36371, 'CRVAL2': 28.53444, 'FILTER': 'V', 'EXPTIME': 100.0}
-        where = {'center': 'NGC 5466'}
+        # so near that no star is too bright for a cluster
+        where = {'center': 'NGC 5466', 'distance': 0.3 * u.kpc}
         light, ratio = self.lit(small, here | {'PHOTZP': ZERO_POINT.value}, **where)
         magnitude = -2.5 * np.log10(light.data.sum() / apparent_flux(0 * u.mag).value)
         bright = ZERO_POINT.value - (magnitude - 9.04)
@@ -997,6 +1042,15 @@ def test_all_that_is_missing_is_named_at_once(small):
         prepare(small[0].data)
 
 
+def test_options_that_there_are_not(small):
+    for name, meant in (('wait', 'weight'), ('zeropoint', 'zero_point'), ('centre', 'center')):
+        with pytest.raises(TypeError, match=f"an image has no option '{name}': did you mean {meant}"):
+            prepare(small[0], **{name: 1})
+    with pytest.raises(TypeError,
+                       match="an image has no option 'xyzzy', it has grid, hdu, unit, .*wcs_frame$"):
+        prepare(small[0], xyzzy=1)
+
+
 def test_no_pixel_scale(small):
     with pytest.raises(ValueError, match='array has no world coordinates: give pixel_scale, the side of a '
                                          'pixel'):
@@ -1015,6 +1069,10 @@ def test_dark_is_flagged(small):
 
 @pytest.mark.parametrize(('cards', 'rule'), [
     ({'CD1_2': 0.4 / 3600, 'CD2_1': -0.4 / 3600}, 'make pixels without an area'),
+    ({'CD1_2': 0.4 / 3600, 'CD2_1': -0.4 / 3600 * (1 + 1e-9)}, 'make pixels without an area'),
+    ({'CD2_2': 4 / 3600}, 'must be about square, received sides of 0.4 and 4 arcsec, 90 degrees apart'),
+    ({'CD1_2': 0.4 / 3600}, None),
+    ({'CD1_2': 4 / 3600, 'CD2_2': 0.4 / 3600}, 'must be about square, received sides of 0.4 and 4.02 arcsec'),
     ({'CD1_1': -1e50, 'CD2_2': 1e50}, 'pixels of .* must be smaller than a degree, received .* degrees'),
     ({'CTYPE1': 'RA---XXX', 'CTYPE2': 'DEC--XXX'}, 'world coordinates of PrimaryHDU.0 PRIMARY. are not '
                                                    'understood'),
@@ -1023,8 +1081,13 @@ def test_broken_world_coordinates(small, cards, rule):
     header = fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 10.0, 'CRVAL2': 20.0,
                           'CRPIX1': 45.5,
                           'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600, 'CD2_2': 0.4 / 3600} | cards)
+    how = COUNTS | {'unit': None, 'center': (44.5, 44.5), 'field_of_view': 10 * u.arcsec}
+    if rule is None:
+        # sheared by 45 degrees is far, but not too far
+        assert prepare(fits.PrimaryHDU(small[0].data, header), **how).data.sum() > 0.0
+        return
     with pytest.raises(ValueError, match=rule):
-        prepare(fits.PrimaryHDU(small[0].data, header), **(COUNTS | {'unit': None}))
+        prepare(fits.PrimaryHDU(small[0].data, header), **how)
 
 
 def test_coordinates_in_which_pixels_fall_on_one_line(small):
@@ -1033,7 +1096,7 @@ def test_coordinates_in_which_pixels_fall_on_one_line(small):
                           'CRPIX1': 45.5, 'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600, 'CD1_2': 9e59,
                           'CD2_1': 3e-5, 'CD2_2': 0.4 / 3600})
     told = COUNTS | {'unit': None, 'center': (45.0, 45.0)}
-    with pytest.raises(ValueError, match='world coordinates must give each pixel an area, received some'):
+    with pytest.raises(ValueError, match='must be about square, received sides of 0.414 and 3.24e.05 arcsec'):
         prepare(fits.PrimaryHDU(small[0].data, header), **told)
 
 
@@ -1041,7 +1104,7 @@ def test_every_flag_is_met():
     """In these files, in a comparison."""
     folder = Path(__file__).parent
     text = ''.join((folder / f'test_{name}.py').read_text(encoding='utf-8')
-                   for name in ('preparation', 'missing'))
+                   for name in ('preparation', 'missing', 'stars'))
     assert [flag for flag in IMAGE_FLAGS if f"'{flag}'" not in text] == []
 
 
@@ -1270,6 +1333,10 @@ REFUSED = {
     'a file with several images': lambda s, t: prepare(fits.HDUList(
         [fits.PrimaryHDU(), *(fits.ImageHDU(s.data, name=name) for name in 'AB')])),
     'a table': lambda s, t: prepare(shared('images/decam_pal13/survey-ccds-1.fits.gz')),
+    'a plane that is not there': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS, plane=2),
+    "RADESYS = 'GAPPT'": lambda s, t: prepare(_hdu(RADESYS='GAPPT'), **PLAIN),
+    'oblong pixels, or two axes that are nearly parallel': lambda s, t: prepare(
+        _hdu(CD2_2=4 / 3600), **(COUNTS | {'unit': None})),
     'a cube': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS),
     'an error page of a server': lambda s, t: prepare(_bytes(t, b'<html>sorry</html>')),
     'a file that is cut short': lambda s, t: prepare(_cut_short(t), **PLAIN),

@@ -302,6 +302,8 @@ def test_what_is_told_twice_and_differently_is_not_chosen_from(tmp_path):
     ({'PC1_2': "'0.5'"}, False, "PC1_2 of a.fits.* must be a number, received '0.5'"),
     ({'PC1_2': 'INF'}, False, "PC1_2 of a.fits.* must be a number, received '.unreadable.'"),
     ({'CD1_2': "''"}, True, "CD1_2 of a.fits.* must be a number, received ''"),
+    ({'LONPOLE': 'INF'}, False, "LONPOLE of a.fits.* must be a number, received '.unreadable.'"),
+    ({'LATPOLE': 'T'}, False, 'LATPOLE of a.fits.* must be a number, received True'),
     ({'RADESYS': "'FK9'"}, False, "in a frame that astropy knows, received RA---TAN, DEC--TAN and .* 'FK9'")])
 def test_half_told_world_coordinates(tmp_path, changes, cd, message):
     with pytest.raises(ValueError, match=message), opened(written(tmp_path, placed(changes, cd=cd))):

@@ -65,6 +65,17 @@ def layer(scale=0.4, number=60, seeing=1.0, smoothed=0.0, on_grid=False):
 
 
 class TestLayers:
+    def test_coordinates_in_which_pixels_fall_on_one_line(self):
+        """The middle may look as it should, and numbers have no digits left elsewhere."""
+        line = tan_wcs((20, 20), 0.4)
+        line.wcs.cd = [[-0.4 / 3600, 9e59], [3e-5, 0.4 / 3600]]
+        bad = np.zeros((20, 20), dtype=bool)
+        layer = Layer(np.ones((20, 20)), bad, None, 0.2, line, 0.4, POSITION, False, Psf(fwhm=1.0), 0.0, None,
+                      {}, ())
+        with pytest.raises(ValueError, match='world coordinates must give each pixel an area, received some '
+                                             'with'):
+            layer.plane(grid(), 0)
+
     def test_flux_and_variance_add_up(self):
         pytest.importorskip('reproject')
         one = layer(number=20)
@@ -82,22 +93,29 @@ class TestLayers:
         assert one.meta['PSFFWHM'] == (None if np.isnan(seeing) else max(seeing, best))
 
     @pytest.mark.parametrize('scale', [0.12, 0.25, 0.4, 0.6])
-    def test_points_and_overlaps_are_the_same_when_smoothed(self, scale, monkeypatch):
+    def test_points_that_are_smoothed(self, scale, monkeypatch):
+        """Single pixels become Gaussians, as those of areas of overlap do that are as large."""
         number = round(60 / scale)
         flux = np.zeros((number, number))
         rows, columns = np.random.default_rng(2).integers(int(0.3 * number), int(0.7 * number), (2, 60))
-        flux[rows, columns] = 1.0
+        np.add.at(flux, (rows, columns), 1.0)
         wcs = tan_wcs(flux.shape, scale, turn=20.0)
-        planes = []
-        for least in (1.5, 1e9):
-            monkeypatch.setattr('pidoc.image.resample._SMOOTH', least)
-            one = Layer(flux, flux < 0.0, flux + 1.0, 0.0, wcs, scale, POSITION, False, Psf(fwhm=1.0), 0.0,
-                        None, {}, ())
-            planes.append(one.put(grid(), 0.5))
-        points, overlaps = planes
-        assert points.total.sum() == pytest.approx(overlaps.total.sum(), rel=1e-3)
-        assert np.abs(points.total - overlaps.total).max() < 0.008 * overlaps.total.max()
+        one = Layer(flux, flux < 0.0, flux + 1.0, 0.0, wcs, scale, POSITION, False, Psf(fwhm=1.0), 0.0, None,
+                    {}, ())
+        points = one.put(grid(), 0.5)
+        x, y = grid().wcs(POSITION).world_to_pixel(wcs.pixel_to_world(columns, rows))
+        down, right = np.indices(points.total.shape)
+        # as wide as pixels of the image spread light when they were exposed, which these were not
+        wide = 16.0 - (scale / 0.25) ** 2 / 12.0
+        truth = sum(np.exp(-0.5 * ((right - a) ** 2 + (down - b) ** 2) / wide)
+                    for a, b in zip(x, y, strict=True))
+        truth /= 2.0 * np.pi * wide
+        assert np.abs(points.total - truth).max() < 0.01 * truth.max()
+        monkeypatch.setattr('pidoc.image.resample._SMOOTH', 1e9)
+        overlaps = one.put(grid(), 0.5)
         np.testing.assert_allclose(points.variance, overlaps.variance, rtol=0.2)
+        if scale > 0.2:
+            assert np.abs(points.total - overlaps.total).max() < 0.01 * truth.max()
 
     def test_what_is_still_to_be_smoothed(self):
         assert layer(on_grid=True, scale=0.25).missing(grid()) == 4.0

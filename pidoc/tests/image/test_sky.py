@@ -6,8 +6,9 @@ import time
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from pidoc.image.sky import background_in_annulus, find_center
+from pidoc.image.sky import background_in_annulus, find_center, fit_sky
 from pidoc.tests.image_helpers import paint, stars, tan_wcs
 
 pytest.importorskip('photutils')
@@ -108,3 +109,66 @@ class TestSmallPixels:
         bad = nothing_bad(pixels)
         bad[:, :105] = True
         assert find_center(pixels, bad, least=40) == pytest.approx((109.5, 99.5), abs=6.0)
+
+
+def king_field(core, concentration, *, side=220, scale=0.5, number=20_000, seed=1, noise=3.0, level=0.0):
+    """Stars of a King profile [arcsec] in noise, and the mean of their light within 20 arcsec."""
+    rng = np.random.default_rng(seed)
+    radius = np.geomspace(0.01, core * 10**concentration, 2000)
+    density = (1.0 / np.sqrt(1.0 + (radius / core) ** 2) - 1.0 / np.sqrt(1.0 + 100.0**concentration)) ** 2
+    grown = np.cumsum(density * radius * np.gradient(radius))
+    reach = 0.5 * side * scale * 1.5
+    grown /= np.interp(reach, radius, grown)
+    away, angle = np.interp(rng.uniform(size=number), grown, radius), rng.uniform(0.0, 2.0 * np.pi, number)
+    # a few giants have half of the light
+    flux = 30.0 * np.minimum(rng.pareto(1.3, number), 100.0) + 20.0
+    edges = (np.arange(side + 1) - 0.5 * side) * scale
+    light = np.histogram2d(away * np.sin(angle), away * np.cos(angle), [edges, edges], weights=flux)[0]
+    light = gaussian_filter(light, 1.0)
+    y, x = np.indices(light.shape) - 0.5 * (side - 1)
+    field = light[np.hypot(x, y) * scale < 20.0].mean()
+    return light + rng.normal(level * field, noise, light.shape), field
+
+
+def fitted(pixels, field, **how):
+    """Level and error in the mean light of the field."""
+    middle = tuple(0.5 * (n - 1) for n in reversed(pixels.shape))
+    fit = fit_sky(pixels, nothing_bad(pixels), middle, 0.5, **({'reach': 20.0, 'noise': 3.0} | how))
+    return fit.level / field, fit.error / field
+
+
+class TestFit:
+    @pytest.mark.parametrize('level', [-0.05, 0.0, 0.05, 0.3, 20.0])
+    @pytest.mark.parametrize(('core', 'concentration'), [(5.0, 1.2), (10.0, 1.0), (4.0, 2.0)])
+    def test_of_compact_clusters(self, core, concentration, level):
+        """Smaller than the image: the level is known to 3 % of the light, and the error says how well."""
+        for seed in (1, 2):
+            found, error = fitted(*king_field(core, concentration, level=level, seed=seed))
+            assert error < 0.03 and abs(found - level) < 2.5 * error
+
+    @pytest.mark.parametrize('level', [0.0, 0.05])
+    def test_of_clusters_that_fill_the_image(self, level):
+        """Nothing is found that is not there: what cannot be told is in the error."""
+        for core, side in ((30.0, 220), (80.0, 220), (30.0, 88), (15.0, 88)):
+            pixels, field = king_field(core, 1.0, side=side, level=level)
+            found, error = fitted(pixels, field)
+            assert abs(found - level) < 2.5 * error and error < 0.5
+            # which the catalogue makes smaller
+            better, smaller = fitted(pixels, field, known=(core, 1.0))
+            assert abs(better - level) < 2.5 * smaller and smaller < 1.3 * error
+
+    def test_bad_pixels_and_bright_stars_do_not_count(self):
+        pixels, field = king_field(5.0, 1.2)
+        bad = nothing_bad(pixels)
+        pixels[:, 60:70], bad[:, 60:70] = 1e9, True
+        rng = np.random.default_rng(0)
+        for row, column in rng.integers(5, 215, (30, 2)):
+            pixels[row - 2:row + 3, column - 2:column + 3] += 2000.0
+        fit = fit_sky(pixels, bad, (109.5, 109.5), 0.5, reach=20.0, noise=3.0)
+        assert abs(fit.level) < 2.5 * fit.error < 0.1 * field
+
+    def test_too_small(self):
+        for shape in ((5, 5), (12, 12)):
+            assert fit_sky(np.ones(shape), np.zeros(shape, dtype=bool), (2.0, 2.0), 0.5, reach=20.0) is None
+        nothing = np.ones((100, 100), dtype=bool)
+        assert fit_sky(np.ones((100, 100)), nothing, (50.0, 50.0), 0.5, reach=20.0) is None

@@ -235,6 +235,41 @@ def test_a_process_that_is_interrupted_interrupts():
     assert not multiprocessing.active_children()
 
 
+BARS = """
+import os, signal, sys, time
+from contextlib import closing
+from pidoc.io.processes import work
+
+def bar(path):
+    from tqdm import tqdm
+    with tqdm(total=2, file=sys.stdout) as shown:
+        shown.update(1)
+        open(path, 'w').close()
+        time.sleep(60)
+
+if __name__ == '__main__':
+    tasks = [(k, (f'ready-{k}',)) for k in range(2)]
+    def both():
+        if all(os.path.exists(f'ready-{k}') for k in range(2)):
+            os.killpg(os.getpid(), signal.SIGINT)
+    try:
+        with closing(work(bar, tasks, jobs=2, tick=both)) as done:
+            list(done)
+    except KeyboardInterrupt:
+        print('interrupted')
+"""
+
+
+@needs_kill
+def test_progress_bars_of_interrupted_workers_leave_no_semaphores(tmp_path):
+    (tmp_path / 'bars.py').write_text(BARS)
+    where = {**os.environ, 'PYTHONPATH': str(Path(pidoc.__file__).parents[1])}
+    result = subprocess.run([sys.executable, 'bars.py'], cwd=tmp_path, env=where, capture_output=True,
+                            text=True,
+                            start_new_session=True, timeout=300)
+    assert 'interrupted' in result.stdout and 'semaphore' not in result.stderr, result.stderr
+
+
 @needs_kill
 def test_a_process_that_does_not_end_is_killed(monkeypatch):
     monkeypatch.setattr(processes, '_PATIENCE', 0.2)

@@ -49,10 +49,15 @@ def test_light_with_a_training_set():
     assert max(len(each.get_offsets()) for each in figure.axes[0].collections) == 4000
 
 
-@pytest.mark.parametrize(('mode', 'panels'), [('image', 6), ('distance', 4), ('known', 4)])
+@pytest.mark.parametrize(('mode', 'panels'), [
+    ('image', ['M/L', 'age', 'distance']), ('distance', ['M/L', 'age']), ('known', ['M/L']),
+    ('dispersion', ['M/L'])])
 def test_literature(mode, panels):
     figure = rendered(plot_literature(report(), mode))
-    assert len(figure.axes) == panels and titles(figure) == 'SYNTHETIC images'
+    shown = [axis.get_ylabel() for axis in figure.axes]
+    # residuals below
+    assert shown == [f'{name}, predicted' for name in panels] + ['literature - predicted'] * len(panels)
+    assert titles(figure) == 'SYNTHETIC images'
 
 
 def test_literature_of_another_mode():

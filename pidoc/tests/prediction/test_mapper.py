@@ -264,6 +264,19 @@ def test_what_the_preparation_noted_is_passed_on(mapper, mock):
     assert prediction.reasons == ('preparation: background gaps (see pidoc.image.IMAGE_FLAGS)',)
 
 
+def test_stars_in_front_are_taken_off_where_the_distance_is_given(mapper):
+    """It is given to the preparation, too."""
+    pytest.importorskip('reproject')
+    pytest.importorskip('photutils')
+    from pidoc.tests.image.test_stars import BRIGHT, cluster_with, HOW
+
+    image = cluster_with(BRIGHT)
+    how = {name: value for name, value in HOW.items() if name != 'field_of_view'}
+    known, unknown = mapper.predict(image, distance=15 * u.kpc, **how), mapper.predict(image, **how)
+    assert known.light.meta['NFOREGND'] == 1 and 'NFOREGND' not in unknown.light.meta
+    assert 'bright-star' in unknown.light.meta['FLAGS'].split()
+
+
 def test_a_map_of_another_smoothing_is_not_taken_as_it_is(mapper):
     sharp = a_mock(smoothing=0)
     prediction = mapper.predict(sharp)
@@ -488,7 +501,12 @@ def test_an_image_that_the_networks_refuse_does_not_stop_its_batch(mapper, mock,
     ({'distance': 20 * u.kpc, 'distance_error': 0 * u.kpc}, ValueError, 'distance_error must be positive'),
     ({'velocity_dispersion': 5 * u.km / u.s}, ValueError, 'velocity_dispersion needs dispersion_radius, the'),
     ({'seeing': 0 * u.arcsec}, ValueError, 'seeing must be positive'),
-    ({'zero_point': 25 * u.mag}, ValueError, 'zero_point must be left out for a map that is on the grid')])
+    ({'zero_point': 25 * u.mag}, ValueError, 'zero_point must be left out for a map that is on the grid'),
+    ({'distence': 20 * u.kpc}, TypeError, "an image has no option 'distence': did you mean distance"),
+    ({'metalicity': -2}, TypeError, "an image has no option 'metalicity': did you mean metallicity"),
+    ({'clustre': 'M 13'}, TypeError, "an image has no option 'clustre': did you mean cluster"),
+    ({'zeropoint': 25 * u.mag}, TypeError, "an image has no option 'zeropoint': did you mean zero_point"),
+    ({'xyzzy': 1}, TypeError, "an image has no option 'xyzzy', it has grid, .*, distance, .*, cluster$")])
 def test_impossible_arguments(mapper, mock, options, kind, message):
     with pytest.raises(kind, match=message):
         mapper.predict(mock, **options)

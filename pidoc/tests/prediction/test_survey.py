@@ -141,7 +141,9 @@ def test_columns_that_are_not_used_are_told(tmp_path, caplog):
     path = tmp_path / 'images.csv'
     path.write_text('file,distance_err,id\na.fits,1,7\n')
     ImageList.read(path)
-    assert f'{path}: not used: distance_err, id' in caplog.text
+    assert (f'{path}: columns that mean nothing here are not used: distance_err (did you mean '
+            f'distance_error?), '
+            'id; what is used: file, name, distance, distance_error, ') in caplog.text
 
 
 @pytest.mark.parametrize(('name', 'text', 'message'), [

@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from astropy import units as u
 
 import pidoc
-from pidoc.scripts.command import quantity
+from pidoc.scripts import pidoc_mock, pidoc_predict
+from pidoc.scripts.command import BAD, INTERRUPTED, is_fits_name, Parser, quantity, run, spelled, TERMINATED
 
 LIST = [sys.executable, '-m', 'pidoc.scripts.pidoc_trainingset', '--show', 'table1']
 WHERE = {**os.environ, 'PYTHONPATH': str(Path(pidoc.__file__).parents[1])}
@@ -31,6 +33,94 @@ def test_a_reader_that_has_seen_enough():
     result = subprocess.run(LIST, stdout=writer, stderr=subprocess.PIPE, text=True, env=WHERE)
     os.close(writer)
     assert (result.returncode, result.stderr) == (2, '')
+
+
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '<&-', '>&- 2>&- <&-'])
+def test_closed_streams(closed, tmp_path):
+    """A file that is opened must not get the number of the standard output."""
+    code = ('import sys\nfrom pidoc.scripts.pidoc_trainingset import main\n'
+            'with open("kept", "wb") as file:\n    status = main(["--show", "table1"])\n    '
+            'file.write(b"x")\n'
+            'sys.exit(status)')
+    result = subprocess.run(f'{sys.executable} -c "$CODE" {closed}', shell=True, cwd=tmp_path,
+                            capture_output=True,
+                            env=WHERE | {'CODE': code})
+    assert (result.returncode, result.stderr) == (0, b'')
+    assert (tmp_path / 'kept').read_bytes() == b'x'
+    assert (b'[' in result.stdout) == ('>&- ' not in f'{closed} '.replace('2>&-', ''))
+
+
+def ends(number):
+    """The work of a command that gets a signal."""
+    def work(options):
+        os.kill(os.getpid(), number)
+        signal.pause()
+    return work
+
+
+@pytest.mark.parametrize(('number', 'status', 'text'), [
+    (signal.SIGTERM, TERMINATED, 'pidoc-x: told to end; --resume goes on\n'),
+    (signal.SIGINT, INTERRUPTED, '\npidoc-x: interrupted; --resume goes on\n')])
+def test_how_to_go_on(number, status, text, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    parser = Parser('pidoc-x', description='', epilog='')
+    parser.add_argument('--debug', action='store_true')
+    # a shell has it ignored by what runs in the background
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run(parser, ends(number), [], interrupted='--resume goes on') == status
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+    assert capsys.readouterr().err == text
+    assert signal.getsignal(signal.SIGTERM) == before and TERMINATED == 143
+
+
+@pytest.mark.parametrize(('args', 'hint'), [
+    (['a.fits', '--distence', '15'], ': did you mean --distance\n'),
+    (['a.fits', '--zeropoint=25', '--sceeing', '1'], ': did you mean --zero-point and --seeing\n'),
+    (['a.fits', '--xyzzy'], '--xyzzy\n')])
+def test_options_that_there_are_not(args, hint, capsys):
+    with pytest.raises(SystemExit) as stop:
+        pidoc_predict.main(args)
+    errors = capsys.readouterr().err
+    assert stop.value.code == BAD
+    assert errors.startswith('pidoc-predict: unrecognized arguments: ') and errors.endswith(hint)
+
+
+@pytest.mark.parametrize(('message', 'ours'), [
+    ('an image needs a zero point: give zero_point, of one unit (with exposure, if it is of one count a '
+     'second)',
+     'an image needs a zero point: give --zero-point, of one unit (with --exposure, if it is of one count a '
+     'second)'),
+    ('does not tell the band and a scale: give band (such as V), pixel_scale (side of a pixel)',
+     'does not tell the band and a scale: give --band (such as V), --pixel-scale (side of a pixel)'),
+    ('band must be the name of a band', '--band must be the name of a band'),
+    ('of several images choose one with hdu', 'of several images choose one with --hdu'),
+    ('out.fits exists: say overwrite to replace it', 'out.fits exists: say --overwrite to replace it'),
+    ('out.fits exists: say overwrite=True to replace it', 'out.fits exists: say --overwrite to replace it'),
+    ('exposure goes with zero_point', '--exposure goes with --zero-point'),
+    ('age_error needs age, received 1 alone', '--age-error needs --age, received 1 alone'),
+    ('then give exposure=101 s too', 'then give --exposure "101 s" too'),
+    ('leave extinction out', 'leave --extinction out'),
+    ('zero_point and exposure go together', '--zero-point and --exposure go together'),
+    # names of files, other words, and what the command has not
+    ('dir/zero_point.fits: the unit and the band of field_of_view', 'dir/zero_point.fits: the unit and the '
+                                                                    'band of field_of_view')])
+def test_options_by_their_names_here(message, ours):
+    assert spelled(message, pidoc_predict._parser()) == ours
+
+
+def test_what_a_command_does_not_have():
+    assert spelled('give zero_point or band', pidoc_mock._parser()) == 'give --zero-point or --band'
+    assert spelled('give pixels', pidoc_mock._parser()) == 'give pixels'
+
+
+@pytest.mark.parametrize(('name', 'is_one'), [
+    ('a.fits', True), ('a.fit', True), ('A.FITS', True), ('a.fts', True), ('a.fits.gz', True), ('a.fit.gz',
+                                                                                                True),
+    ('a', False), ('a.fits.d', False), ('fits', False)])
+def test_names_of_fits_files(name, is_one):
+    assert is_fits_name(Path(name)) == is_one
 
 
 @pytest.mark.parametrize('command', ['evaluate', 'fetch', 'mock', 'predict', 'simulate', 'train',

@@ -140,7 +140,7 @@ def test_no_training_part(tmp_path, everything, stand_ins, caplog):
 def test_what_cannot_be_given(tmp_path, capsys):
     assert main(['m', 's', '-o', str(tmp_path / 'out'), '--given', 'image', 'colour', '--quiet']) == 2
     error = capsys.readouterr().err
-    assert error.startswith("pidoc-evaluate: given must be 'image' or of ") and error.count('\n') == 1
+    assert error.startswith("pidoc-evaluate: --given must be 'image' or of ") and error.count('\n') == 1
     assert "joined by +, received 'colour'" in error and not (tmp_path / 'out').exists()
 
 

@@ -74,7 +74,8 @@ def test_what_is_told_of_them(run, caplog):
 
 @pytest.mark.parametrize(('args', 'message'), [
     (['47 Tuc'], 'Pan-STARRS1 has seen the sky north of -30 deg, received a declination of -72.081 deg'),
-    (['10.0 20.0'], 'the reddening of 00h40m00.0s +20d00m00.0s is in no catalogue here: give reddening'),
+    (['10.0 20.0'], 'the reddening of 00h40m00.0s +20d00m00.0s is in no catalogue here: give '
+     '--reddening, or say --no-extinction'),
     (['10.0 20.0', '--reddening', '0.1'], 'Pan-STARRS1 has no stack in g at'),
     (['NGC 5466', 'M 53', '-o', 'one.fits'], '--output must be a folder, for 2 clusters, received one.fits'),
     (['NGC 5466', 'NGC  5466'], 'NGC_5466.fits would be written twice: name each cluster once'),

@@ -59,6 +59,108 @@ def test_what_comes_out_is_what_observe_makes(tmp_path, snapshot, capsys):
         assert float(ratio) == pytest.approx(found.mass_to_light.value, abs=6e-4)
 
 
+PLACES = ('x=pc', 'y=pc', 'z=pc', 'mass=solMass')
+
+
+class TestOtherFiles:
+    """Tables with columns that are told, folders of runs, errors in the words of the command."""
+
+    def table(self, tmp_path, text, name='stars.dat'):
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    def mass(self, args, capsys):
+        """Mass [Msun] in the field of a mock."""
+        status = main([*args, '--distance', '10', '-o', 'out.fits', '--overwrite', '--quiet'])
+        output, errors = capsys.readouterr()
+        assert (status, errors) == (0, '')
+        return Mock.read('out.fits').total_mass.value
+
+    units = ['--column-unit', 'mass=solMass', 'x=pc', 'y=pc', 'z=pc', '--age', '12', '--evolve-stars',
+             '0.001',
+             '--masses-are-initial']
+
+    @pytest.mark.parametrize('text', [
+        'X Y Z m\n0 0 0 0.8\n0.1 0 0 0.5\n', '# X Y Z m\n0 0 0 0.8\n0.1 0 0 0.5\n'])
+    def test_columns_by_name(self, tmp_path, monkeypatch, capsys, text):
+        monkeypatch.chdir(tmp_path)
+        args = [self.table(tmp_path, text), '--column', 'mass=m', 'x=X', '--column', 'y=Y', 'z=Z',
+                *self.units]
+        assert self.mass(args, capsys) == pytest.approx(1.3, rel=1e-3)
+
+    def test_columns_by_number(self, tmp_path, monkeypatch, capsys):
+        """As snapshots of Monte Carlo codes come, without a line of names."""
+        monkeypatch.chdir(tmp_path)
+        path = self.table(tmp_path, '7 0 0 0 0.8\n8 0.1 0 0 0.5\n')
+        args = [path, '--column', 'mass=5', 'x=2', 'y=3', 'z=4', *self.units]
+        assert self.mass(args, capsys) == pytest.approx(1.3, rel=1e-3)
+
+    def test_a_fits_table(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        QTable({'M': [0.8, 0.5] * u.Msun, 'x': [0, 0.1] * u.pc, 'y': [0, 0] * u.pc, 'z': [0,
+                                                                                          0] * u.pc}).write(
+            'stars.fits')
+        args = ['stars.fits', '--column', 'mass=M', '--age', '12', '--evolve-stars', '0.001',
+                '--masses-are-initial']
+        assert self.mass(args, capsys) == pytest.approx(1.3, rel=1e-3)
+
+    def test_binaries_of_mocca(self, tmp_path, monkeypatch, capsys):
+        """Two stars in one row: both count, at the same place."""
+        monkeypatch.chdir(tmp_path)
+        path = self.table(tmp_path, '# im r vr vt ikb ik1 ik2 sm1 sm2 slum1 slum2 rad1 rad2\n'
+                                    '1 0.1 0 1 0 1 0 0.8 0 1.5 0 1 0\n2 0.2 0 1 1 1 13 0.5 1.4 0.1 0 0.5 '
+                                    '1e-5\n')
+        units = ['mass=solMass', 'radius=pc', 'v_r=km/s', 'v_t=km/s', 'luminosity=solLum',
+                 'stellar_radius=solRad']
+        args = [path, '--column', 'id=im', '--column-unit', *units, '--age', '12']
+        assert self.mass(args, capsys) == pytest.approx(0.8 + 0.5 + 1.4, rel=1e-3)
+
+    def test_a_run(self, tmp_path, snapshot, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        for number, age in enumerate((1, 5, 12)):
+            (tmp_path / 'run' / 'snapshots').mkdir(parents=True, exist_ok=True)
+            Snapshot(snapshot.stars, age * u.Gyr, snapshot.model).write(
+                tmp_path / 'run' / 'snapshots' / f'snapshot_{number:05}.fits')
+        for args, ages in (([], [1, 5, 12]), (['--at', '-1'], [12]), (['--at', '1'], [5]), (['--at',
+                                                                                             '4.4 Gyr'],
+                                                                                            [5])):
+            assert main(['run', *args, '--distance', '10', '-o', 'mocks', '--quiet', '--overwrite']) == 0
+            assert sorted(Mock.read(path).age.value for path in (tmp_path / 'mocks').iterdir()) == ages
+            for path in (tmp_path / 'mocks').iterdir():
+                path.unlink()
+        assert main(['run', '--at', '3', '--distance', '10']) == 2
+        errors = capsys.readouterr().err
+        assert '--at must be a number below 3, the number of snapshots in run, received 3' in errors
+
+    @pytest.mark.parametrize(('text', 'args', 'message'), [
+        ('X Y Z m\n0 0 0 1\n', ['--column', 'mass=m', 'x=X', 'y=Y', 'z=Z'],
+         'must have a unit, received none: give one such as --column-unit mass=solMass'),
+        ('X Y Z m\n0 0 0 1\n', ['--column', 'mass=n'],
+         "--column must name columns of .*stars.dat, which are X, Y, Z, m, received 'n'"),
+        ('mass_now\n1\n', ['--column', 'mass=mas_now'], "received 'mas_now': did you mean mass_now"),
+        ('0 0 0 1\n', ['--column', 'mass=5'], "which are numbers from 1 to 4, received '5'"),
+        ('X Y Z m\n0 0 0 1\n', ['--column', 'weight=m'], "must give names of id, .*, received 'weight'"),
+        ('x y z mass\n0 0 0 1\n', ['--column-unit', *PLACES], 'does not say its age: give it as --age'),
+        ('x y z mass\n0 0 0 1\n', ['--column-unit', *PLACES, '--age', '12', '--evolve-stars', '0.001'],
+         'give --masses-are-initial if the simulation had')])
+    def test_errors(self, tmp_path, monkeypatch, capsys, text, args, message):
+        monkeypatch.chdir(tmp_path)
+        assert main([self.table(tmp_path, text), *args, '--distance', '10']) == 2
+        errors = capsys.readouterr().err
+        assert errors.startswith('pidoc-mock: ') and errors.count('\n') == 1
+        assert re.search(message, errors), errors
+
+    def test_an_empty_folder(self, tmp_path, capsys):
+        assert main([str(tmp_path), '--distance', '10']) == 2
+        errors = capsys.readouterr().err
+        assert 'must be a file, or the folder of a run with snapshots in it: none found' in errors
+
+    def test_a_column_without_its_name(self, capsys):
+        with pytest.raises(SystemExit):
+            main(['x.dat', '--column', 'mass', '--distance', '10'])
+        assert "must be like mass=m, received 'mass'" in capsys.readouterr().err
+
+
 def test_every_option_is_observes(tmp_path, snapshot, capsys):
     path = tmp_path / 'x.fits'
     assert main([str(tmp_path / 'one.fits'), '--distance', '10', '--seeing', '2arcsec', '--direction=1,0,-1',
@@ -116,7 +218,7 @@ def test_the_same_command_makes_the_same_bytes_and_replaces_nothing(tmp_path, sn
     (['--distance', '10', '--center', 'M 13'], "--center must be the RA and Dec .* received 'M 13'"),
     (['--distance', '10', '--center', '5'], "--center must be the RA and Dec .* received '5'"),
     (['--distance', '10', '--random', '--shift', '1,1'], '--random draws shift, rotation and direction'),
-    (['--distance', '10', '--exposure', '5'], 'zero_point and exposure go together'),
+    (['--distance', '10', '--exposure', '5'], '--zero-point and --exposure go together'),
     (['--distance', '10', '--band', 'g'], "correction 'reed1998' knows the band V only"),
     (['--distance', '10', '20', '-o', 'x.fits'], '--output must be a folder, for 2 observations'),
     (['--distance', '10', '10'], 'one-10kpc-1.fits would be written twice')])

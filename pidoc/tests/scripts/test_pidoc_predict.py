@@ -114,14 +114,122 @@ def test_tension_is_told(capsys):
 
 
 def test_known_and_not_all_that_it_needs(capsys):
-    for more, message in ((['--velocity-dispersion', '5'], 'velocity_dispersion needs dispersion_radius'),
-                          (['--age-error', '1'], 'age_error needs age, received 1 alone'),
-                          (['--age', '50'], 'age must be from 0.0001 to 20 Gyr, received 50.0 Gyr'),
-                          (['--metallicity', '-20'], 'metallicity must be from -5 to 1, received -20.0')):
+    for more, message in ((['--velocity-dispersion', '5'], '--velocity-dispersion needs --dispersion-radius'),
+                          (['--age-error', '1'], '--age-error needs --age, received 1 alone'),
+                          (['--age', '50'], '--age must be from 0.0001 to 20 Gyr, received 50.0 Gyr'),
+                          (['--metallicity', '-20'], '--metallicity must be from -5 to 1, received -20.0')):
         assert main(['--example', '-o', 'out', *more]) == 2
         error = capsys.readouterr().err
         assert error.startswith(f'pidoc-predict: {EXAMPLE}: {message}') and error.count('\n') == 1
     assert not Path('out', 'example-pidoc.fits').exists()
+
+
+def image(path, *, band='V', zero_point=25.0, scale=0.4, factor=1.0, **cards):
+    """An image of a round cluster in counts, 60 arcsec wide, with a position."""
+    side = round(60.0 / scale)
+    y, x = (np.mgrid[:side, :side] - (side - 1) / 2) * scale
+    counts = factor * 500.0 * scale**2 / (1 + (x**2 + y**2) / 36.0)**2
+    header = fits.Header({
+        'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 150.0, 'CRVAL2': 20.0, 'CRPIX1': (side + 1) / 2,
+        'CRPIX2': (side + 1) / 2, 'CDELT1': -scale / 3600, 'CDELT2': scale / 3600})
+    header.update({'FILTER': band, 'PHOTZP': zero_point} | cards)
+    fits.PrimaryHDU(counts.astype('f4'), header).writeto(path, overwrite=True)
+    return path
+
+
+def light(args):
+    """V light of the field [Lsun/kpc2] of the image of one prediction."""
+    assert main([*args, '--quiet', '-o', 'out.fits', '--overwrite', '--seeing', '1']) == 0
+    return float(Prediction.read('out.fits').light.data.sum())
+
+
+class TestWhatIsKnown:
+    """Options of the preparation, each with the light that must come out."""
+
+    def test_two_bands(self):
+        """V of g - r = 0.5: V = g - 0.020 - 0.498 x - 0.008 x^2, Kostov & Bonev (2018)."""
+        v = light([image('v.fits')])
+        image('g.fits', band='g', zero_point=25.0)
+        # other pixels, another zero point and 0.5 mag brighter
+        image('r.fits', band='r', zero_point=26.0, scale=0.3, factor=10**(0.4 * 1.5))
+        both = light(['--image', 'g=g.fits', '--image', 'r=r.fits'])
+        assert both / v == pytest.approx(10**(0.4 * (0.020 + 0.498 * 0.5 + 0.008 * 0.25)), rel=2e-3)
+        told = light(['--image', 'g=g.fits', '--image', 'r=r.fits', '--zero-point', 'g=24,r=25'])
+        assert told / both == pytest.approx(10**0.4, rel=1e-4)
+        assert light(['--image', 'g=g.fits', '--image', 'r=r.fits', '--relation', 'tonry2012']) != both
+        main(['--image', 'g=g.fits', '--image', 'r=r.fits', '--quiet', '-o', 'out'])
+        assert Prediction.read('out/g+r-pidoc.fits').name == 'g+r'
+
+    def test_masks_of_two_bands(self):
+        image('g.fits', band='g')
+        image('r.fits', band='r', scale=0.3)
+        files = ['--image', 'g=g.fits', '--image', 'r=r.fits']
+        both = light(files)
+        for band, bit in (('g', 1), ('r', 2)):
+            values = np.zeros(fits.getdata(f'{band}.fits').shape, dtype=np.int16)
+            values[:, values.shape[1] // 2] = bit
+            fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(values, name='M'),
+                          fits.ImageHDU(np.full(values.shape, 4.0), name='VAR')]).writeto(f'{band}-more.fits')
+        masked = [*files, '--mask', 'g=g-more.fits[M],r=r-more.fits[M]']
+        # gaps are as good as filled by the smoothing
+        for good, low, high in (([], 0.98, 0.999), (['--good-bits', 'g=1,r=1'], 0.98, 0.999),
+                                (['--good-bits', 'g=1,r=2'], 1.0 - 1e-6, 1.0 + 1e-6)):
+            assert low < light([*masked, *good]) / both < high
+        weighted = [*files, '--weight', 'g=g-more.fits[VAR],r=r-more.fits[VAR]']
+        assert light(weighted) == pytest.approx(both, rel=1e-3)
+
+    def test_one_band(self):
+        image('g.fits', band='', zero_point=25.0)
+        assert light(['--image', 'V=g.fits']) == pytest.approx(light([image('v.fits')]))
+
+    def test_options(self):
+        v = light([image('v.fits')])
+        assert light([image('r.fits', band='r'), '--colour', '0.3']) / v == pytest.approx(10**(-0.4 * 0.3))
+        assert light(['r.fits', '--band', 'JV']) == pytest.approx(v)
+        assert light(['v.fits', '--center', '74.5 74.5 pix']) == pytest.approx(v, rel=1e-3)
+        assert light(['v.fits', '--center', '74.5, 74.5 pixels', '--seeing-range', '0.1', '3',
+                      '--min-coverage',
+                      '0.9']) == pytest.approx(v, rel=1e-3)
+        with fits.open('v.fits') as hdus:
+            data, header = hdus[0].data, hdus[0].header
+            fits.PrimaryHDU(np.stack([data, 2 * data]), header).writeto('cube.fits')
+        assert light(['cube.fits', '--plane', '1']) / v == pytest.approx(2.0, rel=1e-3)
+        image('frame.fits', RADESYS='GAPPT')
+        assert light(['frame.fits', '--wcs-frame', 'fk5']) == pytest.approx(v, rel=1e-3)
+        assert light(['frame.fits', '--wcs-frame', 'none', '--pixel-scale', '0.4']) == pytest.approx(v,
+                                                                                                     rel=1e-3)
+
+    @pytest.mark.parametrize(('args', 'message'), [
+        (['--image', 'g=a.fits', '--image', 'g=b.fits'], '--image must be of two bands, received g and g'),
+        (['--image', 'V=a.fits', '--band', 'V'], '--band must be left out with --image, which tells it, '
+                                                 'received V'),
+        (['--image', 'g=a.fits', '--example'], 'must be given, received --image and --example'),
+        (['a.fits', '--center', 'x 3 pix'], '--center must be column and row from 0, like "180 190 pix", '
+                                            'received')])
+    def test_refused(self, args, message, capsys):
+        assert main(args) == 2
+        assert message in capsys.readouterr().err
+
+    @pytest.mark.parametrize(('args', 'message'), [
+        (['--image', 'a.fits'], "must be a band and a file, like g=a.fits, received 'a.fits'"),
+        (['a.fits', '--plane', 'x'], "must be a number from 0, or several like 0:3, received 'x'"),
+        (['a.fits', '--zero-point', 'g=1,g=2'], "must be of g and of r, received 'g=1,g=2'")])
+    def test_not_understood(self, args, message, capsys):
+        with pytest.raises(SystemExit):
+            main(args)
+        assert message in capsys.readouterr().err
+
+    def test_all_that_is_missing_by_the_names_of_the_options(self, capsys):
+        fits.PrimaryHDU(np.ones((90, 90))).writeto('bare.fits')
+        assert main(['bare.fits']) == 2
+        assert capsys.readouterr().err == (
+            'pidoc-predict: bare.fits: bare.fits[0 PRIMARY] does not tell a zero point, the band and a '
+            'scale: give --zero-point (magnitude of one unit of the pixels), --band (such as V), '
+            '--pixel-scale (side of a pixel)\n')
+
+    def test_another_ending(self, tmp_path):
+        assert main(['--example', '--quiet', '-o', 'x.fit']) == 0
+        assert (tmp_path / 'x.fit').is_file() and Prediction.read('x.fit').total_mass.value > 0
 
 
 def test_a_folder_for_a_model(tmp_path, capsys):
@@ -194,7 +302,7 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
         assert main(['--example', *more]) == 2
         error = capsys.readouterr().err
         if name:
-            assert error == f'pidoc-predict: {name} exists: say overwrite to replace it\n'
+            assert error == f'pidoc-predict: {name} exists: say --overwrite to replace it\n'
         else:
             assert error.startswith('pidoc-predict: a table must end in .ecsv, .csv or .fits, received ')
     assert not (tmp_path / 'x').exists() and (tmp_path / 'all.csv').read_text() == 'mine'
@@ -205,9 +313,11 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('args', 'message'), [
-    ([], 'images, --list or --example must be given, received none'),
-    (['a.fits', '--example'], 'images, --list or --example must be given, received images and --example'),
-    (['--list', 'a.txt', '--example'], 'images, --list or --example must be given, received --list and'),
+    ([], 'images, --image, --list or --example must be given, received none'),
+    (['a.fits', '--example'], 'images, --image, --list or --example must be given, received images and '
+                              '--example'),
+    (['--list', 'a.txt', '--example'], 'images, --image, --list or --example must be given, received --list '
+                                       'and'),
     (['--list', 'a.txt'], '[Errno 2] No such file or directory'),
     (['a.fits', '--table-only'], '--table-only needs --table, received none'),
     (['a.fits', '--table', 'a.ecsv', '--table-only', '--samp'],
@@ -379,4 +489,45 @@ def test_masks_and_weights(tmp_path, capsys):
     light = Prediction.read('a-pidoc.fits').light
     assert light.meta['MISSING'].endswith('sentinel (-999)') and light.meta['COVERAGE'] < 1.0
     assert main(['a.fits', '--good-bits', '32', '--overwrite']) == 2
-    assert 'good_bits are of a mask, which a.fits[0 PRIMARY] has not' in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert '--good-bits are of a mask, which a.fits[0 PRIMARY] has not: give --mask' in error
+
+
+class TestSky:
+    @pytest.fixture(autouse=True)
+    def _image(self, tmp_path):
+        """A cluster on a sky of 300 counts."""
+        from pidoc.tests.image_helpers import paint, stars, tan_wcs
+
+        wcs = tan_wcs((180, 180), 0.5)
+        pixels = np.random.default_rng(0).normal(300.0, 3.0, (180, 180))
+        pixels += 5.0 * paint(stars(2000), wcs, (180, 180))
+        header = wcs.to_header()
+        header.update({'FILTER': 'V', 'PHOTZP': 25.0})
+        fits.PrimaryHDU(pixels, header).writeto('a.fits')
+
+    @pytest.mark.parametrize(('options', 'origin'), [
+        (['--sky', '300', '--sky-error', '2'], 'given'), (['--sky', 'fit'], 'fit'),
+        (['--annulus'], 'annulus'),
+        (['--annulus', '32', '0.7 arcmin'], 'annulus')])
+    def test_is_taken_off(self, options, origin):
+        assert main(['a.fits', '--center', '226.0 28.5', '--seeing', '1', *options]) == 0
+        meta = Prediction.read('a-pidoc.fits').light.meta
+        assert meta['BKGFROM'] == origin and meta['BKGLEVEL'] == pytest.approx(300.0, abs=3.0)
+        if origin == 'given':
+            assert meta['BKGERROR'] == 2.0
+        if len(options) == 3:
+            assert (meta['BKGINNER'], meta['BKGOUTER']) == (32.0, pytest.approx(42.0))
+
+    @pytest.mark.parametrize(('options', 'message'), [
+        (['--sky', '300', '--annulus'], 'only one of --sky and --annulus can be given, received both'),
+        (['--annulus', '30'], '--annulus must have two radii or none, received 1'),
+        (['--sky-error', '3'], '--sky-error goes with a level of the background, received 3.0 without one')])
+    def test_refused(self, options, message, capsys):
+        assert main(['a.fits', '--seeing', '1', *options]) == 2
+        assert message in capsys.readouterr().err
+
+    def test_no_number(self, capsys):
+        with pytest.raises(SystemExit):
+            main(['a.fits', '--sky', 'dark'])
+        assert "--sky: must be a number, received 'dark'" in capsys.readouterr().err

@@ -145,10 +145,10 @@ def test_every_field_has_an_option():
 @pytest.mark.parametrize('args, message', [
     (['MW16'], "the name must be one of MW15-R1.6, MW15, MW15-R4, received 'MW16'"),
     (['--half-mass-radius', 'wide'], 'argument --half-mass-radius: half_mass_radius must be a number'),
-    (['--half-mass-radius', '3 km/s'], 'half_mass_radius must have a unit that converts to pc'),
-    (['--half-mass-radius', 'none'], 'half_mass_radius must be an astropy Quantity in pc, received None'),
-    (['--half-mass-radius', '100'], 'half_mass_radius must be smaller than the tidal radius'),
-    (['--n-stars', '5'], 'n_stars must be a whole number from 100 to 4000000, received 5'),
+    (['--half-mass-radius', '3 km/s'], '--half-mass-radius must have a unit that converts to pc'),
+    (['--half-mass-radius', 'none'], '--half-mass-radius must be an astropy Quantity in pc, received None'),
+    (['--half-mass-radius', '100'], '--half-mass-radius must be smaller than the tidal radius'),
+    (['--n-stars', '5'], '--n-stars must be a whole number from 100 to 4000000, received 5'),
     (['--imf', 'salpeter'], "imf must be one of kroupa2001, .* received 'salpeter'"),
     (['--imf', 'none'], 'imf must be one of .* received None'),
     (['--end', '16'], '--end must be above 0 and at most 15 Gyr, received 16 Gyr'),
@@ -160,7 +160,7 @@ def test_every_field_has_an_option():
     (['--ages', '1:2'], "argument --ages: must be ages with commas, .* received '1:2'"),
     (['--ages', '1:2:0'], "argument --ages: must be ages with commas, .* received '1:2:0'"),
     (['--ages', '1 pc'], "argument --ages: must be ages with commas, .* received '1 pc'"),
-    (['--ages', '3,2'], 'ages must increase, received 3000 Myr before 2000 Myr'),
+    (['MW15', '--ages', '3,2'], '--ages must increase, received 3000 Myr before 2000 Myr'),
     (['--ages', '1,2', '--end', '3'], '--ages says all about the snapshots: give neither --end'),
     (['--ages', '1,2', '--snapshots', '3'], '--ages says all about the snapshots'),
     (['--snapshots', '2.5'], "argument --snapshots: must be a whole number, at least 1, received '2.5'"),
@@ -170,7 +170,7 @@ def test_every_field_has_an_option():
     (['--table', 'absent.ecsv', '--seed', '3'], '--table has all there is to say'),
     (['MW15', 'MW15-R4', '--name', 'mine'], '--name is for one model, received 2'),
     (['MW15', 'MW15-R4', '--threads', '2'], '--threads is for one model'),
-    (['--scheduler', 'tcp://127.0.0.1:1'], '--scheduler is for many models, received one'),
+    (['MW15', '--scheduler', 'tcp://127.0.0.1:1'], '--scheduler is for many models, received one'),
     (['--fast'], 'unrecognized arguments: --fast')])
 def test_errors_are_one_line(tmp_path, capsys, args, message):
     try:
@@ -184,6 +184,15 @@ def test_errors_are_one_line(tmp_path, capsys, args, message):
     assert re.search(message, errors)
 
 
+def test_a_model_is_asked_for(tmp_path, capsys):
+    assert main(['-o', str(tmp_path / 'x')]) == 2
+    assert capsys.readouterr().err == (
+        'pidoc-simulate: which model is to be simulated? Give a NAME, such as MW15-R1.6, or --table, or an '
+        'option '
+        'that describes one, such as --n-stars; received none\n')
+    assert not (tmp_path / 'x').exists()
+
+
 def test_debug_shows_where(tmp_path):
     with pytest.raises(ValueError, match='tidal radius'):
         main(['--half-mass-radius', '100', '--debug', '-o', str(tmp_path / 'x')])
@@ -194,7 +203,7 @@ def test_interrupted(tmp_path, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules['pidoc.simulation.run'], 'run', interrupt)
-    assert main(['-o', str(tmp_path)]) == 130
+    assert main(['MW15', '-o', str(tmp_path)]) == 130
     assert 'interrupted; the same command goes on' in capsys.readouterr().err
 
 

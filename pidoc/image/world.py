@@ -1,0 +1,216 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""World coordinates of images, as headers have them: `celestial_wcs`.
+
+Headers write some cards in ways that wcslib passes over without a word, so that positions are of another
+frame, or that it refuses: EQUINOX = 'J2000', RADESYS = 'fk5', numbers in quotation marks, CUNIT3 = 'micron'.
+Where it is plain what they mean they are put right here. Where it is not, ``frame`` says it.
+"""
+
+import math
+import re
+import warnings
+from contextlib import contextmanager
+
+from astropy import units as u
+from astropy.io import fits
+from astropy.wcs import FITSFixedWarning, WCS
+from astropy.wcs.utils import wcs_to_celestial_frame
+
+__all__ = ['FRAMES', 'celestial_wcs', 'check_pixels']
+
+FRAMES = ('icrs', 'fk5', 'fk4', 'galactic', 'none')
+"""What ``frame`` may be: the frame of the world coordinates; 'none' leaves them out."""
+
+_AXIS_NUMBER = re.compile(r'(PC|CD)\d+_\d+|PV\d+_\d+|(CRPIX|CRVAL|CDELT|CROTA)\d+')
+# that have a default where they cannot be read
+_OPTIONAL = ('LONPOLE', 'LATPOLE', 'EQUINOX', 'EPOCH')
+_EPOCH = re.compile(r'[JB]?\s*(\d{4}(\.\d*)?)', re.IGNORECASE)
+# RADESYS in letters and digits, as people write it
+_SYSTEMS = {'ICRS': 'ICRS', 'ICRF': 'ICRS', 'ICRF2': 'ICRS', 'ICRF3': 'ICRS', 'FK5': 'FK5', 'J2000': 'FK5',
+            'FK5J2000': 'FK5', 'J20000': 'FK5', 'FK4': 'FK4', 'B1950': 'FK4', 'FK4B1950': 'FK4',
+            'FK4NOE': 'FK4-NO-E'}
+_SKY = re.compile(r'RA|DEC|.{0,2}L(ON|AT)', re.IGNORECASE)
+_EQUINOXES = {'fk5': 2000.0, 'fk4': 1950.0}
+_NAMES = {True: ('GLON', 'GLAT'), False: ('RA--', 'DEC-')}
+
+_MOST_OBLONG = 5.0         # sides of a pixel, one over the other
+_LEAST_ANGLE = 20.0        # degrees between the axes of the pixels
+
+
+def celestial_wcs(header, hdus, source, *, frame=None):
+    """World coordinates of the sky of an HDU.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+    hdus : `~astropy.io.fits.HDUList`
+        The file, which may hold tables of the distortion.
+    source : object
+        Its text names the image in errors; its ``header`` is a mapping of the cards.
+    frame : str, optional
+        One of `FRAMES`: whatever RADESYS, EQUINOX and the units of the axes say, the coordinates are in that
+        frame, in degrees. 'none': there are no world coordinates.
+
+    Returns
+    -------
+    `~astropy.wcs.WCS` or None
+        None without a position on the sky.
+
+    Raises
+    ------
+    ValueError
+        If they are not understood.
+    """
+    if frame is not None and frame not in FRAMES:
+        raise ValueError(f'wcs_frame must be one of {", ".join(FRAMES)}, received {frame!r}')
+    if frame == 'none':
+        return None
+    cards = _put_right(header, frame)
+    try:
+        with _quiet():
+            wcs = WCS(cards, fobj=hdus if len(hdus) > 1 else None)
+    except Exception as error:
+        # wcslib has many kinds of errors
+        raise ValueError(f'the world coordinates of {source} are not understood: '
+                         f'{" ".join(str(error).split())}: '
+                         "give wcs_frame, that they are in, or 'none'") from error
+    if not wcs.has_celestial:
+        return None
+    axes = wcs.wcs.lng + 1, wcs.wcs.lat + 1
+    _check_axes(axes, source)
+    if set(axes) != {1, 2}:
+        raise ValueError(f'the world coordinates of {source} must have the sky along the first two axes, '
+                         f'received axes {min(axes)} and {max(axes)}')
+    try:
+        wcs_to_celestial_frame(wcs.celestial)
+    except ValueError:
+        raise ValueError(f'the world coordinates of {source} must be in a frame that astropy knows, received '
+                         f'{", ".join(wcs.celestial.wcs.ctype)} and RADESYS '
+                         f'{source.header.get("RADESYS")!r}: give wcs_frame, that they are in') from None
+    return wcs.celestial
+
+
+@contextmanager
+def _quiet():
+    """Without what astropy warns of headers that are not quite to the standard."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FITSFixedWarning)
+        warnings.simplefilter('ignore', fits.verify.VerifyWarning)
+        yield
+
+
+# -- cards as the standard has them ---------------------------------------------------------------
+
+
+def _put_right(header, frame):
+    """A copy of the header with cards as the standard has them."""
+    cards = header.copy()
+    for keyword in dict.fromkeys(header):
+        value = _value(cards, keyword)
+        if not isinstance(value, str):
+            continue
+        if re.fullmatch(r'CTYPE\d+', keyword):
+            cards[keyword] = value.upper()
+        elif re.fullmatch(r'CUNIT\d+', keyword):
+            _set_unit(cards, keyword, value)
+        elif keyword in _OPTIONAL:
+            match = _EPOCH.fullmatch(value.strip())
+            number = _number(match[1] if match else value)
+            if number is None:
+                del cards[keyword]
+            else:
+                cards[keyword] = number
+        elif keyword in ('RADESYS', 'RADECSYS'):
+            cards[keyword] = _SYSTEMS.get(re.sub(r'[^A-Z0-9]', '', value.upper()), value)
+    if frame is not None:
+        _set_frame(cards, frame)
+    return cards
+
+
+def _value(cards, keyword):
+    """A value, or None where it cannot be read."""
+    try:
+        return cards[keyword]
+    except (fits.VerifyError, ValueError):
+        return None
+
+
+def _number(text):
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _set_unit(cards, keyword, value):
+    """A unit in the letters of the standard; wcslib refuses some that astropy knows."""
+    for text in (value, value.lower(), value.lower().rstrip('s')):
+        try:
+            cards[keyword] = u.Unit(text).to_string('fits')
+            return
+        except (ValueError, TypeError):
+            continue
+    if not _SKY.match(str(_value(cards, f'CTYPE{keyword[5:]}'))):
+        # of no concern
+        del cards[keyword]
+
+
+def _set_frame(cards, frame):
+    """The frame that is given, in degrees, whatever the cards say."""
+    for keyword in ('RADECSYS', 'EQUINOX', 'EPOCH', 'RADESYS'):
+        cards.remove(keyword, ignore_missing=True, remove_all=True)
+    if frame != 'galactic':
+        cards['RADESYS'] = frame.upper()
+    if frame in _EQUINOXES:
+        cards['EQUINOX'] = _EQUINOXES[frame]
+    for keyword in [key for key in cards if re.fullmatch(r'CTYPE\d+', key)]:
+        kind = str(_value(cards, keyword))
+        for names in _NAMES.values():
+            if kind[:4] in names:
+                cards[keyword] = _NAMES[frame == 'galactic'][names.index(kind[:4])] + kind[4:]
+                cards[f'CUNIT{keyword[5:]}'] = 'deg'
+
+
+# -- what must not be -----------------------------------------------------------------------------
+
+
+def _check_axes(axes, source):
+    """wcslib takes 0 or 1, or half a matrix, where a header does not tell."""
+    told = {keyword for keyword, value in source.header.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)}
+    for i in axes:
+        for choice in ((f'CRPIX{i}',), (f'CRVAL{i}',), (f'CDELT{i}', *(f'CD{i}_{j}' for j in axes))):
+            if told.isdisjoint(choice):
+                raise ValueError(f'the world coordinates of {source} must have {" or ".join(choice)}, a '
+                                 'number: not found')
+    for keyword, value in source.header.items():
+        # a text in the place of those that have a default has been put right; a number that is none has not
+        spoiled = keyword in _OPTIONAL and (not isinstance(value, str) or value.startswith('('))
+        if (spoiled or _AXIS_NUMBER.fullmatch(keyword)) and keyword not in told:
+            raise ValueError(f'{keyword} of {source} must be a number, received '
+                             f'{source.header[keyword]!r}')
+
+
+def check_pixels(sides, angle, source):
+    """Refuse pixels that are no squares by far, before anything is resampled.
+
+    Parameters
+    ----------
+    sides : array of 2
+        Of a pixel [arcsec].
+    angle : float
+        Between them [degrees].
+    source : object
+        Its text names the image.
+
+    Raises
+    ------
+    ValueError
+        If one side is more than 5 times the other one, or they are less than 20 degrees apart.
+    """
+    if not (min(sides) > 0.0 and angle > 1e-4):
+        raise ValueError(f'the world coordinates of {source} make pixels without an area')
+    if max(sides) > _MOST_OBLONG * min(sides) or angle < _LEAST_ANGLE:
+        raise ValueError(f'the pixels of {source} must be about square, received sides of {sides[0]:.3g} and '
+                         f'{sides[1]:.3g} arcsec, {angle:.3g} degrees apart, by its world coordinates')

@@ -1,0 +1,138 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Stars in front of clusters, painted by formula."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.nddata import CCDData
+from scipy.signal import fftconvolve
+
+from pidoc.image.preparation import prepare
+from pidoc.image.psf import fitted_star, Psf
+from pidoc.image.stars import find_stars
+from pidoc.tests.image_helpers import CENTER, stars, tan_wcs, ZERO_POINT
+
+pytest.importorskip('reproject')
+pytest.importorskip('photutils')
+
+PSF = Psf(fwhm=3.0, beta=2.8)
+SHAPE = (150, 150)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log(caplog):
+    caplog.set_level('CRITICAL', logger='pidoc.image')
+
+
+def light_of(x, y, flux, psf=PSF, shape=SHAPE):
+    down, right = np.indices(shape)
+    return flux * psf.at(right - x, down - y)
+
+
+def convolved(x, y, flux, psf):
+    """Stars in the middle of pixels."""
+    edges = np.arange(SHAPE[0] + 1) - 0.5
+    down, right = np.indices((61, 61)) - 30
+    image = np.histogram2d(y, x, [edges, edges], weights=flux)[0]
+    return fftconvolve(image, psf.at(right, down), mode='same')
+
+
+def crowd(seed=0):
+    """A cluster of faint stars with noise."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(75.0, 15.0, (2, 300))
+    return rng.normal(50.0, 3.0, SHAPE) + convolved(x, y, rng.uniform(50.0, 1500.0, 300), PSF)
+
+
+def nothing_bad():
+    return np.zeros(SHAPE, dtype=bool)
+
+
+def test_share_of_the_light():
+    """All of it is 1: the wings of a Moffat function reach far."""
+    down, right = np.indices((2001, 2001)) - 1000
+    assert PSF.at(right, down).sum() == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(('x', 'y'), [(40.3, 101.7), (75.0, 75.0), (2.2, 140.5)])
+def test_found(x, y):
+    pixels = crowd() + light_of(x, y, 50_000.0)
+    found = find_stars(pixels, nothing_bad(), PSF, 10_000.0, 50.0)
+    assert len(found) == 1
+    assert (found.x[0], found.y[0]) == pytest.approx((x, y), abs=0.1)
+    assert found.flux[0] == pytest.approx(50_000.0, rel=0.05)
+    light, cores = found.model(SHAPE)
+    assert np.abs(light - light_of(x, y, 50_000.0))[~cores].max() < 30.0
+    assert cores[round(y), round(x)] and cores.sum() <= np.pi * 7.6**2
+
+
+def test_brightest_first_and_none_below_the_limit():
+    pixels = crowd() + light_of(30.0, 30.0, 2e4) + light_of(110.0, 40.0, 5e4) + light_of(40.0, 120.0, 8e3)
+    found = find_stars(pixels, nothing_bad(), PSF, 1e4, 50.0)
+    assert found.flux == pytest.approx([5e4, 2e4], rel=0.05)
+    assert len(find_stars(pixels, nothing_bad(), PSF, 1e6, 50.0)) == 0
+
+
+def test_the_core_of_a_cluster_is_no_star():
+    down, right = np.indices(SHAPE) - 75
+    core = 4000.0 / (1.0 + (down**2 + right**2) / 6.0**2) ** 1.5
+    assert len(find_stars(crowd() + core, nothing_bad(), PSF, 1e4, 50.0)) == 0
+
+
+def test_what_cannot_be_fitted():
+    flat = np.ones(SHAPE)
+    assert fitted_star(flat, nothing_bad(), (70, 70), PSF, 0.1) is None
+    assert fitted_star(flat, ~nothing_bad(), (70, 70), PSF, 0.1) is None
+    dip = flat - light_of(70.0, 70.0, 100.0)
+    assert fitted_star(dip, nothing_bad(), (70, 70), PSF, 0.1) is None
+
+
+# -- in maps ----------------------------------------------------------------------------------------
+
+WCS = tan_wcs(SHAPE, 0.4)
+# a star of V = 12 in counts of the zero point
+BRIGHT = 10.0 ** (-0.4 * (12.0 - ZERO_POINT.value))
+HOW = {'zero_point': ZERO_POINT, 'band': 'V', 'center': CENTER, 'field_of_view': 30 * u.arcsec}
+
+
+def cluster_with(flux=0.0, seed=1):
+    """A cluster whose brightest star is of V = 15.5, and a star 9 arcsec beside its centre."""
+    psf = Psf(fwhm=2.75, beta=3.0)
+    east, north, counts = stars(300, radius=10.0, seed=seed)
+    counts = 100.0 * np.minimum(counts, 400.0)
+    light = convolved(74.5 - east / 0.4, 74.5 + north / 0.4, counts, psf)
+    light += light_of(97.3, 74.6, flux, psf) + np.random.default_rng(seed).normal(0.0, 30.0, SHAPE)
+    return CCDData(light, unit='adu', wcs=WCS)
+
+
+class TestMaps:
+    def test_taken_off_where_the_distance_is_known(self):
+        clean = prepare(cluster_with(), **HOW, distance=15 * u.kpc)
+        light = prepare(cluster_with(BRIGHT), **HOW, distance=15 * u.kpc)
+        assert clean.meta['FLAGS'] == '' and 'NFOREGND' not in clean.meta
+        assert light.meta['FLAGS'].split() == ['gaps', 'foreground-stars'] and light.meta['NFOREGND'] == 1
+        good = ~light.mask
+        assert light.data[good].sum() == pytest.approx(clean.data[good].sum(), rel=0.03)
+        assert light.meta['FORELITE'] == pytest.approx(1.0 - clean.data.sum() / prepare(
+            cluster_with(BRIGHT), **HOW).data.sum(), rel=0.25)
+
+    def test_of_the_cluster_where_it_may_be(self):
+        """At 3 kpc a giant is as bright."""
+        light = prepare(cluster_with(BRIGHT), **HOW, distance=3 * u.kpc)
+        assert light.meta['FLAGS'] == '' and light.mask is None
+
+    def test_noted_without_a_distance(self):
+        assert prepare(cluster_with(BRIGHT), **HOW).meta['FLAGS'] == 'bright-star'
+        assert prepare(cluster_with(0.02 * BRIGHT), **HOW).meta['FLAGS'] == ''
+
+    def test_the_distance_of_the_catalogue(self):
+        """NGC 5466 is at 16 kpc."""
+        sky = cluster_with(BRIGHT)
+        sky.wcs = WCS.deepcopy()
+        sky.wcs.wcs.crval = [211.3637, 28.5344]
+        light = prepare(sky, **(HOW | {'center': 'NGC 5466'}))
+        assert 'foreground-stars' in light.meta['FLAGS']
+
+    def test_no_distance(self):
+        with pytest.raises(TypeError, match='distance must be an astropy Quantity in pc'):
+            prepare(cluster_with(), **HOW, distance=15.0)
