@@ -43,7 +43,7 @@ VARIANTS = {
     'block8': ('blocks of 8 x 8 pixels', {}, {'block': 8, 'widths': (24, 48, 96)}),
     'narrow': ('half as many channels', {}, {'widths': (12, 24, 48, 64)}),
     'wide': ('half as many channels more', {}, {'widths': (36, 72, 144, 192)}),
-    'never-given': ('never conditioned on the distance', {}, {'constraints': ('seeing',)}),
+    'by-network': ('the network sees the distance', {}, {'constraints': ('distance', 'seeing')}),
     'map-only': ('map head alone', {}, {'loss_weights': (1.0, 0.0)}),
     'scalars-only': ('head of scalars alone', {}, {'loss_weights': (0.0, 1.0)}),
     'pooled': ('scalars standardised together', {}, {'pooled': True}),

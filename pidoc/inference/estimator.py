@@ -31,13 +31,14 @@ from pidoc.networks.forward import ClusterForward
 from pidoc.networks.mixture import Layout
 from pidoc.networks.orientation import turned, turned_back
 from pidoc.networks.scaling import PaperScaling, Scaling
-from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
+from pidoc.networks.variables import Constraint, CONSTRAINTS, OUTPUTS
 from pidoc.units import whole_number
 
 __all__ = ['Estimator', 'PaperEstimator']
 
 FAINTEST = 1e-2            # Msun per pixel: fainter pixels do not count in a calibration
 _NEAREST = 0.1             # kpc: a linear output may fall below
+_SHAPE = 0.05              # of the variance of a pixel, at least, that is not that of the total mass
 _WEIGHTS = 'network-{}.npz'
 
 
@@ -57,6 +58,9 @@ class Estimator:
         Arguments of `~pidoc.networks.cluster_network`, from which the networks can be built again.
     posterior : dict, optional
         ``components`` and ``covariance`` of the mixtures that they predict: `pidoc.networks.mixture.Layout`.
+        And perhaps ``constraints``: scalars that posteriors can be conditioned on in closed form
+        (`Posterior.conditioned`), instead of the network, as `~pidoc.networks.variables.Constraint` takes
+        them.
     about : dict, optional
         All else that model.json shall hold: name, description, training recipe, domain, scores.
     turns : int, optional
@@ -86,10 +90,11 @@ class Estimator:
         self.calibration = calibration or Calibration()
         self.config = dict(config)
         self.posterior = dict(posterior or {'components': 1, 'covariance': 'diagonal'})
+        self._measured = tuple(Constraint(**each) for each in self.posterior.get('constraints', ()))
         self.about = dict(about or {})
         self.turns = whole_number(turns, 'turns', at_least=1, at_most=8, floats=True)
         self.grid = self._grid(grid)
-        self._layout = Layout(len(self.outputs), **self.posterior)
+        self._layout = Layout(len(self.outputs), self.posterior['components'], self.posterior['covariance'])
 
     def _grid(self, grid):
         height, width, _ = self.config['shape']
@@ -109,7 +114,7 @@ class Estimator:
     @property
     def constraints(self):
         """What it can be conditioned on (tuple of `~pidoc.networks.variables.Constraint`)."""
-        return self.scaling.constraints
+        return (*self._measured, *self.scaling.constraints)
 
     def replace(self, **changes):
         """The same networks with another calibration, about, turns or grid."""
@@ -172,18 +177,57 @@ class Estimator:
     def _batch(self, light, known):
         names = self.given(known, len(light))
         code = self.scaling.code(known, len(light))
-        given = [each for each in self.constraints
+        given = [each for each in self.scaling.constraints
                  if each.errors is not None and np.isfinite(known.get(each.name, np.nan)).any()]
         output, posteriors = self._in_blocks(self.scaling.blocks(light), code,
                                              [self.scaling.without(code, each.name) for each in given])
+        posterior = self._conditioned(posteriors[0], known)
+        output, shift = self._with_total(output, posteriors[0], posterior, names)
         factor = self.calibration.at(names, PIXEL_MASS)[:, 0]
         mass, log_error = self._mass(*self.scaling.masses(output), factor)
-        tension = {each.name: self._tension(each, known, other)
+        mass *= np.exp(shift).astype(np.float32)[:, np.newaxis, np.newaxis]
+        tension = {each.name: self._tension(each, known, self._conditioned(other, known))
                    for each, other in zip(given, posteriors[1:], strict=True)}
+        for each in self._measured:
+            if np.isfinite(known.get(each.name, np.nan)).any():
+                other = self._conditioned(posteriors[0], {**known, each.name: np.full(len(light), np.nan)})
+                tension[each.name] = self._tension(each, known, other)
         for each in self.constraints:
             if each.errors is not None:
                 tension.setdefault(each.name, np.full(len(light), np.nan))
-        return Estimates(mass, log_error, posterior=self._calibrated(posteriors[0], names), tension=tension)
+        return Estimates(mass, log_error, posterior=self._calibrated(posterior, names), tension=tension)
+
+    def _conditioned(self, posterior, known):
+        """Conditioned on those constraints that the network does not see."""
+        nothing = np.full(len(posterior), np.nan)
+        measurements = {}
+        for each in self._measured:
+            values = known.get(each.name, nothing)
+            if np.isfinite(values).any():
+                variable = self.outputs[posterior.names.index(each.name)]
+                measurements[each.name] = each.measurement(variable, values,
+                                                           known.get(f'{each.name}_error', nothing))
+        return posterior.conditioned(measurements) if measurements else posterior
+
+    def _with_total(self, output, free, posterior, names):
+        """The map output with the error that is left of the total mass, and ln of what its sum is to be made.
+
+        The network does not see what a posterior is conditioned on in closed form: its map keeps its shape,
+        and gets the mass of the posterior.
+        """
+        if not self._measured:
+            return output, np.zeros(len(output))
+        before, after = (self._calibrated(each.margin('total_mass'), names).intervals()['total_mass']
+                         for each in (free, posterior))
+        mean, sd = self.scaling.masses(output)
+        mass, _ = self.scaling.expanded_mass(mean)
+        mass = mass * np.exp(0.5 * np.minimum(sd, 1.0) ** 2)
+        shift = np.log(after.value / np.maximum(mass, 0.0).sum(axis=(1, 2), dtype=float))
+        widths = [0.5 * np.log(each.high_68 / each.low_68) / self.scaling.mass[1] for each in (before, after)]
+        square = np.exp(2.0 * output[..., 1])
+        less = (widths[0] ** 2 - widths[1] ** 2)[:, np.newaxis, np.newaxis]
+        square = np.maximum(square - less, _SHAPE * square)
+        return np.stack([output[..., 0], 0.5 * np.log(square)], axis=-1), shift
 
     def given(self, known, number):
         """What is known of each map, as `~pidoc.inference.calibration.given_names` has it."""
@@ -233,7 +277,10 @@ class Estimator:
         for k in range(0, len(light), batch_size):
             rows = slice(k, k + batch_size)
             code = self.scaling.code(_some(known, rows), len(light[rows]))
-            output, (posterior,) = self._in_blocks(self._blocks(light[rows]), code, [])
+            output, (free,) = self._in_blocks(self._blocks(light[rows]), code, [])
+            posterior = self._conditioned(free, _some(known, rows))
+            output, shift = self._with_total(output, free, posterior, [''] * len(free))
+            output[..., 0] += (shift / self.scaling.mass[1])[:, np.newaxis, np.newaxis]
             found.append(posterior.normal_scores(_some(scalars, rows)))
             pixels.append(self._pixel_scores(output, np.asarray(mass[rows])))
         found = np.concatenate(found)

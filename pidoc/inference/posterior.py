@@ -17,6 +17,7 @@ __all__ = ['Posterior']
 
 _REACH = 10.0             # standard deviations of a mixture that are tabulated, to either side
 _NODES = 301
+_ROUNDING = 1e-9          # variance of a standardised scalar
 _ENDS = np.array([0.0, -1.0, 1.0, -2.0, 2.0])    # normal scores of the median, of 68.27 % and of 95.45 %
 
 
@@ -73,6 +74,42 @@ class Posterior:
     def stretched(self, stretch):
         """With another ``stretch``."""
         return replace(self, stretch=np.asarray(stretch, dtype=float))
+
+    def conditioned(self, measurements):
+        """Conditioned on independent measurements of some scalars.
+
+        Bayes' theorem in closed form: a normal measurement updates each component as in a Kalman filter
+        (Kalman 1960) and multiplies its weight by the probability of what was measured.
+
+        Parameters
+        ----------
+        measurements : dict
+            Name of a scalar -> standardised values and their standard errors, each of shape (n,); NaN where
+            nothing was measured.
+
+        Returns
+        -------
+        Posterior
+            Not stretched: it must be calibrated by itself.
+        """
+        means, log_weights = self.means.copy(), np.log(self.weights)
+        covariance = self.factors @ np.swapaxes(self.factors, -1, -2)
+        for name, (value, error) in measurements.items():
+            j = self.names.index(name)
+            known = np.isfinite(value) & np.isfinite(error)
+            off = np.where(known[:, np.newaxis], value[:, np.newaxis] - means[:, :, j], 0.0)
+            expected = covariance[:, :, j, j] + np.where(known, error, 1.0)[:, np.newaxis] ** 2
+            gain = np.where(known[:, np.newaxis, np.newaxis],
+                            covariance[:, :, :, j] / expected[..., np.newaxis], 0.0)
+            log_weights -= np.where(known[:, np.newaxis], 0.5 * (np.log(expected) + off**2 / expected), 0.0)
+            means = means + gain * off[..., np.newaxis]
+            covariance = covariance - (gain[..., :, np.newaxis] * gain[..., np.newaxis, :]
+                                       * expected[..., np.newaxis, np.newaxis])
+        weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
+        # rounding must not make a variance negative
+        covariance = covariance + _ROUNDING * np.eye(len(self.variables))
+        return self.of(self.variables, weights / weights.sum(axis=1, keepdims=True), means,
+                       np.linalg.cholesky(covariance))
 
     # -- margins
 

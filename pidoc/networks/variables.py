@@ -194,6 +194,35 @@ class Constraint(Variable):
         seen = np.where(seen > 0.0, seen, np.nan) if self.positive else seen
         return seen, np.where(np.isnan(seen), np.nan, self.physical_error(seen, error))
 
+    def measurement(self, variable, values, errors):
+        """A measurement as a normal distribution of the standardised variable that it is of.
+
+        Parameters
+        ----------
+        variable : `Variable`
+            The scalar, on whatever scale it has.
+        values, errors : ndarray, shape (n,)
+            Physical ones; an error that is NaN is the default one.
+
+        Returns
+        -------
+        value, error : ndarray, shape (n,)
+            Mean and standard deviation over possible values; NaN where nothing was measured.
+        """
+        values, errors = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
+        error = self.scale_error(values, errors)
+        place = np.linspace(-3.5, 3.5, 71)
+        seen = self.on_scale(values)[:, np.newaxis] + error[:, np.newaxis] * place
+        seen = SCALES[self.scale].back(seen)
+        numbers = variable.standardised(variable.physical(variable.on_scale(seen)))
+        possible = np.abs(seen - variable.physical(variable.on_scale(seen))) <= 1e-2 * np.abs(seen)
+        weight = np.where(possible, np.exp(-0.5 * place**2), 0.0)
+        total = weight.sum(axis=1)
+        with np.errstate(invalid='ignore', divide='ignore'):
+            mean = np.nansum(weight * numbers, axis=1) / total
+            spread = np.sqrt(np.nansum(weight * (numbers - mean[:, np.newaxis]) ** 2, axis=1) / total)
+        return np.where(np.isfinite(values), mean, np.nan), np.where(np.isfinite(values), spread, np.nan)
+
     def encoded(self, values, errors):
         """What a network sees: zeros where the value is NaN.
 

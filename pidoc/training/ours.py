@@ -39,11 +39,13 @@ class Ours:
             {name: train.truths[name] for name in constraints}, pooled=settings.pooled, outputs=outputs,
             constraints=constraints, block=settings.block, channels=settings.channels,
             compression=settings.compression)
-        self.posterior = {'components': settings.components, 'covariance': settings.covariance}
-        self.loss = MixtureNLL(len(outputs), **self.posterior)
+        mixture = {'components': settings.components, 'covariance': settings.covariance}
+        self.loss = MixtureNLL(len(outputs), **mixture)
+        self.posterior = mixture | {'constraints': [each.to_dict() for each in self._measured(
+            outputs, constraints)]}
         self.config = {'shape': [*train.light.shape[1:3], len(settings.channels)],
                        'widths': list(settings.widths), 'known': self.scaling.code_width,
-                       'scalars': Layout(len(outputs), **self.posterior).size,
+                       'scalars': Layout(len(outputs), **mixture).size,
                        'dropout': settings.dropout}
         return [Course(
             number=member, seed=settings.seed * 1000 + member,
@@ -57,8 +59,10 @@ class Ours:
     def _variables(self, train):
         """What is predicted, and what it is conditioned on: as the set has it and the settings say."""
         settings = self.settings
-        chosen = [dict(all_of) if names is None else {name: all_of[name] for name in names}
-                  for all_of, names in ((OUTPUTS, settings.outputs), (CONSTRAINTS, settings.constraints))]
+        exact = {name: each for name, each in CONSTRAINTS.items() if each.errors is None}
+        chosen = [dict(default) if names is None else {name: all_of[name] for name in names}
+                  for all_of, default, names in ((OUTPUTS, OUTPUTS, settings.outputs),
+                                                 (CONSTRAINTS, exact, settings.constraints))]
         for variables, names in zip(chosen, (settings.outputs, settings.constraints), strict=True):
             missing = [name for name in variables if not _complete(train, name)]
             if missing and names is not None:
@@ -69,6 +73,17 @@ class Ours:
             if settings.distance_scale != 'logarithm' and 'distance' in variables:
                 variables['distance'] = replace(variables['distance'], scale=settings.distance_scale)
         return chosen
+
+    def _measured(self, outputs, constraints):
+        """What the posterior is conditioned on in closed form."""
+        names = self.settings.measured
+        if names is None:
+            names = [name for name, each in CONSTRAINTS.items()
+                     if each.errors is not None and name in outputs and name not in constraints]
+        missing = set(names) - set(outputs)
+        if missing:
+            raise ValueError(f'measured must be of the outputs, received {", ".join(sorted(missing))} too')
+        return [CONSTRAINTS[name] for name in names]
 
     def _batches(self, data, member, epoch):
         """Batches in random order and orientation, conditioned on something or nothing, for one epoch."""

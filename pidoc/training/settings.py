@@ -119,9 +119,14 @@ class Settings:
         Of the mass map and of the scalars in the loss.
     orientations : {8, 4, 1}
         Data augmentation: in how many orientations of a square maps are shown; 1: none.
-    outputs, constraints : tuple of str or None
-        Scalars that are predicted, and what the network is conditioned on: of
-        `pidoc.networks.variables.OUTPUTS` and ``CONSTRAINTS``. None: all that the training set has.
+    outputs : tuple of str or None
+        Scalars that are predicted, of `pidoc.networks.variables.OUTPUTS`; None: all that the set has.
+    constraints : tuple of str or None
+        What the network is conditioned on, of `pidoc.networks.variables.CONSTRAINTS`; None: what is known
+        exactly, such as the seeing, as far as the set has it.
+    measured : tuple of str or None
+        Constraints that the posterior is conditioned on in closed form; None: all others that are predicted.
+        A network that sees [Fe/H] learns the simulations by heart, each of which has its own.
     given : float
         Share of the maps for which each constraint is given, with an error that is drawn.
     components : int
@@ -170,6 +175,7 @@ class Settings:
     orientations: int = 8
     outputs: tuple | None = None
     constraints: tuple | None = None
+    measured: tuple | None = None
     given: float = 0.5
     components: int = 3
     covariance: str = 'full'
@@ -202,7 +208,8 @@ class Settings:
         _check_common(self)
         _pair(self, 'loss_weights', lambda one, two: min(one, two) >= 0.0 < one + two,
               'not negative, and not both 0')
-        for name, known in (('outputs', OUTPUTS), ('constraints', CONSTRAINTS), ('channels', CHANNELS)):
+        for name, known in (('outputs', OUTPUTS), ('constraints', CONSTRAINTS), ('measured', CONSTRAINTS),
+                            ('channels', CHANNELS)):
             _check_names(self, name, known)
         object.__setattr__(self, 'widths', tuple(
             whole_number(width, 'each of widths', at_least=1, floats=True) for width in self.widths))

@@ -119,6 +119,34 @@ def test_tension_is_the_distance_from_what_the_rest_says(estimator, light):
     assert np.all(np.isnan(estimator.estimate(light).tension['distance']))
 
 
+def test_a_posterior_may_be_conditioned_in_closed_form(light):
+    """The network sees the seeing; distance and age are measurements of its posterior."""
+    scaling = Scaling(constraints=(CONSTRAINTS['seeing'],))
+    config = {**CONFIG, 'known': scaling.code_width}
+    network = cluster_network(**config, seed=3)
+    rng = np.random.default_rng(3)
+    network.get_layer('scalars').set_weights([rng.normal(0.0, 0.1, value.shape) for value in
+                                              network.get_layer('scalars').get_weights()])
+    measured = [CONSTRAINTS[name].to_dict() for name in ('distance', 'age')]
+    closed = Estimator([network], scaling, config=config, posterior={**POSTERIOR, 'constraints': measured})
+    assert [each.name for each in closed.constraints] == ['distance', 'age', 'seeing']
+    free = closed.estimate(light)
+    far = 2.0 * free.scalars['distance'].value
+    known = {'distance': far, 'distance_error': 0.01 * far}
+    found = closed.estimate(light, known=known)
+    np.testing.assert_allclose(found.scalars['distance'].value, far, rtol=0.01)
+    width = np.log(found.scalars['distance'].high_68 / found.scalars['distance'].low_68)
+    assert np.all(width < 0.021)
+    # the map has the mass of the posterior
+    np.testing.assert_allclose(found.mass.sum(axis=(1, 2)), found.scalars['total_mass'].value, rtol=1e-3)
+    np.testing.assert_allclose(found.mass / found.mass.sum(axis=(1, 2), keepdims=True),
+                               free.mass / free.mass.sum(axis=(1, 2), keepdims=True), rtol=0.05)
+    off = np.log(far / free.scalars['distance'].value)
+    spread = np.log(free.scalars['distance'].high_68 / free.scalars['distance'].value)
+    np.testing.assert_allclose(found.tension['distance'], off / np.hypot(spread, 0.01), rtol=1e-3)
+    assert np.all(np.isnan(found.tension['age']))
+
+
 @pytest.mark.parametrize('change, known, message', [
     (lambda light: light[0], {}, r'light must have the shape \(n, 32, 32\), received \(32, 32\)'),
     (lambda light: light[:, :16], {}, r'received \(5, 16, 32, 1\)'),

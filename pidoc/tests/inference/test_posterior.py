@@ -95,6 +95,37 @@ def test_draws_are_possible_values():
     assert draws['dark_share'].max() <= 1.0
 
 
+def test_conditioning_is_bayes_theorem():
+    """A normal posterior and a normal measurement: mean and covariance by the textbook."""
+    found = _normal().conditioned({'a': (np.array([1.3]), np.array([0.5]))})
+    precision = np.linalg.inv(COVARIANCE) + np.diag([1.0 / 0.25, 0.0])
+    covariance = np.linalg.inv(precision)
+    mean = covariance @ (np.linalg.inv(COVARIANCE) @ [0.3, -0.2] + [1.3 / 0.25, 0.0])
+    np.testing.assert_allclose(found.means[0, 0], mean, rtol=1e-6)
+    np.testing.assert_allclose(found.factors[0, 0] @ found.factors[0, 0].T, covariance, rtol=1e-5)
+
+
+def test_conditioning_a_mixture_is_weighting_its_draws():
+    found = _mixture().conditioned({'a': (np.array([-1.5]), np.array([0.4]))})
+    draws = _mixture().sample(400000, seed=3)
+    weight = np.exp(-0.5 * ((draws['a'][0] + 1.5) / 0.4) ** 2)
+    for name in 'ab':
+        values = draws[name][0] if name == 'a' else np.log(draws[name][0])
+        mine = found.sample(400000, seed=4)[name][0]
+        mine = mine if name == 'a' else np.log(mine)
+        assert np.mean(mine) == pytest.approx(np.average(values, weights=weight), abs=0.02)
+    assert found.weights.sum() == pytest.approx(1.0) and found.weights[0, 0] > 0.5
+
+
+def test_what_was_not_measured_changes_nothing():
+    nothing = np.array([np.nan])
+    for measured in ({}, {'a': (nothing, nothing)}):
+        found = _mixture().conditioned(measured)
+        np.testing.assert_allclose(found.weights, _mixture().weights)
+        np.testing.assert_allclose(found.means, _mixture().means)
+        np.testing.assert_allclose(found.factors, _mixture().factors, atol=1e-6)
+
+
 def test_the_margin_of_one_scalar_is_that_of_all():
     for posterior in (_normal(), _mixture().stretched([[[1.2, 2.2], [0.9, 2.5]]])):
         alone, found = posterior.margin('b').intervals()['b'], posterior.intervals()['b']

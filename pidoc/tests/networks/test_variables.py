@@ -66,6 +66,23 @@ def test_what_is_known_exactly_stays_as_it_is():
     assert np.all(np.isnan(errors)) and CONSTRAINTS['seeing'].width == 2
 
 
+def test_measurements_are_those_of_the_standardised_variable():
+    distance = OUTPUTS['distance'].fitted(np.array([5.0, 20.0, 80.0]))
+    value, error = CONSTRAINTS['distance'].measurement(distance, [20.0, np.nan], [2.0, np.nan])
+    assert value[0] == pytest.approx((np.log(20.0) - distance.mean) / distance.sd, abs=1e-6)
+    assert error[0] == pytest.approx(0.1 / distance.sd, rel=0.01)
+    assert np.isnan(value[1]) and np.isnan(error[1])
+    # ages: only possible ones count, so that a measurement near the oldest is below its value
+    age = OUTPUTS['age']
+    value, error = CONSTRAINTS['age'].measurement(age, [7.0, 13.5, 13.5], [0.1, 1.0, np.nan])
+    assert age.physical(value[0]) == pytest.approx(7.0, abs=0.01)
+    assert age.physical(value[0] + error[0]) == pytest.approx(7.1, abs=0.01)
+    assert 12.5 < age.physical(value[1]) < 13.5 and np.isfinite(error).all()
+    iron = OUTPUTS['metallicity']
+    value, error = CONSTRAINTS['metallicity'].measurement(iron, [-1.5, 0.0], [0.2, np.nan])
+    np.testing.assert_allclose([*value, *error], [-1.5, 0.0, 0.2, 0.15], atol=2e-3)
+
+
 def test_codes_are_zero_where_nothing_is_known():
     age = CONSTRAINTS['age']
     code = age.encoded([12.0, np.nan, 10.0], [1.0, 1.0, np.nan])
