@@ -329,8 +329,10 @@ def _measured(image, grid, center, options):
     factor = calibration.scale(areas)
     unit = float(np.median(factor)) / found.scale**2
     around = None if left is None else SkyFit(left.level * unit, left.error * unit)
-    pixels, front, noted = _foreground(pixels, bad, psf.scaled(1.0 / found.scale), level, cut,
-                                       found.brightest(options['distance'], float(np.median(factor))))
+    front, noted = {}, ()
+    if not found.on_grid:
+        pixels, front, noted = _foreground(pixels, bad, psf.scaled(1.0 / found.scale), level, cut,
+                                           found.brightest(options['distance'], float(np.median(factor))))
     flux = np.where(bad[cut], np.nan, (pixels[cut] - level) * factor)
     some = pixels[~bad]
     some = some[::max(1, some.size // _ENOUGH)]

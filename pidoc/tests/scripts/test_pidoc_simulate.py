@@ -62,13 +62,13 @@ def test_a_run_and_its_summary(tmp_path, capsys):
     ('12', [12000.0]), ('0,0.01, 1e1', [0.0, 10.0, 10000.0]), ('3,10Myr', [3.0, 10.0]),
     ('1,2.5,10:40:10 Myr', [1.0, 2.5, 10.0, 20.0, 30.0, 40.0]), ('0:1:0.4', [0.0, 400.0, 800.0])])
 def test_ages_that_are_listed(text, expected):
-    np.testing.assert_allclose(parsed('--ages', text)[2].to_value(u.Myr), expected, rtol=1e-15)
+    np.testing.assert_allclose(parsed('MW15', '--ages', text)[2].to_value(u.Myr), expected, rtol=1e-15)
 
 
 def test_a_long_list_of_ages_is_exact():
-    ages = parsed('--ages', '65,80,100:14000:50 Myr')[2].to_value(u.Myr)
+    ages = parsed('MW15', '--ages', '65,80,100:14000:50 Myr')[2].to_value(u.Myr)
     np.testing.assert_array_equal(ages, [65, 80, *range(100, 14001, 50)])
-    assert len(parsed()[2]) == 141
+    assert len(parsed('MW15')[2]) == 141
 
 
 def test_many_from_a_table(tmp_path, capsys):
@@ -92,9 +92,9 @@ def test_a_named_model():
     np.testing.assert_allclose(np.diff(ages.to_value(u.Myr)), 14000 / 2043)
 
 
-def test_the_default_model_and_ages():
-    models, _, ages, _ = parsed()
-    assert models == [ClusterModel()]
+def test_the_default_ages():
+    models, _, ages, _ = parsed('--n-stars', '1000')
+    assert models == [ClusterModel(n_stars=1000)]
     np.testing.assert_allclose(ages.to_value(u.Gyr), np.arange(141) / 10)
 
 

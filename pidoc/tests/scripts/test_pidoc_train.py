@@ -82,7 +82,8 @@ def as_text(value):
 def test_every_default_in_the_help_is_that_of_the_settings(name):
     kind, default, _ = _OPTIONS[name]
     ours = getattr(Settings, name)
-    expected = 'all that the set has' if ours is None else as_text(ours)
+    none = {'constraints': 'what is known exactly', 'measured': 'all others that are predicted'}
+    expected = none.get(name, 'all that the set has') if ours is None else as_text(ours)
     if name not in _PAPER:
         expected += '; ours only'
     elif as_text(getattr(PaperSettings, name)) != expected:

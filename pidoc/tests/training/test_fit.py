@@ -36,8 +36,9 @@ def test_training_lowers_the_loss_and_writes_a_model(trained, maps):
     Domain.from_dict(read.about['domain'])
     # all that the set has, and nothing else
     assert read.scaling.output_names == ('total_mass', 'mass_to_light', 'age', 'distance')
-    assert read.scaling.constraint_names == ('distance', 'age', 'seeing')
-    assert read.posterior == {'components': 3, 'covariance': 'full'}
+    assert read.scaling.constraint_names == ('seeing',)
+    assert [each.name for each in read.constraints] == ['distance', 'age', 'seeing']
+    assert (read.posterior['components'], read.posterior['covariance']) == (3, 'full')
     assert set(read.calibration.factors) == {'image', 'distance', 'age', 'distance+age'}
     assert all(set(each) == {'pixel_mass', 'total_mass', 'mass_to_light', 'age', 'distance'}
                for each in read.calibration.factors.values())
@@ -50,7 +51,7 @@ def test_half_precision_learns_as_much_and_leaves_single_precision(trained, maps
     assert keras.config.dtype_policy().name == before == 'float32'
     (history,), (single,) = half.about['history'], trained[1].about['history']
     assert history['loss'] != single['loss']
-    assert history['val_loss'][-1] == pytest.approx(single['val_loss'][-1], rel=0.1)
+    assert history['val_loss'][-1] == pytest.approx(single['val_loss'][-1], abs=0.06)
     read = Estimator.load(tmp_path / 'half')
     assert {value.dtype.name for value in read.networks[0].weights.values()} == {'float32'}
     light = maps.split('validation').light(slice(0, 4))
@@ -165,8 +166,9 @@ def test_maps_without_mass_are_refused_before_the_first_step(tmp_path, monkeypat
     empty._mass = 1e-9 * empty._mass
     with pytest.raises(ValueError, match='100 pixels above 0.01 Msun in the validation split, received 0'):
         train(empty, tmp_path / 'empty', settings=SMALL, progress=False)
-    damaged.table['luminosity'][-3:] = np.nan
-    with pytest.raises(ValueError, match='in all maps of the validation split, received 3 that are not'):
+    # where nearly all have it the others are left out
+    damaged.table['luminosity'][-30:] = np.nan
+    with pytest.raises(ValueError, match='in all maps of the validation split, received 30 that are not'):
         train(damaged, tmp_path / 'damaged', settings=SMALL, progress=False)
 
 

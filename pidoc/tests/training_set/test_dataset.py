@@ -604,8 +604,8 @@ def test_manifests_that_are_damaged(made, tmp_path, change):
 
 @pytest.mark.parametrize(('old', 'new', 'message'), [
     (b"'LIGHT   '", b"'DARK    '", 'is damaged or cut short'),
-    (b'=                  -32', b'=                  -64', 'LIGHT must hold .* received .* BITPIX = -64'),
-    (b'NAXIS3  =                    4', b'NAXIS3  =                    3', 'LIGHT must hold 4 maps of'),
+    (b'=                  -32', b'=                  -64', 'is damaged or cut short'),
+    (b'NAXIS3  =                    4', b'NAXIS3  =                    3', 'is damaged or cut short'),
     (b'SIMPLE  =', b'simple  =', 'a FITS file must begin with SIMPLE')])
 def test_cubes_that_are_not_what_the_manifest_says(made, tmp_path, old, new, message):
     folder = tmp_path / 'set'
