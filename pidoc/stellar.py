@@ -29,6 +29,7 @@ Numbers are plain floats here: Msun, Myr, Lsun, Rsun.
 """
 from collections import namedtuple
 from contextlib import nullcontext
+from functools import lru_cache
 from importlib.resources import as_file, files
 
 import numpy as np
@@ -50,6 +51,7 @@ dwarf, 13 neutron star, 14 black hole, 15 no remnant.
 TABLE = 'stellar_tracks.fits'
 GIANT_MASS_LOSS = 0.5        # Reimers' eta if none is given
 FIRST_REMNANT = 10
+FIRST_COLLAPSED = 13         # neutron stars, black holes, nothing
 #: Explosion: its columns of the table, kind and mass of the remnant and share that falls back
 EXPLOSIONS = {'delayed': ('remnant_kind', 'remnant_mass', 'fallback'),
               'rapid': ('rapid_kind', 'rapid_mass', 'rapid_fallback')}
@@ -550,8 +552,8 @@ class StellarEvolution:
         'rapid'
         """
         # full kicks are given to what delayed explosions leave
-        return cls(model.metallicity, giant_mass_loss=model.giant_mass_loss,
-                   explosion='rapid' if model.natal_kicks == 'rapid' else 'delayed')
+        return _evolution(cls, model.metallicity, model.giant_mass_loss,
+                          'rapid' if model.natal_kicks == 'rapid' else 'delayed')
 
     def __repr__(self):
         return f'{type(self).__name__}({self.metallicity:g}, giant_mass_loss={self.giant_mass_loss:g})'
@@ -699,3 +701,9 @@ class StellarEvolution:
         values = np.empty(mass.size)
         kernel(mass.ravel(), *arguments, values)
         return values.reshape(mass.shape)[()]
+
+
+@lru_cache(maxsize=128)
+def _evolution(kind, metallicity, giant_mass_loss, explosion):
+    """Tables take some tenths of a second to interpolate, and a training set needs many of them again."""
+    return kind(metallicity, giant_mass_loss=giant_mass_loss, explosion=explosion)

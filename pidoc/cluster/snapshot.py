@@ -332,13 +332,83 @@ class Snapshot:
                 native[name] = native[name] * size
             elif name in ('v_r', 'v_t', *_VELOCITY):
                 native[name] = native[name] * faster
-        # the columns were checked when this one was made
-        other = object.__new__(type(self))
-        other.age, other.model, other.seed = self.age, self.model, self.seed
-        other._meta_header = _meta_header(self.meta | {'STARSHAR': float(stars), 'SIZEFACT': float(size)})
-        other._native, other._partner_row = native, self._partners_of(kept, twins)
+        other = self._changed(native, self._partners_of(kept, twins),
+                              STARSHAR=float(stars), SIZEFACT=float(size))
         other._origin = self, rows
         return other
+
+    def _changed(self, native, partner_row, *, age=None, model=None, **cards):
+        """Another snapshot made of this one, whose columns were checked then."""
+        other = object.__new__(type(self))
+        other.age, other.model = self.age if age is None else age, self.model if model is None else model
+        other.seed, other._meta_header = self.seed, _meta_header(self.meta | cards)
+        other._native, other._partner_row = native, partner_row
+        return other
+
+    def repopulated(self, *, age=None, metallicity=None, giant_mass_loss=None):
+        """The same cluster with the stars of another age, metallicity or wind of giants.
+
+        Each star keeps its initial mass and its place; mass, luminosity, radius and type are read from the
+        tracks (`pidoc.stellar.StellarEvolution`) of the other population. Neutron stars and black holes stay
+        what they are, and no star becomes one. Velocities are multiplied by the square root of the ratio of
+        the masses, by which the ratio of kinetic to potential energy stays what it was. The structure remains
+        that of the simulated cluster, at its own age: meant for changes of age that are small beside the time
+        in which the structure changes.
+
+        Parameters
+        ----------
+        age : `~astropy.units.Quantity`, optional
+        metallicity : float, optional
+            Mass fraction Z of metals.
+        giant_mass_loss : float, optional
+            Reimers' eta.
+
+        Returns
+        -------
+        Snapshot
+            Its model has the other metallicity and wind, its ``meta`` the age of the structure [Gyr] as the
+            card DYNAGE.
+
+        Raises
+        ------
+        TypeError, `~astropy.units.UnitConversionError`, ValueError
+            If an argument is of a wrong kind or unit or outside the tracks, or if the stars have no initial
+            masses and types, or do not evolve.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc import ClusterModel
+        >>> from pidoc.cluster import Snapshot
+        >>> stars = {'x': [1, 0] * u.pc, 'y': [0, 2] * u.pc, 'z': [0, 0] * u.pc, 'kind': [1, 0],
+        ...          'mass': [0.8, 0.5] * u.Msun, 'initial_mass': [0.8, 0.5] * u.Msun}
+        >>> cluster = Snapshot(stars, 12 * u.Gyr, ClusterModel(metallicity=0.01))
+        >>> print(cluster.repopulated(metallicity=0.0001).stars['kind'])
+        [10  0]
+        """
+        # it brings numba
+        from pidoc.stellar import FIRST_COLLAPSED, StellarEvolution
+
+        native, model = self._native, self.model
+        if not {'initial_mass', 'kind'} <= native.keys() or model is None or not model.stellar_evolution:
+            raise ValueError('stars must have initial_mass and kind, and a model whose stars evolve, to be '
+                             f'those of another population, received {", ".join(native)} and {model!r}')
+        age = self.age if age is None else scalar_value(age, u.Gyr, 'age', non_negative=True) * u.Gyr
+        given = {'metallicity': metallicity, 'giant_mass_loss': giant_mass_loss}
+        model = model.replace(**{name: value for name, value in given.items() if value is not None})
+        evolution = StellarEvolution.of(model)
+        state = evolution.state(np.clip(native['initial_mass'], *evolution.mass_limits), age.to_value(u.Myr))
+        alive = (native['kind'] < FIRST_COLLAPSED) & (state.kind < FIRST_COLLAPSED)
+        changed = {name: column for name, column in native.items() if name != 'temperature'}
+        for name, values in (('mass', state.mass), ('kind', state.kind), ('luminosity', state.luminosity),
+                             ('stellar_radius', state.radius)):
+            before = native.get(name, np.zeros_like(values))
+            changed[name] = np.where(alive, values, before).astype(before.dtype)
+        faster = np.sqrt(changed['mass'].sum() / native['mass'].sum())
+        for name in {'v_r', 'v_t', *_VELOCITY} & changed.keys():
+            changed[name] = changed[name] * faster
+        return self._changed(changed, self._partner_row, age=age, model=model,
+                             DYNAGE=self.age.to_value(u.Gyr))
 
     def _some(self, share, seed, at_least=1):
         """Rows of a random share of the stars; binaries stay or go as one."""

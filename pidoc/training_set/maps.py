@@ -17,9 +17,10 @@ from pidoc.training_set.recipe import conditions_of
 from pidoc.training_set.sampler import condition_names
 from pidoc.units import SOLAR_TEFF
 
-__all__ = ['MEASURED', 'map_conditions', 'measured_row', 'observe_map', 'read_snapshot', 'rescaled_snapshot',
-           'whole_cluster']
+__all__ = ['MEASURED', 'map_conditions', 'measured_row', 'observe_map', 'populated_snapshot', 'read_snapshot',
+           'rescaled_snapshot', 'whole_cluster']
 
+_OLDEST = 13.9 * u.Gyr
 _JITTER_ABOVE = 0.5     # Msun: initial masses whose light is given play; lighter stars hardly shine
 
 #: Numbers of each map that are known when it is made.
@@ -49,6 +50,25 @@ def read_snapshot(path, options):
         return Snapshot.read(path, **options)
     except (OSError, ValueError, TypeError, IORegistryError) as error:
         raise TrainingSetError(f'the snapshot {path} cannot be read: {error}') from error
+
+
+def populated_snapshot(snapshot, part, row):
+    """The cluster of a map with the stars of its population, where the part has several."""
+    if part.population is None:
+        return snapshot
+    try:
+        return _repopulated(snapshot, *(float(row[name]) for name in (
+            'age_factor', 'population_metallicity', 'population_giant_mass_loss')))
+    except ValueError as error:
+        raise TrainingSetError(f'[[part]] {part.name}: population: {error}') from error
+
+
+@lru_cache(maxsize=1)
+def _repopulated(snapshot, age_factor, metallicity, giant_mass_loss):
+    older = snapshot.age * age_factor
+    # as likely the other way, where the universe is too young
+    age = older if older <= _OLDEST else snapshot.age / age_factor
+    return snapshot.repopulated(age=age, metallicity=metallicity, giant_mass_loss=giant_mass_loss)
 
 
 def rescaled_snapshot(snapshot, part, row):
@@ -83,19 +103,14 @@ def map_conditions(part, row):
     return conditions_of(part.conditions | drawn)
 
 
-@lru_cache(maxsize=4)
-def _evolution(model):
-    # it brings numba
-    from pidoc.stellar import StellarEvolution
-
-    return StellarEvolution.of(model)
-
-
 def _jittered_light(snapshot, amount, seed, maps, name):
     """Luminosities in the band of stars whose initial masses were a little other ones; masses stay.
 
     A network must not learn by heart the few giants that give a simulation its light.
     """
+    # it brings numba
+    from pidoc.stellar import StellarEvolution
+
     native, model = snapshot._native, snapshot.model
     if 'initial_mass' not in native or model is None or not model.stellar_evolution:
         raise TrainingSetError('light_jitter needs snapshots with initial_mass and a model whose stars '
@@ -103,7 +118,7 @@ def _jittered_light(snapshot, amount, seed, maps, name):
     light = star_light(snapshot, band=maps.band, correction=maps.correction)
     heavy = np.flatnonzero(native['initial_mass'] > _JITTER_ABOVE)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    evolution = _evolution(model)
+    evolution = StellarEvolution.of(model)
     mass = native['initial_mass'][heavy] * (1.0 + amount * rng.standard_normal(heavy.size))
     state = evolution.state(np.clip(mass, *evolution.mass_limits), snapshot.age.to_value(u.Myr))
     # as a snapshot does it

@@ -26,7 +26,7 @@ from pidoc.io.schema import checked, FINITE, number, Refused, some, Span, Table
 from pidoc.mock.conditions import Conditions
 from pidoc.photometry import BANDS, CORRECTIONS
 
-__all__ = ['Foreign', 'Maps', 'Part', 'Recipe', 'RecipeError', 'Values']
+__all__ = ['Foreign', 'Maps', 'Part', 'Population', 'Recipe', 'RecipeError', 'Values']
 
 log = logging.getLogger(__name__)
 
@@ -225,6 +225,31 @@ class Foreign(Table, frozen=True):
         return {key: value for key, value in given.items() if value is not None}
 
 
+class Population(Table, frozen=True):
+    """Stars that the snapshots of a part are given in place of their own, `Values` of each.
+
+    Parameters
+    ----------
+    number : int
+        Populations of each snapshot.
+    metallicity : `Values`
+        Mass fraction Z of metals.
+    giant_mass_loss : `Values`
+        Reimers' eta.
+    age_factor : `Values`
+        Age of the stars over that of the snapshot; where they would be older than 13.9 Gyr, its inverse.
+    """
+
+    metallicity: _values(_POSITIVE)
+    giant_mass_loss: _values(_POSITIVE)
+    age_factor: _values(number(least=0.8, most=1.25)) = 1.0
+    number: _COUNT = 1
+
+    def __post_init__(self):
+        for key in ('metallicity', 'giant_mass_loss', 'age_factor'):
+            force_setattr(self, key, _made(getattr(self, key)))
+
+
 class _ConditionsBase(Table, frozen=True):
 
     def __post_init__(self):
@@ -286,6 +311,8 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
         Standard deviation of the relative change that initial masses get, for the light only.
     stars_kept, size_factor : `Values` or None
         Of `Snapshot.rescaled <pidoc.cluster.snapshot.Snapshot.rescaled>`; for the training split alone.
+    population : `Population` or None
+        Other stars in the place of those simulated; for the training split alone.
     dispersion_radius : `Values` or None
         Separation from the centre [arcsec] within which the velocity dispersion of the bright stars is
         measured.
@@ -308,6 +335,7 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
     light_jitter: number(least=0.0, most=0.2) = 0.0
     stars_kept: _values(number(above=0.0, most=1.5)) | None = None
     size_factor: _values(number(least=0.1, most=10.0)) | None = None
+    population: Population | None = None
     dispersion_radius: _values(_POSITIVE) | None = None
     conditions: _Conditions | None = None
 
@@ -347,8 +375,9 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
     def _check(self):
         if isinstance(self.direction, Values) and not all(map(any, self.direction.choices)):
             raise Refused('direction', 'numbers that are not all 0', self.direction.choices)
-        if self.rescaling and set(self.splits) != {'train'}:
-            raise Refused(min(self.rescaling), 'for the split train alone: others are as simulated',
+        changed = [*self.rescaling, *(['population'] if self.population else ())]
+        if changed and set(self.splits) != {'train'}:
+            raise Refused(min(changed), 'for the split train alone: others are as simulated',
                           ', '.join(self.splits))
         if self.product:
             for key in ('distance', 'seeing'):

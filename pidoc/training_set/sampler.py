@@ -9,7 +9,7 @@ from astropy import units as u
 from pidoc.training_set.files import TrainingSetError
 from pidoc.training_set.recipe import CONDITION_UNITS, Values
 
-__all__ = ['DRAWN', 'condition_names', 'draw_maps', 'own_columns']
+__all__ = ['DRAWN', 'POPULATION', 'condition_names', 'draw_maps', 'own_columns']
 
 #: Numbers of each map that are worked out before it is made.
 DRAWN = {
@@ -21,6 +21,8 @@ DRAWN = {
     'view_y': (u.one, 'direction of the observer'), 'view_z': (u.one, 'direction of the observer'),
     'seed': (None, 'of everything else that is drawn'),
 }
+#: Numbers of the population of a map, where a part has several for each snapshot.
+POPULATION = ('population', 'age_factor', 'population_metallicity', 'population_giant_mass_loss')
 _INTEGERS = ('number', 'snapshot', 'seed', 'n_stars')
 
 
@@ -35,7 +37,7 @@ def condition_names(part):
 
 def own_columns(part):
     """Columns that not every part has."""
-    return [*part.own, *condition_names(part)]
+    return [*part.own, *condition_names(part), *(POPULATION if part.population else ())]
 
 
 def draw_maps(recipe, part, sources):
@@ -46,7 +48,7 @@ def draw_maps(recipe, part, sources):
     number = part.number if pairs is None else len(pairs[0])
     own = part.own | {name: part.conditions[name] for name in condition_names(part)}
     dtype = [(name, np.int64 if name in _INTEGERS else np.float64) for name in DRAWN]
-    rows = np.zeros(number, [*dtype, *((name, np.float64) for name in own), ('split', np.int8),
+    rows = np.zeros(number, [*dtype, *((name, np.float64) for name in own_columns(part)), ('split', np.int8),
                              ('source', np.int32)])
     start = np.concatenate([[0], np.cumsum(counts)])
     for k in range(number):
@@ -62,14 +64,31 @@ def draw_maps(recipe, part, sources):
         row['view_x'], row['view_y'], row['view_z'] = view
         for name, values in own.items():
             row[name] = values.draw(rng)
+        if part.population:
+            row['population'] = rng.integers(part.population.number)
     if pairs is not None:
         for name, values in zip(('source', 'snapshot', 'distance', 'seeing'), pairs, strict=True):
             rows[name] = values
+    if part.population:
+        names = [_key_of(source.name) for source in sources]
+        _draw_populations(rows, part.population, names, recipe.seed, key)
     begin = 0
     for which, size in enumerate(part.splits.values()):
         rows['split'][begin:None if size is None else begin + size] = which
         begin += size or 0
-    return rows[np.lexsort([rows[name] for name in ('number', 'snapshot', 'source', 'split')])]
+    order = ('number', *(['population'] if part.population else ()), 'snapshot', 'source', 'split')
+    return rows[np.lexsort([rows[name] for name in order])]
+
+
+def _draw_populations(rows, population, sources, seed, key):
+    """Fill in the numbers of each map's population, which other maps of its snapshot share."""
+    values = (population.age_factor, population.metallicity, population.giant_mass_loss)
+    for row in rows:
+        numbers = int(row['snapshot']), int(row['population'])
+        rng = np.random.default_rng(np.random.SeedSequence(
+            seed, spawn_key=(key, sources[row['source']], *numbers)))
+        for name, value in zip(POPULATION[1:], values, strict=True):
+            row[name] = value.draw(rng)
 
 
 def _product(recipe, part, counts, key):

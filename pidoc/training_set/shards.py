@@ -18,6 +18,7 @@ from pidoc.training_set.maps import (
     MEASURED,
     measured_row,
     observe_map,
+    populated_snapshot,
     read_snapshot,
     rescaled_snapshot,
     whole_cluster,
@@ -119,6 +120,7 @@ class OpenShard:
         """Make the next map, of the snapshot that it is of."""
         task, k = self.task, len(self)
         row = task.draws[k]
+        snapshot = populated_snapshot(snapshot, task.part, row)
         varied = rescaled_snapshot(snapshot, task.part, row)
         mock = observe_map(varied, task.recipe, task.part, row, task.names[k])
         for name, cube in self.cubes.items():

@@ -15,6 +15,7 @@ from pidoc.cluster.snapshot import Snapshot
 from pidoc.photometry import v_luminosity
 from pidoc.simulation.evolve import simulate
 from pidoc.simulation.initial import initial_conditions, plummer_radius
+from pidoc.stellar import StellarEvolution
 
 KMS = u.km / u.s
 MODEL = ClusterModel(n_stars=20000, imf='equal', half_mass_radius=2 * u.pc, seed=5)
@@ -148,6 +149,69 @@ def test_rescaling_of_cartesian_stars_and_binaries():
 def test_impossible_rescaling(options, message):
     with pytest.raises(ValueError, match=message):
         Snapshot(few_stars(), 1 * u.Gyr).rescaled(**options)
+
+
+# -- other populations -----------------------------------------------------------------------------
+
+
+def born_at(age, metallicity, giant_mass_loss=0.5, number=4000):
+    """Stars of one mass function at one age, in a sphere of their own."""
+    rng = np.random.default_rng(5)
+    model = ClusterModel(metallicity=metallicity, giant_mass_loss=giant_mass_loss)
+    initial = np.exp(rng.uniform(np.log(0.1), np.log(60.0), number))
+    state = StellarEvolution.of(model).state(initial, age.to_value(u.Myr))
+    stars = {'radius': rng.uniform(0.1, 5.0, number) * u.pc, 'v_r': rng.normal(0, 3, number) * KMS,
+             'v_t': abs(rng.normal(0, 4, number)) * KMS, 'mass': state.mass * u.Msun,
+             'initial_mass': initial * u.Msun, 'luminosity': state.luminosity * u.Lsun,
+             'stellar_radius': state.radius * u.Rsun, 'kind': state.kind}
+    return Snapshot(stars, age, model)
+
+
+def test_the_same_population_again_is_the_same_cluster():
+    whole = born_at(11 * u.Gyr, 0.001)
+    again = whole.repopulated(age=11 * u.Gyr, metallicity=0.001, giant_mass_loss=0.5)
+    for name in whole.stars.colnames:
+        np.testing.assert_allclose(again.stars[name], whole.stars[name], rtol=1e-12)
+    assert again.meta == {'DYNAGE': 11.0} and not whole.meta
+
+
+@pytest.mark.parametrize('other', [
+    {'age': 9.5 * u.Gyr}, {'metallicity': 0.006}, {'giant_mass_loss': 0.2},
+    {'age': 13 * u.Gyr, 'metallicity': 0.0002, 'giant_mass_loss': 0.3}])
+def test_another_population_is_as_if_born_so(other):
+    whole = born_at(11 * u.Gyr, 0.001)
+    born = born_at(**({'age': 11 * u.Gyr, 'metallicity': 0.001} | other))
+    made = whole.repopulated(**other)
+    assert made.age == born.age
+    assert (made.model.metallicity, made.model.giant_mass_loss) == (
+        born.model.metallicity, born.model.giant_mass_loss)
+    free = (whole.stars['kind'] < 13) & (born.stars['kind'] < 13)
+    assert free.sum() > 2500 and np.any(made.stars['mass'][free] != whole.stars['mass'][free])
+    for name in ('mass', 'luminosity', 'stellar_radius', 'kind', 'temperature'):
+        np.testing.assert_allclose(made.stars[name][free], born.stars[name][free], rtol=1e-12)
+        # neutron stars and black holes are those that were simulated
+        np.testing.assert_array_equal(made.stars[name][~free], whole.stars[name][~free])
+
+
+def test_another_population_keeps_the_virial_ratio():
+    whole = born_at(0.3 * u.Gyr, 0.001)
+    other = whole.repopulated(age=12 * u.Gyr, metallicity=0.008)
+    (kinetic, potential), (before, deep) = energies(other), energies(whole)
+    # a fifth of the mass goes
+    assert potential < 0.9 * deep
+    assert kinetic / potential == pytest.approx(before / deep, rel=0.03)
+    np.testing.assert_array_equal(other.stars['radius'], whole.stars['radius'])
+
+
+@pytest.mark.parametrize(('snapshot', 'options', 'message'), [
+    (lambda: Snapshot(few_stars(), 1 * u.Gyr), {}, 'stars must have initial_mass and kind, and a model'),
+    (lambda: born_at(1 * u.Gyr, 0.001), {'metallicity': 0.2}, 'metallicity must be'),
+    (lambda: born_at(1 * u.Gyr, 0.001), {'giant_mass_loss': 0.05}, 'giant_mass_loss must be'),
+    (lambda: born_at(1 * u.Gyr, 0.001), {'age': 30 * u.Gyr}, 'age must be between 0 and'),
+])
+def test_impossible_populations(snapshot, options, message):
+    with pytest.raises(ValueError, match=message):
+        snapshot().repopulated(**options)
 
 
 # -- coordinates ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import shutil
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -357,6 +358,49 @@ def test_rescaled_clusters_are_those_of_the_row(runs, tmp_path):
         np.testing.assert_allclose(made.light([k])[0], mock.light.data, rtol=1e-6)
         assert row['n_stars'] == round(row['stars_kept'] * whole.model.n_stars)
         assert u.isclose(row['half_mass_radius0'], row['size_factor'] * whole.model.half_mass_radius)
+
+
+def test_populations_are_those_of_the_row(runs, tmp_path):
+    population = {'number': 2, 'metallicity': [0.0001, 0.0004, 0.006],
+                  'age_factor': {'low': 0.85, 'high': 1.2}, 'giant_mass_loss': {'low': 0.1, 'high': 0.5}}
+    made = build(tmp_path / 'set', runs, part=[part(number=8, light_jitter=0.0, population=population)])
+    table = TrainingSet.read(tmp_path / 'set').table
+    assert set(np.unique(table['population'])) == {0, 1}
+    different = {}
+    for k, row in enumerate(table):
+        whole = snapshot_of(row, runs)
+        cluster = whole.repopulated(age=whole.age * row['age_factor'],
+                                    metallicity=float(row['population_metallicity']),
+                                    giant_mass_loss=float(row['population_giant_mass_loss']))
+        mock = observe(cluster, distance=row['distance'], seeing=row['seeing'],
+                       shift=u.Quantity([row['shift_x'], row['shift_y']]), rotation=row['rotation'],
+                       direction='random', field_of_view=20 * u.arcsec, pixel_scale=0.5 * u.arcsec,
+                       seed=row['seed'])
+        np.testing.assert_allclose(made.mass([k])[0], mock.mass.data, rtol=1e-6)
+        np.testing.assert_allclose(made.light([k])[0], mock.light.data, rtol=1e-6)
+        assert row['metallicity'] == row['population_metallicity']
+        assert u.isclose(row['age'], cluster.age)
+        assert u.isclose(row['cluster_mass'], cluster.total_mass)
+        different.setdefault((row['simulation'], row['snapshot'], row['population']), set()).add(
+            (row['age_factor'], row['population_metallicity'], row['population_giant_mass_loss']))
+    # all maps of one population show the same stars
+    assert all(len(numbers) == 1 for numbers in different.values()) and len(different) > 1
+
+
+def test_no_population_is_older_than_the_universe(runs):
+    snapshot = snapshot_of({'simulation': 'a', 'snapshot': 0}, runs)
+    old = Snapshot(snapshot.stars, 13 * u.Gyr, snapshot.model)
+    row = {'age_factor': 1.1, 'population_metallicity': 0.001, 'population_giant_mass_loss': 0.4}
+    made = maps_module.populated_snapshot(old, SimpleNamespace(name='few', population=1), row)
+    assert u.isclose(made.age, 13 * u.Gyr / 1.1)
+
+
+def test_populations_need_initial_masses(runs):
+    stars = snapshot_of({'simulation': 'a', 'snapshot': 0}, runs).stars['x', 'y', 'z', 'mass']
+    row = {'age_factor': 1.0, 'population_metallicity': 0.001, 'population_giant_mass_loss': 0.4}
+    with pytest.raises(TrainingSetError, match=r'\[\[part\]\] few: population: stars must have initial_mass'):
+        maps_module.populated_snapshot(Snapshot(stars, 1 * u.Gyr),
+                                       SimpleNamespace(name='few', population=1), row)
 
 
 def test_whole_clusters_beside_the_maps(runs, tmp_path):
