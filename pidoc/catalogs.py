@@ -339,8 +339,8 @@ def _index():
     apart[where] = np.maximum(apart[where], table['position'][where].separation(models['position']).arcsec)
     table['position_error'] = apart * u.arcsec
     first = np.arange(len(base))
-    for name in ('distance', 'distance_modulus', 'reddening', 'fe_h', 'v_total', 'm_v', 'concentration',
-                 'core_radius', 'half_light_radius', 'velocity_dispersion', 'velocity_dispersion_error'):
+    for name in ('distance', 'distance_modulus', 'reddening', 'b_v', 'fe_h', 'v_total', 'm_v',
+                 'concentration', 'core_radius', 'half_light_radius', 'velocity_dispersion', 'velocity_dispersion_error'):
         table[name] = _spread(base[name], first, number)
     table['luminosity'] = 10.0 ** (0.4 * (SOLAR_MV - table['m_v'].to_value(u.mag))) * u.Lsun
     aged = [rows[_key(name)] for name in ages['name']]
@@ -374,9 +374,9 @@ def clusters():
     Returns
     -------
     `~astropy.table.QTable`
-        ``name``, ``other_name``, ``position``, ``distance``, ``reddening``, ``fe_h``, ``v_total``, ``m_v``,
-        ``core_radius``, ``half_light_radius`` [arcmin], ``velocity_dispersion`` and others from Harris
-        (2010); ``luminosity`` in V, from ``m_v``; ``age`` from VandenBerg et al. (2013); ``mass``,
+        ``name``, ``other_name``, ``position``, ``distance``, ``reddening``, ``b_v``, ``fe_h``,
+        ``v_total``, ``m_v``, ``core_radius``, ``half_light_radius`` [arcmin], ``velocity_dispersion`` and
+        others from Harris (2010); ``luminosity`` in V, from ``m_v``; ``age`` from VandenBerg et al. (2013); ``mass``,
         ``mass_to_light``, ``half_mass_radius`` and ``model_distance``, ``model_core_radius``,
         ``model_half_light_radius`` [pc], ``model_velocity_dispersion`` from Baumgardt & Hilker;
         ``position_error``: how far apart the positions of the two are, 1" at least. Masked where a catalogue
@@ -524,6 +524,7 @@ _OLD = (12.5, 1.0)                 # Gyr, age of a cluster that nobody dated her
 _IRON_ERROR = 0.15                 # dex
 _DISPERSION_ERROR = 0.1            # of the dispersion
 _DISPERSION_ROUNDING = 0.05        # km/s: printed with one decimal
+_COLOUR_ERROR = 0.05               # mag, of an integrated colour, and of the atmospheres beside it
 _EXTINCTION_ERROR = 0.1            # of the extinction
 _REDDENING_ERROR = 0.01            # mag of E(B-V), at least
 # younger than 10 Gyr in the literature, and in no table of ages here: Whiting 1 (Carraro et al. 2007), Pal 1
@@ -542,7 +543,8 @@ def known(name):
     ``metallicity`` is [Fe/H] of Harris, 0.15 dex. ``velocity_dispersion`` is the central one along the
     line of sight: Baumgardt's models, where they rest on velocities, 10 % or half of the difference to
     Harris's if that is more; else Harris's with his error. It stands for the core: ``radius`` is the core
-    radius. ``extinction`` is A_V = 3.1 E(B-V) of Harris, 10 %, at least that of 0.01 mag in E(B-V).
+    radius. ``b_v`` is Harris's integrated colour less the reddening, 0.05 mag and a tenth of the reddening.
+    ``extinction`` is A_V = 3.1 E(B-V) of Harris, 10 %, at least that of 0.01 mag in E(B-V).
 
     Parameters
     ----------
@@ -553,8 +555,8 @@ def known(name):
     -------
     dict of str to Known
         ``position`` (its value a `~astropy.coordinates.SkyCoord`), ``distance`` [kpc], ``age`` [Gyr],
-        ``metallicity`` [dimensionless, dex], ``velocity_dispersion`` [km/s], ``extinction`` [mag], as far as
-        they are known.
+        ``metallicity`` [dimensionless, dex], ``velocity_dispersion`` [km/s], ``b_v``, ``extinction`` [mag],
+        as far as they are known.
 
     Raises
     ------
@@ -571,12 +573,14 @@ def known(name):
     age: 12.50 Gyr +- 0.79 Gyr (VandenBerg et al. 2013)
     metallicity: -1.98 +- 0.15 (Harris 1996 (2010 edition))
     velocity_dispersion: 1.60 km / s +- 0.17 km / s (Baumgardt et al. 2019)
+    b_v: 0.67 mag +- 0.05 mag (Harris 1996 (2010 edition))
     extinction: 0.00 mag +- 0.03 mag (Harris 1996 (2010 edition))
     """
     row = cluster(name)
     by_harris = _value(row, 'distance', u.kpc) is not None
     found = [Known('position', row['position'], row['position_error'], _HARRIS if by_harris else _MODELS)]
-    for its in (_distance(row), _age(row), _metallicity(row), _dispersion(row), _extinction(row)):
+    for its in (_distance(row), _age(row), _metallicity(row), _dispersion(row), _colour(row),
+                _extinction(row)):
         if its is not None:
             found.append(its)
     return {its.name: its for its in found}
@@ -629,6 +633,14 @@ def _dispersion(row):
     core = _value(row, 'core_radius', u.arcsec)
     return Known('velocity_dispersion', measured * _KMS, error * _KMS, _HARRIS,
                  None if core is None else core * u.arcsec)
+
+
+def _colour(row):
+    seen, red = _value(row, 'b_v', u.mag), _value(row, 'reddening', u.mag)
+    if seen is None or red is None:
+        return None
+    error = math.hypot(_COLOUR_ERROR, max(_EXTINCTION_ERROR * red, _REDDENING_ERROR))
+    return Known('b_v', (seen - red) * u.mag, error * u.mag, _HARRIS)
 
 
 def _extinction(row):

@@ -62,10 +62,11 @@ FEATURES = (
     Feature('age', 'age that was given', 'Gyr', log=False),
     Feature('metallicity', '[Fe/H] that was given', log=False),
     Feature('velocity_dispersion', 'velocity dispersion that was given', 'km/s'),
+    Feature('b_v', 'colour B - V that was given', 'mag', log=False),
 )
-"""The quantities, in this order. The last nine are only looked at where they are known."""
+"""The quantities, in this order. The last ten are only looked at where they are known."""
 
-GIVEN = 'age', 'metallicity', 'velocity_dispersion'
+GIVEN = 'age', 'metallicity', 'velocity_dispersion', 'b_v'
 """Those that are not of the image at all, but known beforehand."""
 
 

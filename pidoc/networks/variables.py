@@ -266,6 +266,7 @@ OUTPUTS = _table(
     {'name': 'black_hole_share', 'scale': 'rare'},
     {'name': 'central_dispersion', 'unit': 'km / s', 'scale': 'logarithm'},
     {'name': 'velocity_dispersion', 'unit': 'km / s', 'scale': 'logarithm'},
+    {'name': 'b_v', 'unit': 'mag', 'scale': 'linear'},
     {'name': 'age', 'unit': 'Gyr', 'scale': 'age'},
     {'name': 'distance', 'unit': 'kpc', 'scale': 'logarithm'},
     {'name': 'metallicity', 'scale': 'linear'},
@@ -280,10 +281,13 @@ CONSTRAINTS = _table(
      'positive': False},
     {'name': 'velocity_dispersion', 'unit': 'km / s', 'scale': 'logarithm', 'errors': (0.03, 0.3),
      'default_error': 0.05},
+    {'name': 'b_v', 'unit': 'mag', 'scale': 'linear', 'errors': (0.01, 0.15), 'default_error': 0.03,
+     'positive': False},
     # of the observation
     {'name': 'dispersion_radius', 'unit': 'arcsec', 'scale': 'logarithm'},
     {'name': 'seeing', 'unit': 'arcsec', 'scale': 'logarithm'},
     {'name': 'sky_error', 'scale': 'logarithm'},
 )
-"""Name -> `Constraint`: all that a network may be conditioned on. ``metallicity`` is [Fe/H]; ``sky_error`` is
-the standard error of the level of the sky, in the mean light of a pixel of the field."""
+"""Name -> `Constraint`: all that a network may be conditioned on. ``metallicity`` is [Fe/H]; ``b_v`` is
+the colour of all light of the cluster in the field, freed from reddening; ``sky_error`` is the standard error
+of the level of the sky, in the mean light of a pixel of the field."""

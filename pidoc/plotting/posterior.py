@@ -13,7 +13,7 @@ _LABELS = {
     'half_mass_radius': 'r$_{hm}$ [pc]', 'half_light_radius': 'R$_{hl}$ [pc]',
     'mass_function_slope': 'slope of mass function', 'dark_share': 'share of remnants',
     'black_hole_share': 'share of black holes', 'central_dispersion': '$\\sigma_0$ [km/s]',
-    'velocity_dispersion': '$\\sigma$ [km/s]'}
+    'velocity_dispersion': '$\\sigma$ [km/s]', 'b_v': 'B $-$ V [mag]'}
 _LOGARITHMIC = 'total_mass', 'luminosity', 'cluster_mass'
 
 

@@ -26,7 +26,7 @@ UNITS = {name: u.Unit(CONSTRAINTS[name.removesuffix('_error')].unit) if
 
 #: Possible values: beyond the Universe on both sides, and before numbers overflow.
 _LIMITS = {'distance': (1e-6, 1e8), 'age': (1e-4, OLDEST + 6.0), 'metallicity': (-5.0, 1.0),
-           'velocity_dispersion': (1e-3, 1e4), 'dispersion_radius': (1e-2, 1e5)}
+           'velocity_dispersion': (1e-3, 1e4), 'b_v': (-1.0, 3.0), 'dispersion_radius': (1e-2, 1e5)}
 
 
 def checked(given, constraints, *, model=''):
@@ -99,7 +99,7 @@ def _number(name, value):
     if unit is None:
         number = plain_number(value, name, **({'above': 0} if is_error else {}))
     else:
-        number = scalar_value(value, unit, name, positive=True)
+        number = scalar_value(value, unit, name, positive=is_error or CONSTRAINTS[of].positive)
     low, high = (0.0, math.inf) if is_error and of != 'distance' else _LIMITS[of]
     if not low <= number <= high:
         raise ValueError(f'{name} must be from {low:g} to {high:g} {unit or ""}'.rstrip()

@@ -212,7 +212,8 @@ class MassMapper:
 
     def predict(self, x, *, distance=None, distance_error=None, age=None, age_error=None, metallicity=None,
                 metallicity_error=None, velocity_dispersion=None, velocity_dispersion_error=None,
-                dispersion_radius=None, cluster=None, seeing=None, center=None, **options):
+                dispersion_radius=None, b_v=None, b_v_error=None, cluster=None, seeing=None, center=None,
+                **options):
         """Predict from one image, and from whatever is known of the cluster.
 
         Parameters
@@ -233,8 +234,10 @@ class MassMapper:
         velocity_dispersion, dispersion_radius : `~astropy.units.Quantity`, optional
             Along the line of sight, of bright stars, and the radius (an angle) about the centre in which they
             are.
-        distance_error, age_error, velocity_dispersion_error : `~astropy.units.Quantity`, optional
-            Standard errors; by default 2 %, 0.75 Gyr, 5 %.
+        b_v : `~astropy.units.Quantity`, optional
+            Colour B - V of all light of the cluster [mag], freed from reddening.
+        distance_error, age_error, velocity_dispersion_error, b_v_error : `~astropy.units.Quantity`, optional
+            Standard errors; by default 2 %, 0.75 Gyr, 5 %, 0.03 mag.
         metallicity_error : float, optional
             By default 0.15.
         cluster : str, optional
@@ -264,7 +267,8 @@ class MassMapper:
             'distance': distance, 'distance_error': distance_error, 'age': age, 'age_error': age_error,
             'metallicity': metallicity, 'metallicity_error': metallicity_error,
             'velocity_dispersion': velocity_dispersion,
-            'velocity_dispersion_error': velocity_dispersion_error, 'dispersion_radius': dispersion_radius})
+            'velocity_dispersion_error': velocity_dispersion_error, 'dispersion_radius': dispersion_radius,
+            'b_v': b_v, 'b_v_error': b_v_error})
         return self._predict([self._ready(x, cluster, seeing, center, known, options)])[0]
 
     def _ready(self, x, cluster, seeing, center, known, options):

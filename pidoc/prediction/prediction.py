@@ -51,7 +51,7 @@ _PARAMETERS = {
     'mass_function_slope': ('MFSLOPE', 'mass function slope'),
     'dark_share': ('DARKSHR', 'mass share of remnants'), 'black_hole_share': ('BHSHARE', 'of black holes'),
     'central_dispersion': ('SIGMA0', 'central dispersion'),
-    'velocity_dispersion': ('SIGMAAP', 'dispersion in radius')}
+    'velocity_dispersion': ('SIGMAAP', 'dispersion in radius'), 'b_v': ('B_V', 'B - V')}
 _UNITS = {'luminosity': u.Lsun} | {
     name: u.Unit(each.unit) if each.unit else u.one for name, each in OUTPUTS.items()}
 _NEEDED = 'MASS', 'MASS_ERR', 'LIGHT', 'MASK', 'PARAMS', 'KNOWN', 'VARIABLES', 'POSTERIOR'

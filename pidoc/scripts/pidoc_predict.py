@@ -38,9 +38,9 @@ is 0 if all images were worked on, and 2 if one could not be; its row of the tab
 
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
 distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
-velocity_dispersion_error [km/s], dispersion_radius, seeing [arcsec], cluster, ra, dec [deg], zero_point,
-extinction, colour [mag], exposure [s], pixel_scale [arcsec], band, unit, hdu, plane and wcs_frame; what it
-tells of an image comes before what the command line tells of all.
+velocity_dispersion_error [km/s], dispersion_radius, seeing [arcsec], b_v, b_v_error [mag], cluster, ra, dec
+[deg], zero_point, extinction, colour [mag], exposure [s], pixel_scale [arcsec], band, unit, hdu, plane and
+wcs_frame; what it tells of an image comes before what the command line tells of all.
 
 Two images in g and r make V together: --image g=a.fits --image r=b.fits. Their pixels, seeing and orientation
 may differ. An option of one of them is told as g=25.1,r=24.9.
@@ -96,6 +96,10 @@ def _parser():
                        help='its standard error [km/s] (default: 5 %% of it)')
     known.add_argument('--dispersion-radius', metavar='ANGLE', type=quantity('arcsec'),
                        help='about the centre, of the stars whose velocities were measured [arcsec]')
+    known.add_argument('--b-v', metavar='VALUE', type=quantity('mag'),
+                       help='colour B - V of all light of the cluster, freed from reddening [mag]')
+    known.add_argument('--b-v-error', metavar='VALUE', type=quantity('mag'),
+                       help='its standard error [mag] (default: 0.03)')
     known.add_argument('--cluster', metavar='NAME',
                        help='of the Milky Way: what the catalogues know of it stands in for whatever of all '
                             'this, of --center and of --extinction is not given')

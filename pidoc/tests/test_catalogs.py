@@ -470,7 +470,7 @@ class TestCluster:
 class TestKnown:
     def test_a_cluster_that_all_tables_have(self):
         known = catalogs.known('NGC 5466')
-        assert list(known) == ['position', 'distance', 'age', 'metallicity', 'velocity_dispersion',
+        assert list(known) == ['position', 'distance', 'age', 'metallicity', 'velocity_dispersion', 'b_v',
                                'extinction']
         assert all(its.name == name for name, its in known.items())
         position = known['position']
@@ -489,7 +489,9 @@ class TestKnown:
         assert dispersion.error.to_value(u.km / u.s) == pytest.approx(np.hypot(0.16, 0.05))
         # its core radius of 7.39 pc at 16.9 kpc
         assert dispersion.radius.to_value(u.arcsec) == pytest.approx(7.39 / 16900 * 206264.8, rel=1e-6)
+        assert known['b_v'].value == 0.67 * u.mag and known['b_v'].source == 'Harris 1996 (2010 edition)'
         # E(B-V) of 0.00 is not without an error
+        assert known['b_v'].error.to_value(u.mag) == pytest.approx(np.hypot(0.05, 0.01))
         assert known['extinction'].value == 0 * u.mag
         assert known['extinction'].error.to_value(u.mag) == pytest.approx(0.031)
 
@@ -498,6 +500,25 @@ class TestKnown:
         assert extinction.value.to_value(u.mag) == pytest.approx(3.1 * 1.07)
         assert extinction.error.to_value(u.mag) == pytest.approx(0.31 * 1.07)
         assert extinction.source == 'Harris 1996 (2010 edition)'
+        # a colour of 1.97, red as its light is by dust
+        assert catalogs.known('NGC 6440')['b_v'].value.to_value(u.mag) == pytest.approx(1.97 - 1.07)
+        assert catalogs.known('NGC 6440')['b_v'].error.to_value(u.mag) == pytest.approx(np.hypot(0.05, 0.107))
+
+    def test_the_colour_is_that_of_the_populations_of_the_simulator(self):
+        from pidoc.cluster.population import population_mass_to_light
+
+        table = catalogs.clusters()
+        red = table['reddening'].filled(9 * u.mag).to_value(u.mag)
+        colour = table['b_v'].filled(np.nan * u.mag).to_value(u.mag) - red
+        iron = table['fe_h'].filled(np.nan).value
+        for metallicity, low, high in ((0.00014, -2.3, -1.9), (0.0005, -1.7, -1.4), (0.003, -0.9, -0.6)):
+            light = [1 / population_mass_to_light(12.5 * u.Gyr, metallicity, band=band,
+                                                  correction='kurucz1992').value for band in 'BV']
+            ours = 5.48 - 4.83 - 2.5 * np.log10(light[0] / light[1])
+            seen = colour[(red < 0.2) & (iron > low) & (iron < high)]
+            assert np.isfinite(seen).sum() >= 5
+            # the error that `known` gives to it
+            assert ours == pytest.approx(np.nanmedian(seen), abs=0.05)
 
     def test_where_the_catalogues_disagree_errors_are_as_large(self):
         # 6.9 and 5.5 kpc

@@ -39,6 +39,7 @@ MEASURED = {
     'black_hole_share': (u.one, 'of black holes in the mass of the cluster'),
     'central_dispersion': (u.km / u.s, 'of bright stars in 1/4 of the half-light radius'),
     'velocity_dispersion': (u.km / u.s, 'of bright stars in the dispersion_radius'),
+    'b_v': (u.mag, 'B - V of the cluster in the field'),
 }
 
 #: Of the half-light radius: the aperture of the central dispersion.
@@ -146,7 +147,7 @@ def _whole_cluster(snapshot):
     return {name: float(value) for name, value in row.items()}
 
 
-def whole_cluster(snapshot, row):
+def whole_cluster(snapshot, row, grid):
     """What describes the whole cluster of a map, from the snapshot that it is a rescaled copy of.
 
     Masses go with the share of the stars, lengths with the size, velocities with the square root of their
@@ -158,6 +159,8 @@ def whole_cluster(snapshot, row):
     row : mapping
         Of `~pidoc.training_set.sampler.draw_maps`, with ``stars_kept``, ``size_factor`` and
         ``dispersion_radius`` where the part has them.
+    grid : `~pidoc.grid.MapGrid`
+        Its field is that of the colour, which is the mean over all directions.
 
     Returns
     -------
@@ -173,10 +176,14 @@ def whole_cluster(snapshot, row):
     found['cluster_half_mass_radius'] *= size
     found['cluster_half_light_radius'] *= size
     found['central_dispersion'] *= faster
-    found['velocity_dispersion'] = np.nan
+    # on the sky, in the snapshot as it was simulated
+    arcsec = (u.arcsec * row['distance'] * u.kpc).to(u.pc, u.dimensionless_angles()) / size
+    found['velocity_dispersion'] = found['b_v'] = np.nan
     if np.isfinite(radius) and snapshot.has_velocities:
-        aperture = (radius * u.arcsec * row['distance'] * u.kpc).to(u.pc, u.dimensionless_angles()) / size
-        found['velocity_dispersion'] = faster * float(snapshot.velocity_dispersion(aperture).value)
+        found['velocity_dispersion'] = faster * float(snapshot.velocity_dispersion(radius * arcsec).value)
+    if snapshot.model is not None and 'stellar_radius' in snapshot._native:
+        field = math.sqrt(grid.nx * grid.ny / math.pi) * grid.scale
+        found['b_v'] = float(snapshot.colour(aperture=field * arcsec).value)
     return found
 
 

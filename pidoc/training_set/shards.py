@@ -36,7 +36,7 @@ _COLUMNS = ('split', 'part', 'simulation', 'snapshot', 'age', 'distance', 'seein
             'rotation', 'seed', 'mass', 'luminosity', 'n_stars', 'half_mass_radius0', 'metallicity', 'number',
             'view_x', 'view_y', 'view_z', 'cluster_mass', 'cluster_luminosity', 'cluster_half_mass_radius',
             'cluster_half_light_radius', 'mass_function_slope', 'dark_share', 'black_hole_share',
-            'central_dispersion', 'velocity_dispersion')
+            'central_dispersion', 'velocity_dispersion', 'b_v')
 
 #: Of columns that not every part has.
 _OWN_UNITS = {**CONDITION_UNITS, 'dispersion_radius': u.arcsec}
@@ -125,7 +125,7 @@ class OpenShard:
         mock = observe_map(varied, task.recipe, task.part, row, task.names[k])
         for name, cube in self.cubes.items():
             cube[k] = getattr(mock, name.lower()).data
-        self.measured.append(measured_row(varied, mock) | whole_cluster(snapshot, row))
+        self.measured.append(measured_row(varied, mock) | whole_cluster(snapshot, row, task.recipe.maps.grid))
 
     def write(self):
         """Write the file; its number of maps, size and SHA-256."""

@@ -12,14 +12,14 @@ _COLUMNS = {
     'total_mass': 'mass', 'cluster_mass': 'cluster_mass', 'half_mass_radius': 'cluster_half_mass_radius',
     'half_light_radius': 'cluster_half_light_radius', 'mass_function_slope': 'mass_function_slope',
     'dark_share': 'dark_share', 'black_hole_share': 'black_hole_share',
-    'central_dispersion': 'central_dispersion', 'velocity_dispersion': 'velocity_dispersion', 'age': 'age',
-    'distance': 'distance', 'dispersion_radius': 'dispersion_radius', 'seeing': 'seeing',
+    'central_dispersion': 'central_dispersion', 'velocity_dispersion': 'velocity_dispersion', 'b_v': 'b_v',
+    'age': 'age', 'distance': 'distance', 'dispersion_radius': 'dispersion_radius', 'seeing': 'seeing',
     'sky_error': 'sky_error',
 }
 #: Units where plain numbers are not in those of the table.
 _UNITS = {'total_mass': u.Msun, 'cluster_mass': u.Msun, 'half_mass_radius': u.pc, 'half_light_radius': u.pc,
           'central_dispersion': u.km / u.s, 'velocity_dispersion': u.km / u.s, 'age': u.Gyr,
-          'distance': u.kpc, 'dispersion_radius': u.arcsec, 'seeing': u.arcsec}
+          'b_v': u.mag, 'distance': u.kpc, 'dispersion_radius': u.arcsec, 'seeing': u.arcsec}
 
 
 def truths(table):

@@ -12,7 +12,7 @@ from scipy.stats import ks_1samp
 
 from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.snapshot import Snapshot
-from pidoc.photometry import v_luminosity
+from pidoc.photometry import band_luminosity, v_luminosity
 from pidoc.simulation.evolve import simulate
 from pidoc.simulation.initial import initial_conditions, plummer_radius
 from pidoc.stellar import StellarEvolution
@@ -57,6 +57,35 @@ def cartesian(spherical):
     columns = spherical.stars
     columns.remove_columns(['radius', 'v_r', 'v_t'])
     return Snapshot(columns, 12 * u.Gyr, MODEL)
+
+
+# -- colours ----------------------------------------------------------------------------------------
+
+
+def test_the_colour_of_all_light_is_that_of_the_sum():
+    whole = born_at(11 * u.Gyr, 0.001)
+    stars = whole.stars
+    light = {band: band_luminosity(stars['luminosity'], stars['temperature'], stars['kind'],
+                                   mass=stars['mass'], metallicity=0.001, band=band,
+                                   correction='kurucz1992') for band in 'BV'}
+    expected = 5.48 - 4.83 - 2.5 * np.log10(light['B'].sum() / light['V'].sum())
+    assert whole.colour() == expected * u.mag
+    # whatever the size and the number of stars of each kind
+    assert u.isclose(whole.rescaled(stars=2.0, size=3.0).colour(), whole.colour())
+    # all of it is inside, and next to nothing
+    assert u.isclose(whole.colour(aperture=5 * u.pc), whole.colour())
+    inner = whole.stars['radius'] < 0.5 * u.pc
+    assert not u.isclose(whole.colour(aperture=0.5 * u.pc), whole.colour(), rtol=1e-3)
+    assert u.isclose(Snapshot(stars[inner], 11 * u.Gyr, whole.model).colour(aperture=0.5 * u.pc),
+                     Snapshot(stars[inner], 11 * u.Gyr, whole.model).colour())
+    assert u.isclose(whole.colour(('B', 'V')), -whole.colour(('V', 'B')))
+
+
+def test_clusters_without_light_have_no_colour():
+    dark = spherical_stars() | {'kind': np.full(MODEL.n_stars, 14)}
+    assert np.isnan(Snapshot(dark, 1 * u.Gyr, MODEL).colour())
+    with pytest.raises(ValueError, match='a colour needs a model, for the metallicity, and stars with lumin'):
+        Snapshot(few_stars(), 1 * u.Gyr).colour()
 
 
 # -- rescaled clusters ------------------------------------------------------------------------------

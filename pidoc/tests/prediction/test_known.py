@@ -13,18 +13,20 @@ ALL = tuple(CONSTRAINTS.values())
 
 def test_names_and_units():
     assert KNOWN == ('distance', 'distance_error', 'age', 'age_error', 'metallicity', 'metallicity_error',
-                     'velocity_dispersion', 'velocity_dispersion_error', 'dispersion_radius')
+                     'velocity_dispersion', 'velocity_dispersion_error', 'b_v', 'b_v_error',
+                     'dispersion_radius')
     assert [UNITS[name] for name in KNOWN] == [u.kpc, u.kpc, u.Gyr, u.Gyr, None, None, u.km / u.s,
-                                               u.km / u.s, u.arcsec]
+                                               u.km / u.s, u.mag, u.mag, u.arcsec]
 
 
 def test_plain_numbers_in_the_units_of_the_constraints():
     found = checked({'distance': 17000 * u.pc, 'distance_error': '400 pc', 'age': 12500 * u.Myr,
                      'age_error': None, 'metallicity': -1.98, 'metallicity_error': 0.1,
-                     'velocity_dispersion': 1600 * u.m / u.s, 'dispersion_radius': 0.5 * u.arcmin}, ALL)
+                     'velocity_dispersion': 1600 * u.m / u.s, 'dispersion_radius': 0.5 * u.arcmin,
+                     'b_v': -50 * u.mmag}, ALL)
     assert found == pytest.approx({
         'distance': 17, 'distance_error': 0.4, 'age': 12.5, 'metallicity': -1.98, 'metallicity_error': 0.1,
-        'velocity_dispersion': 1.6, 'dispersion_radius': 30})
+        'velocity_dispersion': 1.6, 'dispersion_radius': 30, 'b_v': -0.05})
     assert {type(value) for value in found.values()} == {float}
 
 

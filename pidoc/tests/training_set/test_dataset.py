@@ -21,6 +21,7 @@ from astropy.io import fits
 from scipy import stats
 
 from pidoc import ClusterModel, Snapshot
+from pidoc.grid import MapGrid
 from pidoc.io.files import locked
 from pidoc.io.processes import WorkLost
 from pidoc.mock.conditions import Conditions
@@ -40,6 +41,7 @@ from pidoc.training_set.truths import truths
 AGES = [0.0, 20.0, 100.0]
 ROWS = [{'name': name, 'n_stars': 400, 'half_mass_radius': radius, 'seed': seed}
         for name, radius, seed in (('a', 1.0, 1), ('b', 3.0, 2), ('c', 2.0, 3))]
+GRID = MapGrid()
 NOISE = {'sky': 21.0, 'zero_point': 25.0, 'exposure': {'low': 10, 'high': 1000, 'scale': 'log'},
          'sky_error': {'low': 0.01, 'high': 0.2}, 'calibration_error': 0.05}
 
@@ -432,10 +434,13 @@ def test_velocities_of_a_rescaled_cluster_follow_the_virial_theorem(runs, tmp_pa
     row = np.zeros(1, [(name, float) for name in ('distance', 'stars_kept', 'size_factor')])[0]
     row['distance'], row['stars_kept'], row['size_factor'] = 10.0, 1.2, 0.5
     snapshot = Snapshot.read(runs / 'a' / 'snapshots' / 'snapshot_00000.fits')
-    found, plain = maps_module.whole_cluster(snapshot, row), snapshot.quantities()
+    found, plain = maps_module.whole_cluster(snapshot, row, GRID), snapshot.quantities()
     ratio = found['central_dispersion'] / maps_module._whole_cluster(snapshot)['central_dispersion']
     assert ratio**2 == pytest.approx(found['cluster_mass'] / plain['total_mass'].value
                                      / (found['cluster_half_mass_radius'] / plain['half_mass_radius'].value))
+    # that of the field, which is larger in the snapshot than in the small copy
+    radius = np.sqrt(GRID.nx * GRID.ny / np.pi) * GRID.scale * u.arcsec * 10 * u.kpc / 0.5
+    assert found['b_v'] == snapshot.colour(aperture=radius.to(u.pc, u.dimensionless_angles())).value
     # no aperture was asked for
     assert np.isnan(found['velocity_dispersion'])
 

@@ -20,7 +20,7 @@ def a_table():
         'cluster_half_light_radius': [0.5, 1.0, 1.5] * u.pc, 'mass_function_slope': [-1.0, 0.0, 0.5],
         'dark_share': [0.1, 0.2, 0.3], 'black_hole_share': [0.0, 0.01, np.nan],
         'central_dispersion': [1e3, 2e3, 3e3] * u.m / u.s,
-        'velocity_dispersion': [1.0, np.nan, 2.0] * u.km / u.s,
+        'velocity_dispersion': [1.0, np.nan, 2.0] * u.km / u.s, 'b_v': [500.0, 800.0, -100.0] * u.mmag,
         'age': [100.0, 5000.0, 12000.0] * u.Myr, 'distance': [3e3, 2e4, 1e5] * u.pc,
         'dispersion_radius': [0.5, 1.0, 2.0] * u.arcmin, 'seeing': [1.0, 1.5, 0.5] * u.arcsec,
         'sky_error': [0.01, np.nan, 0.2], 'metallicity': [0.02, 0.001, 0.001]})
@@ -35,7 +35,8 @@ def test_all_variables_have_a_truth():
         'half_mass_radius': [1, 2, 3], 'half_light_radius': [0.5, 1, 1.5],
         'mass_function_slope': [-1, 0, 0.5], 'dark_share': [0.1, 0.2, 0.3],
         'black_hole_share': [0, 0.01, np.nan], 'central_dispersion': [1, 2, 3],
-        'velocity_dispersion': [1, np.nan, 2], 'age': [0.1, 5, 12], 'distance': [3, 20, 100],
+        'velocity_dispersion': [1, np.nan, 2], 'b_v': [0.5, 0.8, -0.1], 'age': [0.1, 5, 12],
+        'distance': [3, 20, 100],
         'dispersion_radius': [30, 60, 120], 'seeing': [1, 1.5, 0.5], 'sky_error': [0.01, np.nan, 0.2],
         'metallicity': [0, iron_abundance(0.001), iron_abundance(0.001)]}
     for name, values in found.items():
