@@ -340,7 +340,8 @@ def _index():
     table['position_error'] = apart * u.arcsec
     first = np.arange(len(base))
     for name in ('distance', 'distance_modulus', 'reddening', 'b_v', 'fe_h', 'v_total', 'm_v',
-                 'concentration', 'core_radius', 'half_light_radius', 'velocity_dispersion', 'velocity_dispersion_error'):
+                 'concentration', 'core_radius', 'half_light_radius', 'velocity_dispersion',
+                 'velocity_dispersion_error'):
         table[name] = _spread(base[name], first, number)
     table['luminosity'] = 10.0 ** (0.4 * (SOLAR_MV - table['m_v'].to_value(u.mag))) * u.Lsun
     aged = [rows[_key(name)] for name in ages['name']]
@@ -376,8 +377,8 @@ def clusters():
     `~astropy.table.QTable`
         ``name``, ``other_name``, ``position``, ``distance``, ``reddening``, ``b_v``, ``fe_h``,
         ``v_total``, ``m_v``, ``core_radius``, ``half_light_radius`` [arcmin], ``velocity_dispersion`` and
-        others from Harris (2010); ``luminosity`` in V, from ``m_v``; ``age`` from VandenBerg et al. (2013); ``mass``,
-        ``mass_to_light``, ``half_mass_radius`` and ``model_distance``, ``model_core_radius``,
+        others from Harris (2010); ``luminosity`` in V, from ``m_v``; ``age`` from VandenBerg et al. (2013);
+        ``mass``, ``mass_to_light``, ``half_mass_radius`` and ``model_distance``, ``model_core_radius``,
         ``model_half_light_radius`` [pc], ``model_velocity_dispersion`` from Baumgardt & Hilker;
         ``position_error``: how far apart the positions of the two are, 1" at least. Masked where a catalogue
         has no value.
