@@ -6,7 +6,6 @@ A `PaperEstimator` is the two networks of the paper, which serve the same purpos
 """
 
 import hashlib
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +17,17 @@ from pidoc.grid import MapGrid
 from pidoc.inference.calibration import Calibration, given_names, PIXEL_MASS
 from pidoc.inference.estimates import Estimates
 from pidoc.inference.folder import (
+    check_characters,
     FORMAT,
     ModelFolderError,
     read_card,
     read_weights,
     set_weights,
+    weight_files,
+    write_card,
     write_weights,
 )
 from pidoc.inference.posterior import Posterior
-from pidoc.io.files import replacing
 from pidoc.networks.forward import ClusterForward
 from pidoc.networks.mixture import Layout
 from pidoc.networks.orientation import turned, turned_back
@@ -342,8 +343,11 @@ class Estimator:
         ------
         FileExistsError
             If there is one and ``overwrite`` is not set.
+        ValueError
+            If a weight is not finite, or a text of ``about`` has control characters.
         """
         folder = Path(folder)
+        check_characters({'about': self.about})
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / 'model.json'
         if target.exists() and not overwrite:
@@ -351,13 +355,10 @@ class Estimator:
         before = _weights_of(target)
         sums = dict(self._write(folder, k, before) for k in range(len(self.networks)))
         kind = {} if self.kind == 'cluster' else {'kind': self.kind}
-        text = json.dumps({'format': FORMAT, **kind, 'about': self.about, 'turns': self.turns,
-                           'grid': self.grid.to_dict(), 'config': self.config,
-                           'scaling': self.scaling.to_dict(),
-                           'calibration': self.calibration.factors, 'posterior': self.posterior,
-                           'sha256': sums}, indent=1)
-        with replacing(target) as new:
-            new.write_text(text + '\n', encoding='utf-8')
+        write_card(folder, {'format': FORMAT, **kind, 'about': self.about, 'turns': self.turns,
+                            'grid': self.grid.to_dict(), 'config': self.config,
+                            'scaling': self.scaling.to_dict(), 'calibration': self.calibration.factors,
+                            'posterior': self.posterior, 'sha256': sums})
         for name in before - set(sums):
             (folder / name).unlink(missing_ok=True)
 
@@ -389,22 +390,17 @@ class Estimator:
         Raises
         ------
         ModelFolderError
-            If there is no model, or weights are missing or damaged.
+            If there is no model, or it is damaged.
         """
         folder = Path(folder)
         card = read_card(folder)
-        for name, digest in card['sha256'].items():
-            path = folder / name
-            if Path(name).name != name or not path.is_file():
-                raise ModelFolderError(f'{folder}: the weights {name} are missing')
-            if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-                raise ModelFolderError(f'{path} is damaged: its SHA-256 is not that in model.json')
+        paths = weight_files(folder, card)
         kinds = {each.kind: each for each in (Estimator, PaperEstimator)}
         try:
             kind = kinds.get(card.get('kind', 'cluster'))
             if kind is None:
                 raise ValueError(f'its kind must be one of {", ".join(kinds)}, received {card["kind"]!r}')
-            networks = kind._networks(card['config'], [folder / name for name in card['sha256']])
+            networks = kind._networks(card['config'], paths)
             return kind(networks, kind._scaling.from_dict(card['scaling']), config=card['config'],
                         calibration=Calibration(card['calibration']), about=card['about'],
                         turns=card['turns'], posterior=card['posterior'],

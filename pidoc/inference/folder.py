@@ -1,7 +1,15 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The files of a model folder: ``model.json`` and the weights of each network."""
+"""The files of a model folder: ``model.json`` and the weights of each network.
 
+``model.json`` has the checksums of the weights and one of itself. Files are never larger in memory than
+what is allowed here, whatever they say of themselves.
+"""
+
+import hashlib
 import json
+import math
+import re
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,9 +19,16 @@ import numpy as np
 from pidoc.io.files import replacing
 from pidoc.io.schema import checked
 
-__all__ = ['ModelFolderError']
+__all__ = ['ModelFolderError', 'seal']
 
 FORMAT = 2
+
+_MOST_BYTES = 2**25        # of model.json
+_MOST_NUMBERS = 3 * 10**7  # of all weights: thirty times those of the packaged models
+_MOST_SIDE = 1024          # what a network sees, in blocks of pixels
+_MOST_VARIABLES = 100      # outputs, constraints, channels, components, networks
+# characters that a terminal would obey, that turn the direction of a text around, or that are halves
+_CONTROL = re.compile('[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
 
 class ModelFolderError(ValueError):
@@ -32,26 +47,163 @@ class _Card(msgspec.Struct):
     grid: dict
     posterior: dict
     sha256: Annotated[dict[str, str], msgspec.Meta(
-        min_length=1, description='a table of checksums of weights')]
+        min_length=1, max_length=_MOST_VARIABLES, description='a table of checksums of weights')]
+    checksum: str = ''
+
+
+# -- model.json -----------------------------------------------------------------------------------
 
 
 def read_card(folder):
-    """model.json of a model folder, without loading a network.
+    """model.json of a model folder, its checksum verified, without loading a network.
 
     Raises
     ------
     ModelFolderError
-        If it is missing, damaged or of another format.
+        If it is missing, damaged, of another format, or asks for more than a model has.
     """
+    path, card = _read(folder)
+    if card.get('checksum') != _checksum(card):
+        what = 'is not that of its content' if card.get('checksum') else 'is missing'
+        raise ModelFolderError(f'{path} is damaged or was edited: its checksum {what}; '
+                               'pidoc.inference.folder.seal(folder) writes it anew for one that you trust')
+    return card
+
+
+def seal(folder):
+    """Write the checksum of a model.json that was edited by hand, or that an older version wrote.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of a model that you trust.
+
+    Raises
+    ------
+    ModelFolderError
+        As `read_card`, but for the checksum.
+
+    Examples
+    --------
+    >>> from pidoc.inference.folder import seal
+    >>> seal('mine')                                                                       # doctest: +SKIP
+    """
+    write_card(folder, _read(folder)[1])
+
+
+def write_card(folder, card):
+    """Write model.json with its checksum, atomically.
+
+    Parameters
+    ----------
+    folder : path-like
+    card : dict
+        What it shall hold.
+
+    Raises
+    ------
+    ValueError
+        If a text has control characters.
+    """
+    card = json.loads(json.dumps(card))
+    check_characters(card)
+    text = json.dumps({**card, 'checksum': _checksum(card)}, indent=1)
+    with replacing(Path(folder) / 'model.json') as new:
+        new.write_text(text + '\n', encoding='utf-8')
+
+
+def _read(folder):
+    """Path and content of model.json, all verified but its checksum."""
     path = Path(folder) / 'model.json'
+    if not path.is_file():
+        raise ModelFolderError(f'{folder} holds no model: there is no model.json')
+    _check_bytes(path, _MOST_BYTES)
     try:
         card = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        raise ModelFolderError(f'{folder} holds no model: there is no model.json') from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        checked(card, _Card, str(path), error=ModelFolderError)
+        check_characters(card)
+        _check_sizes(card)
+    except ModelFolderError:
+        raise
+    except (RecursionError, ValueError) as error:
         raise ModelFolderError(f'{path} is damaged: {error}') from error
-    checked(card, _Card, str(path), error=ModelFolderError)
-    return card
+    return path, card
+
+
+def _checksum(card):
+    """SHA-256 of all but itself, however it is laid out."""
+    content = {key: value for key, value in card.items() if key != 'checksum'}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_bytes(path, most):
+    size = path.stat().st_size
+    if size > most:
+        raise ModelFolderError(f'{path} must have at most {most} bytes, received {size}')
+
+
+def check_characters(values):
+    """Refuse texts with characters that a terminal would obey.
+
+    Parameters
+    ----------
+    values : dict
+        Of texts, and of lists and dicts of them; all else is passed over. A ``description`` may have lines.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    left = [('', values)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, str):
+            found = _CONTROL.search(value.replace('\n', '') if place == 'description' else value)
+            if found:
+                raise ValueError(f'{place} must have no control characters, received {value[:80]!a}')
+        elif isinstance(value, dict):
+            left += [item for key, each in value.items() for item in (('names', key), (key, each))]
+        elif isinstance(value, list):
+            left += [(place, each) for each in value if isinstance(each, (str, dict, list))]
+
+
+def _check_sizes(card):
+    """Refuse what would make arrays larger than those of any model, before they are made."""
+    for value in card['config'].get('shape') or ():
+        if isinstance(value, int) and value > _MOST_SIDE:
+            raise ValueError(f'shape must be of numbers up to {_MOST_SIDE}, received {value}')
+    components = card['posterior'].get('components')
+    if isinstance(components, (int, float)) and components > _MOST_VARIABLES:
+        raise ValueError(f'components must be up to {_MOST_VARIABLES}, received {components}')
+    for part in ('scaling', 'posterior'):
+        for name, value in card[part].items():
+            if isinstance(value, list) and len(value) > _MOST_VARIABLES:
+                raise ValueError(f'{name} must have at most {_MOST_VARIABLES} entries, received {len(value)}')
+
+
+# -- weights --------------------------------------------------------------------------------------
+
+
+def weight_files(folder, card):
+    """Paths of the weights that a card names, their checksums verified.
+
+    Raises
+    ------
+    ModelFolderError
+        If one is missing, damaged or too large.
+    """
+    paths = []
+    for name, digest in card['sha256'].items():
+        path = Path(folder) / name
+        if Path(name).name != name or not path.is_file():
+            raise ModelFolderError(f'{folder}: the weights {name} are missing')
+        # single precision, and the head of each array
+        _check_bytes(path, 5 * _MOST_NUMBERS)
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise ModelFolderError(f'{path} is damaged: its SHA-256 is not that in model.json')
+        paths.append(path)
+    return paths
 
 
 def weights_of(network):
@@ -79,9 +231,17 @@ def write_weights(network, path, *, dtype=np.float16):
     path : `~pathlib.Path`
     dtype : dtype, optional
         Half precision is 3 digits more than training leaves significant, at half the size.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite in it.
     """
-    arrays = {f'{k:03d} {name}': np.asarray(value, dtype=dtype)
-              for k, (name, value) in enumerate(weights_of(network).items())}
+    arrays = {}
+    for k, (name, value) in enumerate(weights_of(network).items()):
+        # what half precision cannot hold becomes infinite
+        with np.errstate(over='ignore'):
+            arrays[f'{k:03d} {name}'] = _finite(name, np.asarray(value, dtype=dtype))
     with replacing(path) as new, open(new, 'wb') as file:
         np.savez_compressed(file, **arrays)
 
@@ -92,14 +252,47 @@ def read_weights(path):
     Raises
     ------
     ModelFolderError
-        If the file is damaged.
+        If the file is damaged, its arrays are larger than those of any network, or not all are finite.
     """
     try:
+        _check_arrays(path)
         with open(path, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
-            return {name.partition(' ')[2]: arrays[name].astype(np.float32) for name in sorted(arrays.files)}
+            return {name.partition(' ')[2]: _finite(name, arrays[name].astype(np.float32))
+                    for name in sorted(arrays.files)}
     except Exception as error:
         # numpy and zipfile have many kinds of errors for damaged files
         raise ModelFolderError(f'{path} is damaged: {error}') from error
+
+
+def _check_arrays(path):
+    """Refuse arrays by what their heads say, before they are made."""
+    left = _MOST_NUMBERS
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        # no more than this comes out of a member, whatever it holds
+        size = sum(member.file_size for member in members)
+        if size > 8 * _MOST_NUMBERS:
+            raise ValueError(f'it must unpack to at most {8 * _MOST_NUMBERS} bytes, received {size}')
+        for member in members:
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                head = (np.lib.format.read_array_header_1_0 if version == (1, 0)
+                        else np.lib.format.read_array_header_2_0)
+                shape, _, dtype = head(file)
+            if dtype.kind != 'f':
+                raise ValueError(f'{member.filename!a} must be of real numbers, received {dtype}')
+            left -= math.prod(shape)
+            if left < 0:
+                raise ValueError(f'it must hold at most {_MOST_NUMBERS} numbers, received an array of '
+                                 f'{" x ".join(map(str, shape))}, {member.filename!a}')
+
+
+def _finite(name, values):
+    """The values, if all of them are finite."""
+    bad = values.size - np.count_nonzero(np.isfinite(values))
+    if bad:
+        raise ValueError(f'the weights {name} must be finite, received {bad} of {values.size} that are not')
+    return values
 
 
 def set_weights(network, path):

@@ -3,7 +3,6 @@
 
 import hashlib
 import itertools
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -157,13 +156,13 @@ class MassMapper:
     def _from_folder(cls, folder):
         # keras is loaded here and not before
         from pidoc.inference.estimator import Estimator
+        from pidoc.inference.folder import read_card
 
-        estimator = Estimator.load(folder)
-        card = json.loads((folder / 'model.json').read_text(encoding='utf-8'))
-        about = card.get('about') or {}
+        estimator, card = Estimator.load(folder), read_card(folder)
+        about = card['about']
         domain = Domain.from_dict(about['domain']) if about.get('domain') else None
         return cls(estimator, domain=domain, name=str(about.get('name') or folder.resolve().name),
-                   sha256=_one_checksum(card.get('sha256') or {}))
+                   sha256=_one_checksum(card['sha256']))
 
     @classmethod
     def fit(cls, training_set, folder, **options):
@@ -710,4 +709,4 @@ def _one_checksum(sums):
     """Of the weights: that of the file, or of several files the SHA-256 of their checksums in order."""
     if len(sums) == 1:
         return next(iter(sums.values()))
-    return hashlib.sha256(''.join(sums[name] for name in sorted(sums)).encode()).hexdigest() if sums else ''
+    return hashlib.sha256(''.join(sums[name] for name in sorted(sums)).encode()).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 
 from pidoc.grid import Channel, MapGrid
 from pidoc.inference.estimates import Estimates
-from pidoc.inference.folder import ModelFolderError
+from pidoc.inference.folder import ModelFolderError, write_card
 from pidoc.inference.posterior import Posterior
 from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
 
@@ -70,7 +70,7 @@ class StandIn:
         sums = {'network-0.weights.h5': hashlib.sha256(b'formulae').hexdigest()}
         card = {'format': 2, 'about': about, 'turns': 1, 'config': {}, 'scaling': {}, 'calibration': {},
                 'grid': self.grid.to_dict(), 'posterior': {}}
-        (folder / 'model.json').write_text(json.dumps(card | {'sha256': sums}))
+        write_card(folder, card | {'sha256': sums})
 
     @classmethod
     def load(cls, folder):

@@ -33,6 +33,7 @@ import pidoc
 from pidoc import Snapshot
 from pidoc.grid import MapGrid
 from pidoc.image.preparation import IMAGE_FLAGS, prepare
+from pidoc.inference.folder import write_card
 from pidoc.networks.shapes import weight_shapes
 from pidoc.prediction.known import KNOWN
 from pidoc.prediction.mapper import MassMapper
@@ -967,10 +968,10 @@ def test_damaged_models(place, model, monkeypatch, data):
     for name in card['sha256']:
         (folder / name).write_bytes(b'weights')
     if data.draw(st.booleans()):
-        content = data.draw(damaged(json.dumps(card).encode()))
+        (folder / 'model.json').write_bytes(data.draw(damaged(json.dumps(card).encode())))
     else:
-        content = json.dumps(data.draw(other_values(card))).encode()
-    (folder / 'model.json').write_bytes(content)
+        # with the right checksum, or nothing else would be looked at
+        write_card(folder, data.draw(other_values(card)))
     # as if the weights were those that the card asks for
     monkeypatch.setattr(estimator, 'read_weights', lambda path: None)
     monkeypatch.setattr(estimator, 'ClusterForward', lambda weights, config: weight_shapes(**config))

@@ -521,7 +521,7 @@ def test_objects_in_arrays_are_refused(tmp_path):
 
     path = tmp_path / 'a.npz'
     np.savez(path, meta=np.array([Trap()], dtype=object))
-    with pytest.raises(ModelFolderError, match='a.npz is damaged: Object arrays cannot be loaded'):
+    with pytest.raises(ModelFolderError, match='a.npz is damaged: .* must be of real numbers'):
         read_weights(path)
     with pytest.raises(
         CheckpointError, match='a.npz is no whole checkpoint .*Object arrays cannot be loaded'
@@ -545,10 +545,8 @@ def test_tables_with_tags_of_python_are_refused(tmp_path):
 
 @pytest.mark.parametrize('name', ['../a.npz', '/tmp/a.npz', 'a/../../b.npz'])
 def test_a_model_cannot_name_files_elsewhere(tmp_path, name):
-    import json
-
     from pidoc.inference.estimator import Estimator
-    from pidoc.inference.folder import ModelFolderError
+    from pidoc.inference.folder import ModelFolderError, write_card
 
     card = {
         'format': 2,
@@ -561,6 +559,6 @@ def test_a_model_cannot_name_files_elsewhere(tmp_path, name):
         'posterior': {},
         'sha256': {name: '0' * 64},
     }
-    (tmp_path / 'model.json').write_text(json.dumps(card))
+    write_card(tmp_path, card)
     with pytest.raises(ModelFolderError, match='the weights .* are missing'):
         Estimator.load(tmp_path)

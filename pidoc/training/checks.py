@@ -9,6 +9,7 @@ import numpy as np
 from pidoc.inference.calibration import check_scores as check_number_of_scores
 from pidoc.inference.domain import check_numbers
 from pidoc.inference.estimator import FAINTEST
+from pidoc.inference.folder import check_characters
 from pidoc.networks.variables import OUTPUTS
 from pidoc.training_set.truths import truths
 
@@ -21,16 +22,17 @@ _NEARLY_ALL = 0.9
 
 
 def check_texts(**texts):
-    """Refuse what is no text.
+    """Refuse what is no text that a model folder may hold.
 
     Raises
     ------
-    TypeError
-        If one is something else.
+    TypeError, ValueError
+        If one is something else, or has control characters.
     """
     for name, text in texts.items():
         if not isinstance(text, str):
             raise TypeError(f'{name} must be a text, received {text!r}')
+    check_characters(texts)
 
 
 def selected(training_set, settings):

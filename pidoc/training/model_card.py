@@ -1,14 +1,13 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The model card: what a model was trained on, how well it does, where its limits are (Mitchell+ 2019)."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from pidoc.inference.domain import Domain
 from pidoc.inference.features import FEATURES
-from pidoc.inference.folder import read_card
+from pidoc.inference.folder import read_card, write_card
 from pidoc.io.files import replacing
 
 __all__ = ['add_scores', 'card_text', 'write_model_card']
@@ -133,7 +132,8 @@ def simple_table(heads, rows):
 def write_model_card(folder):
     """Write ``CARD.rst`` of a model folder from its ``model.json``."""
     card = read_card(folder)
-    _write(Path(folder) / 'CARD.rst', card_text(card['about'], sha256=card['sha256']))
+    with replacing(Path(folder) / 'CARD.rst') as new:
+        new.write_text(card_text(card['about'], sha256=card['sha256']), encoding='utf-8')
 
 
 def add_scores(folder, report, *, split):
@@ -158,10 +158,5 @@ def add_scores(folder, report, *, split):
     card['about']['scores'] = {
         'text': f'On the {split} part of its training set, {report.meta["maps"]} maps of simulations that '
                 'it was not trained on.', 'columns': ['score', *columns], 'rows': rows}
-    _write(Path(folder) / 'model.json', json.dumps(card, indent=1) + '\n')
+    write_card(folder, card)
     write_model_card(folder)
-
-
-def _write(path, text):
-    with replacing(path) as new:
-        new.write_text(text, encoding='utf-8')

@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """`MassMapper`: what goes in, what comes out."""
 
-import json
 import sys
 import types
 from dataclasses import replace
@@ -18,7 +17,7 @@ from pidoc.cluster.snapshot import Snapshot
 from pidoc.inference.domain import Domain
 from pidoc.inference.features import features
 from pidoc.inference.flags import flag_bits
-from pidoc.inference.folder import read_card
+from pidoc.inference.folder import read_card, write_card
 from pidoc.mock.conditions import Conditions
 from pidoc.mock.mock import Mock
 from pidoc.mock.observation import observe
@@ -658,8 +657,7 @@ def test_save(tmp_path, domain, mock):
     mapper.save(tmp_path / 'mine', overwrite=True)
 
 
-def test_the_checksum_without_the_networks(models, monkeypatch):
-    monkeypatch.setattr(sys.modules['pidoc.inference.estimator'], 'read_card', read_card, raising=False)
+def test_the_checksum_without_the_networks(models):
     assert module.model_checksum('default') == MassMapper.from_pretrained().sha256
     assert module.model_checksum(models / 'default') == module.model_checksum('default')
     with pytest.raises(ValueError, match="or a folder, received 'best'"):
@@ -667,12 +665,11 @@ def test_the_checksum_without_the_networks(models, monkeypatch):
 
 
 def test_the_checksum_of_several_weights(models):
-    path = models / 'default' / 'model.json'
-    card = json.loads(path.read_text())
+    card = read_card(models / 'default')
     (models / 'default' / 'other.weights.h5').write_bytes(b'formulae')
     card['sha256']['other.weights.h5'] = card['sha256']['network-0.weights.h5']
     one = MassMapper.from_pretrained().sha256
-    path.write_text(json.dumps(card))
+    write_card(models / 'default', card)
     two = MassMapper.from_pretrained().sha256
     assert one == card['sha256']['other.weights.h5'] != two and len(two) == 64
     assert flag_bits('filled') > 0

@@ -175,6 +175,8 @@ def test_maps_without_mass_are_refused_before_the_first_step(tmp_path, monkeypat
 def test_what_is_no_text_and_a_folder_that_is_none_are_refused_at_once(maps, tmp_path):
     with pytest.raises(TypeError, match='description must be a text, received 5'):
         train(maps, tmp_path / 'model', settings=SMALL, description=5, progress=False)
+    with pytest.raises(ValueError, match=r"name must have no control characters, received 'a\\x1bc'"):
+        train(maps, tmp_path / 'model', settings=SMALL, name='a\x1bc', progress=False)
     (tmp_path / 'file').touch()
     with pytest.raises(OSError, match='file must be a folder that can be written in, received: '):
         train(maps, tmp_path / 'file', settings=SMALL, progress=False)

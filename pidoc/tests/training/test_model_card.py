@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Model cards: what they tell, and scores that are put into a model folder."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from astropy.table import QTable
 
 from pidoc.inference.domain import Domain
-from pidoc.inference.folder import ModelFolderError, read_card
+from pidoc.inference.folder import ModelFolderError, read_card, write_card
 from pidoc.training.model_card import add_scores, card_text, write_model_card
 
 ABOUT = {'name': 'small', 'description': 'Ten clusters.', 'n_train': 300, 'n_validation': 40,
@@ -24,7 +23,7 @@ def folder(tmp_path):
     card = {'format': 2, 'about': ABOUT, 'turns': 1, 'config': {}, 'scaling': {}, 'calibration': {},
             'grid': {}, 'posterior': {},
             'sha256': {'network-0.npz': 'abc'}}
-    (tmp_path / 'model.json').write_text(json.dumps(card))
+    write_card(tmp_path, card)
     return tmp_path
 
 
