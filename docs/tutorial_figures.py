@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Puts figures of tutorials on their pages: sphinx-gallery finds only those of pyplot, which ours are not."""
+"""Puts the figures of tutorials on their pages: sphinx-gallery finds only those made with pyplot."""
 
 
 def scraper(block, block_vars, gallery_conf):
-    """Save the figures that a block of a tutorial has left in its variables; returns their directives."""
+    """Save the figures in the variables of a tutorial block; returns their directives."""
     from matplotlib.figure import Figure
     from sphinx_gallery.scrapers import figure_rst
 

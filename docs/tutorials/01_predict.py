@@ -2,11 +2,11 @@
 Predict on an image
 ===================
 
-From an image of a cluster to its mass, with a trained network that comes with pidoc.
+From an image of a cluster to its mass, with one of the trained networks in pidoc.
 """
 # %%
-# The whole of it
-# ---------------
+# In ten lines
+# ------------
 #
 # .. ten lines begin
 
@@ -26,25 +26,24 @@ figure = prediction.plot()
 # .. ten lines end
 #
 # The image is a mock observation of a simulated cluster, so that the truth is known. It is 40" to a side, in
-# V. In the figure are, from left to right, the light that went in, the map of the mass that came out, and
-# their ratio M/L; below, the numbers, and the mean of both maps in rings around the centre.
+# V. The figure shows, from left to right, the input light, the predicted mass map, and their ratio M/L;
+# below, the predicted scalars, and radial profiles of both maps.
 #
-# In brackets are intervals of 68 %: of a hundred such clusters, the truth of some 68 is inside. Their
-# coverage was calibrated on clusters that the network had never seen (:doc:`/training`).
+# In brackets are 68 % intervals: for about 68 of a hundred such clusters, the truth is inside. Their
+# coverage was calibrated on clusters that the network was not trained on (:doc:`/training`).
 #
-# What has happened?
-# ------------------
+# How it works
+# ------------
 #
 # A *network* is a function with some hundred thousand free parameters, here from an image to a map and four
-# numbers. It was shown tens of thousands of images of simulated clusters, whose mass, age and distance are
-# known, and its parameters were moved until its answers, and the errors that it gives to them, fitted
-# (:doc:`/training`). It knows nothing of physics but what is in these images. So it can be right only about
-# clusters like those, and :doc:`/limits` says which they are.
+# numbers. It was trained on tens of thousands of images of simulated clusters, whose mass, age and distance
+# are known: its parameters were adjusted until its predictions, and the errors that it assigns to them,
+# fitted (:doc:`/training`). It contains no physics beyond what is in these images. So its predictions are
+# valid only for similar clusters; :doc:`/limits` describes them.
 #
-# What it looks at is how bright the cluster is, how its light falls off outwards, and how grainy it is: far
-# away, the same light is spread more evenly, and an old cluster shines with few giants. The mass of faint
-# stars and remnants is not seen. It is inferred, because simulated clusters of that light and that age have
-# it.
+# It uses how bright the cluster is, how its light falls off outwards, and how grainy it is: at a larger
+# distance, the same light is smoother, and the light of an old cluster comes from few giants. The mass of
+# faint stars and remnants is not seen. It is inferred from simulated clusters with this light and age.
 
 from pidoc.mock import Mock
 
@@ -52,12 +51,12 @@ truth = Mock.read(image)
 print(f'mass {truth.total_mass:.0f}, M/L {truth.mass_to_light:.2f}, age {truth.age:.0f}')
 
 # %%
-# How far is it?
-# --------------
+# Without a distance
+# ------------------
 #
-# Above the distance was given, as it is known for all clusters of the Milky Way, to some 2 %
-# (``distance_error=`` says how well). Without it the network says a distance of its own, and everything else
-# is less certain, because a mass goes with the square of the distance:
+# Above, the distance was given. It is known for all clusters of the Milky Way, to some 2 %
+# (``distance_error=`` sets the error). Without it the network predicts the distance, and everything else
+# is less certain, because the mass scales with the square of the distance:
 
 alone = mapper.predict(image)
 for one in (prediction, alone):
@@ -65,33 +64,32 @@ for one in (prediction, alone):
     print(f'    mass {one.total_mass},  M/L {one.mass_to_light}')
 
 # %%
-# What goes with what
-# -------------------
+# Correlations
+# ------------
 #
-# The numbers are not independent: if the cluster is farther away, it is more massive. The model predicts
-# their joint posterior, of which these are draws:
+# The predicted quantities are correlated: if the cluster is farther away, it is more massive. The model
+# predicts their joint posterior, from which samples can be drawn:
 
 draws = alone.sample(1000)
 figure = alone.plot_posterior()
 
 # %%
-# May I believe it?
-# -----------------
+# Is it reliable?
+# ---------------
 #
-# A network answers anything. Let the same image be that of a cluster at 300 kpc. The line *domain*, and the
-# reasons below it, say that this is not what the network has learned from:
+# A network returns a prediction for any input. Suppose that the same image were of a cluster at 300 kpc. The
+# line *domain*, and the reasons below it, show that this is outside the training domain:
 
 print(mapper.predict(image, distance=300 * u.kpc).summary())
 
 # %%
-# A prediction that is flagged is printed all the same, but should not be believed. One that is not flagged is
-# not proven right by that: :doc:`/limits`.
+# A flagged prediction is still printed, but should not be trusted. The absence of flags does not prove that a
+# prediction is right: see :doc:`/limits`.
 #
-# Keep it
+# Save it
 # -------
 #
-# One FITS file holds everything. It opens in DS9 and TOPCAT; `~pidoc.prediction.Prediction.read` gives the
-# prediction back.
+# One FITS file holds everything. It opens in DS9 and TOPCAT; `~pidoc.prediction.Prediction.read` reads it.
 
 import tempfile
 from pathlib import Path
@@ -108,7 +106,7 @@ with fits.open(path) as hdus:
 print(Prediction.read(path).total_mass)
 
 # %%
-# ``mass_profile`` is a table with units, as are the others:
+# ``mass_profile`` is a table with units, like the other profiles:
 
 profile = prediction.mass_profile['separation', 'mass', 'mass_error'][:5]
 profile.round(3)
@@ -118,11 +116,12 @@ profile
 folder.cleanup()
 
 # %%
-# From the command line, the same is
+# The same on the command line:
 #
 # .. code-block:: console
 #
 #    $ pidoc-predict cluster.fits --distance 20 --plot
 #
-# and for many images at a time `~pidoc.MassMapper.predict_many`. All that a prediction holds is on the
-# page :doc:`/predicting`. If your image is not on the network's grid: :doc:`/auto_tutorials/03_own_image`.
+# `~pidoc.MassMapper.predict_many` processes many images. The contents of a prediction are described on the
+# page :doc:`/predicting`. If your image is not on the network's grid, see
+# :doc:`/auto_tutorials/03_own_image`.

@@ -2,18 +2,18 @@
 From a cluster's name to its mass
 =================================
 
-Images of Pan-STARRS1, made into a map of the V light, made into a mass.
+From images of Pan-STARRS1 to a V-band map, and to a mass.
 
 .. note::
 
-   This page is built without a network. **The survey's archive is played by a server on this machine,
-   and the cluster in its images is not NGC 5466**, but 20,000 synthetic stars of 12 Gyr, 16 kpc away, painted
-   at its place on the sky, in the formats of the survey, with its noise and seeing. Everything else is as it
-   would be. Leave out the part about the server and ``archive=``, and the real one is asked.
+   This page is built without internet. **A server on this machine stands in for the survey's archive, and
+   the cluster in its images is not NGC 5466**, but 20,000 synthetic stars of 12 Gyr at 16 kpc, drawn at its
+   position, in the formats of the survey, with its noise and seeing. Everything else is the same as with the
+   real archive. To use that, leave out the server and ``archive=``.
 """
 # %%
-# A survey on this machine
-# ------------------------
+# A local survey
+# --------------
 
 import tempfile
 from pathlib import Path
@@ -24,11 +24,11 @@ folder = tempfile.TemporaryDirectory()
 server = Server(Survey(Path(folder.name)))
 
 # %%
-# What is known
-# -------------
+# Known properties
+# ----------------
 #
-# `pidoc.catalogs` has what people have measured: place, distance, reddening, and, where there are any, age,
-# mass and M/L. M 53, NGC 5024 and "Pal 11" are names, too.
+# `pidoc.catalogs` has published values: position, distance, reddening, and, where available, age,
+# mass and M/L. Names such as M 53, NGC 5024 and "Pal 11" are recognised.
 
 from pidoc.catalogs import cluster
 
@@ -39,9 +39,9 @@ known['name', 'position', 'distance', 'reddening', 'age', 'mass_to_light']
 # Fetch
 # -----
 #
-# `~pidoc.image.ps1.fetch` asks the archive which of its images show the place, gets cutouts in g and r with
-# their weights and masks, and makes one map of V out of them: :doc:`/fetching` has the steps. Here astropy's
-# cache is put aside for a moment, so that what the stand-in has sent does not stay there.
+# `~pidoc.image.ps1.fetch` finds the images that cover the position, downloads cutouts in g and r with their
+# weights and masks, and combines them into a V-band map: :doc:`/fetching` has the steps. Here a temporary
+# cache is used, so that the synthetic images do not stay in astropy's.
 
 from astropy.config import set_temp_cache
 
@@ -53,9 +53,9 @@ server.close()
 print(light.shape, light.unit)
 
 # %%
-# The header says what was done. ``FORM`` is that of the image files, ``PSF`` the seeing of g and r, measured
-# on so many stars [arcsec], ``SKYSHARE`` the sky that is left, as a share of the light, and ``COVERAGE`` the
-# share of pixels with data of their own:
+# The header records the processing. ``FORM`` is the form of the image files, ``PSF`` the seeing in g and r
+# [arcsec], ``PSFNUM`` the number of stars that it was measured on, ``SKYSHARE`` the residual sky as a share
+# of the light, and ``COVERAGE`` the share of pixels with data:
 
 for keyword in ('OBJECT', 'CELLG', 'FORMG', 'PSFG', 'PSFNUMG', 'PSFR', 'PSFNUMR', 'COLOUR', 'EBV', 'SKYSHARE',
                 'COVERAGE'):
@@ -66,8 +66,8 @@ for keyword in ('OBJECT', 'CELLG', 'FORMG', 'PSFG', 'PSFNUMG', 'PSFR', 'PSFNUMR'
 # Predict
 # -------
 #
-# The distance is that of the catalogue, with an error of 2 %. With ``cluster='NGC 5466'`` instead, whatever
-# the catalogues know is used, age and [Fe/H] too, and the summary says where it is from; and
+# The distance is that of the catalogue, with an error of 2 %. With ``cluster='NGC 5466'`` instead, all known
+# properties from the catalogues are used, including age and [Fe/H], and the summary gives their sources.
 # ``pidoc.predict('NGC 5466')`` does all of this page in one call.
 
 from pidoc import MassMapper
@@ -78,10 +78,10 @@ print(prediction.summary())
 figure = prediction.plot()
 
 # %%
-# How much of it is true?
-# -----------------------
+# Comparison with the truth
+# -------------------------
 #
-# Of a real cluster nobody knows. Here we do: these are the stars that were painted.
+# For a real cluster the truth is unknown. Here we know it from the stars that were drawn:
 
 from astropy import units as u
 
@@ -93,13 +93,13 @@ print(f'in the field: mass {truth.total_mass:.0f}, light {truth.luminosity:.0f}'
 print(f'M/L {truth.mass_to_light:.2f}, age {truth.age:.0f}')
 
 # %%
-# These stars are a Plummer sphere that has never evolved as a cluster. It has kept all of its faint stars,
+# These stars are a Plummer sphere that has not evolved dynamically. It has kept all of its faint stars,
 # neutron stars and black holes, which clusters lose, so that its M/L is higher than that of the simulated
-# clusters from which the network has learned. An image does not show this, and no flag can tell: a prediction
+# clusters in the training set. An image does not show this, and no flag can reveal it: a prediction
 # is as good as the simulations behind it.
 #
-# From the command line
-# ---------------------
+# On the command line
+# -------------------
 #
 # .. code-block:: console
 #

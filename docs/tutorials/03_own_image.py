@@ -2,14 +2,14 @@
 Your own image
 ==============
 
-An image of another telescope, in other units and with other pixels, becomes what the network wants.
+Convert an image from another telescope, with other units and pixels, into the input of the network.
 """
 # %%
 # An image
 # --------
 #
-# In place of yours: a simulated cluster at the place of Pal 13, as a telescope with pixels of 0.4" sees it,
-# turned by 30 degrees, in counts, on a sky of 21.5 mag/arcsec\ :sup:`2`.
+# As an example: a simulated cluster at the position of Pal 13, observed by a telescope with pixels of 0.4",
+# rotated by 30 degrees, in counts, on a sky of 21.5 mag/arcsec\ :sup:`2`.
 
 import numpy as np
 from astropy import units as u
@@ -30,7 +30,7 @@ seen = observe(snapshot, distance=25 * u.kpc, seeing=1.1 * u.arcsec, pixel_scale
                conditions=sky, seed=1)
 
 # %%
-# What an observatory would hand out: counts, and a header that says which magnitude gives one of them.
+# As an observatory would deliver it: counts, and a header with the zero point, the magnitude of one count.
 
 import tempfile
 from pathlib import Path
@@ -46,10 +46,10 @@ header['PHOTZP'] = 31.2
 fits.writeto(path, counts.astype('float32'), header)
 
 # %%
-# What cannot be known is asked for
-# ---------------------------------
+# Missing information
+# -------------------
 #
-# `~pidoc.image.prepare` guesses nothing that would change a mass. This header does not say the band:
+# `~pidoc.image.prepare` guesses nothing that would change a mass. This header does not give the band:
 
 from pidoc.image import prepare
 
@@ -59,14 +59,14 @@ except ValueError as error:
     print(error)
 
 # %%
-# A table of what else is refused, and why, is at the end of :doc:`/images`.
+# :doc:`/images` ends with a table of all such errors.
 #
 # On the grid
 # -----------
 #
-# Told the band, it calibrates the counts, finds the cluster, subtracts the sky that an annulus around it
-# shows, and puts the light on 160 x 160 pixels of 0.25", north up, smoothed as the network knows it.
-# ``seeing`` is given because this image has no stars that stand alone, on which it is measured otherwise.
+# With the band given, it calibrates the counts, finds the cluster, subtracts the sky measured in an annulus
+# around it, and resamples the light to 160 x 160 pixels of 0.25", north up, smoothed like the training maps.
+# ``seeing`` is given because this image has no isolated stars to measure it on.
 
 light = prepare(path, band='V', background='annulus', seeing=1.1 * u.arcsec)
 print(light.shape, light.unit)
@@ -77,8 +77,7 @@ for keyword in ('IMGUNIT', 'IMGSCALE', 'IMGZP', 'ZPFROM', 'CENFROM', 'CENRA', 'C
 print('flags:', light.meta['FLAGS'] or 'none')
 
 # %%
-# Does it hold? The same stars, observed on that grid from the start, without noise, about the centre that was
-# found:
+# To check this, the same stars are observed directly on that grid, without noise, about the measured centre:
 
 found = SkyCoord(light.meta['CENRA'], light.meta['CENDEC'], unit='deg')
 east, north = (angle.to(u.arcsec) for angle in found.spherical_offsets_to(place))
@@ -99,8 +98,8 @@ for axis, title, data in zip(figure.subplots(1, 3), ('counts', 'prepared', 'obse
 # Predict
 # -------
 #
-# `MassMapper.predict <pidoc.prediction.MassMapper.predict>` does all this by itself: options that it does not
-# know are those of `~pidoc.image.prepare`.
+# `MassMapper.predict <pidoc.prediction.MassMapper.predict>` does all this by itself: it passes further
+# options on to `~pidoc.image.prepare`.
 
 from pidoc import MassMapper
 
@@ -110,7 +109,7 @@ print(prediction.summary())
 print(f'\ntruth: mass {direct.total_mass:.0f}, M/L {direct.mass_to_light:.2f}, age {direct.age:.1f}')
 
 # %%
-# The same from the command line:
+# The same on the command line:
 #
 # .. code-block:: console
 #

@@ -2,15 +2,15 @@
 Simulate a cluster
 ==================
 
-Stars are born, evolve, meet, sink or escape: a cluster from its birth to any age.
+Simulate a cluster from its birth to any age: stellar evolution, encounters, mass segregation and escape.
 """
 # %%
-# What the cluster is
-# -------------------
+# The model
+# ---------
 #
-# A `~pidoc.cluster.ClusterModel` says how it begins: here 5000 stars, with half of their mass within 2
-# pc, on a circular orbit 8 kpc from the centre of the galaxy. Everything else has a default, those of the
-# paper.
+# A `~pidoc.cluster.ClusterModel` holds the initial conditions: here 5000 stars, with half of their mass
+# within 2 pc, on a circular orbit 8 kpc from the centre of the galaxy. Everything else has a default, those
+# of the paper.
 
 from astropy import units as u
 
@@ -24,8 +24,9 @@ print(f'mass about {model.expected_total_mass:.0f}, relaxes in {model.relaxation
 # Run it
 # ------
 #
-# `~pidoc.simulation.run.run` simulates it in a folder and takes a snapshot at each age. Stopped and called
-# again, it goes on. (A first run on a machine also compiles the code, which takes up to a minute.)
+# `~pidoc.simulation.run.run` simulates it in a folder and writes a snapshot at each age. After an
+# interruption, the same call resumes the run. (The first run on a machine also compiles the code, which takes
+# up to a minute.)
 
 import tempfile
 from pathlib import Path
@@ -42,23 +43,22 @@ shown.round(3)
 shown
 
 # %%
-# What has happened
-# -----------------
+# Evolution
+# ---------
 #
 # The log has a row for each snapshot. Massive stars explode or shed their envelopes within the first tens of
 # Myr; the cluster loses a quarter to a third of its mass, and expands. Light comes from few massive stars,
 # mass from many faint ones, so that M/L grows by two orders of magnitude as the former die. Stars also
-# exchange energy in encounters: the heavy ones sink (that is what the dashed line of the light shows against
-# the line of the mass), light ones escape.
+# exchange energy in encounters: heavy stars sink to the centre, as the half-light radius (dashed) shows in
+# comparison with the half-mass radius, and light ones escape.
 
 from pidoc.plotting import plot_run
 
 figure = plot_run(log, age_scale='linear')
 
 # %%
-# How exact is it? Energy is booked by channel, and what is left over is the error, as a share of the energy
-# that the cluster began with. :doc:`/validation` holds the code against theory, N-body integrations and other
-# codes.
+# Changes of energy are recorded by channel. What is unaccounted for is the energy error, here relative to the
+# initial energy. :doc:`/validation` compares the code with theory, N-body integrations and other codes.
 
 print(f"{abs(log['energy_error']).max():.1e}")
 
@@ -66,8 +66,8 @@ print(f"{abs(log['energy_error']).max():.1e}")
 # The stars
 # ---------
 #
-# A `~pidoc.cluster.Snapshot` holds all stars at one age, with units. A spherical simulation knows radii and
-# two components of the velocity; directions are drawn when they are asked for.
+# A `~pidoc.cluster.Snapshot` holds all stars at one age, with units. A spherical simulation has radii and
+# two components of the velocity; directions are drawn when they are needed.
 
 from pidoc import Snapshot
 
@@ -81,9 +81,9 @@ shown.round(3)
 shown
 
 # %%
-# ``kind`` is the type of the star in the numbers of Hurley et al. (2000): 0 and 1 are the main sequence, 2 to
-# 9 giants and others that burn, 10 to 12 white dwarfs, 13 neutron stars, 14 black holes. A colour-magnitude
-# diagram without a colour:
+# ``kind`` is the stellar type in the numbering of Hurley et al. (2000): 0 and 1 are the main sequence, 2 to 9
+# giants and naked helium stars, 10 to 12 white dwarfs, 13 neutron stars, 14 black holes. A
+# Hertzsprung-Russell diagram:
 
 from matplotlib.figure import Figure
 
@@ -92,7 +92,7 @@ dwarfs = (stars['kind'] >= 10) & shining
 alive = (stars['kind'] < 10) & shining
 figure = Figure(figsize=(5, 4.4), layout='constrained')
 axis = figure.subplots()
-for chosen, marker, colour, label in ((alive, '.', '#0072B2', 'burning'),
+for chosen, marker, colour, label in ((alive, '.', '#0072B2', 'nuclear burning'),
                                       (dwarfs, 'x', '#D55E00', 'white dwarfs')):
     temperature, luminosity = stars['temperature'][chosen].value, stars['luminosity'][chosen].value
     axis.plot(temperature, luminosity, marker, color=colour, ms=4, label=label)
@@ -103,15 +103,15 @@ axis.invert_xaxis()
 _ = axis.legend(frameon=False)
 
 # %%
-# From the command line
-# ---------------------
+# On the command line
+# -------------------
 #
 # .. code-block:: console
 #
 #    $ pidoc-simulate --n-stars 5000 --half-mass-radius 2 --galactocentric-distance 8 --seed 1 \
 #          --end 0.5 --snapshots 11 -o small
 #
-# :doc:`/simulating` goes on with many clusters at a time, stopping and resuming, and what is in the folder;
-# :doc:`/monte_carlo` has the physics. What comes next is an image: :doc:`05_mocks`.
+# :doc:`/simulating` describes many clusters at a time, resuming, and the files of a run;
+# :doc:`/monte_carlo` has the physics. The next step is an image: :doc:`05_mocks`.
 
 folder.cleanup()

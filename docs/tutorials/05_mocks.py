@@ -2,15 +2,14 @@
 Make mock observations
 ======================
 
-An image of a simulated cluster, as a telescope would take it, and beside it what no telescope can:
-the map of its mass.
+An image of a simulated cluster, as a telescope would take it, and the map of its mass.
 """
 # %%
 # Stars
 # -----
 #
-# Any `~pidoc.cluster.Snapshot` will do: from a file, from another code (:doc:`08_own_simulation`), or made
-# here.
+# Any `~pidoc.cluster.Snapshot` can be used: from a file, from another code (:doc:`08_own_simulation`), or
+# made here.
 
 from astropy import units as u
 
@@ -24,9 +23,9 @@ print(snapshot)
 # An image
 # --------
 #
-# `~pidoc.mock.observe` projects the stars on the sky, puts their light into pixels of 0.25" through the air
-# of a night with a seeing of 1", and their mass into pixels without any air. Both are then smoothed with a
-# Gaussian of 4 pixels, which is what the network gets, and what it has to find.
+# `~pidoc.mock.observe` projects the stars on the sky and bins their light, convolved with a seeing of 1", and
+# their mass, without seeing, into pixels of 0.25". Both are then smoothed with a Gaussian of 4 pixels. The
+# light is the input of the network, the mass its target.
 
 from pidoc.mock import observe
 
@@ -49,17 +48,16 @@ for axis, (label, image, colours) in zip(figure.subplots(1, 3), shown, strict=Tr
     figure.colorbar(drawn, ax=axis, label=f'{image.unit} per pixel')
 
 # %%
-# The few bright spots of the light are single stars. In the map of the mass they are nothing special: most
-# mass is in stars that are too faint to be seen. This is the task of the network.
+# The few bright spots of the light are single stars. They do not stand out in the mass map: most mass is in
+# stars too faint to be seen. Inferring it is the task of the network.
 #
-# In what units is the light? Solar luminosities over 4πd²: what arrives, whatever the distance, in units of a
-# Sun at a kiloparsec (:doc:`/conventions`).
+# The light is in apparent flux: solar luminosities over 4πd², with d in kiloparsecs (:doc:`/conventions`).
 #
-# The same cluster elsewhere
-# --------------------------
+# Other distances
+# ---------------
 #
-# Distance, seeing, the side from which one looks, and where the cluster is in the field are all free. Twice
-# as far, the field holds more of the cluster, and shows less of its grain:
+# Distance, seeing, viewing direction, and position in the field can be chosen. At twice the distance, the
+# field holds more of the cluster, and its light is less grainy:
 
 figure = Figure(figsize=(10, 3.2), layout='constrained')
 for axis, distance in zip(figure.subplots(1, 4), (10, 20, 40, 80), strict=True):
@@ -71,10 +69,10 @@ for axis, distance in zip(figure.subplots(1, 4), (10, 20, 40, 80), strict=True):
     axis.set(title=f'{distance} kpc\n{each.luminosity:.0f}', xticks=[], yticks=[])
 
 # %%
-# A real night
-# ------------
+# Observing conditions
+# --------------------
 #
-# `~pidoc.mock.Conditions` adds a sky, the noise of photons, stars in front, extinction, and bad pixels:
+# `~pidoc.mock.Conditions` adds a sky, photon noise, field stars, extinction, and bad pixels:
 
 from pidoc.mock import Conditions
 
@@ -82,7 +80,7 @@ night = Conditions(sky=21.0 * u.mag / u.arcsec**2, zero_point=25 * u.mag, exposu
                    field_stars=20 / u.arcmin**2, extinction=0.2 * u.mag, bad_pixels=0.002)
 noisy = observe(snapshot, distance=40 * u.kpc, conditions=night, keep_sharp=True, seed=3)
 figure = Figure(figsize=(7, 3.4), layout='constrained')
-shown = (('as it is taken', noisy.sharp), ('smoothed', noisy.light))
+shown = (('as observed', noisy.sharp), ('smoothed', noisy.light))
 for axis, (label, image) in zip(figure.subplots(1, 2), shown, strict=True):
     low, high = np.nanpercentile(image.data, [5, 99.5])
     drawn = axis.imshow(image.data, origin='lower', cmap='magma', vmin=low, vmax=high)
@@ -90,10 +88,10 @@ for axis, (label, image) in zip(figure.subplots(1, 2), shown, strict=True):
     figure.colorbar(drawn, ax=axis, label=f'{image.unit} per pixel')
 
 # %%
-# Keep it
+# Save it
 # -------
 #
-# The file holds both maps, and its header all that they were made with: the same snapshot, options and seed
+# The file holds both maps, and its header all settings: the same snapshot, options and seed
 # give the same file again.
 
 import tempfile
@@ -111,7 +109,7 @@ print(Mock.read(path))
 #
 #    $ pidoc-mock mw15/snapshots/*.fits --distance 10 25 50 --seeing 0.5 1.5 --random -o mocks
 #
-# :doc:`/mock` tells how light is computed, and how exact the images are. Thousands of mocks make a training
-# set: :doc:`06_train`.
+# :doc:`/mock` describes how light is computed, and how accurate the images are. Thousands of mocks make a
+# training set: :doc:`06_train`.
 
 folder.cleanup()

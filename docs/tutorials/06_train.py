@@ -2,17 +2,18 @@
 Build a training set and train a model
 ======================================
 
-From a recipe to a network of your own, in a minute. The result is poor, which is what a minute
-gives; a real one differs in the numbers only.
+From a recipe to a network of your own, in a minute. The result is poor, because the training is short; a real
+training differs in its size only.
 """
 # %%
 # A recipe
 # --------
 #
-# A training set is described by a small text: which clusters are simulated, at which ages they are observed,
-# from where, and how. These are three clusters of 1500 stars. One trains, one *validates* (tells during the
-# training how good the network is on clusters that it has not seen), and one *tests*. They must never be
-# mixed: stars of one simulation look alike in all of its images, and a network would only prove its memory.
+# A recipe is a small text that describes a training set: which clusters are simulated, at which ages they are
+# observed, from which distances and directions, and how. Here there are three clusters of 1500 stars, one
+# each for training, *validation* (which measures during the training how good the network is on other
+# clusters), and *testing*. They must never be mixed: all images of one simulation show the same stars, and a
+# network would only have to memorise them.
 
 recipe_text = """
 name = 'small'
@@ -88,7 +89,7 @@ maps = TrainingSet.build(recipe, path / 'set', simulations=path / 'runs', jobs=1
 print(len(maps), 'maps')
 
 # %%
-# A row of the table is a map. ``mass`` and ``luminosity`` are those in the field: the truth.
+# Each row of the table describes a map. ``mass`` and ``luminosity`` are the true values in the field.
 
 shown = maps.table['split', 'simulation', 'age', 'distance', 'seeing', 'mass', 'luminosity'][::60]
 shown.round(2)
@@ -98,9 +99,9 @@ shown
 # Train
 # -----
 #
-# In an *epoch* the network sees each map once. After each step its parameters move so as to make the answers
-# that it has just given more likely: the *loss* is how unlikely they were. `~pidoc.training.Settings` has
-# what can be chosen; this network is far smaller than the packaged ones.
+# In an *epoch* each map is used once. Each step changes the parameters so as to decrease the *loss*, the
+# negative logarithm of the likelihood of the true values. `~pidoc.training.Settings` has all settings; this
+# network is far smaller than the packaged ones.
 
 from pidoc.training import Settings, train
 
@@ -108,9 +109,9 @@ settings = Settings(epochs=12, batch_size=16, widths=(8, 16, 24, 32), learning_r
 estimator = train(maps, path / 'model', settings=settings, name='small', description='Made in a tutorial.')
 
 # %%
-# While both lines fall, it learns something that holds for the other cluster too. Where the line of the
-# training falls on and that of the validation does not, the network learns by heart. With a single cluster of
-# 1500 stars it soon does; more clusters are what helps. Kept are the parameters of the best validation.
+# While both lines fall, the network improves on the other cluster, too. Where the training loss keeps falling
+# and the validation loss does not, the network is overfitting. With a single cluster of 1500 stars this
+# happens soon; more clusters help. The parameters with the lowest validation loss are kept.
 
 from pidoc.plotting import plot_history
 
@@ -119,12 +120,12 @@ figure = plot_history({name: history[name] for name in ('loss', 'val_loss')})
 
 # %%
 # After the training the posterior is calibrated on the validation maps, so that its intervals have the
-# coverage that they claim, and the training domain is learned.
+# nominal coverage, and the training domain is determined.
 #
 # Use it
 # ------
 #
-# The model is a folder, which `~pidoc.MassMapper.from_pretrained` and the commands take by its path.
+# The model is a folder, whose path `~pidoc.MassMapper.from_pretrained` and the commands accept.
 
 from pidoc import MassMapper
 
@@ -135,8 +136,7 @@ print(mapper.predict(mock, distance=mock.distance).summary())
 print(f'\ntruth: mass {mock.total_mass:.0f}, age {mock.age:.2f}')
 
 # %%
-# How good is it on the test cluster, all in all? The same scores as those of the packaged models, beside
-# baselines fitted on the same training maps:
+# The scores on the test cluster, as for the packaged models, with baselines fitted on the same training maps:
 
 from pidoc.evaluation import evaluate
 
@@ -148,8 +148,8 @@ shown.round(2)
 shown
 
 # %%
-# From the command line
-# ---------------------
+# On the command line
+# -------------------
 #
 # .. code-block:: console
 #
@@ -158,7 +158,7 @@ shown
 #    $ pidoc-evaluate model set --given distance -o report
 #    $ pidoc-predict image.fits --model model
 #
-# :doc:`/training_sets` has all that a recipe can say, :doc:`/training` how the network works and what a real
-# training takes. What the scores mean: :doc:`07_evaluate`.
+# :doc:`/training_sets` describes recipes, :doc:`/training` the network and the cost of a real training.
+# :doc:`07_evaluate` explains the scores.
 
 folder.cleanup()

@@ -2,15 +2,15 @@
 Evaluate a model
 ================
 
-How wrong is a network, and does it know how wrong it is? The packaged model, on a cluster that it has never
-seen.
+How large are the errors of a network, and are its error estimates right? The packaged model is applied to a
+cluster that is not in its training set.
 """
 # %%
-# Something to ask it about
-# -------------------------
+# A test set
+# ----------
 #
-# A new cluster of 20,000 stars, from 50 Myr to 1 Gyr, observed 96 times. A real evaluation takes thousands of
-# maps of several clusters of all ages (:doc:`/against_the_paper`, :doc:`/models`); this one is here to show
+# A new cluster of 20,000 stars, from 50 Myr to 1 Gyr, observed 96 times. A real evaluation needs thousands of
+# maps of several clusters of all ages (:doc:`/against_the_paper`, :doc:`/models`); this one only shows
 # how it is done, and its numbers are those of one young cluster.
 
 import tempfile
@@ -51,11 +51,11 @@ maps = TrainingSet.build(recipe, path / 'set', simulations=path / 'runs', jobs=1
 print(len(maps), 'maps')
 
 # %%
-# Ask
-# ---
+# Evaluate
+# --------
 #
-# `~pidoc.evaluation.evaluate` does so twice: with nothing but the image, and with the distance given with an
-# error of 2 %. With ``training=`` baselines answer, too: what does one know without any network?
+# `~pidoc.evaluation.evaluate` predicts twice: from the image only, and with the distance given with an
+# error of 2 %. With ``training=`` it also evaluates baselines, which use no network.
 
 from pidoc import MassMapper
 from pidoc.evaluation import evaluate
@@ -67,9 +67,9 @@ report = evaluate(mapper.estimator, maps, given=('image', 'distance'), name=mapp
 # Scores
 # ------
 #
-# Means over all maps or pixels, those of masses in per cent of the predicted ones. Beside these two is
-# what the paper reports, of other clusters; NaN: it does not say. There are many more scores, and the page
-# :doc:`/evaluation` tells what each is for.
+# Means over all maps or pixels, those of masses in per cent of the predicted ones. The column *paper* has the
+# paper's values, for other clusters; NaN means that it gives none. There are many more scores, which the page
+# :doc:`/evaluation` explains.
 
 scores = report.tables['scores']
 chosen = [str(name).endswith('.sample') for name in scores['score']]
@@ -81,9 +81,9 @@ shown
 # Predicted against true
 # ----------------------
 #
-# Above, each map is a count in the plane of predicted and true mass; on the line both are the same. The
-# strips hold the means of the residuals, and their standard deviations. Each strip tells something else: for
-# a true value, how far off is the prediction; and for a predicted one, how far off is the truth?
+# The upper panels show the number of maps in the plane of predicted and true values; on the line both are
+# equal. The strips show means and standard deviations of the residuals: one for a given true value, the other
+# for a given predicted one.
 
 from pidoc.plotting import plot_comparison
 
@@ -100,12 +100,12 @@ table = report.maps['image']
 figure = plot_distances(table['distance'], table['true_distance'], n_bins=30)
 
 # %%
-# Does it know how wrong it is?
-# -----------------------------
+# Coverage
+# --------
 #
-# Intervals of 68 % should cover 68 % of the truths, and those of 95 %, 95 %. Here 96 maps of one cluster can
-# show no more than whether they are far from it, for all these maps show the same stars: where one is off,
-# all are, to the same side.
+# 68 % intervals should contain the truth in 68 % of cases, and 95 % intervals in 95 %. With 96 maps of one
+# cluster only large deviations can be seen, since all these maps show the same stars and their errors are
+# correlated.
 
 coverage = report.tables['coverage']
 shown = coverage['mode', 'quantity', 'n', 'share_68', 'share_95'][coverage['group'] == 'all']
@@ -113,21 +113,21 @@ shown.round(1)
 shown
 
 # %%
-# And where was it warned?
+# Which maps were flagged?
 
 predictions = list(mapper.predict_many([maps.mock(k) for k in range(0, len(maps), 4)]))
 flagged = sum(not one.in_domain for one in predictions)
 print(f'{flagged} of {len(predictions)} maps are outside the training domain')
 
 # %%
-# From the command line
-# ---------------------
+# On the command line
+# -------------------
 #
 # .. code-block:: console
 #
 #    $ pidoc-evaluate models/mine sets/trial --given image distance -o report
 #
-# writes the whole report, with the paper's figures, tables of all maps, and a page.
+# writes the full report: a page, the paper's figures, and tables of all maps.
 
 report.write(path / 'report')
 print(*sorted(each.name for each in (path / 'report').iterdir()), sep='\n')

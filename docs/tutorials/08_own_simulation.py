@@ -2,14 +2,14 @@
 Use your own simulation
 =======================
 
-A table with named columns, from any N-body code, becomes an image and a prediction.
+From a table with named columns, written by any N-body code, to an image and a prediction.
 """
 # %%
 # Your simulation
 # ---------------
 #
-# In place of yours: 1000 stars, born as a Plummer sphere, each of which pulls all the others, by the simplest
-# of all integrators. Nothing evolves in it, and the masses are those of stars that still burn after 12 Gyr.
+# As an example: 1000 stars in a Plummer sphere, integrated directly with a leapfrog. There is no stellar
+# evolution, and the masses are those of stars that are still on the main sequence or giants after 12 Gyr.
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def isotropic(length):
 
 
 def acceleration(place):
-    """Of each star by all others; G = total mass = 1, softened a little."""
+    """Softened acceleration of each star by all others; G = total mass = 1."""
     apart = place[np.newaxis] - place[:, np.newaxis]
     square = (apart**2).sum(axis=-1) + 0.01**2
     return np.einsum('ijk,ij->ik', apart, (mass / mass.sum()) * square**-1.5)
@@ -45,7 +45,7 @@ for _ in range(80):
     velocity += 0.5 * step * pull
 
 # %%
-# Written as such a code writes: columns with names of its own, and no units.
+# The output of such a code: columns with its own names, and no units.
 
 import tempfile
 from pathlib import Path
@@ -63,29 +63,30 @@ print(*path.read_text().splitlines()[:3], sep='\n')
 # Read it
 # -------
 #
-# `Snapshot.read <pidoc.cluster.Snapshot.read>` needs to know which column is which. A column that is named as
-# pidoc names it and has a unit needs no word.
+# `Snapshot.read <pidoc.cluster.Snapshot.read>` needs the meaning of the columns, unless they have the names
+# that pidoc uses, and units.
 
 from astropy import units as u
 
 from pidoc import Snapshot
 
-told = {'columns': {'x': 'X', 'y': 'Y', 'z': 'Z', 'vx': 'VX', 'vy': 'VY', 'vz': 'VZ', 'mass': 'M'},
-        'units': {'x': 'pc', 'y': 'pc', 'z': 'pc', 'vx': 'km/s', 'vy': 'km/s', 'vz': 'km/s',
-                  'mass': 'solMass'},
-        'age': 12 * u.Gyr, 'center': 'density'}
-dark = Snapshot.read(path, **told)
+options = {'columns': {'x': 'X', 'y': 'Y', 'z': 'Z', 'vx': 'VX', 'vy': 'VY', 'vz': 'VZ', 'mass': 'M'},
+           'units': {'x': 'pc', 'y': 'pc', 'z': 'pc', 'vx': 'km/s', 'vy': 'km/s', 'vz': 'km/s',
+                     'mass': 'solMass'},
+           'age': 12 * u.Gyr, 'center': 'density'}
+dark = Snapshot.read(path, **options)
 print(dark)
 print(f'{dark.total_mass:.0f}, half of it within {dark.half_mass_radius:.2f}')
 
 # %%
-# Let there be light
-# ------------------
+# Add the light
+# -------------
 #
-# There is none in this file. With a metallicity, every star shines as a single star of its initial mass does
-# at that age; ``initial='mass'`` says that initial masses are those of the file, because nothing evolved.
+# There is none in this file. With a metallicity, every star gets the luminosity of a single star of its
+# initial mass at that age; ``initial='mass'`` takes the masses of the file as initial masses, because nothing
+# evolved.
 
-snapshot = Snapshot.read(path, **told, metallicity=0.001, initial='mass')
+snapshot = Snapshot.read(path, **options, metallicity=0.001, initial='mass')
 print(f'{snapshot.v_luminosity:.0f}, M/L {snapshot.mass_to_light:.2f}')
 for kind, name in ((0, 'below 0.7 solMass'), (1, 'main sequence'), (3, 'red giants'), (11, 'white dwarfs')):
     print(f'{name:18}', np.count_nonzero(snapshot.stars['kind'] == kind))
@@ -104,10 +105,10 @@ print(f'\ntruth: mass {mock.total_mass:.0f}, M/L {mock.mass_to_light:.2f}, age {
 figure = prediction.plot()
 
 # %%
-# The line *domain* tells whether such a cluster, of so few stars, is among what the network knows; the
-# packaged ones have learned from far larger ones. If you have enough simulations of your own kind, train on
-# them: a recipe takes them as ``[[foreign]]`` (:doc:`06_train`, :doc:`/training_sets`).
+# The line *domain* shows whether such a cluster, of so few stars, is inside the training domain; the
+# packaged models were trained on far larger ones. If you have enough simulations of your own, train on
+# them: a recipe includes them as ``[[foreign]]`` (:doc:`06_train`, :doc:`/training_sets`).
 #
-# Files of NBODY6, NBODY6++, PeTar, CMC and AMUSE are read without being told anything: :doc:`/foreign`.
+# Files of NBODY6, NBODY6++, PeTar, CMC and AMUSE are recognised and need no options: :doc:`/foreign`.
 
 folder.cleanup()
