@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What an observer knows of a cluster, from quantities to plain numbers: `checked`.
+"""Known properties of a cluster, converted from quantities to plain numbers: `checked`.
 
 This is where units cross the boundary: outside are quantities, inside numbers in the units of
 `pidoc.networks.variables.CONSTRAINTS`.
@@ -18,7 +18,7 @@ __all__ = ['checked', 'KNOWN', 'UNITS']
 
 KNOWN = tuple(name for each in CONSTRAINTS.values() if each.name not in ('seeing', 'sky_error')
               for name in ((each.name, f'{each.name}_error') if each.errors else (each.name,)))
-"""What may be told of a cluster: names of arguments of `pidoc.MassMapper.predict`."""
+"""Properties that a prediction can be conditioned on: names of arguments of `pidoc.MassMapper.predict`."""
 
 UNITS = {name: u.Unit(CONSTRAINTS[name.removesuffix('_error')].unit) if
          CONSTRAINTS[name.removesuffix('_error')].unit else None for name in KNOWN}
@@ -30,22 +30,22 @@ _LIMITS = {'distance': (1e-6, 1e8), 'age': (1e-4, OLDEST + 6.0), 'metallicity': 
 
 
 def checked(given, constraints, *, model=''):
-    """What is known of one cluster, as plain numbers.
+    """Check the known properties of one cluster and convert them to plain numbers.
 
     Parameters
     ----------
     given : dict
-        Of names of `KNOWN`: a `~astropy.units.Quantity` (or a text such as '20 kpc'), for the metallicity a
-        number; None or NaN where it is not known.
+        Name, one of `KNOWN`, -> `~astropy.units.Quantity` (or a text such as '20 kpc'), for the metallicity a
+        number; None or NaN if it is not known.
     constraints : sequence of `~pidoc.networks.variables.Constraint`
         What the model can be conditioned on.
     model : str, optional
-        Its name.
+        Name of the model.
 
     Returns
     -------
     dict
-        Name -> float, of what is known.
+        Name -> float, for the properties that are known.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def _of_text(name, text, unit):
 
 
 def _number(name, value):
-    """A value as a plain number, None where it is not known."""
+    """A value as a plain number, or None if it is not known."""
     if value is None:
         return None
     unit = UNITS[name]

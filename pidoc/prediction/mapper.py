@@ -33,14 +33,14 @@ __doctest_requires__ = {'MassMapper': ['tensorflow']}
 log = logging.getLogger(__name__)
 
 _MODELS = Path(__file__).parents[1] / 'models'
-_MOSTLY = 0.1              # share of filled pixels from which on it is told
+_MOSTLY = 0.1              # share of filled pixels from which on it is flagged
 _TENSION = 3.0             # standard deviations between what is given and the image that are flagged
 _WIDEST = 10.0             # error of ln M at which its exponential is cut
 _CALIBRATION = 0.1         # of ln of the light, that M/L times it may be off the mass for its calibration
 
 
 def pretrained_models():
-    """Names of the models that come with the package.
+    """Names of the packaged models.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def pretrained_models():
 
 
 def _folder_of(model):
-    """The folder of a model that comes with the package, or is one."""
+    """The folder of a packaged model, or the given folder."""
     folder = Path(model)
     if str(model) in pretrained_models():
         return _MODELS / str(model)
@@ -67,7 +67,7 @@ def _folder_of(model):
 
 
 def model_checksum(model):
-    """The checksum of a model's weights, as its predictions tell it, without loading a network.
+    """The checksum of a model's weights, as recorded in its predictions, without loading a network.
 
     Parameters
     ----------
@@ -102,9 +102,9 @@ class MassMapper:
     estimator : `~pidoc.inference.estimator.Estimator`
         The networks.
     domain : `~pidoc.inference.domain.Domain`, optional
-        What they were trained on. Without it no prediction counts as inside.
+        Their training domain. Without it no prediction counts as inside.
     name, sha256 : str, optional
-        Of the model, for the headers of what it makes.
+        Name and checksum of the model, for the headers of its predictions.
 
     Examples
     --------
@@ -133,13 +133,13 @@ class MassMapper:
 
     @classmethod
     def from_pretrained(cls, model='default'):
-        """Load a model: one that comes with the package, or a folder.
+        """Load a packaged model, or one from a folder.
 
         Parameters
         ----------
         model : str or path-like, optional
-            A name of `pretrained_models`, or a folder with ``model.json`` and weights. A name comes first; to
-            have a folder of that name, say ``./name``.
+            A name of `pretrained_models`, or a folder with ``model.json`` and weights. Names take precedence;
+            for a folder of the same name give ``./name``.
 
         Returns
         -------
@@ -148,7 +148,7 @@ class MassMapper:
         Raises
         ------
         `~pidoc.inference.folder.ModelFolderError`, ValueError
-            If there is no such model, or its weights do not have the checksum that they should have.
+            If there is no such model, or its weights do not have the recorded checksum.
         """
         return cls._from_folder(_folder_of(model))
 
@@ -166,13 +166,13 @@ class MassMapper:
 
     @classmethod
     def fit(cls, training_set, folder, **options):
-        """Train a model and load it: `pidoc.training.train`, which tells more.
+        """Train a model and load it: see `pidoc.training.train`.
 
         Parameters
         ----------
         training_set : `~pidoc.training_set.TrainingSet`
         folder : path-like
-            Of the model. A training that was stopped there goes on.
+            Folder of the model. An interrupted training there is resumed.
         **options
             Passed on to `pidoc.training.train`.
 
@@ -186,14 +186,14 @@ class MassMapper:
         return cls._from_folder(Path(folder))
 
     def save(self, folder, *, overwrite=False):
-        """Write the model into a folder, which `from_pretrained` reads.
+        """Write the model to a folder that `from_pretrained` can read.
 
         Parameters
         ----------
         folder : path-like
-            Made if need be.
+            Created if needed.
         overwrite : bool, optional
-            Replace a model that is there.
+            Replace an existing model.
 
         Raises
         ------
@@ -213,54 +213,55 @@ class MassMapper:
                 metallicity_error=None, velocity_dispersion=None, velocity_dispersion_error=None,
                 dispersion_radius=None, b_v=None, b_v_error=None, cluster=None, seeing=None, center=None,
                 **options):
-        """Predict from one image, and from whatever is known of the cluster.
+        """Predict from one image, conditioned on the known properties of the cluster.
 
         Parameters
         ----------
         x : path-like, HDU, `~astropy.io.fits.HDUList`, `~astropy.nddata.CCDData`, Quantity or Mock
-            An image in the band of the model, V for the packaged ones. What is on the model's ``grid``
-            already (a `~pidoc.mock.Mock`; an array or CCDData of that shape in Lsun/kpc^2) is taken as it
-            is: apparent flux per pixel, smoothed; where a model sees the light before the smoothing, too, it
-            must be a Mock or a `~pidoc.image.light.Light` that has it. Everything else goes through
-            `pidoc.image.prepare`. The age and the distance that a mock knows are not looked at.
+            An image in the band of the model, V for the packaged ones. An image that is on the model's
+            ``grid`` already (a `~pidoc.mock.Mock`; an array or CCDData of that shape in Lsun/kpc^2) is used
+            unchanged: apparent flux per pixel, smoothed. If a model also uses the light before smoothing, it
+            must be a Mock or a `~pidoc.image.light.Light` that has it. Any other image is prepared by
+            `pidoc.image.prepare`. The true age and distance of a mock are not used.
         distance : `~astropy.units.Quantity`, optional
-            To the cluster, if known. It makes all else much more certain, and `pidoc.image.prepare` takes off
-            stars that are too bright to be of the cluster.
+            Distance to the cluster, if known. It makes all other predictions much more certain, and lets
+            `pidoc.image.prepare` subtract stars that are too bright for the cluster.
         age : `~astropy.units.Quantity`, optional
-            Of the cluster, if known, independently of this image.
+            Age of the cluster, if known independently of this image.
         metallicity : float, optional
-            [Fe/H], if known.
+            [Fe/H] of the cluster, if known.
         velocity_dispersion, dispersion_radius : `~astropy.units.Quantity`, optional
-            Along the line of sight, of bright stars, and the radius (an angle) about the centre in which they
-            are.
+            Velocity dispersion along the line of sight of bright stars, and the radius (an angle) about the
+            centre within which it was measured.
         b_v : `~astropy.units.Quantity`, optional
-            Colour B - V of all light of the cluster [mag], freed from reddening.
+            Integrated colour B - V of the cluster [mag], corrected for reddening.
         distance_error, age_error, velocity_dispersion_error, b_v_error : `~astropy.units.Quantity`, optional
             Standard errors; by default 2 %, 0.75 Gyr, 5 %, 0.03 mag.
         metallicity_error : float, optional
             By default 0.15.
         cluster : str, optional
-            Name of a cluster of the Milky Way: whatever of all this, of ``center`` and of ``extinction`` is
-            not given is that of the catalogues (`pidoc.catalogs.known`), as far as the model can use it.
+            Name of a cluster of the Milky Way. The properties above that the model can use, ``center`` and
+            ``extinction`` are taken from the catalogues (`pidoc.catalogs.known`) if they are not given.
         seeing : `~astropy.units.Quantity`, optional
-            Full width at half maximum of the PSF; by default what the image says.
+            Full width at half maximum of the PSF; by default that of the image.
         center : `~astropy.coordinates.SkyCoord` or (x, y), optional
-            Where the cluster is. Of an image that is on the grid already only the centre of the profiles: by
-            default the reference point of the world coordinates if it lies in the image, else its middle.
+            Position of the cluster. For an image that is on the grid already it is only the centre of the
+            profiles, by default the reference point of the world coordinates if it is in the image, else the
+            middle.
         **options
             Passed on to `pidoc.image.prepare`.
 
         Returns
         -------
         `~pidoc.prediction.Prediction`
-            Pixels that are masked or not finite have been filled in for the model (`fill_pixels`); they are
-            masked in the result, and flagged.
+            Pixels that are masked or not finite are filled in for the model (`fill_pixels`), masked in the
+            result, and flagged.
 
         Raises
         ------
         OSError, TypeError, `~astropy.units.UnitConversionError`, ValueError
-            If the image cannot be read or used, the model cannot be conditioned on something that is given,
-            or an argument is impossible.
+            If the image cannot be read or used, the model cannot be conditioned on a given property,
+            or an argument is invalid.
         """
         known = self._known({
             'distance': distance, 'distance_error': distance_error, 'age': age, 'age_error': age_error,
@@ -271,7 +272,7 @@ class MassMapper:
         return self._predict([self._ready(x, cluster, seeing, center, known, options)])[0]
 
     def _ready(self, x, cluster, seeing, center, known, options):
-        """An image on the grid, and what is known of it."""
+        """An image on the grid, and its known properties."""
         if options:
             from pidoc.image.preparation import check_options
 
@@ -283,7 +284,7 @@ class MassMapper:
         return self._input(x, seeing, center, distance, options), known, sources
 
     def _from_catalogues(self, x, cluster, given, center, options):
-        """What catalogues say of a cluster where nothing else is given; and the sources."""
+        """Properties from catalogues where none are given, with the sources."""
         from pidoc import catalogs
 
         found, usable = catalogs.known(cluster), {each.name for each in self.estimator.constraints}
@@ -308,23 +309,23 @@ class MassMapper:
 
     def predict_many(self, images, *, seeing=None, center=None, batch_size=64, return_errors=False,
                      **options):
-        """Predict from many images, one after the other, with the memory of a batch.
+        """Predict from many images, in batches.
 
         Parameters
         ----------
         images : iterable
-            Of what `predict` takes.
+            Images as for `predict`.
         seeing, center : optional
-            As in `predict`: one for all; or a list, or for the seeing an array with a unit, with one for each
-            image, where None or NaN is not known.
+            As in `predict`: one value for all images, or a list with one for each (for the seeing also an
+            array with a unit), in which None or NaN means unknown.
         batch_size : int, optional
-            Images that are worked on at a time.
+            Images that are processed together.
         return_errors : bool, optional
-            Give back the exception in place of the prediction where an image cannot be used, and go on.
+            Yield the exception in place of the prediction if an image cannot be used, and continue.
         **options
-            What is known of the clusters, as in `predict`, ``cluster`` too, one or many; all else is passed
-            on to `pidoc.image.prepare`: one for all, or a list with one for each image, where None is not
-            given.
+            Known properties of the clusters and ``cluster`` as in `predict`; others are passed on to
+            `pidoc.image.prepare`. Each is one value for all images, or a list with one for each, in which
+            None means not given.
 
         Yields
         ------
@@ -349,7 +350,7 @@ class MassMapper:
             yield from results
 
     def _predict_batch(self, ready, return_errors):
-        """Predictions, or where one cannot be made the exception."""
+        """Predictions, or the exception if one cannot be made."""
         if not ready:
             return []
         try:
@@ -359,11 +360,11 @@ class MassMapper:
                 raise
             if len(ready) == 1:
                 return [error]
-            # one of them must not take the others with it
+            # one bad image must not affect the others
             return [result for each in ready for result in self._predict_batch([each], return_errors)]
 
     def _attempt(self, x, cluster, seeing, center, given, options, return_errors):
-        """What `_predict` needs of one image, or the exception that it met."""
+        """The input of `_predict` for one image, or the exception that was raised."""
         try:
             return self._ready(x, cluster, seeing, center, self._known(given), options)
         except Exception as error:
@@ -374,7 +375,7 @@ class MassMapper:
     # -- images
 
     def _input(self, x, seeing, center, distance, options):
-        """An image on the grid, whole."""
+        """An image on the grid, without bad pixels."""
         if isinstance(x, Prediction):
             raise TypeError('an image must be given, received a Prediction: its light is in prediction.light')
         name = _name(x)
@@ -408,7 +409,7 @@ class MassMapper:
 
     @property
     def _sharp(self):
-        """Whether the model sees the light before the smoothing."""
+        """Whether the model uses the light before smoothing."""
         return any(not channel.smoothed for channel in self.grid.channels)
 
     def _on_grid(self, x):
@@ -430,7 +431,7 @@ class MassMapper:
                 for k, (each, verdict) in enumerate(zip(inputs, verdicts, strict=True))]
 
     def _columns(self, inputs, given):
-        """What is known of all images: name -> array."""
+        """Known properties of all images: name -> array."""
         rows = [{**known, 'seeing': each.seeing, 'sky_error': each.sky_error}
                 for each, known in zip(inputs, given, strict=True)]
         names = [name for constraint in self.estimator.constraints
@@ -477,7 +478,7 @@ def _number_of(quantity, name):
 
 
 def _disagreements(scalars, each, mass, tension, known):
-    """Bits and sentences about numbers that contradict each other."""
+    """Flags and reasons for results that contradict each other."""
     names, reasons = [], []
     for name, off in tension.items():
         if abs(off) > _TENSION:
@@ -505,12 +506,13 @@ def predict(x, *, model='default', **options):
     Parameters
     ----------
     x : path-like, image or str
-        What `MassMapper.predict` takes; or the name of a cluster of the Milky Way, of which Pan-STARRS1
-        images are fetched (`pidoc.image.ps1.retrieval.fetch`) and whatever the catalogues know is used.
+        An image as for `MassMapper.predict`; or the name of a cluster of the Milky Way, whose Pan-STARRS1
+        images are fetched (`pidoc.image.ps1.retrieval.fetch`) and whose known properties are taken from
+        catalogues.
     model : str or path-like, optional
         As for `MassMapper.from_pretrained`.
     **options
-        What is known, and all else, as for `MassMapper.predict`.
+        Known properties and other options, as for `MassMapper.predict`.
 
     Returns
     -------
@@ -519,8 +521,8 @@ def predict(x, *, model='default', **options):
     Raises
     ------
     OSError, TypeError, `~astropy.units.UnitConversionError`, ValueError
-        As `MassMapper.predict`; if a text is neither a file nor the name of a cluster; if the images cannot
-        be fetched.
+        As `MassMapper.predict`; if a text is neither a file nor the name of a cluster; or if the images
+        cannot be fetched.
 
     Examples
     --------
@@ -542,7 +544,7 @@ def predict(x, *, model='default', **options):
 
 
 def _is_path(text):
-    """Whether a text is that of a path: there is such a file, or it looks like one."""
+    """Whether a text is a path: the file exists, or it looks like one."""
     return os.path.exists(text) or os.sep in text or text.lower().endswith(
         ('.fits', '.fit', '.fts', '.gz', '.fz', '.bz2'))
 
@@ -587,12 +589,12 @@ class _Input:
         return cls(light, values, sharp, bad, width, error, center, name)
 
     def channels(self, grid):
-        """What the network sees, shape (ny, nx, channels)."""
+        """The input of the network, of shape (ny, nx, channels)."""
         return np.stack([self.light if channel.smoothed else self.sharp for channel in grid.channels],
                         axis=-1)
 
     def flags(self):
-        """Bits and sentences about the image, apart from its domain."""
+        """Flags and reasons for the image, apart from its domain."""
         names, reasons = [], []
         share = float(np.mean(self.bad))
         if share > 0.0:
@@ -610,15 +612,16 @@ class _Input:
 
 
 def fill_pixels(values, bad, *, smoothing=MapGrid.smoothing):
-    """Fill pixels in with the mean of the good ones, weighted by the Gaussian that maps are smoothed with.
+    """Fill bad pixels with a mean of the good ones, weighted by the Gaussian of the smoothing.
 
-    Where there is no good pixel within five standard deviations the Gaussian is twice as wide, and so on.
+    Where there is no good pixel within five standard deviations, the width of the Gaussian is doubled,
+    repeatedly if needed.
 
     Parameters
     ----------
     values : ndarray of float
     bad : ndarray of bool
-        Of the same shape.
+        Bad pixels, of the same shape.
     smoothing : float, optional
         Standard deviation of the Gaussian [pixels]; at least 1 is used.
 
@@ -663,7 +666,7 @@ def _gaussian(number, sigma):
 
 
 def _name(x):
-    """What an image is called; '' if it does not say."""
+    """The name of an image, or an empty string."""
     if isinstance(x, (str, os.PathLike)):
         return Path(x).name
     if isinstance(x, Mock):
@@ -676,7 +679,7 @@ def _name(x):
 
 
 def _one_each(images, own, given, options):
-    """Each image with seeing and center, what is known, and options: one value for all, or a list."""
+    """Yield each image with seeing and center, known properties, and options: one for all, or a list."""
     every = own | given | options
     many = {name for name, values in every.items() if _is_many(name, values, name in options)}
     rest = {name: iter(every[name]) if name in many else itertools.repeat(every[name]) for name in every}
@@ -706,7 +709,7 @@ def _is_many(name, values, is_option):
 
 
 def _one_checksum(sums):
-    """Of the weights: that of the file, or of several files the SHA-256 of their checksums in order."""
+    """Checksum of the weights: of one file, or for several files the SHA-256 of their checksums in order."""
     if len(sums) == 1:
         return next(iter(sums.values()))
     return hashlib.sha256(''.join(sums[name] for name in sorted(sums)).encode()).hexdigest()

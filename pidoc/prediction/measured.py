@@ -10,9 +10,8 @@ __all__ = ['Measured']
 class Measured(u.Quantity):
     """A quantity with its 68 % and 95 % intervals: the median of a posterior and four of its quantiles.
 
-    It is an `~astropy.units.Quantity`: it converts, compares, formats and calculates as one; what is
-    calculated from it has no intervals. For errors of functions of several numbers take joint draws:
-    `pidoc.Prediction.sample`.
+    It behaves like an `~astropy.units.Quantity`; results of calculations with it have no intervals. To
+    propagate the errors of several quantities, use joint draws: `pidoc.Prediction.sample`.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ class Measured(u.Quantity):
         return 0.5 * (self.high_68 - self.low_68)
 
     def in_unit(self, unit):
-        """Value, both ends of 68 %, both ends of 95 %, as plain numbers.
+        """Value and limits of the 68 % and 95 % intervals, as plain numbers.
 
         Parameters
         ----------
@@ -93,7 +92,7 @@ class Measured(u.Quantity):
                 (self.plain, self.low_68, self.high_68, self.low_95, self.high_95)]
 
     def to(self, unit, equivalencies=(), copy=True):
-        """In another unit, with the intervals.
+        """Convert to another unit, with the intervals.
 
         Parameters
         ----------

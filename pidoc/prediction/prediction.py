@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What a model says of one image: `Prediction`, its FITS file, row of a table and picture."""
+"""The prediction for one image: `Prediction`, with its FITS file, table row and figure."""
 
 import re
 from dataclasses import dataclass, field
@@ -62,43 +62,43 @@ _NEEDED = 'MASS', 'MASS_ERR', 'LIGHT', 'MASK', 'PARAMS', 'KNOWN', 'VARIABLES', '
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prediction(FitsProduct):
-    """What a model says of an image: made by `pidoc.MassMapper`, or read from a file.
+    """The prediction of a model for one image: made by `pidoc.MassMapper`, or read from a file.
 
     Parameters
     ----------
     light : `~astropy.nddata.CCDData`
-        The map that the model has seen, apparent flux F = L / (4 pi d^2) per pixel [Lsun/kpc^2]; its ``mask``
+        The input map of the model, apparent flux F = L / (4 pi d^2) per pixel [Lsun/kpc^2]; its ``mask``
         has the pixels that were filled in.
     mass : `~astropy.nddata.CCDData`
         Mass per pixel [Msun] with the world coordinates and the mask of ``light``; its uncertainty is half of
-        the width of the 68 % interval. Errors of pixels near each other go together.
+        the width of the 68 % interval. Errors of neighbouring pixels are correlated.
     scalars : dict
-        Name -> `~pidoc.prediction.Measured`, of those of `pidoc.networks.variables.OUTPUTS` that the model
-        predicts; each is an attribute, too: ``total_mass`` and ``mass_to_light`` in the field, ``age``,
-        ``distance``, ``metallicity`` ([Fe/H]), and of the whole cluster ``cluster_mass``,
+        Name -> `~pidoc.prediction.Measured`, for those of `pidoc.networks.variables.OUTPUTS` that the model
+        predicts. Each is also an attribute: ``total_mass`` and ``mass_to_light`` in the field, ``age``,
+        ``distance``, ``metallicity`` ([Fe/H]), and for the whole cluster ``cluster_mass``,
         ``half_mass_radius``, ``half_light_radius``, ``mass_function_slope`` (0.2 to 0.8 Msun),
-        ``dark_share`` (of all remnants in the mass), ``black_hole_share`` and ``central_dispersion``.
-        The sum of ``mass`` agrees with ``total_mass`` within its error, not to all digits.
+        ``dark_share`` (mass fraction of all remnants), ``black_hole_share`` and ``central_dispersion``.
+        The sum of ``mass`` agrees with ``total_mass`` within its error, not exactly.
     posterior : `~pidoc.inference.posterior.Posterior`
         Their joint posterior: see `sample`.
     known : dict
         What the prediction is conditioned on: name -> Quantity or number, with errors as ``<name>_error``.
     sources : dict
-        Name -> where that is from, of what catalogues said.
+        Name -> source, for values from catalogues.
     pixel_scale : `~astropy.units.Quantity`
         Side of a pixel.
     center : tuple of float
-        x and y of the cluster's centre [pixel], about which profiles are.
+        x and y of the cluster's centre [pixel], about which profiles are computed.
     flags : int
         Bits of `pidoc.inference.flags.FLAGS`.
     reasons : tuple of str
-        A sentence for each.
+        A sentence for each flag.
     name : str
-        Of the image.
+        Name of the image.
     model, model_sha256 : str
         Name of the model, and the SHA-256 of its weights.
     command : str
-        The command that made it, if one did.
+        The command that made the prediction, if any.
 
     Examples
     --------
@@ -129,7 +129,7 @@ class Prediction(FitsProduct):
     model_sha256: str = ''
     command: str = ''
 
-    # -- what follows from it
+    # -- derived quantities
 
     def __getattr__(self, name):
         scalars = self.__dict__.get('scalars', {})
@@ -145,11 +145,11 @@ class Prediction(FitsProduct):
 
     @property
     def distance_given(self):
-        """Whether the distance was known, or is the model's own."""
+        """Whether the distance was given, not predicted."""
         return 'distance' in self.known
 
     def sample(self, number=1000, *, seed=0):
-        """Joint draws from the posterior: what goes with what, such as mass with distance, is in them.
+        """Joint draws from the posterior, including correlations such as that of mass with distance.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class Prediction(FitsProduct):
         Returns
         -------
         `~astropy.table.QTable`
-            A column for each of ``scalars``, and ``luminosity`` in the field, which is total_mass over
+            A column for each of ``scalars``, and ``luminosity`` in the field, which is total_mass divided by
             mass_to_light.
 
         Raises
@@ -207,7 +207,7 @@ class Prediction(FitsProduct):
 
     @property
     def in_domain(self):
-        """Whether the image is like those that the model was trained on."""
+        """Whether the image is inside the training domain of the model."""
         return not self.flags & OUTSIDE
 
     @property
@@ -217,7 +217,7 @@ class Prediction(FitsProduct):
 
     @property
     def luminosity(self):
-        """`Measured` luminosity in the field [Lsun]: flux times 4 pi d^2, as uncertain as the distance."""
+        """`Measured` luminosity in the field [Lsun]: flux times 4 pi d^2, with the error of the distance."""
         flux = float(np.nansum(self.light.data, dtype=float))
         # a sky taken off may leave nothing
         ends = 4.0 * np.pi * max(flux, 0.0) * np.array(self.distance.in_unit(u.kpc)) ** 2
@@ -250,8 +250,8 @@ class Prediction(FitsProduct):
     def mass_profile(self):
         """`~astropy.table.QTable` of 25 rings about ``center``: see `pidoc.prediction.profiles.mass_profile`.
 
-        Errors are those of pixels that all err together: the largest that they can be. Pixels that were
-        filled in do not count.
+        Errors of pixels are taken as fully correlated, which gives the largest possible errors of the
+        profile. Pixels that were filled in are excluded.
         """
         return mass_profile(self.mass.data * MASS_PER_PIXEL, center=self.center, pixel_scale=self.pixel_scale,
                             mask=self.mass.mask, errors=self.mass.uncertainty.array * MASS_PER_PIXEL,
@@ -269,17 +269,17 @@ class Prediction(FitsProduct):
             mass_errors=self.mass.uncertainty.array * MASS_PER_PIXEL, correlated=True)
 
     def parameters(self):
-        """The numbers by name: ``scalars`` and the luminosity in the field.
+        """All scalars by name: ``scalars`` and the luminosity in the field.
 
         Returns
         -------
         dict
-            Of `Measured`.
+            Name -> `Measured`.
         """
         return {name: getattr(self, name) for name in _PARAMETERS
                 if name in self.scalars or name == 'luminosity'}
 
-    # -- shown
+    # -- display
 
     def __repr__(self):
         return (f'<Prediction of {self.name or "an image"} by {self.model or "a model"}: '
@@ -304,7 +304,7 @@ class Prediction(FitsProduct):
         return lines
 
     def _given_text(self, name):
-        """What was given, with its error, where it is from."""
+        """The given value, with its error and source."""
         if name not in self.known:
             return ''
         value, error = self.known[name], self.known.get(f'{name}_error')
@@ -313,7 +313,7 @@ class Prediction(FitsProduct):
         return f'; given {text}{f", {source}" if source else ""}'
 
     def summary(self):
-        """What a terminal shows: the numbers with their 68 % intervals, the flags and why they are set.
+        """A text with the scalars, their 68 % intervals, the flags and the reasons for them.
 
         Returns
         -------
@@ -340,8 +340,9 @@ class Prediction(FitsProduct):
         Returns
         -------
         `~astropy.table.QTable`
-            ``name``, for each quantity the value, ``_low_68`` and so on, NaN where the model does not
-            predict it; ``given`` (what was known), ``in_domain``, ``flags``, ``flag_names``, ``model``.
+            ``name``, for each quantity the value, ``_low_68`` and so on, NaN if the model does not
+            predict it; ``given`` (the properties that were given), ``in_domain``, ``flags``, ``flag_names``,
+            ``model``.
         """
         return QTable({name: [value] if unit is None else [value] * unit
                        for (name, value), unit in zip(self.row_values().items(), row_units().values(),
@@ -366,15 +367,15 @@ class Prediction(FitsProduct):
     # -- files
 
     def to_hdulist(self, *, dtype=np.float32):
-        """As FITS: MASS (the primary HDU), MASS_ERR, ML, LIGHT, MASK, and tables.
+        """Convert to FITS: MASS (the primary HDU), MASS_ERR, ML, LIGHT, MASK, and tables.
 
-        The tables are PROFILE; PARAMS, the numbers with their intervals; KNOWN, what the prediction is
-        conditioned on; VARIABLES and POSTERIOR, from which draws can be made.
+        The tables are PROFILE; PARAMS, the scalars with their intervals; KNOWN, what the prediction is
+        conditioned on; VARIABLES and POSTERIOR, the joint posterior.
 
         Parameters
         ----------
         dtype : dtype, optional
-            Of the images: `numpy.float32` or `numpy.float64`.
+            Type of the images: `numpy.float32` or `numpy.float64`.
 
         Returns
         -------
@@ -493,12 +494,12 @@ class Prediction(FitsProduct):
 
 
 def row_units():
-    """Columns of `Prediction.to_row` in order, and their units.
+    """Columns of `Prediction.to_row`, in order, with their units.
 
     Returns
     -------
     dict
-        Name to `~astropy.units.Unit`, or None where there is none.
+        Name -> `~astropy.units.Unit`, or None without a unit.
     """
     columns = {'name': None}
     for name in _PARAMETERS:
@@ -511,7 +512,7 @@ def _end_name(name, end):
 
 
 def _read_parameters(rows):
-    """`Measured` by name, but for what is worked out."""
+    """`Measured` by name, except for derived quantities."""
     found = {}
     for row in rows:
         if row['name'] != 'luminosity':
@@ -523,7 +524,7 @@ def _read_parameters(rows):
 
 
 def _plain(name, value):
-    """A number in the unit of what is known."""
+    """A known property as a number in its unit."""
     unit = KNOWN_UNITS.get(name)
     return float(value if unit is None else value.to_value(unit))
 
@@ -549,7 +550,7 @@ def _copy(mask):
 
 
 def _meta_cards(meta):
-    """What is told of the light, as far as a header can hold it."""
+    """Header cards of the metadata of the light, as far as FITS can store them."""
     cards = []
     for keyword, value in meta.items():
         known = value is None or isinstance(value, (str, bool, int, float, np.integer, np.floating, np.bool_))
@@ -562,7 +563,7 @@ def _meta_cards(meta):
 
 
 def checked_center(center, wcs, shape):
-    """x and y of a centre: the given one, else the reference point of world coordinates, else the middle.
+    """x and y of a centre: as given, else the reference point of the world coordinates, else the middle.
 
     Parameters
     ----------

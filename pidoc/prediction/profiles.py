@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Profiles of maps about a centre on the sky: mass, mass-to-light ratio, and where half of the mass is.
+"""Radial profiles of maps on the sky: mass and mass-to-light ratio, and the half-mass radius.
 
 Everything here is on the sky: a *separation* is an angle from the centre, seen in projection.
 """
@@ -35,17 +35,17 @@ def mass_profile(mass_map, *, center=None, pixel_scale=MapGrid.pixel_scale, n_bi
         about its middle, 1.3 arcsec with a usual shift; the paper says about 1.2 arcsec. Pixels beyond the
         last ring are left out.
     mask : array of bool, optional
-        True where a pixel does not count. Nor do those whose mass is NaN.
+        True for pixels to exclude. Pixels whose mass is NaN are excluded, too.
     errors : `~astropy.units.Quantity`, optional
         Standard error of each pixel.
     correlated : bool, optional
-        How errors of pixels add: as if independent, or linearly, as if they all erred together. A smoothed
-        map lies between the two.
+        Whether errors of pixels are added linearly, as fully correlated, or in quadrature, as independent. A
+        smoothed map is in between.
 
     Returns
     -------
     `~astropy.table.QTable`
-        A row for each ring: ``separation_low``, ``separation`` (of its middle), ``separation_high``
+        A row for each ring: ``separation_low``, ``separation`` (its middle), ``separation_high``
         [arcsec], ``n_pixels``, ``mass`` (mean per pixel), ``surface_density`` [Msun/arcsec2] and
         ``cumulative_mass`` (sum of the good pixels in this ring and those inside it). With ``errors`` also
         ``mass_error``, ``surface_density_error``, ``cumulative_mass_error``. A ring without pixels has NaN.
@@ -89,7 +89,7 @@ def mass_to_light_profile(mass_map, light_map, *, distance=None, center=None, pi
                           correlated=False):
     """Mass over light in rings about a centre (Chardin & Bianchini 2021, section 4.1.4 and Fig. 7).
 
-    The ratio of the sums in a ring, not the mean of the ratios of pixels, which faint pixels would rule.
+    The ratio of the sums in a ring, not the mean of the ratios of pixels, which faint pixels would dominate.
 
     Parameters
     ----------
@@ -98,12 +98,11 @@ def mass_to_light_profile(mass_map, light_map, *, distance=None, center=None, pi
     light_map : `~astropy.units.Quantity`
         Luminosity per pixel, or apparent flux L / (4 pi d^2) per pixel; then ``distance`` is needed.
     distance : `~astropy.units.Quantity`, optional
-        Of the cluster.
+        Distance to the cluster.
     center, pixel_scale, n_bins, bin_width, mask, correlated
-        As in `mass_profile`. Pixels whose mass or light is NaN do not count.
+        As in `mass_profile`. Pixels whose mass or light is NaN are excluded.
     mass_errors, light_errors : `~astropy.units.Quantity`, optional
-        Standard errors of the pixels of either map; those of mass and light are taken as independent of each
-        other.
+        Standard errors of the pixels of either map; those of mass and light are assumed to be independent.
 
     Returns
     -------
@@ -151,11 +150,11 @@ def mass_to_light_profile(mass_map, light_map, *, distance=None, center=None, pi
 
 
 def half_mass_radius(mass_map, *, center=None, pixel_scale=MapGrid.pixel_scale, mask=None):
-    """Separation from a centre, on the sky, within which half of the mass in the map is.
+    """Half-mass radius on the sky: the separation from a centre that contains half of the mass in the map.
 
-    Half of what is *in the map*: of a cluster larger than the field this is less than its projected half-mass
-    radius. The mass of a pixel counts at its middle. A pixel that does not count gets the mean of the good
-    pixels as far from the centre as it is, to within a pixel.
+    For a cluster larger than the field this is less than its projected half-mass radius. The mass of a pixel
+    is placed at its middle. Masked pixels get the mean of the good pixels at the same distance from the
+    centre, to within a pixel.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Files to the programs at a SAMP hub: DS9, Aladin, TOPCAT and others."""
+"""Send files to the programs connected to a SAMP hub: DS9, Aladin, TOPCAT and others."""
 
 import logging
 import warnings
@@ -17,7 +17,7 @@ _PATIENCE = 60     # s, with a program that loads
 
 
 def _samp():
-    """The library: it has moved from astropy, where it is until 8, to pyvo, where it is from 1.8 on."""
+    """The library: in astropy until version 8, in pyvo from 1.8 on."""
     try:
         from pyvo import samp
     except ImportError:
@@ -29,7 +29,7 @@ def _samp():
 
 @contextmanager
 def connected():
-    """Be a client of the hub that runs.
+    """Connect to the running hub.
 
     Yields
     ------
@@ -55,21 +55,21 @@ def connected():
 
 
 def send(client, path, *, table=False):
-    """Ask all programs to load a FITS file (``image.load.fits``, ``table.load.fits``) and wait for answers.
+    """Let all programs load a FITS file (``image.load.fits``, ``table.load.fits``), and wait for answers.
 
     Parameters
     ----------
     client : SAMPIntegratedClient
         See `connected`.
     path : path-like
-        The programs must see it under this path.
+        The file; the programs must have access to it under this path.
     table : bool, optional
-        It is a table, not an image.
+        Whether it is a table, not an image.
 
     Returns
     -------
     list of str
-        The programs that have loaded it, by name. What the others answered is logged as a warning.
+        Names of the programs that have loaded it. Answers of the others are logged as warnings.
     """
     path = Path(path).absolute()
     kind = 'table.load.fits' if table else 'image.load.fits'
@@ -87,5 +87,5 @@ def send(client, path, *, table=False):
             done.append(name)
         else:
             log.warning('%s was not loaded by %s: %s', path, name,
-                        answer.get('samp.error', {}).get('samp.errortxt', 'no reason told'))
+                        answer.get('samp.error', {}).get('samp.errortxt', 'no reason given'))
     return sorted(done)

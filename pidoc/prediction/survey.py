@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Many images: `survey` predicts a list of them in batches and in many processes, and goes on after a stop.
+"""Many images: `survey` predicts a list of them in batches and in many processes, and can be resumed.
 
-A journal in the folder of the products, ``pidoc-predict.jsonl``, has a line for each image that is done: the
-row of the table, and from what it was made, that is the file and its time, what was told, and the model.
+A journal in the folder of the products, ``pidoc-predict.jsonl``, has a line for each completed image: the row
+of the table, and its input, that is the file and its time, the options, and the model.
 """
 
 import difflib
@@ -43,13 +43,13 @@ COLUMNS = {**{name: unit or u.one for name, unit in KNOWN_UNITS.items()},
            'zero_point': u.mag, 'exposure': u.s, 'extinction': u.mag, 'colour': u.mag,
            'pixel_scale': u.arcsec, 'band': None, 'unit': None, 'hdu': None, 'plane': None,
            'wcs_frame': None, 'cluster': None}
-"""What a table of images may tell of each, and the unit of numbers that have none."""
+"""Columns that a table of images can have, and the unit of numbers without one."""
 
 JOURNAL = 'pidoc-predict.jsonl'
 """Name of the journal in the folder of the products."""
 
 TABLE_ENDINGS = '.ecsv', '.csv', '.fits'
-"""Of the tables that are written."""
+"""Endings of the names of tables that are written."""
 
 _BATCH = 64
 _NAME = re.compile(r'[^/\\\0]{1,200}')
@@ -65,9 +65,9 @@ _LOST = 'a process that worked on it was killed, for want of memory perhaps'
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a list: its file, the name of its product, its own name if it has one, what is told.
+    """One image of a list: its file, the name of its product, its own name if it has one, and its options.
 
-    Of two images that make V together, ``bands`` has the file of each.
+    For two images that are combined into V, ``bands`` has the file of each.
     """
 
     file: str
@@ -83,17 +83,17 @@ class Item:
 
 
 class ImageList:
-    """Files of images, and what is told of each: a sequence of `Item`.
+    """Files of images with the options of each: a sequence of `Item`.
 
     Parameters
     ----------
     files : list of path-like or dict
         A dictionary {'g': ..., 'r': ...} is one image of two files.
     names : list of str, optional
-        Of the images, in place of those of the files.
+        Names of the images; by default those of the files.
     told : dict, optional
-        Name of a column of `COLUMNS` to a list or a masked array of values, one for each image: numbers in
-        the units there. What is masked, NaN or empty is not told.
+        Options of each image: name of a column of `COLUMNS` to a list or a masked array of values, one for
+        each image, as numbers in the units there. Values that are masked, NaN or empty are not given.
     products : list of str, optional
         Names of the files that are written; by default ``<name>-pidoc.fits``.
 
@@ -151,7 +151,7 @@ class ImageList:
                     self._bands[k])
 
     def with_products(self, products):
-        """The same images, with other names of the files that are written."""
+        """The same images, with other names of products."""
         files = [bands or file for file, bands in zip(self.files, self._bands, strict=True)]
         return ImageList(files, names=self.names, told=self._told, products=products)
 
@@ -162,9 +162,9 @@ class ImageList:
         Parameters
         ----------
         path : path-like
-            Ending in .ecsv, .csv, .fits, .vot or .xml: a table that astropy reads, with a column ``file`` and
-            any of ``name`` and `COLUMNS`. Else text, where empty lines and those that begin with # are left
-            out. Paths are relative to the folder in which the program runs.
+            If it ends in .ecsv, .csv, .fits, .vot or .xml, a table that astropy reads, with a column ``file``
+            and any of ``name`` and `COLUMNS`. Otherwise a text, in which empty lines and those that begin
+            with # are ignored. Paths are relative to the working directory.
 
         Returns
         -------
@@ -243,7 +243,7 @@ def _column(column, name, path):
 
 
 def _told_value(value, unit):
-    """A value of a column as `MassMapper.predict` takes it; None if it is not told."""
+    """A value of a column as `MassMapper.predict` takes it; None if it is not given."""
     if unit is not None:
         return None if np.isnan(value) else value * unit
     if value is np.ma.masked or str(value).strip() in ('', '--'):
@@ -268,7 +268,7 @@ def _stem(file):
 
 @dataclass(frozen=True)
 class _How:
-    """What is the same for all images."""
+    """Settings that are the same for all images."""
 
     model: object
     checksum: str
@@ -298,7 +298,7 @@ def _work(items, how):
 
 
 def _told_of(items, every):
-    """Options of `MassMapper.predict_many`: what is told of an image comes before what is told of all."""
+    """Options of `MassMapper.predict_many`: those of an image override those of all."""
     names = {name for item in items for name in item.told}
     return every | {name: [item.told.get(name, every.get(name)) for item in items] for name in names}
 
@@ -328,12 +328,12 @@ def _write(prediction, path, how):
 
 
 def figure_path(path):
-    """Where the figure beside a product goes."""
+    """Path of the figure of a product."""
     return path.with_name(f'{_stem(path.name)}.png')
 
 
 def _spread(batches, how, where):
-    """Batches and their results as they are done; an image that kills processes does not stop the others."""
+    """Yield batches with their results; an image that kills processes does not stop the others."""
     again = []
     tasks = ((batch, ([item for _, item in batch], how)) for batch in batches)
     with closing(work(_work, tasks, **where)) as done:
@@ -347,7 +347,7 @@ def _spread(batches, how, where):
             else:
                 again.extend([each] for each in batch)
     if again:
-        # so that none is taken for the one that kills
+        # alone, so that none is blamed for another one
         yield from _spread(again, how, where | {'one_by_one': True})
 
 
@@ -355,7 +355,7 @@ def _spread(batches, how, where):
 
 
 class _Journal:
-    """Lines of JSON, appended: what has been begun, and what is done."""
+    """Lines of JSON, appended: images that were begun, and those that are done."""
 
     def __init__(self, path):
         self._path = path
@@ -370,7 +370,7 @@ class _Journal:
         self._file.close()
 
     def append(self, lines):
-        """Add lines; the offset at which each begins."""
+        """Append lines; returns the offset at which each begins."""
         data = [json.dumps(line, separators=(',', ':')).encode() + b'\n' for line in lines]
         self._file.write(b''.join(data))
         self._file.flush()
@@ -404,7 +404,7 @@ def _parsed(text):
 
 
 def _key(item, how):
-    """What a product is made from, in few letters."""
+    """A hash of the input of a product."""
     file = [_state(path) for path in item.bands.values()] if item.bands else _state(item.file)
     told = {name: _plain(value) for name, value in (how.told | item.told).items()}
     content = [__version__, how.checksum, item.name, file, sorted(told.items())]
@@ -412,7 +412,7 @@ def _key(item, how):
 
 
 def _state(path):
-    """A file as it is now: path, size and time, as far as it is there."""
+    """The current state of a file: path, and size and time if it exists."""
     path = os.path.abspath(path)
     try:
         stat = os.stat(path)
@@ -422,7 +422,7 @@ def _state(path):
 
 
 def _plain(value):
-    """A value for JSON, all digits of it."""
+    """A value for JSON, with all digits."""
     if isinstance(value, u.Quantity):
         return [value.value.tolist(), str(value.unit)]
     if hasattr(value, 'icrs'):
@@ -438,55 +438,55 @@ def survey(images, folder, *, model='default', told=None, table=None, jobs=1, sc
            report=None, summaries=False, stop=False, journal=True):
     """Predict many images: a FITS file for each, and one table.
 
-    An image that cannot be worked on stops no other: its row has the reason in the column ``error``.
+    A bad image does not stop the others: its row has the reason in the column ``error``.
 
     Parameters
     ----------
     images : `ImageList`, or list of path-like
     folder : path-like
-        Where the products go; made if need be.
+        Folder of the products; created if needed.
     model : str, path-like or `~pidoc.MassMapper`, optional
-        As for `pidoc.MassMapper.from_pretrained`; or a model that is loaded, for one process.
+        As for `pidoc.MassMapper.from_pretrained`; or a loaded model, for one process.
     told : dict, optional
-        Options of `pidoc.MassMapper.predict` for all images. What the list tells of an image comes first.
+        Options of `pidoc.MassMapper.predict` for all images. Options of an image in the list override them.
     table : path-like, optional
-        Where the rows go, ending in .ecsv, .csv or .fits. It is written as work goes on, once a minute at
-        most, and at the end.
+        File of the table, ending in .ecsv, .csv or .fits. It is written during the work, at most once a
+        minute, and at the end.
     jobs : int, optional
-        Processes that work at the same time. One that is killed is replaced; its images are tried again, one
-        by one. With 1, the work is done in this process.
+        Number of processes. One that is killed is replaced; its images are tried again, one by one. With 1,
+        the work is done in this process.
     scheduler : str, optional
-        Address of a dask scheduler ('tcp://...'), whose workers then do the work; they must see images and
-        folder under the same paths, and have one thread each.
+        Address of a dask scheduler ('tcp://...'), whose workers then do the work; they must have access to
+        images and folder under the same paths, and have one thread each.
     resume : bool, optional
-        Do not repeat an image that was done from the same file, with the same options and the same model, and
-        whose product is there and as long as it was. Those that failed are tried again.
+        Skip images that were completed with the same file, options and model, and whose product exists with
+        its recorded size. Those that failed are tried again.
     overwrite : bool, optional
-        Replace files that are there.
+        Replace existing files.
     products : bool, optional
-        Write a FITS file for each image. Without, the table is all there is.
+        Write a FITS file for each image, and not only the table.
     plot : bool, optional
-        Draw a figure beside each product.
+        Draw a figure for each product.
     batch_size : int, optional
-        Images of a batch; by default 64, or fewer so that all processes have work.
+        Images in a batch; by default 64, or fewer so that all processes have work.
     command : str, optional
-        For the headers of the products.
+        Command line, for the headers of the products.
     progress : bool, optional
         Show a progress bar, if there is a terminal.
     report : callable, optional
-        Called for each image when it is done, with its `Item`, its error or '', and its summary.
+        Called for each completed image with its `Item`, its error or '', and its summary.
     summaries : bool, optional
         Whether to make these summaries.
     stop : bool, optional
-        Let the first error through.
+        Raise the first error.
     journal : bool, optional
-        Keep the journal, which ``resume`` needs.
+        Write the journal, which ``resume`` needs.
 
     Returns
     -------
     `~astropy.table.QTable`
-        One row an image, in the order of the list: ``file``, the columns of `pidoc.Prediction.to_row`,
-        ``output`` ('' if there is none) and ``error`` ('' if all went well; else numbers are NaN).
+        One row per image, in the order of the list: ``file``, the columns of `pidoc.Prediction.to_row`,
+        ``output`` ('' if there is none) and ``error`` ('' without an error; else numbers are NaN).
 
     Raises
     ------
@@ -534,19 +534,19 @@ def _checked_table(table, replaced):
 
 
 def _cut(command):
-    """Thousands of images on a command line would make each header long."""
+    """A command line cut to a reasonable length, for headers."""
     return command if len(command) <= _LONGEST_COMMAND else f'{command[:_LONGEST_COMMAND - 4]} ...'
 
 
 def _where(jobs, scheduler, number):
-    """Options of `work` for so many images."""
+    """Options of `work` for a number of images."""
     jobs = min(jobs, number)
     return {'jobs': jobs if jobs > 1 else 0, 'scheduler': scheduler,
             'threads': max(1, (os.cpu_count() or 1) // max(jobs, 1))}
 
 
 class _Survey:
-    """A survey on its way."""
+    """A survey in progress."""
 
     def __init__(self, images, how, table, journal):
         self.images, self.how, self.table = images, how, table
@@ -562,7 +562,7 @@ class _Survey:
     # -- what is there
 
     def plan(self, resume, overwrite):
-        """Which images are waiting; that nothing is replaced unasked is known before the work."""
+        """Find the images to be done, and check first that no existing file would be replaced."""
         there = self._there() if resume else {}
         for k in range(len(self.images)):
             item = self.images[k]
@@ -610,7 +610,7 @@ class _Survey:
 
     @contextmanager
     def opened(self):
-        """With folders, and the journal open."""
+        """Create folders and open the journal."""
         if self.how.products or self._keeps:
             self.folder.mkdir(parents=True, exist_ok=True)
         if self.table:
@@ -639,7 +639,7 @@ class _Survey:
         return rows
 
     def size(self, where, jobs):
-        """Of a batch: small enough that nobody waits long for the last one."""
+        """Size of a batch, small enough that all processes end at about the same time."""
         alone = not (where['jobs'] or where['scheduler'])
         return _BATCH if alone else min(_BATCH, max(1, -(-len(self.waiting) // (4 * jobs))))
 
@@ -671,7 +671,7 @@ class _Survey:
     # -- the table
 
     def _rows(self):
-        """The table of all that is done or has failed."""
+        """The table of all images that are done or have failed."""
         if self._journal:
             numbers = np.flatnonzero(self._offsets >= 0)
             lines = self._journal.read(self._offsets[numbers])
@@ -695,7 +695,7 @@ class _Survey:
 
 
 def _shown(path):
-    """A path as short as a person would say it."""
+    """A path relative to the working directory, if it is inside."""
     try:
         return path.relative_to(Path.cwd())
     except ValueError:
@@ -703,7 +703,7 @@ def _shown(path):
 
 
 def _table(number, files_and_lines, how):
-    """Rows of lines of the journal, with the memory of the columns."""
+    """The table made from lines of the journal, without more memory than its columns need."""
     units = row_units()
     strings = {'name', 'given', 'flag_names', 'model'}
     kinds = {'in_domain': bool, 'flags': np.int64}
