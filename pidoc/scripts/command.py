@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What all commands do alike: errors on one line, and the status they end with."""
+"""Common parts of all commands: errors on one line, and exit status."""
 
 import argparse
 import difflib
@@ -27,7 +27,7 @@ NO_POSITION = ('{} must be the RA and Dec of the cluster, like "250.42 36.46" (d
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with ``--version``, that puts an error on one line."""
+    """A parser with ``--version``, which prints an error on one line."""
 
     def __init__(self, prog, *, description, epilog):
         super().__init__(prog=prog, description=description, epilog=epilog, formatter_class=HelpFormatter)
@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD, f'{self.prog}: {" ".join(message.split())}{self._near(message)}\n')
 
     def _near(self, message):
-        """What options that there are not may have been meant for."""
+        """Suggest existing options for unknown ones."""
         begin = 'unrecognized arguments: '
         if not message.startswith(begin):
             return ''
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Long options beside their help, and the epilogue as it is written."""
+    """Long options next to their help, and the epilogue unchanged."""
 
     def __init__(self, prog):
         super().__init__(prog, max_help_position=30)
@@ -62,7 +62,7 @@ def add_quiet_and_debug(group, *, quiet='no progress bar, no summary'):
 
 
 def is_fits_name(path):
-    """Whether a path is one of a FITS file, packed or not, by its ending.
+    """Whether a path has the ending of a FITS file, compressed or not.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def is_fits_name(path):
 
 
 def spelled(message, parser):
-    """A message of the package with the names that its options have on the command line.
+    """A message of the package with arguments replaced by options of the command line.
 
     Parameters
     ----------
@@ -100,10 +100,10 @@ def spelled(message, parser):
 
     def value(match):
         # a number with a unit is one word
-        told = f'"{match[2]}"' if match[2] else ''
-        return f'{names[match[1]]} {told}' if match[1] in names else match[0]
+        given = f'"{match[2]}"' if match[2] else ''
+        return f'{names[match[1]]} {given}' if match[1] in names else match[0]
 
-    # name=value, names of several words, and words where a sentence tells what to give
+    # name=value, names of several words, and words where a sentence says what to give
     message = re.sub(r'\b([a-z]\w*)=False\b', lambda match: names.get(f'no_{match[1]}', match[0]), message)
     message = re.sub(r'\b([a-z]\w*)=True\b', lambda match: names.get(match[1], match[0]), message)
     text = re.sub(r'(?<![\w./-])([a-z]\w*)=(\S+ (?:s|mag|arcsec|kpc)\b|(?=\S))', value, message)
@@ -117,7 +117,7 @@ def spelled(message, parser):
 
 
 def above_zero(text):
-    """Converter of an argument that is a number of things: whole, at least 1.
+    """Converter of an argument that is a count: a whole number of at least 1.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def above_zero(text):
 
 
 def quantity(unit):
-    """Converter of an argument that is a number in a unit, or a number with a unit of its own.
+    """Converter of an argument that is a number in a default unit, or a number with its own unit.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def sky_position(text, *, option):
     text : str
         Right ascension and declination: degrees, or hours and degrees with minutes and seconds.
     option : str
-        What errors begin with.
+        Name of the option, with which error messages begin.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def sky_position(text, *, option):
     Raises
     ------
     ValueError
-        If it is numbers, or hours, that are no position.
+        If it is numbers, or hours, but not a position.
     """
     from astropy.coordinates import SkyCoord
 
@@ -197,24 +197,24 @@ def sky_position(text, *, option):
 
 
 def run(parser, work, args=None, *, interrupted):
-    """Read the arguments of a command and do its work.
+    """Parse the arguments of a command and run it.
 
     Parameters
     ----------
     parser : `Parser`
         Its name begins every message.
     work : callable
-        Gets the `argparse.Namespace` of the options, with the whole ``command``; returns the status, or None
-        for 0. With ``options.debug`` errors are not caught.
+        Called with the `argparse.Namespace` of the options, including the whole ``command``; returns the
+        status, or None for 0. With ``options.debug`` errors are not caught.
     args : list of str, optional
         Arguments, without the name of the command; by default those of the process.
     interrupted : str
-        What to say after Ctrl-C, or when the process is told to end.
+        Message after Ctrl-C or SIGTERM.
 
     Returns
     -------
     int
-        The status of the work; `BAD` for an error, which is put on one line of the standard error, with
+        The status of the work; `BAD` for an error, which is printed on one line of the standard error, with
         options as they are `spelled` on the command line; `INTERRUPTED`; `TERMINATED`.
     """
     _open_streams()
@@ -224,17 +224,17 @@ def run(parser, work, args=None, *, interrupted):
     try:
         with _ending_like_an_interrupt():
             status = work(options) or 0
-        # here and not when Python ends, where nobody could tell of it
+        # here, since an error could not be reported when Python exits
         sys.stdout.flush()
         return status
     except _Terminated:
-        print(f'{parser.prog}: told to end; {interrupted}', file=sys.stderr)
+        print(f'{parser.prog}: terminated; {interrupted}', file=sys.stderr)
         return TERMINATED
     except KeyboardInterrupt:
         print(f'\n{parser.prog}: interrupted; {interrupted}', file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # who read the output, `head` perhaps, has seen enough
+        # the reader of the output, `head` for example, has closed it
         _drop_output()
         return BAD
     except Exception as error:
@@ -251,12 +251,12 @@ def run(parser, work, args=None, *, interrupted):
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM: what is to be done at an interrupt is done."""
+    """SIGTERM, handled like an interrupt."""
 
 
 @contextmanager
 def _ending_like_an_interrupt():
-    """Let SIGTERM, which batch systems send, do what Ctrl-C does; only the main thread may."""
+    """Handle SIGTERM, which batch systems send, like Ctrl-C; only possible in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -273,7 +273,7 @@ def _ending_like_an_interrupt():
 
 
 def _open_streams():
-    """Put something in the place of standard streams that are closed, which a file would else get."""
+    """Reopen standard streams that are closed; otherwise the next opened file would take their place."""
     for number, (name, mode) in enumerate((('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w'))):
         try:
             os.fstat(number)
@@ -286,5 +286,5 @@ def _open_streams():
 
 
 def _drop_output():
-    """Let Python not try again to write what cannot be written."""
+    """Keep Python from writing again to a closed output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

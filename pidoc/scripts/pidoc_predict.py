@@ -23,27 +23,27 @@ __all__ = ['EXAMPLE', 'main']
 EXAMPLE = Path(__file__).parents[1] / 'data' / 'example.fits'
 """A mock image of a cluster, which ``--example`` runs on."""
 
-_FEW = 10              # images up to which nobody wants to wait for a batch
+_FEW = 10              # up to this number images are processed one by one, without batches
 _MOST_TO_SEND = 20     # files at once, to people's screens
 
 _EPILOG = """\
-Lengths, angles and the rest are numbers in the unit in brackets, or carry their own: 17.4, "17.4 kpc",
-17400pc. --zero-point and what follows it tell how an image is calibrated; files of pidoc-mock need none of
-it.
+Values are numbers in the unit in brackets, or have their own unit: 17.4, "17.4 kpc", 17400pc.
+--zero-point and the options after it describe the calibration of the image; files of pidoc-mock need none of
+them.
 
 For each image a FITS file <image>-pidoc.fits is written, with the maps MASS (solar masses per pixel),
-MASS_ERR, ML and LIGHT, and the tables PROFILE and PARAMS. Intervals on the screen are those of 68 %. If an
-image is outside the training domain, the reasons are told, and its numbers are not to be trusted. The status
-is 0 if all images were worked on, and 2 if one could not be; its row of the table says why.
+MASS_ERR, ML and LIGHT, and the tables PROFILE and PARAMS. Printed intervals are 68 %. If an image is outside
+the training domain, the reasons are printed, and the prediction is not to be trusted. The exit status is 0 if
+all images were processed, and 2 if one was not; its row of the table has the reason.
 
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
 distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
 velocity_dispersion_error [km/s], dispersion_radius, seeing [arcsec], b_v, b_v_error [mag], cluster, ra, dec
 [deg], zero_point, extinction, colour [mag], exposure [s], pixel_scale [arcsec], band, unit, hdu, plane and
-wcs_frame; what it tells of an image comes before what the command line tells of all.
+wcs_frame. Values in the list override options of the command line.
 
-Two images in g and r make V together: --image g=a.fits --image r=b.fits. Their pixels, seeing and orientation
-may differ. An option of one of them is told as g=25.1,r=24.9.
+Two images in g and r are combined into V: --image g=a.fits --image r=b.fits. Their pixels, seeing and
+orientation may differ. Values for each of them are given as g=25.1,r=24.9.
 
 examples:
   pidoc-predict --example
@@ -62,10 +62,10 @@ examples:
 def main(args=None):
     """Predict; the command ``pidoc-predict``: see `pidoc.scripts.command.run`.
 
-    The status is 2 also if an image could not be worked on.
+    The status is also 2 if an image could not be processed.
     """
     return run(_parser(), _predict_all, args,
-               interrupted='the files that are there are complete; --resume goes on')
+               interrupted='the files that were written are complete; --resume continues')
 
 
 def _parser():
@@ -74,109 +74,113 @@ def _parser():
                                 'star clusters from V-band images.')
     parser.add_argument('images', nargs='*', metavar='IMAGE', type=Path, help='FITS files')
     parser.add_argument('--image', metavar='BAND=FILE', action='append', type=_band_and_file, default=[],
-                        help='an image in that band; twice, in g and r, for two that make V together')
+                        help='an image in this band; twice, in g and r, for two that are combined into V')
     parser.add_argument('--list', metavar='FILE', type=Path,
                         help='text file or table of images: see below')
-    parser.add_argument('--example', action='store_true', help='work on a mock image that comes with pidoc')
-    known = parser.add_argument_group('what is known')
+    parser.add_argument('--example', action='store_true', help='predict on the mock image in pidoc')
+    known = parser.add_argument_group('known properties of cluster and image')
     known.add_argument('--distance', metavar='LENGTH', type=quantity('kpc'),
-                       help='to the cluster [kpc]: makes all else much more certain')
+                       help='distance to the cluster, if known [kpc]; makes all other predictions much '
+                            'more certain')
     known.add_argument('--distance-error', metavar='LENGTH', type=quantity('kpc'),
-                       help='its standard error [kpc] (default: 2 %% of it)')
+                       help='standard error of --distance [kpc] (default: 2 %% of it)')
     known.add_argument('--age', metavar='TIME', type=quantity('Gyr'),
-                       help='of the cluster [Gyr]: with it old and rich cannot be taken for young and poor')
+                       help='age of the cluster, if known [Gyr]; distinguishes old, rich clusters from '
+                            'young, poor ones')
     known.add_argument('--age-error', metavar='TIME', type=quantity('Gyr'),
-                       help='its standard error [Gyr] (default: 0.75)')
-    known.add_argument('--metallicity', metavar='[Fe/H]', type=float, help='of the cluster')
+                       help='standard error of --age [Gyr] (default: 0.75)')
+    known.add_argument('--metallicity', metavar='[Fe/H]', type=float,
+                       help='metallicity of the cluster, if known')
     known.add_argument('--metallicity-error', metavar='DEX', type=float,
-                       help='its standard error (default: 0.15)')
+                       help='standard error of --metallicity (default: 0.15)')
     known.add_argument('--velocity-dispersion', metavar='SPEED', type=quantity('km/s'),
-                       help='along the line of sight, of bright stars within --dispersion-radius [km/s]')
+                       help='velocity dispersion along the line of sight, if known, of bright stars within '
+                            '--dispersion-radius [km/s]')
     known.add_argument('--velocity-dispersion-error', metavar='SPEED', type=quantity('km/s'),
-                       help='its standard error [km/s] (default: 5 %% of it)')
+                       help='standard error of --velocity-dispersion [km/s] (default: 5 %% of it)')
     known.add_argument('--dispersion-radius', metavar='ANGLE', type=quantity('arcsec'),
-                       help='about the centre, of the stars whose velocities were measured [arcsec]')
+                       help='radius about the centre within which the velocity dispersion was measured '
+                            '[arcsec]')
     known.add_argument('--b-v', metavar='VALUE', type=quantity('mag'),
-                       help='colour B - V of all light of the cluster, freed from reddening [mag]')
+                       help='integrated colour B - V of the cluster, if known, corrected for reddening [mag]')
     known.add_argument('--b-v-error', metavar='VALUE', type=quantity('mag'),
-                       help='its standard error [mag] (default: 0.03)')
+                       help='standard error of --b-v [mag] (default: 0.03)')
     known.add_argument('--cluster', metavar='NAME',
-                       help='of the Milky Way: what the catalogues know of it stands in for whatever of all '
-                            'this, of --center and of --extinction is not given')
+                       help='name of a Milky Way cluster: take the properties above, --center and '
+                            '--extinction from catalogues, unless they are given')
     known.add_argument('--center', metavar='WHERE',
                        help='RA and Dec, like "250.42 36.46" or "16h41m41s +36d27m35s", the name of a '
-                            'globular cluster, or column and row from 0, like "180 190 pix" (default: found)')
+                            'globular cluster, or column and row from 0, like "180 190 pix" (default: the '
+                            'cluster is searched for)')
     known.add_argument('--seeing', metavar='ANGLE', type=quantity('arcsec'),
                        help='full width at half maximum of the PSF [arcsec] (default: from the header or the '
                             'stars)')
     for name, unit, text in (
             ('zero-point', 'mag', 'magnitude of one count (per second) [mag]'),
             ('exposure', 's', 'exposure time [s]'),
-            ('pixel-scale', 'arcsec', 'side of a pixel, of images without world coordinates [arcsec]')):
+            ('pixel-scale', 'arcsec', 'side of a pixel, for images without world coordinates [arcsec]')):
         known.add_argument(f'--{name}', metavar='VALUE', type=_of_each_band(quantity(unit)), help=text)
     known.add_argument('--colour', metavar='VALUE', type=quantity('mag'),
-                       help='V minus the magnitude in the band of the image, of the cluster [mag] (default: '
-                            'that of an old population)')
+                       help='colour of the cluster: V minus the magnitude in the band of the image [mag] '
+                            '(default: that of an old population)')
     known.add_argument('--extinction', metavar='VALUE', type=_magnitude_or_catalogue,
-                       help='to be corrected for, in V [mag]; "catalogue": 3.1 E(B-V) of Harris 2010, where '
-                            '--center is a name (default: none)')
-    known.add_argument('--band', metavar='NAME', help='of the image, whatever the header says (default: from '
-                                                      'it)')
-    known.add_argument('--relation', choices=('kostov2018', 'tonry2012'), help='from g and r to V (default: '
-                       'kostov2018)')
-    known.add_argument('--unit', metavar='UNIT', type=_of_each_band(str), help='of the pixels, instead of '
-                                                                               'BUNIT')
+                       help='extinction to correct for, in V [mag]; "catalogue": 3.1 E(B-V) of Harris 2010, '
+                            'if --center is a name (default: none)')
+    known.add_argument('--band', metavar='NAME', help='band of the image, overriding the header')
+    known.add_argument('--relation', choices=('kostov2018', 'tonry2012'),
+                       help='transformation from g and r to V (default: kostov2018)')
+    known.add_argument('--unit', metavar='UNIT', type=_of_each_band(str),
+                       help='unit of the pixels, overriding BUNIT')
     known.add_argument('--hdu', metavar='HDU', type=_of_each_band(_hdu),
                        help='number or name of the HDU with the image')
     known.add_argument('--plane', metavar='N', type=_of_each_band(_plane),
-                       help='which image of data with more dimensions, from 0; of four dimensions two '
-                            'numbers: 0:3')
+                       help='which image of data with more than two dimensions, from 0; two numbers for four '
+                            'dimensions: 0:3')
     known.add_argument('--mask', metavar='FILE', type=_of_each_band(str),
-                       help='which pixels are bad: FILE or FILE[HDU]; extensions MASK and DQ count '
+                       help='mask of bad pixels: FILE or FILE[HDU]; extensions MASK and DQ are used '
                             'without it')
     known.add_argument('--good-bits', metavar='BITS', type=_of_each_band(str),
-                       help='bits of the mask, or names of its planes, that do not spoil a pixel: 96, '
-                            '"CTE,WARM"')
+                       help='bits of the mask, or names of its planes, to ignore: 96, "CTE,WARM"')
     known.add_argument('--weight', metavar='FILE', type=_of_each_band(str),
-                       help='how certain pixels are, as FILE or FILE[HDU]: an inverse variance, unless the '
+                       help='weights of pixels, as FILE or FILE[HDU]: an inverse variance, unless the '
                             'HDU is named VARIANCE or ERR')
     known.add_argument('--wcs-frame', metavar='FRAME', choices=('icrs', 'fk5', 'fk4', 'galactic', 'none'),
-                       help='of the world coordinates, whatever the header says: icrs, fk5, fk4, galactic; '
-                            'none leaves them out')
+                       help='frame of the world coordinates, overriding the header: icrs, fk5, fk4, '
+                            'galactic; none ignores them')
     known.add_argument('--min-coverage', metavar='SHARE', type=float,
-                       help='of the field that must have good pixels (default: 0.5)')
+                       help='share of the field that must have good pixels (default: 0.5)')
     known.add_argument('--seeing-range', metavar='ANGLE', nargs=2, type=quantity('arcsec'),
-                       help='best and worst seeing that the model knows [arcsec]: better is made worse, '
-                            'worse is noted (default: 0.5 1.5)')
+                       help='best and worst seeing of the training of the model [arcsec]: better seeing is '
+                            'degraded, worse is flagged (default: 0.5 1.5)')
     known.add_argument('--sky', metavar='LEVEL', type=_of_each_band(_level_or_fit),
-                       help='level of the sky in the image, in its unit, to be subtracted; "fit": that '
-                            'beside a model of the cluster (default: nothing is subtracted)')
+                       help='level of the sky to be subtracted, in the unit of the image; "fit": fitted '
+                            'together with a model of the cluster (default: nothing is subtracted)')
     known.add_argument('--sky-error', metavar='ERROR', type=_of_each_band(_number),
                        help='standard error of --sky')
     known.add_argument('--annulus', metavar='RADIUS', nargs='*', type=quantity('arcsec'),
-                       help='subtract the sky in an annulus: of two radii [arcsec], or as far out as fits '
-                            'on the image; only for images much larger than the cluster')
+                       help='subtract the sky in an annulus, with two radii [arcsec], or by default as far '
+                            'out as the image allows; only for images much larger than the cluster')
     out = parser.add_argument_group('model and output')
     out.add_argument('--model', metavar='NAME', default='default',
                      help='name of a model that comes with pidoc, or a folder (default: default)')
     out.add_argument('-o', '--output', metavar='PATH', type=Path, default=Path(),
-                     help='folder of the files; of one image, a file that ends in .fits or .fits.gz '
+                     help='folder of the files; for one image, a file that ends in .fits or .fits.gz '
                           '(default: here)')
-    out.add_argument('--plot', action='store_true', help='draw a figure beside each file, .png')
+    out.add_argument('--plot', action='store_true', help='draw a figure for each file, .png')
     out.add_argument('--table', metavar='FILE', type=Path,
-                     help='write the numbers of all images as one table, .ecsv, .csv or .fits')
-    out.add_argument('--table-only', action='store_true', help='write the table and no file for each image')
-    out.add_argument('--overwrite', action='store_true', help='replace files that are there')
+                     help='write the results of all images to one table, .ecsv, .csv or .fits')
+    out.add_argument('--table-only', action='store_true', help='write only the table, no file for each image')
+    out.add_argument('--overwrite', action='store_true', help='replace existing files')
     out.add_argument('--samp', action='store_true',
                      help='send the files to the programs at the SAMP hub: DS9, Aladin, TOPCAT')
-    add_quiet_and_debug(out, quiet='no summary on the screen')
+    add_quiet_and_debug(out, quiet='print no summary')
     many = parser.add_argument_group('many images')
     many.add_argument('--jobs', metavar='N', type=above_zero, default=1,
-                      help='how many processes work at the same time (default: 1)')
+                      help='number of processes (default: 1)')
     many.add_argument('--scheduler', metavar='ADDRESS',
-                      help='let the workers of this dask scheduler (tcp://...) do the work')
+                      help='use the workers of this dask scheduler (tcp://...)')
     many.add_argument('--resume', action='store_true',
-                      help='go on after a stop: what is done is not repeated, what failed is tried again')
+                      help='continue after an interruption: skip completed images, try failed ones again')
     return parser
 
 
@@ -226,7 +230,7 @@ def _level_or_fit(text):
 
 
 def _background(options):
-    """What ``background`` of `pidoc.image.prepare` is, of --sky and --annulus; None: not given."""
+    """The argument ``background`` of `pidoc.image.prepare` from --sky and --annulus; None: not given."""
     if options.annulus is None:
         return options.sky
     if options.sky is not None:
@@ -261,7 +265,7 @@ def _predict_all(options):
                          f'{" without files" if options.table_only else ""}')
     from pidoc.prediction.samp import connected
 
-    # that no hub runs is known before the work
+    # fail before the work if no hub is running
     with connected() if options.samp else nullcontext() as client:
         rows = _survey(images, folder, options)
         if client:
@@ -294,7 +298,7 @@ def _images(options):
 
 
 def _bands(options):
-    """The one image of --image: a file, whose band is then told, or two that make V together."""
+    """The image of --image: one file with its band, or two that are combined into V."""
     bands = dict(options.image)
     if len(bands) != len(options.image):
         raise ValueError('--image must be of two bands, received '
@@ -303,7 +307,7 @@ def _bands(options):
         return bands
     [(band, file)] = bands.items()
     if options.band is not None:
-        raise ValueError(f'--band must be left out with --image, which tells it, received {options.band}')
+        raise ValueError(f'--band must be left out with --image, which gives it, received {options.band}')
     options.band = band
     return file
 
@@ -312,7 +316,7 @@ def _survey(images, folder, options):
     """The table of all predictions."""
     from pidoc.prediction.survey import survey
 
-    # thousands of summaries are read by nobody
+    # no summaries for thousands of images
     one_by_one = not (options.list or options.scheduler or options.jobs > 1)
     show = one_by_one and not options.quiet
     parser = _parser()
@@ -325,7 +329,7 @@ def _survey(images, folder, options):
             print(f'{summary}{where}', flush=True)
 
     return survey(
-        images, folder, model=options.model, told=_told(options), table=options.table, jobs=options.jobs,
+        images, folder, model=options.model, told=_given(options), table=options.table, jobs=options.jobs,
         scheduler=options.scheduler, resume=options.resume, overwrite=options.overwrite,
         products=not options.table_only, plot=options.plot, command=options.command, summaries=show,
         batch_size=1 if len(images) < _FEW and show else None, report=report, stop=options.debug,
@@ -350,20 +354,20 @@ def _send(client, rows, options):
             print(f'  {"sent to":<18} {", ".join(takers) or "no program at the hub"}')
 
 
-def _told(options):
-    """What goes to `MassMapper.predict`, if it was given."""
+def _given(options):
+    """Arguments of `MassMapper.predict` that were given."""
     from pidoc.prediction.known import KNOWN
 
     names = (*KNOWN, 'cluster', 'seeing', 'zero_point', 'exposure', 'extinction', 'pixel_scale', 'colour',
              'band', 'relation', 'unit', 'hdu', 'plane', 'mask', 'good_bits', 'weight', 'wcs_frame',
              'min_coverage', 'sky_error')
-    told = {name: getattr(options, name) for name in names} | {'center': _center(options.center)}
-    told['background'] = _background(options)
+    given = {name: getattr(options, name) for name in names} | {'center': _center(options.center)}
+    given['background'] = _background(options)
     if options.seeing_range:
         from astropy import units as u
 
-        told['seeing_range'] = u.Quantity(options.seeing_range)
-    return {name: value for name, value in told.items() if value is not None}
+        given['seeing_range'] = u.Quantity(options.seeing_range)
+    return {name: value for name, value in given.items() if value is not None}
 
 
 if __name__ == '__main__':

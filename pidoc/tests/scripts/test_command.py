@@ -59,7 +59,7 @@ def ends(number):
 
 
 @pytest.mark.parametrize(('number', 'status', 'text'), [
-    (signal.SIGTERM, TERMINATED, 'pidoc-x: told to end; --resume goes on\n'),
+    (signal.SIGTERM, TERMINATED, 'pidoc-x: terminated; --resume goes on\n'),
     (signal.SIGINT, INTERRUPTED, '\npidoc-x: interrupted; --resume goes on\n')])
 def test_how_to_go_on(number, status, text, capsys):
     before = signal.getsignal(signal.SIGTERM)

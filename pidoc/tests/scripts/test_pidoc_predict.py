@@ -201,7 +201,7 @@ class TestWhatIsKnown:
 
     @pytest.mark.parametrize(('args', 'message'), [
         (['--image', 'g=a.fits', '--image', 'g=b.fits'], '--image must be of two bands, received g and g'),
-        (['--image', 'V=a.fits', '--band', 'V'], '--band must be left out with --image, which tells it, '
+        (['--image', 'V=a.fits', '--band', 'V'], '--band must be left out with --image, which gives it, '
                                                  'received V'),
         (['--image', 'g=a.fits', '--example'], 'must be given, received --image and --example'),
         (['a.fits', '--center', 'x 3 pix'], '--center must be column and row from 0, like "180 190 pix", '
