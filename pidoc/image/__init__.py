@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""From any image of a cluster to the light on the grid of a model: `prepare`."""
+"""Convert any image of a cluster to light on the grid of a model: `prepare`."""
 
 import lazy_loader
 

@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The photometric calibration of images: from what is in their pixels to apparent V flux.
+"""Photometric calibration of images: from pixel values to apparent V flux.
 
-`calibrate` finds out, from a header and from what is given, by what a pixel has to be multiplied to hold the
-apparent flux F = L / (4 pi d^2) [Lsun/kpc^2] in V that `pidoc.mock` explains. Units are read by
-`pidoc.image.pixel_units`, names of bands by `pidoc.image.filters`, zero points by `pidoc.image.zero_points`.
-What cannot be known is asked for, all at once; what had to be chosen is noted.
+`calibrate` derives, from a header and given options, the factor from pixel values to the apparent flux F = L
+/ (4 pi d^2) [Lsun/kpc^2] in V, as defined in `pidoc.mock`. Units are parsed by `pidoc.image.pixel_units`,
+names of bands by `pidoc.image.filters`, zero points by `pidoc.image.zero_points`. Everything that is missing
+is reported in one error; assumptions are flagged.
 """
 
 import math
@@ -33,7 +33,7 @@ __all__ = ['AB_MINUS_VEGA_V', 'MissingError', 'PixelCalibration', 'calibrate']
 AB_MINUS_VEGA_V = FILTERS['V'].ab_minus_vega
 """V in AB minus V in Vega [mag]: Blanton & Roweis (2007, AJ 133, 734), table 1."""
 
-_STERADIAN = float((1.0 * u.arcsec**2).to_value(u.sr))       # of one arcsec^2
+_STERADIAN = float((1.0 * u.arcsec**2).to_value(u.sr))       # in one arcsec^2
 _PHOTOMETRIC = float((1.0 * u.MJy / u.sr).to_value(u.Jy / u.arcsec**2))
 
 
@@ -42,20 +42,20 @@ _PHOTOMETRIC = float((1.0 * u.MJy / u.sr).to_value(u.Jy / u.arcsec**2))
 
 @dataclass(frozen=True)
 class PixelCalibration:
-    """How pixels become apparent V flux: made by `calibrate`.
+    """The conversion of pixel values to apparent V flux, made by `calibrate`.
 
     Parameters
     ----------
     factor : float
-        Apparent flux [Lsun/kpc^2] of one unit: per pixel, or per arcsec^2 if ``per_area``.
+        Apparent flux [Lsun/kpc^2] of one unit, per pixel, or per arcsec^2 if ``per_area``.
     per_area : bool
-        Whether the area of a pixel counts.
+        Whether the flux of a pixel is proportional to its area.
     magnitudes : bool
         Whether pixels are in mag/arcsec^2; ``factor`` is then that of magnitude 0.
     band : str
-        Band of the result: V, or what was asked for.
+        Band of the result: V, or ``target``.
     meta : dict
-        Keywords and values that describe it.
+        Header keywords and values that describe the calibration.
     flags : tuple of str
     """
 
@@ -67,7 +67,7 @@ class PixelCalibration:
     flags: tuple = ()
 
     def linear(self, pixels):
-        """What of the pixels is proportional to light: themselves, unless they are magnitudes."""
+        """Pixel values proportional to light: unchanged, unless they are magnitudes."""
         if not self.magnitudes:
             return pixels
         with np.errstate(over='ignore'):
@@ -79,15 +79,15 @@ class PixelCalibration:
 
 
 class MissingError(ValueError):
-    """Something that an image must be known for is told neither by its header nor by an option.
+    """Necessary information about an image is neither in its header nor given.
 
     Parameters
     ----------
     missing : list of tuple of str
-        Of each: what it is; the option that gives it; what the option holds; a sentence, for where nothing
-        else is missing.
+        For each item: its name; the option that gives it; the meaning of the option; an error message for the
+        case that nothing else is missing.
     name : str, optional
-        Of the image.
+        Name of the image.
     """
 
     def __init__(self, missing, name='the image'):
@@ -100,11 +100,11 @@ class MissingError(ValueError):
         super().__init__(f'{name} does not tell {", ".join(things)} and {last}: give {options}')
 
     def __reduce__(self):
-        # the text is not what it is made from
+        # pickle would pass the message to __init__
         return MissingError, (self.missing, self.name)
 
     def and_also(self, missing, name):
-        """The same, with more that is missing, of an image whose name is known."""
+        """The same error with further missing items, for an image whose name is known."""
         return MissingError([*self.missing, *missing], name)
 
 
@@ -115,24 +115,24 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
     Parameters
     ----------
     header : mapping
-        Its header; empty if there is none.
+        Header of the image; empty if there is none.
     unit : str or `~astropy.units.Unit`, optional
-        Of its pixels; else BUNIT; else counts.
+        Unit of the pixels; by default BUNIT, or counts without it.
     zero_point : `~astropy.units.Quantity`, optional
-        Of counts: magnitude of one unit of the pixels [mag, in the system of the band, or ABmag]; else from
-        the header (`~pidoc.image.zero_points.header_zero_points`). Where this may be read in two ways, the
-        more usual one is taken, and noted.
+        Zero point of counts: magnitude of one unit of the pixels [mag, in the system of the band, or ABmag];
+        by default from the header (`~pidoc.image.zero_points.header_zero_points`). If the header is
+        ambiguous, the more common convention is assumed, and flagged.
     exposure : `~astropy.units.Quantity`, optional
-        If ``zero_point`` is of one count a second, but the pixels are not: the exposure time.
+        Exposure time, if ``zero_point`` is for one count per second, but the pixels are not.
     band : str, optional
-        Else that of the header (`~pidoc.image.filters.band_of`), which it overrules, with a note.
+        Band of the image; overrides that of the header (`~pidoc.image.filters.band_of`), with a flag.
     colour : `~astropy.units.Quantity`, optional
-        V minus the magnitude in ``band`` [mag], where this is not V. By default that of an old population
-        (`~pidoc.image.filters.FILTERS`), reddened by ``extinction``, with a note.
+        V minus the magnitude in ``band`` [mag], for other bands than V. By default that of an old population
+        (`~pidoc.image.filters.FILTERS`), reddened by ``extinction``, with a flag.
     extinction : `~astropy.units.Quantity`, optional
-        A_V, by which the light is made brighter [mag]; by default nothing is done.
+        A_V to correct for [mag]; by default none.
     target : str, optional
-        Band of the result. Other than V only for an image in that same band.
+        Band of the result; other than V only for an image in the same band.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
     Raises
     ------
     MissingError
-        If something is missing: a ValueError that names all of it.
+        If something is missing; a ValueError that names everything missing.
     TypeError, `~astropy.units.UnitConversionError`, ValueError
         If an argument is of a wrong kind, or contradicts the header.
 
@@ -187,7 +187,7 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
 
 
 def _pixels(header, unit, zero_point):
-    """What the pixels hold."""
+    """The unit of the pixels."""
     given = unit if unit is not None else (str(header.get('BUNIT') or '').strip() or None)
     pixels = PixelUnit('counts', name='no unit') if given is None else pixel_unit(given)
     if pixels.name in ('dimensionless', '1', '1.0'):
@@ -201,7 +201,7 @@ def _pixels(header, unit, zero_point):
 
 
 def _jansky(header, pixels, band):
-    """One unit of a flux density in Jy."""
+    """One unit of a flux density, in Jy."""
     if not pixels.per_wavelength:
         return pixels.jansky
     pivot = header_number(header, 'PHOTPLAM')
@@ -212,7 +212,7 @@ def _jansky(header, pixels, band):
 
 
 def _band(header, band, missing):
-    """The band of the image, and that of its header where another one is given."""
+    """The band of the image, and that of its header if another one is given."""
     named = band_of(header)
     if band is None and named is None:
         missing.append(('the band', 'band', 'such as V',
@@ -226,7 +226,7 @@ def _band(header, band, missing):
 
 
 def _to_target(band, colour, target, dimmed, missing):
-    """Magnitude in the target minus that in the band of the image; cards and flags about it."""
+    """Magnitude in the target band minus that in the band of the image, with cards and flags."""
     if band == target:
         if colour is not None:
             raise ValueError(f'colour must be left out where the image is in {target}, received {colour}')
@@ -246,7 +246,7 @@ def _to_target(band, colour, target, dimmed, missing):
 
 
 def _to_system(band, system):
-    """What a magnitude in a system needs to be in that of its band."""
+    """Offset of a magnitude from the given system to that of its band."""
     if band not in FILTERS or system == FILTERS[band].system:
         return 0.0
     its = FILTERS[band]
@@ -257,18 +257,18 @@ def _to_system(band, system):
 
 
 def _of_luminosity(pixels, band, shift, target):
-    """Of pixels that count suns of their band: per pixel, or per arcsec^2."""
+    """Calibration of pixels in solar luminosities of their band: per pixel, or per arcsec^2."""
     if band not in BANDS:
         raise ValueError(f'an image in {pixels.name} must be in one of the bands {", ".join(BANDS)}, whose '
                          'Sun is known, received '
                          f"'{band}'")
-    # (L / d^2) of 10 pc is Lsun of the band; in the other band it has another Sun
+    # (L / d^2) at 10 pc is Lsun of the band; the other band has another solar magnitude
     suns = 1.0 if band == target else 10.0 ** (-0.4 * (BANDS[band].solar_magnitude + shift
                                                        - BANDS[target].solar_magnitude))
     suns *= pixels.scale
     if pixels.kind == 'apparent':
         return suns
-    # L = Sigma (theta d)^2, and so F = Sigma theta^2 / (4 pi), whatever the distance
+    # L = Sigma (theta d)^2, so F = Sigma theta^2 / (4 pi) at any distance
     return suns * float(PER_AREA.to(APPARENT_FLUX)) * _STERADIAN / (4.0 * math.pi)
 
 
@@ -277,7 +277,7 @@ def _of_luminosity(pixels, band, shift, target):
 
 @dataclass(frozen=True)
 class _Zero:
-    """A zero point [mag], its system or None, where it is from, cards and flags about it."""
+    """A zero point [mag], its system or None, its source, and cards and flags about it."""
 
     magnitude: float = 0.0
     system: str = None
@@ -287,14 +287,14 @@ class _Zero:
 
 
 def _zero_point(header, pixels, zero_point, exposure, missing):
-    """The zero point of counts, given or of the header."""
+    """The zero point of counts, given or from the header."""
     try:
         found = header_zero_points(header, per_second=pixels.per_second)
         if 'PHOTFLAM' in found and pixels.name == 'no unit':
             raise ValueError('PHOTFLAM needs BUNIT, whether the pixels are per second: give unit or '
                              'zero_point')
     except ValueError as error:
-        # what the header lacks does not matter where the zero point is given
+        # gaps in the header do not matter if the zero point is given
         if zero_point is None:
             return _missing_zero_point(str(error), exposure, missing)
         found = {}
@@ -311,7 +311,7 @@ def _zero_point(header, pixels, zero_point, exposure, missing):
     first, other = agreed(found)
     cards, flags = {}, ()
     if other is not None:
-        # it says so, because the light is as many times too bright or too faint if this is wrong
+        # flagged, because the light is wrong by this factor if the assumption is
         cards = {'ZPREAD': first.of, 'ZPOTHER': other.magnitude}
         flags += ('zero-point-reading',)
     gain = header_number(header, 'GAIN')
@@ -329,7 +329,7 @@ def _missing_zero_point(sentence, exposure, missing):
 
 
 def _given(header, pixels, zero_point, exposure, found):
-    """A zero point that is given, held against the header."""
+    """A given zero point, compared with the header."""
     value, system = _magnitude(zero_point)
     if exposure is not None:
         if pixels.per_second:
@@ -369,7 +369,7 @@ def _magnitude(zero_point):
 
 
 def _refuse(header):
-    """What can never be calibrated."""
+    """Reject images that can never be calibrated."""
     text = ' '.join(str(value) for value in header.values()).lower()
     if 'hips2fits' in text:
         raise ValueError('an image of hips2fits has no photometry: its pixels have been rescaled on the '

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Maps of light as FITS files, and what their keywords mean: `write_map`."""
+"""Maps of light as FITS files, and the meaning of their keywords: `write_map`."""
 
 from astropy.io import fits
 from astropy.nddata import CCDData
@@ -74,11 +74,11 @@ def write_map(image, filename, *, overwrite=False):
     Parameters
     ----------
     image : `~pidoc.image.light.Light`
-        Of `pidoc.image.prepare`.
+        Map made by `pidoc.image.prepare`.
     filename : path-like
-        Ending in .fits or .fits.gz.
+        File name, ending in .fits or .fits.gz.
     overwrite : bool, optional
-        Replace a file of that name.
+        Replace an existing file.
 
     Raises
     ------

@@ -1,12 +1,12 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Bands of images: the many names of a filter, and how V follows from a band in old populations.
+"""Bands of images: names of filters, and the transformation to V for old populations.
 
-`FILTERS` holds, for each band that an image may be in, what V minus its magnitude is in the light of an old
-population: of 10 to 13.5 Gyr and of the [Fe/H] of the clusters of Harris (2010), with the stars and
-atmospheres of this package (`pidoc.photometry`); its error is the scatter from cluster to cluster and, where
-it is not in those atmospheres, that of a published relation between bands. ``tools/make_old_colours.py``
-prints the numbers. Harris's integrated colours, freed from reddening, have B - V = 0.69, V - R = 0.45 and
-V - I = 0.92, where these have 0.73, 0.46 and 0.94.
+`FILTERS` has, for each band, V minus the magnitude in that band for the light of an old population: ages of
+10 to 13.5 Gyr and the [Fe/H] of the clusters of Harris (2010), with the stars and atmospheres of this package
+(`pidoc.photometry`). Its error is the scatter from cluster to cluster and, for bands outside those
+atmospheres, that of a published relation between bands. ``tools/make_old_colours.py`` prints the numbers.
+Dereddened, the integrated colours of Harris are B - V = 0.69, V - R = 0.45 and V - I = 0.92; these are 0.73,
+0.46 and 0.94.
 """
 
 import math
@@ -18,23 +18,23 @@ __all__ = ['FILTERS', 'Filter', 'band_of', 'band_named', 'old_colour']
 
 @dataclass(frozen=True)
 class Filter:
-    """A band that images are taken in.
+    """A photometric band.
 
     Parameters
     ----------
     name : str
     system : str
-        That its magnitudes are in if nothing else is said: 'Vega' or 'AB'.
+        Default magnitude system: 'Vega' or 'AB'.
     ab_minus_vega : float or None
         AB magnitude minus Vega magnitude [mag].
     pivot : float
         Pivot wavelength [Angstrom], good to 1 %.
     v_minus : float
-        V minus the magnitude in this band, in its system, of old populations [mag].
+        V minus the magnitude in this band, in its system, for old populations [mag].
     error : float
-        Standard deviation of that [mag].
+        Standard deviation of ``v_minus`` [mag].
     extinction : float
-        Extinction over that in V: Schlafly & Finkbeiner (2011, ApJ 737, 103), table 6, R_V = 3.1; G:
+        Extinction relative to V: Schlafly & Finkbeiner (2011, ApJ 737, 103), table 6, R_V = 3.1; G:
         Casagrande & VandenBerg (2018, MNRAS 479, L102); VIS: Cardelli et al. (1989) at its pivot wavelength.
     """
 
@@ -69,7 +69,7 @@ FILTERS = {
 }
 """The bands: short name, `Filter`."""
 
-# keywords, in the order in which they are looked into; the wheels of one instrument come one after the other
+# keywords, in order of precedence; the filter wheels of one instrument are consecutive
 _KEYWORDS = (
     'FILTER', 'FPA.FILTERID', 'FPA.FILTER', *(f'FILTER{k}' for k in range(1, 7)),
     *(f'FILTER0{k}' for k in range(1, 7)), *(f'FILTER_{k}' for k in range(1, 5)),
@@ -78,20 +78,20 @@ _KEYWORDS = (
     'FLTRNM',
     'INSFILTE', 'INSFLNAM', 'WFFBAND', 'ALFLTNM', 'FAFLTNM', 'ACFILTER', 'PHOTMODE', 'BAND', 'BANDNAME',
     'BANDPASS')
-# words in the name of a filter that are not the band: families of filters, ...
+# words in the name of a filter other than the band: families of filters, ...
 _JOHNSON = {'johnson', 'bessell', 'bessel', 'bess', 'bes', 'cousins', 'kron', 'kc', 'harris', 'high',
             'special',
             'photometric', 'landolt', 'johnsoncousins'}
 _SLOAN = {'sdss', 'sloan', 'decam', 'des', 'ps1', 'panstarrs', 'pan', 'starrs', 'ps', 'gpc1', 'hsc', 'ztf',
           'skymapper', 'lsst', 'megacam', 'gunn', 'thuan', 'omegacam', 'vst', 'kids'}
-# ... and what is in the way of the light besides
+# ... and other elements in the beam
 _OTHER = {'filter', 'band', 'standard', 'std', 'generic', 'broad', 'broadband', 'clear', 'clear1l', 'clear2l',
           'clear1s', 'clear2s', 'open', 'none', 'empty', 'air', 'free', 'blank', 'hole', 'no', 'nofilter',
           'unknown', 'undefined', 'null', 'eso', 'kpno', 'ctio', 'mosaic', 'ccd', 'new', 'acs', 'wfc', 'wfc1',
           'wfc2', 'wfc3', 'uvis', 'uvis1', 'uvis2', 'hrc', 'wfpc2', 'euc', 'euclid', 'ing', 'lbc', 'wfi',
           'mux', 'in', 'beam', 'gemini', 'gmos', 'hst', 'stromgren', 'w'}
 _HST = re.compile(r'f\d{3,4}(w|m|lp|n)')
-# names that are written as one word: JV, Vj, bV, Rc, VBessel, and gp, zr, SDSSg
+# prefixes and suffixes: JV, Vj, bV, Rc, VBessel, and gp, zr, SDSSg
 _FAMILY = r'(?i:johnson|bessell?|bess?|cousins|harris|kron|kc|high)'
 _ONE_WORD = re.compile(rf'(?:{_FAMILY}|[Jjb])?([UBVRI])(?:{_FAMILY}|[jcbkJCB]|(?i:mag|band))?')
 _ONE_SMALL_WORD = re.compile(r'(?:z|ps1|hsc)?([ugriz])(?:p|ps1|1|2)?')
@@ -99,19 +99,19 @@ _ONE_WORD_OF_SLOAN = re.compile(r'(?:sdss|sloan)([ugriz])p?|([ugriz])p?(?:sdss|s
 
 
 def band_named(text):
-    """Short name of the band that a text names.
+    """Short name of the band in a filter name.
 
     Parameters
     ----------
     text : str
-        As observatories write it: 'V', 'Vj', 'JV', 'bV', 'BESS_V', 'V_HIGH', 'V#641', 'Photometric V',
+        As written by observatories: 'V', 'Vj', 'JV', 'bV', 'BESS_V', 'V_HIGH', 'V#641', 'Photometric V',
         'SDSS g', 'gp', 'r.MP9601', 'f606w', 'EUC_VIS' ...
 
     Returns
     -------
     str or None
-        One of `FILTERS` where it is known; else the first word that can be the name of a band, as it is
-        written: V and v are two bands. None if there is none, as behind 'air'.
+        One of `FILTERS` if it is known; else the first word that can be the name of a band, case-sensitive
+        since V and v are two bands. None if there is none, as in 'air'.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def band_named(text):
 
 
 def _known(word, *, johnson, sloan):
-    """The band that one word names, which is not known if it is none of `FILTERS`; else None."""
+    """The known band that a word names; the word itself if it can be another band; else None."""
     low = word.lower()
     if _HST.fullmatch(low) or low == 'vis':
         return word.upper()
@@ -140,7 +140,7 @@ def _known(word, *, johnson, sloan):
     if match:
         return match[1] or match[2]
     if sloan and not johnson:
-        # what others write with a small letter
+        # other observatories write it in lower case
         match = _ONE_SMALL_WORD.fullmatch(low)
         return match[1] if match else None
     if johnson and len(word) == 1:
@@ -151,24 +151,24 @@ def _known(word, *, johnson, sloan):
         match = pattern.fullmatch(word)
         if match:
             return match[1]
-    # in small letters, but with Johnson's
+    # in lower case, but with Johnson's
     return low[0].upper() if re.fullmatch('[bvri]j', low) else None
 
 
 def band_of(header):
-    """Band that a header names: by the first of its filters that can be one.
+    """Band named by a header: the first of its filters that can be a band.
 
     Parameters
     ----------
     header : mapping
-        Looked into are FILTER, FPA.FILTERID, FPA.FILTER, FILTER1 and so on, ESO INS FILT1 NAME and so on,
-        FILTNAM, FILTERID, WFFBAND, PHOTMODE, BAND and others.
+        Header. The keywords read are FILTER, FPA.FILTERID, FPA.FILTER, FILTER1 and so on, ESO INS FILT1 NAME
+        and so on, FILTNAM, FILTERID, WFFBAND, PHOTMODE, BAND and others.
 
     Returns
     -------
     str or None
-        As `band_named`; a filter of a known band goes before one that is not known. None if no filter is
-        named.
+        As for `band_named`; a filter of a known band takes precedence over an unknown one. None if no filter
+        is named.
 
     Examples
     --------
@@ -182,24 +182,24 @@ def band_of(header):
 
 
 def old_colour(band, extinction=0.0):
-    """V minus the magnitude in a band, in its own system, of the light of an old population.
+    """V minus the magnitude in a band, in its own system, for the light of an old population.
 
     Parameters
     ----------
     band : str
         One of `FILTERS`.
     extinction : float, optional
-        A_V [mag] that reddens it.
+        A_V of the reddening [mag].
 
     Returns
     -------
     colour, error : float
-        In mag.
+        Colour and its error [mag].
 
     Raises
     ------
     ValueError
-        If the band is none of them.
+        If the band is not one of them.
 
     Examples
     --------
@@ -211,5 +211,5 @@ def old_colour(band, extinction=0.0):
         raise ValueError(f'band must be one of {", ".join(FILTERS)}, received {band!r}')
     its = FILTERS[band]
     red = extinction * (1.0 - its.extinction)
-    # where the reddening is known to a tenth
+    # the reddening is uncertain by a tenth
     return its.v_minus + red, math.hypot(its.error, 0.1 * red)

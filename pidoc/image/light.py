@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""`Light`: a map of light with what it was before the smoothing."""
+"""`Light`: a map of light, also with the light before smoothing."""
 
 import gzip
 import os
@@ -12,20 +12,20 @@ from astropy.nddata import CCDData
 
 __all__ = ['Light', 'sharp_of']
 
-_HEAD = 1 << 15           # bytes in which the first header of a file of ours says so
+_HEAD = 1 << 15           # bytes within which the first header of our files has `_OURS`
 _OURS = b'CONVENT ='      # a keyword of every map of light
 
 
 class Light(CCDData):
-    """A map of light: a `~astropy.nddata.CCDData` that may hold the light before the smoothing too.
+    """A map of light: a `~astropy.nddata.CCDData` that can also hold the light before smoothing.
 
     Parameters
     ----------
     *args, **kwargs
         As for `~astropy.nddata.CCDData`.
     sharp : ndarray, optional
-        The light before the smoothing, in the same unit and of the same shape, NaN where nothing was seen;
-        None where there is only the smoothed map. Files have it as the extension SHARP.
+        The light before smoothing, in the same unit and of the same shape, NaN where there are no data; None
+        if there is only the smoothed map. Files have it as the extension SHARP.
     """
 
     def __init__(self, *args, sharp=None, **kwargs):
@@ -37,12 +37,12 @@ class Light(CCDData):
 
 
 def sharp_of(path):
-    """The light before the smoothing in a file of a `Light` or of a mock observation.
+    """Read the light before smoothing from a file of a `Light` or of a mock observation.
 
     Parameters
     ----------
     path : path-like
-        Whatever it is: of files that are not ours only the beginning is read.
+        Any file; of files not written by pidoc only the beginning is read.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def sharp_of(path):
             if _OURS not in file.read(_HEAD):
                 return None
         with warnings.catch_warnings():
-            # whoever reads it next says what is wrong
+            # errors are reported by the next reader
             warnings.simplefilter('ignore')
             hdus = fits.open(path)
         with hdus:

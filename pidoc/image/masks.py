@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Masks of images: which of their values mean that a pixel is bad.
+"""Masks of images: the values that mean that a pixel is bad.
 
-Most observatories store more than that in a mask: that a pixel belongs to a star that was detected, is near
-an edge, or was interpolated. `planes_of` finds out, from the headers of a mask and of its image, whose mask
-it is; `MaskPlanes.bad` then says which pixels hold no light that can be used.
+Most observatories also store in a mask that a pixel belongs to a detected star, is near an edge, or was
+interpolated. `planes_of` recognises the kind of mask from its header and that of the image; `MaskPlanes.bad`
+returns the unusable pixels.
 """
 
 import re
@@ -13,15 +13,15 @@ import numpy as np
 
 __all__ = ['MaskPlanes', 'planes_of']
 
-# Names of planes, in masks that name them, that spoil a pixel (Rubin and Hyper Suprime-Cam: MP_ cards).
-# Not among them: DETECTED, INTRP (a value was put there), EDGE (nothing is detected there), SUSPECT.
+# Names of planes that make a pixel bad (Rubin and Hyper Suprime-Cam: MP_ cards).
+# Not among them: DETECTED, INTRP (interpolated), EDGE (no detection there), SUSPECT.
 _SPOILING = {'BAD', 'SAT', 'CR', 'NO_DATA', 'UNMASKEDNAN', 'STREAK', 'VIGNETTED', 'OUT_OF_FIELD', 'BADPIX',
              'SATURATED', 'COSMIC', 'COSMIC_RAY', 'DEAD', 'HOT', 'NODATA', 'BAD_PIXEL', 'DO_NOT_USE', 'SPIKE'}
 
-# ACS and WFC3 Data Handbooks, sections on DQ arrays; good are 32 and 64, a tail of charge and warm
+# ACS and WFC3 Data Handbooks, sections on DQ arrays; good are 32 and 64, a CTE tail and warm
 _HST = {0: 'LOST', 1: 'FILLED', 2: 'BADPIX', 3: 'MASKED', 4: 'HOT', 5: 'CTE', 6: 'WARM', 7: 'BADCOL',
         8: 'SATURATED', 9: 'BADREF', 10: 'TRAP', 11: 'ATODSAT', 12: 'CRDRIZ', 13: 'CRREJ', 14: 'USER'}
-# jwst-pipeline.readthedocs.io, "Data Quality Flags": whatever makes a pixel useless sets the first bit, too
+# jwst-pipeline.readthedocs.io, "Data Quality Flags": all unusable pixels have the first bit, too
 _JWST = {0: 'DO_NOT_USE', 1: 'SATURATED', 2: 'JUMP_DET', 3: 'DROPOUT', 4: 'OUTLIER', 5: 'PERSISTENCE',
          6: 'AD_FLOOR', 7: 'CHARGELOSS', 8: 'UNRELIABLE_ERROR', 10: 'DEAD', 11: 'HOT', 12: 'WARM',
          13: 'LOW_QE'}
@@ -36,18 +36,18 @@ _DECAM_CODES = {1: 'BAD', 2: 'NO_VALUE', 3: 'SATURATED', 4: 'BLEED', 5: 'COSMIC'
 
 @dataclass(frozen=True)
 class MaskPlanes:
-    """What the values of a mask mean.
+    """The meaning of the values of a mask.
 
     Parameters
     ----------
     origin : str
-        Whose masks are such.
+        Observatory or pipeline of the mask.
     names : dict
-        Number of a bit, or with ``codes`` a value, to its name.
+        Number of a bit, or value if ``codes``, -> name.
     good : frozenset of int
-        Numbers of bits, or codes, that do not spoil a pixel.
+        Numbers of bits, or codes, of usable pixels.
     codes : bool, optional
-        Whether values are codes, of which a pixel has one, instead of sums of bits.
+        Whether each pixel has one code, instead of a sum of bits.
     """
 
     origin: str = 'any'
@@ -56,7 +56,7 @@ class MaskPlanes:
     codes: bool = False
 
     def forgiving(self, good_bits):
-        """The same with more that is good.
+        """The same, with further bits regarded as good.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class MaskPlanes:
         Raises
         ------
         TypeError, ValueError
-            If one is no whole number above 0 and no name of a plane of this mask.
+            If one is neither a positive whole number nor the name of a plane of this mask.
         """
         numbers = {name.upper(): number for number, name in self.names.items()}
         more = set()
@@ -89,12 +89,12 @@ class MaskPlanes:
         return MaskPlanes(self.origin, self.names, self.good | more, self.codes)
 
     def bad(self, values):
-        """Which pixels are bad.
+        """Find bad pixels.
 
         Parameters
         ----------
         values : `~numpy.ndarray` of float
-            Of the mask; what is no number is bad.
+            Values of the mask; NaN is bad.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class MaskPlanes:
 
 
 def _each(good_bits):
-    """The values and names in what was given."""
+    """The values and names in an argument."""
     if isinstance(good_bits, str):
         return [word for word in re.split(r'[,\s]+', good_bits) if word]
     if isinstance(good_bits, (int, np.integer)) and not isinstance(good_bits, bool):
@@ -124,17 +124,17 @@ def _each(good_bits):
 
 
 def planes_of(header, image_header=None):
-    """What the values of a mask mean, by its header and that of its image.
+    """Find the meaning of the values of a mask from its header and that of its image.
 
     Known are masks with cards MP_<plane> (Rubin, Hyper Suprime-Cam), of Hubble, JWST, the Dark Energy Survey
-    and DECam's Community Pipeline. Of any other mask whatever is not 0 is bad.
+    and DECam's Community Pipeline. In any other mask all values other than 0 are bad.
 
     Parameters
     ----------
     header : mapping
-        Of the mask.
+        Header of the mask.
     image_header : mapping, optional
-        Of the image, asked for what the mask does not say.
+        Header of the image, used for keywords that the mask lacks.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def planes_of(header, image_header=None):
         if re.fullmatch(r'MP_\w+', str(keyword)) and isinstance(value, (int, np.integer)) and 0 <= value < 63:
             named[int(value)] = keyword[3:]
     if named:
-        # planes without a card are not known to spoil anything
+        # planes without a card count as good
         good = frozenset(range(63)) - {k for k, name in named.items() if name.upper() in _SPOILING}
         return MaskPlanes('MP_ cards', named, good)
     about = {**(image_header or {}), **{key: value for key, value in header.items() if value is not None}}

@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Pixels that hold no light though nothing says so: `find_missing`.
+"""Find unmarked pixels without valid data: `find_missing`.
 
-Files mark what was not seen, or was spoiled, in many ways that no header tells: with -99, -32768, 65535 or
-1e30, with exact zeros, with the ceiling of the detector; cosmic rays and hot pixels are not marked at all.
-All are recognised by what light with noise cannot do: repeat one value exactly, lie far below everything
-around, or be sharper than the point spread function.
+Files mark pixels without data, or spoiled ones, in many ways that no header documents: by -99, -32768, 65535
+or 1e30, by exact zeros, or by the saturation level of the detector; cosmic rays and hot pixels are not marked
+at all. They are recognised by properties that light with noise cannot have: exactly repeated values, values
+far below all pixels around, or structure sharper than the point spread function.
 """
 
 import math
@@ -15,46 +15,46 @@ import numpy as np
 __all__ = ['KINDS', 'Missing', 'find_cosmic_rays', 'find_missing', 'noise_of']
 
 KINDS = {
-    'sentinel': 'a value that stands for none, repeated or far below the sky',
+    'sentinel': 'a value for no data, repeated or far below the sky',
     'zero': 'exactly zero among noise',
     'dead': 'far below all pixels around',
     'saturated': 'at the ceiling of the detector, or zero in the middle of a star',
     'cosmic': 'sharper than the point spread function: cosmic rays, hot pixels and columns',
 }
-"""Kinds of pixels that hold no light, and what they are."""
+"""Kinds of pixels without valid data, with descriptions."""
 
-_FEWEST_GOOD = 25          # pixels, of which something can be said
+_FEWEST_GOOD = 25          # pixels needed for any statistics
 _MOST_SORTED = 1_000_000    # pixels
-_ONE_PER_CENT = 2.33       # standard deviations that one of a hundred is below the mean
-_FEWEST = 8                # equal values, at least, that may stand for nothing
-_OFTEN = 8                 # times as often as values beside it
-_BESIDE = 8                # values on either side that it is compared with
-_FAR = 20.0                # standard deviations below the sky, where no light is
-_ABSURD = 1e15             # above any unit that counts photons
-_CLEAR = 10.0              # standard deviations of the noise, of a difference that is none of it
-_TURNS = 0.4               # share of pixels that are extreme in their row, from which on there is noise
-_SATURATED = 0.98          # of the level of the header
+_ONE_PER_CENT = 2.33       # standard deviations below the mean of the first percentile
+_FEWEST = 8                # equal values, at least, of a sentinel
+_OFTEN = 8                 # times as frequent as neighbouring values
+_BESIDE = 8                # neighbouring values on either side
+_FAR = 20.0                # standard deviations below the sky, too low for any light
+_ABSURD = 1e15             # larger than values in any unit of photons
+_CLEAR = 10.0              # standard deviations of the noise, of a significant difference
+_TURNS = 0.4               # share of extremes in a row, from which on there is noise
+_SATURATED = 0.98          # share of the saturation level of the header
 _CEILINGS = ('SATURATE', 'SATLEVEL', 'SATURATA', 'SATURATB', 'DATAMAX')
-_MOST_SATURATED = 0.2      # share of pixels above a level that is none of these pixels
-_DEAD = 0.2                # most of the light of the faintest neighbour that a dead pixel has
-_SHARP = 0.6               # share of the light beside a star's peak that must be there
+_MOST_SATURATED = 0.2      # share of pixels above the level, beyond which it is wrong
+_DEAD = 0.2                # largest light of a dead pixel, relative to its faintest neighbour
+_SHARP = 0.6               # least light beside a star's peak, relative to that expected
 _NARROWEST = 1.3           # pixels, FWHM below which a star looks like a cosmic ray
 
 
 @dataclass(frozen=True, eq=False)
 class Missing:
-    """Which pixels hold no light: made by `find_missing`.
+    """Pixels without valid data, found by `find_missing`.
 
     Parameters
     ----------
     kinds : dict
-        Kind, of `KINDS`, to array of bool.
+        Kind, one of `KINDS`, -> array of bool.
     values : tuple of float
-        What stands for nothing.
+        The sentinel values.
     base, noise : float
         A level below which the sky rarely is, and the standard deviation of the noise.
     noisy : bool
-        Whether it is noise at all.
+        Whether the image has noise.
     """
 
     kinds: dict
@@ -65,37 +65,37 @@ class Missing:
 
     @classmethod
     def none(cls, shape):
-        """Of an image in which nothing is missing."""
+        """The result for an image in which nothing is missing."""
         return cls({kind: np.zeros(shape, dtype=bool) for kind in KINDS})
 
     @property
     def mask(self):
-        """All of them: array of bool."""
+        """All missing pixels: array of bool."""
         return np.logical_or.reduce(list(self.kinds.values()))
 
     def counts(self, part=(slice(None), slice(None))):
-        """How many there are of each kind that there is, in a part: dict."""
+        """The number of each kind found, in a part of the image: dict."""
         counts = {kind: int(np.count_nonzero(where[part])) for kind, where in self.kinds.items()}
         return {kind: number for kind, number in counts.items() if number}
 
     def text(self, part=(slice(None), slice(None))):
-        """The counts, as in '300 sentinel (-999), 12 saturated'."""
+        """The counts as text, such as '300 sentinel (-999), 12 saturated'."""
         values = f' ({", ".join(f"{value:g}" for value in self.values)})' if self.values else ''
         return ', '.join(f'{number} {kind}{values if kind == "sentinel" else ""}'
                          for kind, number in self.counts(part).items())
 
 
 def find_missing(pixels, bad, *, header=None):
-    """Find the pixels that hold no light, but for cosmic rays: for these see `find_cosmic_rays`.
+    """Find pixels without valid data, except cosmic rays: for these see `find_cosmic_rays`.
 
     Parameters
     ----------
     pixels : `~numpy.ndarray`
-        As they are stored, not magnitudes.
+        Pixels as stored, not magnitudes.
     bad : `~numpy.ndarray` of bool
-        What is known to be bad, and not looked at.
+        Known bad pixels, which are ignored.
     header : mapping, optional
-        May tell the ceiling: SATURATE, SATLEVEL, SATURATA, SATURATB or DATAMAX.
+        Header, from which the saturation level is read: SATURATE, SATLEVEL, SATURATA, SATURATB or DATAMAX.
 
     Returns
     -------
@@ -137,22 +137,23 @@ def find_missing(pixels, bad, *, header=None):
 
 
 def find_cosmic_rays(pixels, bad, found, fwhm):
-    """Find what is sharper than the PSF: cosmic rays, hot pixels and columns.
+    """Find structure sharper than the PSF: cosmic rays, hot pixels and columns.
 
-    Beside the middle of a star the mean of the two pixels to its sides, or above and below, is at least its
-    profile one pixel off: of a Gaussian 16^(-1 / FWHM^2) of its height, of a Moffat function more. So is it
-    in the sum of stars and of a sky above a base. What has less than 0.6 of it, in noise, is no light.
+    In a star the mean of the two pixels beside the peak, or above and below, is at least its profile at a
+    distance of one pixel: for a Gaussian 16^(-1 / FWHM^2) of the peak, for a Moffat function more. This also
+    holds for the sum of stars and sky above a base. A pixel beside which there is less than 0.6 of that,
+    given the noise, is not light.
 
     Parameters
     ----------
     pixels : `~numpy.ndarray`
     bad : `~numpy.ndarray` of bool
-        With what is missing already.
+        Bad pixels, including those that are missing already.
     found : Missing
-        What `find_missing` has found, to which they are added.
+        Result of `find_missing`, to which the new pixels are added.
     fwhm : float
-        Full width at half maximum of the PSF [pixels]; NaN: not known, so that only the sharpest are found.
-        Below 1.3 stars look like cosmic rays, and none are looked for.
+        Full width at half maximum of the PSF [pixels]; if it is not known (NaN), only the sharpest are found.
+        Below 1.3 pixels stars look like cosmic rays, and no search is made.
     """
     pixels = _finite(pixels)
     width = _NARROWEST if math.isnan(fwhm) else fwhm
@@ -173,21 +174,21 @@ def find_cosmic_rays(pixels, bad, found, fwhm):
     highest = np.max([np.where(bad[rows + dy, columns + dx], -np.inf, pixels[rows + dy, columns + dx])
                       for dy, dx in _AROUND], axis=0, initial=-np.inf)
     peak = pixels[rows, columns] >= highest
-    # if most of what shines is sharper than the PSF, then this is not the PSF
+    # if most bright structure is sharper than the PSF, the PSF is wrong
     if 2 * np.count_nonzero(sharp & peak) <= np.count_nonzero(peak):
         found.kinds['cosmic'][rows[sharp], columns[sharp]] = True
 
 
 def _finite(pixels):
-    """With 0 where a pixel is no number, which must be bad: differences of infinities are none."""
+    """Set non-finite pixels to 0, to avoid differences of infinities; they must be bad."""
     finite = np.isfinite(pixels)
     return pixels if finite.all() else np.where(finite, pixels, 0.0)
 
 
 def noise_of(pixels, good):
-    """Standard deviation of the noise, by differences of neighbours, and whether it is noise at all.
+    """Standard deviation of the noise, from differences of neighbours, and whether there is noise at all.
 
-    In white noise two of three pixels are the largest or smallest of three in a row; smooth light has few.
+    In white noise two of three pixels are the largest or smallest of three in a row; in smooth light few are.
 
     Parameters
     ----------
@@ -197,7 +198,7 @@ def noise_of(pixels, good):
     Returns
     -------
     noise : float
-        0 where no three good pixels are in a row.
+        0 if no three good pixels are in a row.
     noisy : bool
     """
     step = max(1, pixels.shape[0] // 64)
@@ -206,7 +207,7 @@ def noise_of(pixels, good):
     if not three.any():
         return 0.0, False
     first, second = (rows[:, 1:-1] - rows[:, :-2])[three], (rows[:, 2:] - rows[:, 1:-1])[three]
-    # where it is faint light changes little
+    # where faint light varies little
     faint = rows[:, 1:-1][three]
     faint = faint <= np.median(faint)
     noise = 1.4826 / math.sqrt(2.0) * float(np.median(np.abs(first[faint])))
@@ -214,7 +215,7 @@ def noise_of(pixels, good):
 
 
 def _plateaus(values):
-    """Values that are there far more often than those beside them; and all the others, sorted."""
+    """Values that are much more frequent than neighbouring values; and all others, sorted."""
     starts = np.concatenate([[0], 1 + np.flatnonzero(values[1:] != values[:-1])])
     numbers = np.diff(starts, append=values.size)
     plateaus = []
@@ -222,7 +223,7 @@ def _plateaus(values):
     often = (numbers >= _FEWEST) & (numbers > 2 * np.minimum(padded[:-2], padded[2:]))
     for k in np.flatnonzero(often):
         if len(plateaus) > 50:
-            # values of few digits
+            # values with few digits
             return [], values
         beside = np.concatenate([numbers[max(0, k - _BESIDE):k], numbers[k + 1:k + 1 + _BESIDE]])
         if beside.size >= 3 and numbers[k] >= _OFTEN * np.median(beside):
@@ -234,17 +235,17 @@ def _plateaus(values):
 
 
 def _find_values(kinds, pixels, good, plateaus, rest, sky):
-    """Repeated values below the sky, and exact zeros; the sentinels."""
+    """Mark repeated values below the sky, and exact zeros; returns the sentinels."""
     middle, low, noise, noisy = sky
     told = []
     for value in plateaus:
         here = good & (pixels == value)
         like = np.searchsorted(rest, [value - 0.05 * noise, value + 0.05 * noise])
         if np.count_nonzero(here) < _OFTEN * (like[1] - like[0]) and not _coherent(here):
-            # of rounded numbers, which are in places rounded to more digits
+            # among rounded numbers, some of which are rounded more coarsely
             continue
         below = np.searchsorted(rest, value) / rest.size
-        # in an image that was cut off there nothing is lower, and much is just above it
+        # a clipped image has no lower values, and many just above
         above = np.searchsorted(rest, value + noise, side='right') - np.searchsorted(rest, value)
         alone = below == 0.0 and 2 * above < np.count_nonzero(here)
         if value == 0.0:
@@ -257,7 +258,7 @@ def _find_values(kinds, pixels, good, plateaus, rest, sky):
 
 
 def _scattered(here, good):
-    """Whether pixels are beside others of their kind no more often than by chance."""
+    """Whether pixels adjoin others of their kind no more often than by chance."""
     pair = good[:, 1:] & good[:, :-1]
     first, second = here[:, :-1][pair], here[:, 1:][pair]
     share = np.mean(second)
@@ -265,7 +266,7 @@ def _scattered(here, good):
 
 
 def _coherent(here):
-    """Whether at least half of some pixels have another one to the side or above."""
+    """Whether at least half of the pixels have another one to the side or above."""
     beside = np.zeros(here.shape, dtype=bool)
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         both = here[one] & here[other]
@@ -275,7 +276,7 @@ def _coherent(here):
 
 
 def _find_saturated(kinds, pixels, good, header):
-    """What is at the ceiling of the header, unless so much is that it must be that of other numbers."""
+    """Mark pixels above the saturation level of the header, unless there are too many for it to be right."""
     for keyword in _CEILINGS:
         level = header.get(keyword)
         if isinstance(level, (int, float)) and not isinstance(level, bool) and level > 0.0:
@@ -285,7 +286,7 @@ def _find_saturated(kinds, pixels, good, header):
 
 
 def _find_ceiling(kinds, pixels, good, plateaus, rest, least):
-    """A value that the brightest pixels share: in noise no two are equal where values are rare."""
+    """Mark the shared value of the brightest pixels: rare values in noise are never equal."""
     top = float(np.max(pixels[good]))
     here = good & (pixels == top)
     rare = np.unique(rest[-40:]).size >= min(38, rest.size)
@@ -294,7 +295,7 @@ def _find_ceiling(kinds, pixels, good, plateaus, rest, least):
 
 
 def _find_holes(kinds, pixels, good, bad, sky):
-    """Saturated cores that are stored as zeros; pixels far below all that is around them."""
+    """Mark saturated cores stored as zeros, and pixels far below all around them."""
     middle, base, noise = sky
     bright = max(middle, 0.0) + _CLEAR * noise
     zeros = (good | kinds['zero']) & (pixels == 0.0)
@@ -302,7 +303,7 @@ def _find_holes(kinds, pixels, good, bad, sky):
         cores = _enclosed(zeros, bad, pixels, bright)
         kinds['saturated'] |= cores
         kinds['zero'] &= ~cores
-    # nothing is known of what is not good: it is no lower than its neighbours
+    # bad pixels are not used: they count as no lower than their neighbours
     values = np.where(good & ~kinds['saturated'], pixels, np.inf)
     beside = np.minimum(values[1:-1, :-2], values[1:-1, 2:])
     rows, columns = np.nonzero((beside > bright) & (values[1:-1, 1:-1] < beside - _CLEAR * noise))
@@ -317,7 +318,7 @@ _AROUND = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 
 
 def _enclosed(zeros, bad, pixels, bright):
-    """Groups of zeros all of whose neighbours are bright."""
+    """Groups of zeros with only bright neighbours."""
     from scipy import ndimage
 
     labels, number = ndimage.label(zeros, structure=np.ones((3, 3)))

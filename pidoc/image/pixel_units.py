@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Units of the pixels of images, as people write them: `pixel_unit`."""
+"""Parse units of image pixels, in the spellings found in practice: `pixel_unit`."""
 
 import math
 import re
@@ -23,7 +23,7 @@ _LIGHT_SPEED = 2.99792458e18       # Angstrom / s
 _KNOWN = ('counts (adu, ct, electron; also per second), Jy, mJy, uJy, nJy, maggy, nanomaggy, erg/s/cm2/A, '
           'erg/s/cm2/Hz, each per pixel; MJy/sr, Jy/arcsec2, nanomaggy/arcsec2, erg/s/cm2/A/arcsec2, '
           'mag/arcsec2, Lsun/pc2 per area; Lsun/kpc2 (apparent flux per pixel)')
-# of several words
+# consisting of several words
 _PHRASES = (
     (r'\bper\s+second\b', '/s'), (r'\bper\b', '/'), (r'\bdata\s+(?:numbers?|units?)\b', 'DN'),
     (r'\b(?:sq|square)\.?[\s_]*(arcsec|arcseconds?|degrees?|deg|pc|parsecs?|kpc)\b', r'\1**2'),
@@ -32,7 +32,7 @@ _PHRASES = (
     (r'\^\s*', '**'), (r'\*\*\s*\+', '**'), ('\N{SUPERSCRIPT TWO}', '**2'), ('\N{ANGSTROM SIGN}|\u00c5',
                                                                              'Angstrom'),
     ('\N{MICRO SIGN}|\N{GREEK SMALL LETTER MU}', 'u'))
-# words in small letters
+# words in lower case
 _WORDS = {
     'nanomaggy': 'nmgy', 'nanomaggies': 'nmgy', 'nmgy': 'nmgy', 'maggy': 'mgy', 'maggies': 'mgy',
     'mgy': 'mgy', 'adu': 'adu', 'adus': 'adu', 'dn': 'DN', 'dns': 'DN', 'counts': 'ct', 'count': 'ct',
@@ -54,7 +54,7 @@ _WORDS = {
     'hz': 'Hz', 'hertz': 'Hz', 'cm': 'cm', 'm': 'm', 'w': 'W', 'watt': 'W', 'watts': 'W', 'um': 'um',
     'micron': 'um',
     'microns': 'um', 'nm': 'nm', 'mm': 'mm'}
-# squares that are written without a sign
+# squares written without a sign
 _POWERS = {f'{unit}{power}': f'{_WORDS[unit]}**({power})'
            for unit in ('arcsec', 'pc', 'kpc', 'cm', 'm', 'deg', 'arcmin', 's', 'sec', 'sr', 'pix', 'pixel',
                         'a', 'aa',
@@ -67,7 +67,7 @@ _POWER_OF_TEN = re.compile(r'^\s*10\s*\*\*\s*\(?\s*([+-]?\d+)\s*\)?\s*\*?\s*(.*)
 
 @dataclass(frozen=True)
 class PixelUnit:
-    """What a pixel holds.
+    """The unit of a pixel.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ class PixelUnit:
         'apparent' (Lsun/kpc^2 of the band per pixel), 'surface' (Lsun/pc^2), 'flux' (a flux density),
         'counts', or 'magnitude' (mag/arcsec^2).
     jansky : float
-        Of kind 'flux': one unit in Jy; see `at_wavelength`.
+        For kind 'flux': one unit in Jy; see `at_wavelength`.
     per_arcsec2 : float or None
-        Where the unit is per area: the number of its areas in one arcsec^2. None: per pixel.
+        Number of the unit's areas in one arcsec^2, if the unit is per area. None: per pixel.
     per_second : bool
         Whether counts are per second.
     per_wavelength : bool
@@ -85,9 +85,9 @@ class PixelUnit:
     electrons : bool
         Whether counts are electrons.
     scale : float
-        Of kind 'counts' or in suns: how many of them one unit is.
+        For counts or solar luminosities: how many of them one unit is.
     name : str
-        The unit as it was given.
+        The unit as given.
     """
 
     kind: str
@@ -100,21 +100,21 @@ class PixelUnit:
     name: str = ''
 
     def at_wavelength(self, pivot):
-        """One unit in Jy, f_nu = f_lambda lambda^2 / c at a pivot wavelength [Angstrom]."""
+        """One unit in Jy, from f_nu = f_lambda lambda^2 / c at a pivot wavelength [Angstrom]."""
         if not self.per_wavelength:
             return self.jansky
         return float((self.jansky * pivot**2 / _LIGHT_SPEED * u.erg / u.s / u.cm**2 / u.Hz).to_value(u.Jy))
 
 
 def pixel_unit(unit):
-    """What a pixel of an image in a unit holds.
+    """Parse the unit of an image.
 
     Parameters
     ----------
     unit : str or `~astropy.units.Unit`
-        As in BUNIT, in any capitals and with a number if need be ('3.631e-06 Jy'), or of astropy. Lsun/kpc^2
-        is the apparent flux of `pidoc.mock` in a pixel, while Lsun/pc^2 is a surface brightness: luminosity
-        per area of the cluster.
+        As in BUNIT, in upper or lower case and optionally with a number ('3.631e-06 Jy'), or a unit of
+        astropy. Lsun/kpc^2 is the apparent flux of `pidoc.mock` in a pixel, while Lsun/pc^2 is a surface
+        brightness: luminosity per area of the cluster.
 
     Returns
     -------
@@ -123,9 +123,9 @@ def pixel_unit(unit):
     Raises
     ------
     TypeError
-        If it is no unit and no text.
+        If it is neither a unit nor a text.
     ValueError
-        If the unit is not understood, or is none of an image.
+        If the unit is not understood, or not a unit of images.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def pixel_unit(unit):
         for counts in COUNTS:
             for per_second, its in ((False, counts), (True, counts / u.s)):
                 scale = _scale(plain, its)
-                # a number alone is no unit
+                # a number alone is not a unit
                 if scale is not None and (scale == 1.0 or counts != u.one):
                     return PixelUnit('counts', per_second=per_second, electrons=counts == u.electron,
                                      scale=scale, name=name)
@@ -158,10 +158,10 @@ def pixel_unit(unit):
 
 
 def _scale(unit, other):
-    """How many of the other one unit is; None if it is something else."""
+    """One unit in terms of another; None if they are not convertible."""
     if not unit.is_equivalent(other):
         return None
-    # units of counts are equivalent to themselves only; luminosities and areas to many
+    # units of counts are equivalent only to themselves; luminosities and areas to many
     scale = float(unit.to(other))
     if other in (APPARENT_FLUX, PER_AREA) and unit != other and not _has_number(unit, other):
         return None
@@ -169,7 +169,7 @@ def _scale(unit, other):
 
 
 def _has_number(unit, other):
-    """Whether a unit is a number times another one: 10 Lsun/pc2, but not Lsun/Mpc2."""
+    """Whether a unit is a multiple of another one: 10 Lsun/pc2, but not Lsun/Mpc2."""
     return {str(base) for base in unit.bases} == {str(base) for base in other.bases}
 
 
@@ -192,7 +192,7 @@ def _parsed(unit, name):
 
 
 def _read(text):
-    """A unit, with a number before it, in any of the ways that astropy reads; None if it is none."""
+    """Parse a unit, with a number before it, in any format of astropy; None if it is not one."""
     if text is None:
         return None
     number = 1.0
@@ -213,7 +213,7 @@ def _read(text):
 
 
 def _spelled(name):
-    """A name in the words of astropy; None if a word may mean two things."""
+    """Translate a name to astropy's spelling; None if a word is ambiguous."""
     text = name
     for pattern, by in _PHRASES:
         text = re.sub(pattern, by, text, flags=re.IGNORECASE)
@@ -226,7 +226,7 @@ def _spelled(name):
             words.append(word)
             return word[0] + 'Jy'
         if word == 'MJY':
-            # all in capitals: only surface brightnesses are in millions
+            # in upper case, only surface brightnesses are in millions
             words.append(word if per_area else None)
             return 'MJy'
         if len(word) == 2 and word in ('mm', 'Mm'):

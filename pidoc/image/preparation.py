@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Any image of a cluster, made into what the networks have seen: `prepare`.
+"""Convert any image of a cluster to the input of the networks: `prepare`.
 
-Whatever it comes as, the result is a map of the apparent V flux F = L / (4 pi d^2) per pixel [Lsun/kpc^2] on
-the pixels of a `pidoc.grid.MapGrid` about the cluster's centre, north up, smoothed: the light map of
+The result is always a map of the apparent V flux F = L / (4 pi d^2) per pixel [Lsun/kpc^2], on the pixels of
+a `pidoc.grid.MapGrid` about the cluster's centre, north up, smoothed: the same as the light map of
 `pidoc.mock`.
 """
 
@@ -70,30 +70,30 @@ IMAGE_FLAGS = {
     'no-sky-position': 'the image has no world coordinates: those of the map are made up',
     'no-light': 'the light in the field is not positive',
 }
-"""What ``meta['FLAGS']`` may hold, and what it means."""
+"""Possible flags in ``meta['FLAGS']``, with descriptions."""
 
 _FORMAT_VERSION = 2
-_SURROUNDINGS = 90.0                   # arcsec from the centre, within which stars and sky are looked at
-_LARGEST = 4096                        # pixels to a side that are searched or measured at once
-_LARGEST_PIXEL = 3600.0                # arcsec: where coordinates are in no unit, or in another one
-_CENTER_WIDTH = 20.0                   # arcsec, least diameter of the circle that a centre is the centroid of
-_ANNULUS = 0.75                        # inner radius of an annulus that is chosen, in its outer one
-_WIDER = 1.5                           # reach of the field, as far as the sky is looked at if that is more
-_OUTERMOST = 150.0                     # arcsec, of an annulus that is chosen and subtracted
-_SKY_SHARE = 0.035                     # of the light in the field, of a sky that is left and flagged
-_SIGNIFICANT = 2.6                     # standard deviations of it
-_SAME_CLUSTER = 30.0 * u.arcsec        # within which it is that of the catalogue
-_SATURATED_SHARE = 0.01               # of the light in the field, of saturated pixels that are flagged
-_DOMINANT, _ALONE = 0.15, 6.3          # of the light, and times the next, of a star that outshines all
-_REDDER = {'r': -0.6, 'R': -0.6, 'i': -1.0, 'I': -1.2}       # magnitudes of red giants, minus V
-_TRUST = 0.7                           # in a seeing that was not measured here, of the PSF of its stars
-_REBUILT = 0.1                         # error of the light of a saturated pixel, in it
-_ENOUGH = 50_000                       # pixels that tell a median
+_SURROUNDINGS = 90.0                   # arcsec from the centre, within which stars and sky are measured
+_LARGEST = 4096                        # pixels per side that are searched or measured at once
+_LARGEST_PIXEL = 3600.0                # arcsec: larger ones mean coordinates without or with a wrong unit
+_CENTER_WIDTH = 20.0                   # arcsec, least diameter of the aperture for the centroid
+_ANNULUS = 0.75                        # inner radius of the default annulus, relative to the outer one
+_WIDER = 1.5                           # times the extent of the field, least radius of the sky measurement
+_OUTERMOST = 150.0                     # arcsec, largest radius of the default annulus
+_SKY_SHARE = 0.035                     # share of the residual sky in the light of the field, if flagged
+_SIGNIFICANT = 2.6                     # standard deviations of the residual sky, if flagged
+_SAME_CLUSTER = 30.0 * u.arcsec        # separation within which it is the catalogued cluster
+_SATURATED_SHARE = 0.01               # share of saturated pixels in the light of the field, if flagged
+_DOMINANT, _ALONE = 0.15, 6.3          # share of the light, and flux ratio to the next, of a dominant star
+_REDDER = {'r': -0.6, 'R': -0.6, 'i': -1.0, 'I': -1.2}       # magnitude minus V of red giants
+_TRUST = 0.7                           # weight of a given seeing against the measured PSF
+_REBUILT = 0.1                         # relative error of the light of a reconstructed saturated pixel
+_ENOUGH = 50_000                       # pixels that suffice for a median
 _UNKNOWN, _MEDIAN = 'unknown', 'median of the survey'
 _BRIGHTEST = 2.0                       # magnitude: brighter than any cluster
-# mag/arcsec^2: brighter than the middle of any globular cluster, 14.2 in V
+# mag/arcsec^2: brighter than the centre of any globular cluster, 14.2 in V
 _BRIGHTEST_SURFACE = 13.5
-_BRIGHTER = 0.5                        # magnitude by which a part must not be brighter than the whole
+_BRIGHTER = 0.5                        # mag by which the field must not be brighter than the cluster
 
 
 def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
@@ -101,84 +101,85 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
             sky_error=None, mask=None, weight=None, good_bits=None, colour=None, extinction=None,
             relation='kostov2018', distance=None, field_of_view=None, output_pixel_scale=None,
             smoothing=None, min_coverage=0.5, plane=None, wcs_frame=None, **unknown):
-    """Make any image of a cluster into a map of its light on the grid of the networks.
+    """Convert any image of a cluster to a map of its light on the grid of the networks.
 
-    In this order: pixels become apparent flux (`pidoc.image.calibration.calibrate`), the background is taken
-    off, the PSF is measured on stars, the pixels are distributed on the new grid by the areas in which they
-    overlap (`reproject.reproject_exact`), which conserves flux, two bands become one
-    (`pidoc.image.two_bands.combine`), and the map is smoothed. Masked pixels are left out of the mean that
-    smoothing is. Files of `pidoc.mock.Mock.write` and results of this function come through as they are.
+    Steps: pixels are calibrated to apparent flux (`pidoc.image.calibration.calibrate`), the background is
+    subtracted, the PSF is measured on stars, the pixels are resampled to the new grid by overlap area
+    (`reproject.reproject_exact`), which conserves flux, two bands are combined into one
+    (`pidoc.image.two_bands.combine`), and the map is smoothed. Masked pixels are excluded from the weighted
+    mean of the smoothing. Files of `pidoc.mock.Mock.write` and results of this function are returned
+    unchanged.
 
     Parameters
     ----------
     image : path-like, `~astropy.nddata.CCDData`, HDU, Quantity, array or dict
-        A FITS file or what has been read. Two images, ``{'g': ..., 'r': ...}``, in the bands of Pan-STARRS1
-        make V; options may be such dictionaries, too. Of large files only the part about ``center`` is read.
+        A FITS file or image data. Two images, ``{'g': ..., 'r': ...}``, in the bands of Pan-STARRS1 are
+        combined into V; options can be such dictionaries, too. Of large files only the part about ``center``
+        is read.
     grid : `~pidoc.grid.MapGrid`, optional
-        Of the map, by default ``MapGrid()``. The image must be in the band of its first channel, unless that
-        is V, which other bands are made into.
+        Grid of the map, by default ``MapGrid()``. The image must be in the band of its first channel, unless
+        that is V, to which other bands are transformed.
     hdu : int or str or tuple, optional
-        Which HDU of a file; by default the only image that is no mask or weight.
+        HDU of a file; by default the only image that is not a mask or weight.
     unit : str or `~astropy.units.Unit`, optional
-        Of the pixels, instead of BUNIT; see `pidoc.image.pixel_units.pixel_unit`.
+        Unit of the pixels, overriding BUNIT; see `pidoc.image.pixel_units.pixel_unit`.
     zero_point, exposure, band, colour
         See `pidoc.image.calibration.calibrate`.
     extinction : `~astropy.units.Quantity` or 'catalogue', optional
-        That in the band of the grid (A_V), by which the light is made brighter; by default nothing is done.
-        'catalogue', where ``center`` is a name: 3.1 E(B-V) of Harris (2010),
-        `pidoc.catalogs.EXTINCTION_RATIO`.
+        Extinction to correct for in the band of the grid (A_V); by default none. 'catalogue', if ``center``
+        is a name: 3.1 E(B-V) of Harris (2010), `pidoc.catalogs.EXTINCTION_RATIO`.
     pixel_scale : `~astropy.units.Quantity`, optional
-        Side of a pixel, of an image without world coordinates.
+        Side of a pixel, for an image without world coordinates.
     center : `~astropy.coordinates.SkyCoord`, str, tuple of float or callable, optional
-        Where the cluster is: a position; a name that `pidoc.catalogs` knows; column and row (0-based); or a
+        Position of the cluster: coordinates; a name in `pidoc.catalogs`; column and row (0-based); or a
         function like those of `photutils.centroids`, which takes the array and its ``mask`` and returns
-        column and row. By default it is found (`pidoc.image.sky.find_center`); an image that is on the grid
-        already stays where it is.
+        column and row. By default the cluster is searched for (`pidoc.image.sky.find_center`); an image that
+        is on the grid already is not shifted.
     seeing : `~astropy.units.Quantity`, optional
-        FWHM of the PSF; else measured (`pidoc.image.psf.measure_psf`). Where too few stars stand alone in a
-        stack of Pan-STARRS1, the survey's median stands in, and is flagged.
+        FWHM of the PSF; by default measured (`pidoc.image.psf.measure_psf`). For stacks of Pan-STARRS1 with
+        too few isolated stars, the median of the survey is used, and flagged.
     seeing_range : `~astropy.units.Quantity`, optional
-        Best and worst seeing that the networks know. Better seeing is degraded to the best one with a
-        Gaussian, worse is flagged. None: left alone.
+        Best and worst seeing of the training data. Better seeing is degraded to the best one with a Gaussian,
+        worse seeing is flagged. None: unchanged.
     background : None, 'fit', 'annulus', two radii or a level, optional
-        None: nothing is subtracted. 'fit': the level beside a model of the cluster, which may fill the
-        image (`pidoc.image.sky.fit_sky`). 'annulus': the level in the largest annulus about the field that
-        fits on the image, of an image that is much larger than the cluster. Two angles: inner and outer
-        radius. A Quantity in the unit of the image: that level. What is left of the sky, and its error, are
+        None: nothing is subtracted. 'fit': the level fitted together with a model of the cluster, which may
+        fill the image (`pidoc.image.sky.fit_sky`). 'annulus': the level in the largest annulus about the
+        field that fits on the image, for images much larger than the cluster. Two angles: inner and outer
+        radius. A Quantity in the unit of the image: that level. The residual sky and its error are in
         ``meta['SKYLEVEL']`` and ``meta['SKYERROR']``, in the unit of the map, per pixel.
     sky_error : float or `~astropy.units.Quantity`, optional
-        Standard error of a level that is given [unit of the image].
+        Standard error of a given level [unit of the image].
     mask, weight, good_bits : optional
         See `pidoc.image.read.opened`.
     relation : str, optional
-        From g and r to V, one of `pidoc.image.ps1.files.RELATIONS`. The difference that the other would make
-        is recorded.
+        Transformation from g and r to V, one of `pidoc.image.ps1.files.RELATIONS`. The difference to the
+        other one is recorded.
     distance : `~astropy.units.Quantity`, optional
-        Of the cluster; by default that of the catalogue, where a cluster of it is at the centre. Stars that
-        are brighter than any of the cluster can be are then taken off (`pidoc.image.stars`), and flagged.
+        Distance to the cluster; by default from the catalogue, for a catalogued cluster at the centre. Stars
+        brighter than any star of the cluster are subtracted (`pidoc.image.stars`), and flagged.
     field_of_view, output_pixel_scale : `~astropy.units.Quantity`, optional
-        In place of those of the grid: one angle, or width and height; side of a pixel.
+        Override those of the grid: one angle, or width and height; side of a pixel.
     smoothing : float, optional
-        In place of that of the grid: standard deviation of the Gaussian [pixels of the map]; 0 leaves the map
-        unsmoothed.
+        Overrides that of the grid: standard deviation of the Gaussian [pixels of the map]; 0 for no
+        smoothing.
     min_coverage : float, optional
         Share of the field that must have good pixels.
     plane, wcs_frame : optional
-        Which image of data of more dimensions, and the frame of world coordinates that are told wrongly or
-        not at all; see `pidoc.image.read.opened`.
+        The image to use in data with more than two dimensions, and the frame of missing or wrong world
+        coordinates; see `pidoc.image.read.opened`.
 
     Returns
     -------
     `~pidoc.image.light.Light`
-        A `~astropy.nddata.CCDData` with a TAN WCS; ``sharp``: the light before the smoothing, unless the
-        image came smoothed; ``mask``: pixels of which less than half was seen; ``uncertainty``: where the
-        image has one, the standard deviation of a pixel of the map. ``meta`` has every step;
-        ``meta['FLAGS']`` names, with blanks between, what is not as it should be: `IMAGE_FLAGS`.
+        A `~astropy.nddata.CCDData` with a TAN WCS; ``sharp``: the light before smoothing, unless the image
+        was smoothed already; ``mask``: pixels of which less than half was observed; ``uncertainty``: the
+        standard deviation of a pixel of the map, if the image has one. ``meta`` records every step;
+        ``meta['FLAGS']`` has the names of `IMAGE_FLAGS` that apply, separated by blanks.
 
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If something is impossible, contradicts itself, or is missing, or there is no option of that name.
+        If an argument is invalid, contradictory, missing or unknown.
 
     Examples
     --------
@@ -229,18 +230,18 @@ def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=
 
 
 def check_options(names, *, others=()):
-    """Refuse what is no option of `prepare`, and say what may have been meant.
+    """Reject unknown options of `prepare`, with a suggestion.
 
     Parameters
     ----------
     names : iterable of str
     others : iterable of str, optional
-        Options of whatever passes these on, which may have been meant too.
+        Options of the calling function, for the suggestion.
 
     Raises
     ------
     TypeError
-        If there is no option of one of these names.
+        If one of the options does not exist.
     """
     ours = [each for each in inspect.signature(prepare).parameters if each not in ('image', 'unknown')]
     for name in names:
@@ -263,7 +264,7 @@ def _range(seeing_range):
 
 
 def _extinction(given, center, grid):
-    """A_V, and cards about where it is from if that is the catalogue."""
+    """A_V, and cards about its source if that is the catalogue."""
     if not isinstance(given, str):
         return given, {}
     if given != 'catalogue':
@@ -287,7 +288,7 @@ def _extinction(given, center, grid):
 
 
 def _measured(image, grid, center, options):
-    """Open an image, find out all that must be known, read what is needed of it: `Layer`."""
+    """Open an image, find all that must be known, and read the pixels needed: `Layer`."""
     given = {name: options[name]
             for name in ('zero_point', 'exposure', 'band', 'colour', 'extinction', 'target')}
     with opened(image, hdu=options['hdu'], unit=options['unit'], mask=options['mask'],
@@ -313,10 +314,10 @@ def _measured(image, grid, center, options):
         pixels, bad, here, found.scale, grid, missing.noise if missing.noisy else 0.0,
         calibration.meta['IMGUNIT'], found.position if found.positioned else None))
     if found.ours and sky['BKGFROM'] == 'none':
-        # a map of ours has its background behind it
+        # maps made by pidoc have no background
         left, sky = None, {}
     psf, stars = found.psf(options['seeing'], pixels, bad)
-    # with a seeing that is told too large, stars would be sharper than it
+    # if the given seeing were too large, stars would be sharper than it
     trust = 1.0 if stars['SEEFROM'] == 'stars' else _TRUST
     find_cosmic_rays(pixels, bad, missing, trust * psf.fwhm / found.scale)
     bad |= missing.mask
@@ -350,9 +351,9 @@ def _measured(image, grid, center, options):
 
 
 def _rebuilt(pixels, bad, deviation, missing, psf, level, cut):
-    """The pixels with the light of saturated stars, whose pixels are good again; cards about what is missing.
+    """Replace saturated stars by their PSF, so that their pixels are good; with cards of missing pixels.
 
-    Without a PSF saturated pixels stay bad.
+    Without a PSF saturated pixels remain bad.
     """
     cores = missing.kinds['saturated']
     counts = missing.counts(cut)
@@ -362,7 +363,7 @@ def _rebuilt(pixels, bad, deviation, missing, psf, level, cut):
     if cores[cut].any():
         known = np.zeros(cores.shape, dtype=bool)
         if psf.known:
-            # its wings count, which a width that was told does not tell
+            # fitted in its wings, which a given width does not describe
             measured = psf if psf.n_stars else measure_psf(pixels, bad, expected=psf.fwhm)
             pixels, known = rebuilt_cores(pixels, bad, cores, measured if measured.known else psf)
             bad &= ~known
@@ -375,7 +376,7 @@ def _rebuilt(pixels, bad, deviation, missing, psf, level, cut):
 
 
 def _calibrated(source, pixel_scale, given):
-    """The calibration of an image; what is missing, its scale too, is named at once."""
+    """The calibration of an image; all that is missing, including its scale, is reported at once."""
     no_scale = source.wcs is None and pixel_scale is None
     unscaled = [('a scale', 'pixel_scale', 'side of a pixel',
                  f'{source} has no world coordinates: give pixel_scale, the side of a pixel')] * no_scale
@@ -389,9 +390,9 @@ def _calibrated(source, pixel_scale, given):
 
 
 def _foreground(pixels, bad, psf, level, cut, brightest):
-    """The pixels without the stars that are brighter than any of the cluster, which are bad; cards; flags.
+    """Subtract stars brighter than any of the cluster, and mask them; returns pixels, cards, flags.
 
-    Where the distance is not known nothing is taken off: a star that outshines all others is noted.
+    Without a distance nothing is subtracted: a star that dominates the light is flagged.
     """
     if not psf.known:
         return pixels, {}, ()
@@ -413,7 +414,7 @@ def _foreground(pixels, bad, psf, level, cut, brightest):
 
 
 class _Found:
-    """What is found out about an image, step by step."""
+    """The properties of an image, determined step by step."""
 
     def __init__(self, source, calibration, pixel_scale):
         self.source, self.calibration, self.header = source, calibration, source.header
@@ -426,7 +427,7 @@ class _Found:
             self.smoothed = float(self.header.get('SMOOTH') or 0.0) * pixel
 
     def _set_wcs(self, pixel_scale):
-        """World coordinates, and side of a pixel [arcsec]."""
+        """Set the world coordinates, and the side of a pixel [arcsec]."""
         self.wcs = self.source.wcs
         given = None
         if pixel_scale is not None:
@@ -457,10 +458,10 @@ class _Found:
     def positioned(self):
         return 'no-sky-position' not in self.flags
 
-    # where the cluster is
+    # position of the cluster
 
     def place(self, center, grid):
-        """Column and row of the centre, degrees, and who said so."""
+        """Column and row of the centre, degrees, and their source."""
         shape = self.source.shape
         self.on_grid = center is None and shape == grid.shape and abs(self.scale / grid.scale - 1.0) < 1e-4
         if self.on_grid:
@@ -524,7 +525,7 @@ class _Found:
         return (float(found[0]), float(found[1])), getattr(center, '__name__', 'function')
 
     def brightest(self, distance, factor):
-        """Flux [unit of the pixels] of the brightest star that the cluster can have, or None."""
+        """Flux [unit of the pixels] of the brightest possible star of the cluster, or None."""
         if self.ours or self.smoothed > 0.0:
             return None
         if distance is None and self.positioned:
@@ -537,10 +538,10 @@ class _Found:
         magnitude = BRIGHTEST_GIANT + _REDDER.get(self.calibration.meta['IMGBAND'], 0.0) + modulus
         return apparent_flux(magnitude * u.mag, self.calibration.band).to_value(APPARENT_FLUX) / factor
 
-    # what is read
+    # reading pixels
 
     def read(self, box):
-        """Pixels of a box, which are bad, their standard deviations or None, and what is missing."""
+        """Pixels of a box, bad pixels, standard deviations or None, and missing pixels."""
         if self._last is None or self._last[0] != box:
             pixels, bad, deviation = self.source.read(box)
             missing = self._missing(pixels, bad)
@@ -549,17 +550,17 @@ class _Found:
         return self._last[1]
 
     def _missing(self, pixels, bad):
-        """The pixels that hold no light though nothing says so; none in maps of ours."""
+        """Find unmarked pixels without data; none in maps made by pidoc."""
         if self.ours or self.calibration.magnitudes:
             return Missing.none(pixels.shape)
         return find_missing(pixels, bad, header=self.header)
 
     def boxes(self, grid, options):
-        """What the map is made of, and what more is read to measure: first and last rows and columns."""
+        """First and last rows and columns of the map, and of the larger part for measurements."""
         shape = self.source.shape
         if self.on_grid:
             return ((0, shape[0], 0, shape[1]),) * 2
-        # of the smoothing, and of the blurring of a seeing that is too good
+        # of the smoothing, and of the degrading of too good seeing
         margin = GAUSSIAN_END * max(grid.smoothing * grid.scale, 1.0)
         if options['matched']:
             margin += KERNEL_REACH
@@ -575,7 +576,7 @@ class _Found:
 
     def _box(self, reach):
         box = []
-        # distorted or oblong pixels: the half more is cheap
+        # margin for distorted or oblong pixels
         for at, n in zip(reversed(self.middle), self.source.shape):
             half = reach / self.scale + 2.0
             box += [max(0, math.floor(at - half)), min(n, math.ceil(at + half) + 1)]
@@ -602,7 +603,7 @@ class _Found:
         return psf, cards | {'SEEFROM': _UNKNOWN}
 
     def meta(self):
-        """Cards about all this."""
+        """Cards about the image."""
         ra, dec = self.position if self.positioned else (None, None)
         cards = {
             'IMGFMT': _FORMAT_VERSION, 'PIDOCVER': __version__, 'CONVENT': 'apparent flux',
@@ -611,25 +612,25 @@ class _Found:
             'CENDEC': dec}
         cards |= self.calibration.meta
         if self.ours and self.on_grid:
-            # a map comes through with what its header says
+            # an unchanged map keeps the cards of its header
             cards |= _cards(self.header)
         return cards | {'BAND': self.calibration.band}
 
 
-# what files and world coordinates need
+# keywords of files and world coordinates
 _PLUMBING = re.compile(r'SIMPLE|XTENSION|BITPIX|NAXIS|EXTEND|EXTNAME|[PG]COUNT|BUNIT|CHECKSUM|DATASUM|'
                        r'C(TYPE|RVAL|RPIX|DELT|UNIT)|PC\d|WCSAXES|L(ON|AT)POLE|RADESYS|MJDREF|'
                        r'COMMENT|HISTORY|$')
 
 
 def _cards(header):
-    """Keywords that tell about the image, and their values."""
+    """Keywords that describe the image, with their values."""
     return {keyword: value for keyword, value in header.items()
             if value is not None and keyword != 'FLAGS' and not _PLUMBING.match(keyword)}
 
 
 def _background_of(given):
-    """What ``background`` asks for: None, 'annulus', two radii [arcsec], or a level (number or Quantity)."""
+    """Parse ``background``: None, 'annulus', two radii [arcsec], or a level (number or Quantity)."""
     if given is None or (isinstance(given, str) and given in ('annulus', 'fit')):
         return given
     if isinstance(given, str):
@@ -651,7 +652,7 @@ def _background_of(given):
 
 
 def _sky_error_of(given, background):
-    """The error of a level that is given, which is needed for it."""
+    """The error of a given level, which is required with it."""
     if given is None:
         return None
     levels = background.values() if isinstance(background, Mapping) else [background]
@@ -665,7 +666,7 @@ def _sky_error_of(given, background):
 
 
 def _background(given, error, image):
-    """Level to subtract [unit of the pixels], what is left of the sky (`SkyFit` or None), and cards."""
+    """Level to subtract [unit of the pixels], residual sky (`SkyFit` or None), and cards."""
     if given is None:
         left = image.sky()
         return 0.0, left, {'BKGFROM': 'none', 'BKGLEVEL': 0.0} | _left_cards(left)
@@ -710,7 +711,7 @@ def _farthest(image):
 
 @dataclass(frozen=True, eq=False)
 class _Surroundings:
-    """What has been read about the cluster, in which its sky is looked for."""
+    """The part about the cluster in which the sky is measured."""
 
     pixels: np.ndarray
     bad: np.ndarray
@@ -722,7 +723,7 @@ class _Surroundings:
     position: tuple            # degrees, or None
 
     def sky(self, level=0.0):
-        """The level of the sky, if another one is taken off: `SkyFit` or None."""
+        """The level of the sky after subtraction of ``level``: `SkyFit` or None."""
         return fit_sky(self.pixels - level, self.bad, self.here, self.scale, noise=self.noise,
                        reach=0.5 * min(self.grid.nx, self.grid.ny) * self.grid.scale, outermost=_SURROUNDINGS,
                        known=None if self.position is None else _king(self.position))
@@ -736,7 +737,7 @@ def _king(position):
     return float(row['core_radius'].to_value(u.arcsec)), float(row['concentration'])
 
 
-# asked for in every step that needs it
+# cached, since several steps use it
 @lru_cache(maxsize=16)
 def _catalogued(position):
     """The cluster of the catalogue at a position, or None."""
@@ -754,17 +755,17 @@ def _same_unit(given, its):
 # -- two bands ------------------------------------------------------------------------------------
 
 
-# keyword of one image: how it begins in the header of V, where the letter of the band follows
+# beginning of keywords of one image in the header of V, followed by the letter of the band
 _OF_BAND = {'IMAGE': 'IMAGE', 'IMAGEHDU': 'IMAGEHD', 'IMGUNIT': 'IMGUNIT', 'IMGZP': 'ZEROPT',
             'ZPFROM': 'ZPFROM', 'SEEFROM': 'PSFBY', 'SEESTARS': 'PSFNUM', 'BKGFROM': 'BKGFROM',
             'BKGLEVEL': 'BKGLEVE', 'SKYLEFT': 'SKY', 'ZPREAD': 'ZPREAD', 'ZPOTHER': 'ZPOTHER',
             'GAIN': 'GAIN', 'MISSING': 'MISSIN', 'NMISSING': 'NMISS'}
-# and those that say nothing of V
+# keywords that do not apply to V
 _NOT_OF_V = {*_OF_BAND, 'SKYLEFTE', 'SEESCAT', 'BKGERROR', 'PSFFWHM', 'PSFBETA'}
 
 
 def _two_bands(images, grid, center, best, band, relation, options):
-    """V from g and r: its plane, the sky that is left, cards, flags."""
+    """V from g and r: plane, residual sky, cards, flags."""
     if sorted(images) != ['g', 'r']:
         raise ValueError(f"images in two bands must be {{'g': ..., 'r': ...}}, received "
                          f"{sorted(map(str, images))}")
@@ -818,12 +819,12 @@ def _of_bands(g, r):
 
 
 def _sky_is_left(meta, light):
-    """Whether a sky is left in, or was taken off where there is none, so much that it is seen and matters."""
+    """Whether a sky level was left in, or wrongly subtracted, that is significant and matters."""
     share = meta.get('SKYSHARE')
     if share is not None and abs(share) > _SKY_SHARE and (
             abs(meta['SKYLEVEL']) > _SIGNIFICANT * meta['SKYERROR']):
         return True
-    # nothing is known of it where little but one level is seen, which the faintest pixels have, too
+    # unknown where little but one level is visible, which the faintest pixels also have
     unknown = share is None or meta['SKYERROR'] * light.size > 0.25 * abs(np.sum(light))
     return (meta.get('BKGFROM') == 'none' and unknown
             and np.percentile(light, 5.0) * light.size > 0.5 * np.sum(light))
@@ -833,21 +834,21 @@ def _sky_is_left(meta, light):
 
 
 def _too_bright(magnitude, area, meta):
-    """Whether the field is brighter than the cluster that the catalogue has there.
+    """Check whether the field is brighter than the catalogued cluster there.
 
     Parameters
     ----------
     magnitude : float
-        Of the field, in the band of the map.
+        Magnitude of the field, in the band of the map.
     area : float
-        Of the field [arcsec^2].
+        Area of the field [arcsec^2].
     meta : dict
         Cards of the map.
 
     Raises
     ------
     ValueError
-        If no cluster is as bright, or if this one is not and the zero point can be read in another way.
+        If no cluster is as bright, or if this one is not and the zero point is ambiguous.
     """
     there = meta['BAND'], magnitude
     if magnitude < _BRIGHTEST:
@@ -869,18 +870,18 @@ def _too_bright(magnitude, area, meta):
 
 
 def _reading(meta, magnitude):
-    """How the zero point was read, and how it might be."""
+    """How the zero point was interpreted, and the alternative."""
     other = magnitude + meta['ZPOTHER'] - meta['IMGZP']
     return (f'{meta["ZPFROM"]} as that of {meta["ZPREAD"]}, while it is {other:.2f} if that is not so: give '
             f'zero_point={meta["ZPOTHER"]:.3f} mag, that of one unit of the pixels')
 
 
 def _of_known_magnitude(meta):
-    """The cluster of the catalogue at the place of a map in V of the sky, if its magnitude is known."""
+    """The catalogued cluster at the position of a V map, if its magnitude is known."""
     if meta['BAND'] != 'V' or meta.get('CENRA') is None or meta.get('SYNTHET'):
         return None
     if meta.get('IMGUNIT') not in (None, 'no unit') and pixel_unit(meta['IMGUNIT']).kind == 'apparent':
-        # a mock observation, which may be anywhere
+        # a mock observation can have any position
         return None
     from pidoc.catalogs import cluster_at
 
@@ -892,7 +893,7 @@ def _of_known_magnitude(meta):
 
 
 def _product(plane, around, meta, flags, worst, min_coverage):
-    """The map as CCDData, after a last look at it."""
+    """The map as CCDData, after final checks."""
     mask = ~(plane.seen >= 0.5) | ~np.isfinite(plane.total)
     coverage = 1.0 - float(np.mean(mask))
     if coverage < min_coverage or mask.all():
@@ -931,7 +932,7 @@ def _product(plane, around, meta, flags, worst, min_coverage):
 
 
 def _details(flag, meta):
-    """Of a flag, what was taken here; '' where its card belongs to one of two bands."""
+    """Details of a flag; '' if its card belongs to one of two bands."""
     if flag == 'zero-point-reading' and meta.get('ZPOTHER') is not None:
         return (f' ({meta["ZPFROM"]} was taken for that of {meta["ZPREAD"]}, {meta["IMGZP"]:.3f} mag; else '
                 f'{meta["ZPOTHER"]:.3f} mag)')

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Point spread functions of images: measured on their stars, and made the same in two images."""
+"""Point spread functions of images: measured on stars, and matched between two images."""
 
 import itertools
 import math
@@ -13,17 +13,17 @@ from pidoc.mock.psf import MOFFAT_BETA
 __all__ = ['KERNEL_REACH', 'Psf', 'fitted_star', 'matching_kernel', 'measure_psf', 'rebuilt_cores']
 
 KERNEL_REACH = 5.0
-"""Half side of the kernels that match two PSFs [arcsec]."""
+"""Half width of the kernels that match two PSFs [arcsec]."""
 
-_DAMPING = 1e-6            # of Wiener's filter, in the power of the sharper PSF
+_DAMPING = 1e-6            # of the Wiener filter, relative to the power of the sharper PSF
 _GAUSS = 0.5 / math.sqrt(3.0)
 _FEWEST_STARS, _MOST_STARS = 3, 40
-_BRIGHT = 15.0             # least peak of a star, in the scatter of the image
-_NEIGHBOUR = 0.05          # peak of a neighbour that counts, in that of the star
-_MISFIT = 0.05             # largest rms residual of a star, in its peak
-_ENOUGH = 12               # rows on either side of the middle of a star
-_STEPS = 30                # of a fit
-_ROUNDS = 3                # of measuring, each with the width that the one before found
+_BRIGHT = 15.0             # least peak of a star, in units of the scatter of the image
+_NEIGHBOUR = 0.05          # least peak of a neighbour that counts, relative to the star
+_MISFIT = 0.05             # largest rms residual of a star, relative to its peak
+_ENOUGH = 12               # rows on either side of the centre of a star
+_STEPS = 30                # iterations of a fit
+_ROUNDS = 3                # of the measurement, each with the width from the previous one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +35,11 @@ class Psf:
     fwhm : float
         Full width at half maximum [arcsec, or pixels]; NaN: not known.
     beta : float, optional
-        Its exponent.
+        Exponent of the Moffat function.
     scatter : float, optional
         Standard deviation of the width from star to star.
     n_stars : int, optional
-        Stars that it was measured on.
+        Number of stars used in the measurement.
     """
 
     fwhm: float
@@ -49,28 +49,28 @@ class Psf:
 
     @property
     def known(self):
-        """Whether there is a width."""
+        """Whether the width is known."""
         return math.isfinite(self.fwhm)
 
     def scaled(self, factor):
-        """The same in a unit that is smaller by a factor."""
+        """The same PSF in a unit that is smaller by a factor."""
         return replace(self, fwhm=self.fwhm * factor, scatter=self.scatter * factor)
 
     def at(self, x, y):
-        """Share of the light in pixels, the width being in pixels, by their distance from the star."""
-        # of the integral over the plane, which is pi alpha^2 / (beta - 1)
+        """Share of the light in a pixel at an offset from the star, with the width in pixels."""
+        # the integral over the plane is pi alpha^2 / (beta - 1)
         square = self.fwhm**2 / (4.0 * (2.0 ** (1.0 / self.beta) - 1.0))
         return _moffat(x, y, self.fwhm, self.beta) * (self.beta - 1.0) / (math.pi * square)
 
     def image(self, half, scale):
-        """Integrals over pixels of a side, about the middle of (2 half + 1)^2, of sum 1."""
+        """Image of (2 half + 1)^2 pixels, integrated over pixels of a given side, with sum 1."""
         y, x = np.indices((2 * half + 1,) * 2) - half
         values = _moffat(x, y, self.fwhm / scale, self.beta)
         return values / values.sum()
 
 
 def _moffat(x, y, width, beta):
-    """Mean over pixels of a Moffat function that is 1 in its middle; two points of Gauss to an axis."""
+    """Mean over pixels of a Moffat function with peak 1; Gauss quadrature with two points per axis."""
     square = 4.0 * (2.0 ** (1.0 / beta) - 1.0) / width**2
     across, along = ([(values + step) ** 2 for step in (-_GAUSS, _GAUSS)] for values in (x, y))
     return 0.25 * sum((1.0 + square * (a + b)) ** -beta for a in across for b in along)
@@ -80,7 +80,7 @@ def _moffat(x, y, width, beta):
 
 
 def measure_psf(pixels, bad, *, expected=4.0):
-    """The PSF of an image, from stars that stand alone: the median of Moffat functions fitted to each.
+    """Measure the PSF of an image: the median of Moffat functions fitted to isolated stars.
 
     Stars are peaks (`photutils.detection.find_peaks`) without a neighbour or a bad pixel near. A Moffat
     function, integrated over the pixels, and a level are fitted to the brightest.
@@ -88,15 +88,15 @@ def measure_psf(pixels, bad, *, expected=4.0):
     Parameters
     ----------
     pixels : `~numpy.ndarray`
-        Proportional to light.
+        Image, proportional to light.
     bad : `~numpy.ndarray` of bool
     expected : float, optional
-        Roughly its full width at half maximum [pixels].
+        Approximate full width at half maximum [pixels].
 
     Returns
     -------
     Psf
-        In pixels; not known if fewer than three stars fit.
+        PSF, in pixels; not known if fewer than three stars are fitted.
     """
     for _ in range(_ROUNDS):
         psf = _measured(pixels, bad, expected)
@@ -111,7 +111,7 @@ def _measured(pixels, bad, expected):
     places = list(itertools.islice(_stars(pixels, bad, half, expected), _MOST_STARS))
     found = np.empty((0, 2))
     if places:
-        # of wide stars some rows and columns tell as much
+        # for wide stars some rows and columns are sufficient
         step = max(1, half // _ENOUGH)
         reach = half - half % step
         found = _fit_stars(np.array([pixels[y - reach:y + reach + 1:step, x - reach:x + reach + 1:step]
@@ -126,7 +126,7 @@ def _measured(pixels, bad, expected):
 
 
 def _stars(pixels, bad, half, expected):
-    """Columns and rows of peaks that stand alone, brightest first."""
+    """Columns and rows of isolated peaks, brightest first."""
     from photutils.detection import find_peaks
 
     good = pixels[~bad]
@@ -136,7 +136,7 @@ def _stars(pixels, bad, half, expected):
     noise = 1.4826 * np.median(np.abs(good - sky))
     least = sky + max(_BRIGHT * noise, 1e-12 * abs(sky))
     with warnings.catch_warnings():
-        # it warns where it finds nothing
+        # it warns if nothing is found
         warnings.simplefilter('ignore')
         peaks = find_peaks(np.where(bad, sky, pixels), least, box_size=2 * math.ceil(0.5 * expected) + 1)
     if peaks is None:
@@ -153,24 +153,24 @@ def _stars(pixels, bad, half, expected):
 
 
 def _fit_stars(cutouts, expected, step):
-    """Widths [pixels] and exponents of Moffat functions on a level, of the stars that they fit.
+    """Widths [pixels] and exponents of Moffat functions on a constant level, for stars with a good fit.
 
-    The method of Levenberg and Marquardt, of all stars at a time: one after the other they take ten times as
-    long, most of it outside of numpy.
+    Levenberg-Marquardt for all stars at a time: one after the other they take ten times as long, most of it
+    outside numpy.
 
     Parameters
     ----------
     cutouts : `~numpy.ndarray`
-        [star, y, x], a star in the middle of each.
+        [star, y, x], each with a star in the centre.
     expected : float
-        Roughly the full width at half maximum.
+        Approximate full width at half maximum.
     step : int
         Pixels from one row or column to the next.
 
     Returns
     -------
     `~numpy.ndarray`
-        Width and exponent of each star that fits.
+        Width and exponent of each star with a good fit.
     """
     number, side, _ = cutouts.shape
     half = side // 2
@@ -206,7 +206,7 @@ def _fit_stars(cutouts, expected, step):
 
 
 def _stars_and_slopes(place, values, x, y):
-    """Misfits, their slopes by each parameter, mean squares: of Moffat functions as in `_moffat`."""
+    """Residuals, their derivatives by each parameter, and mean squares, for the functions of `_moffat`."""
     x0, y0, width, beta, height, low = (column[:, np.newaxis] for column in place.T)
     root = 2.0 ** (1.0 / beta)
     square = 4.0 * (root - 1.0) / width**2
@@ -233,7 +233,7 @@ def _stars_and_slopes(place, values, x, y):
 
 
 def fitted_star(pixels, bad, place, psf, most):
-    """A star of a PSF on a level, fitted about a pixel.
+    """Fit a star with a given PSF and a constant level, about a pixel.
 
     Parameters
     ----------
@@ -242,14 +242,14 @@ def fitted_star(pixels, bad, place, psf, most):
     place : tuple of int
         Column and row.
     psf : Psf
-        In pixels.
+        PSF, in pixels.
     most : float
-        Largest rms residual, in the height of the star.
+        Largest rms residual, relative to the peak of the star.
 
     Returns
     -------
     tuple of float or None
-        Column, row and flux; None if it does not fit.
+        Column, row and flux; None if the fit is not good.
     """
     from scipy.optimize import least_squares
 
@@ -279,14 +279,14 @@ def fitted_star(pixels, bad, place, psf, most):
 
 
 def matching_kernel(source, target, scale):
-    """The kernel that turns a PSF into a broader one, of sum 1.
+    """Kernel, with sum 1, that converts a PSF to a broader one.
 
-    By `photutils.psf_matching.make_wiener_kernel`.
+    Uses `photutils.psf_matching.make_wiener_kernel`.
 
     Parameters
     ----------
     source, target : Psf
-        In arcsec.
+        PSFs, in arcsec.
     scale : float
         Side of a pixel [arcsec].
 
@@ -305,7 +305,7 @@ def matching_kernel(source, target, scale):
         raise ValueError(f'the target must not be sharper than the source, received {target.fwhm:.3f} and '
                          f'{source.fwhm:.3f} arcsec')
     half = math.ceil(KERNEL_REACH / scale)
-    # made four times as wide, so that its ends do not meet
+    # four times as wide, to avoid wrap-around
     wide = 4 * half
     kernel = make_wiener_kernel(*(psf.image(wide, scale) for psf in (source, target)),
                                 regularization=_DAMPING)
@@ -317,27 +317,27 @@ def matching_kernel(source, target, scale):
 
 
 def rebuilt_cores(pixels, bad, cores, psf):
-    """The light of saturated cores, from the wings of their stars.
+    """Reconstruct the light of saturated cores from the wings of their stars.
 
-    To the pixels within one full width at half maximum of each group of saturated pixels a star and a level
-    are fitted. A core is no fainter than what is beside it.
+    A star and a constant level are fitted to the pixels within one full width at half maximum of each group
+    of saturated pixels. A core is no fainter than the pixels beside it.
 
     Parameters
     ----------
     pixels : `~numpy.ndarray`
     bad : `~numpy.ndarray` of bool
-        With the cores.
+        Bad pixels, including the cores.
     cores : `~numpy.ndarray` of bool
-        What is saturated.
+        Saturated pixels.
     psf : Psf
-        In pixels.
+        PSF, in pixels.
 
     Returns
     -------
     values : `~numpy.ndarray`
-        The pixels, with other values in the cores.
+        The image, with reconstructed cores.
     known : `~numpy.ndarray` of bool
-        Which pixels of the cores these are.
+        The reconstructed pixels.
     """
     from scipy import ndimage
 
@@ -355,7 +355,7 @@ def rebuilt_cores(pixels, bad, cores, psf):
 
 
 def _star_around(cutout, bad, core, psf):
-    """A star and a level fitted to what is around its core; None where too little is."""
+    """Fit a star and a level to the surroundings of its core; None if there are too few pixels."""
     from scipy.optimize import least_squares
 
     y, x = np.nonzero(core)
@@ -368,7 +368,7 @@ def _star_around(cutout, bad, core, psf):
     around = cutout[near]
 
     def parts(place):
-        """A star at a place, and its height and the level that fit best."""
+        """A star at a position, with its best-fitting height and level."""
         shape = _moffat(columns - place[0], rows - place[1], psf.fwhm, psf.beta)
         matrix = np.column_stack([shape[near], np.ones(around.size)])
         return shape, np.linalg.lstsq(matrix, around, rcond=None)[0]

@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Images as they come: FITS files, CCDData, arrays; of large ones only the part that is needed is read.
+"""Open images of any kind: FITS files, CCDData, arrays; of large ones only the necessary part is read.
 
-`opened` makes a `Source` of any of them, which knows its header, shape and world coordinates, and reads boxes
-of pixels with what is bad in them and how uncertain they are.
+`opened` makes a `Source` from any of them, with header, shape and world coordinates, which reads boxes of
+pixels with bad pixels and uncertainties.
 """
 
 import os
@@ -24,30 +24,30 @@ from pidoc.io.fits import card_value, check_beginning, check_headers, damage_of,
 __all__ = ['Source', 'opened']
 
 _UNCERTAINTIES = {kind.__name__: kind for kind in (StdDevUncertainty, VarianceUncertainty, InverseVariance)}
-# what astropy makes of a header that it does not understand is none of them
+# errors that astropy raises for headers it does not understand
 _IMAGES = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
 _UNREADABLE, _AMBIGUOUS = '(unreadable)', '(ambiguous)'
-# names that they have in files
+# their names in files
 _TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UNCERTAINTIES.values()}
-# and of extensions; of others (IVAR, WHT, WEIGHT) it is an inverse variance
+# and of extensions; others (IVAR, WHT, WEIGHT) are inverse variances
 _NAMED = ({name: VarianceUncertainty for name in ('VAR', 'VARIANCE')}
           | {name: StdDevUncertainty for name in ('ERR', 'ERROR', 'SIGMA', 'RMS', 'STDDEV')})
-# extensions that go with an image
+# extensions that accompany an image
 _BESIDE = {'MASK', 'DQ', 'BPM', 'UNCERT', 'ERR', 'ERROR', 'VAR', 'VARIANCE', 'IVAR', 'WHT', 'WEIGHT', 'MASS',
            'EXP', 'CTX', 'CON', 'SAMP', 'TIME', 'PSF', 'SHARP', 'TRUTH'}
 
 
 class Source:
-    """An image that can be read in parts: made by `opened`.
+    """An image that can be read in parts, made by `opened`.
 
     Attributes
     ----------
     name : str
-        Name of its file, without folders, or of its type.
+        Name of the file, without folders, or of the type.
     part : str
-        Number and name of the HDU; '' if it is from no file.
+        Number and name of the HDU; '' if it is not from a file.
     header : dict
-        Keywords and values of the HDU, and of an empty primary one.
+        Keywords and values of the HDU, and of an empty primary HDU.
     shape : tuple of int
         Rows and columns.
     unit : str or `~astropy.units.Unit` or None
@@ -71,7 +71,7 @@ class Source:
         return f'{self.name}[{self.part}]' if self.part else self.name
 
     def _plane(self, shape, plane):
-        """Indices of one image along the first axes, of which those of length 1 need none."""
+        """Indices of one image along the first axes, with 0 for axes of length 1."""
         long = [k for k, n in enumerate(shape[:-2]) if n > 1]
         chosen = () if plane is None else tuple(np.atleast_1d(plane).tolist())
         sizes = [shape[k] for k in long]
@@ -88,18 +88,18 @@ class Source:
         return tuple(index)
 
     def add_mask(self, source, planes=None):
-        """Take what a mask, a `Source` of the same shape, calls bad for bad: its `MaskPlanes`, or not 0."""
+        """Add a mask, a `Source` of the same shape, whose values mean `MaskPlanes`, or bad if not 0."""
         self._masks.append((source, MaskPlanes() if planes is None else planes))
 
     def forgive(self, good_bits):
-        """Let some bits of all masks not spoil a pixel: see `MaskPlanes.forgiving`."""
+        """Ignore some bits of all masks: see `MaskPlanes.forgiving`."""
         if not self._masks:
             raise ValueError(f'good_bits are of a mask, which {self} has not: give mask, received '
                              f'{good_bits!r}')
         self._masks = [(mask, planes.forgiving(good_bits)) for mask, planes in self._masks]
 
     def set_uncertainty(self, source, kind):
-        """Take another image for its uncertainty, of one of the three kinds of astropy."""
+        """Use another image as the uncertainty, of one of the three kinds of astropy."""
         self._uncertainty = source, kind
 
     def raw(self, box):
@@ -112,7 +112,7 @@ class Source:
         return np.array(values, dtype=float)
 
     def read(self, box):
-        """Pixels of a box, which are bad, and their standard deviations or None."""
+        """Pixels of a box, bad pixels, and standard deviations or None."""
         pixels, scaling = self.raw(box), asinh_scaling(self.header)
         if scaling is not None:
             pixels = linear_counts(pixels, *scaling)
@@ -135,7 +135,7 @@ def _deviation(values, kind, source):
         return values
     if kind is VarianceUncertainty:
         return np.sqrt(values)
-    # no weight: not seen
+    # weight 0 means no data
     with np.errstate(divide='ignore'):
         return 1.0 / np.sqrt(values)
 
@@ -149,26 +149,26 @@ def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None
     ----------
     image : path-like, `~astropy.io.fits.HDUList`, image HDU, `~astropy.nddata.CCDData`, Quantity or array
     hdu : int or str or tuple, optional
-        Which HDU of a file, as astropy counts and names them. By default the only image that is not a mask, a
-        weight or another companion by its name, or the one named SCI.
+        HDU of a file, by number or name as in astropy. By default the only image that is not a mask, weight
+        or other companion by its name, or the one named SCI.
     unit : str or `~astropy.units.Unit`, optional
-        Of the pixels, where the image does not say, or says it wrongly.
+        Unit of the pixels, if the header lacks it or is wrong.
     mask : array or path-like, optional
-        What is bad by the convention of its maker (`pidoc.image.masks.planes_of`), else what is not 0. Of a
-        file with several HDUs one is told by ``file.fits[HDU]``, number or name. Extensions MASK and DQ of a
-        file and the mask of CCDData count too.
+        Bad pixels by the convention of the mask's origin (`pidoc.image.masks.planes_of`), otherwise those
+        that are not 0. In a file with several HDUs one is chosen by ``file.fits[HDU]``, number or name.
+        Extensions MASK and DQ of a file and the mask of CCDData are used in addition.
     weight : array or path-like or `~astropy.nddata.NDUncertainty`, optional
-        An inverse variance in the units of the pixels, unless it is an uncertainty of another kind, by its
-        type or by the name of its HDU (VAR, VARIANCE; ERR, ERROR, SIGMA, RMS). Files as for ``mask``.
-        Extension UNCERT of a file and the uncertainty of CCDData are used without it.
+        An inverse variance in the units of the pixels, unless it is an uncertainty of another kind by its
+        type or by the name of its HDU (VAR, VARIANCE; ERR, ERROR, SIGMA, RMS). Files as for ``mask``. By
+        default the extension UNCERT of a file and the uncertainty of CCDData are used.
     good_bits : int, str or sequence of them, optional
-        Sums of bits, or names of planes, of the masks, that do not spoil a pixel.
+        Sums of bits, or names of planes, of the masks, to be ignored.
     plane : int or tuple of int, optional
-        Of data with more dimensions: which image, counted from 0 along each of the first axes that are longer
-        than 1, as numpy has them.
+        The image to use in data with more dimensions, counted from 0 along each of the first axes longer than
+        1, in numpy's order.
     wcs_frame : str, optional
-        Of a file, where its header says it wrongly or not at all: frame of the world coordinates, one of
-        `pidoc.image.world.FRAMES`; 'none' leaves them out.
+        Frame of the world coordinates of a file, if its header is wrong or lacks it, one of
+        `pidoc.image.world.FRAMES`; 'none' ignores the coordinates.
 
     Yields
     ------
@@ -177,17 +177,17 @@ def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     TypeError
-        If the image is of a type that is not known.
+        If the type of the image is not supported.
     ValueError
-        If a file is damaged or no FITS file, has no image or several, or shapes do not fit.
+        If a file is damaged or not a FITS file, has no image or several, or shapes do not match.
     """
     with ExitStack() as stack:
         source = _source(stack, image, hdu, unit, plane, wcs_frame)
         if mask is not None:
             other = _companion(stack, mask, source, hdu, 'mask')
-            # an array has been made for this
+            # the array was made here
             source.add_mask(other, planes_of(other.header, source.header) if other.header else None)
         if good_bits is not None:
             source.forgive(good_bits)
@@ -197,14 +197,14 @@ def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None
 
 
 def _companion(stack, image, source, hdu, what):
-    """A mask or weight, whose shape must be that of the image."""
+    """Open a mask or weight, whose shape must be that of the image."""
     if isinstance(image, np.ndarray) and image.dtype == bool:
         image = image.astype(np.uint8)
     image, chosen = _file_and_hdu(image)
     try:
         other = _source(stack, image, chosen, None)
     except _Several:
-        # of several, the one in the place of the image
+        # of several, the one at the position of the image
         other = _source(stack, image, hdu if hdu is not None else _number(source.part), None)
     if other.shape != source.shape:
         raise ValueError(f'{what} must have the shape of the image, {source.shape}, received {other.shape}')
@@ -212,7 +212,7 @@ def _companion(stack, image, source, hdu, what):
 
 
 def _file_and_hdu(image):
-    """A file and its HDU, of ``file.fits[HDU]``; anything else as it is, and None."""
+    """File and HDU of ``file.fits[HDU]``; anything else unchanged, with None."""
     if isinstance(image, (str, os.PathLike)) and not os.path.exists(image):
         match = re.fullmatch(r'(.+)\[([^\[\]]+)\]', os.fspath(image))
         if match:
@@ -300,9 +300,9 @@ def _of_nddata(image, unit, plane):
 
 
 def _header_of(meta):
-    """Keywords and values; None where a card has none; commentary as one text.
+    """Keywords and values; None for a card without value; commentary as one text.
 
-    What cannot be read, or is told twice and differently, becomes a text that is taken for nothing else.
+    Unreadable and contradictory values become a text that matches nothing else.
     """
     if not isinstance(meta, fits.Header):
         return {str(keyword): value for keyword, value in dict(meta).items()}
@@ -322,7 +322,7 @@ def _header_of(meta):
 
 def _of_file(stack, path, hdu, unit, plane, frame):
     with damage_of(path.name, strict=False):
-        # opened here, because astropy does not close what it cannot read
+        # opened here, because astropy does not close files that it cannot read
         file = stack.enter_context(open_regular(path))
         check_beginning(file)
         check_headers(file)
@@ -331,14 +331,14 @@ def _of_file(stack, path, hdu, unit, plane, frame):
 
 
 class _Several(ValueError):
-    """More than one image to choose from."""
+    """There is more than one image to choose from."""
 
 
 def _of_hdus(hdus, name, hdu, unit, plane, frame):
     try:
         return _of_sound_hdus(hdus, name, hdu, unit, plane, frame)
     except (AttributeError, IndexError, KeyError, fits.VerifyError) as reason:
-        # what astropy cannot make sense of it puts off until it is looked at
+        # astropy reports broken cards only when they are accessed
         text = ' '.join(str(reason).split()) or type(reason).__name__
         raise ValueError(f'{name} is damaged or cut short: {text}') from reason
 
@@ -347,7 +347,7 @@ def _of_sound_hdus(hdus, name, hdu, unit, plane, frame):
     number = _choose(hdus, name, hdu)
     chosen = hdus[number]
     header = _header_of(chosen.header)
-    # its data would be read if they were asked for
+    # checking .data would read it
     if chosen is not hdus[0] and not getattr(hdus[0], 'shape', ()):
         header = _header_of(hdus[0].header) | header
     part = f'{number} {chosen.name}'.strip()
@@ -374,7 +374,7 @@ def _of_sound_hdus(hdus, name, hdu, unit, plane, frame):
 
 
 def _of_version(hdus, name, chosen):
-    """The image of a name that goes with a chosen one: of its EXTVER if there are several; or None."""
+    """The companion of an image: the one with its EXTVER if there are several; or None."""
     found = [each for each in hdus
              if isinstance(each, _IMAGES) and each.name.upper() == name and each is not chosen]
     of_it = [each for each in found if each.ver == chosen.ver]
@@ -382,7 +382,7 @@ def _of_version(hdus, name, chosen):
 
 
 class _Section:
-    """Pixels of an HDU, of which only those that are asked for are read."""
+    """Pixels of an HDU, which are read on access."""
 
     def __init__(self, hdu):
         self.shape = tuple(hdu.shape)
@@ -394,7 +394,7 @@ class _Section:
 
 
 def _choose(hdus, name, hdu):
-    """Number of the HDU that is the image."""
+    """Number of the HDU with the image."""
     images = [i for i, one in enumerate(hdus) if isinstance(one, _IMAGES) and len(one.shape) >= 2]
     listed = ', '.join(f'{i} {hdus[i].name}'.strip() for i in images) or 'none'
     if hdu is not None:

@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""How the light of an image gets onto the grid of a map: areas of overlap, blurring, smoothing.
+"""Put the light of an image on the grid of a map: overlap areas, blurring, smoothing.
 
-A `Layer` is what has been read of an image; `Layer.put` makes a `Plane` of it, whose pixels are those of a
+A `Layer` is an image as read; `Layer.put` converts it to a `Plane`, whose pixels are those of a
 `pidoc.grid.MapGrid`.
 """
 
@@ -18,42 +18,42 @@ from pidoc.image.psf import Psf
 
 __all__ = ['Layer', 'Plane', 'blurred', 'pixel_areas']
 
-_SMOOTH = 1.5              # pixels, of a Gaussian from which on parts of pixels may count as points
-_NODES = 12                # to a side, at which world coordinates are calculated
-_EXACT = 1e-3              # pixels, error of those between
+_SMOOTH = 1.5              # pixels, sigma of a Gaussian above which parts of pixels count as points
+_NODES = 12                # per side, where world coordinates are computed exactly
+_EXACT = 1e-3              # pixels, largest error of the interpolation between them
 
 
 @dataclass(eq=False)
 class Layer:
-    """A part of an image, calibrated: what is needed to put it on a grid."""
+    """A calibrated part of an image, with all that is needed to put it on a grid."""
 
     flux: np.ndarray           # apparent flux per pixel
     bad: np.ndarray
     deviation: np.ndarray      # of flux, or None
-    scatter: float             # of the flux of pixels about their median, in which are sky, noise and stars
+    scatter: float             # of the flux of pixels about their median, due to sky, noise and stars
     wcs: WCS                   # of this part
     scale: float               # arcsec
     position: tuple            # of the centre, degrees
     on_grid: bool
-    psf: Psf                   # arcsec
+    psf: Psf                   # in arcsec
     smoothed: float            # sigma that it has been smoothed with [arcsec]
     around: object             # flux of an arcsec^2 of the sky that is left (`SkyFit`), or None
     meta: dict
     flags: tuple
 
     def put(self, grid, best):
-        """The layer on a grid, smoothed as this says: `Plane`.
+        """Put the layer on a grid and smooth it.
 
         Parameters
         ----------
         grid : `~pidoc.grid.MapGrid`
         best : float
-            Seeing [arcsec] that a better one is degraded to.
+            Seeing [arcsec] to which a better one is degraded.
 
         Raises
         ------
         ValueError
-            If it has been smoothed with more than was asked for.
+            If it has been smoothed more than requested.
         """
         blur = self.blur(grid, best)
         sigma = math.hypot(blur, self.missing(grid))
@@ -62,17 +62,17 @@ class Layer:
         return self.plane(grid, margin).smoothed(sigma, margin, None if self.smoothed else blur)
 
     def margin(self, sigma):
-        """Pixels that a Gaussian needs around the grid."""
+        """Margin [pixels] that a Gaussian needs around the grid."""
         return 0 if self.on_grid else math.ceil(GAUSSIAN_END * sigma)
 
     def blur(self, grid, best):
-        """Standard deviation [pixels of the grid] of the Gaussian that makes the seeing the best one."""
+        """Standard deviation [pixels of the grid] of the Gaussian that degrades to the best seeing."""
         sigma, cards = blur_of(self.psf, best)
         self.meta |= cards
         return sigma / grid.scale
 
     def missing(self, grid):
-        """Standard deviation [pixels of the grid] of the smoothing that is still to be done."""
+        """Standard deviation [pixels of the grid] of the remaining smoothing."""
         wanted = grid.smoothing * grid.scale
         if self.smoothed > 1.01 * wanted + 1e-9:
             raise ValueError(f'the image has been smoothed with a Gaussian of {self.smoothed:g} arcsec, '
@@ -82,21 +82,21 @@ class Layer:
         return math.sqrt(max(wanted**2 - self.smoothed**2 - spread, 0.0)) / grid.scale
 
     def _spread(self, grid):
-        """By how much the pixels have spread and will spread light: variance [arcsec^2]."""
-        # large pixels spread light twice: when they were exposed, and evenly over their area here
+        """Variance [arcsec^2] of the smoothing by the pixels, past and future."""
+        # large pixels smooth twice: at exposure, and when their light is distributed over their area here
         if not self._smooth_enough(grid):
             return 2.0 * self.scale**2 / 12.0
         parts = self._parts(grid)
         return (2.0 - parts**-2) * self.scale**2 / 12.0 + grid.scale**2 / 12.0
 
     def _smooth_enough(self, grid):
-        """Whether the light is going to be smoothed so much that parts of pixels may count as points."""
+        """Whether the smoothing is so large that parts of pixels may count as points."""
         wanted = grid.smoothing * grid.scale
         room = wanted**2 - self.smoothed**2 - 2.0 * self.scale**2 / 12.0
         return room > (_SMOOTH * max(grid.scale, self.scale)) ** 2
 
     def _parts(self, grid):
-        """Parts to a side that a pixel is divided in, each no larger than a pixel of the grid."""
+        """Number of parts per side of a pixel, each no larger than a pixel of the grid."""
         return max(1, math.ceil(self.scale / grid.scale - 1e-3))
 
     def plane(self, grid, margin):
@@ -107,7 +107,7 @@ class Layer:
         return Plane(np.nan_to_num(self.flux), (~self.bad).astype(float), variance, self.wcs)
 
     def _resampled(self, grid, margin):
-        """On the grid and a margin: what is smoothed later by points, else by the areas of overlap."""
+        """Resample to the grid and a margin: by points if it is smoothed later, else by overlap areas."""
         target = grid.wcs(self.position, margin=margin)
         x, y = _corners(self.wcs, self.flux.shape, target)
         areas, good = _areas(x, y), ~self.bad
@@ -121,14 +121,14 @@ class Layer:
         return Plane(values[0], values[1], values[2] if len(values) > 2 else None, grid.wcs(self.position))
 
     def _overlapped(self, grid, target, areas, good):
-        """By the areas in which pixels overlap."""
+        """Resample by overlap areas of pixels."""
         from reproject import reproject_exact
 
         layers = [np.where(good, self.flux / areas, 0.0), good.astype(float)]
         if self.deviation is not None:
             layers.append(np.where(good, self.deviation**2 / areas, 0.0))
         with warnings.catch_warnings():
-            # it divides by the areas of pixels that the image does not reach
+            # it divides by the areas of pixels outside the image
             warnings.simplefilter('ignore')
             values, reached = reproject_exact((np.array(layers), self.wcs), target,
                                               shape_out=target.array_shape)
@@ -138,9 +138,9 @@ class Layer:
 
 @dataclass(eq=False)
 class Plane:
-    """Values on a grid: sums over the seen share of a pixel; that share; variance that adds up, or None.
+    """Values on a grid: sums over the observed share of a pixel; that share; additive variance, or None.
 
-    ``sharp``: what it was before the smoothing, with the best seeing; None of what came smoothed.
+    ``sharp``: the values before smoothing, with the best seeing; None if the image was smoothed already.
     """
 
     total: np.ndarray
@@ -151,9 +151,9 @@ class Plane:
     sharp: np.ndarray = None
 
     def smoothed(self, sigma, margin, blur=None):
-        """Means over what was seen, without the margin; NaN where nothing was.
+        """Means over the observed parts, without the margin; NaN without data.
 
-        With ``blur``, the standard deviation that makes the seeing the best one, ``sharp``, too.
+        With ``blur``, the standard deviation for degrading to the best seeing, also ``sharp``.
         """
         inner = (slice(margin, self.share.shape[0] - margin), slice(margin, self.share.shape[1] - margin))
         total = np.where(self.share > 0.0, self.total, 0.0)
@@ -176,14 +176,14 @@ class Plane:
 
 
 def blur_of(psf, best):
-    """Standard deviation [arcsec] of the Gaussian that makes a PSF as wide as the best one, and cards."""
+    """Standard deviation [arcsec] of the Gaussian that degrades a PSF to the best one, with cards."""
     square = best**2 - psf.fwhm**2 if psf.fwhm < best else 0.0
     cards = {'PSFFWHM': max(psf.fwhm, best) if psf.known else None, 'PSFBLUR': math.sqrt(square)}
     return math.sqrt(square) * gaussian_fwhm_to_sigma, cards
 
 
 def blurred(array, sigma, *, power=1):
-    """Smoothed with a Gaussian of weights that add up to 1, or with the squares of these."""
+    """Smooth with a normalised Gaussian, or with its weights squared."""
     from scipy.ndimage import convolve1d
 
     half = math.ceil(GAUSSIAN_END * sigma)
@@ -195,14 +195,14 @@ def blurred(array, sigma, *, power=1):
 
 
 def pixel_areas(wcs, shape, target):
-    """Areas of pixels in pixels of another plane, by the corners of each (shoelace formula)."""
+    """Areas of pixels in units of pixels of another plane, from the corners of each (shoelace formula)."""
     return _areas(*_corners(wcs, shape, target))
 
 
 def _corners(wcs, shape, target):
-    """Columns and rows, in another plane, of the corners of pixels: one more than pixels to a side.
+    """Columns and rows, in another plane, of the corners of pixels: one more than pixels per side.
 
-    Some are calculated, the others are between them, by splines that are tried on others that are.
+    Some are computed, the others interpolated by splines, which are checked on further computed ones.
     """
     from scipy.interpolate import RectBivariateSpline
 
@@ -226,10 +226,10 @@ def _mapped(wcs, target, rows, columns):
 
 
 def _shared_out(layers, x, y, parts, shape):
-    """Sums of what pixels hold, each in parts that go to the four nearest pixels of another plane.
+    """Distribute the values of pixels, in parts, to the four nearest pixels of another plane.
 
-    The nearer a part is to one of the four the more goes there: sums and centroids are kept, and light is
-    spread with a variance of 1/12 of a pixel, beside that of the parts of a pixel.
+    Weights are bilinear: sums and centroids are conserved, and light is smoothed with a variance of 1/12 of a
+    pixel, in addition to that of the parts of a pixel.
 
     Parameters
     ----------
@@ -237,12 +237,12 @@ def _shared_out(layers, x, y, parts, shape):
     x, y : `~numpy.ndarray`
         Columns and rows of the corners of the pixels.
     parts : int
-        To a side of a pixel.
+        Number of parts per side of a pixel.
     shape : tuple of int
-        Of the other plane.
+        Shape of the other plane.
     """
     ny, nx = shape
-    # those beyond the edges go to rows and columns that are cut off
+    # light beyond the edges goes to rows and columns that are cut off
     result = np.zeros((len(layers), (ny + 2) * (nx + 2)))
     for down in (np.arange(parts) + 0.5) / parts:
         for right in (np.arange(parts) + 0.5) / parts:
@@ -260,7 +260,7 @@ def _shared_out(layers, x, y, parts, shape):
 
 
 def _within(corners, down, right):
-    """Places inside of pixels, of their corners."""
+    """Positions inside pixels, from their corners."""
     above = corners[:-1, :-1] + right * (corners[:-1, 1:] - corners[:-1, :-1])
     below = corners[1:, :-1] + right * (corners[1:, 1:] - corners[1:, :-1])
     return above + down * (below - above)

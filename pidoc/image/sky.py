@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What is measured on an image of a cluster before it is used: its centre and its background.
+"""Measure the centre and the background of an image of a cluster.
 
-Everything here works on plain arrays [y, x]; bad pixels are told by a boolean array.
+All functions take plain arrays [y, x]; bad pixels are given by a boolean array.
 """
 
 import math
@@ -11,48 +11,47 @@ import numpy as np
 
 __all__ = ['background_in_annulus', 'find_center', 'fit_sky', 'SkyFit']
 
-_BOX = 2.0               # arcsec, side of the boxes whose means tell the faint light
-_INNERMOST = 4.0         # arcsec, radius of the disk in the middle of the annuli
+_BOX = 2.0               # arcsec, side of the boxes for the faint light
+_INNERMOST = 4.0         # arcsec, radius of the disk inside the annuli
 _ANNULI, _SECTORS = 12, 6
-_FEWEST_BOXES = 12       # of an annulus that counts
-_FAINT = 25.0            # per cent of the boxes that are fainter than what is called the faint light
-_BELOW = 0.674           # standard deviations that this is below the mean, in noise
-_UNLIKE = 0.05, 0.1      # of the faint light, by which a cluster may be unlike all models: catalogued or not
-_SYSTEMATIC = 0.008      # of the light in the field, of the error of a level
+_FEWEST_BOXES = 12       # least number in an annulus
+_FAINT = 25.0            # percentile of the boxes that defines the faint light
+_BELOW = 0.674           # standard deviations of that percentile below the mean, in noise
+_UNLIKE = 0.05, 0.1      # relative model error of the faint light: in the catalogue, or not
+_SYSTEMATIC = 0.008      # systematic error of a level, relative to the light in the field
 _CORES = np.geomspace(2.0, 300.0, 26)          # arcsec
 _CONCENTRATIONS = np.linspace(0.5, 2.6, 15)
 _USUAL = 1.5, 0.5        # concentration of globular clusters (Harris 2010): mean and standard deviation
 _POWERS = (1.0, 1.5, 2.0, 2.5)                 # of the profiles of young clusters
-_CATALOGUED = 0.2, 0.15  # errors of a core radius (of its logarithm) and a concentration of the catalogue
-_WRONG = 4.0             # logarithm of how much less likely profiles are that are not in the catalogue
-_LIKELY = 0.1            # of the light in the field, standard deviation of a sky of which nothing is known
-_ACROSS = 14             # bins, at least, to the least diameter that a centre is the centroid of
-_MOST = 200_000          # pixels of which a percentile is taken
-_ROUNDS = 50             # of centroids at most
+_CATALOGUED = 0.2, 0.15  # catalogue errors of the core radius (its logarithm) and concentration
+_WRONG = 4.0             # log prior penalty for profiles that differ from the catalogue
+_LIKELY = 0.1            # standard deviation of the prior of the sky, relative to the light in the field
+_ACROSS = 14             # bins, at least, across the smallest aperture of the centroid
+_MOST = 200_000          # pixels, at most, for a percentile
+_ROUNDS = 50             # iterations of the centroid at most
 
 
 def find_center(pixels, bad, *, least):
-    """Centre of the light of a cluster.
+    """Find the centre of the light of a cluster.
 
-    Pixels brighter than 99 of 100 count as those, so that single giants do not decide. Small pixels are put
-    together, so that 14 of them or a little more are as wide as ``least``. The first guess is the
-    brightest place of the image when it is smoothed with a Gaussian of sigma ``least``. Then the centroid
-    (`photutils.centroids.centroid_com`) is taken of what, in a circle about it, is brighter than at the edge
-    of the circle, until it stays. The circle holds half of the light of the image, but is as large as
-    ``least``.
+    Pixels are clipped at the 99th percentile, so that single giants do not dominate. Small pixels are binned,
+    to 14 or a little more across ``least``. The first guess is the brightest position of the image smoothed
+    with a Gaussian of sigma ``least``. Then the centroid (`photutils.centroids.centroid_com`) of the light
+    above that at the edge of a circular aperture is iterated until it converges. The aperture contains half
+    of the light of the image, and is at least ``least`` wide.
 
     Parameters
     ----------
     pixels : `~numpy.ndarray`
-        Proportional to light.
+        Image, proportional to light.
     bad : `~numpy.ndarray` of bool
     least : float
-        Smallest diameter of the circle [pixels].
+        Smallest diameter of the aperture [pixels].
 
     Returns
     -------
     x, y : float
-        Column and row, 0 is the middle of the first pixel.
+        Column and row; 0 is the centre of the first pixel.
 
     Raises
     ------
@@ -63,7 +62,7 @@ def find_center(pixels, bad, *, least):
     if not good.any() or np.ptp(pixels[good]) == 0.0:
         raise ValueError('no centre can be found where pixels are all bad, or all the same: give center')
     light = np.where(good, np.minimum(pixels, _percentile(pixels[good], 99.0)), 0.0)
-    # no circle is larger than the image
+    # no aperture is larger than the image
     least = min(least, min(pixels.shape))
     size = max(1, int(least / _ACROSS))
     x, y = _center_of(*_binned(light, good, size), least / size)
@@ -71,7 +70,7 @@ def find_center(pixels, bad, *, least):
 
 
 def _center_of(light, good, least):
-    """Centre of light that is no longer cut off."""
+    """Centre of clipped light."""
     frame = np.ones(light.shape, dtype=bool)
     edge = max(1, min(light.shape) // 20)
     frame[edge:-edge, edge:-edge] = False
@@ -91,7 +90,7 @@ def _center_of(light, good, least):
 
 
 def _binned(light, good, size):
-    """Means of the good pixels in squares, and which squares are good; the rest at the far edges is left."""
+    """Means of the good pixels in squares, and the good squares; remainders at the far edges are dropped."""
     if size == 1:
         return light, good
     ny, nx = (number // size for number in light.shape)
@@ -102,7 +101,7 @@ def _binned(light, good, size):
 
 
 def _percentile(values, percent):
-    """Of many values some tell it."""
+    """Percentile, from a subset if there are many values."""
     return np.percentile(values[::max(1, values.size // _MOST)], percent)
 
 
@@ -111,14 +110,14 @@ def _brightest(light, good, sigma):
 
     share = gaussian_filter(good.astype(float), sigma, mode='constant')
     smooth = gaussian_filter(light, sigma, mode='constant') / np.maximum(share, 0.2)
-    # in a gap there is only what is beside it
+    # in a gap the smoothed light is only that of its surroundings
     smooth[~good] = -np.inf
     row, column = np.unravel_index(smooth.argmax(), smooth.shape)
     return float(column), float(row)
 
 
 def _half_light_radius(light, separation, largest):
-    """Of the light within the largest radius."""
+    """Half-light radius of the light within the largest radius."""
     order = np.argsort(separation, axis=None)
     radii = separation.ravel()[order]
     inside = radii <= largest
@@ -129,7 +128,7 @@ def _half_light_radius(light, separation, largest):
 
 
 def _centroid(light, good, separation, radius, before):
-    """Centroid of what is brighter than at the edge of a circle."""
+    """Centroid of the light above that at the edge of an aperture."""
     from photutils.centroids import centroid_com
 
     inside = good & _mirrored(good, before) & (separation <= radius)
@@ -139,13 +138,13 @@ def _centroid(light, good, separation, radius, before):
     above = np.where(inside, light - np.mean(light[edge]), 0.0)
     if above.sum() <= 0.0:
         return before
-    # noise must not throw it out of the circle
+    # noise must not move it out of the aperture
     x, y = (float(v) for v in centroid_com(np.maximum(above, 0.0)))
     return x, y
 
 
 def _mirrored(good, center):
-    """Where the pixel on the other side of a centre is good: without it, light on one side draws to it."""
+    """Pixels whose counterpart opposite the centre is good too: gaps on one side would shift the centroid."""
     result = good
     for axis, at in zip((1, 0), center, strict=True):
         size = good.shape[axis]
@@ -171,7 +170,7 @@ def background_in_annulus(pixels, bad, center, inner, outer):
     Returns
     -------
     level, error : float
-        Per pixel, and the standard deviation of a pixel over the root of their number.
+        Level per pixel, and the standard deviation of a pixel over the square root of their number.
 
     Raises
     ------
@@ -192,17 +191,17 @@ def background_in_annulus(pixels, bad, center, inner, outer):
     return level, float(StdBackgroundRMS(sigma_clip=clip)(values)) / math.sqrt(values.size)
 
 
-# -- the sky beside a model of the cluster ----------------------------------------------------------
+# -- the sky fitted with a model of the cluster -----------------------------------------------------
 
 
 @dataclass(frozen=True)
 class SkyFit:
-    """The level of the sky, beside a model of the cluster: made by `fit_sky`.
+    """The sky level fitted together with a model of the cluster, by `fit_sky`.
 
     Parameters
     ----------
     level, error : float
-        Per pixel: mean and standard deviation of what the pixels and the models allow.
+        Level per pixel: mean and standard deviation of its posterior.
     """
 
     level: float
@@ -210,16 +209,15 @@ class SkyFit:
 
 
 def fit_sky(pixels, bad, center, scale, *, reach, noise=0.0, outermost=90.0, known=None):
-    """The level of the sky in an image of a cluster, which may fill it: profiles with a constant are fitted.
+    """Fit the sky level in an image of a cluster, which may fill it, with profiles plus a constant.
 
-    What is fitted is the faint light: in each annulus the mean of a box of 2 arcsec that 25 % of them are
-    below. Few giants, which make most of the scatter of the light, are in it; the sky is, to the full. To it
-    are fitted profiles of King (1962, AJ 67, 471),
-    I ~ (1 / sqrt(1 + (r / r_c)^2) - 1 / sqrt(1 + (r_t / r_c)^2))^2, and of Elson, Fall & Freeman (1987, ApJ
-    323, 54), I ~ (1 + (r / a)^2)^-power. The level is the mean over all of them, weighted by how well they
-    fit, with a light in the field and a logarithm of the radius that may have any value. Before anything is
-    measured the sky is taken to be 0 +- 10 % of the light in the field; where the faintest of the faint light
-    is more than half of it, 0 +- that. It is not above the faintest.
+    The fit is to the faint light: the 25th percentile, in each annulus, of the means of boxes of 2 arcsec. It
+    contains few giants, which make most of the scatter of the light, but all of the sky. The models are the
+    profiles of King (1962, AJ 67, 471), I ~ (1 / sqrt(1 + (r / r_c)^2) - 1 / sqrt(1 + (r_t / r_c)^2))^2, and
+    of Elson, Fall & Freeman (1987, ApJ 323, 54), I ~ (1 + (r / a)^2)^-power. The level is the mean over all
+    of them, weighted by their likelihoods, with flat priors for the light in the field and the logarithm of
+    the radius. The prior of the sky is 0 +- 10 % of the light in the field; if the faintest of the faint
+    light is more than half of that light, the width is the faintest. The sky is not above the faintest.
 
     Parameters
     ----------
@@ -234,14 +232,14 @@ def fit_sky(pixels, bad, center, scale, *, reach, noise=0.0, outermost=90.0, kno
     noise : float, optional
         Standard deviation of the noise of a pixel.
     outermost : float, optional
-        Radius [arcsec] that is looked at.
+        Largest radius that is used [arcsec].
     known : tuple of float, optional
-        Core radius [arcsec] and concentration log10(r_t / r_c) of the cluster in a catalogue.
+        Core radius [arcsec] and concentration log10(r_t / r_c) of the cluster from a catalogue.
 
     Returns
     -------
     SkyFit or None
-        None where there are fewer than three annuli, or no light in them.
+        None if there are fewer than three annuli, or no light in them.
     """
     light = _faint_light(pixels, bad, center, scale, noise, reach, outermost, _UNLIKE[known is None])
     if light is None:
@@ -253,7 +251,7 @@ def fit_sky(pixels, bad, center, scale, *, reach, noise=0.0, outermost=90.0, kno
     usable = (models**2).sum(axis=1) > 1e-8
     models, weight = models[usable], weight[usable]
     most = float(np.min(faint + 2.0 * error))
-    # where no sky was taken off it may be most of the light
+    # without sky subtraction it may be most of the light
     width = _LIKELY * abs(field) if abs(most) < 0.5 * abs(field) else abs(most)
     low, high = -4.0 * width, most
     for _ in range(5):
@@ -271,7 +269,7 @@ def fit_sky(pixels, bad, center, scale, *, reach, noise=0.0, outermost=90.0, kno
 
 
 def _faint_light(pixels, bad, center, scale, noise, reach, outermost, unlike):
-    """Radii, faint light and its errors in annuli, and the mean light; None if there are too few annuli."""
+    """Radii, faint light with errors in annuli, and the mean light; None if there are too few annuli."""
     size = min(max(1, round(_BOX / scale)), min(pixels.shape) // _ANNULI)
     if size < 1:
         return None
@@ -300,26 +298,26 @@ def _faint_light(pixels, bad, center, scale, noise, reach, outermost, unlike):
     if len(result) < 3:
         return None
     radius, faint, error = np.array(result).T
-    # of one annulus it is uncertain: the same share of the light everywhere, and the same noise
+    # too uncertain in one annulus: assume the same relative error of the light, and the same noise, in all
     above = faint - faint.min()
     typical = np.maximum(above, np.median(above) + 1e-300)
     share = math.hypot(np.median(error / typical), unlike)
     field = float(boxes[np.hypot(down, right) * scale < max(edges[0], reach)].mean())
     least = max(float(np.median(error[-4:])), 1e-4 * max(float(np.abs(faint).max()), abs(field)))
     if least == 0.0:
-        # there is no light at all
+        # no light at all
         return None
     return radius, faint + _BELOW * noise / size, np.hypot(least, share * above), field
 
 
 def _profiles(radius, known):
-    """Profiles at radii, 1 in the middle, and the logarithm of how likely they are at first."""
+    """Profiles at radii, with central value 1, and the logarithms of their prior probabilities."""
     cores, concentrations = (grid.ravel() for grid in np.meshgrid(_CORES, _CONCENTRATIONS))
     prior = -0.5 * ((concentrations - _USUAL[0]) / _USUAL[1]) ** 2
     if known is not None:
-        # in case the cluster is not as the catalogue has it
+        # in case the cluster differs from the catalogue
         others, unlikely = _profiles(radius, None)
-        # fine where it is likely
+        # a fine grid where it is probable
         cores, concentrations = (grid.ravel() for grid in np.meshgrid(
             known[0] * np.exp(_CATALOGUED[0] * np.linspace(-2.5, 2.5, 11)),
             np.maximum(known[1] + _CATALOGUED[1] * np.linspace(-2.5, 2.5, 11), 0.1)))
@@ -334,13 +332,13 @@ def _profiles(radius, known):
 
 
 def _chances(models, weight, faint, error, levels):
-    """Logarithm of how likely levels are, of all models together, each with the height that fits best."""
+    """Log likelihood of levels, marginalised over all models, each with its best-fitting height."""
     exact = 1.0 / error**2
     square = (models**2) @ exact
     along = (models @ (exact * faint))[:, np.newaxis] - np.outer(models @ exact, levels)
     misfit = exact @ faint**2 - 2.0 * levels * (exact @ faint) + levels**2 * exact.sum()
     misfit = misfit - along**2 / square[:, np.newaxis]
-    # an integral over the heights that a model may have beside the best
+    # integral over the height of a model about the best one
     each = (weight - 0.5 * np.log(square))[:, np.newaxis] - 0.5 * misfit
     each = np.where(along > 0.0, each, -np.inf)
     top = each.max()

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Stars in front of a cluster: those that are brighter than its own giants can be, and their wings."""
+"""Foreground stars of a cluster, brighter than its own giants can be, and their wings."""
 
 import math
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ BRIGHTEST_GIANT = -3.4
 """Absolute V magnitude of the brightest stars of old clusters: after the asymptotic giant branch (Bond 2005,
 ASP Conf. Ser. 332, 48); giants reach -2.7."""
 
-_PEAK = 0.5                # of the peak of a star of the limit, from which on pixels are looked at
-_MISFIT = 0.1              # largest rms residual of a star, in its peak
+_PEAK = 0.5                # least peak, relative to that of a star at the limit
+_MISFIT = 0.1              # largest rms residual of a star, relative to its peak
 _CORE = 2.5                # radius that is masked [FWHM]; beyond it wings are subtracted
-_WINGS = 25.0              # to which wings are subtracted [FWHM]
+_WINGS = 25.0              # radius to which wings are subtracted [FWHM]
 _AROUND = 1.5, 5.0         # radii between which the light around a star is measured [FWHM]
-_MOST = 30                 # stars that are looked at
+_MOST = 30                 # stars, at most, that are fitted
 
 
 @dataclass(frozen=True, eq=False)
 class ForegroundStars:
-    """Stars of an image: made by `find_stars`.
+    """Foreground stars of an image, made by `find_stars`.
 
     Parameters
     ----------
     x, y : `~numpy.ndarray`
         Columns and rows.
     flux : `~numpy.ndarray`
-        Sums of their pixels, brightest first.
+        Total fluxes, brightest first.
     psf : `~pidoc.image.psf.Psf`
-        In pixels.
+        PSF, in pixels.
     """
 
     x: np.ndarray
@@ -45,7 +45,7 @@ class ForegroundStars:
         return len(self.flux)
 
     def model(self, shape):
-        """Their light in the pixels of an image, as far as wings reach, and which pixels are their cores."""
+        """Light of the stars in the pixels of an image, with their wings; and the mask of their cores."""
         light, cores = np.zeros(shape), np.zeros(shape, dtype=bool)
         reach = math.ceil(_WINGS * self.psf.fwhm)
         for x, y, flux in zip(self.x, self.y, self.flux, strict=True):
@@ -58,9 +58,9 @@ class ForegroundStars:
 
 
 def _blend(pixels, bad, star, psf, least, level):
-    """Light that giants of a crowded place may add to the brightest of them.
+    """Light by which crowding may make the brightest star appear brighter.
 
-    The mean light there, and three times its scatter, which giants of a third of the brightest star make.
+    The mean light there, plus three times its scatter for giants of a third of the brightest star.
     """
     reach = math.ceil(_AROUND[1] * psf.fwhm)
     rows, columns = (slice(max(0, round(at) - reach), round(at) + reach + 1) for at in (star[1], star[0]))
@@ -78,21 +78,20 @@ def _blend(pixels, bad, star, psf, least, level):
 def find_stars(pixels, bad, psf, least, level=0.0):
     """Find single stars above a flux.
 
-    A pixel that is the highest about it and half as high as a star of that flux would be is taken for the
-    middle of one. A star and a level are fitted to the pixels within one and a half full widths at half
-    maximum. The middle of a cluster is wider than the PSF and does not fit; and where it is crowded a star
-    must be brighter, as it may be several.
+    Local maxima of at least half the peak of a star of that flux are candidates. A star and a level are
+    fitted to the pixels within one and a half full widths at half maximum. The core of a cluster is wider
+    than the PSF and not fitted well; in crowded places a star must be brighter, since it may be a blend.
 
     Parameters
     ----------
     pixels : `~numpy.ndarray`
     bad : `~numpy.ndarray` of bool
     psf : `~pidoc.image.psf.Psf`
-        In pixels.
+        PSF, in pixels.
     least : float
-        Sum of the pixels of the faintest star that is wanted.
+        Flux of the faintest star to be found.
     level : float, optional
-        Of the sky.
+        Level of the sky.
 
     Returns
     -------
@@ -102,7 +101,7 @@ def find_stars(pixels, bad, psf, least, level=0.0):
 
     threshold = level + _PEAK * least * psf.at(0.0, 0.0)
     found = []
-    # almost always there is none, and it warns of that
+    # usually there is none, which causes a warning
     if np.any(pixels[~bad] > threshold):
         peaks = find_peaks(np.where(bad, level, pixels), threshold, box_size=2 * math.ceil(psf.fwhm) + 1,
                            n_peaks=_MOST)

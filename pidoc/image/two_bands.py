@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""V from an image in g and one in r: their PSFs are made the same, and light is added up pixel by pixel."""
+"""V from an image in g and one in r: their PSFs are matched, and the light is combined pixel by pixel."""
 
 import math
 import warnings
@@ -17,15 +17,15 @@ from pidoc.photometry import apparent_flux
 
 __all__ = ['combine']
 
-_RESOLUTION = 0.5          # arcsec, standard deviation of the Gaussian that colours are measured in
-_ENOUGH_SIGNAL = 10.0      # signal to noise in both bands, of a colour that is used
-_COLOURS = (-0.5, 1.8)     # g - r of the stars that the relations are made with
-_FILLED = 2.0              # pixels, standard deviation of the Gaussian that gaps are filled with
+_RESOLUTION = 0.5          # arcsec, sigma of the Gaussian in which colours are measured
+_ENOUGH_SIGNAL = 10.0      # least signal to noise in both bands for a colour
+_COLOURS = (-0.5, 1.8)     # range of g - r in which the relations are valid
+_FILLED = 2.0              # pixels, sigma of the Gaussian that fills gaps
 
 
 @dataclass(eq=False)
 class _Band:
-    """One band on the grid with its margin: values of whole pixels, magnitude 0 (AB) is 1; NaN: not seen."""
+    """One band on the grid with its margin: values of whole pixels, in units of AB = 0; NaN: no data."""
 
     flux: np.ndarray
     variance: np.ndarray
@@ -45,11 +45,11 @@ class _Band:
                        np.where(empty, 0.0, plane.share))
 
     def convolve(self, kernel):
-        """Convolved; what was not seen stays so."""
+        """The convolved band; pixels without data remain so."""
         from scipy.signal import fftconvolve
 
         missing, half = np.isnan(self.flux), kernel.shape[0] // 2
-        # an image on the grid has no margin: what lies beyond is taken for what is at its edge
+        # an image on the grid has no margin: beyond its edges the edge values are used
         flux, variance = (fftconvolve(np.pad(_filled(values), half, mode='edge'), weights, mode='valid')
                           for values, weights in ((self.flux, kernel), (self.variance, kernel**2)))
         self.flux = np.where(missing, np.nan, flux)
@@ -57,13 +57,13 @@ class _Band:
 
 
 def combine(g, r, grid, best, relation):
-    """The plane of V light of two layers.
+    """Combine two layers to the plane of their V light.
 
     The sharper one is convolved to the PSF of the other (`pidoc.image.psf.matching_kernel`). V = g + p(x) is
-    not linear in flux, so noise would make it too bright or nothing at all. About a colour c its tangent is
+    not linear in flux, so with noise it would be biased or undefined. At a colour c its tangent is
     F_V = 10^(-0.4 p(c)) [(1 + p'(c)) F_g - p'(c) 10^(-0.4 c) F_r], which is exact at that colour (F_V is
-    homogeneous of degree 1 in F_g and F_r) and whose sums are not biased. c is the colour of the resolution
-    element where both bands have signal, else that of the field.
+    homogeneous of degree 1 in F_g and F_r) and whose sums are unbiased. c is the colour of the resolution
+    element if both bands have signal, else that of the field.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def combine(g, r, grid, best, relation):
         Apparent flux, each in its own band.
     grid : `~pidoc.grid.MapGrid`
     best : float
-        Seeing [arcsec] that a better one is degraded to.
+        Seeing [arcsec] to which a better one is degraded.
     relation : str
         One of `pidoc.image.ps1.files.RELATIONS`.
 
@@ -80,14 +80,14 @@ def combine(g, r, grid, best, relation):
     plane : `~pidoc.image.resample.Plane`
         Apparent flux in V, smoothed.
     around : `~pidoc.image.sky.SkyFit` or None
-        That of an arcsec^2 of the sky that is left.
+        Residual sky per arcsec^2.
     meta : dict
-        Keywords and values that describe it.
+        Keywords and values that describe the combination.
 
     Raises
     ------
     ValueError
-        If the light in the field is not positive, or was smoothed with more than is asked for.
+        If the light in the field is not positive, or was smoothed more than requested.
     """
     broad = max((layer.psf for layer in (g, r) if layer.psf.known), key=lambda psf: psf.fwhm, default=g.psf)
     sharp = [layer for layer in (g, r) if layer.psf.known and layer.psf.fwhm < broad.fwhm]
@@ -122,13 +122,13 @@ def combine(g, r, grid, best, relation):
 
 
 def _filled(values):
-    """NaN replaced by the mean of what is near; by 0 far from everything, where it does not matter."""
+    """Replace NaN by the weighted mean of nearby pixels, or by 0 far from all, where it does not matter."""
     from astropy.convolution import Gaussian2DKernel, interpolate_replace_nans
 
     if np.isfinite(values).all():
         return values
     with warnings.catch_warnings():
-        # it warns of what is left
+        # it warns of remaining NaN
         warnings.simplefilter('ignore')
         return np.nan_to_num(interpolate_replace_nans(values, Gaussian2DKernel(_FILLED), boundary='extend'))
 
@@ -137,7 +137,7 @@ def _filled(values):
 
 
 def _v(g, r, inner, resolution, relation):
-    """Flux and variance in V (Vega, magnitude 0 is 1), and the colours that it is made with."""
+    """Flux and variance in V (Vega, magnitude 0 is 1), and the colours used."""
     both = np.isfinite(g.flux) & np.isfinite(r.flux)
     total = [float(np.sum(band.flux[both & inner])) for band in (g, r)]
     if min(total) <= 0.0:
@@ -151,7 +151,7 @@ def _v(g, r, inner, resolution, relation):
 
 
 def _tangent(relation, colour):
-    """What F_V has of F_g and F_r near a colour."""
+    """Coefficients of F_g and F_r in F_V near a colour."""
     value = np.polynomial.polynomial.polyval(colour, relation)
     slope = relation[1] + 2.0 * relation[2] * colour
     base = 10.0 ** (-0.4 * value)
@@ -159,7 +159,7 @@ def _tangent(relation, colour):
 
 
 def _colours(g, r, both, whole, resolution):
-    """g - r of every resolution element, and where it is its own."""
+    """g - r of every resolution element, and the mask of those with a colour of their own."""
     smooth, own = [], both.copy()
     for band in (g, r):
         light = blurred(np.where(both, band.flux, 0.0), resolution)
@@ -173,7 +173,7 @@ def _colours(g, r, both, whole, resolution):
 
 
 def _difference(bands, inner, about, relation, other):
-    """Magnitude of the light in the field by another relation minus that by this; None without light."""
+    """Magnitude of the light in the field by another relation minus that by this one; None without light."""
     lights = []
     for each in (relation, other):
         of_g, of_r = _tangent(each, about['local'])
@@ -188,5 +188,5 @@ def _around(g, r, about, relation, unit):
     units = np.array([apparent_flux(0.0 * u.mag, band).to_value(APPARENT_FLUX) for band in 'gr'])
     parts = np.array(_tangent(relation, about['colour'])) / units
     levels, errors = np.array([(layer.around.level, layer.around.error) for layer in (g, r)]).T
-    # of one model: the errors of the bands are not independent
+    # from one model: the errors of the bands are not independent
     return SkyFit(float(parts @ levels) * unit, float(np.abs(parts) @ errors) * unit)

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""World coordinates of images, as headers have them: `celestial_wcs`.
+"""World coordinates from image headers: `celestial_wcs`.
 
-Headers write some cards in ways that wcslib passes over without a word, so that positions are of another
-frame, or that it refuses: EQUINOX = 'J2000', RADESYS = 'fk5', numbers in quotation marks, CUNIT3 = 'micron'.
-Where it is plain what they mean they are put right here. Where it is not, ``frame`` says it.
+Some headers have cards that wcslib silently ignores, which gives positions in a wrong frame, or that it
+rejects: EQUINOX = 'J2000', RADESYS = 'fk5', numbers in quotation marks, CUNIT3 = 'micron'. Unambiguous ones
+are corrected here. For others ``frame`` can be given.
 """
 
 import math
@@ -19,13 +19,13 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 __all__ = ['FRAMES', 'celestial_wcs', 'check_pixels']
 
 FRAMES = ('icrs', 'fk5', 'fk4', 'galactic', 'none')
-"""What ``frame`` may be: the frame of the world coordinates; 'none' leaves them out."""
+"""Values of ``frame``: the frame of the world coordinates; 'none' ignores them."""
 
 _AXIS_NUMBER = re.compile(r'(PC|CD)\d+_\d+|PV\d+_\d+|(CRPIX|CRVAL|CDELT|CROTA)\d+')
-# that have a default where they cannot be read
+# keywords with a default if they cannot be read
 _OPTIONAL = ('LONPOLE', 'LATPOLE', 'EQUINOX', 'EPOCH')
 _EPOCH = re.compile(r'[JB]?\s*(\d{4}(\.\d*)?)', re.IGNORECASE)
-# RADESYS in letters and digits, as people write it
+# RADESYS in letters and digits, as found in headers
 _SYSTEMS = {'ICRS': 'ICRS', 'ICRF': 'ICRS', 'ICRF2': 'ICRS', 'ICRF3': 'ICRS', 'FK5': 'FK5', 'J2000': 'FK5',
             'FK5J2000': 'FK5', 'J20000': 'FK5', 'FK4': 'FK4', 'B1950': 'FK4', 'FK4B1950': 'FK4',
             'FK4NOE': 'FK4-NO-E'}
@@ -33,23 +33,23 @@ _SKY = re.compile(r'RA|DEC|.{0,2}L(ON|AT)', re.IGNORECASE)
 _EQUINOXES = {'fk5': 2000.0, 'fk4': 1950.0}
 _NAMES = {True: ('GLON', 'GLAT'), False: ('RA--', 'DEC-')}
 
-_MOST_OBLONG = 5.0         # sides of a pixel, one over the other
+_MOST_OBLONG = 5.0         # ratio of the sides of a pixel
 _LEAST_ANGLE = 20.0        # degrees between the axes of the pixels
 
 
 def celestial_wcs(header, hdus, source, *, frame=None):
-    """World coordinates of the sky of an HDU.
+    """Celestial world coordinates of an HDU.
 
     Parameters
     ----------
     header : `~astropy.io.fits.Header`
     hdus : `~astropy.io.fits.HDUList`
-        The file, which may hold tables of the distortion.
+        The file, which may have tables of the distortion.
     source : object
-        Its text names the image in errors; its ``header`` is a mapping of the cards.
+        Its text names the image in error messages; its ``header`` is a mapping of the cards.
     frame : str, optional
-        One of `FRAMES`: whatever RADESYS, EQUINOX and the units of the axes say, the coordinates are in that
-        frame, in degrees. 'none': there are no world coordinates.
+        One of `FRAMES`: the coordinates are in that frame, in degrees, overriding RADESYS, EQUINOX and the
+        units of the axes. 'none': there are no world coordinates.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def celestial_wcs(header, hdus, source, *, frame=None):
     Raises
     ------
     ValueError
-        If they are not understood.
+        If they cannot be interpreted.
     """
     if frame is not None and frame not in FRAMES:
         raise ValueError(f'wcs_frame must be one of {", ".join(FRAMES)}, received {frame!r}')
@@ -70,7 +70,7 @@ def celestial_wcs(header, hdus, source, *, frame=None):
         with _quiet():
             wcs = WCS(cards, fobj=hdus if len(hdus) > 1 else None)
     except Exception as error:
-        # wcslib has many kinds of errors
+        # wcslib raises many kinds of errors
         raise ValueError(f'the world coordinates of {source} are not understood: '
                          f'{" ".join(str(error).split())}: '
                          "give wcs_frame, that they are in, or 'none'") from error
@@ -92,18 +92,18 @@ def celestial_wcs(header, hdus, source, *, frame=None):
 
 @contextmanager
 def _quiet():
-    """Without what astropy warns of headers that are not quite to the standard."""
+    """Suppress warnings of astropy about headers that are not quite standard."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', FITSFixedWarning)
         warnings.simplefilter('ignore', fits.verify.VerifyWarning)
         yield
 
 
-# -- cards as the standard has them ---------------------------------------------------------------
+# -- standard cards -------------------------------------------------------------------------------
 
 
 def _put_right(header, frame):
-    """A copy of the header with cards as the standard has them."""
+    """A copy of the header with cards corrected to the standard."""
     cards = header.copy()
     for keyword in dict.fromkeys(header):
         value = _value(cards, keyword)
@@ -128,7 +128,7 @@ def _put_right(header, frame):
 
 
 def _value(cards, keyword):
-    """A value, or None where it cannot be read."""
+    """A value, or None if it cannot be read."""
     try:
         return cards[keyword]
     except (fits.VerifyError, ValueError):
@@ -144,7 +144,7 @@ def _number(text):
 
 
 def _set_unit(cards, keyword, value):
-    """A unit in the letters of the standard; wcslib refuses some that astropy knows."""
+    """Set a unit in standard spelling; wcslib rejects some that astropy accepts."""
     for text in (value, value.lower(), value.lower().rstrip('s')):
         try:
             cards[keyword] = u.Unit(text).to_string('fits')
@@ -152,12 +152,12 @@ def _set_unit(cards, keyword, value):
         except (ValueError, TypeError):
             continue
     if not _SKY.match(str(_value(cards, f'CTYPE{keyword[5:]}'))):
-        # of no concern
+        # unimportant
         del cards[keyword]
 
 
 def _set_frame(cards, frame):
-    """The frame that is given, in degrees, whatever the cards say."""
+    """Set the given frame, with coordinates in degrees."""
     for keyword in ('RADECSYS', 'EQUINOX', 'EPOCH', 'RADESYS'):
         cards.remove(keyword, ignore_missing=True, remove_all=True)
     if frame != 'galactic':
@@ -172,11 +172,11 @@ def _set_frame(cards, frame):
                 cards[f'CUNIT{keyword[5:]}'] = 'deg'
 
 
-# -- what must not be -----------------------------------------------------------------------------
+# -- checks ---------------------------------------------------------------------------------------
 
 
 def _check_axes(axes, source):
-    """wcslib takes 0 or 1, or half a matrix, where a header does not tell."""
+    """Check keywords for which wcslib silently assumes 0, 1 or half a matrix if they are missing."""
     told = {keyword for keyword, value in source.header.items()
             if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)}
     for i in axes:
@@ -185,7 +185,7 @@ def _check_axes(axes, source):
                 raise ValueError(f'the world coordinates of {source} must have {" or ".join(choice)}, a '
                                  'number: not found')
     for keyword, value in source.header.items():
-        # a text in the place of those that have a default has been put right; a number that is none has not
+        # text in keywords with a default was corrected; NaN was not
         spoiled = keyword in _OPTIONAL and (not isinstance(value, str) or value.startswith('('))
         if (spoiled or _AXIS_NUMBER.fullmatch(keyword)) and keyword not in told:
             raise ValueError(f'{keyword} of {source} must be a number, received '
@@ -193,14 +193,14 @@ def _check_axes(axes, source):
 
 
 def check_pixels(sides, angle, source):
-    """Refuse pixels that are no squares by far, before anything is resampled.
+    """Reject pixels that are far from square, before anything is resampled.
 
     Parameters
     ----------
     sides : array of 2
-        Of a pixel [arcsec].
+        Sides of a pixel [arcsec].
     angle : float
-        Between them [degrees].
+        Angle between them [degrees].
     source : object
         Its text names the image.
 

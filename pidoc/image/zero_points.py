@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Zero points in the headers of images: what each observatory calls them, and what one unit they are of.
+"""Zero points in image headers: the keywords of different observatories, and the units they refer to.
 
-A keyword may be read in two ways where the exposure time is not one second: its magnitude may be that of one
-unit of the pixels, or of one of them a second. `header_zero_points` gives all readings of all keywords, and
-`agreed` the one that they have in common.
+A keyword is ambiguous if the exposure time is not one second: its magnitude may be that of one unit of the
+pixels, or of one unit per second. `header_zero_points` returns all readings of all keywords, and `agreed` the
+one that they have in common.
 """
 
 import math
@@ -16,13 +16,13 @@ __all__ = ['AGREE', 'KEYWORDS', 'Reading', 'agreed', 'exposure_time', 'header_nu
            'magnitude_system', 'surface_factor']
 
 AGREE = 0.05
-"""Magnitude within which two zero points are the same."""
+"""Magnitude difference within which two zero points are the same."""
 
 PIXEL, SECOND = 'one unit of the pixels', 'one unit a second'
 
-# Magnitudes. What each is of: of these two, or of either, that which it is more often first.
+# Magnitudes, and the unit each refers to: one of these two, or both, the more common one first.
 _MAGNITUDES = {
-    'PHOTZP': (PIXEL, SECOND),              # ESO phase 3: of the pixels; elsewhere either
+    'PHOTZP': (PIXEL, SECOND),              # ESO phase 3: of the pixels; ambiguous elsewhere
     'MAGZERO': (PIXEL, SECOND),             # DECam: of the pixels, beside MAGZPT
     'MAGZP': (PIXEL, SECOND),               # ZTF, 2MASS, WISE
     'IMAGEZPT': (PIXEL, SECOND),            # PTF
@@ -31,34 +31,34 @@ _MAGNITUDES = {
                                                                                                      SECOND),
     'MAGZEROP': (PIXEL, SECOND), 'PHOT_ZP': (PIXEL, SECOND), 'ZPAPPROX': (PIXEL, SECOND), 'ZP_MAG': (PIXEL,
                                                                                                      SECOND),
-    # CASU, DECam: a second
+    # CASU, DECam: per second
     'MAG_ZERO': (PIXEL, SECOND), 'ABMAGZP': (PIXEL, SECOND), 'MAGZPT': (SECOND, PIXEL),
     'ESO QC ZPOINT': (SECOND, PIXEL), 'ESO QC MAGZPT': (SECOND, PIXEL), 'ESO QC PHOTZP': (PIXEL, SECOND),
     'ESO QC ZP': (SECOND, PIXEL), 'PHOT_C': (SECOND, PIXEL), 'L1ZP': (SECOND, PIXEL),     # CFHT, LCO
     'FPA.ZP': (SECOND,)}                    # Pan-STARRS1
-# that are in AB whatever else the header says
+# always in AB
 _AB = ('ABMAGZP', 'FPA.ZP')
 _EXPOSURES = ('EXPTIME', 'EXPOSURE', 'XPOSURE', 'EFFEXPTM', 'TEXPTIME', 'EXP_TIME', 'TOTEXPT', 'ITIME')
 _AB_JANSKY = float(u.AB.to(u.Jy))
 _OTHERS = ('PHOTFNU', 'PHOTFLAM with PHOTPLAM', 'PHOTMJSR', 'FLUXMAG0', 'FLUX20', 'NMGY')
 
 KEYWORDS = (*_MAGNITUDES, *_OTHERS)
-"""What is looked for."""
+"""The recognised keywords."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A zero point, as a keyword may be read.
+    """One interpretation of a zero-point keyword.
 
     Parameters
     ----------
     keyword : str
     magnitude : float
-        Of one unit of the pixels.
+        Magnitude of one unit of the pixels.
     system : str or None
-        'AB' or 'Vega', or None where the header does not say.
+        'AB' or 'Vega', or None if the header does not say.
     of : str
-        What its value was taken for: the magnitude of one unit of the pixels, or of one a second.
+        The assumed meaning of its value: the magnitude of one unit of the pixels, or of one unit per second.
     """
 
     keyword: str
@@ -68,7 +68,7 @@ class Reading:
 
 
 def header_number(header, keyword):
-    """A finite number of a header, else None: PS1 writes 'NaN' where it knows none."""
+    """A finite number of a header, else None: PS1 writes 'NaN' for unknown values."""
     value = header.get(keyword)
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
         return None
@@ -76,7 +76,7 @@ def header_number(header, keyword):
 
 
 def exposure_time(header):
-    """The exposure time [s] that a header tells, else None."""
+    """The exposure time [s] of a header, else None."""
     for keyword in _EXPOSURES:
         time = header_number(header, keyword)
         if time is not None and time > 0.0:
@@ -85,13 +85,14 @@ def exposure_time(header):
 
 
 def header_zero_points(header, *, per_second=False):
-    """Zero points that a header holds: magnitudes of one unit of the pixels of its image.
+    """Zero points of a header: magnitudes of one unit of the pixels of its image.
 
-    Keywords that are magnitudes are in `KEYWORDS`: PHOTZP, MAGZERO, MAGZP, ZP, ZPT, MAGZPT and so on may be
-    of one unit of the pixels or of one a second; FPA.ZP (Pan-STARRS1) is of one count a second. PHOTFLAM with
-    PHOTPLAM (Hubble) makes the AB magnitude of one electron a second -2.5 log10(PHOTFLAM) - 5 log10(PHOTPLAM)
-    - 2.408 (ACS Data Handbook, section 5.1.1); PHOTFNU is its flux density [Jy]. FLUXMAG0 (Hyper Suprime-Cam)
-    is the flux of magnitude 0, FLUX20 (SDSS) that of magnitude 20, NMGY (SDSS) the nanomaggies of one count.
+    Keywords with magnitudes are in `KEYWORDS`: PHOTZP, MAGZERO, MAGZP, ZP, ZPT, MAGZPT and so on may refer to
+    one unit of the pixels or to one per second; FPA.ZP (Pan-STARRS1) refers to one count per second. PHOTFLAM
+    with PHOTPLAM (Hubble) gives the AB magnitude of one electron per second -2.5 log10(PHOTFLAM) - 5
+    log10(PHOTPLAM) - 2.408 (ACS Data Handbook, section 5.1.1); PHOTFNU is its flux density [Jy]. FLUXMAG0
+    (Hyper Suprime-Cam) is the flux of magnitude 0, FLUX20 (SDSS) that of magnitude 20, NMGY (SDSS) the
+    nanomaggies of one count.
 
     Parameters
     ----------
@@ -102,12 +103,12 @@ def header_zero_points(header, *, per_second=False):
     Returns
     -------
     dict
-        keyword: list of `Reading`, the more usual one first.
+        Keyword -> list of `Reading`, the more common one first.
 
     Raises
     ------
     ValueError
-        If a zero point is there, but not the exposure time or the wavelength that it needs.
+        If the exposure time or the wavelength that a zero point requires is missing.
 
     Examples
     --------
@@ -118,7 +119,7 @@ def header_zero_points(header, *, per_second=False):
     system, found = magnitude_system(header), {}
     for keyword, readings in _MAGNITUDES.items():
         value = header_number(header, keyword)
-        # 0 is what pipelines write that have not measured it
+        # some pipelines write 0 if it was not measured
         if value is not None and value != 0.0:
             found[keyword] = _readings(header, keyword, value, 'AB' if keyword in _AB else system, readings,
                                        per_second)
@@ -135,7 +136,7 @@ def header_zero_points(header, *, per_second=False):
 
 
 def _readings(header, keyword, value, system, readings, per_second):
-    """All readings of a magnitude; one, where the pixels are per second or the exposure is of one second."""
+    """All readings of a magnitude; only one if the pixels are per second or the exposure is one second."""
     time = exposure_time(header)
     if per_second:
         return [Reading(keyword, value, system, SECOND)]
@@ -168,7 +169,7 @@ def _of_photflam(header):
 
 
 def magnitude_system(header):
-    """The system of magnitudes that a header names: 'AB', 'Vega' or None."""
+    """The magnitude system of a header: 'AB', 'Vega' or None."""
     for keyword in ('MAGSYS', 'PHOTSYS', 'ZPSYS', 'MAGSYSTEM', 'PHOTSYST'):
         text = str(header.get(keyword) or '').upper()
         if text.startswith('AB'):
@@ -179,14 +180,14 @@ def magnitude_system(header):
 
 
 def surface_factor(header, *, per_second):
-    """Surface brightness [MJy/sr] of one unit of the pixels by PHOTMJSR (Webb), or None.
+    """Surface brightness [MJy/sr] of one unit of the pixels from PHOTMJSR (Webb), or None.
 
-    PHOTMJSR is that of one data number a second.
+    PHOTMJSR is that of one data number per second.
 
     Raises
     ------
     ValueError
-        If it needs the exposure time, and the header has none.
+        If it requires the exposure time, and the header has none.
     """
     value = header_number(header, 'PHOTMJSR')
     if value is None or value <= 0.0:
@@ -201,23 +202,23 @@ def surface_factor(header, *, per_second):
 
 
 def agreed(found):
-    """The zero point that the keywords of a header agree on, and another that they allow.
+    """The zero point that the keywords of a header agree on, and its alternative.
 
     Parameters
     ----------
     found : dict
-        Of `header_zero_points`, not empty.
+        Result of `header_zero_points`, not empty.
 
     Returns
     -------
     first : Reading
     other : Reading or None
-        The second reading, where all keywords have it too.
+        The alternative reading, if all keywords have it too.
 
     Raises
     ------
     ValueError
-        If they agree on none.
+        If they do not agree.
 
     Examples
     --------

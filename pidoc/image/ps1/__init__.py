@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Pan-STARRS1: its files, and `fetch`, which gets the stacks of a cluster."""
+"""Pan-STARRS1: its files, and `fetch`, which downloads the stacks of a cluster."""
 
 import lazy_loader
 

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The files of the Pan-STARRS1 survey: stacks, their variance and mask images, read and written.
 
-A stack comes in two forms. A *skycell*, 0.4 degrees wide, is tile-compressed, its pixels are scaled with an
-asinh, keywords are of an old kind (``PC001001``), and no frame is named. A *cutout*, made by the survey's
-cutout service, is plain and linear. Both are in counts, and the magnitude of a count follows from the
+A stack comes in two forms. A *skycell*, 0.4 degrees wide, is tile-compressed and asinh-scaled, with old
+world-coordinate keywords (``PC001001``) and without a named frame. A *cutout*, made by the survey's cutout
+service, is uncompressed and linear. Both are in counts, and the magnitude of a count follows from the
 exposure time (Waters et al. 2020, ApJS 251, 4, and the survey's pages at MAST):
 
     m_AB = 25 + 2.5 log10(EXPTIME) - 2.5 log10(counts)
@@ -34,7 +34,7 @@ PIXEL_SCALE = 0.25 * u.arcsec
 """Side of a pixel."""
 
 SOUTHERN_LIMIT = -30.0 * u.deg
-"""Declination that the survey reaches (Chambers et al. 2016, arXiv:1612.05560)."""
+"""Southern declination limit of the survey (Chambers et al. 2016, arXiv:1612.05560)."""
 
 MEDIAN_SEEING = {'g': 1.31 * u.arcsec, 'r': 1.19 * u.arcsec}
 """Median full width at half maximum of stars in stacks (Chambers et al. 2016, arXiv:1612.05560)."""
@@ -43,14 +43,14 @@ MASK_BITS = {
     'DETECTOR': 0x0001, 'FLAT': 0x0002, 'DARK': 0x0004, 'BLANK': 0x0008, 'CTE': 0x0010, 'SAT': 0x0020,
     'LOW': 0x0040, 'SUSPECT': 0x0080, 'CR': 0x0100, 'SPIKE': 0x0200, 'GHOST': 0x0400, 'STREAK': 0x0800,
     'STARCORE': 0x1000, 'CONV.BAD': 0x2000, 'CONV.POOR': 0x4000}
-"""Bits of the mask images. The bit 0x8000 is a mark of the pipeline that says nothing of the pixel."""
+"""Bits of the mask images. The bit 0x8000 is a mark of the pipeline without meaning for the pixel."""
 
 BAD = 0x217f
-"""What makes a pixel unusable: MASK.VALUE of the survey's own pipeline, DETECTOR to LOW, CR and CONV.BAD."""
+"""Bits of unusable pixels: MASK.VALUE of the survey's own pipeline, DETECTOR to LOW, CR and CONV.BAD."""
 
 RELATIONS = {
     'kostov2018': (-0.020, -0.498, -0.008),
-    # V - r turned into V - g
+    # V - r converted to V - g
     'tonry2012': (_TONRY_V[0], _TONRY_V[1] - 1.0, _TONRY_V[2]),
 }
 """V - g = c0 + c1 x + c2 x^2, x = g - r, by Kostov & Bonev (2018, Bulg. Astron. J. 28, 3) and by Tonry et al.
@@ -84,7 +84,7 @@ def linear_counts(stored, softening, offset):
 
 
 def asinh_scaling(header):
-    """Softening and offset of an image that is stored asinh-scaled.
+    """Softening and offset of an asinh-scaled image.
 
     Parameters
     ----------
@@ -93,12 +93,12 @@ def asinh_scaling(header):
     Returns
     -------
     tuple of float or None
-        BSOFTEN and BOFFSET; None of one that is linear.
+        BSOFTEN and BOFFSET; None for a linear image.
 
     Raises
     ------
     ValueError
-        If only one of the two is there, and a number.
+        If only one of the two is there, or is a number.
     """
     found = [header.get(keyword) for keyword in ('BSOFTEN', 'BOFFSET')]
     numbers = [float(value) for value in found
@@ -126,7 +126,7 @@ def ps1_to_v(g, r):
     Parameters
     ----------
     g, r : `~astropy.units.Quantity`
-        In mag.
+        Magnitudes.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def flags(value):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stack:
-    """A stack image, linear, and the images that belong to it. Made by `read_stack`.
+    """A linear stack image with its companions, made by `read_stack`.
 
     Parameters
     ----------
@@ -174,19 +174,18 @@ class Stack:
         Linear counts [y, x]; NaN where there are no data.
     wcs : `~astropy.wcs.WCS`
     exposure : `~astropy.units.Quantity` or None
-        Exposure time; None where the header has none.
+        Exposure time; None if the header has none.
     base_zero_point : float
-        Magnitude of one count a second, FPA.ZP: 25 in stacks.
+        Magnitude of one count per second, FPA.ZP: 25 in stacks.
     band : str
         'g', 'r', 'i', 'z' or 'y'.
     skycell : str
     form : str
         'skycell' (asinh-scaled in the file) or 'cutout'.
     truth : dict
-        Of a synthetic image, which is no image of the sky (SYNTHET), its cards SYNTHET and TRUE...; else
-        empty.
+        Cards SYNTHET and TRUE... of a synthetic image (SYNTHET), which is not of the sky; otherwise empty.
     variance : array, optional
-        Of the counts, on the same pixels. Without it, the scatter of the sky is taken.
+        Variance of the counts, on the same pixels. By default the scatter of the sky is used.
     mask : array of int, optional
         Bits, see `MASK_BITS`, on the same pixels.
 
@@ -236,9 +235,9 @@ def read_stack(filename, *, center=None, size=None):
     ----------
     filename : path-like
     center : `~astropy.coordinates.SkyCoord`, optional
-        Read only a part about this.
+        Read only a part about this position.
     size : int, optional
-        Pixels to a side of that part.
+        Side of that part [pixels].
 
     Returns
     -------
@@ -249,8 +248,8 @@ def read_stack(filename, *, center=None, size=None):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no FITS file, cut short, or not a stack of the survey: images of hips2fits have lost their
-        scaling and are refused. Or if the part that is wanted is outside.
+        If it is not a FITS file, cut short, or not a stack of the survey; images of hips2fits have lost their
+        scaling and are rejected. Also if the requested part is outside.
     """
     data, header = _image(filename, center, size)
     _check_is_stack(header, filename)
@@ -262,23 +261,23 @@ def read_stack(filename, *, center=None, size=None):
 
 
 def read_variance(filename, *, center=None, size=None):
-    """Read a ``.wt`` image, which holds the variance of the counts in spite of its name.
+    """Read a ``.wt`` image, which has the variance of the counts in spite of its name.
 
     Parameters
     ----------
     filename, centre, size
-        As of `read_stack`.
+        As for `read_stack`.
 
     Returns
     -------
     variance : array
-        NaN where there is none.
+        NaN without data.
     wcs : `~astropy.wcs.WCS`
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_stack`.
+        As for `read_stack`.
     """
     data, header = _image(filename, center, size)
     data, _ = _linear(data, header, filename)
@@ -286,23 +285,23 @@ def read_variance(filename, *, center=None, size=None):
 
 
 def read_mask(filename, *, center=None, size=None):
-    """Read a mask image. The cutout service makes NaN of 0, which is turned back.
+    """Read a mask image. The cutout service converts 0 to NaN, which is reversed.
 
     Parameters
     ----------
     filename, centre, size
-        As of `read_stack`.
+        As for `read_stack`.
 
     Returns
     -------
     mask : array of int
-        See `MASK_BITS`; without the bit 0x8000, which says nothing of the pixel.
+        See `MASK_BITS`; without the bit 0x8000, which has no meaning for the pixel.
     wcs : `~astropy.wcs.WCS`
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_stack`; or if a value is no set of 16 bits.
+        As for `read_stack`; or if a value is not a combination of 16 bits.
     """
     data, header = _image(filename, center, size)
     data = np.where(np.isnan(data), 0.0, data)
@@ -313,7 +312,7 @@ def read_mask(filename, *, center=None, size=None):
 
 
 def _image(filename, center, size):
-    """Data [y, x] as floats and header, of the first HDU that holds an image; or a part of it."""
+    """Data [y, x] as floats and header, of the first HDU with an image; or a part of it."""
     with opened_fits(filename, checksum=False) as hdus:
         for hdu in hdus:
             if hdu.is_image and hdu.header.get('NAXIS') == 2:
@@ -322,7 +321,7 @@ def _image(filename, center, size):
 
 
 def _linear(data, header, filename):
-    """Pixels without the asinh, if the header tells of one, and the form of the file."""
+    """Linear pixels, after reversing an asinh scaling in the header, and the form of the file."""
     try:
         scaling = asinh_scaling(header)
     except ValueError as error:
@@ -343,7 +342,7 @@ def _part(hdu, center, size):
         raise WrongContentError(f'the position {center.to_string()} is outside the image')
     header['CRPIX1'] -= left
     header['CRPIX2'] -= low
-    # a section, so that of a compressed skycell only some tiles are unpacked
+    # .section, so that only some tiles of a compressed skycell are unpacked
     return np.array(hdu.section[low:high, left:right], dtype=float), header
 
 
@@ -375,7 +374,7 @@ def _exposure(header, filename):
 
 
 def skycell_wcs(header):
-    """World coordinates of a header of the survey: PC001001 and the like are read, the frame is FK5.
+    """World coordinates of a header of the survey, with keywords like PC001001, in FK5.
 
     Parameters
     ----------
@@ -399,7 +398,7 @@ def skycell_wcs(header):
 
 
 def parse_listing(text):
-    """The table that the survey's list of files sends: one row a file.
+    """Parse the survey's list of files: one row per file.
 
     Parameters
     ----------
@@ -409,13 +408,12 @@ def parse_listing(text):
     -------
     `~astropy.table.Table`
         ``projcell``, ``subcell``, ``ra``, ``dec``, ``filter``, ``mjd``, ``type`` (stack, stack.wt,
-        stack.mask), ``filename`` (with its folder) and ``shortname``; without rows where the survey has
-        not been.
+        stack.mask), ``filename`` (with its folder) and ``shortname``; without rows outside the survey.
 
     Raises
     ------
     ValueError
-        If the text is something else, as a page of HTML.
+        If the text is something else, such as an HTML page.
     """
     lines = [line.split() for line in text.strip().splitlines()]
     if not lines or tuple(lines[0][:len(_LISTING)]) != _LISTING:
@@ -441,9 +439,9 @@ def parse_listing(text):
 
 def write_skycell(filename, pixels, wcs, *, band, skycell, exposure=None, kind='stack', softening=None,
                   cards=(), overwrite=False):
-    """Write pixels as the survey writes a full skycell: tile-compressed, of 16 bits, in HDU 1.
+    """Write pixels in the format of a full skycell: tile-compressed, 16 bits, in HDU 1.
 
-    The counts of a stack are asinh-scaled (see `linear_counts`); a variance is scaled linearly, a mask not.
+    The counts of a stack are asinh-scaled (see `linear_counts`), a variance linearly, a mask not at all.
 
     Parameters
     ----------
@@ -451,28 +449,28 @@ def write_skycell(filename, pixels, wcs, *, band, skycell, exposure=None, kind='
     pixels : array
         Counts, variance of the counts, or bits [y, x]; NaN where there are no data.
     wcs : `~astropy.wcs.WCS`
-        A tangent plane. It is written with PC001001 and its kin, and no RADESYS.
+        A tangent plane, written with keywords like PC001001, and without RADESYS.
     band : str
         'g', 'r', 'i', 'z' or 'y'.
     skycell : str
-        As skycell.1784.059.
+        Such as skycell.1784.059.
     exposure : `~astropy.units.Quantity`, optional
         Exposure time.
     kind : str, optional
         'stack', 'wt' or 'mask'.
     softening : float, optional
-        BSOFTEN; by default the standard deviation of the pixels about their median, found robustly.
+        BSOFTEN; by default the robust standard deviation of the pixels about their median.
     cards : iterable of tuple, optional
-        Keyword, value and comment of more cards.
+        Keyword, value and comment of further cards.
     overwrite : bool, optional
-        Replace a file of that name.
+        Replace an existing file.
 
     Raises
     ------
     OSError
         If the file exists and ``overwrite`` is False.
     ValueError
-        If ``kind`` is another one.
+        If ``kind`` is not one of these.
     """
     _check_kind(kind)
     header = _header(wcs, band, skycell, exposure, cards, old=True)
@@ -495,7 +493,7 @@ def write_skycell(filename, pixels, wcs, *, band, skycell, exposure=None, kind='
     image = fits.CompImageHDU(stored, header, compression_type='RICE_1', tile_shape=(1, stored.shape[1]))
 
     def finish(path):
-        # astropy scales by cards of its own; the survey's stand in the table as they are
+        # astropy scales by its own cards; here the table keeps those of the survey
         with fits.open(path, mode='update', disable_image_compression=True) as hdus:
             for name, value in scaling.items():
                 hdus[1].header[name] = value
@@ -506,9 +504,9 @@ def write_skycell(filename, pixels, wcs, *, band, skycell, exposure=None, kind='
 
 def write_cutout(filename, pixels, wcs, *, band, skycell, exposure=None, kind='stack', cards=(),
                  overwrite=False):
-    """Write pixels as the survey's cutout service does: plain, linear, 32-bit floats, in HDU 0.
+    """Write pixels in the format of the survey's cutout service: linear, 32-bit floats, in HDU 0.
 
-    For parameters and errors see `write_skycell`. Of a mask, 0 becomes NaN, as the service has it.
+    For parameters and errors see `write_skycell`. In a mask, 0 becomes NaN, as from the service.
     """
     _check_kind(kind)
     values = np.asarray(pixels, dtype=np.float32)

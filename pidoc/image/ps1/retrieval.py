@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Images of a cluster from the archive of Pan-STARRS1, made into a map of its V light: `fetch`.
+"""Fetch images of a cluster from the archive of Pan-STARRS1 and make a map of its V light: `fetch`.
 
-`Archive` asks the survey's services at MAST for lists of files, cutouts and skycells, with time limits and
-retries. What has arrived whole is kept in astropy's cache and need not be asked for again.
+`Archive` requests lists of files, cutouts and skycells from the survey's services at MAST, with timeouts and
+retries. Complete downloads are kept in astropy's cache.
 """
 
 import http.client
@@ -50,22 +50,22 @@ log = logging.getLogger(__name__)
 _BANDS = ('g', 'r')
 _KINDS = ('stack', 'stack.wt', 'stack.mask')
 _READERS = {'stack': read_stack, 'stack.wt': read_variance, 'stack.mask': read_mask}
-_SIZE = 720                       # pixels of a cutout: 3 arcmin, for stars and sky about the cluster
-_HEAD = 20 * 2880                 # bytes that a header is looked for in
+_SIZE = 720                       # pixels of a cutout: 3 arcmin, to include stars and sky
+_HEAD = 20 * 2880                 # bytes that are downloaded for a header
 _FITS = b'SIMPLE  ='
-_WAIT_NO_MORE = (408, 425, 429, 500, 502, 503, 504)     # HTTP status that may be another next time
+_WAIT_NO_MORE = (408, 425, 429, 500, 502, 503, 504)     # temporary HTTP errors
 
 
 class ServiceError(OSError):
-    """A service does not answer, or not with what was asked for."""
+    """A service does not answer, or not with the requested data."""
 
 
 class _UnsafeError(ServiceError):
-    """A service sends to a place that is not asked."""
+    """A service redirects to an unsafe address."""
 
 
 class NotInCacheError(OSError):
-    """Something must not be asked for, and is not in the cache."""
+    """A file is not in the cache and cannot be downloaded."""
 
 
 # -- the archive ----------------------------------------------------------------------------------
@@ -73,29 +73,29 @@ class NotInCacheError(OSError):
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """The survey's services.
+    """The services of the survey.
 
     Parameters
     ----------
     server : str, optional
-        Address: https, but for one on this machine.
+        Address: https, except for one on this machine.
     timeout : `~astropy.units.Quantity`, optional
-        How long to wait for a reply.
+        Time to wait for a reply.
     retries : int, optional
-        How often to ask again when a service fails or a file is cut short.
+        Number of further attempts when a service fails or a file is cut short.
     backoff : `~astropy.units.Quantity`, optional
-        How long to wait before the first time; twice as long before each further one.
+        Wait before the first retry, doubled before each further one.
     offline : bool, optional
-        Ask nobody: only what is in the cache is there.
+        Use only files in the cache.
     refresh : bool, optional
-        Ask even for what is in the cache.
+        Download again what is in the cache.
     form : str, optional
         'cutout', or 'skycell' for whole skycells (about 100 MB each).
 
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If an option is impossible.
+        If an option is invalid.
     """
 
     server: str = 'https://ps1images.stsci.edu'
@@ -120,7 +120,7 @@ class Archive:
             raise ValueError('offline and refresh exclude each other, received both')
 
     def listing(self, position, *, bands=_BANDS, kinds=_KINDS):
-        """Files of the skycell that a place is in.
+        """List the files of the skycell at a position.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class Archive:
         Returns
         -------
         `~astropy.table.Table`
-            As of `pidoc.image.ps1.files.parse_listing`; no rows where the survey has not been.
+            As from `pidoc.image.ps1.files.parse_listing`; no rows outside the survey.
 
         Raises
         ------
@@ -141,21 +141,21 @@ class Archive:
         return parse_listing(self._get(url, _check_listing).read_text(encoding='utf-8'))
 
     def cutout(self, filename, position, size):
-        """A square part of a skycell.
+        """Fetch a square part of a skycell.
 
         Parameters
         ----------
         filename : str
-            Of the skycell, with its folder.
+            Name of the skycell, with its folder.
         position : `~astropy.coordinates.SkyCoord`
-            Its middle.
+            Centre of the part.
         size : int
-            Pixels to a side.
+            Side of the part [pixels].
 
         Returns
         -------
         `~pathlib.Path`
-            In the cache.
+            Path in the cache.
 
         Raises
         ------
@@ -166,11 +166,12 @@ class Archive:
         return self._get(url, _check_fits)
 
     def skycell(self, filename):
-        """A whole skycell; for parameters, result and errors see `cutout`."""
+        """Fetch a whole skycell; for parameters, result and errors see `cutout`."""
         return self._get(self.server + filename, _check_fits)
 
     def exposure(self, filename):
-        """Exposure time of a stack, from the header of its skycell, of which only the beginning is asked for.
+        """Exposure time of a stack, from the header of its skycell, of which only the beginning is
+        downloaded.
 
         Parameters
         ----------
@@ -193,7 +194,7 @@ class Archive:
         return f'{self.server}{path}?{urlencode(query, safe="/,")}'
 
     def _get(self, url, check, *, most=None):
-        """What an address holds, from the cache or the service, checked."""
+        """The checked content of an address, from the cache or the service."""
         if not self.refresh and (path := _cached(url)):
             return path
         if self.offline or not astropy_data.conf.allow_internet:
@@ -218,7 +219,7 @@ class Archive:
         raise last
 
     def _ask(self, url, check, most):
-        """Ask once; what is not whole does not get into the cache."""
+        """One request; incomplete files are not added to the cache."""
         headers = {'User-Agent': f'pidoc/{__version__}'}
         if most is not None:
             headers['Range'] = f'bytes=0-{most - 1}'
@@ -245,34 +246,34 @@ class Archive:
 
 
 def _cached(url):
-    """The file that the cache holds of an address, or None."""
+    """The cached file of an address, or None."""
     try:
-        # without a source, so only from the cache
+        # no source, so only from the cache
         return Path(astropy_data.download_file(url, cache=True, sources=[]))
     except KeyError:
         return None
 
 
 def _keep(url, path):
-    """Put a copy of a file into the cache, such that others who read there find the old one or the new."""
+    """Put a copy of a file into the cache, atomically for concurrent readers."""
     known = _cached(url)
     if known is None:
         return Path(astropy_data.import_file_to_cache(url, str(path), replace=False))
-    # astropy would remove the old one first, and for a moment there were none
+    # astropy would first remove the old one, and leave a gap
     with replacing(known) as temporary:
         shutil.copyfile(path, temporary)
     return known
 
 
 def _is_safe(url):
-    """Whether nobody on the way can change what an address answers."""
+    """Whether the connection cannot be tampered with."""
     parts = urlsplit(url)
     here = parts.hostname in ('localhost', '127.0.0.1', '::1')
     return bool(parts.hostname) and (parts.scheme == 'https' or (parts.scheme == 'http' and here))
 
 
 class _OnlySafe(urllib.request.HTTPRedirectHandler):
-    """Follow a service elsewhere, but not out of https."""
+    """Follow redirects, but not out of https."""
 
     def redirect_request(self, request, file, code, message, headers, address):
         if not _is_safe(address) or (request.type == 'https' and not address.startswith('https:')):
@@ -281,7 +282,7 @@ class _OnlySafe(urllib.request.HTTPRedirectHandler):
 
 
 def _place(position):
-    # the same digits make the same address, which is the name in the cache
+    # equal digits give equal addresses, which are the names in the cache
     return {'ra': f'{position.icrs.ra.deg:.6f}', 'dec': f'{position.icrs.dec.deg:.6f}'}
 
 
@@ -290,7 +291,7 @@ def _check_listing(path):
 
 
 def _check_fits(path):
-    """That a file is FITS and whole."""
+    """Check that a file is a complete FITS file."""
     with open(path, 'rb') as file:
         start = file.read(200)
     if not start.startswith(_FITS):
@@ -307,7 +308,7 @@ def _check_header(path):
 
 
 def _image_header(content):
-    """Header of the image at the beginning of a FITS file, in HDU 0 or 1, of which there may be no more."""
+    """Header of the image in HDU 0 or 1 of a FITS file, from its first bytes."""
     if not content.startswith(_FITS):
         raise ValueError(f'a FITS file must be the answer, received {content[:40]!r}')
     start = 0
@@ -329,9 +330,9 @@ def _image_header(content):
 
 
 def mast_listing(position, *, bands=_BANDS, kinds=_KINDS):
-    """Files of the skycells about a place, from MAST's own list of observations, through astroquery.
+    """Files of the skycells about a position, from MAST's list of observations, through astroquery.
 
-    It stands in for `Archive.listing` when the survey's own service does not answer.
+    Used instead of `Archive.listing` when the survey's own service does not answer.
 
     Parameters
     ----------
@@ -373,19 +374,19 @@ def mast_listing(position, *, bands=_BANDS, kinds=_KINDS):
                  dtype=(int, int, str, str, str))
 
 
-# -- what to look at --------------------------------------------------------------------------------
+# -- targets ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """A cluster to look at.
+    """A cluster to be fetched.
 
     Parameters
     ----------
     name : str
     position : `~astropy.coordinates.SkyCoord`
     reddening, distance : `~astropy.units.Quantity` or None
-        E(B-V) and distance of the catalogue.
+        E(B-V) and distance from the catalogue.
     """
 
     name: str
@@ -395,15 +396,15 @@ class Target:
 
 
 def find_target(target, *, offline=False):
-    """Where a cluster is: by name from the catalogues, then by name from MAST, or by position.
+    """Find a cluster: by name in the catalogues, then by name at MAST, or by position.
 
     Parameters
     ----------
     target : str or `~astropy.coordinates.SkyCoord`
-        A name, or the middle of the map. If a cluster of the catalogues is within 10 arcsec of a position,
-        its reddening and distance are taken.
+        A name, or the centre of the map. For a position within 10 arcsec of a catalogued cluster, the
+        reddening and distance of that are used.
     offline : bool, optional
-        Ask nobody.
+        Without any download.
 
     Returns
     -------
@@ -414,7 +415,7 @@ def find_target(target, *, offline=False):
     TypeError
         If it is neither.
     ValueError
-        If nobody knows the name.
+        If the name is not known.
     ServiceError
         If MAST does not answer.
     """
@@ -444,7 +445,7 @@ def _of_catalogue(row):
 
 
 def _resolve(name, unknown):
-    """The position that MAST's name service has, through astroquery."""
+    """The position from MAST's name service, through astroquery."""
     import requests
     from astroquery.exceptions import ResolverError
     from astroquery.mast import utils
@@ -463,15 +464,15 @@ def _resolve(name, unknown):
 def fetch_stacks(position, *, archive=None, grid=None, bands=_BANDS):
     """Fetch the stacks that cover a field, with their variance and mask images.
 
-    The skycell of the middle comes first; if it does not cover all the field, the skycells of its
-    neighbourhood are fetched, too.
+    The skycell of the centre comes first; if it does not cover the whole field, neighbouring skycells are
+    fetched, too.
 
     Parameters
     ----------
     position : `~astropy.coordinates.SkyCoord`
     archive : Archive, optional
     grid : `~pidoc.grid.MapGrid`, optional
-        The field that is to be covered, by default ``MapGrid()``; the cutouts are larger.
+        The field to be covered, by default ``MapGrid()``; the cutouts are larger.
     bands : sequence of str, optional
 
     Returns
@@ -482,7 +483,7 @@ def fetch_stacks(position, *, archive=None, grid=None, bands=_BANDS):
     Raises
     ------
     ValueError
-        If the survey has not seen the place, or a file is not what it should be.
+        If the position is outside the survey, or a file is not as expected.
     ServiceError, NotInCacheError
         If a service does not answer, or something is not in the cache.
     """
@@ -491,7 +492,7 @@ def fetch_stacks(position, *, archive=None, grid=None, bands=_BANDS):
     if position.icrs.dec <= SOUTHERN_LIMIT:
         raise ValueError(f'Pan-STARRS1 has seen the sky north of {SOUTHERN_LIMIT.value:g} deg, received '
                          f'a declination of {position.icrs.dec.deg:.3f} deg')
-    # with a margin: what lies outside is smoothed into the field
+    # with a margin, from which light is smoothed into the field
     wide = side + 20.0
     size = max(_SIZE, int(2.0 * wide / PIXEL_SCALE.to_value(u.arcsec)))
     result, neighbours = {}, None
@@ -515,7 +516,7 @@ def fetch_stacks(position, *, archive=None, grid=None, bands=_BANDS):
 
 
 def _cells(archive, position, bands):
-    """Band -> skycell -> kind -> file, of the skycells that a place is in."""
+    """Band -> skycell -> kind -> file, for the skycells at a position."""
     try:
         table = archive.listing(position, bands=bands)
     except ServiceError as error:
@@ -531,7 +532,7 @@ def _cells(archive, position, bands):
 
 
 def _stack(archive, files, position, size):
-    """A stack with what belongs to it; None where it has no data at all."""
+    """A stack with its companions; None if it has no data at all."""
     read = {}
     for kind, filename in files.items():
         if archive.form == 'cutout':
@@ -569,7 +570,7 @@ def _covers(found, position, side):
 
 
 def _around(position, side):
-    """Eight places on the edge of a square."""
+    """Eight positions on the edge of a square."""
     half = 0.5 * side * u.arcsec
     for east in (-1, 0, 1):
         for north in (-1, 0, 1):
@@ -577,15 +578,15 @@ def _around(position, side):
                 yield position.spherical_offsets_by(east * half, north * half)
 
 
-# -- everything ---------------------------------------------------------------------------------------
+# -- the complete retrieval ---------------------------------------------------------------------------
 
 
 def fetch(target, *, archive=None, extinction=True, reddening=None, bad=BAD, grid=None, field_of_view=None,
           output_pixel_scale=None, smoothing=None, **options):
-    """A map of the V light of a cluster, from Pan-STARRS1.
+    """Fetch a map of the V light of a cluster from Pan-STARRS1.
 
-    The survey's stacks in g and r are fetched (`fetch_stacks`), put together
-    (`pidoc.image.ps1.stacks.mosaic`) and made into a map (`pidoc.image.prepare`).
+    The survey's stacks in g and r are fetched (`fetch_stacks`), combined (`pidoc.image.ps1.stacks.mosaic`)
+    and converted to a map (`pidoc.image.prepare`).
 
     Parameters
     ----------
@@ -593,14 +594,14 @@ def fetch(target, *, archive=None, extinction=True, reddening=None, bad=BAD, gri
         See `find_target`.
     archive : Archive, optional
     extinction : bool, optional
-        Free the light from extinction, A_V = 3.1 E(B-V), by the E(B-V) of Harris (2010).
+        Correct for extinction, A_V = 3.1 E(B-V), with the E(B-V) of Harris (2010).
     reddening : `~astropy.units.Quantity`, optional
-        Another E(B-V).
+        E(B-V) to use instead.
     bad : int, optional
         Bits of the survey's masks that make a pixel bad.
     grid, field_of_view, output_pixel_scale, smoothing, **options
-        Of `pidoc.image.prepare`, as ``seeing``, ``background`` and ``relation``; a dictionary with ``'g'``
-        and ``'r'`` where they differ.
+        Options of `pidoc.image.prepare`, such as ``seeing``, ``background`` and ``relation``; a dictionary
+        with ``'g'`` and ``'r'`` if they differ.
 
     Returns
     -------
@@ -610,8 +611,8 @@ def fetch(target, *, archive=None, extinction=True, reddening=None, bad=BAD, gri
     Raises
     ------
     ValueError
-        If the cluster is not known, not in the survey, or its reddening is not known and neither given nor
-        declined; if a file is not what it should be.
+        If the cluster is not known or not in the survey; if its reddening is not known, not given, and
+        ``extinction`` is not False; if a file is not as expected.
     ServiceError, NotInCacheError
         If a service does not answer, or something is not in the cache.
 
@@ -633,7 +634,7 @@ def fetch(target, *, archive=None, extinction=True, reddening=None, bad=BAD, gri
 
 
 def _reddening(known, extinction, reddening):
-    """E(B-V) as a number, and where it is from."""
+    """E(B-V) as a number, and its source."""
     if not extinction:
         if reddening is not None:
             raise ValueError(f'reddening is not used without extinction, received {reddening}')
@@ -647,7 +648,7 @@ def _reddening(known, extinction, reddening):
 
 
 def _about(known, images):
-    """What the map is of: keyword and value."""
+    """Keywords and values that describe the target."""
     meta = {'OBJECT': known.name, 'SURVEY': 'Pan-STARRS1 stacks'}
     if known.distance is not None:
         meta['DISTANCE'] = known.distance.to_value(u.kpc)

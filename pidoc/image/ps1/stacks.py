@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Stacks of Pan-STARRS1 as images that `pidoc.image.prepare` takes: `mosaic`."""
+"""Combine stacks of Pan-STARRS1 to images for `pidoc.image.prepare`: `mosaic`."""
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -11,15 +11,15 @@ from pidoc.image.ps1.files import BAD, flags, MASK_BITS
 __all__ = ['mosaic']
 
 _DOUBTFUL = MASK_BITS['STARCORE'] | MASK_BITS['SUSPECT'] | MASK_BITS['CONV.POOR']
-_WHOLE = 1e-3              # pixels, difference from a whole number that is none
+_WHOLE = 1e-3              # pixels, negligible difference from a whole number
 
 
 def mosaic(stacks, *, bad=BAD):
-    """One image of the stacks of a band.
+    """Combine the stacks of a band to one image.
 
-    It is on the pixels of the first stack, and has its counts. A pixel is taken from the first stack that has
-    it; stacks of another plane are put there by the areas in which pixels overlap
-    (`reproject.reproject_exact`). A stack without a variance gets the scatter of its sky.
+    It is in counts, on the pixels of the first stack. Each pixel is taken from the first stack that covers
+    it; stacks in another projection are resampled by overlap area (`reproject.reproject_exact`). For a stack
+    without a variance, the scatter of its sky is used.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def mosaic(stacks, *, bad=BAD):
     Returns
     -------
     `~astropy.nddata.CCDData`
-        In counts, with mask, variance and world coordinates. ``meta`` has what is needed to calibrate it
-        (EXPTIME, FPA.ZP, FPA.FILTER), and says what it was made of.
+        In counts, with mask, variance and world coordinates. ``meta`` has the cards for its calibration
+        (EXPTIME, FPA.ZP, FPA.FILTER), and its origin.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def mosaic(stacks, *, bad=BAD):
 
 
 def _counts(stack, bad):
-    """Counts and their variance, NaN where a bit is set that makes a pixel bad."""
+    """Counts and their variance, NaN where a bit of ``bad`` is set."""
     counts = stack.counts if stack.mask is None else np.where(stack.mask & bad, np.nan, stack.counts)
     good = np.isfinite(counts)
     if stack.variance is not None or not good.any():
@@ -91,14 +91,14 @@ def _meta(first, used, bad):
 
 
 def _shifted(wcs, corner):
-    """World coordinates of pixels that begin at a row and a column."""
+    """World coordinates of an array that begins at a given row and column."""
     wcs = wcs.deepcopy()
     wcs.wcs.crpix = wcs.wcs.crpix - np.array(corner[::-1])
     return wcs
 
 
 def _frame(stacks):
-    """First row and column, in pixels of the first stack, and shape of what holds all stacks."""
+    """First row and column, in pixels of the first stack, and shape of the array that contains all stacks."""
     low, high = np.zeros(2), np.array(stacks[0].counts.shape, dtype=float)
     for stack in stacks[1:]:
         ny, nx = stack.counts.shape
@@ -114,7 +114,7 @@ def _on(wcs, shape, stack, *images):
     at = np.array(wcs.world_to_pixel(stack.wcs.pixel_to_world(*_corners(stack.counts.shape))))
     row, column = (int(np.round(value[0])) for value in at[::-1])
     if np.abs(at - np.add(_corners(stack.counts.shape), [[column], [row]])).max() < _WHOLE:
-        # the same plane, as that of the other skycells of a projection cell
+        # the same projection, like other skycells of a projection cell
         return [_pasted(image, shape, row, column) for image in images]
     return [_reprojected(image, stack.wcs, wcs, shape) for image in images]
 
@@ -133,7 +133,7 @@ def _pasted(image, shape, row, column):
 
 
 def _reprojected(image, own, wcs, shape):
-    """By areas of overlap; what a pixel holds is kept, though pixels may have other areas."""
+    """Resample by overlap area, conserving the sum of pixels with other areas."""
     from reproject import reproject_exact
 
     result, footprint = reproject_exact((image, own), wcs, shape_out=shape)
@@ -143,6 +143,6 @@ def _reprojected(image, own, wcs, shape):
 
 
 def _pixel_area(wcs, place):
-    """Solid angle of a pixel of a tangent plane [deg^2]: that where the plane touches times cos^3."""
+    """Solid angle of a pixel of a tangent plane [deg^2]: that at the tangent point times cos^3."""
     origin = SkyCoord(*wcs.wcs.crval, unit='deg', frame=place.frame.name)
     return proj_plane_pixel_area(wcs) * np.cos(place.separation(origin).rad) ** 3
