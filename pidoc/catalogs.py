@@ -3,15 +3,15 @@
 
 ==========================  =========================================================================
 `harris`                    Harris (1996, 2010 edition): positions, distances, light, structure
-`harris1997`                the edition of May 1997, which is what VizieR VII/202 holds
+`harris1997`                the edition of May 1997, VizieR VII/202
 `vandenberg`                VandenBerg et al. (2013): ages
 `baumgardt`                 Baumgardt & Hilker: masses, mass-to-light ratios, radii
 `paper_table`               Chardin & Bianchini (2021), Table 3
-`clusters`, `cluster`       the first, third and fourth in one table, found by any name
-`known`                     what may be taken for known of a named cluster: values with errors and sources
+`clusters`, `cluster`       `harris`, `vandenberg` and `baumgardt` combined; search by name
+`known`                     known properties of a named cluster: values with errors and sources
 ==========================  =========================================================================
 
-All but `harris1997` come with the package. A value that the source leaves blank is masked.
+All but `harris1997` are packaged. Values that are blank in the source are masked.
 """
 
 import difflib
@@ -35,13 +35,13 @@ __all__ = ['EXTINCTION_RATIO', 'Known', 'baumgardt', 'cluster', 'cluster_at', 'c
            'known', 'paper_selection', 'paper_table', 'vandenberg']
 
 EXTINCTION_RATIO = 3.1
-"""A_V / E(B-V): what Harris's distances are made with, his (m-M)V being not corrected for extinction."""
+"""A_V / E(B-V) of Harris's distances; his (m-M)V is not corrected for extinction."""
 
 _HARRIS_1997 = 'VII/202'
 _ARCSEC = u.mag / u.arcsec**2
 _KMS = u.km / u.s
 
-# What the columns of VizieR are called, letters and digits alone.
+# names of the columns at VizieR, reduced to letters and digits
 _VIZIER = {
     'glon': ('l', u.deg), 'glat': ('b', u.deg), 'rsun': ('distance', u.kpc),
     'rgc': ('galactocentric_distance', u.kpc), 'x': ('x', u.kpc), 'y': ('y', u.kpc), 'z': ('z', u.kpc),
@@ -65,7 +65,7 @@ def harris():
     Returns
     -------
     `~astropy.table.QTable`
-        One row a cluster: ``name``, ``other_name``, ``position`` (`~astropy.coordinates.SkyCoord`),
+        One row per cluster: ``name``, ``other_name``, ``position`` (`~astropy.coordinates.SkyCoord`),
         ``distance``, ``reddening`` E(B-V), ``m_v``, ``core_radius`` and ``half_light_radius`` [arcmin]
         and others, each with its unit. Blank values are masked.
 
@@ -85,8 +85,8 @@ def vandenberg():
     Returns
     -------
     `~astropy.table.QTable`
-        ``name``, ``other_name``, ``fe_h``, ``age``, ``age_error`` [Gyr], ``method`` (V, H or A: how it was
-        found), ``youngest`` and ``oldest`` (the range they give; masked where they give none).
+        ``name``, ``other_name``, ``fe_h``, ``age``, ``age_error`` [Gyr], ``method`` (V, H or A), ``youngest``
+        and ``oldest`` (the published range; masked if there is none).
 
     Examples
     --------
@@ -109,7 +109,7 @@ def baumgardt():
     `~astropy.table.QTable`
         ``name``, ``position``, ``distance``, ``mass``, ``mass_to_light`` (in V) with errors, ``core_radius``,
         ``half_light_radius`` (both projected), ``half_mass_radius`` and ``tidal_radius`` [pc] and others.
-        Where no error is given the mass rests on an assumed M/L.
+        Without an error the mass is based on an assumed M/L.
 
     Examples
     --------
@@ -122,19 +122,19 @@ def baumgardt():
 
 
 def paper_table():
-    """Table 3 of Chardin & Bianchini (2021): the 17 clusters that pi-DOC was tried on, and what it found.
+    """Table 3 of Chardin & Bianchini (2021): 17 clusters, with literature values and pi-DOC's predictions.
 
     Returns
     -------
     `~astropy.table.QTable`
         ``name``; ``field_luminosity``, the luminosity in the field of 40" x 40"; ``distance``,
-        ``core_radius``, ``half_light_radius``, ``age`` (masked where they had none), ``fe_h``,
+        ``core_radius``, ``half_light_radius``, ``age`` (masked where missing), ``fe_h``,
         ``mass_to_light`` with its error, from the literature; ``pidoc_distance``, ``pidoc_age``,
         ``pidoc_mass_to_light``, ``pidoc_log_mass`` (log10 of Msun in the field), predicted.
 
     Notes
     -----
-    Its age of NGC 7006 is not in VandenBerg et al. (2013), which it refers to.
+    Its age of NGC 7006 is not in VandenBerg et al. (2013), the reference it gives.
     """
     return _packaged('chardin2021_table3.ecsv')
 
@@ -145,7 +145,7 @@ def _stored(filename):
         table = QTable.read(path, format='ascii.ecsv')
     for name in table.colnames:
         if table[name].dtype.kind == 'U' and hasattr(table[name], 'filled'):
-            # a text that is blank is a blank text
+            # a blank text remains a blank text
             table[name] = table[name].filled('')
     return _with_position(table)
 
@@ -155,7 +155,7 @@ def _packaged(filename):
 
 
 def _with_position(table):
-    """The table with ``ra`` and ``dec`` [deg, ICRS] put together to ``position``."""
+    """The table with ``ra`` and ``dec`` [deg, ICRS] combined into ``position``."""
     if 'ra' in table.colnames:
         index = table.colnames.index('ra')
         position = SkyCoord(table['ra'], table['dec'])
@@ -168,19 +168,19 @@ def _with_position(table):
 
 
 def harris1997(*, cache=True):
-    """Harris's catalogue, edition of May 1997, fetched from VizieR (VII/202) through astroquery.
+    """Harris's catalogue, edition of May 1997, downloaded from VizieR (VII/202) through astroquery.
 
     VizieR has no later edition. Use `harris` unless you need this one.
 
     Parameters
     ----------
     cache : bool, optional
-        Whether astroquery may answer from its cache, which holds replies for a week.
+        Whether to use astroquery's cache, which keeps replies for a week.
 
     Returns
     -------
     `~astropy.table.QTable`
-        147 rows with the columns of `harris` as far as that edition has them; ``meta['edition']`` is
+        147 rows with the columns of `harris` that this edition has; ``meta['edition']`` is
         'May 1997 (VizieR VII/202)'.
 
     Raises
@@ -188,14 +188,14 @@ def harris1997(*, cache=True):
     ConnectionError
         If VizieR does not answer.
     ValueError
-        If it answers with something else.
+        If the reply is not the catalogue.
     """
     import requests
     from astroquery import cache_conf
     from astroquery.exceptions import TableParseError
     from astroquery.vizier import Vizier
 
-    # on an instance, because the defaults leave out columns and stop after 50 rows
+    # on an instance, because by default columns are left out and there are at most 50 rows
     vizier = Vizier(columns=['**'], row_limit=-1)
     try:
         with cache_conf.set_temp('cache_active', cache and cache_conf.cache_active):
@@ -204,7 +204,7 @@ def harris1997(*, cache=True):
         raise ConnectionError(f'VizieR does not answer: {error}') from error
     except TableParseError as error:
         raise ValueError(f'VizieR must answer with a VOTable, received something else: {error}') from error
-    # None for what is no table at all, as a page of HTML
+    # None for a reply without a table, such as an HTML page
     if not tables:
         raise ValueError(f'VizieR must answer with the table {_HARRIS_1997}, received no table')
     return _with_position(QTable(_harris1997_columns(tables[0], 'VizieR')))
@@ -235,7 +235,7 @@ def _harris1997_columns(source, where):
 
 
 def _column(texts, kind, name, clusters, path):
-    """A column of one field: blank means masked."""
+    """A column of one field; blank values are masked."""
     if kind is str:
         return texts
     values = np.zeros(len(texts))
@@ -268,10 +268,10 @@ def _sexagesimal(text):
     return -value if first.startswith('-') else value
 
 
-# -- one table, found by name -----------------------------------------------------------------------
+# -- combined table, searched by name ---------------------------------------------------------------
 
 
-# Names that are in none of the tables, or written in another way there.
+# names that are missing in the tables, or written differently there
 _ALIASES = {
     'NGC 104': ('47 Tucanae',), 'NGC 5139': ('Omega Centauri', 'w Cen', 'w Centauri', 'ome Cen'),
     'Pal 14': ('Arp 1',), 'Pal 4': ('UGC 6268',), 'NGC 6205': ('Hercules', 'Great Hercules'),
@@ -281,7 +281,7 @@ _ALIASES = {
     '2MS-GC01': ('2MASS-GC01',), '2MS-GC02': ('2MASS-GC02',), 'GLIMPSE01': ('GLIMPSE-C01',),
     'GLIMPSE02': ('GLIMPSE-C02',), 'Lynga 7': ('BH 184',), 'Djorg 2': ('ESO 456-SC38',),
 }
-# Words of which each is said in several ways.
+# words with several spellings
 _WORDS = {
     'palomar': 'pal', 'messier': 'm', 'terzan': 'ter', 'djorgovski': 'djor', 'djorg': 'djor',
     'ruprecht': 'rup', 'koposov': 'ko', 'kop': 'ko', 'arpmadore': 'am', 'tonantzintla': 'ton',
@@ -292,13 +292,13 @@ _WORDS = {
 _CALDWELL = {
     25: 2419, 42: 7006, 47: 6934, 66: 5694, 73: 1851, 78: 6541, 79: 3201, 80: 5139, 81: 6352, 84: 5286,
     86: 6397, 87: 1261, 93: 6752, 104: 362, 105: 4833, 106: 104, 107: 6101, 108: 4372}
-# what catalogues and people put before or behind a name
+# prefixes and suffixes of names
 _AROUND = re.compile(r'^(name|cl|gcl|the)\b\*?\s*|\(?\b(globular( cluster)?|star cluster|cluster|gc)\)?$')
 _IAU = re.compile(r'c?\s*(\d\d)(\d\d)\s*([+-])\s*(\d{3})')
 
 
 def _key(name):
-    """A name without what people write in different ways: case, blanks, accents, leading zeros."""
+    """Normalised name: without case, blanks, accents and leading zeros."""
     plain = unicodedata.normalize('NFKD', name.strip().lower().replace('ω', 'omega'))
     plain = _AROUND.sub('', _AROUND.sub('', plain).strip()) or plain
     plain = re.sub(r'[^a-z0-9]', '', plain.encode('ascii', 'ignore').decode())
@@ -310,10 +310,10 @@ def _key(name):
 
 @lru_cache(maxsize=1)
 def _index():
-    """The table of all clusters, and key of a name -> row."""
+    """The table of all clusters, and normalised name -> row."""
     base, ages, models = harris(), vandenberg(), baumgardt()
     names = list(base['name'])
-    # before all others: a name of the catalogues must not be hidden by one of these
+    # first, since names of the catalogues take precedence
     rows = {f'caldwell{number}': names.index(f'NGC {ngc}') for number, ngc in _CALDWELL.items()}
     for row, (name, other) in enumerate(zip(base['name'], base['other_name'], strict=True)):
         for word in (name, other, *_ALIASES.get(name, ())):
@@ -359,7 +359,7 @@ def _index():
 
 
 def _spread(column, rows, number):
-    """A column put into given rows of a longer one; masked elsewhere."""
+    """Put a column into given rows of a longer one, masked elsewhere."""
     unit = getattr(column, 'unit', None) or u.one
     values, mask = np.zeros(number), np.ones(number, dtype=bool)
     hidden = getattr(column, 'mask', False)
@@ -370,7 +370,7 @@ def _spread(column, rows, number):
 
 
 def clusters():
-    """All clusters of Harris (2010) with ages and masses from the other catalogues; and those he lacks.
+    """All clusters of Harris (2010), with ages and masses from the other catalogues, and clusters only there.
 
     Returns
     -------
@@ -380,7 +380,7 @@ def clusters():
         others from Harris (2010); ``luminosity`` in V, from ``m_v``; ``age`` from VandenBerg et al. (2013);
         ``mass``, ``mass_to_light``, ``half_mass_radius`` and ``model_distance``, ``model_core_radius``,
         ``model_half_light_radius`` [pc], ``model_velocity_dispersion`` from Baumgardt & Hilker;
-        ``position_error``: how far apart the positions of the two are, 1" at least. Masked where a catalogue
+        ``position_error``: separation of the two positions, at least 1". Masked where a catalogue
         has no value.
 
     Examples
@@ -396,13 +396,13 @@ def clusters():
 
 
 def cluster(name):
-    """The row of `clusters` of a cluster, by any of its names.
+    """The row of `clusters` for a cluster, by any of its names.
 
     Parameters
     ----------
     name : str
-        As NGC 5466, ngc5466, N5466, M 53, Messier 53, Pal 11, Palomar 11, omega Cen, w Cen, Caldwell 80, or
-        the designation of the IAU by the position of 1950, as C1403+287.
+        Such as NGC 5466, ngc5466, N5466, M 53, Messier 53, Pal 11, Palomar 11, omega Cen, w Cen, Caldwell 80,
+        or the IAU designation from the B1950 position, such as C1403+287.
 
     Returns
     -------
@@ -411,9 +411,9 @@ def cluster(name):
     Raises
     ------
     TypeError
-        If ``name`` is no text.
+        If ``name`` is not a text.
     ValueError
-        If no cluster is called so.
+        If no cluster has this name.
 
     Examples
     --------
@@ -438,14 +438,14 @@ def cluster(name):
 
 
 def cluster_at(position, *, within=1 * u.arcmin):
-    """The row of `clusters` of the cluster at a position.
+    """The row of `clusters` for the cluster at a position.
 
     Parameters
     ----------
     position : `~astropy.coordinates.SkyCoord`
         One position.
     within : `~astropy.units.Quantity`, optional
-        How far from it the cluster may be.
+        Largest separation from the cluster.
 
     Returns
     -------
@@ -472,9 +472,9 @@ def _positions_1950():
 
 
 def _at_position(name):
-    """Row of the cluster of an IAU designation, C and hours, minutes, degrees and tenths of 1950; else None.
+    """Row of the cluster with an IAU designation: C, hours, minutes, degrees and tenths of B1950; else None.
 
-    Designations keep the positions of their time: one more or less of the last place is the same cluster.
+    Designations keep old positions: a difference of one in the last digit is the same cluster.
     """
     match = _IAU.fullmatch(name.strip().lower())
     if not match:
@@ -482,31 +482,31 @@ def _at_position(name):
     minute = 60 * int(match[1]) + int(match[2])
     tenth = int(match[4]) * (-1 if match[3] == '-' else 1)
     places = _positions_1950()
-    # digits are cut off, not rounded
+    # digits are truncated, not rounded
     minutes, tenths = np.trunc(60.0 * places.ra.hour), np.trunc(10.0 * places.dec.deg)
     off = np.maximum(np.abs((minutes - minute + 720) % 1440 - 720), np.abs(tenths - tenth))
     row = int(np.argmin(off))
     return row if off[row] <= 1 else None
 
 
-# -- what may be taken for known --------------------------------------------------------------------
+# -- known properties -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one property of a cluster.
+    """One known property of a cluster.
 
     Parameters
     ----------
     name : str
-        Of the property, see `known`.
+        Name of the property, see `known`.
     value : `~astropy.units.Quantity` or `~astropy.coordinates.SkyCoord`
     error : `~astropy.units.Quantity`
         Standard deviation.
     source : str
-        Where the value is from, as a short citation.
+        Source of the value, as a short citation.
     radius : `~astropy.units.Quantity`, optional
-        Radius on the sky [arcsec] inside of which the value holds; None if it is of the whole cluster.
+        Radius on the sky [arcsec] within which the value applies; None for the whole cluster.
     """
 
     name: str
@@ -521,48 +521,49 @@ _VANDENBERG, _ASSUMED = 'VandenBerg et al. 2013', 'assumed, old cluster'
 _POSITION_ERROR = 1.0              # arcsec, at least
 _DISTANCE_ERROR = 0.05             # of the distance: two thirds of the clusters differ by less, see the tests
 _AGE_SYSTEMATIC = 0.75             # Gyr: of the distance and the abundances, not in VandenBerg's errors
-_OLD = (12.5, 1.0)                 # Gyr, age of a cluster that nobody dated here, and its error
+_OLD = (12.5, 1.0)                 # Gyr, assumed age and error of an undated cluster
 _IRON_ERROR = 0.15                 # dex
 _DISPERSION_ERROR = 0.1            # of the dispersion
 _DISPERSION_ROUNDING = 0.05        # km/s: printed with one decimal
-_COLOUR_ERROR = 0.05               # mag, of an integrated colour, and of the atmospheres beside it
+_COLOUR_ERROR = 0.05               # mag, of an integrated colour, and of the atmospheres
 _EXTINCTION_ERROR = 0.1            # of the extinction
 _REDDENING_ERROR = 0.01            # mag of E(B-V), at least
-# younger than 10 Gyr in the literature, and in no table of ages here: Whiting 1 (Carraro et al. 2007), Pal 1
-# (Rosenberg et al. 1998), AM 4 (Carraro 2009), Ko 1 and 2 (Paust et al. 2014), BH 176 (Davoust et al. 2011),
-# Crater (Weisz et al. 2016)
+# younger than 10 Gyr in the literature, without an age in these tables: Whiting 1 (Carraro et al. 2007), Pal
+# 1 (Rosenberg et al. 1998), AM 4 (Carraro 2009), Ko 1 and 2 (Paust et al. 2014), BH 176 (Davoust et al.
+# 2011), Crater (Weisz et al. 2016)
 _NOT_OLD = ('Whiting 1', 'Pal 1', 'AM 4', 'Ko 1', 'Ko 2', 'BH 176', 'Crater')
 
 
 def known(name):
-    """What may be taken for known of a named cluster: values, their errors and where they are from.
+    """Known properties of a named cluster: values with errors and sources.
 
-    ``position`` is Harris's; its error is how far from it Baumgardt's is, 1" at least. ``distance`` is
-    Baumgardt's, else Harris's; neither has errors: 5 %, or half of the difference between the two if that is
-    more. ``age`` is VandenBerg's, with 0.75 Gyr of systematic error added in quadrature; else 12.5 +- 1 Gyr,
-    which the source calls assumed, except for the seven clusters that are known to be younger.
-    ``metallicity`` is [Fe/H] of Harris, 0.15 dex. ``velocity_dispersion`` is the central one along the
-    line of sight: Baumgardt's models, where they rest on velocities, 10 % or half of the difference to
-    Harris's if that is more; else Harris's with his error. It stands for the core: ``radius`` is the core
-    radius. ``b_v`` is Harris's integrated colour less the reddening, 0.05 mag and a tenth of the reddening.
-    ``extinction`` is A_V = 3.1 E(B-V) of Harris, 10 %, at least that of 0.01 mag in E(B-V).
+    ``position`` is Harris's, with the separation from Baumgardt's, at least 1", as its error. ``distance`` is
+    Baumgardt's, else Harris's; neither has errors: 5 % is assumed, or half of the difference between the two
+    if that is more. ``age`` is VandenBerg's, with 0.75 Gyr of systematic error added in quadrature; otherwise
+    12.5 +- 1 Gyr, with the source "assumed", except for the seven clusters that are known to be younger.
+    ``metallicity`` is [Fe/H] of Harris, with an error of 0.15 dex. ``velocity_dispersion`` is the central one
+    along the line of sight: from Baumgardt's models, if they are based on velocities, with 10 % or half of
+    the difference to Harris's if that is more; else Harris's with his error. It applies to the core:
+    ``radius`` is the core radius. ``b_v`` is Harris's integrated colour, corrected for reddening, with 0.05
+    mag and a tenth of the reddening. ``extinction`` is A_V = 3.1 E(B-V) of Harris, with 10 %, at least that
+    of 0.01 mag in E(B-V).
 
     Parameters
     ----------
     name : str
-        Any that `cluster` knows.
+        Any name that `cluster` accepts.
 
     Returns
     -------
     dict of str to Known
         ``position`` (its value a `~astropy.coordinates.SkyCoord`), ``distance`` [kpc], ``age`` [Gyr],
         ``metallicity`` [dimensionless, dex], ``velocity_dispersion`` [km/s], ``b_v``, ``extinction`` [mag],
-        as far as they are known.
+        if they are known.
 
     Raises
     ------
     TypeError, ValueError
-        As `cluster`.
+        As for `cluster`.
 
     Examples
     --------
@@ -588,7 +589,7 @@ def known(name):
 
 
 def _value(row, name, unit=u.one):
-    """A number, or None where it is masked."""
+    """A number, or None if it is masked."""
     value = row[name]
     return None if value.mask else float(value.unmasked.to_value(unit))
 
@@ -620,7 +621,7 @@ def _metallicity(row):
 def _dispersion(row):
     model = _value(row, 'model_velocity_dispersion', _KMS)
     if _value(row, 'mass_error', u.Msun) is None:
-        # that of a mass which was got from the light with an assumed M/L: no measurement
+        # based on a mass from the light with an assumed M/L: not a measurement
         model = None
     measured = _value(row, 'velocity_dispersion', _KMS)
     if model is not None:
@@ -654,21 +655,21 @@ def _extinction(row):
 
 def paper_selection(*, luminosity=1e5 * u.Lsun, nearest=10 * u.kpc, farthest=100 * u.kpc,
                     declination=-30 * u.deg):
-    """Clusters by the rule of Chardin & Bianchini (2021, section 5), applied to Harris (2010).
+    """Clusters selected by the rule of Chardin & Bianchini (2021, section 5), from Harris (2010).
 
     Parameters
     ----------
     luminosity : `~astropy.units.Quantity`, optional
-        Clusters are less luminous in V than this; the Sun's M_V is `pidoc.units.SOLAR_MV`.
+        Upper limit of the V luminosity; the Sun's M_V is `pidoc.units.SOLAR_MV`.
     nearest, farthest : `~astropy.units.Quantity`, optional
-        Limits of the distance, which themselves are in.
+        Limits of the distance, inclusive.
     declination : `~astropy.units.Quantity`, optional
-        Clusters are north of this.
+        Lower limit of the declination.
 
     Returns
     -------
     `~astropy.table.QTable`
-        Those rows of `clusters`.
+        The selected rows of `clusters`.
 
     Raises
     ------

@@ -1,2 +1,2 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Files, FITS and processes: what any room may use."""
+"""Files, FITS and processes, for use in all packages."""

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Files that appear whole or not at all, and folders that one process uses at a time."""
+"""Atomic writing of files, and locking of folders."""
 
 import logging
 import os
@@ -13,18 +13,18 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def replacing(path):
-    """Write a file under another name, which it changes when the block ends well.
+    """Write a file under a temporary name, and rename it when the block ends without an error.
 
     Parameters
     ----------
     path : path-like
-        A file of this name is replaced.
+        Path of the file, which is replaced if it exists.
 
     Yields
     ------
     `~pathlib.Path`
-        Where to write: in the same folder, so that the last step is one rename, and with the same ending. If
-        an exception ends the block, what was written is removed.
+        Path to write to: in the same folder, so that the last step is a rename, and with the same ending. If
+        an exception ends the block, the file is removed.
 
     Examples
     --------
@@ -47,13 +47,13 @@ def replacing(path):
 
 
 def check_free(*paths, overwrite):
-    """Refuse to replace files that were not to be replaced.
+    """Raise an error if files exist that must not be replaced.
 
     Parameters
     ----------
     *paths : path-like
     overwrite : bool
-        Whether they may be.
+        Whether they may be replaced.
 
     Raises
     ------
@@ -67,18 +67,18 @@ def check_free(*paths, overwrite):
 
 @contextmanager
 def locked(folder, in_use):
-    """Keep other processes out of a folder; the lock goes with the process, however it ends.
+    """Lock a folder against other processes; the lock ends with the process in any case.
 
     Parameters
     ----------
     folder : path-like
-        Its file ``.lock``, which stays, is locked.
+        The file ``.lock`` in it is locked, and not removed.
     in_use : Exception
-        What to raise if another has locked it.
+        Raised if another process has locked it.
 
     Notes
     -----
-    Where the system or the disk knows no locks, that is logged and the block goes on.
+    If the system or the disk does not support locks, this is logged and the block is run.
 
     Examples
     --------

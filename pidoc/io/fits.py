@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""FITS files, checked as they are read and whole or absent as they are written; images and tables as HDUs."""
+"""FITS files, checked when read and written atomically; images and tables as HDUs."""
 
 import bz2
 import gzip
@@ -22,16 +22,16 @@ from pidoc.io.files import check_free, replacing
 
 __all__ = ['FitsProduct', 'WrongContentError', 'damage_of', 'opened_fits', 'read_table', 'write_hdus']
 
-# of FITS, and of what astropy unpacks: gzip, zip, bzip2 and xz
+# of FITS, and of the compressions that astropy reads: gzip, zip, bzip2 and xz
 _BEGINNINGS = (b'SIMPLE  =', b'\x1f\x8b', b'PK\x03\x04', b'BZh', b'\xfd7zXZ')
 _BLOCK = 2880
 _MOST_BLOCKS = 1000        # of a header: 36,000 cards
 _MOST = 999                # axes, or columns of a table: FITS standard 4.0, sections 4.4.1 and 7.3.1
 _BITPIX = (8, 16, 32, 64, -32, -64)
-_LARGEST = 2**62           # bytes: beyond, a file cannot be looked at
+_LARGEST = 2**62           # bytes: larger offsets are not possible in a file
 _COUNT = re.compile(rb'^(NAXIS\d{0,3}|BITPIX|[PG]COUNT|TFIELDS) *= *([+-]?\d+) *(?:/|$)', re.MULTILINE)
 _END = re.compile(rb'END {77}')
-# keywords that the file needs, and those of world coordinates, which are written elsewhere
+# keywords of the file structure, and those of world coordinates, which are written separately
 _STRUCTURE = re.compile(r'SIMPLE|XTENSION|BITPIX|NAXIS|EXTEND|EXTNAME|[PG]COUNT|BUNIT|CHECKSUM|DATASUM|'
                         r'C(TYPE|RVAL|RPIX|DELT|UNIT)\d|PC\d_|CD\d_|WCSAXES|L(ON|AT)POLE|RADESYS|EQUINOX|MJDREF|'
                         r'B(SCALE|ZERO)|COMMENT|HISTORY|$')
@@ -41,29 +41,29 @@ _STRUCTURE = re.compile(r'SIMPLE|XTENSION|BITPIX|NAXIS|EXTEND|EXTNAME|[PG]COUNT|
 
 
 class WrongContentError(ValueError):
-    """A file that is whole holds something else than what is asked for."""
+    """A valid file has another content than required."""
 
 
 @contextmanager
 def damage_of(name, error=ValueError, *, strict=True):
-    """Take what goes wrong in the block for damage to a file.
+    """Convert errors in the block to errors about a damaged file.
 
     Parameters
     ----------
     name : object
-        What the errors call the file.
+        Name of the file in error messages.
     error : type, optional
         Class of exception to raise.
     strict : bool, optional
-        Whether all warnings of astropy, but those of world coordinates, are errors; else only those of files
-        that are cut short.
+        Whether all warnings of astropy, except about world coordinates, are errors; otherwise only those
+        about truncated files.
 
     Raises
     ------
     ``error``
         With "is damaged or cut short" and the reason; for a `WrongContentError` with its message.
     FileNotFoundError, IsADirectoryError, PermissionError
-        As they come.
+        Unchanged.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def damage_of(name, error=ValueError, *, strict=True):
     """
     try:
         with warnings.catch_warnings():
-            # astropy warns of a short file or a wrong checksum, and goes on
+            # astropy only warns of a truncated file or a wrong checksum
             if strict:
                 warnings.simplefilter('error', AstropyWarning)
                 warnings.simplefilter('ignore', FITSFixedWarning)
@@ -89,14 +89,14 @@ def damage_of(name, error=ValueError, *, strict=True):
     except WrongContentError as wrong:
         raise error(f'{name}: {wrong}') from None
     except Exception as reason:
-        # astropy has many kinds of errors for files that do not hold what they promise
+        # astropy raises many kinds of errors for invalid files
         text = ' '.join(str(reason).split()) or type(reason).__name__
         raise error(f'{name} is damaged or cut short: {text}') from reason
 
 
 @contextmanager
 def opened_fits(source, error=ValueError, *, name=None, checksum=True):
-    """Open a FITS file to read it, for as long as the context lasts; what goes wrong in it is damage.
+    """Context manager that opens a FITS file for reading; errors inside are errors about a damaged file.
 
     Parameters
     ----------
@@ -104,9 +104,9 @@ def opened_fits(source, error=ValueError, *, name=None, checksum=True):
     error : type, optional
         Class of exception to raise.
     name : str, optional
-        What the errors call the file; by default its path.
+        Name of the file in error messages; by default its path.
     checksum : bool, optional
-        Whether checksums are compared, where a file has any.
+        Whether checksums are verified, if a file has any.
 
     Yields
     ------
@@ -115,10 +115,10 @@ def opened_fits(source, error=ValueError, *, name=None, checksum=True):
     Raises
     ------
     ``error``, FileNotFoundError, IsADirectoryError, PermissionError
-        As `damage_of`.
+        As for `damage_of`.
     """
     with damage_of(name or getattr(source, 'name', source), error), ExitStack() as stack:
-        # opened here, because astropy does not close what it cannot read
+        # opened here, because astropy does not close files that it cannot read
         file = source if hasattr(source, 'read') else stack.enter_context(open_regular(source))
         check_beginning(file)
         check_headers(file)
@@ -126,7 +126,7 @@ def opened_fits(source, error=ValueError, *, name=None, checksum=True):
 
 
 def check_beginning(file):
-    """Refuse a file that is neither FITS nor compressed, from its first bytes, as many as there are."""
+    """Reject a file that is neither FITS nor compressed, judged by its first bytes."""
     place = file.tell()
     start = file.read(40)
     file.seek(place)
@@ -135,22 +135,22 @@ def check_beginning(file):
 
 
 def open_regular(path):
-    """Open a file to read its bytes, if it is a file: of a FIFO or a device there may be no end."""
+    """Open a file to read its bytes, if it is a regular file: a FIFO or a device may have no end."""
     if not (stat.S_ISREG(os.stat(path).st_mode) or os.path.isdir(path)):
         raise WrongContentError('a FITS file must be a regular file, received a FIFO, socket or device')
     return open(path, 'rb')
 
 
 def check_headers(file):
-    """Refuse headers that astropy takes long or for ever to read, or takes for something else.
+    """Reject headers that astropy would read very slowly, endlessly or wrongly.
 
-    They promise more axes or columns than there can be, have no end, or not the keywords that they must have.
-    Compressed files are unpacked on the way.
+    They have more axes or columns than the standard allows, no end, or lack mandatory keywords. Compressed
+    files are unpacked on the fly.
 
     Parameters
     ----------
     file : binary file
-        At its beginning, where it is left.
+        At its beginning, where it is left on return.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def check_headers(file):
 
 
 def _unpacked(file):
-    """What astropy would read of a file."""
+    """The bytes that astropy would read from a file."""
     place = file.tell()
     start = file.read(6)
     file.seek(place)
@@ -196,7 +196,7 @@ def _unpacked(file):
 
 
 def _header_bytes(stream):
-    """The cards of the header that begins here, one behind the other; nothing if none does."""
+    """The cards of the header that begins here, concatenated; empty if there is none."""
     blocks = []
     while block := stream.read(_BLOCK):
         if not blocks and not block.startswith((b'SIMPLE  =', b'XTENSION=')):
@@ -219,7 +219,7 @@ def read_table(path, name, error=ValueError):
     ----------
     path : path-like
     name : str
-        Of the extension.
+        Name of the extension.
     error : type, optional
         Class of exception to raise.
 
@@ -231,7 +231,7 @@ def read_table(path, name, error=ValueError):
     Raises
     ------
     ``error``, FileNotFoundError, IsADirectoryError, PermissionError
-        As `damage_of`.
+        As for `damage_of`.
     """
     with opened_fits(path, error) as hdus:
         return table_of(hdus[name])
@@ -242,44 +242,44 @@ def table_of(hdu):
     table = QTable.read(hdu, mask_invalid=False)
     table.convert_bytestring_to_unicode()
     for column in table.colnames:
-        # FITS has the other byte order, which not everything takes
+        # FITS data are big-endian, which not all libraries accept
         table[column] = native(table[column])
-    # its own values: those in meta are not None where a card has none
+    # cards without a value are not None in the meta of astropy
     table.meta = {'header': hdu.header.copy()}
     return table
 
 
 def image_of(hdu, **options):
-    """`~astropy.nddata.CCDData` of an HDU, with the unit BUNIT; the options are more arguments of it."""
-    # it brings scipy, which not everything that reads FITS needs
+    """`~astropy.nddata.CCDData` of an HDU, in the unit BUNIT; options are further arguments of CCDData."""
+    # imports scipy, which not all FITS readers need
     from astropy.nddata import CCDData
 
     return CCDData(native(hdu.data), unit=hdu.header['BUNIT'], **options)
 
 
 def native(array):
-    """A copy in the byte order of the machine, which FITS has not and not everything takes otherwise."""
+    """A copy in native byte order; FITS data are big-endian, which not all libraries accept."""
     return array.astype(array.dtype.newbyteorder('='))
 
 
 def wcs_of(header):
-    """World coordinates; None if a header has none."""
+    """World coordinates of a header, or None."""
     return WCS(header) if 'CTYPE1' in header else None
 
 
 def meta_of(header, skip=()):
-    """Keywords and values of a header, without those of files and world coordinates and those to skip."""
+    """Keywords and values of a header, without those of file structure, world coordinates and ``skip``."""
     return {card.keyword: card_value(card.value) for card in header.cards
             if not (is_structure(card.keyword) or card.keyword in skip)}
 
 
 def is_structure(keyword):
-    """Whether a keyword is of the file or of world coordinates, and so no part of what is stored."""
+    """Whether a keyword belongs to the file structure or the world coordinates, not to the content."""
     return bool(_STRUCTURE.match(keyword))
 
 
 def card_value(value):
-    """Of a card: None where it has none."""
+    """Value of a card; None if it has none."""
     return None if isinstance(value, fits.card.Undefined) else value
 
 
@@ -287,25 +287,25 @@ def card_value(value):
 
 
 def write_hdus(hdus, filename, *, checksum=True, finish=None):
-    """Write HDUs in one move, replacing a file of that name; the same HDUs make the same bytes.
+    """Write HDUs atomically, replacing an existing file; equal HDUs give identical bytes.
 
     Parameters
     ----------
     hdus : list of HDU
     filename : path-like
         The ending decides on compression.
-    checksum : bool, optional
+    The ending determines the compression.
         Whether the HDUs get checksums.
     finish : callable, optional
-        What is done to the file, of which it gets the path, before it has its name.
+        Called with the path of the temporary file before it is renamed.
 
     Raises
     ------
     OSError
-        If the file cannot be written; nothing is left of it.
+        If the file cannot be written; nothing is left behind.
     """
     for hdu in hdus if checksum else ():
-        # of a constant comment: astropy's own would hold the time of the day
+        # with a constant comment: astropy's own contains the time
         hdu.add_checksum(when='checksum of the HDU')
     with replacing(filename) as temporary:
         try:
@@ -313,7 +313,7 @@ def write_hdus(hdus, filename, *, checksum=True, finish=None):
             if finish is not None:
                 finish(temporary)
         except OSError as error:
-            # numpy does not say why a write ended early
+            # numpy does not report why a write ended early
             why = '' if error.errno else '; the disk may be full'
             message = f'{filename} could not be written: {error}{why}'
             raise (OSError(error.errno, message) if error.errno else OSError(message)) from error
@@ -323,13 +323,13 @@ def _write(hdus, path):
     if path.suffix != '.gz':
         hdus.writeto(path, overwrite=True)
         return
-    # without the name and the time of the day, which gzip stores
+    # gzip would store name and time
     with open(path, 'wb') as stream, gzip.GzipFile('', 'wb', fileobj=stream, mtime=0) as packed:
         hdus.writeto(packed)
 
 
 def float_type(dtype):
-    """Of the two in which numbers are stored."""
+    """Check the floating-point type of stored images: float32 or float64."""
     dtype = np.dtype(dtype)
     if dtype not in (np.float32, np.float64):
         raise ValueError(f'dtype must be float32 or float64, received {dtype}')
@@ -337,12 +337,12 @@ def float_type(dtype):
 
 
 def image_hdus(images, wcs=None, dtype=np.float32):
-    """HDUs of maps on one grid, the first of them primary, each with its unit and world coordinates.
+    """HDUs of maps on one grid, the first one primary, each with unit and world coordinates.
 
     Parameters
     ----------
     images : dict
-        Name of the extension ('': none) to `~astropy.nddata.CCDData`.
+        Name of the extension ('': none) -> `~astropy.nddata.CCDData`.
     wcs : `~astropy.wcs.WCS`, optional
     dtype : dtype, optional
         `numpy.float32` or `numpy.float64`.
@@ -363,7 +363,7 @@ def image_hdus(images, wcs=None, dtype=np.float32):
 
 
 def place_of(wcs):
-    """Header of world coordinates, which may be None."""
+    """Header with world coordinates, which can be None."""
     return fits.Header() if wcs is None else wcs.to_header()
 
 
@@ -373,14 +373,14 @@ def mask_hdu(mask, wcs=None):
 
 
 def table_hdu(table, name):
-    """Extension of a table under a name."""
+    """Extension with a table."""
     hdu = fits.table_to_hdu(table)
     hdu.name = name
     return hdu
 
 
 def card(keyword, value, comment=''):
-    """A card, in ASCII, without its comment where a long value leaves no room for it."""
+    """A card, in ASCII; the comment is dropped if a long value leaves no room."""
     if isinstance(value, str):
         value = value.encode('ascii', 'replace').decode()
         comment = '' if len(value) + len(comment) > 60 else comment
@@ -388,33 +388,33 @@ def card(keyword, value, comment=''):
 
 
 class FitsProduct:
-    """What is stored as one FITS file; subclasses have ``to_hdulist`` and its inverse ``from_hdulist``."""
+    """Base class of objects stored as one FITS file; subclasses have ``to_hdulist`` and ``from_hdulist``."""
 
     def write(self, filename, *, overwrite=False, dtype=np.float32):
-        """Write a FITS file: complete or not at all; the same object makes the same bytes.
+        """Write a FITS file atomically; equal objects give identical bytes.
 
         Parameters
         ----------
         filename : path-like
             Ending in .fits or .fits.gz.
         overwrite : bool, optional
-            Replace a file of that name.
+            Replace an existing file.
         dtype : dtype, optional
-            Of the images: `numpy.float32` (7 digits) or `numpy.float64` (exact).
+            Type of the images: `numpy.float32` (7 digits) or `numpy.float64` (exact).
 
         Raises
         ------
         OSError
             If the file exists and ``overwrite`` is False.
         ValueError
-            If ``dtype`` is none of the two.
+            If ``dtype`` is neither of the two.
         """
         check_free(filename, overwrite=overwrite)
         write_hdus(list(self.to_hdulist(dtype=dtype)), filename)
 
     @classmethod
     def read(cls, filename):
-        """Read what `write` wrote.
+        """Read a file written by `write`.
 
         Parameters
         ----------
@@ -423,14 +423,14 @@ class FitsProduct:
         Returns
         -------
         object
-            Of this class.
+            An instance of this class.
 
         Raises
         ------
         FileNotFoundError
-            If there is no such file.
+            If the file does not exist.
         ValueError
-            If the file is damaged, cut short, or holds something else.
+            If the file is damaged, cut short, or has another content.
         """
         with opened_fits(filename) as hdus:
             return cls.from_hdulist(hdus)

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""How objects look in notebooks."""
+"""Representation of objects in notebooks."""
 
 import html
 
@@ -13,7 +13,7 @@ def html_table(caption, rows):
     ----------
     caption : str
     rows : iterable of (object, object)
-        What stands on the left and on the right; text is escaped, so that no name of a file becomes markup.
+        Left and right column; text is escaped, so that names of files cannot contain markup.
 
     Returns
     -------

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""`work`, many tasks in processes of this machine or on the workers of dask; and how processes behave."""
+"""`work` runs many tasks in local processes or on the workers of dask; and settings of processes."""
 
 import math
 import multiprocessing
@@ -23,40 +23,40 @@ _THREADS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'TF_NU
             'TF_NUM_INTEROP_THREADS')
 _TERMINATED = 128 + signal.SIGTERM
 _TICK = 0.5                # s
-_PATIENCE = 10.0           # s that a process has to end by itself
-_ROOM_EVERY = 5.0          # s: workers of dask come and go
+_PATIENCE = 10.0           # s, before a process that does not end is killed
+_ROOM_EVERY = 5.0          # s between updates of the number of dask workers
 
 
 class WorkLost(RuntimeError):
-    """A task has neither a result nor an error of its own: the scheduler let it fall, say."""
+    """A task has neither a result nor an error of its own, for example because the scheduler dropped it."""
 
 
 class WorkerKilled(WorkLost):
-    """The process that did a task has ended on the way; on dask several, one after the other."""
+    """The process of a task was killed; on dask several, one after the other."""
 
 
 def work(function, tasks, *, jobs=1, scheduler=None, one_by_one=False, threads=1, tick=None):
-    """Do many tasks, several at a time; each is handed out as soon as it is done.
+    """Run many tasks in parallel; each result is yielded as soon as it is complete.
 
     Parameters
     ----------
     function : callable
-        At the top level of a module. What it takes and returns must be fit for `pickle`.
+        Function at the top level of a module. Arguments and results must support `pickle`.
     tasks : iterable of tuple
-        Of each the key, any object, and the tuple of the arguments. A task is drawn when a worker is free
-        for it: the list may be longer than the memory.
+        Key, any object, and tuple of the arguments of each task. Tasks are drawn when a worker is free: the
+        list may be longer than the memory.
     jobs : int, optional
-        Processes of this machine, one task each at a time. With 0, the work is done in this process.
+        Number of local processes, with one task each at a time. With 0, tasks run in this process.
     scheduler : str, optional
-        Address of a dask scheduler ('tcp://...'), whose workers then do the work: two tasks for each of
-        their threads are on their way.
+        Address of a dask scheduler ('tcp://...'), whose workers are used instead: two tasks are submitted for
+        each of their threads.
     one_by_one : bool, optional
-        On dask, only one task is on its way. The scheduler else gives up not only a task that kills workers,
-        but sometimes one that only waited on them.
+        Submit only one task at a time to dask. Otherwise the scheduler gives up not only a task that kills
+        workers, but sometimes also one that was waiting on them.
     threads : int, optional
-        With which each process computes, unless the user says otherwise.
+        Threads of each process, unless the user sets another number.
     tick : callable, optional
-        Called every half second or more often while processes or dask work.
+        Called at least every half second while processes or dask work.
 
     Yields
     ------
@@ -64,8 +64,8 @@ def work(function, tasks, *, jobs=1, scheduler=None, one_by_one=False, threads=1
     result : object
         None if there was an error.
     error : Exception or None
-        What the function raised, with the lines where as a note; `WorkerKilled`; `WorkLost`. The other
-        tasks go on.
+        Exception of the function, with its traceback as a note; `WorkerKilled`; `WorkLost`. Other tasks
+        continue.
 
     Raises
     ------
@@ -74,14 +74,14 @@ def work(function, tasks, *, jobs=1, scheduler=None, one_by_one=False, threads=1
     OSError
         If no scheduler answers.
     KeyboardInterrupt
-        Also if it is a process that was interrupted.
+        Also if a worker process was interrupted.
 
     Notes
     -----
-    Close the generator, with `contextlib.closing` say, when it may be left early: no other task is begun,
-    and processes on their way are ended, so that what they were writing is removed. They also end when this
-    process is gone, however it went. They are started with the 'spawn' method, and stay for the next task;
-    one that was killed is replaced.
+    Close the generator, for example with `contextlib.closing`, if it may be left early: then no further task
+    is started, and running processes are ended, so that unfinished files are removed. They also end when this
+    process ends for any reason. They are started with the 'spawn' method, and kept for further tasks; a
+    killed one is replaced.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def _here(function, tasks):
         yield key, result, error
 
 
-# -- processes of this machine --------------------------------------------------------------------
+# -- local processes ------------------------------------------------------------------------------
 
 
 def _in_processes(function, tasks, jobs, threads, tick):
@@ -114,7 +114,7 @@ def _in_processes(function, tasks, jobs, threads, tick):
     tasks = chain(first, tasks)
     idle, busy, done = [], {}, []
     try:
-        # all are started before one is waited for
+        # start all before waiting for the first
         for _ in first:
             idle.append(_Worker(threads))
         while True:
@@ -141,13 +141,13 @@ def _in_processes(function, tasks, jobs, threads, tick):
 
 
 def _ready(workers):
-    """Those that have an answer, or are gone."""
+    """Workers that have an answer, or have died."""
     found = set(connection.wait([end for worker in workers for end in worker.ends], timeout=_TICK))
     return [worker for worker in workers if not found.isdisjoint(worker.ends)]
 
 
 class _Worker:
-    """A process that does one task at a time."""
+    """A process that runs one task at a time."""
 
     def __init__(self, threads):
         context = multiprocessing.get_context('spawn')
@@ -166,13 +166,13 @@ class _Worker:
         try:
             self._pipe.send_bytes(task)
         except OSError:
-            # it was killed just now: there will be no answer
+            # it was killed just now, and will not answer
             pass
 
     def answer(self):
-        """Result and error of its task."""
+        """Result and error of the task."""
         try:
-            # of a process that is gone there may be a last word
+            # a dead process may have sent an answer before
             answer = self._pipe.recv_bytes() if self._pipe.poll() else None
         except (EOFError, OSError):
             answer = None
@@ -202,9 +202,9 @@ class _Worker:
 
 
 def _serve(pipe):
-    """Main function of a worker: tasks in, answers out, until there are no more."""
+    """Main function of a worker: receives tasks and sends answers until the pipe is closed."""
     begin_worker()
-    # what is half-written is removed on the way out
+    # unfinished files are removed on exit
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     while True:
         try:
@@ -223,7 +223,7 @@ def _answer(task):
 
 
 def _portable(error):
-    """The error, or one that says the same where it would not survive the way to another process."""
+    """The error, or an equivalent one if it cannot be pickled."""
     lines = ''.join(traceback.format_exception(error))
     try:
         pickle.loads(pickle.dumps(error))
@@ -256,7 +256,7 @@ def _on_dask(function, tasks, address, one_by_one, tick):
 
 
 class _Room:
-    """How many tasks are on their way: two for each thread, so that none waits for the next."""
+    """Number of submitted tasks: two for each thread, so that no thread waits."""
 
     def __init__(self, client, one_by_one):
         self._client = client
@@ -285,22 +285,22 @@ def _outcome(future):
         return None, error
 
 
-# -- how processes behave -------------------------------------------------------------------------
+# -- settings of processes ------------------------------------------------------------------------
 
 
 def begin_worker():
-    """First thing that a worker process does: it ends at Ctrl-C, silently, and with its parent."""
+    """Initialise a worker process: it ends silently at Ctrl-C, and with its parent."""
     from tqdm import tqdm
 
-    # the terminal's Ctrl-C reaches everybody: end at once, and let the parent do the talking
+    # Ctrl-C reaches all processes of the terminal: end at once, and leave messages to the parent
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # the semaphore of its progress bars would be left behind, and the parent warned of it
+    # the semaphore of progress bars would leak, with a warning in the parent
     tqdm.set_lock(threading.RLock())
     end_with_parent()
 
 
 def end_with_parent():
-    """End this process when the one that started it is gone, however it went."""
+    """End this process when its parent ends for any reason."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
@@ -311,7 +311,7 @@ def _wait_for_parent():
 
 @contextmanager
 def threads_each(number=1):
-    """Processes that are started in the block compute with so many threads, unless the user says otherwise.
+    """Set the number of threads of processes started in the block, unless the user has set it.
 
     Parameters
     ----------
@@ -328,9 +328,9 @@ def threads_each(number=1):
 
 @contextmanager
 def single_threaded_blas():
-    """Linear algebra of numpy with one thread in the block; yields the number of threads that it had.
+    """Use one thread for the linear algebra of numpy in the block; yields the previous number of threads.
 
-    The threads of BLAS wait for each other, in small products for longer than they work.
+    For small products, threads of BLAS wait for each other longer than they work.
     """
     blas = _blas()
     threads = max((library.num_threads for library in blas.lib_controllers), default=1)
@@ -351,7 +351,7 @@ def scheduler_client(address):
     Parameters
     ----------
     address : str
-        Like 'tcp://10.0.0.1:8786'.
+        Address, such as 'tcp://10.0.0.1:8786'.
 
     Returns
     -------
@@ -362,7 +362,7 @@ def scheduler_client(address):
     ImportError
         If dask is not installed.
     OSError
-        If nothing answers there.
+        If there is no answer.
     """
     try:
         from distributed import Client
@@ -372,7 +372,7 @@ def scheduler_client(address):
 
 
 def one_line(error):
-    """An error on one line; with its kind where the message alone would not explain it.
+    """An error on one line, with its type if the message alone would not explain it.
 
     Parameters
     ----------
@@ -395,7 +395,7 @@ def one_line(error):
 
 @contextmanager
 def hushed():
-    """Keep what libraries write to the standard error, at the level of the system; show it after an error.
+    """Capture the standard error of libraries, at system level; show it after an error.
 
     TensorFlow logs the instruction set of the machine before its own log level can be set.
     """
@@ -408,7 +408,7 @@ def hushed():
             yield
         except Exception as error:
             said.seek(0)
-            # an error of ours says all there is to say
+            # messages of pidoc's own errors are sufficient
             if not isinstance(error, (ValueError, OSError)):
                 os.write(kept, said.read())
             raise

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Tables of TOML and JSON files against a schema of `msgspec`; errors name the place and the rule."""
+"""Check tables of TOML and JSON files against a schema of `msgspec`; errors name the place and the rule."""
 
 import re
 import sys
@@ -16,18 +16,18 @@ _WORDS = {str: 'a text', bool: 'true or false', int: 'a whole number', float: 'a
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table whose keys are the fields: what has a default may be left out, others may not be there."""
+    """A table whose keys are the fields: those with a default are optional, others are required."""
 
 
 class Refused(ValueError):
-    """What a table raises, in its ``__post_init__``, of one of its keys.
+    """Raised for one key of a table in its ``__post_init__``.
 
     Parameters
     ----------
     key, rule : str
-        Of the table; what its value must be.
+        Key of the table, and the rule for its value.
     value : object
-        What it is.
+        The value received.
     """
 
     def __init__(self, key, rule, value):
@@ -43,7 +43,7 @@ def number(kind=float, *, above=None, least=None, most=None):
     Parameters
     ----------
     kind : type, optional
-        float, which takes whole numbers as well, or int.
+        float, which also accepts whole numbers, or int.
     above, least, most : float, optional
         Open or closed lower limit, and closed upper limit.
 
@@ -70,7 +70,7 @@ FINITE = number()
 
 
 def some(kind, rule):
-    """The type of one of a kind or a list of them, with the rule that errors give."""
+    """The type of a value or a list of values of a kind, with its rule for error messages."""
     return Annotated[kind | Annotated[list[kind], msgspec.Meta(min_length=1)], msgspec.Meta(description=rule)]
 
 
@@ -78,7 +78,7 @@ T = TypeVar('T')
 
 
 class Span(Table, Generic[T], frozen=True):
-    """Limits between which a number is drawn, evenly in it or in its logarithm."""
+    """Limits between which a number is drawn, uniformly in itself or in its logarithm."""
 
     low: T
     high: T
@@ -95,28 +95,28 @@ class Span(Table, Generic[T], frozen=True):
 
 
 def checked(values, kind, where, *, error=ValueError):
-    """Plain values as an instance of a schema.
+    """Convert plain values to an instance of a schema.
 
     Parameters
     ----------
     values : object
-        Dicts, lists, texts and numbers, as of `tomllib` or `json`.
+        Dicts, lists, texts and numbers, as from `tomllib` or `json`.
     kind : type
-        A `Table`, or another type that `msgspec` knows.
+        A `Table`, or another type supported by `msgspec`.
     where : str
-        What errors begin with.
+        Beginning of error messages.
     error : type, optional
-        Of exceptions.
+        Class of exception to raise.
 
     Returns
     -------
     object
-        An instance of the kind.
+        An instance of ``kind``.
 
     Raises
     ------
     error
-        If the values do not fit: with the place, the key, the rule and what was received.
+        If the values do not match: with the place, the key, the rule and the value received.
     """
     try:
         return msgspec.convert(values, kind)
@@ -125,7 +125,7 @@ def checked(values, kind, where, *, error=ValueError):
 
 
 def _explained(problem, values, kind, where):
-    """The message of msgspec with the place in words of TOML, the rule of the schema, and the value."""
+    """The message of msgspec, with the place in TOML terms, the rule of the schema, and the value."""
     text, path = re.fullmatch(r'(.*?)(?: - at (?:`key` in )?`\$([^`]*)`)?', str(problem), re.DOTALL).groups()
     path, entries, _ = (path or '').partition('[...]')
     for part in re.findall(r'\w+', path):
@@ -133,7 +133,7 @@ def _explained(problem, values, kind, where):
         kind, values = _inside(kind, key), values[key]
         where += f' {key + 1}' if isinstance(key, int) else f', {_titled(part, kind)}'
     if entries:
-        # which entry of a dict it is, msgspec does not say
+        # msgspec does not say which entry of a dict it is
         kind = _inside(kind, '')
         for key, value in values.items():
             try:
@@ -153,7 +153,7 @@ def _explained(problem, values, kind, where):
 
 
 def _members(kind):
-    """The types, without notes and None, that a type is a union of."""
+    """The types in a union, without annotations and None."""
     if get_origin(kind) is Annotated:
         return _members(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):
@@ -167,7 +167,7 @@ def _is_table(kind):
 
 
 def _inside(kind, key):
-    """The type of what is under a key or a number."""
+    """The type of the value under a key or an index."""
     for member in _members(kind):
         if get_origin(member) is (list if isinstance(key, int) else dict):
             return get_args(member)[-1]
@@ -179,7 +179,7 @@ def _inside(kind, key):
 
 
 def _titled(key, kind):
-    """A key as TOML writes it: [key] for a table, [[key]] for tables."""
+    """A key in TOML notation: [key] for a table, [[key]] for a list of tables."""
     member, *others = _members(kind)
     if _is_table(member) and not others:
         return f'[{key}]'
@@ -187,7 +187,7 @@ def _titled(key, kind):
 
 
 def _rule(kind):
-    """What a value must be: the description of its type, or one made of it."""
+    """The rule for a value: the description of its type, or one composed from it."""
     if get_origin(kind) is Annotated:
         kind, *notes = get_args(kind)
         described = [note.description for note in notes if note.description]
