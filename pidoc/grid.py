@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The grid of the maps, `MapGrid`: pixels, smoothing, channels of light and their bands; units of the maps.
 
-Every model, training set and mock has one. The default is that of Chardin & Bianchini (2021): 40 arcsec on
+Every model, training set and mock has a grid. The default is that of Chardin & Bianchini (2021): 40 arcsec on
 160 x 160 pixels of 0.25 arcsec, in V, smoothed with a Gaussian of 4 pixels.
 """
 
@@ -26,11 +26,11 @@ MASS_PER_PIXEL = u.Msun
 """Unit of the mass map, per pixel."""
 
 GAUSSIAN_END = 5.0
-"""Where the Gaussian of the smoothing is cut, in its standard deviations."""
+"""Truncation radius of the Gaussian of the smoothing, in standard deviations."""
 
-_MOST_PIXELS = 8192        # to a side
-_WHOLE = 1e-6              # relative difference from a whole number of pixels that is none
-_SAME = 1e-3               # relative difference of pixel scales that is none
+_MOST_PIXELS = 8192        # per side
+_WHOLE = 1e-6              # negligible relative difference from a whole number of pixels
+_SAME = 1e-3               # negligible relative difference of pixel scales
 
 
 def tangent_plane(position, shape, scale, *, shift=(0.0, 0.0)):
@@ -39,13 +39,13 @@ def tangent_plane(position, shape, scale, *, shift=(0.0, 0.0)):
     Parameters
     ----------
     position : tuple of float
-        Right ascension and declination [deg], ICRS, of the middle.
+        Right ascension and declination [deg], ICRS, of the centre.
     shape : tuple of int
         Rows and columns.
     scale : float
         Side of a pixel [arcsec].
     shift : tuple of float, optional
-        Where the position is, to the right of and above the middle [arcsec].
+        Offset of the position, to the right of and above the centre [arcsec].
 
     Returns
     -------
@@ -64,14 +64,14 @@ def tangent_plane(position, shape, scale, *, shift=(0.0, 0.0)):
 
 @dataclass(frozen=True)
 class Channel:
-    """One image of light in a map.
+    """One image of the light in a map.
 
     Parameters
     ----------
     band : str, optional
         One of `pidoc.photometry.BANDS`.
     smoothed : bool, optional
-        Whether it is smoothed as the mass map is, or as sharp as the PSF leaves it.
+        Whether it is smoothed like the mass map, or only by the PSF.
 
     Raises
     ------
@@ -98,14 +98,14 @@ class MapGrid:
     pixel_scale : `~astropy.units.Quantity`, optional
         Side of a pixel.
     smoothing : float, optional
-        Standard deviation of the Gaussian that maps are smoothed with [pixels].
+        Standard deviation of the Gaussian that smooths the maps [pixels].
     channels : tuple of `Channel`, optional
-        The images of light, in the order in which networks see them.
+        The images of the light, in the order of the input of the networks.
 
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If a value is of a wrong kind or impossible.
+        If a value has a wrong type or is invalid.
 
     Examples
     --------
@@ -146,18 +146,18 @@ class MapGrid:
 
     @classmethod
     def of_field(cls, field_of_view=None, *, pixel_scale=None, smoothing=None, band=None, grid=None):
-        """A grid by the angle that it covers; what is not given is that of another grid.
+        """A grid with a given angular size; other properties are those of another grid.
 
         Parameters
         ----------
         field_of_view : `~astropy.units.Quantity`, optional
-            One angle, or two: width and height. A whole number of pixels.
+            One angle, or two: width and height. It must be a whole number of pixels.
         pixel_scale : `~astropy.units.Quantity`, optional
             Side of a pixel.
         smoothing : float, optional
-            As above.
+            Standard deviation of the Gaussian [pixels].
         band : str, optional
-            Of the only channel of light.
+            Band of the only channel of light.
         grid : `MapGrid`, optional
             The other grid; by default ``MapGrid()``.
 
@@ -168,7 +168,7 @@ class MapGrid:
         Raises
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
-            As `MapGrid`; if the field is no whole number of pixels.
+            As for `MapGrid`; or if the field is not a whole number of pixels.
         """
         grid = cls() if grid is None else grid
         changes = {} if smoothing is None else {'smoothing': smoothing}
@@ -194,12 +194,12 @@ class MapGrid:
 
     @property
     def ny(self):
-        """Rows."""
+        """Number of rows."""
         return self.shape[0]
 
     @property
     def nx(self):
-        """Columns."""
+        """Number of columns."""
         return self.shape[1]
 
     @property
@@ -214,7 +214,7 @@ class MapGrid:
 
     @property
     def reach(self):
-        """Half of its diagonal as a plain number [arcsec]."""
+        """Half of the diagonal as a plain number [arcsec]."""
         return 0.5 * math.hypot(self.nx, self.ny) * self.scale
 
     @property
@@ -223,16 +223,16 @@ class MapGrid:
         return self.channels[0].band
 
     def wcs(self, position, *, margin=0, shift=(0.0, 0.0)):
-        """Tangent plane that touches the sky at a position, north up and east to the left.
+        """Tangent plane with a given tangent point, north up and east to the left.
 
         Parameters
         ----------
         position : tuple of float
             Right ascension and declination [deg], ICRS.
         margin : int, optional
-            Pixels around the grid.
+            Margin around the grid [pixels].
         shift : tuple of float, optional
-            Where the position is, to the right of and above the middle of the grid [arcsec].
+            Offset of the position, to the right of and above the centre of the grid [arcsec].
 
         Returns
         -------
@@ -242,13 +242,13 @@ class MapGrid:
         return tangent_plane(position, shape, self.scale, shift=shift)
 
     def holds(self, image):
-        """Whether an image is a map on this grid already: its shape, unit, pixels, band and smoothing.
+        """Whether an image is a map on this grid already, judged by shape, unit, pixels, band and smoothing.
 
         Parameters
         ----------
         image : `~astropy.nddata.CCDData`
-            What it does not say of itself, in its world coordinates and ``meta`` (PIXSCALE, BAND, SMOOTH), is
-            taken for that of the grid.
+            Properties that are not in its world coordinates and ``meta`` (PIXSCALE, BAND, SMOOTH) are assumed
+            to be those of the grid.
 
         Returns
         -------
@@ -265,7 +265,7 @@ class MapGrid:
                 and image.meta.get('SMOOTH', self.smoothing) == self.smoothing)
 
     def to_dict(self):
-        """As plain numbers and texts, for JSON: the pixel scale in arcsec.
+        """Plain numbers and texts, for JSON; the pixel scale is in arcsec.
 
         Returns
         -------
@@ -289,7 +289,7 @@ class MapGrid:
         Raises
         ------
         ValueError
-            If a field is missing, unknown or impossible.
+            If a field is missing, unknown or invalid.
         """
         try:
             return cls(**{**values, 'pixel_scale': u.Quantity(values['pixel_scale'], u.arcsec),

@@ -1,27 +1,27 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Light of stars: bolometric corrections, luminosities in a band, apparent flux.
 
-Three bolometric corrections are known by name:
+Three bolometric corrections have names:
 
 ==================  ==============================================  ===========  ==========  ==========
 name                correction                                      solar M_bol  L_V of Sun  bands
 ==================  ==============================================  ===========  ==========  ==========
-``reed1998``        Reed (1998), of the temperature alone, as in    4.74         0.920       V
+``reed1998``        Reed (1998), from the temperature only, as in    4.74         0.920       V
                     Chardin & Bianchini (2021) and Heggie (2014)
-``reed1998-solar``  the same, the Sun made right                    4.65         1           V
-``kurucz1992``      of Teff, log g and [Fe/H]: Kurucz (1992);       4.65         1           all
+``reed1998-solar``  the same, correct for the Sun                    4.65         1           V
+``kurucz1992``      from Teff, log g, [Fe/H]: Kurucz (1992);       4.65         1           all
                     white dwarfs: Bergeron et al. (1995)
 ==================  ==============================================  ===========  ==========  ==========
 
 The bands of ``kurucz1992``: BC_V and B - V are in Kurucz's table; g and r of Pan-STARRS1 follow from B and V
 by the relations of Tonry et al. (2012); I (Cousins), F606W and F814W of ACS/WFC on HST, and VIS of Euclid are
-V minus the colours of the spectra of Castelli & Kurucz (2003, IAU Symp. 210, A20), seen through these bands
+V minus synthetic colours from the spectra of Castelli & Kurucz (2003, IAU Symp. 210, A20)
 (``data/README.rst``). Their V - I and that of Kurucz's table agree to 0.02 mag from 4250 to 12,000 K.
 
-A correction is only defined together with the bolometric magnitude of the Sun. Reed's relation gives the
-Sun BC = -0.180 and so, with the 4.74 of the IAU (2015), M_V = 4.92 and L_V = 0.920. What makes the Sun right
-is M_bol = 4.83 - 0.180 = 4.650. The two differ by a common factor: with ``reed1998-solar`` all luminosities
-are 8.7 per cent larger and all M/L_V 8.0 per cent smaller than with ``reed1998``.
+A correction is only defined together with the bolometric magnitude of the Sun. Reed's relation gives BC =
+-0.180 for the Sun and therefore, with the 4.74 of the IAU (2015), M_V = 4.92 and L_V = 0.920. The correct M_V
+of the Sun requires M_bol = 4.83 - 0.180 = 4.650. The two differ by a common factor: with ``reed1998-solar``
+all luminosities are 8.7 per cent larger and all M/L_V 8.0 per cent smaller than with ``reed1998``.
 """
 
 from collections import namedtuple
@@ -38,7 +38,7 @@ __all__ = ['BANDS', 'Band', 'CORRECTIONS', 'DARK_KINDS', 'apparent_flux', 'appar
            'ps1_to_johnson', 'v_luminosity', 'white_dwarf_atmosphere']
 
 Band = namedtuple('Band', 'name system solar_magnitude source')
-Band.__doc__ = """A band: name, magnitude system, absolute magnitude of the Sun, where that is from."""
+Band.__doc__ = """A band: name, magnitude system, absolute magnitude of the Sun, and its source."""
 
 BANDS = {
     'B': Band('Johnson B', 'Vega', 5.48, 'Binney & Merrifield 1998, table 2.1'),
@@ -59,7 +59,7 @@ DARK_KINDS = (13, 14, 15)
 """Stellar types (Hurley, Pols & Tout 2000) without light: neutron star, black hole, no remnant."""
 
 _WHITE_DWARFS = (10, 11, 12)
-_REDDER = ('I', 'F606W', 'F814W', 'VIS')    # V minus these, in the order of the tables
+_REDDER = ('I', 'F606W', 'F814W', 'VIS')    # colours are V minus these, in the order of the tables
 
 # Reed (1998), eq. 5, highest power first, in X = log10(T / 10^4 K).
 _REED = (-8.499, 13.421, -8.131, -3.901, -0.438)
@@ -70,17 +70,17 @@ _SOLAR_LOG_G = 4.438    # nominal solar mass parameter and radius, IAU 2015 reso
 _TONRY_B = (0.212, 0.556, 0.034)
 _TONRY_V = (0.005, 0.462, 0.013)
 
-# Temperatures [K] to which BC is carried on beyond the ends of the tables.
+# temperatures [K] to which BC is extrapolated beyond the ends of the tables
 _EXTRAPOLATE = (2000.0, 1e6)
 
 
 def bolometric_correction(temperature):
     """Bolometric correction in V of a star of a given effective temperature.
 
-    Reed (1998), eq. 5, a quartic in the logarithm of 10^-4 T (Giersz & Heggie 2003 note that its
-    T should read so): BC = M_bol - M_V. One relation for dwarfs and giants of every metallicity.
-    It was fitted to stars of spectral types O to M; cooler and hotter than these (below 3000 K,
-    above 50,000 K) it keeps falling, so that such stars come out faint rather than bright.
+    Reed (1998), eq. 5, a quartic in the logarithm of 10^-4 T (Giersz & Heggie 2003 note this correction to
+    T): BC = M_bol - M_V. It is one relation for dwarfs and giants of every metallicity, fitted to stars of
+    spectral types O to M; outside (below 3000 K, above 50,000 K) it keeps falling, so that such stars become
+    faint rather than bright.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def bolometric_correction(temperature):
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If ``temperature`` is no temperature, or not positive and finite.
+        If ``temperature`` is not a temperature, or not positive and finite.
 
     Examples
     --------
@@ -112,16 +112,15 @@ def v_luminosity(luminosity, temperature, kind):
     """Luminosity in V, in units of the Sun's luminosity in V.
 
     M_V = 4.74 - 2.5 log10(L / Lsun) - BC and L_V = 10^(0.4 (4.83 - M_V)), with the zero points of
-    `pidoc.units`. Reed's scale of BC belongs to a solar M_bol some 0.09 mag brighter, as does that
-    of Kurucz (1992): with 4.74 the Sun comes out at M_V = 4.92, so L_V = 0.92. The factor is
-    common to all stars.
+    `pidoc.units`. Reed's scale of BC requires a solar M_bol that is brighter by about 0.09 mag, as does that
+    of Kurucz (1992): with 4.74 the Sun has M_V = 4.92, so L_V = 0.92. The factor is common to all stars.
 
     Parameters
     ----------
     luminosity : `~astropy.units.Quantity`
         Bolometric luminosity, scalar or array.
     temperature : `~astropy.units.Quantity`
-        Effective temperature; not looked at where the star is dark.
+        Effective temperature; ignored for dark objects.
     kind : int or array of int
         Stellar type (Hurley, Pols & Tout 2000). Neutron stars (13), black holes (14) and massless
         remnants (15) are dark.
@@ -129,13 +128,13 @@ def v_luminosity(luminosity, temperature, kind):
     Returns
     -------
     `~astropy.units.Quantity`
-        Shape of the three arguments broadcast, in Lsun (of V).
+        Broadcast shape of the three arguments, in Lsun (of V).
 
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If a quantity has the wrong unit, a luminosity is negative, a type is none of 0 to 15, or
-        the temperature of a star that shines is not positive and finite.
+        If a quantity has the wrong unit, a luminosity is negative, a type is not one of 0 to 15, or the
+        temperature of a luminous star is not positive and finite.
 
     Examples
     --------
@@ -163,12 +162,12 @@ def band_luminosity(luminosity, temperature, kind, *, mass=None, metallicity=Non
     luminosity, temperature : `~astropy.units.Quantity`
         Bolometric luminosity and effective temperature, as in `v_luminosity`.
     kind : int or array of int
-        Stellar type: neutron stars, black holes and massless remnants are dark, white dwarfs (10, 11,
-        12) have atmospheres of their own in 'kurucz1992'.
+        Stellar type: neutron stars, black holes and massless remnants are dark, white dwarfs (10, 11, 12)
+        have their own atmospheres in 'kurucz1992'.
     mass : `~astropy.units.Quantity`, optional
-        Needed by 'kurucz1992', for the gravity.
+        Mass of the stars, required by 'kurucz1992' for the gravity.
     metallicity : float, optional
-        Mass fraction of metals; needed by 'kurucz1992'.
+        Mass fraction of metals; required by 'kurucz1992'.
     band : str, optional
         One of `BANDS`. Other than V only with 'kurucz1992'.
     correction : str, optional
@@ -177,12 +176,12 @@ def band_luminosity(luminosity, temperature, kind, *, mass=None, metallicity=Non
     Returns
     -------
     `~astropy.units.Quantity`
-        Shape of the arguments broadcast, in Lsun (of the band).
+        Broadcast shape of the arguments, in Lsun (of the band).
 
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If an argument is missing, unknown, of a wrong unit or impossible.
+        If an argument is missing, unknown, invalid or has a wrong unit.
 
     Examples
     --------
@@ -215,7 +214,7 @@ def band_luminosity(luminosity, temperature, kind, *, mass=None, metallicity=Non
 
 
 def _shining(luminosity, temperature, kind):
-    """Checked and broadcast: luminosity [Lsun], temperature [K] of what shines, kind, what shines."""
+    """Check and broadcast: luminosity [Lsun], temperature [K] of luminous stars, kind, luminous or not."""
     light = to_value(luminosity, u.Lsun, 'luminosity', non_negative=True)
     if not isinstance(temperature, u.Quantity):
         to_value(temperature, u.K, 'temperature')
@@ -228,14 +227,14 @@ def _shining(luminosity, temperature, kind):
 
 
 def _outside(kind):
-    """The first value that is no stellar type, to be shown."""
+    """The first value that is not a stellar type, for the error message."""
     if kind.dtype.kind not in 'iu':
         return f'an array of {kind.dtype}'
     return int(kind[(kind < 0) | (kind > 15)].flat[0])
 
 
 def _kurucz_light(luminosity, heat, kind, mass, iron, band):
-    """Luminosities in the band, from plain arrays of stars that shine."""
+    """Luminosities in the band, from plain arrays of luminous stars."""
     if np.any(mass <= 0.0):
         raise ValueError(f'the mass of a star that shines must be positive, received {mass.min()} solMass')
     log_g = _SOLAR_LOG_G + np.log10(mass / luminosity) + 4.0 * np.log10(heat / SOLAR_TEFF)
@@ -244,7 +243,7 @@ def _kurucz_light(luminosity, heat, kind, mass, iron, band):
     correction[~dwarf], colour[~dwarf] = _stars(heat[~dwarf], log_g[~dwarf], iron)
     correction[dwarf], of_dwarfs = _white_dwarfs(heat[dwarf], log_g[dwarf])
     colour[dwarf] = of_dwarfs[:, 0]
-    # The corrections of white dwarfs have their own scale, that of 4.74.
+    # the corrections of white dwarfs are relative to a solar M_bol of 4.74
     zero = np.where(dwarf, SOLAR_MBOL, SOLAR_MV + _kurucz_sun())
     magnitude = v = zero - 2.5 * np.log10(luminosity) - correction
     if band == 'B':
@@ -261,13 +260,13 @@ def _kurucz_light(luminosity, heat, kind, mass, iron, band):
 
 @lru_cache(maxsize=1)
 def _reed_sun():
-    """L_V that 'reed1998' gives the Sun."""
+    """L_V of the Sun with 'reed1998'."""
     return v_luminosity(1.0 * u.Lsun, SOLAR_TEFF * u.K, 1).value
 
 
 @lru_cache(maxsize=1)
 def _kurucz_sun():
-    """BC_V that the table of Kurucz gives the Sun."""
+    """BC_V of the Sun in the table of Kurucz."""
     return float(_stars(np.array([SOLAR_TEFF]), np.array([_SOLAR_LOG_G]), 0.0)[0][0])
 
 
@@ -275,10 +274,10 @@ def _kurucz_sun():
 
 
 def iron_abundance(metallicity):
-    """[Fe/H] of a mass fraction of metals, the Sun having 0.02.
+    """[Fe/H] of a mass fraction of metals, relative to 0.02 for the Sun.
 
     [Fe/H] = log10((Z / X) / (0.02 / 0.70)) with X = 0.76 - 3 Z, the hydrogen of the models of Pols et al.
-    (1998) and so of Hurley, Pols & Tout (2000); all metals are taken to go with iron.
+    (1998) and of Hurley, Pols & Tout (2000); all metals are assumed to scale with iron.
 
     Parameters
     ----------
@@ -308,9 +307,9 @@ def iron_abundance(metallicity):
 def atmosphere(temperature, log_gravity, iron):
     """Bolometric correction in V and colour B - V of a star with a normal atmosphere.
 
-    Kurucz (1992, IAU Symp. 149, 225), linear in log Teff, log g and [Fe/H]. The table goes from 3500 to
-    50,000 K, log g from 0 to 5, [Fe/H] from -3 to 0.3. Beyond its ends BC is carried on: to 2000 K parallel
-    to Reed's relation, to 10^6 K linearly in log Teff. Everything else is that of the end.
+    Kurucz (1992, IAU Symp. 149, 225), linear in log Teff, log g and [Fe/H]. The table covers 3500 to 50,000
+    K, log g from 0 to 5, [Fe/H] from -3 to 0.3. BC is extrapolated to 2000 K parallel to Reed's relation, and
+    to 10^6 K linearly in log Teff. All other values are constant beyond the ends.
 
     Parameters
     ----------
@@ -324,7 +323,7 @@ def atmosphere(temperature, log_gravity, iron):
     Returns
     -------
     correction, colour : `~astropy.units.Quantity`
-        BC_V and B - V in mag, of the first two arguments' broadcast shape.
+        BC_V and B - V in mag, with the broadcast shape of the first two arguments.
 
     Raises
     ------
@@ -346,8 +345,9 @@ def atmosphere(temperature, log_gravity, iron):
 def white_dwarf_atmosphere(temperature, log_gravity):
     """Bolometric correction in V and colour B - V of a white dwarf with a hydrogen atmosphere.
 
-    Bergeron, Wesemael & Beauchamp (1995, PASP 107, 1047): 1500 to 100,000 K, log g from 7 to 9; to 10^6 K BC
-    is carried on. For parameters and results see `atmosphere`. The scale is that of a solar M_bol of 4.74.
+    Bergeron, Wesemael & Beauchamp (1995, PASP 107, 1047): 1500 to 100,000 K, log g from 7 to 9; BC is
+    extrapolated to 10^6 K. For parameters and results see `atmosphere`. The scale requires a solar M_bol of
+    4.74.
 
     Parameters
     ----------
@@ -416,9 +416,9 @@ def _at_iron(name, iron):
 
 
 def _in_the_plane(plane, axes, heat, log_g):
-    """Bilinear in log T and log g of plane[log T, log g, column].
+    """Bilinear interpolation of plane[log T, log g, column] in log T and log g.
 
-    The first column carried on beyond the ends of the temperatures, and all columns that stay there.
+    The first column is extrapolated beyond the ends of the temperatures, the others are constant there.
     """
     nodes, gravities = axes['temperature'], axes['log_g']
     low, high = np.log10(_EXTRAPOLATE)
@@ -433,7 +433,7 @@ def _in_the_plane(plane, axes, heat, log_g):
 
 
 def _place(nodes, value):
-    """The interval that a value is in, and how far along; beyond the ends that of the end, carried on."""
+    """The interval of a value, and the position in it; the last interval is used beyond the ends."""
     low = np.clip(np.searchsorted(nodes, value, side='right') - 1, 0, len(nodes) - 2)
     return low, (value - nodes[low]) / (nodes[low + 1] - nodes[low])
 
@@ -446,8 +446,8 @@ def ps1_to_johnson(g, r):
 
     Tonry et al. (2012, ApJ 750, 99), eq. 6 with the quadratic columns of table 6; x = g - r:
     B = g + 0.212 + 0.556 x + 0.034 x^2 (scatter 0.032 mag), V = r + 0.005 + 0.462 x + 0.013 x^2 (0.012 mag).
-    Made for stars; in flux it is not linear, so not to be applied to the sum of stars of different colour
-    where hundredths of a magnitude count.
+    It is for stars. Since it is not linear in flux, it should not be applied to the sum of stars of different
+    colour if hundredths of a magnitude matter.
 
     Parameters
     ----------
@@ -515,7 +515,7 @@ def _to_ps1(b, v):
 
 
 def apparent_flux(magnitude, band='V'):
-    """Apparent flux F = L / (4 pi d^2) of a source of given apparent magnitude, not reddened.
+    """Apparent flux F = L / (4 pi d^2) of a source of given apparent magnitude, without extinction.
 
     L is in units of the Sun's luminosity in the band, so F = 10^(-0.4 (m - M_Sun - 10)) / 4 pi in Lsun/kpc^2:
     at 1 kpc the distance modulus is 10.

@@ -1,11 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Constants and the one door through which quantities become plain numbers.
+"""Constants, and the conversion of quantities to plain numbers.
 
-Outside, everything that has a unit is an `~astropy.units.Quantity`. Inside, arrays are plain
-floats in solar masses, parsecs, million years and km/s. `to_value` is the way in: it checks what
-it lets through, and `scalar_value` that it is one number. What has no unit goes through
-`whole_number` or `plain_number`. The way out is to multiply by the unit. Only the simulation uses
-N-body units (`HenonUnits`).
+In the public interface, everything with a unit is an `~astropy.units.Quantity`. Internally, arrays are plain
+floats in solar masses, parsecs, million years and km/s. `to_value` converts and checks a quantity,
+`scalar_value` also requires a single number. Numbers without a unit are checked by `whole_number` or
+`plain_number`. Results are multiplied by their unit. Only the simulation uses N-body units (`HenonUnits`).
 """
 
 import math
@@ -39,7 +38,7 @@ SOLAR_TEFF = 5772.0
 
 
 def to_value(quantity, unit, name, *, positive=False, non_negative=False):
-    """Turn a quantity into plain numbers in a given unit, after checking them.
+    """Check a quantity and convert it to plain numbers in a given unit.
 
     Parameters
     ----------
@@ -48,23 +47,23 @@ def to_value(quantity, unit, name, *, positive=False, non_negative=False):
     unit : unit-like
         The unit of the returned numbers.
     name : str
-        What the quantity is; every error starts with it.
+        Name of the quantity, with which every error message starts.
     positive, non_negative : bool, optional
         Whether each value must be above zero, or at least zero.
 
     Returns
     -------
     float or `~numpy.ndarray`
-        A float for a scalar, else a new float64 array of the same shape: never a view of the input.
+        A float for a scalar, otherwise a new float64 array of the same shape, never a view of the input.
 
     Raises
     ------
     TypeError
-        If ``quantity`` is no Quantity.
+        If ``quantity`` is not a Quantity.
     `~astropy.units.UnitConversionError`
         If its dimension is not that of ``unit``.
     ValueError
-        If a value is NaN, infinite, or of a sign that is not allowed.
+        If a value is NaN, infinite, or has a sign that is not allowed.
 
     Examples
     --------
@@ -94,7 +93,7 @@ def to_value(quantity, unit, name, *, positive=False, non_negative=False):
 
 
 def scalar_value(quantity, unit, name, **rules):
-    """One number, as `to_value` makes it, which must be a scalar.
+    """Check a scalar quantity and convert it to a plain number, like `to_value`.
 
     Parameters
     ----------
@@ -108,7 +107,7 @@ def scalar_value(quantity, unit, name, **rules):
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        As `to_value`; if it is an array.
+        As for `to_value`; or if it is an array.
     """
     value = to_value(quantity, unit, name, **rules)
     if not isinstance(value, float):
@@ -117,18 +116,18 @@ def scalar_value(quantity, unit, name, **rules):
 
 
 def whole_number(value, name, *, at_least=None, at_most=None, floats=False):
-    """One whole number without a unit, after checking it.
+    """Check a whole number without a unit.
 
     Parameters
     ----------
     value : int
-        Of Python or numpy; True and False are no numbers.
+        A number of Python or numpy; True and False are not accepted.
     name : str
-        What it is; every error starts with it.
+        Name of the number, with which every error message starts.
     at_least, at_most : int, optional
-        Where its range begins and ends, both allowed.
+        Limits of its range, inclusive.
     floats : bool, optional
-        Whether 4.0 is good for 4.
+        Whether 4.0 is accepted for 4.
 
     Returns
     -------
@@ -156,18 +155,18 @@ def whole_number(value, name, *, at_least=None, at_most=None, floats=False):
 
 
 def plain_number(value, name, *, at_least=None, at_most=None, above=None, below=None, of=''):
-    """One finite number without a unit, after checking it.
+    """Check a finite number without a unit.
 
     Parameters
     ----------
     value : float
-        Of Python or numpy; True and False are no numbers, nor is a Quantity.
+        A number of Python or numpy; True, False and Quantity are not accepted.
     name : str
-        What it is; every error starts with it.
+        Name of the number, with which every error message starts.
     at_least, at_most, above, below : float, optional
-        Where its range begins and ends; itself allowed, or not.
+        Limits of its range, inclusive (``at_``) or exclusive.
     of : str, optional
-        What it counts or measures, for the error: 'pixels'.
+        What it counts or measures, for the error message: 'pixels'.
 
     Returns
     -------
@@ -191,7 +190,7 @@ def plain_number(value, name, *, at_least=None, at_most=None, above=None, below=
     try:
         number = float(value) if _is_real(value) else math.nan
     except OverflowError:
-        # a whole number may be larger than any float
+        # a whole number can be larger than any float
         number = math.inf
     if not (math.isfinite(number) and _within(number, at_least, at_most, above, below)):
         rule = f'a number{" of " * bool(of)}{of}{_limits(at_least, at_most, above, below)}'
@@ -200,7 +199,7 @@ def plain_number(value, name, *, at_least=None, at_most=None, above=None, below=
 
 
 def _is_real(value):
-    # numpy's bool is no Real, Python's is
+    # numpy's bool is not a Real, but Python's is
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -210,7 +209,7 @@ def _within(value, at_least=None, at_most=None, above=None, below=None):
 
 
 def _limits(at_least=None, at_most=None, above=None, below=None):
-    """The words for a range: ' from 0 to 1', ', at least 1', ' above 0 and below 1'."""
+    """The text of a range: ' from 0 to 1', ', at least 1', ' above 0 and below 1'."""
     if at_least is not None and at_most is not None:
         return f' from {_plain(at_least)} to {_plain(at_most)}'
     low = '' if at_least is None else f', at least {_plain(at_least)}'
@@ -221,12 +220,12 @@ def _limits(at_least=None, at_most=None, above=None, below=None):
 
 
 def _plain(number):
-    """As a person would write it: 1000000, 0.5, 1 for 1.0."""
+    """A number as text: 1000000, 0.5, 1 for 1.0."""
     return str(number) if isinstance(number, Integral) else f'{number:g}'
 
 
 def _check(value, quantity, good, rule):
-    """Raise a ValueError that shows the first value that breaks the rule."""
+    """Raise a ValueError with the first value that violates the rule."""
     if not good.all():
         bad = quantity if value.ndim == 0 else quantity[np.unravel_index(good.argmin(), good.shape)]
         raise ValueError(f'{rule}, received {_show(bad)}')

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""From a snapshot to a mock observation: an image of its light and the map of its mass, `observe`.
+"""Mock observations of snapshots: an image of the light and the map of the mass, `observe`.
 
-The convention of the light map, called *apparent flux*: a pixel holds F = L / (4 pi d^2) in Lsun/kpc^2, the
-sum over the stars whose light falls in it, L in units of the Sun's luminosity in the band. It is a flux per
-pixel, not per area on the sky. Chardin & Bianchini (2021) train on its logarithm.
+The convention of the light map, called *apparent flux*: the value of a pixel is F = L / (4 pi d^2) in
+Lsun/kpc^2, the sum over the stars whose light falls in it, with L in units of the Sun's luminosity in the
+band. It is a flux per pixel, not per area on the sky. Chardin & Bianchini (2021) train on its logarithm.
 """
 
 import lazy_loader

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What an observation suffers from beyond the seeing: sky, noise, field stars, extinction, bad pixels."""
+"""Observing conditions other than the seeing: sky, noise, field stars, extinction, bad pixels."""
 
 from dataclasses import dataclass
 
@@ -16,52 +16,52 @@ __all__ = ['Conditions']
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conditions:
-    """What an observation suffers from, beyond the seeing. By default, nothing.
+    """Observing conditions other than the seeing. By default the image is ideal.
 
-    Everything acts on the light alone, in this order: extinction (of the cluster), field stars, the PSF, sky,
-    photon noise, read noise, saturation, subtraction of the sky, what is wrong with its level and with the
-    calibration, bad pixels, and last the smoothing.
+    They affect only the light, in this order: extinction (of the cluster), field stars, the PSF, sky, photon
+    noise, read noise, saturation, subtraction of the sky, errors of its level and of the calibration, bad
+    pixels, and finally the smoothing.
 
     Parameters
     ----------
     extinction : `~astropy.units.Quantity`, optional
-        Of the cluster's light in the band [mag]; field stars are given as they are seen.
+        Extinction of the cluster's light in the band [mag]; field stars have apparent magnitudes.
     sky : `~astropy.units.Quantity`, optional
         Surface brightness of the sky [mag/arcsec^2], in the system of the band.
     sky_gradient : float, optional
-        By how much the sky changes across the width of the field, as a fraction of ``sky``.
+        Change of the sky across the width of the field, as a fraction of ``sky``.
     sky_angle : `~astropy.units.Quantity`, optional
-        Direction in which it grows, counter-clockwise from the x axis.
+        Direction in which the sky increases, counter-clockwise from the x axis.
     subtract_sky : bool, optional
-        Take ``sky`` off again at the end, as pipelines do: noise and gradient are left.
+        Subtract ``sky`` at the end, as pipelines do: noise and gradient remain.
     sky_error : float, optional
-        Standard error of the level that was subtracted, in the mean light of a pixel of the field: the error
-        is drawn.
+        Standard error of the subtracted level, in units of the mean light of a pixel of the field; the actual
+        error is drawn.
     calibration_error : `~astropy.units.Quantity`, optional
-        Standard error of the zero point, or of the extinction, of the image [mag]: likewise.
+        Standard error of the zero point, or of the extinction, of the image [mag]; the actual error is drawn.
     zero_point : `~astropy.units.Quantity`, optional
-        Magnitude of a source that makes one electron a second. With ``exposure`` it brings photon noise.
+        Magnitude of a source of one electron per second. With ``exposure`` it gives photon noise.
     exposure : `~astropy.units.Quantity`, optional
         Exposure time.
     read_noise : float, optional
-        Standard deviation in a pixel [electrons].
+        Read noise of a pixel, its standard deviation [electrons].
     saturation : float, optional
-        Electrons that a pixel can hold; those that are full are masked.
+        Full well of a pixel [electrons]; saturated pixels are masked.
     field_stars : `~astropy.units.Quantity` or `~astropy.table.QTable`, optional
-        Either their mean number per area [1/arcmin^2], spread evenly, their number Poisson; or a table with
+        Either their mean number per area [1/arcmin^2], for a uniform Poisson distribution; or a table with
         columns x and y [arcsec] from the centre of the field and magnitude [mag].
     field_star_magnitudes : `~astropy.units.Quantity`, optional
-        Brightest and faintest apparent magnitude of those that are drawn.
+        Brightest and faintest apparent magnitude of drawn field stars.
     field_star_slope : float, optional
-        s of their numbers, dN/dm ~ 10^(s m); 0.6 is that of an endless even distribution in space.
+        Slope s of their number counts, dN/dm ~ 10^(s m); 0.6 for an infinite uniform distribution in space.
     bad_pixels : float or array of bool, optional
-        Share of pixels that are masked, drawn; or a map of them [y, x].
+        Share of pixels that are masked, drawn at random; or a map of them [y, x].
 
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If a value is impossible, or something about electrons is asked for without ``zero_point`` and
-        ``exposure``, or a gradient without ``sky``.
+        If a value is invalid, if electrons are involved without ``zero_point`` and ``exposure``, or if there
+        is a gradient without ``sky``.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class Conditions:
         elif self.field_stars is not None:
             scalar_value(self.field_stars, u.arcmin**-2, 'field_stars', non_negative=True)
 
-    # what follows works on plain arrays, in apparent flux per pixel
+    # below: plain arrays, in apparent flux per pixel
 
     def _field_star_fluxes(self, frame, band, rng):
         """Positions on the frame's fine grid and fluxes of the field stars."""
@@ -154,7 +154,7 @@ class Conditions:
         return x, y, apparent_flux(magnitude, band).to_value(APPARENT_FLUX)
 
     def _degrade(self, light, frame, band, rng):
-        """The image with sky and noise, and which of its pixels are to be masked. ``light`` is lost."""
+        """The image with sky and noise, and the mask of bad pixels. ``light`` is overwritten."""
         level, mean = 0.0, float(np.mean(frame.cut(light)))
         if self.sky is not None:
             per_arcsec = self.sky.to_value(u.mag / u.arcsec**2) * u.mag
@@ -184,7 +184,7 @@ class Conditions:
         return light, masked
 
     def _miscalibrate(self, light, mean, rng):
-        """Add what was subtracted wrongly, and change the zero point."""
+        """Add errors of the sky level and of the zero point."""
         if self.sky_error:
             light += self.sky_error * mean * rng.normal()
         wrong = self.calibration_error.to_value(u.mag)
@@ -201,7 +201,7 @@ class Conditions:
         return np.pad(chosen, frame.margin)
 
     def _meta(self):
-        """Every option: keyword and value."""
+        """Keywords and values of all options."""
         table, drawn = isinstance(self.field_stars, Table), np.ndim(self.bad_pixels) == 0
         bright, faint = self.field_star_magnitudes.to_value(u.mag)
         values = (

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What the header of a mock observation says of how it was made: keywords, values and comments."""
+"""The header of a mock observation with all settings: keywords, values and comments."""
 
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ FORMAT_VERSION = 1
 
 
 def mock_meta(view, frame, kernel, conditions):
-    """Every option of `observe`: keyword and value."""
+    """Keywords and values of all options of `observe`."""
     band = BANDS[view['BAND']]
     values = view | {
         'MOCKFMT': FORMAT_VERSION, 'PIDOCVER': __version__, 'CONVENT': 'apparent flux',
@@ -39,7 +39,7 @@ _COMMENTS = {
     'MAGSYS': 'magnitude system of the band',
     'SUNMAG': '[mag] absolute magnitude of the Sun in the band',
     'BCORR': 'bolometric correction',
-    'BCMETAL': 'metallicity told for it, else that of the model',
+    'BCMETAL': 'metallicity given for it, else of the model',
     'PSF': 'point spread function',
     'PSFFWHM': '[arcsec] its full width at half maximum',
     'PSFBETA': 'beta of a Moffat PSF',

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""`Mock`: an image of light, the map of mass behind it, and how they were made; as a FITS file."""
+"""`Mock`: an image of the light, the true map of the mass, and all settings; as a FITS file."""
 
 from dataclasses import dataclass
 
@@ -28,25 +28,25 @@ __all__ = ['Mock']
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mock(FitsProduct):
-    """A mock observation: made by `observe`, or read from a file.
+    """A mock observation, made by `observe` or read from a file.
 
     Parameters
     ----------
     light : `~astropy.nddata.CCDData`
         Apparent flux F = L / (4 pi d^2) per pixel [Lsun/kpc^2] with a world coordinate system; its ``meta``
-        (keywords and values) tells how it was made. Masked pixels, if any, are in ``mask``.
+        (keywords and values) records all settings. Masked pixels, if any, are in ``mask``.
     mass : `~astropy.nddata.CCDData`
-        Mass per pixel [Msun], of everything that has mass, on the same grid; without a PSF.
+        Mass per pixel [Msun], of stars and remnants, on the same grid; without a PSF.
     age, distance, psf_fwhm : `~astropy.units.Quantity`
         In Gyr, kpc and arcsec.
     simulation : str
         Name of the simulation.
     seed : int
-        Seed of what was drawn.
+        Seed of all random settings.
     band : str
         One of `pidoc.photometry.BANDS`.
     sharp : `~astropy.nddata.CCDData`, optional
-        The image before the smoothing, with the same coordinate system; NaN where a pixel is bad.
+        The image before smoothing, with the same coordinate system; NaN in bad pixels.
     """
 
     light: CCDData
@@ -73,7 +73,7 @@ class Mock(FitsProduct):
 
     @property
     def header(self):
-        """How it was made, ``light.meta`` with comments (a new `~astropy.io.fits.Header`)."""
+        """All settings: ``light.meta`` with comments (a new `~astropy.io.fits.Header`)."""
         comments = header_comments()
         return fits.Header([card(keyword, value, comments.get(keyword, ''))
                             for keyword, value in self.light.meta.items()])
@@ -91,7 +91,7 @@ class Mock(FitsProduct):
 
     @property
     def luminosity(self):
-        """Luminosity in the field in the band [Lsun]: the flux that is not masked times 4 pi d^2."""
+        """Luminosity in the field in the band [Lsun]: the unmasked flux times 4 pi d^2."""
         good = self.light.data if self.light.mask is None else self.light.data[~self.light.mask]
         area = 4.0 * np.pi * self.distance.to_value(u.kpc) ** 2
         return float(np.nansum(good)) * area * u.Lsun
@@ -116,7 +116,7 @@ class Mock(FitsProduct):
         Raises
         ------
         ValueError
-            If ``dtype`` is another one.
+            If ``dtype`` is neither of the two.
         """
         maps = {'': self.light, 'MASS': self.mass} | ({} if self.sharp is None else {'SHARP': self.sharp})
         hdus = image_hdus(maps, self.light.wcs, dtype)

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Mock observations: an image of a snapshot's light and the map of its mass, `observe`.
 
-The convention of the light map, called *apparent flux*: a pixel holds F = L / (4 pi d^2) in Lsun/kpc^2, the
-sum over the stars whose light falls in it, L in units of the Sun's luminosity in the band. It is a flux per
-pixel, not per area on the sky. Chardin & Bianchini (2021) train on its logarithm.
+The convention of the light map, called *apparent flux*: the value of a pixel is F = L / (4 pi d^2) in
+Lsun/kpc^2, the sum over the stars whose light falls in it, with L in units of the Sun's luminosity in the
+band. It is a flux per pixel, not per area on the sky. Chardin & Bianchini (2021) train on its logarithm.
 """
 
 import math
@@ -36,57 +36,56 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_vi
             conditions=None, keep_sharp=True, simulation=None, seed=0):
     """Observe a snapshot: an image of its light, and the map of its mass.
 
-    After section 2.2 of Chardin & Bianchini (2021), whose values are the defaults. Stars are projected on the
-    sky, all at the cluster's distance, and put into the pixels they fall on; light is convolved with the PSF,
-    mass is not; both are smoothed. Stars outside the field scatter their light into it.
+    Based on section 2.2 of Chardin & Bianchini (2021), whose values are the defaults. Stars are projected on
+    the sky, all at the cluster's distance, and binned into pixels; the light is convolved with the PSF, the
+    mass is not; both are smoothed. Stars outside the field scatter light into it.
 
     Parameters
     ----------
     snapshot : Snapshot
     distance : `~astropy.units.Quantity`
-        Of the cluster.
+        Distance to the cluster.
     seeing : `~astropy.units.Quantity`, optional
         Full width at half maximum of the default PSF, a Moffat function with beta = 2.5 that is integrated
-        over the pixels and cut where 5e-4 of the light is further out.
+        over the pixels and truncated at the radius that contains all but 5e-4 of the light.
     grid : `~pidoc.grid.MapGrid`, optional
         Pixels, smoothing and band; by default those of the paper.
     field_of_view, pixel_scale, smoothing, band : optional
-        What is to differ from ``grid``: see `~pidoc.grid.MapGrid.of_field`. Both maps are smoothed; with 0,
-        not at all.
+        Override those of ``grid``: see `~pidoc.grid.MapGrid.of_field`. Both maps are smoothed, or none with
+        0.
     shift : `~astropy.units.Quantity` or 'random', optional
-        Where the cluster's centre is, to the right of and above the middle of the field. 'random': both
-        evenly from -5 to 5 arcsec.
+        Position of the cluster's centre, to the right of and above the centre of the field. 'random': both
+        are uniform from -5 to 5 arcsec.
     rotation : `~astropy.units.Quantity` or 'random' or 'any', optional
-        Angle by which the cluster is turned counter-clockwise about the line of sight. 'random': 0, 90, 180
-        or 270 degrees; 'any': every angle.
+        Angle of a counter-clockwise rotation of the cluster about the line of sight. 'random': 0, 90, 180 or
+        270 degrees; 'any': any angle.
     direction : array-like of 3 or 'random', optional
-        Where the observer stands, seen from the cluster, in the snapshot's coordinates; by default on the z
-        axis, x to the right and y up. 'random': anywhere; of a spherical snapshot the directions of all stars
-        are drawn anew.
+        Direction to the observer, in the snapshot's coordinates; by default the z axis, with x to the right
+        and y up. 'random': isotropic; in a spherical snapshot the directions of all stars are drawn anew.
     psf : array or `~astropy.convolution.Kernel2D` or `~astropy.modeling.Model`, optional
-        Another PSF: values in pixels about the middle of an odd number of them, or a model of astropy or
-        photutils about (0, 0), parameters in pixels, which is evaluated at the middle of pixels out to half
-        the field. Its total is made 1. ``seeing`` is then not looked at.
+        Another PSF: values in pixels, with an odd number of pixels and the PSF in the central one, or a model
+        of astropy or photutils about (0, 0), with parameters in pixels, which is evaluated at the centres of
+        pixels out to half the field. It is normalised to a total of 1. ``seeing`` is then ignored.
     correction : str, optional
-        As in `pidoc.photometry.band_luminosity`.
+        See `pidoc.photometry.band_luminosity`.
     metallicity : float, optional
-        For corrections that need it; by default the model's.
+        Metallicity for corrections that depend on it; by default the model's.
     luminosities : `~astropy.units.Quantity`, optional
-        Of the stars in the band [Lsun of the band], in the order of the snapshot, instead of what follows
-        from its columns.
+        Luminosities of the stars in the band [Lsun of the band], in the order of the snapshot, overriding
+        those from its columns.
     center : `~astropy.coordinates.SkyCoord`, optional
-        Where the cluster's centre is on the sky; by default RA = Dec = 0 (ICRS). North is up, east to the
+        Position of the cluster's centre on the sky; by default RA = Dec = 0 (ICRS). North is up, east to the
         left.
     oversampling : int, optional
-        Sub-pixels, to a side of a pixel, that stars are put into. With 1 they move to the middle of pixels.
+        Sub-pixels, per side of a pixel, into which stars are binned. With 1 they move to pixel centres.
     conditions : Conditions, optional
-        Sky, noise, field stars and so on.
+        Sky, noise, field stars and other conditions.
     keep_sharp : bool, optional
-        Keep the image before the smoothing too, as ``sharp``, which some models must see.
+        Keep the image before smoothing too, as ``sharp``, which some models require.
     simulation : str, optional
         Name of the simulation; by default the model's.
     seed : int, optional
-        Of everything that is drawn.
+        Seed of all random settings.
 
     Returns
     -------
@@ -95,7 +94,7 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_vi
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If an argument is of a wrong kind or unit, or impossible.
+        If an argument has a wrong type or unit, or is invalid.
 
     Examples
     --------
@@ -162,21 +161,21 @@ def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_vi
 
 def mock_header(grid, *, shift, simulation, age, distance, seeing, correction, oversampling, rotation, view,
                 seed, conditions=None):
-    """Header and world coordinates of a mock with the default PSF whose maps were kept without them.
+    """Header and world coordinates of a mock with the default PSF whose maps were stored without them.
 
     Parameters
     ----------
     grid : `~pidoc.grid.MapGrid`
     shift, simulation, age, distance, seeing, correction, oversampling, rotation, seed
-        As `observe` was given them, as plain numbers in arcsec, Gyr, kpc and degrees.
+        Arguments of `observe`, as plain numbers in arcsec, Gyr, kpc and degrees.
     view : array-like of 3
-        Direction of the observer, NaN where it was drawn.
+        Direction of the observer, NaN if it was drawn.
     conditions : Conditions, optional
 
     Returns
     -------
     meta : dict
-        As ``light.meta`` of a `Mock`.
+        Same as ``light.meta`` of a `Mock`.
     wcs : `~astropy.wcs.WCS`
     """
     frame = Frame(grid.nx, grid.ny, grid.scale, oversampling, 0, 0)
@@ -203,7 +202,7 @@ def _given_light(luminosities, number):
 def _image(sky, frame, kernel, smoothing, band, conditions, stream, keep_sharp):
     """From light in cells to the image, its mask, the image before smoothing, and the cluster's flux in it.
 
-    The last two are None where they are not asked for, or nothing but the image itself.
+    The last two are None if not requested, or if there are no conditions.
     """
     if conditions is None:
         if not keep_sharp:
@@ -223,7 +222,7 @@ def _image(sky, frame, kernel, smoothing, band, conditions, stream, keep_sharp):
         return image, mask if mask.any() else None, sharp, truth
     if not masked.any():
         return frame.smooth_cut(image, smoothing), None, sharp, truth
-    # the mean over good pixels only
+    # mean over good pixels only
     share = frame.smooth_cut((~masked).astype(float), smoothing)
     total = frame.smooth_cut(np.where(masked, 0.0, image), smoothing)
     result = np.full(share.shape, np.nan)
@@ -232,7 +231,7 @@ def _image(sky, frame, kernel, smoothing, band, conditions, stream, keep_sharp):
 
 
 def _shift(shift, stream):
-    """Arcsec to the right and up, and who chose them."""
+    """Arcsec to the right and up, and the mode: given or random."""
     if shift is None:
         return (0.0, 0.0), 'given'
     if isinstance(shift, str):
@@ -246,7 +245,7 @@ def _shift(shift, stream):
 
 
 def _rotation(rotation, stream):
-    """Degrees, and who chose them."""
+    """Degrees, and the mode: given or random."""
     if rotation is None:
         return 0.0, 'given'
     if isinstance(rotation, str):
@@ -260,7 +259,7 @@ def _rotation(rotation, stream):
 
 
 def _direction(direction, stream):
-    """Unit vector towards the observer, and who chose it."""
+    """Unit vector towards the observer, and the mode: given or random."""
     if direction is None:
         return (0.0, 0.0, 1.0), 'given'
     if isinstance(direction, str):

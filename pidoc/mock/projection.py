@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The stars of a snapshot as an observer sees them: their places on the sky and their light."""
+"""Projection of the stars of a snapshot: their positions on the sky and their light."""
 
 import math
 import weakref
@@ -13,7 +13,7 @@ from pidoc.photometry import band_luminosity
 __all__ = ['star_light']
 
 def star_light(snapshot, *, band='V', correction='reed1998', metallicity=None):
-    """Luminosities of the stars of a snapshot in a band, worked out once.
+    """Luminosities of the stars of a snapshot in a band, cached.
 
     Parameters
     ----------
@@ -29,15 +29,15 @@ def star_light(snapshot, *, band='V', correction='reed1998', metallicity=None):
     Raises
     ------
     TypeError, ValueError
-        If the snapshot lacks what is needed.
+        If the snapshot lacks necessary columns.
     """
     return prepared_stars(snapshot).light(snapshot, band, correction, metallicity).copy() * u.Lsun
 
 
 class _Prepared:
-    """Plain arrays of a snapshot, and its luminosities in what bands were asked for.
+    """Plain arrays of a snapshot, and its luminosities in the bands used so far.
 
-    It must not hold on to the snapshot, which is the key that it is kept under.
+    It must not refer to the snapshot, which is its key in a weak dictionary.
     """
 
     def __init__(self, snapshot):
@@ -59,7 +59,7 @@ class _Prepared:
             metallicity = self.metallicity
         key = band, correction, metallicity
         if key not in self._light and snapshot._origin is not None and metallicity == self.metallicity:
-            # whatever was rescaled shines as before
+            # luminosities are not affected by rescaling
             whole, rows = snapshot._origin
             self._light[key] = prepared_stars(whole).light(whole, band, correction, metallicity)[rows]
         if key not in self._light:
@@ -89,7 +89,7 @@ class _Prepared:
         return _towards_z(toward)[:2] @ self._place
 
     def _draw(self, rng):
-        # many a time, and so in place: height from -1 to 1, and the tangent of half an azimuth
+        # called often, therefore in place: height from -1 to 1, and the tangent of half an azimuth
         height, tangent = rng.random((2, self._radius.size))
         height *= 2.0
         height -= 1.0
@@ -112,7 +112,7 @@ class _Prepared:
         return cosine, sine
 
 
-# Snapshots do not change: what was worked out once holds as long as they live.
+# snapshots are immutable: cached values are valid for their lifetime
 _PREPARED = weakref.WeakKeyDictionary()
 
 
@@ -123,7 +123,7 @@ def prepared_stars(snapshot):
 
 
 def _first_of_pair(partner_row):
-    """Row of the component of a binary that comes first; of a single star its own; None if there is none."""
+    """Row of the first component of a binary; of a single star its own; None if there are no binaries."""
     if partner_row is None:
         return None
     rows = np.arange(partner_row.size)
@@ -131,7 +131,7 @@ def _first_of_pair(partner_row):
 
 
 def _towards_z(vector):
-    """The smallest rotation that takes a unit vector to the z axis (Rodrigues)."""
+    """The smallest rotation of a unit vector to the z axis (Rodrigues)."""
     a, b, c = vector
     if c < -1.0 + 1e-12:
         return np.diag([1.0, -1.0, -1.0])
@@ -140,7 +140,7 @@ def _towards_z(vector):
 
 
 def turned(x, y, angle):
-    """Counter-clockwise by degrees; quarter turns without rounding."""
+    """Rotate counter-clockwise by degrees; multiples of 90 degrees without rounding errors."""
     angle %= 360.0
     if angle % 90.0 == 0.0:
         return ((x, y), (-y, x), (-x, -y), (y, -x))[int(angle // 90.0)]

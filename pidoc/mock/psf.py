@@ -15,11 +15,11 @@ __all__ = ['MOFFAT_BETA', 'Named', 'psf_kernel']
 MOFFAT_BETA = 2.5
 """Exponent of the Moffat function: Trujillo et al. (2001), as in Chardin & Bianchini (2021)."""
 
-_WINGS = 5e-4              # share of a star's light that its wings would have beyond where they are cut
-_SUBPIXELS = 7             # to a side, that the PSF is integrated over a pixel with
+_WINGS = 5e-4              # share of a star's light in the truncated wings
+_SUBPIXELS = 7             # per side, for the integration of the PSF over a pixel
 
 Named = namedtuple('Named', 'name fwhm')
-"""What a header tells of a PSF."""
+"""Name and width of a PSF for the header."""
 
 
 class _Kernel:
@@ -31,7 +31,7 @@ class _Kernel:
 
 
 def psf_kernel(psf, seeing, scale, fine, pixels):
-    """The kernel of whatever ``psf`` is."""
+    """The kernel of any kind of PSF."""
     if psf is None:
         return _moffat(scalar_value(seeing, u.arcsec, 'seeing', positive=True), scale / fine)
     if callable(psf) and hasattr(psf, 'param_names'):
@@ -51,7 +51,7 @@ def psf_kernel(psf, seeing, scale, fine, pixels):
 
 
 def _square(array):
-    """Checked, and with zeros around where it is not square."""
+    """Check a PSF array, and pad it with zeros if it is not square."""
     if array.ndim != 2 or any(n % 2 == 0 for n in array.shape):
         raise ValueError('a PSF must be an array of two dimensions with an odd number of pixels in both, '
                          f'received the shape {array.shape}')
@@ -65,7 +65,7 @@ def _square(array):
 def _moffat(fwhm, cell):
     """Moffat function integrated over cells, by the midpoint rule."""
     core = 0.5 * fwhm / math.sqrt(2.0 ** (1.0 / MOFFAT_BETA) - 1.0)
-    # light beyond R: (1 + (R / core)^2)^(1 - beta)
+    # light outside R: (1 + (R / core)^2)^(1 - beta)
     half = math.ceil(core * math.sqrt(_WINGS ** (1.0 / (1.0 - MOFFAT_BETA)) - 1.0) / cell)
     # one quadrant, in sub-pixels; the others are its mirror images
     line = np.arange(half + 1)
@@ -80,11 +80,11 @@ def _moffat(fwhm, cell):
 
 
 def _half_width(array):
-    """FWHM in pixels: diameter of the circle as large as what is above half of the maximum."""
+    """FWHM in pixels: diameter of the circle with the area of the pixels above half of the maximum."""
     from scipy.ndimage import map_coordinates
 
     peak = np.array(np.unravel_index(array.argmax(), array.shape))
-    # only what is near the maximum matters
+    # only pixels near the maximum matter
     near = math.ceil(2.0 * math.sqrt(np.sum(array > 0.5 * array.max()) / math.pi)) + 2
     half = min(near, *peak, *(np.array(array.shape) - 1 - peak))
     fine = max(1, min(20, 500 // max(half, 1)))

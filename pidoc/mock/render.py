@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""From stars on the sky to pixels: the cells of a field, convolution with the PSF, smoothing."""
+"""From stars on the sky to pixels: cells of a field, convolution with the PSF, smoothing."""
 
 import math
 from functools import cached_property, lru_cache
@@ -10,18 +10,18 @@ from pidoc.grid import GAUSSIAN_END
 
 __all__ = ['Frame', 'gaussian_margin']
 
-_STRIP = 40                # pixels that are smoothed together: fast, with the margins of the usual smoothing
+_STRIP = 40                # pixels smoothed together: fast with the margins of the usual smoothing
 
 
 def gaussian_margin(smoothing):
-    """Pixels that a Gaussian needs around a field."""
+    """Margin [pixels] that a Gaussian needs around a field."""
     return math.ceil(GAUSSIAN_END * smoothing)
 
 
 class Frame:
-    """The field with a margin for what falls into it: cells are pixels, or sub-pixels, of field and margin.
+    """The field with margins: cells are pixels, or sub-pixels, of field and margins.
 
-    The field has a margin as wide as the smoothing reaches, and this again one as wide as the PSF does.
+    The field has a margin for the smoothing, and this another one for the PSF.
     """
 
     def __init__(self, nx, ny, scale, fine, reach, margin):
@@ -31,13 +31,13 @@ class Frame:
 
     @cached_property
     def transformed(self):
-        """Rows and columns with the empty ones at the ends, which make Fourier transforms fast."""
+        """Rows and columns with empty ones at the ends, to sizes with fast Fourier transforms."""
         from scipy import fft
 
         return tuple(fft.next_fast_len(n, real=True) for n in self.padded[::-1])
 
     def cells(self, x, y):
-        """Numbers of the cells of those places that are inside, from arcsec off the middle, and which are."""
+        """Numbers of the cells of positions [arcsec from the centre] that are inside, and which those are."""
         width, height = self.padded
         column, row = self._line(x, width), self._line(y, height)
         within = column >= 0.0
@@ -57,12 +57,12 @@ class Frame:
     def histogram(self, cells, weights):
         """Sum of weights in each cell [row, column], with empty ones at the ends: see ``transformed``."""
         height, width = self.transformed
-        # of no weights at all it makes integers
+        # without weights it would return integers
         sums = np.bincount(cells, weights, height * width).astype(float, copy=False)
         return sums.reshape(height, width)
 
     def blocks(self, cells):
-        """Cells without the margin of the PSF, summed up to pixels."""
+        """Cells without the margin of the PSF, binned to pixels."""
         width, height = self.padded
         return self._sum(cells[self.reach:height - self.reach, self.reach:width - self.reach])
 
@@ -73,9 +73,9 @@ class Frame:
         return cells.reshape(height, self.fine, width, self.fine).sum(axis=(1, 3))
 
     def convolve(self, cells, kernel, smoothing):
-        """Cells convolved with a kernel, as pixels; and smoothed, if smoothing is not None.
+        """Convolve cells with a kernel and bin them to pixels; smooth them, if smoothing is not None.
 
-        Not smoothed, the margin that the smoothing needs is still there.
+        Without smoothing, the margin for it is kept.
         """
         from scipy import fft
 
@@ -85,10 +85,10 @@ class Frame:
         spectrum = fft.rfft2(cells)
         spectrum *= transfer
         skip = self.reach + self.margin if folded else self.reach
-        # back again, along the lines that are wanted only
+        # inverse transform, only along the lines needed
         spectrum = fft.ifft(spectrum, axis=0, norm='forward', overwrite_x=True)
         lines = fft.irfft(spectrum[skip:height - skip], cells.shape[1], norm='forward')
-        # rounding must not make light negative
+        # rounding errors must not make light negative
         image = np.maximum(lines[:, skip:width - skip], 0.0)
         image *= 1.0 / cells.size
         if folded:
@@ -97,7 +97,7 @@ class Frame:
         return image if smoothing is None else self.smooth(image, smoothing)
 
     def smooth(self, pixels, smoothing):
-        """Pixels with the margin, smoothed and without it."""
+        """Smooth pixels with the margin, and remove the margin."""
         return self.smooth_cut(pixels, smoothing) if smoothing else np.ascontiguousarray(pixels)
 
     def smooth_cut(self, pixels, smoothing):
@@ -110,17 +110,17 @@ class Frame:
         return result
 
     def smoothed_sum(self, pixels, smoothing):
-        """Sum of pixels with the margin after they are smoothed and cut, without smoothing them."""
+        """Sum of pixels with the margin after smoothing and removal of the margin, without smoothing them."""
         if not smoothing:
             return float(pixels.sum())
         return float(_shares(self.ny, smoothing) @ pixels @ _shares(self.nx, smoothing))
 
     def cut(self, pixels):
-        """Pixels without the margin of the smoothing."""
+        """Remove the margin of the smoothing."""
         return pixels[self.margin:self.margin + self.ny, self.margin:self.margin + self.nx].copy()
 
     def along(self, angle):
-        """Distance from the middle in a direction, in widths of the field, of pixels with the margin."""
+        """Coordinate along a direction from the centre [widths of the field], for pixels with the margin."""
         y, x = np.indices(self.smoothed_shape, dtype=float)
         height, width = self.smoothed_shape
         x, y = x - 0.5 * (width - 1), y - 0.5 * (height - 1)
@@ -129,7 +129,7 @@ class Frame:
 
 @lru_cache(maxsize=16)
 def _gaussian(smoothing):
-    """Weights of the pixels of a Gaussian, cut and of sum 1."""
+    """Weights of the pixels of a truncated Gaussian with sum 1."""
     margin = gaussian_margin(smoothing)
     if not margin:
         return np.ones(1)
@@ -139,7 +139,7 @@ def _gaussian(smoothing):
 
 @lru_cache(maxsize=16)
 def _band(number, smoothing):
-    """The matrix that smooths a column of pixels and takes its margins off."""
+    """Matrix that smooths a column of pixels and removes its margins."""
     weights = _gaussian(smoothing)
     matrix = np.zeros((number, number + weights.size - 1))
     for row in range(number):
@@ -149,14 +149,14 @@ def _band(number, smoothing):
 
 @lru_cache(maxsize=16)
 def _shares(number, smoothing):
-    """Which share of each pixel, margins included, is still there after the smoothing and the cut."""
+    """Share of each pixel, margins included, that remains after smoothing and removal of the margins."""
     return _band(number, smoothing).sum(axis=0)
 
 
 def _strips(number, smoothing):
-    """Pieces of a column: what is asked of it, the same with margins, and the matrix in between.
+    """Pieces of a column: output range, input range with margins, and the matrix in between.
 
-    The matrix of the whole column holds zeros for the most part.
+    The matrix of the whole column consists mostly of zeros.
     """
     margin = gaussian_margin(smoothing)
     for start in range(0, number, _STRIP):
@@ -166,7 +166,7 @@ def _strips(number, smoothing):
 
 @lru_cache(maxsize=16)
 def _transfer(values, side, shape, smoothing):
-    """Transform of a kernel about cell (0, 0), times that of the smoothing; real where it is symmetric."""
+    """Transform of a kernel about cell (0, 0), times that of the smoothing; real if it is symmetric."""
     from scipy import fft
 
     kernel = np.frombuffer(values).reshape(-1, side)
