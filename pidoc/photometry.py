@@ -6,10 +6,10 @@ Three bolometric corrections have names:
 ==================  ==============================================  ===========  ==========  ==========
 name                correction                                      solar M_bol  L_V of Sun  bands
 ==================  ==============================================  ===========  ==========  ==========
-``reed1998``        Reed (1998), from the temperature only, as in    4.74         0.920       V
+``reed1998``        Reed (1998), from the temperature only, as in   4.74         0.920       V
                     Chardin & Bianchini (2021) and Heggie (2014)
-``reed1998-solar``  the same, correct for the Sun                    4.65         1           V
-``kurucz1992``      from Teff, log g, [Fe/H]: Kurucz (1992);       4.65         1           all
+``reed1998-solar``  the same, correct for the Sun                   4.65         1           V
+``kurucz1992``      from Teff, log g, [Fe/H]: Kurucz (1992);        4.65         1           all
                     white dwarfs: Bergeron et al. (1995)
 ==================  ==============================================  ===========  ==========  ==========
 

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""One cluster: its model, its stars at one age, and the snapshots of other codes."""
+"""Star clusters: the model, the stars at one age, and the snapshots of other codes."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Snapshots that other codes have written: NBODY6, NBODY6++, PeTar, CMC, AMUSE, and tables.
+"""Read snapshots of other codes: NBODY6, NBODY6++, PeTar, CMC, AMUSE, and tables.
 
-Importing this module (``from pidoc import Snapshot`` does so too) adds formats to
-`~pidoc.cluster.snapshot.Snapshot.read`. The format is found from the content of the file, except for FITS
+Importing this module (also by ``from pidoc import Snapshot``) adds formats to
+`~pidoc.cluster.snapshot.Snapshot.read`. The format is detected from the content of the file, except for FITS
 tables, which need ``format='table'``:
 
 ============  =====================================================================================
@@ -11,35 +11,35 @@ tables, which need ``format='table'``:
 ``petar``     data.N of PeTar, text or binary, with or without SSE/BSE and a galactic potential
 ``cmc``       initial conditions and snapshots of CMC (HDF5)
 ``amuse``     one set of star particles of an AMUSE file (HDF5)
-``table``     anything that `astropy.table.Table` reads, columns by name and with units
+``table``     any table that `astropy.table.Table` reads, with named columns and units
 ============  =====================================================================================
 
-Every reader takes these arguments, all by keyword and optional:
+All readers have these optional keyword arguments:
 
 ``at`` : int or `~astropy.units.Quantity`
-    Which snapshot of a file with several: its number from 0 (negative from the end), or a time, of
-    which the nearest is taken. See `ages`.
+    Which snapshot of a file with several: its number from 0 (negative from the end), or a time, for
+    which the nearest is used. See `ages`.
 ``age`` : `~astropy.units.Quantity`
-    Age of the stars, where the file does not say or its clock does not begin with their birth.
+    Age of the stars, if the file does not have it or its time does not start at their birth.
 ``metallicity`` : float
-    For files without luminosities: get luminosity, radius and type of every star from its initial
-    mass with `~pidoc.stellar.StellarEvolution`. Masses stay as they are in the file;
-    what is too light for a star (below 0.08 Msun) is dark.
+    For files without luminosities: compute luminosity, radius and type of every star from its initial
+    mass with `~pidoc.stellar.StellarEvolution`. Masses are unchanged; objects below the
+    lowest stellar mass (0.08 Msun) are dark.
 ``initial`` : Snapshot or 'mass'
-    Where the initial masses come from if the file has none: a snapshot at birth with the same
+    Source of the initial masses if the file has none: a snapshot at birth with the same
     ``id``, or the present masses (simulations without stellar evolution).
 ``center`` : 'density' or 'origin'
-    What becomes the origin of Cartesian coordinates: the density centre, from the file or measured
-    as Casertano & Hut (1985) do, with the mean velocity of the inner half of the mass at rest (the
-    default), or the origin of the file (the default of tables).
+    Origin of Cartesian coordinates: the density centre, from the file or computed as in
+    Casertano & Hut (1985), at rest with the inner half of the mass (the default), or the origin of
+    the file (the default for tables).
 ``max_radius`` : `~astropy.units.Quantity`
-    Leave out what is farther from the centre, such as escapers.
+    Exclude stars farther from the centre, such as escapers.
 ``seed`` : int
     Seed of the directions of spherical snapshots.
 
 The cards SRCFMT, SRCINDEX, CENTRE and LIGHTSRC ('file', 'pidoc' or 'none') of
-`~pidoc.cluster.snapshot.Snapshot.meta` say what was read. A snapshot without luminosities is complete but
-for its light: asking for that raises.
+`~pidoc.cluster.snapshot.Snapshot.meta` record the source. A snapshot without luminosities is complete except
+for its light, which raises an error on access.
 """
 
 import ast
@@ -69,7 +69,7 @@ __all__ = ['ages', 'read_all']
 
 log = logging.getLogger(__name__)
 
-# Units of the columns as this module passes them on.
+# units of the columns in this module
 _UNITS = {
     'x': u.pc, 'y': u.pc, 'z': u.pc, 'radius': u.pc,
     'vx': u.km / u.s, 'vy': u.km / u.s, 'vz': u.km / u.s, 'v_r': u.km / u.s, 'v_t': u.km / u.s,
@@ -78,19 +78,19 @@ _UNITS = {
 }
 _INTEGERS = {'id': np.int64, 'kind': np.int64, 'partner': np.int64}
 
-# Beyond these it is no cluster of stars, whatever the file says.
-_MAX_STAR = 1000.0     # Msun, for the median; a few intermediate-mass black holes pass
+# beyond these limits it is not a star cluster
+_MAX_STAR = 1000.0     # Msun, for the median, which allows a few intermediate-mass black holes
 _MAX_MASS = 1e8        # Msun
 _MAX_RADIUS = 1000.0   # pc, half-mass
-# A smaller sum of the masses [Msun] means that they are in N-body units, whose sum is at most 1.
+# a smaller sum of the masses [Msun] indicates N-body units, where it is at most 1
 _MIN_MASS = 2.0
 
-# What a compressed file raises that ends too early.
+# errors of truncated compressed files
 _CUT = (EOFError, zlib.error)
 
 _HDF5 = b'\x89HDF\r\n\x1a\n'
 
-# What a format hands over: plain arrays by column name, and the density centre [pc] if it is known.
+# result of a format: plain arrays by column name, and the density centre [pc] if it is known
 _Stars = namedtuple('_Stars', 'columns center', defaults=[None])
 
 
@@ -98,15 +98,15 @@ _Stars = namedtuple('_Stars', 'columns center', defaults=[None])
 
 
 def ages(path, *, format=None, **options):
-    """Ages of the snapshots in a file, in its order.
+    """Ages of the snapshots in a file, in the order of the file.
 
     Parameters
     ----------
     path : path-like
     format : str, optional
-        One of the formats of this module; else found from the file.
+        One of the formats of this module; by default detected from the file.
     **options
-        Of the format, such as the units of a code.
+        Options of the format, such as the units of a code.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def ages(path, *, format=None, **options):
     Raises
     ------
     ValueError
-        If the format is not found, the file is damaged, or it does not say its age.
+        If the format is not recognised, the file is damaged, or it has no age.
     """
     with _opened(path, format, options) as source:
         if np.isnan(source.times).any():
@@ -125,15 +125,15 @@ def ages(path, *, format=None, **options):
 
 
 def read_all(path, *, format=None, **options):
-    """Every snapshot of a file in turn.
+    """Yield all snapshots of a file in order.
 
     Parameters
     ----------
     path : path-like
     format : str, optional
-        One of the formats of this module; else found from the file.
+        One of the formats of this module; by default detected from the file.
     **options
-        Those of `~pidoc.cluster.snapshot.Snapshot.read` without ``at``.
+        Options of `~pidoc.cluster.snapshot.Snapshot.read`, without ``at``.
 
     Yields
     ------
@@ -142,7 +142,7 @@ def read_all(path, *, format=None, **options):
     Raises
     ------
     ValueError
-        As `~pidoc.cluster.snapshot.Snapshot.read`.
+        As for `~pidoc.cluster.snapshot.Snapshot.read`.
     """
     common = {key: options.pop(key) for key in _COMMON if key in options}
     with _opened(path, format, options) as source:
@@ -150,7 +150,7 @@ def read_all(path, *, format=None, **options):
             yield _snapshot(source, number, **common)
 
 
-# -- from what a format hands over to a snapshot --------------------------------------------------
+# -- from the result of a format to a snapshot ----------------------------------------------------
 
 
 def _read(source, at=None, **common):
@@ -191,7 +191,7 @@ _COMMON = ('age', 'metallicity', 'initial', 'center', 'max_radius', 'seed')
 
 
 def _choose(times, at, name):
-    """Number of the snapshot that is asked for."""
+    """Number of the requested snapshot."""
     if at is None:
         if len(times) > 1:
             raise ValueError(
@@ -205,7 +205,7 @@ def _choose(times, at, name):
                              f'{name}, received {at}')
         return int(at) % len(times)
     wanted = to_value(at, u.Myr, 'at')
-    # what is printed of a time must find it
+    # tolerance, so that a printed time is found
     slack = 1e-3 * max(times.max(), 1.0)
     if not times.min() - slack <= wanted <= times.max() + slack:
         raise ValueError(f'at must lie within {times.min():.5g} to {times.max():.5g} Myr, the times '
@@ -222,7 +222,7 @@ def _age_in_myr(source, number, age):
 
 
 def _drop(columns, gone, why, name):
-    """Leave rows out, and the partners of those that stay."""
+    """Remove rows, and the partners of those that remain."""
     if not gone.any():
         return
     log.info('%s: %d of %d stars %s and are left out', name, gone.sum(), gone.size, why)
@@ -275,7 +275,7 @@ def _refuse_galaxies(columns, name):
 
 
 def _light(columns, age, metallicity, initial, name):
-    """Add what the stars lack of luminosity, radius and type; returns where they are from."""
+    """Add missing luminosities, radii and types of stars; returns their source."""
     if 'luminosity' in columns:
         if metallicity is not None:
             raise ValueError(f'{name} has luminosities of its own: metallicity must not be given, '
@@ -340,16 +340,15 @@ def _henon_units(mass_unit, length_unit, name):
 class _Nbody:
     """OUT3 of NBODY6 or conf.3 of NBODY6++: two Fortran records for each snapshot.
 
-    The first holds the integers NTOT, MODEL, NRUN, NK, the second NK numbers and then the stars, in
-    N-body units: masses, (++: densities, neighbour numbers,) places, velocities, (++: potentials,)
-    names. Of the NK numbers the reader uses, counted from 1: 1 time, 2 number of regularised pairs,
-    3 RBAR [pc], 4 ZMBAR [Msun], 7 to 9 density centre, 11 TSCALE [Myr], 12 VSTAR [km/s] (output.f
-    of NBODY6, output.F of NBODY6++). Pairs come first, two stars each; their centres of mass come
-    last and are not stars.
+    The first has the integers NTOT, MODEL, NRUN, NK, the second NK numbers and then the stars, in N-body
+    units: masses, (++: densities, neighbour numbers,) positions, velocities, (++: potentials,) names. Of the
+    NK numbers these are used, counted from 1: 1 time, 2 number of regularised pairs, 3 RBAR [pc], 4 ZMBAR
+    [Msun], 7 to 9 density centre, 11 TSCALE [Myr], 12 VSTAR [km/s] (output.f of NBODY6, output.F of
+    NBODY6++). Pairs come first, two stars each; their centres of mass come last and are not stars.
     """
 
     center = 'density'
-    # format -> numbers for each star before mass, places, velocities and after them
+    # format -> numbers for each star before mass, positions, velocities and after them
     LAYOUTS = {'nbody6': (0, 0), 'nbody6++': (2, 1)}
 
     def __init__(self, file, name, format):
@@ -362,7 +361,7 @@ class _Nbody:
         self.times = np.array([header[0] * header[10] for header in self._headers])
 
     def _scan(self):
-        """Particles, header numbers, place in the file and kind of real of every snapshot."""
+        """Particles, header numbers, file position and type of real of every snapshot."""
         records = _fortran_records(self._file, self._order, self.name)
         for place, size in records:
             if size != 16:
@@ -420,7 +419,7 @@ class _Nbody:
 
 
 def _pairs(names, mass, pairs):
-    """Names of partners: rows 0 and 1, 2 and 3 ... of the first pairs, where they make up their
+    """Names of partners: rows 0 and 1, 2 and 3 ... of the first pairs, if they agree with their
     centre of mass (in hierarchies they do not)."""
     partner = np.full(names.size, -1)
     first = 2 * np.arange(pairs)
@@ -432,7 +431,7 @@ def _pairs(names, mass, pairs):
 
 
 def _byte_order(file, name):
-    """Of the marker that begins the first record, which must hold four integers."""
+    """Byte order of the marker of the first record, which must have four integers."""
     file.seek(0)
     marker = file.read(4)
     for order in '<>':
@@ -445,7 +444,7 @@ def _byte_order(file, name):
 
 
 def _fortran_records(file, order, name):
-    """Place and size of every complete record of a Fortran unformatted file."""
+    """Position and size of every complete record of a Fortran unformatted file."""
     end = file.seek(0, 2)
     place = 0
     while place + 4 <= end:
@@ -465,7 +464,7 @@ def _fortran_records(file, order, name):
 
 
 def _nbody_layout(total, n_header, size):
-    """Format and kind of real of a record of stars; Nones if it fits none."""
+    """Format and type of real of a record of stars; Nones if it matches none."""
     if total > 0 and 12 <= n_header <= 1000:
         for layout, others in _Nbody.LAYOUTS.items():
             for real in ('f4', 'f8'):
@@ -476,7 +475,7 @@ def _nbody_layout(total, n_header, size):
 
 
 def _recognise_nbody(file):
-    """Format of a Fortran file by its first two records, which need not be complete."""
+    """Format of a Fortran file from its first two records, which may be incomplete."""
     file.seek(0)
     head = file.read(28)
     for order in '<>':
@@ -515,7 +514,7 @@ def _recognise_hdf5(file):
     try:
         groups = _open_hdf5(file, 'the file')
     except ValueError:
-        # so that somebody reads it, and says what is wrong
+        # accept the file, so that its reader raises the error
         return 'table'
     with groups:
         if 'CLUS_OBJ_DATA' in groups or any(_CMC_KEY.fullmatch(key) for key in groups):
@@ -529,7 +528,7 @@ def _recognise_hdf5(file):
 
 
 class _Hdf5:
-    """A source in an HDF5 file; `read` and `times` are those of the format."""
+    """A source in an HDF5 file; `read` and `times` are defined by the format."""
 
     center = 'density'
 
@@ -548,11 +547,10 @@ def _array(group, key):
 class _Nbody6ppHdf5(_Hdf5):
     """snap.40_* of NBODY6++: a group ``Step#<i>`` for each time, in Msun, pc, km/s, Lsun, Rsun, K.
 
-    Newer versions number the columns ('023 M'), list both stars of every pair among the singles and
-    give the scales in '000 Scalars'; older ones have a group 'Binaries' with the places of the
-    stars relative to each other [AU], and times in N-body units only: ``time_unit`` says their
-    length (custom_output.F, custom_output_facility.F). Stars of hierarchical triples are kept apart
-    by NBODY6++ and are left out here; the log says how many.
+    Newer versions number the columns ('023 M'), list both stars of every pair among the singles and give the
+    units in '000 Scalars'; older ones have a group 'Binaries' with the relative positions of the stars [AU],
+    and times in N-body units only: ``time_unit`` is their unit (custom_output.F, custom_output_facility.F).
+    Stars of hierarchical triples are stored separately by NBODY6++ and are not read; their number is logged.
     """
 
     format = 'nbody6++'
@@ -629,7 +627,7 @@ class _Nbody6ppHdf5(_Hdf5):
             log.warning('%s: the stars of %d hierarchical triples are left out', self.name, triples)
 
     def _scale(self, columns, scalars):
-        """Turn N-body units, which NBODY6++ writes on demand, into ours; the centre [pc]."""
+        """Convert N-body units, an option of NBODY6++, to ours; returns the centre [pc]."""
         in_units = columns['mass'].sum() > _MIN_MASS
         if scalars is None:
             if not in_units:
@@ -645,7 +643,7 @@ class _Nbody6ppHdf5(_Hdf5):
 
 
 def _join(columns, first, second):
-    """Fill in partners by the names of the two stars of each pair, a star in one pair at most."""
+    """Fill in partners from the names of the two stars of each pair, with a star in one pair at most."""
     row = {int(name): number for number, name in enumerate(columns['id'])}
     for one, other in zip(first.astype(int), second.astype(int)):
         rows = row.get(one), row.get(other)
@@ -659,21 +657,20 @@ def _join(columns, first, second):
 class _Petar:
     """data.N of PeTar, text or binary: a header and a row of 8-byte numbers for each star.
 
-    The header holds file number, number of stars and time, and in a galactic potential place and
-    velocity of the cluster. A row holds mass, place, velocity, binary state; with stellar evolution
-    radius, mass change, two times; with SSE/BSE type, mass0, mass, radius, core mass and radius,
-    spin, epoch, time, luminosity; search radius, id, two numbers of groups, two changeover radii;
-    acceleration, potential, soft potential, in a galactic potential that too, number of neighbours
-    (tools/analysis/data.py of PeTar). Units are Msun, pc, pc/Myr and Myr (its option -u 1) unless
-    ``mass_unit`` and ``length_unit`` say that they are Henon's. Binaries are read as two stars
-    where they are, without ``partner``.
+    The header has file number, number of stars and time, and in a galactic potential position and velocity of
+    the cluster. A row has mass, position, velocity, binary state; with stellar evolution radius, mass change,
+    two times; with SSE/BSE type, mass0, mass, radius, core mass and radius, spin, epoch, time, luminosity;
+    search radius, id, two numbers of groups, two changeover radii; acceleration, potential, soft potential,
+    in a galactic potential that too, number of neighbours (tools/analysis/data.py of PeTar). Units are Msun,
+    pc, pc/Myr and Myr (its option -u 1), or Henon units if ``mass_unit`` and ``length_unit`` are given.
+    Binaries are read as two stars at their positions, without ``partner``.
     """
 
     format = 'petar'
     center = 'density'
-    # numbers of a row -> those before 'search radius'
+    # numbers in a row -> those before 'search radius'
     ROWS = {20: 8, 24: 12, 34: 22, 21: 8, 25: 12, 35: 22}
-    # numbers of a header -> rows that go with it
+    # numbers in a header -> possible rows
     HEADERS = {3: (20, 24, 34), 9: (21, 25, 35)}
 
     def __init__(self, file, name, *, mass_unit=None, length_unit=None):
@@ -694,7 +691,7 @@ class _Petar:
             raise ValueError(f'{self.name} is not a file of PeTar: its first line must have 3 or 9 '
                              'numbers')
         with warnings.catch_warnings():
-            # of no rows, which is said below
+            # about empty input, which is reported below
             warnings.simplefilter('ignore', UserWarning)
             try:
                 rows = np.loadtxt(file, ndmin=2)
@@ -750,7 +747,7 @@ def _is_text(head):
 
 
 def _numbers(line):
-    """Numbers of a line of text, None if there is something else."""
+    """Numbers of a line of text; None if there is anything else."""
     try:
         return [float(word) for word in line.split()]
     except ValueError:
@@ -758,7 +755,7 @@ def _numbers(line):
 
 
 def _petar_binary(head, size):
-    """Header, and how many numbers each star has (None if that does not come out whole)."""
+    """Header, and the number of values per star (None if it is not a whole number)."""
     for length, rows in _Petar.HEADERS.items():
         if len(head) >= 8 * length:
             header = struct.unpack(f'<qqd{length - 3}d', head[:8 * length])
@@ -788,11 +785,10 @@ _CMC_KEY = re.compile(r'(\d+)\(t=([-+.\deE]+)(Gyr)?\)')
 class _Cmc(_Hdf5):
     """HDF5 files of CMC: initial conditions (CLUS_OBJ_DATA) or one table for each time.
 
-    Initial conditions hold the units MCLUS [Msun] and RVIR [pc]; ``length_unit`` overrides the
-    latter, as OVERWRITE_RVIR does in CMC. The units of snapshots are in ``<name>.conv.sh`` beside
-    them, or given as ``mass_unit`` and ``length_unit`` (and ``time_unit`` where the times are in
-    code units). First and last rows without mass are marks, not stars. Binaries become two stars at
-    one place.
+    Initial conditions have the units MCLUS [Msun] and RVIR [pc]; ``length_unit`` overrides the latter, like
+    OVERWRITE_RVIR in CMC. The units of snapshots are in ``<name>.conv.sh`` in the same folder, or given as
+    ``mass_unit`` and ``length_unit`` (and ``time_unit`` if the times are in code units). First and last rows
+    without mass are markers, not stars. Binaries become two stars at one position.
     """
 
     format = 'cmc'
@@ -900,7 +896,7 @@ class _Cmc(_Hdf5):
 
 
 def _cmc_part(rows, ids, partner, mass, kind, luminosity, radius):
-    """Columns of some stars, places and velocities still in code units."""
+    """Columns of some stars, with positions and velocities still in code units."""
     part = {'id': ids, 'partner': np.broadcast_to(partner, ids.shape), 'radius': rows['r'],
             'v_r': rows['vr'], 'v_t': rows['vt'], 'mass': mass, 'kind': kind,
             'stellar_radius': radius}
@@ -910,13 +906,13 @@ def _cmc_part(rows, ids, partner, mass, kind, luminosity, radius):
 
 
 def _pandas_frame(group):
-    """A table that pandas has written in its fixed format, of one kind of numbers."""
+    """A table written by pandas in its fixed format, with one type of numbers."""
     names = [name.decode() for name in group['block0_items'][...]]
     return np.rec.fromarrays(np.asarray(group['block0_values'][...]).T, names=names)
 
 
 def _conversions(name):
-    """Numbers in the <prefix>.conv.sh that belongs to a file of CMC, if there is one."""
+    """Numbers in the <prefix>.conv.sh of a CMC file, if there is one."""
     path = Path(name)
     for script in sorted(path.parent.glob('*.conv.sh')):
         if path.name.startswith(script.name[:-len('conv.sh')]):
@@ -930,10 +926,10 @@ def _conversions(name):
 
 
 class _Amuse(_Hdf5):
-    """One particle set of an AMUSE HDF5 file: masses, places, velocities in SI units.
+    """One particle set of an AMUSE HDF5 file: masses, positions, velocities in SI units.
 
-    ``particles`` is the number of the set, from 1, and needed where there are several. A set that
-    has properties of gas is refused. The file does not say its age.
+    ``particles`` is the number of the set, from 1, required if there are several. A set with properties of
+    gas is rejected. The file has no age.
     """
 
     format = 'amuse'
@@ -990,7 +986,7 @@ _AMUSE_BASES = {'length': u.m, 'mass': u.kg, 'time': u.s}
 
 
 def _amuse_unit(text):
-    """Unit from AMUSE's text: base units of SI, numbers, products and powers; None if it is not."""
+    """Parse AMUSE's text of a unit: SI base units, numbers, products and powers; None for anything else."""
     try:
         return u.Unit(_evaluate(ast.parse(text, mode='eval').body))
     except (SyntaxError, TypeError, ValueError, KeyError, AttributeError):
@@ -1023,12 +1019,11 @@ def _evaluate(node):
 class _Table:
     """Any table that `astropy.table.Table` reads, with columns named as in `Snapshot`.
 
-    Names may be in upper or lower case; some others are known (SYNONYMS). ``columns`` gives further
-    ones ({'mass': 'M_star'}) and ``units`` the units of columns that have none in the file
-    ({'mass': 'solMass'}); ``table_format`` and other arguments go to `astropy.table.Table.read`.
-    Columns with other names are not used, but for sm2, ik2, slum2 and rad2 beside sm1 and so on (MOCCA): a
-    row with a second mass is a binary. The age is ``age`` or a quantity of that name in the
-    table's ``meta``.
+    Names can be in upper or lower case; some others are known (SYNONYMS). ``columns`` gives further ones
+    ({'mass': 'M_star'}) and ``units`` the units of columns without units in the file ({'mass': 'solMass'});
+    ``table_format`` and other arguments are passed on to `astropy.table.Table.read`. Other columns are
+    ignored, except for sm2, ik2, slum2 and rad2 in addition to sm1 and so on (MOCCA): a row with a second
+    mass is a binary. The age is ``age`` or a quantity with that name in the table's ``meta``.
     """
 
     format = 'table'
@@ -1037,7 +1032,7 @@ class _Table:
                 'teff': 'temperature', 'rad': 'stellar_radius', 'm_ini': 'initial_mass',
                 'kstar': 'kind', 'name': 'id', 'sm1': 'mass', 'ik1': 'kind', 'slum1': 'luminosity',
                 'rad1': 'stellar_radius'}
-    # of the second star of a row that is a binary, as MOCCA writes them
+    # columns of the second star of a binary in MOCCA
     COMPANIONS = {'mass': 'sm2', 'kind': 'ik2', 'luminosity': 'slum2', 'stellar_radius': 'rad2'}
 
     def __init__(self, file, name, *, columns=None, units=None, table_format=None, **options):
@@ -1075,7 +1070,7 @@ class _Table:
         return found
 
     def _named(self, theirs):
-        """A column by its name, or of a table without names by its number from 1."""
+        """A column by its name, or in a table without names by its number from 1."""
         names = self._table.colnames
         if str(theirs) in names:
             return str(theirs)
@@ -1125,7 +1120,7 @@ class _Table:
         return _Stars(self._with_companions(columns))
 
     def _with_companions(self, columns):
-        """The second stars of binaries as rows of their own, at the same place."""
+        """Second stars of binaries as separate rows, at the same position."""
         theirs = {name.lower(): name for name in self._table.colnames}
         if self._names['mass'].lower() != 'sm1' or 'sm2' not in theirs:
             return columns
@@ -1153,9 +1148,9 @@ class _Table:
 
 
 def _text_format(name):
-    """How astropy calls a text of columns with blanks, by what is in it; None: it finds out by itself.
+    """astropy's format of a text with blank-separated columns, by its content; None: let astropy detect it.
 
-    Names stand in the first line, be it a comment or not; without a line of names columns have numbers.
+    Names are in the first line, commented or not; without such a line columns have numbers.
     """
     if not str(name).lower().endswith(('.dat', '.txt', '.asc', '.out', '.snap')):
         return None
@@ -1184,7 +1179,7 @@ def _is_number(word):
 
 def _read_table(name, table_format, options):
     with warnings.catch_warnings():
-        # several tables in one file, of which astropy takes the first; numbers that are too large
+        # warns of several tables in one file, of which the first is used, and of too large numbers
         warnings.simplefilter('error', AstropyWarning)
         try:
             return Table.read(name, format=table_format or _text_format(name), **options)
@@ -1203,7 +1198,7 @@ def _refuse_gadget(file, name):
                          'AREPO and similar codes, whose particles are not single stars')
 
 
-# -- which format it is ---------------------------------------------------------------------------
+# -- detection of the format ----------------------------------------------------------------------
 
 _SOURCES = {
     'nbody6': lambda file, name, **options: _Nbody(file, name, 'nbody6', **options),
@@ -1220,13 +1215,13 @@ def _nbody6pp(file, name, **options):
 
 
 def _recognise(file, name):
-    """Name of the format of an open file, None if it is none of this module."""
+    """Name of the format of an open file, None if it is not one of this module."""
     file.seek(0)
     head = file.read(16)
     if head[:8] == _HDF5:
         return _recognise_hdf5(file)
     if head.startswith(b'SIMPLE  ='):
-        # FITS: snapshots of pidoc, or tables for those who say so
+        # FITS: snapshots of pidoc, or tables with format='table'
         return None
     if head.startswith(b'# %ECSV') or str(name).lower().endswith(('.ecsv', '.csv')):
         return 'table'
@@ -1240,7 +1235,7 @@ def _opened(path, format, options):
         with _source(path, str(getattr(path, 'name', 'the file')), format, options) as source:
             yield source
         return
-    # a Path is never taken for an address to download
+    # a Path is never interpreted as an address to download
     with get_readable_fileobj(Path(path), encoding='binary') as file:
         with _source(file, str(path), format, options) as source:
             yield source

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Initial mass functions of stars: broken power laws, and stars of one mass.
 
-Everything here is a plain float in Msun. Each mass function has a short text form, which headers, tables of
-models, recipes and the command line share: a name of `MASS_FUNCTIONS`, or slopes and breaks, as in
-``-0.3 -1.65 -2.3 @ 0.4 1``.
+All masses are plain floats in Msun. Each mass function has a short text form, for headers, tables of models,
+recipes and the command line: a name of `MASS_FUNCTIONS`, or slopes and breaks, such as ``-0.3 -1.65 -2.3 @
+0.4 1``.
 """
 
 import math
@@ -17,14 +17,14 @@ import numpy as np
 
 __all__ = ['EqualMasses', 'MASS_FUNCTIONS', 'MassFunction', 'mass_function']
 
-_STEEPEST = 10.0        # a steeper slope overflows where it is far from its break
-_LOGARITHMIC = 1e-8     # exponents that are smaller count as zero: the power law is 1 / m then
+_STEEPEST = 10.0        # a steeper slope overflows far from its break
+_LOGARITHMIC = 1e-8     # smaller exponents are treated as zero: the power law 1 / m
 
 
 def _numbers(values, name):
     """A tuple of finite floats."""
     try:
-        # one zero, not two
+        # normalise -0.0 to 0.0
         numbers = tuple(float(value) + 0.0 for value in values)
     except (TypeError, ValueError):
         raise ValueError(f'{name} must be numbers, received {values!r}') from None
@@ -34,22 +34,22 @@ def _numbers(values, name):
 
 
 def _words(numbers):
-    """Numbers with blanks between them, to the last digit, whole ones without a point."""
+    """Numbers separated by blanks, with all digits, and whole ones without a point."""
     return ' '.join(repr(number).removesuffix('.0') for number in numbers)
 
 
 def _integral(start, stop, exponent):
-    """Of x^(exponent - 1)."""
+    """Integral of x^(exponent - 1)."""
     if abs(exponent) < _LOGARITHMIC:
         return np.log(stop / start)
     return (stop ** exponent - start ** exponent) / exponent
 
 
 def _inverse(start, exponent, integral):
-    """Where the integral of x^(exponent - 1) from the start on has that value."""
+    """Upper limit for which the integral of x^(exponent - 1) from ``start`` has the given value."""
     if abs(exponent) < _LOGARITHMIC:
         return start * np.exp(integral)
-    # of the steepest slopes the sum of the two may vanish to rounding
+    # for the steepest slopes the sum may be zero after rounding
     power = np.maximum(start ** exponent + exponent * integral, np.finfo(float).tiny)
     return power ** (1.0 / exponent)
 
@@ -58,19 +58,19 @@ def _inverse(start, exponent, integral):
 class MassFunction:
     """A broken power law, continuous: the number of stars per unit of mass is dN/dm ~ m^slope.
 
-    Compared by value. It has no limits of its own: methods are given the lowest and the highest mass.
+    Compared by value. It has no limits: the lowest and the highest mass are arguments of the methods.
 
     Parameters
     ----------
     slopes : sequence of float
-        One for each segment, from low masses to high ones, -10 to 10 (Salpeter: -2.35).
+        Slope of each segment, from low to high masses, -10 to 10 (Salpeter: -2.35).
     breaks : sequence of float, optional
         Masses between the segments, increasing [Msun].
 
     Raises
     ------
     ValueError
-        If the slopes or the breaks are not such numbers, or as many as they should be.
+        If the slopes or the breaks are invalid, or their numbers do not match.
 
     Examples
     --------
@@ -89,8 +89,8 @@ class MassFunction:
 
     one_mass: ClassVar[bool] = False
     default_limits: ClassVar[tuple] = (0.1, 50.0)
-    #: of the Coulomb logarithm ln(gamma N), for a spectrum of masses: fitted to direct N-body integrations
-    #: (docs/validation.rst)
+    #: factor of the Coulomb logarithm ln(gamma N) for a spectrum of masses: fitted to direct N-body
+    #: integrations (docs/validation.rst)
     coulomb_gamma: ClassVar[float] = 0.05
 
     def __post_init__(self):
@@ -132,19 +132,19 @@ class MassFunction:
         return np.array(self._heights)[segment] * scaled ** np.array(self.slopes)[segment]
 
     def mean_mass(self, lower, upper):
-        """Mean mass of a star between two masses (float)."""
+        """Mean mass of the stars between two masses (float)."""
         return self._scale * float(np.sum(self._integrals(lower, upper, 1))
                                    / np.sum(self._integrals(lower, upper, 0)))
 
     def cumulative(self, mass, lower, upper):
-        """Share of the stars between two masses that is less massive than a mass.
+        """Fraction of the stars between two masses that are less massive than a given mass.
 
         Parameters
         ----------
         mass : float or array
             [Msun]
         lower, upper : float
-            Limits of the stars [Msun].
+            Limits of the mass function [Msun].
 
         Returns
         -------
@@ -156,7 +156,7 @@ class MassFunction:
         return np.minimum(share, 1.0)    # to rounding
 
     def draw(self, number, rng, lower, upper):
-        """Masses of stars by inversion of `cumulative`, one random number each.
+        """Draw masses of stars by inversion of `cumulative`, with one random number each.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class MassFunction:
         Raises
         ------
         ValueError
-            If the limits are not increasing masses above 0.
+            If the limits are not increasing, positive masses.
         """
         if not 0.0 < lower < upper:
             raise ValueError(f'limits must be increasing masses above 0, received {lower} and {upper}')
@@ -188,19 +188,19 @@ class MassFunction:
 
     @property
     def _scale(self):
-        """Mass that is 1 in the integrals."""
+        """Unit of mass in the integrals."""
         return self.breaks[0] if self.breaks else 1.0
 
     @property
     def _heights(self):
-        """Factor of each power of mass / scale: the segments meet at the breaks."""
+        """Factors of the powers of mass / scale that make the function continuous."""
         heights = [1.0]
         for (left, right), edge in zip(pairwise(self.slopes), self.breaks, strict=True):
             heights.append(heights[-1] * (edge / self._scale) ** (left - right))
         return heights
 
     def _segments(self, lower, upper):
-        """Start and stop in units of the scale, slope and factor; those outside the limits are empty."""
+        """Start and stop in units of the scale, slope and factor; segments outside the limits are empty."""
         edges = np.array([lower, *self.breaks])
         stops = [*self.breaks, np.inf]
         for edge, stop, slope, height in zip(edges, stops, self.slopes, self._heights, strict=True):
@@ -208,14 +208,14 @@ class MassFunction:
             yield *ends, slope, height
 
     def _integrals(self, lower, upper, power):
-        """Of m^power dN/dm over each segment between the limits, in units of the scale."""
+        """Integrals of m^power dN/dm over each segment between the limits, in units of the scale."""
         return [height * _integral(start, stop, slope + power + 1.0)
                 for start, stop, slope, height in self._segments(lower, upper)]
 
 
 @dataclass(frozen=True)
 class EqualMasses:
-    """Stars of one mass: what a `MassFunction` can say, where both limits are that mass."""
+    """Stars of equal mass, with the interface of `MassFunction`; both limits are that mass."""
 
     one_mass: ClassVar[bool] = True
     default_limits: ClassVar[tuple] = (1.0, 1.0)
@@ -230,7 +230,7 @@ class EqualMasses:
         return float(lower)
 
     def draw(self, number, rng, lower, upper):
-        """The mass, once for each star (ndarray); nothing is drawn."""
+        """The mass, repeated for each star (ndarray); nothing is drawn."""
         return np.full(number, lower)
 
 
@@ -241,27 +241,27 @@ MASS_FUNCTIONS = {
     'baumgardt2023': MassFunction((-0.3, -1.65, -2.3), (0.4, 1.0)),
     'equal': EqualMasses(),
 }
-"""Mass functions that have a name."""
+"""Named mass functions."""
 
 
 def mass_function(value):
-    """The mass function that a text, a number or a mass function says.
+    """The mass function described by a text, a number or a mass function.
 
     Parameters
     ----------
     value : str, float, `MassFunction` or `EqualMasses`
-        A name of `MASS_FUNCTIONS`; slopes, and breaks behind an @, with blanks or commas between them; or one
+        A name of `MASS_FUNCTIONS`; slopes, and breaks after an @, separated by blanks or commas; or one
         slope.
 
     Returns
     -------
     `MassFunction` or `EqualMasses`
-        Its `str` is the shortest text that says the same.
+        Its `str` is the shortest equivalent text.
 
     Raises
     ------
     ValueError
-        If it is none of these.
+        If it is not one of these.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What one simulated star cluster is: `ClusterModel`."""
+"""Definition of a simulated star cluster: `ClusterModel`."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -42,8 +42,8 @@ _QUANTITIES = {
 _FLOATS = ('metallicity', 'king_w0', 'binary_fraction', 'giant_mass_loss', 'neutron_star_retention',
            'black_hole_retention', 'coulomb_gamma')
 
-# (keyword, field, comment), in the order of the header; mass_limits has two cards of its own.
-# A comment of at most 41 characters leaves room for the longest number.
+# (keyword, field, comment), in the order of the header; mass_limits has two cards. A comment of at most 41
+# characters leaves room for the longest number.
 _CARDS = (
     ('CLNAME', 'name', 'name'),
     ('NSTARS', 'n_stars', 'initial number of stars'),
@@ -71,7 +71,7 @@ _CARDS = (
     ('SIMSEED', 'seed', 'seed of the simulation'),
 )
 
-# What headers describe that were written before there was such a card
+# values for headers written before the card was introduced
 _BEFORE = {'BINFRAC': 0.0, 'BINPER': 'log-uniform', 'GIANTETA': 0.5, 'KICKS': 'full'}
 
 _NAMED_RADII = {'MW15-R1.6': 1.6, 'MW15': 3.2, 'MW15-R4': 4.0}
@@ -81,38 +81,38 @@ _NAMED_RADII = {'MW15-R1.6': 1.6, 'MW15': 3.2, 'MW15-R4': 4.0}
 class ClusterModel:
     """The initial conditions and the physics of one simulated star cluster.
 
-    Immutable, compared by value, checked when made. Quantities may come in any unit that fits;
-    they are kept in the units named below. An isolated cluster has neither a galaxy nor a distance
-    from its centre: set either to None and both are.
+    Immutable, compared by value, checked on creation. Quantities can have any compatible unit; they are
+    stored in the units given below. An isolated cluster has neither a galaxy nor a galactocentric distance:
+    setting one of them to None sets both.
 
     Parameters
     ----------
     name : str
-        Free text, printable ASCII without surrounding blanks, at most 60 characters.
+        Name: printable ASCII without surrounding blanks, at most 60 characters.
     n_stars : int
-        Initial number of stars, 100 to 4 x 10^6, the components of binaries counted. Below some 1000 a Monte
-        Carlo treatment is a poor one.
+        Initial number of stars, 100 to 4 x 10^6, including both components of binaries. Below some 1000 the
+        Monte Carlo method is a poor approximation.
     profile : {'plummer', 'king'}
         Initial density profile: Plummer (1911) or King (1966).
     king_w0 : float or None
-        Dimensionless central potential, 1 to 12: for ``profile='king'``, and only there.
+        Dimensionless central potential, 1 to 12; only for ``profile='king'``.
     half_mass_radius : `~astropy.units.Quantity`
         Initial half-mass radius of the profile [pc].
     metallicity : float
         Mass fraction Z of metals, 0.0001 to 0.03 (the range of Hurley et al. 2000).
     imf : str, float or `~pidoc.cluster.mass_function.MassFunction`
-        Initial mass function: 'kroupa2001' (Kroupa 2001), 'baumgardt2023' (Baumgardt et al. 2023),
-        'equal' (stars of one mass), or a broken power law by its slopes and the masses [Msun]
-        between them, such as '-0.3 -1.65 -2.3 @ 0.4 1'. Kept as a text.
+        Initial mass function: 'kroupa2001' (Kroupa 2001), 'baumgardt2023' (Baumgardt et al. 2023), 'equal'
+        (stars of one mass), or a broken power law, given by its slopes and the masses [Msun] between them,
+        such as '-0.3 -1.65 -2.3 @ 0.4 1'. Stored as a text.
     mass_limits : `~astropy.units.Quantity` or None
-        Lowest and highest initial mass [Msun], 0.08 to 150. None: 0.1 and 50, but 1 and 1 for
-        'equal', for which the two must be the same (one scalar is enough).
+        Lowest and highest initial mass [Msun], 0.08 to 150. None: 0.1 and 50, but 1 and 1 for 'equal', which
+        requires two equal masses (or one scalar).
     binary_fraction : float
-        Fraction of the bodies, single stars and binaries, that are binaries at birth, 0 to 0.5.
+        Primordial binary fraction: binaries as a fraction of single stars plus binaries, 0 to 0.5.
     binary_periods : {'log-uniform', 'duquennoy1991'}
-        Distribution of the periods of these, between contact and the hard/soft boundary: uniform in the
-        logarithm, or log-normal (Duquennoy & Mayor 1991). Eccentricities are thermal, mass ratios uniform
-        (`pidoc.simulation.initial.primordial_binaries`).
+        Distribution of the periods of primordial binaries, between contact and the hard/soft boundary:
+        uniform in the logarithm, or log-normal (Duquennoy & Mayor 1991). Eccentricities are thermal, mass
+        ratios uniform (`pidoc.simulation.initial.primordial_binaries`).
     galaxy : {'miholics2014', 'logarithmic', None}
         The Milky Way of Miholics, Webb & Sills (2014), a logarithmic potential, or none (isolated).
     galactocentric_distance : `~astropy.units.Quantity` or None
@@ -120,36 +120,37 @@ class ClusterModel:
     perigalacticon : `~astropy.units.Quantity` or None
         Smallest distance from the galactic centre [kpc]; None: a circular orbit.
     circular_velocity : `~astropy.units.Quantity`
-        Circular velocity of ``galaxy='logarithmic'`` [km/s]; not used by the others.
+        Circular velocity of ``galaxy='logarithmic'`` [km/s]; ignored for others.
     stellar_evolution : bool
-        Whether stars evolve.
+        Whether to include stellar evolution.
     giant_mass_loss : float
         Reimers' eta, the strength of the wind of red giants, 0.1 to 0.5 (Galactic clusters: 0.477 +- 0.070,
         McDonald & Zijlstra 2015).
     natal_kicks : {'delayed', 'rapid', 'full'}
-        How massive stars explode and what the remnants get of it. The delayed and the rapid explosions
-        of Fryer et al. (2012) leave remnants of other masses; the kick of a black hole is smaller by the
-        share of the ejecta that falls back, and neutron stars of electron-capture supernovae have
-        a dispersion of 20 km/s. 'full': the remnants of delayed explosions, all kicks in full.
+        Supernova model, which determines remnant masses and kicks. The delayed and the rapid explosions of
+        Fryer et al. (2012) have different remnant masses; the kick of a black hole is reduced by the fraction
+        of the ejecta that falls back, and neutron stars of electron-capture supernovae have a dispersion of
+        20 km/s. 'full': remnants of delayed explosions, with full kicks for all.
     neutron_star_kick, black_hole_kick : `~astropy.units.Quantity`
-        1-D dispersion of the Maxwellian velocity given at birth [km/s], before any of it is taken away
-        (265 km/s: Hobbs et al. 2005). A remnant stays if the cluster can hold it at that velocity.
+        1-D dispersion of the Maxwellian kick velocity [km/s], before any reduction (265 km/s: Hobbs et al.
+        2005). A remnant is retained if it is bound to the cluster at that velocity.
     neutron_star_retention, black_hole_retention : float
-        Fraction born without a kick, 0 to 1, whatever the explosion.
+        Fraction born without a kick, 0 to 1, for any supernova model.
     coulomb_gamma : float or None
-        Factor gamma of the Coulomb logarithm ln(gamma N) of relaxation, above 0 and at most 1. None: that
-        of the mass function, 0.11 for equal masses, else `~pidoc.cluster.mass_function.MassFunction`'s.
+        Factor gamma of the Coulomb logarithm ln(gamma N) of relaxation, above 0 and at most 1. None: that of
+        the mass function, 0.11 for equal masses, otherwise that of
+        `~pidoc.cluster.mass_function.MassFunction`.
     seed : int
         Seed of all random draws of the simulation, not negative.
 
     Raises
     ------
     TypeError
-        If a length or a speed has no unit; if the name is no text.
+        If a length or a speed has no unit; or if the name is not a text.
     `~astropy.units.UnitConversionError`
         If a quantity has the wrong dimension.
     ValueError
-        If a value is out of its range, or contradicts another.
+        If a value is out of its range, or inconsistent with another.
 
     Examples
     --------
@@ -257,7 +258,7 @@ class ClusterModel:
 
     @classmethod
     def named(cls, name):
-        """One of the models that have a name.
+        """A named model.
 
         Parameters
         ----------
@@ -272,7 +273,7 @@ class ClusterModel:
         Raises
         ------
         ValueError
-            If there is no model of that name.
+            If there is no model with that name.
 
         Examples
         --------
@@ -288,13 +289,13 @@ class ClusterModel:
                    galactocentric_distance=15 * u.kpc)
 
     def replace(self, **changes):
-        """A copy with some fields changed, checked like a new model.
+        """A copy with some fields changed, which is checked like a new model.
 
         Parameters
         ----------
         **changes
-            Fields and their new values. If ``imf`` changes and ``mass_limits`` are not given, they
-            become the default ones; so does ``king_w0`` if ``profile`` is no longer 'king'.
+            New values of fields. If ``imf`` changes and ``mass_limits`` are not given, they are reset to the
+            default; so is ``king_w0`` if ``profile`` is no longer 'king'.
 
         Returns
         -------
@@ -305,8 +306,8 @@ class ClusterModel:
         TypeError
             If there is no such field.
         ValueError
-            If the result is no valid model, or if only one of ``galaxy`` and
-            ``galactocentric_distance`` is given to an isolated one.
+            If the result is not a valid model, or if only one of ``galaxy`` and ``galactocentric_distance``
+            is given for an isolated model.
 
         Examples
         --------
@@ -332,7 +333,7 @@ class ClusterModel:
 
     @property
     def isolated(self):
-        """Whether the cluster feels no tidal field."""
+        """Whether the cluster has no tidal field."""
         return self.galaxy is None
 
     @property
@@ -347,9 +348,9 @@ class ClusterModel:
 
     @property
     def expected_total_mass(self):
-        """Mean total initial mass of such clusters, ``n_stars`` times `mean_mass` (Msun).
+        """Expected total initial mass, ``n_stars`` times `mean_mass` (Msun).
 
-        One realisation differs: by 1.2 % (1 sigma) for 50,000 stars of the default mass function.
+        A realisation differs from it by 1.2 % (1 sigma) for 50,000 stars of the default mass function.
         """
         return self.n_stars * self.mean_mass
 
@@ -362,20 +363,20 @@ class ClusterModel:
     def relaxation_time(self):
         """Initial half-mass relaxation time (Myr).
 
-        Spitzer (1987), eq. 2-63, a binary being one body: `pidoc.cluster.quantities.relaxation_time`.
+        Spitzer (1987), eq. 2-63, with binaries as single bodies: `pidoc.cluster.quantities.relaxation_time`.
         """
         return relaxation_time(
             self.n_bodies, self.n_stars * self.mean_mass.to_value(u.Msun),
             self.half_mass_radius.to_value(u.pc), gamma=self.coulomb_factor) * u.Myr
 
     def to_header(self):
-        """The model as FITS header cards, units in the comments.
+        """The model as FITS header cards, with units in the comments.
 
         Returns
         -------
         `~astropy.io.fits.Header`
-            A number that does not fit a FITS card to its last digit is written as a string. A
-            field that is None has an undefined value.
+            Numbers with too many digits for a FITS card are written as strings. Fields that are None have an
+            undefined value.
 
         Examples
         --------
@@ -393,14 +394,14 @@ class ClusterModel:
 
     @classmethod
     def from_header(cls, header):
-        """The model that `to_header` wrote, exactly.
+        """Read the model from a header written by `to_header`, without loss.
 
         Parameters
         ----------
         header : `~astropy.io.fits.Header`
-            May hold other cards as well. Fields that models had not at first may be missing: natal kicks were
-            full, and the factor of the Coulomb logarithm 0.02 for a spectrum of masses, unless a run recorded
-            another.
+            It may have other cards as well. Fields that were added later may be missing: then natal kicks are
+            full, and the factor of the Coulomb logarithm is 0.02 for a spectrum of masses, unless a run
+            recorded another.
 
         Returns
         -------
@@ -409,7 +410,7 @@ class ClusterModel:
         Raises
         ------
         ValueError
-            If a card is missing that all headers have, or the values make no valid model.
+            If a mandatory card is missing, or the values are not a valid model.
 
         Examples
         --------
@@ -430,7 +431,7 @@ class ClusterModel:
         return cls(mass_limits=limits * u.Msun, **fields)
 
     def _key(self):
-        """The fields as plain, hashable values in the units they are kept in."""
+        """The fields as plain, hashable values in their stored units."""
         values = (getattr(self, field.name) for field in dataclasses.fields(self))
         return tuple(tuple(np.ravel(v.value)) if isinstance(v, u.Quantity) else v for v in values)
 
@@ -474,13 +475,13 @@ def _limits(value, *, scalar_allowed):
 
 
 def _frozen(quantity):
-    """Make the array behind a quantity read-only: ``model.half_mass_radius *= 2`` must not work."""
+    """Make the array of a quantity read-only: ``model.half_mass_radius *= 2`` must fail."""
     quantity.flags.writeable = False
     return quantity
 
 
 def _card_value(value):
-    """What stands in the header for a field: exact, whatever number of digits a card can hold."""
+    """Value of a field in the header: exact, even if a card cannot hold all digits of a number."""
     if isinstance(value, u.Quantity):
         value = float(value.value)
     if isinstance(value, float) and fits.Card.fromstring(str(fits.Card('X', value))).value != value:
@@ -489,12 +490,12 @@ def _card_value(value):
 
 
 def _leaves_room(value, comment):
-    """Whether a comment fits beside a text: the digits of a mass function may fill the card."""
+    """Whether a card has room for a comment: the digits of a mass function may fill it."""
     return not isinstance(value, str) or len(value) + len(comment) <= _CARD_LENGTH
 
 
 def _field_value(value, field):
-    """What `_card_value` made a header value from; an undefined card reads as None."""
+    """Inverse of `_card_value`; an undefined card is None."""
     if value is None:
         return None
     if field in _QUANTITIES:
@@ -505,7 +506,7 @@ def _field_value(value, field):
 
 
 def _gamma_before(header):
-    """``coulomb_gamma`` of before models had it: records of runs have it among their numerics."""
+    """``coulomb_gamma`` for older headers: runs recorded it among their numerical parameters."""
     value = header.get('COULGAM')
     if value is None and header.get('IMF') != 'equal':
         value = 0.02

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Populations of single stars, without any dynamics: their mass-to-light ratio."""
+"""Stellar populations without dynamics: their mass-to-light ratio."""
 
 import numpy as np
 from astropy import units as u
@@ -11,43 +11,43 @@ from pidoc.units import SOLAR_TEFF, to_value
 
 __all__ = ['population_mass_to_light']
 
-_COARSE, _FINE = 3000, 60_000   # cells of initial mass: all, and those of giants, whose masses hardly differ
+_COARSE, _FINE = 3000, 60_000   # cells of initial mass: in total, and for giants, whose masses hardly differ
 _GIANT, _WHITE_DWARF, _NEUTRON_STAR = 2, 10, 13
 
 
 def population_mass_to_light(age, metallicity, *, imf='kroupa2001', mass_limits=(0.1, 50) * u.Msun,
                              remnants=True, band='V', correction='reed1998', **tracks):
-    """Mass-to-light ratio of stars that were born together and never met.
+    """Mass-to-light ratio of a simple stellar population, without dynamical evolution.
 
-    The mass function, integrated over the packaged tracks. Neutron stars and black holes, most of which leave
-    a cluster at birth, are left out.
+    The mass function is integrated over the packaged tracks. Neutron stars and black holes, most of which
+    leave a cluster at birth, are excluded.
 
     Parameters
     ----------
     age : `~astropy.units.Quantity`
-        One or several.
+        Age or ages.
     metallicity : float
         Mass fraction Z of metals.
     imf : str, float or `~pidoc.cluster.mass_function.MassFunction`, optional
-        As of `~pidoc.ClusterModel`.
+        As for `~pidoc.ClusterModel`.
     mass_limits : `~astropy.units.Quantity`, optional
         Lowest and highest initial mass.
     remnants : bool, optional
-        Whether white dwarfs count in the mass; else living stars alone do.
+        Whether to include white dwarfs in the mass; otherwise only living stars are.
     band, correction : str, optional
-        As of `pidoc.photometry.band_luminosity`.
+        As for `pidoc.photometry.band_luminosity`.
     **tracks
         Passed on to `pidoc.stellar.StellarEvolution`.
 
     Returns
     -------
     `~astropy.units.Quantity`
-        In Msun / Lsun (of the band), shape of ``age``.
+        In Msun / Lsun (of the band), with the shape of ``age``.
 
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If an argument is of a wrong kind or unit, or impossible.
+        If an argument has a wrong type or unit, or is invalid.
 
     Examples
     --------

@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Quantities of whole clusters, from plain arrays of their stars in Msun, pc and km/s.
+"""Global quantities of clusters, from plain arrays of their stars in Msun, pc and km/s.
 
-`~pidoc.Snapshot` has them with units. Projections are means over all directions that a cluster can be seen
-from: each star is a shell, and nothing is drawn. The cosine of the angle between its place and the line of
-sight is then evenly distributed, and a star at a radius r is within a separation R of the centre with the
-probability 1 - (1 - R^2 / r^2)^(1/2). Of an aspherical cluster these are the means over its orientations.
+`~pidoc.Snapshot` has them with units. Projected quantities are averages over all directions: each star is
+treated as a shell, and nothing is drawn. The cosine of the angle between its position and the line of sight
+is uniform, and a star at a radius r is within a separation R of the centre with the probability 1 - (1 - R^2
+/ r^2)^(1/2). For an aspherical cluster they are averages over its orientations.
 """
 
 import math
@@ -19,19 +19,19 @@ __all__ = ['escape_speed', 'half_separation', 'power_law_slope', 'relaxation_tim
 
 
 def share_within(radius, separation):
-    """Share of all directions, seen from which a star is within a separation of the centre.
+    """Probability that a star is within a projected separation of the centre, over all directions.
 
     Parameters
     ----------
     radius : array
         Distances of the stars from the centre.
     separation : float
-        In the same unit.
+        Projected separation, in the same unit.
 
     Returns
     -------
     array
-        From 0 to 1, and 1 where the radius is not larger.
+        From 0 to 1; 1 if the radius is not larger.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def share_within(radius, separation):
 
 
 def half_separation(radius, weight):
-    """Separation that holds half of a weight, averaged over all directions.
+    """Projected separation that contains half of a weight, averaged over all directions.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def half_separation(radius, weight):
     Returns
     -------
     float
-        In pc; not a number if all weights are zero.
+        In pc; NaN if all weights are zero.
     """
     from scipy.optimize import brentq
 
@@ -78,16 +78,16 @@ def half_separation(radius, weight):
     def excess(separation):
         return share_within(radius, separation) @ weight - half
 
-    # not so only by rounding, where all other stars are at infinity
+    # except for rounding, if all other stars are at infinity
     return brentq(excess, 0.0, largest, xtol=1e-9 * largest) if excess(largest) > 0.0 else largest
 
 
 def sight_moment(radius, v_r, v_t, separation):
-    """Square of the velocity along the line of sight, times whether a star is within a separation.
+    """Mean over all directions of the squared line-of-sight velocity, counted only within a separation.
 
-    The mean over all directions. At a separation R the radial and the tangential motion contribute
-    (1 - R^2 / r^2) v_r^2 and (R^2 / r^2) v_t^2 / 2 (Binney & Mamon 1982), here integrated over the
-    separations up to the given one. Its sum over that of `share_within` is the mean square in the aperture.
+    At a separation R the radial and the tangential motion contribute (1 - R^2 / r^2) v_r^2 and (R^2 / r^2)
+    v_t^2 / 2 (Binney & Mamon 1982), here integrated up to the given separation. Its sum divided by that of
+    `share_within` is the mean square in the aperture.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def sight_moment(radius, v_r, v_t, separation):
     v_r, v_t : array
         Radial and tangential velocities [km/s].
     separation : float
-        In pc.
+        Projected separation [pc].
 
     Returns
     -------
@@ -104,7 +104,7 @@ def sight_moment(radius, v_r, v_t, separation):
         In (km/s)^2.
     """
     inside = share_within(radius, separation)
-    # of a cosine from that of the edge of the aperture to 1: integrals of c^2 and of 1 - c^2
+    # integrals of c^2 and 1 - c^2 over the cosine c from the edge of the aperture to 1
     across = inside**2 * (1.0 - inside / 3.0)
     return v_r**2 * (inside - across) + 0.5 * v_t**2 * across
 
@@ -112,24 +112,24 @@ def sight_moment(radius, v_r, v_t, separation):
 def power_law_slope(mass, *, low, high, weight=None):
     """Slope of a power law dN/dm ~ m^slope between two masses, by maximum likelihood.
 
-    Of the truncated power law (Maschberger & Kroupa 2009, whose exponent is minus the slope; Clauset et al.
-    2009 for one without upper end), without bins. Logarithms of such masses have an exponential distribution
-    between two ends, and their mean is all that the estimate needs.
+    For the truncated power law (Maschberger & Kroupa 2009, whose exponent is minus the slope; Clauset et al.
+    2009 without an upper limit), unbinned. Logarithms of the masses have a truncated exponential
+    distribution, and their mean is a sufficient statistic.
 
     Parameters
     ----------
     mass : array
-        Those out of the interval do not count.
+        Masses; those outside the interval are ignored.
     low, high : float
         Ends of the interval, in the same unit.
     weight : array, optional
-        Probability of each star to be counted.
+        Probability of each star to be included.
 
     Returns
     -------
     slope, error : float
-        The standard error is that of as many stars as are counted on average. Both are not a number if no
-        star is in the interval, or all are at one end of it.
+        The standard error is for the expected number of stars. Both are NaN if no star is in the interval, or
+        all are at one end of it.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def power_law_slope(mass, *, low, high, weight=None):
     half_width = 0.5 * math.log(high / low)
     if not number > 0.0:
         return math.nan, math.nan
-    # from -1 to 1
+    # scaled to -1 to 1
     mean = float(weight[inside] @ np.log(mass[inside] / math.sqrt(low * high)) / (number * half_width))
     if not abs(mean) < 1.0 - 1e-12:
         return math.nan, math.nan
@@ -174,18 +174,18 @@ def _langevin(k):
 
 
 def escape_speed(radius, mass, at):
-    """Speed that a body needs to leave the stars, each of which is a shell.
+    """Escape speed from the stars, each of which is treated as a shell.
 
-    (-2 Phi)^(1/2), with the mass within over the radius, plus the sum of mass over radius further out, as the
-    potential -Phi / G (Binney & Tremaine 2008, eq. 2.28). At the centre stars that are exactly there are left
-    out.
+    (-2 Phi)^(1/2), with the enclosed mass divided by the radius, plus the sum of mass over radius outside, as
+    the potential -Phi / G (Binney & Tremaine 2008, eq. 2.28). At the centre, stars exactly there are
+    excluded.
 
     Parameters
     ----------
     radius, mass : array
-        Of the stars [pc, Msun], in increasing order of radius.
+        Radii and masses of the stars [pc, Msun], in increasing order of radius.
     at : array
-        Radii of the body [pc].
+        Radii at which the speed is computed [pc].
 
     Returns
     -------
@@ -207,24 +207,24 @@ def relaxation_time(number, mass, half_mass_radius, *, gamma=MassFunction.coulom
     """Half-mass relaxation time.
 
     Spitzer & Hart (1971); Spitzer (1987), eq. 2-63: ``0.138 N^(1/2) r_h^(3/2) / (m^(1/2) G^(1/2) ln(gamma
-    N))`` with the mean mass m; gamma is 0.11 for equal masses (Giersz & Heggie 1994); what it is for
-    a spectrum of masses, `pidoc.cluster.mass_function` says.
+    N))`` with the mean mass m; gamma is 0.11 for equal masses (Giersz & Heggie 1994); for a spectrum of
+    masses see `pidoc.cluster.mass_function`.
 
     Parameters
     ----------
     number : int
-        Of stars and binaries.
+        Number of single stars and binaries.
     mass : float
-        Of all [Msun].
+        Total mass [Msun].
     half_mass_radius : float
         In pc.
     gamma : float, optional
-        Of the Coulomb logarithm; by default that of a mass spectrum.
+        Factor of the Coulomb logarithm; by default that of a mass spectrum.
 
     Returns
     -------
     float
-        In Myr; not a number where gamma N is not above 1, or there is no mass.
+        In Myr; NaN if gamma N is not above 1, or there is no mass.
 
     Examples
     --------
@@ -239,7 +239,7 @@ def relaxation_time(number, mass, half_mass_radius, *, gamma=MassFunction.coulom
 
 
 def unit_vector(direction):
-    """A direction as a vector of length 1, after checking it.
+    """Check a direction and normalise it to length 1.
 
     Parameters
     ----------

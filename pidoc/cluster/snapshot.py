@@ -41,12 +41,12 @@ _STELLAR = {
 _UNITS = {**_SPHERICAL, **_PLACE, **_VELOCITY, **_STELLAR}
 _INTEGERS = {'id': np.int32, 'kind': np.int16, 'partner': np.int32}
 _SIGNED = ('v_r', *_PLACE, *_VELOCITY)
-_SHARED = ('radius', 'v_r', 'v_t')  # by the components of a binary
+_SHARED = ('radius', 'v_r', 'v_t')  # by both components of a binary
 
 _MAIN_SEQUENCE = (0, 1)
 _REMNANTS = {'white_dwarfs': (10, 11, 12), 'neutron_stars': (13,), 'black_holes': (14,)}
 
-# Neighbours that the density around a star is measured with (Casertano & Hut 1985 prefer six).
+# neighbours for the local density (Casertano & Hut 1985 prefer six)
 _NEIGHBOURS = 6
 
 _FORMAT_VERSION = 1
@@ -57,11 +57,11 @@ _CARDS = {
     'SNAPSEED': 'seed of the angles on the sky',
 }
 _MODEL_CARDS = tuple(ClusterModel().to_header())
-# Added or removed by FITS tools: no part of what was stored.
+# added or removed by FITS tools, not part of the content
 _FILE_CARDS = ('EXTNAME', 'CHECKSUM', 'DATASUM', 'DATE', 'COMMENT', 'HISTORY', '')
 
 
-# What a FITS table needs for itself.
+# keywords of FITS tables
 _TABLE_CARD = re.compile(
     r'SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|EXTEND|TFIELDS|THEAP|T[A-Z]{3,4}\d+|END'
 )
@@ -70,9 +70,8 @@ _TABLE_CARD = re.compile(
 class SnapshotRead(registry.UnifiedReadWrite):
     """Read a snapshot from a file.
 
-    Formats are those registered for `Snapshot` with `astropy.io.registry`; here it is 'pidoc', the
-    FITS table that `Snapshot.write` makes. The format is found from the file unless ``format`` is
-    given.
+    Formats are those registered for `Snapshot` with `astropy.io.registry`; this package has 'pidoc', the FITS
+    table written by `Snapshot.write`. The format is detected from the file unless ``format`` is given.
 
     Parameters
     ----------
@@ -86,11 +85,11 @@ class SnapshotRead(registry.UnifiedReadWrite):
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If the file is damaged, cut short, or not a snapshot.
     `~astropy.io.registry.IORegistryError`
-        If the format is not found from the file.
+        If the format is not recognised.
     """
 
     def __init__(self, instance, cls):
@@ -103,16 +102,16 @@ class SnapshotRead(registry.UnifiedReadWrite):
 class SnapshotWrite(registry.UnifiedReadWrite):
     """Write the snapshot to a file.
 
-    One FITS binary table with units, which astropy and TOPCAT read as it is; age, model, seed and
-    the version of pidoc are in its header. Of a spherical snapshot the spherical coordinates are
-    stored: the seed brings back the Cartesian ones. The file appears complete or not at all.
+    One FITS binary table with units, readable by astropy and TOPCAT; age, model, seed and the version of
+    pidoc are in its header. For a spherical snapshot the spherical coordinates are stored: the seed
+    reproduces the Cartesian ones. The file is written atomically.
 
     Parameters
     ----------
     filename : path-like
         Ending in .fits or .fits.gz.
     overwrite : bool, optional
-        Replace a file of that name.
+        Replace an existing file.
     dtype : dtype, optional
         `numpy.float32` (7 digits) or `numpy.float64` (exact).
 
@@ -121,7 +120,7 @@ class SnapshotWrite(registry.UnifiedReadWrite):
     OSError
         If the file exists and ``overwrite`` is False.
     ValueError
-        If ``dtype`` is another one.
+        If ``dtype`` is neither of the two.
     """
 
     def __init__(self, instance, cls):
@@ -134,36 +133,35 @@ class SnapshotWrite(registry.UnifiedReadWrite):
 class Snapshot:
     """Stars of a cluster at one age.
 
-    Positions and velocities are either spherical (``radius``, ``v_r``, ``v_t``), as the Monte Carlo
-    simulator makes them, or Cartesian (``x y z``, with or without ``vx vy vz``), about the
-    cluster's centre. The other kind is derived: Cartesian from spherical coordinates by drawing
-    directions, isotropic on the sphere, from the seed. Where a table has both, the Cartesian ones
-    count. Not to be changed once made.
+    Positions and velocities are either spherical (``radius``, ``v_r``, ``v_t``), as from the Monte Carlo
+    simulator, or Cartesian (``x y z``, with or without ``vx vy vz``), relative to the cluster's centre. The
+    other kind is derived: Cartesian from spherical coordinates by drawing isotropic directions from the seed.
+    If a table has both, the Cartesian ones are used. Snapshots are immutable.
 
     Parameters
     ----------
     stars : `~astropy.table.Table` or dict
         One row per star, columns with units: a position, ``mass``, and any of
 
-        - ``initial_mass``, ``luminosity``, ``stellar_radius``, ``temperature`` (else from the two
-          before it);
-        - ``id`` (unique integers; else 0, 1, 2 ...);
-        - ``kind``: stellar type of Hurley, Pols & Tout (2000), 0 to 15 (else every star shines);
+        - ``initial_mass``, ``luminosity``, ``stellar_radius``, ``temperature`` (by default from the
+          previous two);
+        - ``id`` (unique integers; by default 0, 1, 2 ...);
+        - ``kind``: stellar type of Hurley, Pols & Tout (2000), 0 to 15 (by default all stars are luminous);
         - ``partner``: the ``id`` of the other component of a binary, -1 if single (the default).
           Both components have the same ``radius``, ``v_r`` and ``v_t``, and get the same direction.
     age : `~astropy.units.Quantity`
         Age of the cluster.
     model : ClusterModel, optional
-        What was simulated.
+        The simulated model.
     seed : int, optional
         Seed of the directions.
     meta : dict, optional
-        Further header cards: strings, numbers or booleans under FITS keywords.
+        Further header cards: strings, numbers or booleans with FITS keywords as names.
 
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If a column is missing, unknown, of the wrong unit or kind, or has impossible values.
+        If a column is missing, unknown, has the wrong unit or type, or has invalid values.
 
     Examples
     --------
@@ -179,7 +177,7 @@ class Snapshot:
     read = registry.UnifiedReadWriteMethod(SnapshotRead)
     write = registry.UnifiedReadWriteMethod(SnapshotWrite)
 
-    # of a rescaled one: the snapshot that it is made of, and which of its rows
+    # for a rescaled one: the original snapshot, and the selected rows
     _origin = None
 
     def __init__(self, stars, age, model=None, seed=0, *, meta=None):
@@ -197,12 +195,12 @@ class Snapshot:
 
     @property
     def is_spherical(self):
-        """Whether spherical coordinates were given and the Cartesian ones drawn."""
+        """Whether spherical coordinates were given and the Cartesian ones are drawn."""
         return 'x' not in self._native
 
     @property
     def n_stars(self):
-        """Number of stars, each component of a binary counted."""
+        """Number of stars, including both components of binaries."""
         return self._native['mass'].size
 
     def __len__(self):
@@ -223,7 +221,7 @@ class Snapshot:
 
     @cached_property
     def _coordinates(self):
-        """Spherical and Cartesian coordinates as plain arrays, pc and km/s."""
+        """Spherical and Cartesian coordinates as plain arrays, in pc and km/s."""
         if self.is_spherical:
             return _draw_directions(self._native, self._partner_row, self.seed)
         return _spherical(self._native)
@@ -258,9 +256,9 @@ class Snapshot:
 
     @property
     def stars(self):
-        """All columns, given and derived (a new `~astropy.table.QTable`).
+        """All given and derived columns (a new `~astropy.table.QTable`).
 
-        ``id``, ``x y z radius`` [pc], where known ``vx vy vz v_r v_t`` [km/s] and the stellar
+        ``id``, ``x y z radius`` [pc], ``vx vy vz v_r v_t`` [km/s] if known, and the stellar
         columns, with ``temperature`` [K] = 5772 (L / R^2)^(1/4) and ``v_luminosity`` [Lsun].
         """
         table = QTable()
@@ -276,34 +274,33 @@ class Snapshot:
         return table
 
     def rescaled(self, *, stars=1.0, size=1.0, seed=0):
-        """A cluster of the same shape that has fewer or more stars, and is larger or smaller.
+        """A cluster with the same structure, but a different number of stars or size.
 
-        Lengths are multiplied by ``size`` and velocities by the square root of (kept mass / mass) / ``size``,
-        by which the ratio of kinetic to potential energy stays what it was (homology; Binney & Tremaine 2008,
-        section 4.8.3). How far relaxation has gone is no longer what a cluster of this number and size
-        would have reached at this age.
+        Lengths are multiplied by ``size`` and velocities by the square root of (new mass / mass) / ``size``,
+        which conserves the virial ratio (homology; Binney & Tremaine 2008, section 4.8.3). The dynamical age
+        of the result, in relaxation times, is not that of a cluster simulated with its number and size.
 
         Parameters
         ----------
         stars : float, optional
-            Share of the single stars and binaries that are kept, drawn at random. Above 1, up to 2, all are
-            kept, and some are there a second time, with an ``id`` and a direction on the sky of their own.
+            Fraction of the single stars and binaries that are kept, drawn at random. Above 1, up to 2, all
+            are kept, and some are duplicated, with a new ``id`` and direction on the sky.
         size : float, optional
         seed : int or `~numpy.random.SeedSequence`, optional
-            Of what is kept.
+            Seed of the selection.
 
         Returns
         -------
         Snapshot
-            With the model of this one, from which it now differs, and the cards STARSHAR and SIZEFACT in
-            its ``meta``.
+            With the unchanged model, which it no longer matches, and the cards STARSHAR and SIZEFACT in its
+            ``meta``.
 
         Raises
         ------
         ValueError
             If ``stars`` is not above 0 and at most 2, or leaves no star; if it is above 1 and stars have
-            directions of their own, in which a second one would stand at the very place of the first; or
-            if ``size`` is not positive.
+            given directions, so that duplicates would be at the same position; or if ``size`` is not
+            positive.
 
         Examples
         --------
@@ -338,7 +335,7 @@ class Snapshot:
         return other
 
     def _changed(self, native, partner_row, *, age=None, model=None, **cards):
-        """Another snapshot made of this one, whose columns were checked then."""
+        """A snapshot derived from this one, whose columns were checked already."""
         other = object.__new__(type(self))
         other.age, other.model = self.age if age is None else age, self.model if model is None else model
         other.seed, other._meta_header = self.seed, _meta_header(self.meta | cards)
@@ -346,14 +343,13 @@ class Snapshot:
         return other
 
     def repopulated(self, *, age=None, metallicity=None, giant_mass_loss=None):
-        """The same cluster with the stars of another age, metallicity or wind of giants.
+        """The same cluster with stars of another age, metallicity or mass loss of giants.
 
-        Each star keeps its initial mass and its place; mass, luminosity, radius and type are read from the
-        tracks (`pidoc.stellar.StellarEvolution`) of the other population. Neutron stars and black holes stay
-        what they are, and no star becomes one. Velocities are multiplied by the square root of the ratio of
-        the masses, by which the ratio of kinetic to potential energy stays what it was. The structure remains
-        that of the simulated cluster, at its own age: meant for changes of age that are small beside the time
-        in which the structure changes.
+        Each star keeps its initial mass and its position; mass, luminosity, radius and type are taken from
+        the tracks (`pidoc.stellar.StellarEvolution`) of the other population. Neutron stars and black holes
+        are unchanged, and no star becomes one. Velocities are multiplied by the square root of the ratio of
+        the masses, which conserves the virial ratio. The structure remains that of the simulated cluster at
+        its own age, so changes of age should be small compared with the time scale of structural changes.
 
         Parameters
         ----------
@@ -366,13 +362,13 @@ class Snapshot:
         Returns
         -------
         Snapshot
-            Its model has the other metallicity and wind, its ``meta`` the age of the structure [Gyr] as the
-            card DYNAGE.
+            Its model has the new metallicity and mass loss, its ``meta`` the age of the structure [Gyr] as
+            the card DYNAGE.
 
         Raises
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
-            If an argument is of a wrong kind or unit or outside the tracks, or if the stars have no initial
+            If an argument has a wrong type or unit or is outside the tracks, or if the stars have no initial
             masses and types, or do not evolve.
 
         Examples
@@ -386,7 +382,7 @@ class Snapshot:
         >>> cluster.repopulated(metallicity=0.0001).stars['kind'].tolist()
         [11, 0]
         """
-        # it brings numba
+        # imports numba
         from pidoc.stellar import FIRST_COLLAPSED, StellarEvolution
 
         native, model = self._native, self.model
@@ -411,7 +407,7 @@ class Snapshot:
                              DYNAGE=self.age.to_value(u.Gyr))
 
     def _some(self, share, seed, at_least=1):
-        """Rows of a random share of the stars; binaries stay or go as one."""
+        """Rows of a random fraction of the stars; both components of a binary are kept or removed."""
         if share == 1.0:
             return np.arange(self.n_stars)
         rows = np.arange(self.n_stars)
@@ -426,7 +422,7 @@ class Snapshot:
         return np.flatnonzero(kept[first])
 
     def _partners_of(self, *groups):
-        """The rows of companions in a snapshot of these rows, group by group; binaries are whole in each."""
+        """Rows of the companions in a snapshot of given rows, by group; binaries are complete in each."""
         if self._partner_row is None:
             return None
         found, start = [], 0
@@ -439,14 +435,14 @@ class Snapshot:
         return np.concatenate(found)
 
     def _twins(self, share, seed):
-        """Rows of a random share of the stars, to be there a second time."""
+        """Rows of a random fraction of the stars, to be duplicated."""
         if not self.is_spherical:
             raise ValueError('stars must be at most 1 where stars have directions: a second one would stand '
                              'at the place of the first')
         return self._some(share, seed, at_least=0)
 
     def as_stored(self, *, dtype=np.float32):
-        """The snapshot as it comes back from a file, made in memory: numbers rounded as `write` rounds them.
+        """The snapshot as written to and read from a file, without a file: numbers are rounded as by `write`.
 
         Parameters
         ----------
@@ -476,7 +472,7 @@ class Snapshot:
         stream.seek(0)
         return _read_fits(stream)
 
-    # -- what the stars add up to -----------------------------------------------------------------
+    # -- global quantities ------------------------------------------------------------------------
 
     @property
     def total_mass(self):
@@ -484,19 +480,19 @@ class Snapshot:
         return float(self._native['mass'].sum()) * u.Msun
 
     def lagrangian_radii(self, fractions):
-        """Radii about the origin that hold given fractions of the total mass.
+        """Radii about the origin that contain given fractions of the total mass.
 
-        Linear in the cumulative mass between one star and the next.
+        Interpolated linearly in the cumulative mass between consecutive stars.
 
         Parameters
         ----------
         fractions : float or array-like
-            Above 0, up to 1.
+            Fractions, above 0 and at most 1.
 
         Returns
         -------
         `~astropy.units.Quantity`
-            Three-dimensional radii [pc], shape of ``fractions``.
+            Three-dimensional radii [pc], with the shape of ``fractions``.
 
         Raises
         ------
@@ -519,7 +515,7 @@ class Snapshot:
 
     @property
     def _radius(self):
-        """Distances from the origin [pc]; of a spherical snapshot without drawing directions."""
+        """Distances from the origin [pc]; for a spherical snapshot without drawing directions."""
         return self._native['radius'] if self.is_spherical else self._coordinates['radius']
 
     @cached_property
@@ -528,27 +524,27 @@ class Snapshot:
 
     @property
     def half_mass_radius(self):
-        """Three-dimensional radius that holds half of the mass."""
+        """Three-dimensional radius that contains half of the mass."""
         return self.lagrangian_radii(0.5)
 
     @property
     def v_luminosity(self):
-        """Luminosity of all stars in V, in solar luminosities of V."""
+        """Total V luminosity, in solar luminosities of V."""
         return float(self._light.sum()) * u.Lsun
 
     @property
     def mass_to_light(self):
-        """Total mass over V luminosity."""
+        """Total mass divided by V luminosity."""
         return self.total_mass / self.v_luminosity
 
     @property
     def half_light_radius(self):
-        """Three-dimensional (not projected) radius that holds half of the V luminosity."""
+        """Three-dimensional (not projected) radius that contains half of the V luminosity."""
         return float(self._radii_of(self._light, 0.5)) * u.pc
 
     @property
     def projected_half_mass_radius(self):
-        """Separation from the centre that holds half of the mass, averaged over all directions.
+        """Projected half-mass radius, averaged over all directions.
 
         Stars are projected as shells (`pidoc.cluster.quantities.half_separation`): nothing is drawn.
         """
@@ -556,9 +552,9 @@ class Snapshot:
 
     @property
     def projected_half_light_radius(self):
-        """Separation from the centre that holds half of the V luminosity, averaged over all directions.
+        """Projected half-light radius in V, averaged over all directions.
 
-        What observers call the half-light radius; `half_light_radius` is three-dimensional. Stars are
+        This is what observers call the half-light radius; `half_light_radius` is three-dimensional. Stars are
         projected as shells (`pidoc.cluster.quantities.half_separation`): nothing is drawn.
         """
         return self._half_separation(self._light) * u.pc
@@ -569,29 +565,29 @@ class Snapshot:
     def mass_function_slope(self, *, limits=(0.2, 0.8) * u.Msun, aperture=None, direction=None):
         """Slope of the mass function of main-sequence stars, dN/dm ~ m^slope, and its standard error.
 
-        Maximum likelihood without bins (`pidoc.cluster.quantities.power_law_slope`). Limits and sign are
-        those of Sollima & Baumgardt (2017): Salpeter's slope is -2.35. Components of a binary are two stars,
-        and where stars have no ``kind`` all are on the main sequence.
+        Unbinned maximum likelihood (`pidoc.cluster.quantities.power_law_slope`). Limits and sign are those of
+        Sollima & Baumgardt (2017): Salpeter's slope is -2.35. Components of a binary are two stars, and
+        without ``kind`` all stars are treated as main-sequence stars.
 
         Parameters
         ----------
         limits : `~astropy.units.Quantity`, optional
             Lowest and highest mass.
         aperture : `~astropy.units.Quantity`, optional
-            Separation from the centre within which stars count [pc]; by default all do.
+            Projected radius within which stars are included [pc]; by default all are.
         direction : array-like of 3, optional
-            Where the observer of the aperture stands, seen from the cluster. By default stars count with the
+            Direction to the observer, for the aperture. By default each star has the weight of its
             probability to be inside, over all directions.
 
         Returns
         -------
         slope, error : float
-            The error is that of one sample with as many stars. Both are not a number where there are none.
+            The error is for one sample with as many stars. Both are NaN if there are none.
 
         Raises
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
-            If an argument is of a wrong kind or unit, or impossible.
+            If an argument has a wrong type or unit, or is invalid.
         """
         masses = np.asarray(to_value(limits, u.Msun, 'limits', positive=True))
         if masses.shape != (2,) or not masses[0] < masses[1]:
@@ -603,7 +599,7 @@ class Snapshot:
 
     @property
     def remnant_masses(self):
-        """Mass in ``white_dwarfs``, ``neutron_stars`` and ``black_holes`` (dict).
+        """Mass of ``white_dwarfs``, ``neutron_stars`` and ``black_holes`` (dict).
 
         Raises
         ------
@@ -616,28 +612,28 @@ class Snapshot:
         return {name: float(by_kind[list(kinds)].sum()) * u.Msun for name, kinds in _REMNANTS.items()}
 
     def colour(self, bands=('B', 'V'), *, aperture=None):
-        """Colour of all light of the cluster, without reddening.
+        """Integrated colour of the cluster, without reddening.
 
-        Of the atmospheres of `pidoc.photometry` ('kurucz1992').
+        From the atmospheres of `pidoc.photometry` ('kurucz1992').
 
         Parameters
         ----------
         bands : tuple of str, optional
             Two of `pidoc.photometry.BANDS`.
         aperture : `~astropy.units.Quantity`, optional
-            Separation from the centre within which stars count [pc], with the probability to be inside, over
-            all directions; by default all do.
+            Projected radius within which stars are included [pc], weighted by the probability to be inside
+            over all directions; by default all are.
 
         Returns
         -------
         `~astropy.units.Quantity`
-            Magnitude in the first band less that in the second; not a number where nothing shines.
+            Magnitude in the first band minus that in the second; NaN without any light.
 
         Raises
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
-            If an argument is of a wrong kind or unit, or impossible, or the stars have no light or no model,
-            which says the metallicity.
+            If an argument has a wrong type or unit, or is invalid, or the stars have no luminosities, or
+            there is no model with the metallicity.
 
         Examples
         --------
@@ -662,7 +658,7 @@ class Snapshot:
         return (suns - 2.5 * np.log10(first.sum() / second.sum())) * u.mag
 
     def _band_light(self, band):
-        """Luminosity of every star in a band [Lsun of the band], of the atmospheres."""
+        """Luminosity of every star in a band [Lsun of the band], from the atmospheres."""
         if band not in self._bands:
             native = self._native
             self._bands[band] = band_luminosity(
@@ -676,34 +672,34 @@ class Snapshot:
         return {}
 
     def velocity_dispersion(self, aperture, *, faintest=3.5 * u.mag, direction=None):
-        """Dispersion of the line-of-sight velocities of bright stars in an aperture about the centre.
+        """Line-of-sight velocity dispersion of bright stars in an aperture about the centre.
 
-        The root mean square about the cluster's own velocity, so that rotation is part of it. Each star
-        counts once, whatever its light: spectra of single stars, not of all their light together. So does a
-        binary, with the light of both and without their motion about each other. Seen from all directions
-        (`pidoc.cluster.quantities.sight_moment`), or from a given one.
+        Root mean square relative to the systemic velocity, so that rotation is included. Each star has the
+        same weight, as for spectra of single stars, not of integrated light. A binary counts as one star,
+        with the total light and the velocity of its centre of mass. It is an average over all directions
+        (`pidoc.cluster.quantities.sight_moment`), or for a given one.
 
         Parameters
         ----------
         aperture : `~astropy.units.Quantity`
-            Largest separation from the centre [pc].
+            Radius of the aperture [pc].
         faintest : `~astropy.units.Quantity` or None, optional
-            Absolute magnitude in V of the faintest stars that count. The default takes giants and subgiants
-            of old clusters, whose main sequence ends there, and the upper main sequence of young ones.
-            None: everything that has a mass, remnants too.
+            Absolute magnitude in V of the faintest stars that are included. The default selects giants and
+            subgiants of old clusters, to the main-sequence turn-off, and the upper main sequence of young
+            ones. None: all objects with a mass, including remnants.
         direction : array-like of 3, optional
-            Where the observer stands, seen from the cluster. By default the mean square is that over all
-            directions, stars counting with the probability to be inside.
+            Direction to the observer. By default the mean square is over all directions, with stars weighted
+            by the probability to be inside.
 
         Returns
         -------
         `~astropy.units.Quantity`
-            In km/s; not a number if there are no such stars.
+            In km/s; NaN if there are no such stars.
 
         Raises
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
-            If an argument is of a wrong kind or unit, or impossible; if there are no velocities, or with
+            If an argument has a wrong type or unit, or is invalid; if there are no velocities, or with
             ``faintest`` no luminosities.
         """
         separation = _aperture(aperture)
@@ -724,26 +720,26 @@ class Snapshot:
         return (float(np.sqrt(square / number)) if number > 0.0 else np.nan) * u.km / u.s
 
     def escape_velocity(self, *, radius=0.0 * u.pc):
-        """Speed that a body needs to escape from the stars alone, without a tidal field.
+        """Escape speed from the stars alone, without a tidal field.
 
-        From the potential averaged over the sphere of that radius
+        From the potential averaged over the sphere of the given radius
         (`pidoc.cluster.quantities.escape_speed`).
 
         Parameters
         ----------
         radius : `~astropy.units.Quantity`, optional
-            Distances from the centre [pc]; by default that of the centre itself, where stars that are exactly
-            there are left out.
+            Distances from the centre [pc]; by default the centre itself, where stars exactly there are
+            excluded.
 
         Returns
         -------
         `~astropy.units.Quantity`
-            In km/s, shape of ``radius``.
+            In km/s, with the shape of ``radius``.
 
         Raises
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
-            If ``radius`` has a wrong kind or unit, or is negative.
+            If ``radius`` has a wrong type or unit, or is negative.
         """
         at = to_value(radius, u.pc, 'radius', non_negative=True)
         order = self._order
@@ -752,11 +748,11 @@ class Snapshot:
 
     @property
     def relaxation_time(self):
-        """Half-mass relaxation time [Myr] of Spitzer (1987), eq. 2-63, as that of `~pidoc.ClusterModel`.
+        """Half-mass relaxation time [Myr] of Spitzer (1987), eq. 2-63, as for `~pidoc.ClusterModel`.
 
-        Of all bodies that have a mass, a binary being one. Gamma of the Coulomb logarithm is that of the
-        model. Without one it is that of equal masses if all stars have the same mass, else that of a spectrum
-        (`pidoc.cluster.quantities.relaxation_time`).
+        For all bodies with a mass, with binaries as single bodies. Gamma of the Coulomb logarithm is that of
+        the model. Without a model it is that of equal masses if all stars have the same mass, otherwise that
+        of a spectrum (`pidoc.cluster.quantities.relaxation_time`).
         """
         mass = self._native['mass']
         number = np.count_nonzero(self._of_bodies(mass) > 0.0)
@@ -773,11 +769,11 @@ class Snapshot:
 
     @property
     def has_velocities(self):
-        """Whether the velocities of the stars are known."""
+        """Whether the stars have velocities."""
         return self.is_spherical or 'vx' in self._native
 
     def _of_bodies(self, values):
-        """Values of single stars, and of a binary the sum in its first row and -1 in its second."""
+        """Values of single stars; for a binary the sum in its first row and -1 in its second."""
         mate = self._partner_row
         if mate is None:
             return values
@@ -786,7 +782,7 @@ class Snapshot:
         return result
 
     def _inside(self, rows, separation, direction):
-        """Probabilities of stars to be seen within a separation, from all directions or from one."""
+        """Probabilities that stars are within a projected separation, over all directions or for one."""
         if direction is None:
             return share_within(self._radius[rows], separation)
         towards = unit_vector(direction)
@@ -804,7 +800,7 @@ class Snapshot:
         return _spherical(columns).values()
 
     def _velocities(self, rows):
-        """Cartesian velocities of bodies: that of a binary is that of its centre of mass."""
+        """Cartesian velocities of bodies; for binaries those of the centre of mass."""
         columns = self._coordinates if self.is_spherical else self._native
         velocity = np.array([columns[name][rows] for name in _VELOCITY])
         if self.is_spherical or self._partner_row is None:
@@ -818,13 +814,13 @@ class Snapshot:
         return velocity
 
     def quantities(self, *, aperture=None):
-        """What a whole cluster is described by, in one row.
+        """Global quantities of the cluster, in one row.
 
         Parameters
         ----------
         aperture : `~astropy.units.Quantity`, optional
-            Separation from the centre [pc] for what is measured in a field; by default the projected
-            half-light radius, without luminosities the projected half-mass radius.
+            Projected radius of the aperture [pc] for quantities measured in a field; by default the projected
+            half-light radius, or without luminosities the projected half-mass radius.
 
         Returns
         -------
@@ -836,12 +832,12 @@ class Snapshot:
             ``aperture_mass_function_slope`` and ``..._error``; with luminosities and velocities
             ``velocity_dispersion`` in the aperture; with stellar types ``white_dwarf_mass``,
             ``neutron_star_mass``, ``black_hole_mass`` and their shares of the total mass,
-            ``white_dwarf_share`` and so on. Values are quantities, or plain numbers that have no unit.
+            ``white_dwarf_share`` and so on. Values are quantities, or plain numbers if dimensionless.
 
         Raises
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
-            If the aperture is of a wrong kind or unit, or impossible.
+            If the aperture has a wrong type or unit, or is invalid.
 
         Examples
         --------
@@ -875,12 +871,11 @@ class Snapshot:
 
     @cached_property
     def core_radius(self):
-        """Density radius of Casertano & Hut (1985): mean distance, weighted with the mass density.
+        """Density radius of Casertano & Hut (1985): density-weighted mean distance from the density centre.
 
-        The density around a star is that of its nearest six neighbours without the sixth, nor the
-        star itself, about the density centre. A spherical snapshot has only radii: there it is that
-        of the shell between its third neighbours inwards and outwards in radius, about the origin. A
-        binary is one body.
+        The density around a star is that of its six nearest neighbours, without the sixth and the star
+        itself. A spherical snapshot has only radii: there it is that of the shell between its third
+        neighbours inwards and outwards in radius, about the origin. Binaries are single bodies.
 
         Raises
         ------
@@ -904,14 +899,14 @@ class Snapshot:
         return float(np.average(radius, weights=density)) * u.pc
 
     def summary(self):
-        """One row of a run's log.
+        """One row of the log of a run.
 
         Returns
         -------
         dict
             ``age``, ``n_stars`` (a plain integer), ``total_mass``, ``r_10``, ``half_mass_radius``
-            and ``r_90`` (with 10, 50, 90 per cent of the mass), ``core_radius``; where the stars
-            have luminosities, ``v_luminosity``, ``mass_to_light`` and ``half_light_radius``.
+            and ``r_90`` (with 10, 50, 90 per cent of the mass), ``core_radius``; if the stars have
+            luminosities, ``v_luminosity``, ``mass_to_light`` and ``half_light_radius``.
         """
         r_10, r_50, r_90 = self.lagrangian_radii([0.1, 0.5, 0.9])
         row = {
@@ -924,7 +919,7 @@ class Snapshot:
         return row
 
 
-# -- the way in -----------------------------------------------------------------------------------
+# -- checks ---------------------------------------------------------------------------------------
 
 
 def _model(model):
@@ -934,7 +929,7 @@ def _model(model):
 
 
 def _meta_header(meta):
-    """The further cards as a header: what FITS cannot hold fails here, not when it is written."""
+    """The further cards as a header, which raises errors now rather than when writing."""
     header = fits.Header()
     for keyword, value in meta.items():
         if not (isinstance(keyword, str) and _is_keyword(keyword)):
@@ -957,9 +952,9 @@ def _is_keyword(text):
 
 
 def _columns(stars):
-    """Check the table and turn it into read-only plain arrays in the units of this module."""
+    """Check the table and convert it to read-only plain arrays in the units of this module."""
     table = QTable(stars, copy=False)
-    # From a table that `Snapshot.stars` made; derived, so of no further use.
+    # derived columns of a table from `Snapshot.stars` are ignored
     names = [name for name in table.colnames if name != 'v_luminosity']
     unknown = [name for name in names if name not in (*_UNITS, *_INTEGERS)]
     if unknown:
@@ -974,7 +969,7 @@ def _columns(stars):
         if name in _INTEGERS:
             columns[name] = _integers(table[name], name)
         else:
-            # Copies: a snapshot must not change with the table it came from.
+            # copies: the snapshot must not change with the original table
             signed = name in _SIGNED
             columns[name] = to_value(table[name], _UNITS[name], name, non_negative=not signed)
     columns.setdefault('id', np.arange(len(table), dtype=np.int32))
@@ -985,7 +980,7 @@ def _columns(stars):
 
 
 def _wanted_names(names):
-    """The columns to keep: of the coordinates only one kind."""
+    """The columns to keep, with only one kind of coordinates."""
     cartesian = any(name in names for name in _PLACE)
     if cartesian:
         needed = [*_PLACE, *(_VELOCITY if any(name in names for name in _VELOCITY) else ())]
@@ -1015,7 +1010,7 @@ def _integers(column, name):
 
 
 def _check_values(columns):
-    # faster than to look for the values, of which there are none as a rule
+    # a fast check first, since usually all values are valid
     ordered = np.sort(columns['id'])
     if np.any(ordered[1:] == ordered[:-1]):
         values, counts = np.unique(columns['id'], return_counts=True)
@@ -1026,7 +1021,7 @@ def _check_values(columns):
 
 
 def _partner_rows(columns):
-    """Row of each star's companion, -1 if single; checked to be mutual and at the same place."""
+    """Row of each star's companion, -1 if single; checked to be mutual and at the same position."""
     partner = columns.get('partner')
     if partner is None or np.all(partner == -1):
         return None
@@ -1063,7 +1058,7 @@ def _aperture(separation):
 
 
 def _draw_directions(columns, partner_row, seed):
-    """Cartesian from spherical coordinates: isotropic directions, also of the tangential motion."""
+    """Cartesian from spherical coordinates: isotropic directions, also of the tangential velocity."""
     rng = np.random.default_rng(seed)
     number = columns['radius'].size
     cos_theta = rng.uniform(-1.0, 1.0, number)
@@ -1071,7 +1066,7 @@ def _draw_directions(columns, partner_row, seed):
     psi = rng.uniform(0.0, 2.0 * np.pi, number)
     if partner_row is not None:
         rows = np.arange(number)
-        # Both components take the direction of the one that comes first.
+        # both components get the direction of the first
         first = np.where(partner_row >= 0, np.minimum(rows, partner_row), rows)
         cos_theta, phi, psi = cos_theta[first], phi[first], psi[first]
     sin_theta, cos_phi, sin_phi = np.sqrt(1.0 - cos_theta**2), np.cos(phi), np.sin(phi)
@@ -1085,13 +1080,13 @@ def _draw_directions(columns, partner_row, seed):
 
 
 def _spherical(columns):
-    """Radius, and where there are velocities their radial and tangential parts."""
+    """Radius, and radial and tangential velocities if there are any."""
     place = np.array([columns[name] for name in _PLACE])
     radius = np.sqrt(np.sum(place**2, axis=0))
     result = {'radius': radius}
     if 'vx' in columns:
         velocity = np.array([columns[name] for name in _VELOCITY])
-        # A star at the origin moves sideways: it has no radial direction.
+        # a star at the origin has no radial direction: its velocity is tangential
         outwards = np.divide(place, radius, out=np.zeros_like(place), where=radius > 0.0)
         result['v_r'] = np.sum(outwards * velocity, axis=0)
         result['v_t'] = np.sqrt(np.sum((velocity - result['v_r'] * outwards) ** 2, axis=0))
@@ -1103,7 +1098,7 @@ def _neighbour_density(place, mass):
     from scipy.spatial import cKDTree
 
     distance, neighbour = cKDTree(place).query(place, k=_NEIGHBOURS + 1)
-    # Column 0 is the star itself, or another at the very same place.
+    # column 0 is the star itself, or another at the same position
     inside = np.sum(mass[neighbour[:, 1:-1]], axis=1)
     return _density(inside, distance[:, -1] ** 3)
 
@@ -1111,9 +1106,9 @@ def _neighbour_density(place, mass):
 def _shell_density(radius, mass):
     """Mass density about each star of a list sorted by radius: four stars in a shell of six spaces.
 
-    The stars between its third neighbours inwards and outwards, without itself: (n - 1) / n of the
-    stars that such a shell has room for, which is corrected for. The innermost three, and the
-    outermost, take the shell of the nearest star that has three neighbours on either side.
+    The stars between its third neighbours inwards and outwards, excluding itself: (n - 1) / n of the expected
+    number of stars in such a shell, which is corrected for. The innermost and outermost three use the shell
+    of the nearest star with three neighbours on either side.
     """
     half = _NEIGHBOURS // 2
     cumulative = np.concatenate(([0.0], np.cumsum(mass)))
@@ -1125,7 +1120,7 @@ def _shell_density(radius, mass):
 
 
 def _density(mass, cube):
-    """Mass over 4 pi / 3 times the cube; a volume of zero (stars at one place) is left out."""
+    """Mass over 4 pi / 3 times the cube; a volume of zero (stars at one position) is excluded."""
     density = np.zeros_like(mass)
     np.divide(mass, 4.0 / 3.0 * np.pi * cube, out=density, where=cube > 0.0)
     return density
@@ -1156,7 +1151,7 @@ def _table_hdu(snapshot, dtype):
 
 
 def _read_fits(source):
-    """Read what `_write_fits` wrote, from a path or an open file."""
+    """Read a snapshot written by `_write_fits`, from a path or an open file."""
     name = getattr(source, 'name', source)
     with opened_fits(source) as hdus:
         is_ours = len(hdus) > 1 and 'PIDOCFMT' in hdus[1].header
@@ -1194,7 +1189,7 @@ def _is_fits(origin, path, fileobj, *args, **kwargs):
         fileobj.seek(start)
         if signature == b'SIMPLE  =':
             return True
-    # A damaged file is better met with a reason than with "unknown format".
+    # accept damaged files, since their errors are better than "unknown format"
     return str(path).lower().endswith(('.fits', '.fits.gz'))
 
 

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Cluster models from tables and from what people type."""
+"""Cluster models from tables, and from text input."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ from pidoc.units import whole_number
 
 __all__ = ['FIELD_UNITS', 'field_value', 'read_models']
 
-#: Units of bare numbers in a text or a table: those that `~pidoc.ClusterModel` keeps its fields in.
+#: units of numbers without a unit in a text or a table: those of the fields of `~pidoc.ClusterModel`
 FIELD_UNITS = {
     'half_mass_radius': u.pc, 'mass_limits': u.Msun, 'galactocentric_distance': u.kpc,
     'perigalacticon': u.kpc, 'circular_velocity': u.km / u.s, 'neutron_star_kick': u.km / u.s,
@@ -26,25 +26,25 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(ClusterModel))
 
 
 def field_value(field, value):
-    """What a text, a number or a quantity says about a field of `~pidoc.ClusterModel`.
+    """Convert a text, a number or a quantity to the value of a field of `~pidoc.ClusterModel`.
 
     Parameters
     ----------
     field : str
         Name of the field.
     value : str, number, bool, `~astropy.units.Quantity` or None
-        A bare number has the unit in `FIELD_UNITS`. A text may carry a unit ('3.2 pc'), and 'none'
-        is None. The two masses of ``mass_limits`` are an array, or a text such as '0.1 50 solMass'.
+        Numbers without a unit are in `FIELD_UNITS`. A text can have a unit ('3.2 pc'), and 'none' is None.
+        The two masses of ``mass_limits`` are an array, or a text such as '0.1 50 solMass'.
 
     Returns
     -------
     object
-        To be handed to `~pidoc.ClusterModel`, which checks it.
+        Value for `~pidoc.ClusterModel`, which checks it.
 
     Raises
     ------
     ValueError
-        If there is no such field, or the text does not fit it.
+        If there is no such field, or the text is not a value for it.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def field_value(field, value):
         raise ValueError(f'a model has the fields {", ".join(_FIELDS)}, received {field!r}')
     if isinstance(value, str):
         value = value.strip()
-        # a name may well be "none"
+        # a name can be "none"
         if field != 'name' and value.lower() == 'none':
             return None
     if value is None or isinstance(value, u.Quantity):
@@ -109,7 +109,7 @@ def _number(field, value):
 
 def _integer(field, value):
     number = _number(field, value) if isinstance(value, str) else value
-    # 5e4, or a column of whole numbers that was stored as floats
+    # 5e4, or whole numbers stored as floats
     return whole_number(number, field, floats=True)
 
 
@@ -123,15 +123,15 @@ def _boolean(field, value):
 
 
 def read_models(source):
-    """Cluster models from a table: one a row, columns named like the fields of the model.
+    """Read cluster models from a table with one model per row, and columns named like its fields.
 
-    A column that is absent, or a cell that is empty, means the default value of `~pidoc.ClusterModel`.
+    Missing columns and empty cells mean the default values of `~pidoc.ClusterModel`.
 
     Parameters
     ----------
     source : path-like, `~astropy.table.Table` or iterable of `~pidoc.ClusterModel`
-        A table, or a file of any format that astropy finds out (ECSV, CSV, FITS, VOTable ...). Cells
-        are read by `field_value`. Models are handed through.
+        A table, or a file in any format that astropy recognises (ECSV, CSV, FITS, VOTable ...). Cells are
+        read by `field_value`. Models are returned unchanged.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def read_models(source):
     Raises
     ------
     ValueError
-        If a column is unknown or a row makes no valid model; the message tells the row.
+        If a column is unknown or a row is not a valid model; the message gives the row.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def _read_table(path):
         return QTable.read(path)
     except FileNotFoundError:
         raise
-    except Exception as error:  # each format has errors of its own
+    except Exception as error:  # each format has its own errors
         reason = str(error).partition('\n')[0]
         raise ValueError(f'{os.fspath(path)} is no table that astropy reads: {reason}') from error
 
@@ -197,7 +197,7 @@ def _model(row: Row):
 
 
 def _plain(value):
-    """A cell as Python's own type; a quantity without its mask."""
+    """A cell as a Python type; a quantity without its mask."""
     if isinstance(value, u.Quantity):
         return u.Quantity(getattr(value, 'unmasked', value))
     return str(value) if isinstance(value, str) else value
