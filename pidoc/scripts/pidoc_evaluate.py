@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""``pidoc-evaluate``: scores of a model on a set of mock observations, from the command line."""
+"""``pidoc-evaluate``: score a model on a set of mock observations from the command line."""
 
 import logging
 import sys
@@ -13,14 +13,14 @@ __all__ = ['main']
 log = logging.getLogger(__name__)
 
 _EPILOG = """\
-In FOLDER: report.rst, to be read; each of its tables as .ecsv; a row for each map in maps_<given>.ecsv;
-figures.
-Beside the scores of the model stand the paper's, those of baselines fitted on the training part of the set,
-and with --snapshots the shot-noise floor.
+FOLDER gets report.rst, to be read; each of its tables as .ecsv; maps_<given>.ecsv with a row for each map;
+and figures.
+The report compares the scores of the model with the paper's and with those of baselines fitted to the
+training part of the set; with --snapshots also with the shot-noise floor.
 
-With --clusters a model is tried on the 17 clusters of the paper's Table 3, from Pan-STARRS1, or from the
-cache if --offline. MODEL is then "default" unless it is given; a SET shows what the model was trained on.
-With --stand-ins the images are SYNTHETIC: models with the light of the real clusters.
+With --clusters a model is applied to the 17 clusters of the paper's Table 3, with images from Pan-STARRS1, or
+only from the cache with --offline. MODEL is then "default" unless it is given; with SET, the training range
+is shown. With --stand-ins the images are SYNTHETIC: models with the light of the real clusters.
 
 examples:
   pidoc-evaluate models/mine sets/table1 -o scores
@@ -41,29 +41,30 @@ def main(args=None):
 
 def _parser():
     parser = Parser('pidoc-evaluate', epilog=_EPILOG,
-                    description='Score a model on mock observations that it was not trained on.')
+                    description='Score a model on mock observations not used in its training.')
     parser.add_argument('model', metavar='MODEL', type=Path, nargs='?', help='folder of the model')
     parser.add_argument('set', metavar='SET', type=Path, nargs='?', help='folder of the training set')
     parser.add_argument('-o', '--output', metavar='FOLDER', type=Path, required=True,
-                        help='where the report goes')
+                        help='folder of the report')
     parser.add_argument('--split', default='test', help='part of the set (default: test)')
     parser.add_argument('--given', metavar='WHAT', nargs='+', default=['image'],
-                        help='what is known: image (nothing else), or constraints joined by +, such as '
+                        help='given properties: image (none), or constraints joined by +, such as '
                              'distance+age+metallicity; one or more (default: image)')
-    parser.add_argument('--maps', metavar='N', type=above_zero, help='only N maps, evenly through the part')
+    parser.add_argument('--maps', metavar='N', type=above_zero, help='only N maps, evenly spaced in the part')
     parser.add_argument('--snapshots', metavar='FILE', nargs='+', type=Path,
-                        help='snapshots of the simulations of this part, some dozens, for the floor')
-    parser.add_argument('--seed', type=int, default=0, help='of the errors of what is given (default: 0)')
+                        help='some dozens of snapshots of the simulations of this part, for the floor')
+    parser.add_argument('--seed', type=int, default=0,
+                       help='seed of the errors of the given properties (default: 0)')
     parser.add_argument('--card', action='store_true',
-                        help='put the main scores into the model folder and its card')
+                        help='write the main scores to the model folder and its card')
     parser.add_argument('--no-baselines', action='store_true', help='without baselines')
     real = parser.add_argument_group("the paper's clusters")
-    real.add_argument('--clusters', action='store_true', help="try the model on the paper's 17 clusters")
-    real.add_argument('--stand-ins', action='store_true', help='on synthetic images with their light')
-    real.add_argument('--offline', action='store_true', help='use only images that are in the cache')
-    real.add_argument('--server', metavar='URL', help="of the survey's services")
+    real.add_argument('--clusters', action='store_true', help="apply the model to the paper's 17 clusters")
+    real.add_argument('--stand-ins', action='store_true', help='use synthetic images with their light')
+    real.add_argument('--offline', action='store_true', help='use only images in the cache')
+    real.add_argument('--server', metavar='URL', help="address of the survey's services")
     parser.add_argument('--no-figures', action='store_true', help='tables only')
-    parser.add_argument('--overwrite', action='store_true', help='replace a report that is there')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing report')
     add_quiet_and_debug(parser, quiet='print nothing')
     return parser
 
@@ -72,7 +73,7 @@ def _evaluate(options):
     _check(options)
     if options.clusters:
         return _clusters(options)
-    # heavy: the help must not wait for them
+    # slow imports, which the help must not wait for
     from pidoc import Snapshot
     from pidoc.evaluation.report import evaluate
     from pidoc.inference.estimator import Estimator
@@ -100,7 +101,7 @@ def _evaluate(options):
 
 
 def _check(options):
-    """That what was said goes together."""
+    """Raise an error if options contradict each other."""
     if not options.clusters:
         told = [f'--{name.replace("_", "-")}' for name in ('stand_ins', 'offline', 'server')
                 if getattr(options, name)]
@@ -114,14 +115,14 @@ def _check(options):
         if getattr(options, name) != defaults[name]:
             raise ValueError(f'--{name.replace("_", "-")} is not for --clusters')
     if options.stand_ins and (options.offline or options.server):
-        raise ValueError('--stand-ins asks nobody: --offline and --server must be left out')
+        raise ValueError('--stand-ins needs no images: --offline and --server must be left out')
 
 
 # -- the paper's clusters -------------------------------------------------------------------------
 
 
 def _clusters(options):
-    """The clusters of the paper's Table 3; nothing is written if none of them can be had."""
+    """The clusters of the paper's Table 3; nothing is written if none of them is available."""
     from pidoc.evaluation.real_clusters import compare
     from pidoc.prediction.mapper import MassMapper
 
@@ -155,7 +156,7 @@ def _clusters(options):
 
 
 def _images(options):
-    """Maps of the clusters, and why others are not there."""
+    """Maps of the clusters, and the reasons where they are missing."""
     from pidoc.evaluation.real_clusters import fetch_all
     from pidoc.image.ps1.retrieval import Archive
 
@@ -215,9 +216,9 @@ def _some(maps, number):
 
 
 def _training(everything, options):
-    """The training part; None, and a word about it, if there is none or if it is what is scored."""
+    """The training part; None, with a warning, if there is none or if it is the part that is scored."""
     if options.split == 'train' or 'train' not in set(everything.table['split']):
-        log.warning('no baselines: the set has no training part besides what is scored')
+        log.warning('no baselines: the set has no training part besides the one that is scored')
         return None
     return everything.split('train')
 
@@ -330,7 +331,7 @@ def _example_rows(table):
 
 
 def _center(row, scale, shape):
-    """Of the cluster, in pixels; where the set tells of no shift, the middle."""
+    """The centre of the cluster in pixels; the middle if the set records no shift."""
     from astropy import units as u
 
     middle = (shape[1] - 1) / 2, (shape[0] - 1) / 2

@@ -20,13 +20,12 @@ from pidoc.scripts.command import (
 __all__ = ['main']
 
 _EPILOG = """\
-A cluster is a name, like "NGC 5466", M53 or "Palomar 11", or the RA and Dec of the middle of the map, like
+A cluster is a name, like "NGC 5466", M53 or "Palomar 11", or the RA and Dec of the centre of the map, like
 "211.3637 28.5344" (degrees) or "14h05m27.3s +28d32m04s".
 
-The map is in apparent flux per pixel [Lsun/kpc2], freed from extinction; field, pixels and smoothing are
-those of Chardin & Bianchini (2021) if not said otherwise. What the survey sends is kept in astropy's cache:
---offline uses nothing else.
-
+The map is in apparent flux per pixel [Lsun/kpc2], corrected for extinction. Field, pixels and smoothing are
+by default those of Chardin & Bianchini (2021). Downloads are kept in astropy's cache; --offline uses only
+those.
 examples:
   pidoc-fetch "NGC 5466"
   pidoc-fetch "NGC 5053" "Pal 11" M53 -o maps
@@ -38,9 +37,9 @@ _RELATIONS = ('kostov2018', 'tonry2012')
 def main(args=None):
     """Fetch maps of clusters; the command ``pidoc-fetch``: see `pidoc.scripts.command.run`.
 
-    The status is 2 also if a cluster could not be had.
+    The status is also 2 if a cluster could not be fetched.
     """
-    return run(_parser(), _fetch_all, args, interrupted='the files that are there are complete')
+    return run(_parser(), _fetch_all, args, interrupted='the files that were written are complete')
 
 
 def _parser():
@@ -53,31 +52,31 @@ def _parser():
                        help='E(B-V) [mag] (default: that of Harris 2010)')
     light.add_argument('--no-extinction', action='store_true', help='do not correct for extinction')
     light.add_argument('--relation', choices=_RELATIONS, default='kostov2018',
-                       help='from g and r to V (default: kostov2018)')
+                       help='transformation from g and r to V (default: kostov2018)')
     light.add_argument('--seeing', metavar='ANGLE', nargs=2, type=quantity('arcsec'),
                        help='FWHM of stars in g and in r [arcsec] (default: measured)')
     light.add_argument('--subtract-sky', action='store_true',
-                       help='subtract the level that is left around the field')
+                       help='subtract the remaining sky level around the field')
     light.add_argument('--field-of-view', metavar='ANGLE', type=quantity('arcsec'),
                        help="side of the map [arcsec] (default: the paper's)")
     light.add_argument('--smoothing', metavar='PIXELS', type=float,
                        help="standard deviation of the Gaussian (default: the paper's)")
     archive = parser.add_argument_group('archive')
     archive.add_argument('--offline', action='store_true', help='use only what is in the cache')
-    archive.add_argument('--refresh', action='store_true', help='ask even for what is in the cache')
+    archive.add_argument('--refresh', action='store_true', help='download again what is in the cache')
     archive.add_argument('--skycells', action='store_true',
                          help='fetch whole skycells, 100 MB each, instead of cutouts')
     archive.add_argument('--timeout', metavar='TIME', type=quantity('s'), default='60',
-                         help='how long to wait for a reply [s] (default: 60)')
+                         help='timeout [s] (default: 60)')
     archive.add_argument('--retries', metavar='N', type=int, default=4,
-                         help='how often to ask again (default: 4)')
-    archive.add_argument('--server', metavar='URL', help="of the survey's services")
+                         help='number of retries (default: 4)')
+    archive.add_argument('--server', metavar='URL', help="address of the survey's services")
     out = parser.add_argument_group('output')
     out.add_argument('-o', '--output', metavar='PATH', type=Path, default=Path(),
-                     help='folder of the files; of one cluster, a file that ends in .fits or .fits.gz '
+                     help='folder of the files; for one cluster, a file that ends in .fits or .fits.gz '
                           '(default: here)')
-    out.add_argument('--overwrite', action='store_true', help='replace files that are there')
-    add_quiet_and_debug(out, quiet='no table of what was made')
+    out.add_argument('--overwrite', action='store_true', help='replace existing files')
+    add_quiet_and_debug(out, quiet='print no table of results')
     return parser
 
 

@@ -19,10 +19,10 @@ from pidoc.scripts.command import (
 __all__ = ['main']
 
 _EPILOG = """\
-Angles, distances and the rest are numbers in the unit in brackets, or carry their own: 20, "20 kpc", 20000pc.
+Values are numbers in the unit in brackets, or have their own unit: 20, "20 kpc", 20000pc.
 
-The image, the truth map of the mass and how they were made are in FITS files, one for each observation, named
-<snapshot>-<distance>kpc-<seeing>.fits, or as -o says.
+For each observation a FITS file <snapshot>-<distance>kpc-<seeing>.fits, or as given with -o, is written, with
+the image, the true map of the mass and all settings.
 
 examples:
   pidoc-mock run/snapshots/0100.fits --distance 20
@@ -40,7 +40,7 @@ _CORRECTIONS = ('reed1998', 'reed1998-solar', 'kurucz1992')
 
 def main(args=None):
     """Observe snapshots; the command ``pidoc-mock``: see `pidoc.scripts.command.run`."""
-    return run(_parser(), _observe_all, args, interrupted='the files that are there are complete')
+    return run(_parser(), _observe_all, args, interrupted='the files that were written are complete')
 
 
 def _parser():
@@ -48,79 +48,81 @@ def _parser():
                     description='Make mock observations of snapshots of star clusters: FITS images of their '
                                 'light, with the map of their mass.')
     parser.add_argument('snapshots', nargs='+', metavar='SNAPSHOT',
-                        help='files that pidoc.Snapshot reads, tables, or folders of runs of pidoc-simulate')
+                        help='files that pidoc.Snapshot reads, tables, or folders of pidoc-simulate runs')
     what = parser.add_argument_group('what to observe')
     what.add_argument('--distance', nargs='+', metavar='LENGTH', type=quantity('kpc'), required=True,
-                      help='of the cluster [kpc]; of several, an observation each')
+                      help='distance to the cluster [kpc]; one observation for each of several values')
     what.add_argument('--seeing', nargs='+', metavar='ANGLE', type=quantity('arcsec'),
                       help='full width at half maximum of the PSF, a Moffat function with beta = 2.5 '
-                           '[arcsec]; of several, an observation each (default: 1)')
+                           '[arcsec]; one observation for each of several values (default: 1)')
     what.add_argument('--random', action='store_true',
-                      help='random shift up to 5 arcsec, quarter turn and direction, drawn from the seed')
+                      help='random shift of up to 5 arcsec, rotation by multiples of 90 deg and direction')
     what.add_argument('--direction', metavar='X,Y,Z', type=_numbers(3),
-                      help='where the observer stands, in the coordinates of the snapshot (default: 0,0,1)')
+                      help='direction to the observer, in the coordinates of the snapshot (default: 0,0,1)')
     what.add_argument('--rotation', metavar='ANGLE', type=quantity('deg'), help='counter-clockwise [deg]')
     what.add_argument('--shift', metavar='X,Y', type=_numbers(2),
-                      help="of the cluster's centre to the right and upwards [arcsec]")
-    what.add_argument('--center', metavar='"RA DEC"', help='where the cluster is on the sky (default: 0 0)')
+                      help="shift of the cluster's centre to the right and upwards [arcsec]")
+    what.add_argument('--center', metavar='"RA DEC"',
+                      help='position of the cluster on the sky (default: 0 0)')
     what.add_argument('--seed', metavar='SEED', type=int, default=0,
-                      help='of the first observation; the next one has the next seed (default: 0)')
+                      help='seed of the first observation, incremented for each further one (default: 0)')
     others = parser.add_argument_group('snapshots of other codes (see pidoc.cluster.foreign)')
     others.add_argument('--format', metavar='NAME',
-                        help='nbody6, nbody6++, petar, cmc, amuse or table; as a rule found from the file')
+                        help='nbody6, nbody6++, petar, cmc, amuse or table (default: detected from the file)')
     others.add_argument('--at', metavar='WHICH', type=_which,
-                        help='of a file with many, or of a run: the number of a snapshot, from 0 or negative '
-                             'from the end, or a time with its unit, like 500Myr')
+                        help='for a file with many snapshots or a run: the number of the snapshot, from 0 or '
+                             'negative from the end, or a time with its unit, like 500Myr')
     others.add_argument('--column', metavar='NAME=COLUMN', nargs='+', action='extend', type=_pair, default=[],
                         dest='columns',
-                        help='of a table: which column is the mass, x, y, z, vx, vy, vz, radius, v_r, v_t, '
+                        help='for a table: the columns of the mass, x, y, z, vx, vy, vz, radius, v_r, v_t, '
                              'luminosity, temperature, stellar_radius, kind, initial_mass, id; by name, or '
                              'by number from 1 where columns have no names')
     others.add_argument('--column-unit', metavar='NAME=UNIT', nargs='+', action='extend', type=_pair,
                         default=[],
-                        dest='units', help='of a table that does not tell them, like mass=solMass x=pc')
+                        dest='units', help='units for a table without them, like mass=solMass x=pc')
     others.add_argument('--age', metavar='TIME', type=quantity('Gyr'),
-                        help='of the stars, if not in the file [Gyr]')
+                        help='age of the stars, if not in the file [Gyr]')
     others.add_argument('--evolve-stars', metavar='Z', type=float,
-                        help='of a file without luminosities: work them out from the initial masses, for '
+                        help='for a file without luminosities: compute them from the initial masses, for '
                              'this metallicity')
     others.add_argument('--masses-are-initial', action='store_true',
-                        help='for --evolve-stars: the masses in the file are those at birth')
+                        help='for --evolve-stars: the masses in the file are initial masses')
     how = parser.add_argument_group('how')
     how.add_argument('--field-of-view', metavar='ANGLE', type=quantity('arcsec'),
                      help="side of the field [arcsec] (default: the paper's)")
     how.add_argument('--pixel-scale', metavar='ANGLE', type=quantity('arcsec'),
                      help="side of a pixel [arcsec] (default: the paper's)")
     how.add_argument('--smoothing', metavar='PIXELS', type=float,
-                     help='standard deviation of the Gaussian that both maps are smoothed with (default: '
+                     help='standard deviation of the Gaussian that smooths both maps [arcsec] (default: '
                           "the paper's)")
     how.add_argument('--oversampling', metavar='N', type=int, default=1,
-                     help='sub-pixels, to a side of a pixel, that stars are put into (default: 1)')
-    how.add_argument('--band', choices=_BANDS, default='V', help='(default: V)')
+                     help='sub-pixels per side of a pixel (default: 1)')
+    how.add_argument('--band', choices=_BANDS, default='V', help='photometric band (default: V)')
     how.add_argument('--correction', choices=_CORRECTIONS, default='reed1998',
                      help='bolometric correction; bands other than V need kurucz1992 (default: reed1998)')
-    how.add_argument('--metallicity', metavar='Z', type=float, help="for kurucz1992 (default: the model's)")
-    noise = parser.add_argument_group('what the image suffers from (default: nothing)')
+    how.add_argument('--metallicity', metavar='Z', type=float,
+                     help="metallicity for kurucz1992 (default: the model's)")
+    noise = parser.add_argument_group('extinction, noise and defects (default: none)')
     for name, unit, text in (
             ('extinction', 'mag', 'extinction of the cluster in the band [mag]'),
-            ('sky', 'mag / arcsec2', 'brightness of the sky, which is subtracted [mag/arcsec2]'),
+            ('sky', 'mag / arcsec2', 'surface brightness of the sky, which is subtracted [mag/arcsec2]'),
             ('zero-point', 'mag', 'magnitude of one electron a second [mag]: with --exposure, photon noise'),
             ('exposure', 's', 'exposure time [s]'),
             ('field-stars', '1 / arcmin2', 'density of field stars of magnitude 14 to 24 [1/arcmin2]')):
         noise.add_argument(f'--{name}', metavar='VALUE', type=quantity(unit), help=text)
     noise.add_argument('--sky-gradient', metavar='FRACTION', type=float,
-                       help='change of the sky across the field')
-    noise.add_argument('--read-noise', metavar='ELECTRONS', type=float, help='of a pixel')
-    noise.add_argument('--saturation', metavar='ELECTRONS', type=float, help='what a pixel holds')
+                       help='gradient of the sky across the field')
+    noise.add_argument('--read-noise', metavar='ELECTRONS', type=float, help='read noise of a pixel')
+    noise.add_argument('--saturation', metavar='ELECTRONS', type=float, help='full well of a pixel')
     noise.add_argument('--bad-pixels', metavar='FRACTION', type=float, help='share of pixels that are masked')
     out = parser.add_argument_group('output')
     out.add_argument('-o', '--output', metavar='PATH', type=Path, default=Path(),
-                     help='folder of the files; of one observation, a file that ends in .fits or .fits.gz '
+                     help='folder of the files; for one observation, a file that ends in .fits or .fits.gz '
                           '(default: here)')
     out.add_argument('--dtype', choices=('float32', 'float64'), default='float32',
                      help='precision in the files (default: float32)')
-    out.add_argument('--overwrite', action='store_true', help='replace files that are there')
-    add_quiet_and_debug(out, quiet='no table of what was made')
+    out.add_argument('--overwrite', action='store_true', help='replace existing files')
+    add_quiet_and_debug(out, quiet='print no table of results')
     return parser
 
 
@@ -175,8 +177,8 @@ def _conditions(options):
 
 
 def _reader_options(options):
-    """What is passed on to `Snapshot.read`, if it was given."""
-    # FITS files are those of pidoc, unless it is said what their columns are
+    """The options of `Snapshot.read` that were given."""
+    # FITS files are those of pidoc, unless columns are given
     table = 'table' if options.columns or options.units else None
     given = {'format': options.format or table, 'at': options.at, 'age': options.age,
              'columns': dict(options.columns) or None, 'units': dict(options.units) or None,
@@ -226,7 +228,7 @@ def _observe_all(options):
 
 
 def _files(path, options, reader):
-    """The files of an argument: itself, or those of the snapshots of a run, of which --at chooses one."""
+    """The files of an argument: itself, or those of the snapshots of a run, from which --at chooses one."""
     if not path.is_dir():
         return [path]
     found = sorted((path / 'snapshots').glob('*.fits')) or sorted(path.glob('snapshot_*.fits'))
@@ -244,7 +246,7 @@ def _files(path, options, reader):
 
 
 def _age(file):
-    """Of a snapshot of pidoc, from its header alone."""
+    """Age of a snapshot of pidoc, read from its header only."""
     from astropy import units as u
     from astropy.io import fits
 
@@ -252,7 +254,7 @@ def _age(file):
 
 
 def _snapshot(kind, path, reader):
-    """Read, with errors that tell the options of this command."""
+    """Read a snapshot; error messages name the options of this command."""
     try:
         return kind.read(path, **reader)
     except (ValueError, TypeError) as error:
@@ -272,7 +274,7 @@ def _snapshot(kind, path, reader):
 
 
 def _paths(jobs, output):
-    """Where each observation goes."""
+    """Path of the file of each observation."""
     if is_fits_name(output):
         if len(jobs) > 1:
             raise ValueError(f'--output must be a folder, for {len(jobs)} observations, received {output}')

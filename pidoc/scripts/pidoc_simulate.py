@@ -11,31 +11,32 @@ from pidoc.scripts.command import above_zero, add_quiet_and_debug, Parser, run
 
 __all__ = ['main']
 
-#: option, field of the model, what it stands for in the help, default of ClusterModel (which the help need
-#: not wait for), help
+#: option, field of the model, placeholder in the help, default of ClusterModel (repeated here to keep the
+#: help fast), help
 _OPTIONS = (
     ('--n-stars', 'n_stars', 'N', '50000', 'initial number of stars, 100 to 4000000'),
     ('--half-mass-radius', 'half_mass_radius', 'LENGTH', '3.2', 'initial half-mass radius [pc]'),
     ('--king-w0', 'king_w0', 'W0', 'none',
-     'begin with a King model of this central potential, 1 to 12, instead of a Plummer sphere'),
+     'start from a King model of this central potential, 1 to 12, instead of a Plummer sphere'),
     ('--metallicity', 'metallicity', 'Z', '0.001', 'mass fraction of metals, 0.0001 to 0.03'),
     ('--imf', 'imf', 'IMF', 'kroupa2001',
      'initial mass function: kroupa2001, baumgardt2023, equal (stars of one mass), or slopes @ breaks '
      '[solMass] like "-1.3 -2.3 @ 0.5"'),
     ('--mass-limits', 'mass_limits', 'LOW,HIGH', '0.1,50', 'lowest and highest initial mass [solMass]'),
     ('--binary-fraction', 'binary_fraction', 'FRACTION', '0.0',
-     'binaries among the bodies at birth, 0 to 0.5'),
+     'primordial binary fraction, 0 to 0.5'),
     ('--binary-periods', 'binary_periods', 'NAME', 'log-uniform',
-     'initial periods of binaries: log-uniform or duquennoy1991'),
+     'distribution of the initial periods of binaries: log-uniform or duquennoy1991'),
     ('--galaxy', 'galaxy', 'NAME', 'miholics2014', 'miholics2014 or logarithmic'),
     ('--galactocentric-distance', 'galactocentric_distance', 'LENGTH', '15',
      'radius of the circular orbit, or apogalacticon [kpc]'),
     ('--perigalacticon', 'perigalacticon', 'LENGTH', 'none', 'smallest distance of an eccentric orbit [kpc]'),
-    ('--circular-velocity', 'circular_velocity', 'SPEED', '220', 'of the logarithmic galaxy [km/s]'),
+    ('--circular-velocity', 'circular_velocity', 'SPEED', '220',
+     'circular velocity of the logarithmic galaxy [km/s]'),
     ('--giant-mass-loss', 'giant_mass_loss', 'ETA', '0.5',
      "Reimers' eta, the strength of the wind of red giants, 0.1 to 0.5"),
     ('--natal-kicks', 'natal_kicks', 'NAME', 'delayed',
-     'delayed or rapid explosions, with kicks of black holes that fallback lessens, or full kicks'),
+     'supernova model: delayed or rapid, with fallback reducing black-hole kicks, or full kicks'),
     ('--neutron-star-kick', 'neutron_star_kick', 'SPEED', '265', '1-D dispersion of birth kicks [km/s]'),
     ('--black-hole-kick', 'black_hole_kick', 'SPEED', '265', '1-D dispersion of birth kicks [km/s]'),
     ('--neutron-star-retention', 'neutron_star_retention', 'FRACTION', '0.0', 'fraction born without a kick'),
@@ -45,9 +46,9 @@ _OPTIONS = (
     ('--seed', 'seed', 'SEED', '0', 'seed of all random numbers: another seed, another realisation'),
 )
 _EPILOG = """\
-Lengths and speeds are numbers in the unit in brackets, or carry their own: 3.2, "3.2 pc", 0.0032kpc.
+Values are numbers in the unit in brackets, or have their own unit: 3.2, "3.2 pc", 0.0032kpc.
 
-A run that was stopped goes on when the same command is given again. One that is complete is left as it is.
+An interrupted run is continued when the same command is given again. A complete run is left unchanged.
 
 examples:
   pidoc-simulate MW15 -o mw15 --end 14 --snapshots 141
@@ -63,7 +64,7 @@ def main(args=None):
 
     The status is 1 if some of many models failed.
     """
-    return run(_parser(), _simulate, args, interrupted='the same command goes on from the last checkpoint')
+    return run(_parser(), _simulate, args, interrupted='the same command continues from the last checkpoint')
 
 
 def _simulate(options):
@@ -78,39 +79,39 @@ def _parser():
                                 'keep snapshots of them.')
     what = parser.add_argument_group('what to simulate')
     what.add_argument('names', nargs='*', metavar='NAME',
-                      help='models that have a name: MW15-R1.6, MW15, MW15-R4; the options below change them')
+                      help='named models: MW15-R1.6, MW15, MW15-R4; modified by the options below')
     what.add_argument('--table', metavar='FILE',
-                      help='a table of models (ECSV, CSV, FITS ...): one a row, columns named like fields '
-                           'of pidoc.ClusterModel, name being the name of the folder')
+                      help='a table of models (ECSV, CSV, FITS ...), one in each row; columns are named like '
+                           'fields of pidoc.ClusterModel; name is the name of the folder')
     what.add_argument('--name', help='another name for the model')
     for option, field, metavar, default, text in _OPTIONS:
         what.add_argument(option, dest=field, metavar=metavar, type=_field_type(field),
                           default=argparse.SUPPRESS,
                           help=f'{text} (default: {default})'.replace('%', '%%'))
-    what.add_argument('--isolated', action='store_true', help='no galaxy and no tide')
-    what.add_argument('--no-stellar-evolution', action='store_true', help='stars do not age')
+    what.add_argument('--isolated', action='store_true', help='no tidal field')
+    what.add_argument('--no-stellar-evolution', action='store_true', help='no stellar evolution')
     how = parser.add_argument_group('how')
     how.add_argument('-o', '--output', metavar='FOLDER', required=True,
-                     help='folder of the run; of many models, the folder of their folders')
+                     help='folder of the run; for many models, the parent folder of their folders')
     how.add_argument('--end', metavar='TIME', type=_time,
                      help='age at the end [Gyr], up to 15 (default: 14)')
     how.add_argument('--snapshots', metavar='N', type=above_zero,
                      help='number of snapshots, equally spaced: the first at age 0, the last at the end '
                           '(default: 141, one every 0.1 Gyr of 14)')
     how.add_argument('--ages', metavar='LIST', type=_list_of_ages,
-                     help='instead: ages of the snapshots [Gyr], with commas, and first:last:step for many '
-                          'that are equally spaced; a unit at the end is that of all, like '
+                     help='instead: ages of the snapshots [Gyr], with commas; first:last:step for many '
+                          'equally spaced ones; a unit at the end is for all, like '
                           '"1,3,10,30,100:14000:50 Myr"')
     how.add_argument('--dtype', choices=('float32', 'float64'), default='float32',
                      help='precision of the snapshots in the files (default: float32)')
     how.add_argument('--threads', metavar='N', type=above_zero, default=1,
-                     help='threads that share the work on one model; pays from some 10^5 stars (default: 1)')
+                     help='number of threads for one model; useful above some 10^5 stars (default: 1)')
     how.add_argument('--jobs', metavar='N', type=above_zero, default=2,
-                     help='of many models, how many at the same time, with one thread each (default: 2)')
+                     help='number of models run in parallel, with one thread each (default: 2)')
     how.add_argument('--scheduler', metavar='ADDRESS',
-                     help='of many models: let the workers of this dask scheduler (tcp://...) do the work')
+                     help='for many models: use the workers of this dask scheduler (tcp://...)')
     how.add_argument('--overwrite', action='store_true',
-                     help='throw away what an earlier run left in the folder')
+                     help='delete the files of an earlier run in the folder')
     add_quiet_and_debug(how)
     return parser
 
@@ -153,7 +154,7 @@ def _list_of_ages(text):
                 ages += numbers
                 continue
             first, last, step = numbers
-            # the last one too, if rounding alone puts it out of reach
+            # include the last one if only rounding excludes it
             ages += [first + k * step for k in range(math.floor((last - first) / step + 1e-9) + 1)]
         return (ages * unit).to(u.Myr)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -161,14 +162,14 @@ def _list_of_ages(text):
 
 
 def _ages(end, number, ages):
-    """Ages of the snapshots: those that are given, or from 0 to the end."""
+    """Ages of the snapshots: the given ones, or equally spaced from 0 to the end."""
     import numpy as np
     from astropy import units as u
 
     if ages is not None:
         if end is not None or number is not None:
-            raise ValueError('--ages says all about the snapshots: give neither --end nor --snapshots')
-        # more is checked where they are used
+            raise ValueError('--ages defines all snapshots: give neither --end nor --snapshots')
+        # further checks are made where they are used
         return ages
     end = (14.0 * u.Gyr if end is None else end).to_value(u.Myr)
     number = 141 if number is None else number
@@ -185,7 +186,7 @@ def _models(options):
     changes = _changes(options)
     if options.table is not None:
         if options.names or changes or options.name is not None:
-            raise ValueError('--table has all there is to say about its models: give no other model '
+            raise ValueError('--table defines its models completely: give no other model '
                              'and no option that changes one')
         from pidoc.cluster.table import read_models
 
@@ -200,7 +201,7 @@ def _models(options):
 
 
 def _changes(options):
-    # those that were given, be it as 'none'
+    # options that were given, even as 'none'
     changes = {field: getattr(options, field) for _, field, *_ in _OPTIONS if hasattr(options, field)}
     if options.isolated:
         if {'galaxy', 'galactocentric_distance', 'perigalacticon'} & set(changes):
@@ -218,14 +219,14 @@ def _model(name, changes, new_name):
 
     model = (ClusterModel() if name is None else ClusterModel.named(name)).replace(**changes)
     if new_name is None:
-        # other than the seed, a change makes another model of it
+        # any change except of the seed makes a different model
         changed = name is not None and model.replace(seed=0) != ClusterModel.named(name)
         new_name = f'{name}-modified' if changed else model.name
     return model.replace(name=new_name)
 
 
 def _simulate_one(models, ages, options):
-    # numba comes with it, which --help and errors in the arguments need not wait for
+    # imports numba, which would delay --help and errors in the arguments
     from pidoc.simulation.run import run
 
     if options.scheduler is not None:
@@ -241,7 +242,7 @@ def _simulate_many(models, ages, options):
     from pidoc.simulation.many import run_many
 
     if options.threads != 1:
-        raise ValueError('--threads is for one model; of many, --jobs run at the same time')
+        raise ValueError('--threads is for one model; many models run in parallel with --jobs')
     summary = run_many(models, options.output, ages=ages, jobs=options.jobs, scheduler=options.scheduler,
                        dtype=options.dtype, progress=not options.quiet, overwrite=options.overwrite)
     for row in summary[summary['state'] == 'failed']:
@@ -282,7 +283,7 @@ def _formatted(table, names):
         values = [getattr(value, 'value', value) for value in table[name]]
         cells = [heading, *(form.format(value) for value in values)]
         if name in _SHOWN and 'state' in names:
-            # of a model that failed there are no numbers
+            # a failed model has no numbers
             cells[1:] = ['-' if state == 'failed' else cell
                          for state, cell in zip(table['state'], cells[1:], strict=True)]
         width = max(map(len, cells))

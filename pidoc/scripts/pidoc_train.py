@@ -11,8 +11,9 @@ from pidoc.scripts.command import add_quiet_and_debug, Parser, run
 __all__ = ['main']
 
 _EPILOG = """\
-The model folder then serves pidoc-predict --model FOLDER and pidoc-evaluate. A training that was stopped goes
-on from its last epoch when the same command is given again; one that is finished goes on with more --epochs.
+The model folder can be used with pidoc-predict --model FOLDER and pidoc-evaluate. An interrupted training is
+continued from its last epoch when the same command is given again; a finished one is continued with more
+--epochs.
 
 examples:
   pidoc-trainingset paper-range --simulate --simulations runs -o sets/paper-range
@@ -33,46 +34,46 @@ def _words(text):
     return tuple(text.split(','))
 
 
-#: field of Settings -> what makes a value of its text, its default there (which --help need not wait for),
-#: and the help; options are of the same name
+#: field of Settings -> converter of the option of the same name, default in the help (repeated here to keep
+#: the help fast), and help
 _OPTIONS = {
     'members': (int, '1; ours only', 'networks of the ensemble'),
     'epochs': (_whole_numbers, '20, paper: 100,200',
-               'times that each map is seen; more than before go on with a finished training'),
-    'batch_size': (int, '32', 'maps in a step'),
+               'passes over the training set; a larger number continues a finished training'),
+    'batch_size': (int, '32', 'maps in a training step'),
     'learning_rate': (float, '0.001; ours only', 'largest learning rate of AdamW'),
-    'weight_decay': (float, '0.0001; ours only', 'of AdamW'),
+    'weight_decay': (float, '0.0001; ours only', 'weight decay of AdamW'),
     'dropout': (float, '0.3; ours only',
-                'share of what leads to the scalars that is left out at random in each step'),
+                'dropout rate in front of the layer that predicts the scalars'),
     'beta': (float, '0.5; ours only',
-             'exponent of the widths in the loss, 0 (the likelihood) to 1 (least squares)'),
+             'exponent of the predicted variances in the loss, 0 (likelihood) to 1 (least squares)'),
     'orientations': (int, '8; ours only',
-                     'data augmentation: orientations in which maps are shown, 1 (none), 4 or 8'),
-    'outputs': (_words, 'all that the set has; ours only', 'scalars that are predicted'),
-    'constraints': (_words, 'what is known exactly; ours only', 'what the network is conditioned on'),
-    'measured': (_words, 'all others that are predicted; ours only',
+                     'data augmentation: orientations of the maps, 1 (none), 4 or 8'),
+    'outputs': (_words, 'all in the set; ours only', 'predicted scalars'),
+    'constraints': (_words, 'those known exactly; ours only', 'what the network is conditioned on'),
+    'measured': (_words, 'all other predicted ones; ours only',
                  'constraints that the posterior is conditioned on in closed form'),
     'given': (float, '0.5; ours only', 'share of the maps for which each constraint is given'),
-    'components': (int, '3; ours only', 'normal distributions in the posterior of the scalars'),
-    'covariance': (str, 'full; ours only', 'of each of them: full or diagonal'),
-    'channels': (_words, 'all that the set has; ours only',
-                 'images that the network sees: light (smoothed), sharp'),
+    'components': (int, '3; ours only', 'normal distributions in the mixture posterior of the scalars'),
+    'covariance': (str, 'full; ours only', 'covariance of each of them: full or diagonal'),
+    'channels': (_words, 'all in the set; ours only',
+                 'input images of the network: light (smoothed), sharp'),
     'widths': (_whole_numbers, '24,48,96,128; ours only', 'channels at each scale, the finest first'),
-    'compression': (str, 'arcsinh; ours only', 'of the pixels: arcsinh or logarithm'),
+    'compression': (str, 'arcsinh; ours only', 'transformation of the pixels: arcsinh or logarithm'),
     'distance_scale': (str, 'logarithm; ours only',
-                       'in what the distance is learned: logarithm or linear'),
-    'turns': (int, '1; ours only', 'orientations that the finished model looks at, 1 to 8'),
-    'patience': (int, '10, paper: 20', 'epochs without progress after which a network is finished'),
-    'precision': (str, 'auto', 'auto, float32 or bfloat16, in which some machines are twice as fast'),
-    'seed': (int, '0', 'seed of all that is random'),
+                       'scale on which the distance is learned: logarithm or linear'),
+    'turns': (int, '1; ours only', 'orientations that the finished model averages over, 1 to 8'),
+    'patience': (int, '10, paper: 20', 'early stopping after this many epochs without improvement'),
+    'precision': (str, 'auto', 'auto, float32 or bfloat16, which is twice as fast on some machines'),
+    'seed': (int, '0', 'seed of all random numbers'),
 }
-# of the networks of the paper too
+# for the networks of the paper too
 _PAPER = ('epochs', 'batch_size', 'patience', 'precision', 'seed', 'vgg')
 
 
 def main(args=None):
     """Train a model; the command ``pidoc-train``: see `pidoc.scripts.command.run`."""
-    return run(_parser(), _train, args, interrupted='the same command goes on from the last epoch')
+    return run(_parser(), _train, args, interrupted='the same command continues from the last epoch')
 
 
 def _parser():
@@ -81,7 +82,7 @@ def _parser():
     parser.add_argument('set', metavar='SET', help='folder of the training set')
     parser.add_argument('-o', '--output', metavar='FOLDER', required=True, help='folder of the model')
     parser.add_argument('--name', default='', help='name of the model, for its card')
-    parser.add_argument('--description', default='', help='what it is, in a sentence, for its card')
+    parser.add_argument('--description', default='', help='one sentence on the model, for its card')
     parser.add_argument('--network', choices=('cluster', 'paper'), default='cluster',
                         help='ours, or the two of Chardin & Bianchini 2021: mass map; age and distance '
                              '(default: cluster)')
@@ -91,14 +92,14 @@ def _parser():
     parser.add_argument('--vgg', metavar='WEIGHTS',
                         help="weights of VGG16 in the perceptual loss of the paper's mass network: imagenet "
                              '(fetched once), random, or a file (default: imagenet)')
-    parser.add_argument('--plot', action='store_true', help='draw the history into FOLDER/history.png')
+    parser.add_argument('--plot', action='store_true', help='plot the training history in FOLDER/history.png')
     parser.add_argument('--log', action='store_true', help='log every epoch instead of a progress bar')
     add_quiet_and_debug(parser)
     return parser
 
 
 def _settings(options):
-    """Settings of the network that is asked for; only what was given differs from their defaults."""
+    """Settings of the chosen network; the defaults except for the given options."""
     from pidoc.training.settings import PaperSettings, Settings
 
     paper = options.network == 'paper'
@@ -119,7 +120,7 @@ def _settings(options):
 
 def _train(options):
     settings = _settings(options)
-    # keras comes with it, which --help and errors in the arguments need not wait for
+    # imports keras, which would delay --help and errors in the arguments
     from pidoc.training.fit import train
     from pidoc.training.model_card import epochs_of
     from pidoc.training_set.dataset import TrainingSet
@@ -128,7 +129,7 @@ def _train(options):
         logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr,
                             force=True)
     if options.plot:
-        # what cannot be drawn should not be found out after hours
+        # a missing matplotlib should be reported before hours of training
         from pidoc.plotting.history import plot_history  # noqa: F401
     estimator = train(TrainingSet.read(options.set), options.output, settings=settings, name=options.name,
                       description=options.description, progress=not (options.quiet or options.log))
@@ -146,7 +147,7 @@ def _train(options):
 
 
 def _plot(histories, path, *, paper):
-    """The history as Fig. 3 of the paper."""
+    """Plot the history like Fig. 3 of the paper."""
     from pidoc.io.files import replacing
     from pidoc.plotting.history import plot_history
 

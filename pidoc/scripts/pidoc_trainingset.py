@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""``pidoc-trainingset``: training sets from the command line."""
+"""``pidoc-trainingset``: build training sets from the command line."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,8 @@ from pidoc.scripts.command import above_zero, add_quiet_and_debug, Parser, run
 __all__ = ['main']
 
 _EPILOG = """\
-A recipe is a small TOML file, or the name of one that comes with pidoc: --list tells them, --show prints one
-to start from. A build that was stopped goes on when the same command is given again. With --simulate and no
+A recipe is a small TOML file, or the name of a packaged one: --list lists them, --show prints one to start
+from. An interrupted build is continued when the same command is given again. With --simulate but without
 --simulations, snapshots are observed as they are made, and not kept.
 
 examples:
@@ -24,32 +24,32 @@ examples:
 
 
 def main(args=None):
-    """Make the maps of a recipe; the command ``pidoc-trainingset``: see `pidoc.scripts.command.run`."""
-    return run(_parser(), _work, args, interrupted='the same command goes on where it stopped')
+    """Build the maps of a recipe; the command ``pidoc-trainingset``: see `pidoc.scripts.command.run`."""
+    return run(_parser(), _work, args, interrupted='the same command continues where it stopped')
 
 
 def _parser():
     parser = Parser('pidoc-trainingset', epilog=_EPILOG,
-                    description='Make many mock observations of simulated clusters, for networks to learn '
-                                'from: FITS files with cubes of maps, and a table of how each was made.')
+                    description='Make many mock observations of simulated clusters to train networks '
+                                'on: FITS files with cubes of maps, and a table of the parameters of each.')
     parser.add_argument('recipe', nargs='?', metavar='RECIPE',
-                        help='a TOML file, or the name of a recipe that comes with pidoc')
+                        help='a TOML file, or the name of a packaged recipe')
     what = parser.add_argument_group('what to do')
     what.add_argument('-o', '--output', metavar='FOLDER', type=Path, help='folder of the set')
     what.add_argument('--simulations', metavar='FOLDER', type=Path,
-                      help='folder of the folders of the runs, with their snapshots')
+                      help='parent folder of the folders of the runs, with their snapshots')
     what.add_argument('--simulate', action='store_true',
-                      help='run the simulations of the recipe: those that are not there yet in the folder of '
-                           '--simulations; without such a folder all, and no snapshot is kept')
+                      help='run the simulations of the recipe that are not complete in the folder of '
+                           '--simulations; without that folder run all, and keep no snapshots')
     what.add_argument('--check', action='store_true',
                       help='compare all files of the set with their checksums; without RECIPE, only this')
-    what.add_argument('--list', action='store_true', help='tell the recipes that come with pidoc')
+    what.add_argument('--list', action='store_true', help='list the packaged recipes')
     what.add_argument('--show', action='store_true', help='print the recipe')
     how = parser.add_argument_group('how')
     how.add_argument('--jobs', metavar='N', type=above_zero, default=2,
-                     help='how many processes work at the same time (default: 2)')
+                     help='number of processes (default: 2)')
     how.add_argument('--scheduler', metavar='ADDRESS',
-                     help='let the workers of this dask scheduler (tcp://...) do the work')
+                     help='use the workers of this dask scheduler (tcp://...)')
     add_quiet_and_debug(how)
     return parser
 
@@ -58,7 +58,7 @@ def _work(options):
     if options.list:
         _list()
     elif options.recipe is None and not options.check:
-        raise ValueError('a RECIPE must be given: --list tells those that come with pidoc')
+        raise ValueError('a RECIPE must be given: --list lists the packaged ones')
     elif options.show:
         _show(options.recipe)
     elif options.output is None:

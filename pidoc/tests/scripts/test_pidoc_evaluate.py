@@ -133,7 +133,7 @@ def test_no_training_part(tmp_path, everything, stand_ins, caplog):
     stand_ins['set'] = everything.split('test')
     with caplog.at_level(logging.WARNING):
         assert main(['m', 's', '-o', str(tmp_path), '--no-figures', '--quiet']) == 0
-    assert 'no baselines: the set has no training part besides what is scored' in caplog.text
+    assert 'no baselines: the set has no training part besides the one that is scored' in caplog.text
     assert 'constant_ml' not in QTable.read(tmp_path / 'scores.ecsv').colnames
 
 
@@ -273,7 +273,7 @@ def test_stand_ins(formulae, capsys, monkeypatch, stand_ins):
     (['--clusters', '--card'], '--card is not for --clusters'),
     (['--clusters', '--given', 'distance'], '--given is not for --clusters'),
     (['--clusters', '--no-baselines'], '--no-baselines is not for --clusters'),
-    (['--clusters', '--stand-ins', '--offline'], '--stand-ins asks nobody: --offline and --server must be')])
+    (['--clusters', '--stand-ins', '--offline'], '--stand-ins needs no images: --offline and --server must')])
 def test_what_does_not_go_together(arguments, message, capsys, tmp_path):
     assert main([*arguments, '-o', str(tmp_path / 'out')]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / 'out').exists()

@@ -288,7 +288,7 @@ def test_help_is_light_and_has_units():
     *text, loaded = result.stdout.splitlines()
     assert loaded == '[]'
     text = ' '.join(' '.join(text).split())
-    for words in ('of the cluster [kpc]',
+    for words in ('distance to the cluster [kpc]',
                   "side of a pixel [arcsec] (default: the paper's)", 'exposure time [s]',
                   'brightness of the sky, which is subtracted [mag/arcsec2]'):
         assert words in text

@@ -161,13 +161,13 @@ def test_every_field_has_an_option():
     (['--ages', '1:2:0'], "argument --ages: must be ages with commas, .* received '1:2:0'"),
     (['--ages', '1 pc'], "argument --ages: must be ages with commas, .* received '1 pc'"),
     (['MW15', '--ages', '3,2'], '--ages must increase, received 3000 Myr before 2000 Myr'),
-    (['--ages', '1,2', '--end', '3'], '--ages says all about the snapshots: give neither --end'),
-    (['--ages', '1,2', '--snapshots', '3'], '--ages says all about the snapshots'),
+    (['--ages', '1,2', '--end', '3'], '--ages defines all snapshots: give neither --end'),
+    (['--ages', '1,2', '--snapshots', '3'], '--ages defines all snapshots'),
     (['--snapshots', '2.5'], "argument --snapshots: must be a whole number, at least 1, received '2.5'"),
     (['--jobs', '0'], "argument --jobs: must be a whole number, at least 1, received '0'"),
     (['--isolated', '--perigalacticon', '3'], '--isolated and an orbit or a galaxy contradict'),
     (['--table', 'absent.ecsv'], 'No such file'),
-    (['--table', 'absent.ecsv', '--seed', '3'], '--table has all there is to say'),
+    (['--table', 'absent.ecsv', '--seed', '3'], '--table defines its models completely'),
     (['MW15', 'MW15-R4', '--name', 'mine'], '--name is for one model, received 2'),
     (['MW15', 'MW15-R4', '--threads', '2'], '--threads is for one model'),
     (['MW15', '--scheduler', 'tcp://127.0.0.1:1'], '--scheduler is for many models, received one'),
@@ -204,7 +204,7 @@ def test_interrupted(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(sys.modules['pidoc.simulation.run'], 'run', interrupt)
     assert main(['MW15', '-o', str(tmp_path)]) == 130
-    assert 'interrupted; the same command goes on' in capsys.readouterr().err
+    assert 'interrupted; the same command continues' in capsys.readouterr().err
 
 
 def test_a_dissolved_cluster(tmp_path, capsys, monkeypatch):

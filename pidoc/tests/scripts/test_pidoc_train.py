@@ -82,8 +82,8 @@ def as_text(value):
 def test_every_default_in_the_help_is_that_of_the_settings(name):
     kind, default, _ = _OPTIONS[name]
     ours = getattr(Settings, name)
-    none = {'constraints': 'what is known exactly', 'measured': 'all others that are predicted'}
-    expected = none.get(name, 'all that the set has') if ours is None else as_text(ours)
+    none = {'constraints': 'those known exactly', 'measured': 'all other predicted ones'}
+    expected = none.get(name, 'all in the set') if ours is None else as_text(ours)
     if name not in _PAPER:
         expected += '; ours only'
     elif as_text(getattr(PaperSettings, name)) != expected:
@@ -100,7 +100,7 @@ def test_the_help_has_the_defaults_of_both_networks(capsys):
         main(['--help'])
     told = ' '.join(capsys.readouterr().out.split())
     for text in ('(default: 20, paper: 100,200)', '(default: 24,48,96,128; ours only)',
-                 '(default: all that the set has; ours only)', '(default: 3; ours only)'):
+                 '(default: all in the set; ours only)', '(default: 3; ours only)'):
         assert text in told
 
 

@@ -115,7 +115,7 @@ def test_list_and_show(capsys):
 
 
 @pytest.mark.parametrize(('args', 'message'), [
-    ([], 'a RECIPE must be given: --list tells those that come with pidoc'),
+    ([], 'a RECIPE must be given: --list lists the packaged ones'),
     (['table1'], 'the folder of the set must be given: -o FOLDER'),
     (['--check'], 'the folder of the set must be given: -o FOLDER'),
     (['table1', '-o', 'x'], 'the folder of the simulations must be given, --simulations FOLDER; or --'),
