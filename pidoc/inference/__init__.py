@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What trained networks say of arrays of light, with calibrated posteriors, and where they may be trusted."""
+"""Predictions of trained networks from arrays of light, calibrated posteriors, and the training domain."""
 
 import lazy_loader
 

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Calibrated posteriors: how much wider than networks say they must be, by what is known."""
+"""Calibrated posteriors: factors that widen the networks' intervals, for each set of given properties."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,27 +10,27 @@ import numpy as np
 __all__ = ['Calibration', 'IMAGE_ONLY', 'PIXEL_MASS', 'given_names', 'subsets']
 
 PIXEL_MASS = 'pixel_mass'
-"""What the mass per pixel is called among the quantities that are calibrated."""
+"""Name of the mass per pixel among the calibrated quantities."""
 
 IMAGE_ONLY = 'image'
-"""What is known where nothing is."""
+"""Name of the case without given properties."""
 
 _LEAST_SCORES = 100
-_NONE = 1.0, 2.0          # factors that change nothing
+_NONE = 1.0, 2.0          # factors without effect
 
 
 def subsets(constraints):
-    """All choices of what is known.
+    """All subsets of constraints that can be given.
 
     Parameters
     ----------
     constraints : iterable of `~pidoc.networks.variables.Constraint`
-        Those that are known exactly, such as the seeing, are no choice.
+        Those that are known exactly, such as the seeing, are excluded.
 
     Returns
     -------
     list of tuple of str
-        From none to all.
+        From the empty to the full set.
 
     Examples
     --------
@@ -44,22 +44,22 @@ def subsets(constraints):
 
 
 def given_names(chosen):
-    """The name of a choice: 'image', or constraints joined by '+'."""
+    """The name of a subset: 'image', or constraints joined by '+'."""
     return '+'.join(chosen) or IMAGE_ONLY
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How margins must be stretched, measured on simulations that were not trained on.
+    """Factors that widen marginal intervals, measured on simulations not used in training.
 
-    Split conformal prediction (Lei+ 2018, section 2.2) with the absolute normal score of the truth in its
-    predicted distribution as score: its 68.27 % and 95.45 % quantiles, which are 1 and 2 of an exact
-    posterior, become the ends of these intervals.
+    Split conformal prediction (Lei+ 2018, section 2.2), with the absolute normal score of the truth in its
+    predicted distribution as the conformity score: its 68.27 % and 95.45 % quantiles, which are 1 and 2 for
+    an exact posterior, define the intervals.
 
     Parameters
     ----------
     factors : dict, optional
-        What is known (`given_names`) -> quantity -> the two quantiles. What is not there counts as exact.
+        Given properties (`given_names`) -> quantity -> the two quantiles. Missing ones are 1 and 2.
 
     Raises
     ------
@@ -82,24 +82,24 @@ class Calibration:
         Parameters
         ----------
         given : sequence of str
-            Of each map what is known, as `given_names` has it.
+            Given properties of each map, in the form of `given_names`.
         name : str
 
         Returns
         -------
         ndarray, shape (n, 2)
-            For 68 and 95 %.
+            For 68 % and 95 %.
         """
         return np.array([self.factors.get(each, {}).get(name, _NONE) for each in given])
 
     @classmethod
     def fit(cls, scores):
-        """Factors by `quantiles`.
+        """Compute the factors with `quantiles`.
 
         Parameters
         ----------
         scores : dict
-            What is known -> quantity -> absolute normal scores of the truth, shape (n,).
+            Given properties -> quantity -> absolute normal scores of the truth, shape (n,).
 
         Returns
         -------
@@ -108,7 +108,7 @@ class Calibration:
         Raises
         ------
         ValueError
-            As `quantiles` and the calibration itself.
+            As for `quantiles` and the class.
         """
         return cls({given: {name: cls.quantiles(values) for name, values in quantities.items()}
                     for given, quantities in scores.items()})
@@ -120,7 +120,7 @@ class Calibration:
         Parameters
         ----------
         scores : ndarray
-            At least 100 of them, not negative.
+            Scores, at least 100, not negative.
 
         Returns
         -------
@@ -138,12 +138,12 @@ class Calibration:
                              f'{np.count_nonzero(~np.isfinite(scores))} that are not')
         ranks = [min(math.ceil((scores.size + 1) * share), scores.size) for share in (0.6827, 0.9545)]
         low, high = (float(scores[rank - 1]) for rank in ranks)
-        # half of the scores may be the same
+        # half of the scores may be equal
         return low, max(high, low * (1.0 + 1e-6))
 
 
 def check_scores(number, what='scores'):
-    """Refuse to calibrate with too few scores.
+    """Reject a calibration with too few scores.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The training domain: is an image like those that the networks were trained on, and if not, in what?
+"""The training domain: which images are similar to the training data, and the deviations of others.
 
-`features` measures a few physical quantities of light maps, `Domain.fit` learns their ranges and what goes
-with what from the maps of the training, `Domain.check` says of new maps where they fall outside. Arrays in,
-arrays out. The results are the bits of `FLAGS`; `decode_flags` names them.
+`features` measures physical quantities of light maps, `Domain.fit` learns their ranges and their joint
+distribution from the training maps, `Domain.check` reports deviations of new maps. Inputs and outputs are
+arrays. The results are the bits of `FLAGS`; `decode_flags` gives their names.
 """
 
 import math
@@ -19,12 +19,12 @@ __all__ = ['Domain', 'Verdict', 'check_numbers']
 
 _FORMAT = 1
 _NEIGHBOURS = 3
-_TAILS = (0.01, 0.005, 0.002, 0.001, 0.0)     # shares of the training outside either end of a range
-_CHOSEN = ('seeing', 'distance', 'pixel_scale', *GIVEN)   # by who made the training: their ranges are exact
-_MEASURED = 0.05           # of the range of what was given that its error may lead beyond
-_REFERENCE = 3000          # maps of the training that are kept
+_TAILS = (0.01, 0.005, 0.002, 0.001, 0.0)     # fractions of the training maps outside either end of a range
+_CHOSEN = ('seeing', 'distance', 'pixel_scale', *GIVEN)   # by the recipe: their ranges are exact
+_MEASURED = 0.05           # tolerance for given properties, as a fraction of the range
+_REFERENCE = 3000          # training maps that are kept
 _DECIMALS = 4
-_PIXEL_TOLERANCE = 0.02    # relative difference of pixel scales that does not count
+_PIXEL_TOLERANCE = 0.02    # relative difference of pixel scales that is ignored
 _BY_NAME = {feature.name: feature for feature in FEATURES}
 _JOINT = {'image': ('total_flux', 'flux_5', 'contrast', 'granularity'),
           'distance': ('total_flux', 'flux_5', 'contrast', 'granularity', 'distance')}
@@ -32,14 +32,14 @@ _JOINT = {'image': ('total_flux', 'flux_5', 'contrast', 'granularity'),
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `Domain.check` says of one map.
+    """The result of `Domain.check` for one map.
 
     Parameters
     ----------
     flags : int
         Bits of `FLAGS`; 0: inside.
     reasons : tuple of str
-        For each flag a sentence with the quantity, its value and the range in training.
+        A sentence for each flag, with the quantity, its value and the range in training.
     """
 
     flags: int = 0
@@ -47,21 +47,21 @@ class Verdict:
 
     @property
     def inside(self):
-        """Whether it is like the maps of the training."""
+        """Whether the map is inside the training domain."""
         return not self.flags & OUTSIDE
 
 
-#: Share of the validation maps that a domain may flag.
+#: fraction of the validation maps that a domain may flag
 FLAGGED = 0.05
 
 
 def check_numbers(n_training, n_validation, flagged=FLAGGED):
-    """Refuse to learn a domain from too few maps.
+    """Reject a domain from too few maps.
 
     Raises
     ------
     ValueError
-        If there are too few to estimate the share that is flagged.
+        If there are too few to estimate the fraction that is flagged.
     """
     at_least = math.ceil(2.0 / flagged)
     for name, number in (('training', n_training), ('validation', n_validation)):
@@ -70,16 +70,16 @@ def check_numbers(n_training, n_validation, flagged=FLAGGED):
 
 
 class Domain:
-    """What networks were trained on, in the quantities of `FEATURES`; made by `fit`.
+    """The training domain of networks, in the quantities of `FEATURES`, made by `fit`.
 
     Parameters
     ----------
     ranges : dict
-        name -> (low, high), of log10 of the value where `Feature.log`.
+        Name -> (low, high), for log10 of the value if `Feature.log`.
     reference : dict
-        name -> values, of maps of the training, for the quantities that are looked at together.
+        Name -> values for training maps, for the quantities that are compared jointly.
     thresholds : dict
-        'image' or 'distance' -> largest distance to the third neighbour in the reference.
+        'image' or 'distance' -> largest allowed distance to the third neighbour in the reference.
     """
 
     def __init__(self, ranges, reference, thresholds):
@@ -96,22 +96,23 @@ class Domain:
     def fit(cls, training, validation, *, flagged=FLAGGED, seed=0):
         """Learn the domain.
 
-        The ranges leave out as much of the training at either end, at most 1 %, as lets not more than half of
-        ``flagged`` of the validation maps fall outside any of them; if the full ranges are too narrow for
-        this, all are widened by the same share of their width. Those of seeing, distance and pixel scale,
-        which whoever makes a training set chooses, are the full ones. How far a map may stand apart from its
-        neighbours is then set so that the other half is flagged. These are conformal quantiles (Lei et al.
-        2018): of new maps like those of the validation about ``flagged`` are flagged at most.
+        The ranges exclude at either end as large a fraction of the training maps, at most 1 %, as is possible
+        with at most half of ``flagged`` of the validation maps outside any range; if the full ranges are too
+        narrow for this, all are widened by the same fraction of their width. The ranges of seeing, distance
+        and pixel scale, which are chosen by the recipe, are the full ones. The largest allowed distance to
+        the neighbours is then set such that the other half is flagged. These are conformal quantiles (Lei et
+        al. 2018): of new maps from the distribution of the validation maps at most about ``flagged`` are
+        flagged.
 
         Parameters
         ----------
         training, validation : dict
-            From `features`. The validation should be of other simulations than the training. Where the
-            distance is known in both, both ways of prediction are learned, with and without a distance given.
+            Results of `features`. The validation maps should be of other simulations than the training maps.
+            If both have the distance, the domains with and without a given distance are learned.
         flagged : float, optional
-            Share of the validation maps that may be flagged.
+            Fraction of the validation maps that may be flagged.
         seed : int, optional
-            Of the choice of maps that are kept.
+            Seed of the selection of maps that are kept.
 
         Returns
         -------
@@ -120,7 +121,7 @@ class Domain:
         Raises
         ------
         ValueError
-            If there are too few maps, or a quantity is not finite in a map though it is in others.
+            If there are too few maps, or a quantity is finite only in some maps.
         """
         plain_number(flagged, 'flagged', above=0, below=1)
         known = [feature.name for feature in FEATURES if _known(training, 'training', feature.name)
@@ -136,17 +137,17 @@ class Domain:
         return domain
 
     def check(self, measured):
-        """Compare maps with those of the training.
+        """Compare maps with the training maps.
 
         Parameters
         ----------
         measured : dict
-            From `features`. Where a distance is NaN, quantities that need it are not looked at.
+            Result of `features`. If a distance is NaN, quantities that depend on it are ignored.
 
         Returns
         -------
         list of Verdict
-            One for each map.
+            One result for each map.
         """
         number = len(measured['total_flux'])
         found = [[] for _ in range(number)]
@@ -166,7 +167,7 @@ class Domain:
     def _check_combination(self, measured, found):
         given = np.isfinite(measured['distance'])
         for mode, rows in (('image', ~given), ('distance', given)):
-            # without distances in the training a given one changes nothing
+            # if distances are unknown in training, a given one has no effect
             mode = mode if mode in self._spaces else 'image'
             rows = np.flatnonzero(rows)
             if not rows.size or mode not in self._spaces:
@@ -183,7 +184,7 @@ class Domain:
                     f'{", ".join(n for n in _JOINT[mode] if n != feature.name)}')))
 
     def to_dict(self):
-        """As plain numbers, for JSON.
+        """The domain as plain numbers, for JSON.
 
         Returns
         -------
@@ -209,7 +210,7 @@ class Domain:
         Raises
         ------
         ValueError
-            If it is of another format or incomplete.
+            If it has another format or is incomplete.
         """
         if not isinstance(values, dict) or values.get('format') != _FORMAT:
             raise ValueError(f'a domain must be a dict of format {_FORMAT}, received '
@@ -232,7 +233,7 @@ _OPTIONAL = ('sharp_scatter', 'seeing', 'distance', 'luminosity', 'size', *GIVEN
 
 
 def _known(maps, what, name):
-    """Whether a quantity is known of all maps; that of some is an error."""
+    """Whether a quantity is known for all maps; if only for some, an error is raised."""
     finite = np.isfinite(np.asarray(maps[name], dtype=float))
     if finite.all():
         return True
@@ -243,7 +244,7 @@ def _known(maps, what, name):
 
 
 def _ranges(training, validation, known, share):
-    """The narrowest ranges that leave out not more than a share of the validation."""
+    """The narrowest ranges that exclude at most a given fraction of the validation maps."""
     for tail in _TAILS:
         ranges = {name: _range(_BY_NAME[name], training[name], tail) for name in known}
         widening = _conformal(_excess(ranges, validation), share)
@@ -264,7 +265,7 @@ def _range(feature, values, tail):
 
 
 def _excess(ranges, maps):
-    """By how many widths each map is outside any range that can be widened, at most; negative inside."""
+    """Largest distance of each map outside a range that can be widened, in widths; negative inside."""
     worst = np.full(len(maps['total_flux']), -np.inf)
     for name in set(ranges) - set(_CHOSEN):
         low, high = ranges[name]
@@ -274,19 +275,19 @@ def _excess(ranges, maps):
 
 
 def _width(low, high):
-    # a quantity that was the same in all of the training has none
+    # a quantity that is constant in training has no width
     return max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-6)
 
 
 def _widened(low, high, share):
     grown = max(share, 0.0) * _width(low, high)
-    # a little more, for what the file rounds off and for a quantity that never changed
+    # slightly more, for rounding in the file and for constant quantities
     spare = 1e-3 * _width(low, high) + 1e-6
     return round(low - grown - spare, 6), round(high + grown + spare, 6)
 
 
 def _conformal(scores, share):
-    """The value above which not more than a share of new scores will be."""
+    """The value that at most a given fraction of new scores will exceed."""
     rank = min(math.ceil((scores.size + 1) * (1.0 - share)), scores.size)
     return float(np.sort(scores)[rank - 1])
 
@@ -304,7 +305,7 @@ def _numbers(maps, names):
 
 
 class _Space:
-    """Maps of the training as points: quantities less their median, over their scatter."""
+    """Training maps as points: quantities minus their median, divided by their scatter."""
 
     def __init__(self, reference, names):
         from scipy.spatial import cKDTree
@@ -317,7 +318,7 @@ class _Space:
         self.tree = cKDTree(self.points)
 
     def apart(self, numbers):
-        """Distance to the third neighbour, and the quantity that has the largest part in it."""
+        """Distance to the third neighbour, and the quantity that contributes most to it."""
         place = (numbers - self.middle) / self.spread
         finite = np.isfinite(place)
         known = finite.all(axis=1)

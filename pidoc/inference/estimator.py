@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What trained networks say of light maps: arrays in, arrays out, with calibrated posteriors.
+"""Predictions of trained networks from light maps, as arrays, with calibrated posteriors.
 
-An `Estimator` is one network or a small ensemble with its scaling and calibration: what a model folder holds.
-A `PaperEstimator` is the two networks of the paper, which serve the same purpose.
+An `Estimator` is one network or a small ensemble with its scaling and calibration: the content of a model
+folder. A `PaperEstimator` has the same interface for the two networks of the paper.
 """
 
 import hashlib
@@ -37,37 +37,36 @@ from pidoc.units import whole_number
 
 __all__ = ['Estimator', 'PaperEstimator']
 
-FAINTEST = 1e-2            # Msun per pixel: fainter pixels do not count in a calibration
-_NEAREST = 0.1             # kpc: a linear output may fall below
-_SHAPE = 0.05              # of the variance of a pixel, at least, that is not that of the total mass
+FAINTEST = 1e-2            # Msun per pixel: less massive pixels are excluded from a calibration
+_NEAREST = 0.1             # kpc: lower limit for a linear output
+_SHAPE = 0.05              # least fraction of the variance of a pixel that is independent of the total mass
 _WEIGHTS = 'network-{}.npz'
 
 
 class Estimator:
-    """One network, or several that were trained alike, with what belongs to them.
+    """One network, or an ensemble, with its scaling and calibration.
 
     Parameters
     ----------
     networks : list
-        `~pidoc.networks.forward.ClusterForward`, which is what `load` makes, or `keras.Model` of
+        `~pidoc.networks.forward.ClusterForward`, as made by `load`, or `keras.Model` from
         `pidoc.networks.cluster_network`.
     scaling : `~pidoc.networks.scaling.Scaling`
-        Of their inputs and outputs.
+        Scaling of inputs and outputs.
     calibration : `Calibration`, optional
-        By default none: posteriors are as the networks predict them.
+        Calibration of the posteriors; by default none.
     config : dict
-        Arguments of `~pidoc.networks.cluster_network`, from which the networks can be built again.
+        Arguments of `~pidoc.networks.cluster_network`, to build the networks again.
     posterior : dict, optional
-        ``components`` and ``covariance`` of the mixtures that they predict: `pidoc.networks.mixture.Layout`.
-        And perhaps ``constraints``: scalars that posteriors can be conditioned on in closed form
-        (`Posterior.conditioned`), instead of the network, as `~pidoc.networks.variables.Constraint` takes
-        them.
+        ``components`` and ``covariance`` of the predicted mixtures: `pidoc.networks.mixture.Layout`.
+        Optionally ``constraints``: scalars on which posteriors are conditioned in closed form
+        (`Posterior.conditioned`), not by the network, as arguments of `~pidoc.networks.variables.Constraint`.
     about : dict, optional
-        All else that model.json shall hold: name, description, training recipe, domain, scores.
+        Further content of model.json: name, description, training recipe, domain, scores.
     turns : int, optional
-        In how many orientations each map is looked at, 1 to 8; the posterior is the mixture of what is found.
+        Number of orientations of each map, 1 to 8; the posterior is the mixture of those for all of them.
     grid : `~pidoc.grid.MapGrid`, optional
-        Of the maps; by default the paper's, with as many pixels as the networks take.
+        Grid of the maps; by default the paper's, with the number of pixels that the networks take.
 
     Raises
     ------
@@ -76,11 +75,11 @@ class Estimator:
     """
 
     kind = 'cluster'
-    """What model.json calls it."""
+    """Kind of the model in model.json."""
 
     _scaling, _precision = Scaling, np.float16
     every = 1
-    """Every how many pixels of a row, and of a column, counts in a calibration."""
+    """Step in rows and columns of the pixels used in a calibration."""
 
     def __init__(self, networks, scaling, *, config, calibration=None, posterior=None, about=None, turns=1,
                  grid=None):
@@ -109,12 +108,12 @@ class Estimator:
 
     @property
     def outputs(self):
-        """The scalars that it predicts (tuple of `~pidoc.networks.variables.Variable`)."""
+        """The predicted scalars (tuple of `~pidoc.networks.variables.Variable`)."""
         return self.scaling.outputs
 
     @property
     def constraints(self):
-        """What it can be conditioned on (tuple of `~pidoc.networks.variables.Constraint`)."""
+        """Properties that can be given (tuple of `~pidoc.networks.variables.Constraint`)."""
         return (*self._measured, *self.scaling.constraints)
 
     def replace(self, **changes):
@@ -126,17 +125,17 @@ class Estimator:
     # -- estimates
 
     def estimate(self, light, *, known=None, batch_size=64):
-        """Mass maps and posteriors of light maps.
+        """Predict mass maps and posteriors from light maps.
 
         Parameters
         ----------
         light : ndarray, shape (n, ny, nx), or (n, ny, nx, channels)
             Apparent flux per pixel [Lsun / kpc^2], the channels of ``grid``; finite.
         known : dict, optional
-            Name of one of `constraints` -> values, shape (n,), in its unit, NaN where not known; and that
-            name with ``_error`` -> their standard errors, in the same unit, NaN for the default.
+            Name of one of `constraints` -> values, shape (n,), in its unit, NaN if unknown; and the name with
+            ``_error`` -> their standard errors, in the same unit, NaN for the default.
         batch_size : int, optional
-            Maps that the networks see at a time.
+            Number of maps per batch.
 
         Returns
         -------
@@ -145,8 +144,8 @@ class Estimator:
         Raises
         ------
         ValueError
-            If the shape is not that of ``grid``, a pixel is not finite, no light is in a map, or what is
-            known is no constraint of this model, or impossible.
+            If the shape is not that of ``grid``, a pixel is not finite, a map has no light, or a given
+            property is not a constraint of this model, or invalid.
         """
         light = self._checked(light)
         known = checked_known(known or {}, self.constraints, len(light))
@@ -199,7 +198,7 @@ class Estimator:
         return Estimates(mass, log_error, posterior=self._calibrated(posterior, names), tension=tension)
 
     def _conditioned(self, posterior, known):
-        """Conditioned on those constraints that the network does not see."""
+        """Condition a posterior on those constraints that are not inputs of the network."""
         nothing = np.full(len(posterior), np.nan)
         measurements = {}
         for each in self._measured:
@@ -211,10 +210,10 @@ class Estimator:
         return posterior.conditioned(measurements) if measurements else posterior
 
     def _with_total(self, output, free, posterior, names):
-        """The map output with the error that is left of the total mass, and ln of what its sum is to be made.
+        """The map output with the remaining error of the total mass, and ln of the required sum of the map.
 
-        The network does not see what a posterior is conditioned on in closed form: its map keeps its shape,
-        and gets the mass of the posterior.
+        If a posterior is conditioned in closed form, the map output of the network does not change: it is
+        rescaled to the mass of the posterior.
         """
         if not self._measured:
             return output, np.zeros(len(output))
@@ -231,7 +230,7 @@ class Estimator:
         return np.stack([output[..., 0], 0.5 * np.log(square)], axis=-1), shift
 
     def given(self, known, number):
-        """What is known of each map, as `~pidoc.inference.calibration.given_names` has it."""
+        """Given properties of each map, in the form of `~pidoc.inference.calibration.given_names`."""
         there = {each.name: np.isfinite(np.broadcast_to(known.get(each.name, np.nan), number))
                  for each in self.constraints if each.errors is not None}
         return [given_names([name for name, known_here in there.items() if known_here[k]])
@@ -242,7 +241,7 @@ class Estimator:
         return posterior.stretched(np.stack(factors, axis=1))
 
     def _tension(self, constraint, known, posterior):
-        """By how many standard deviations what is given differs from a posterior without it."""
+        """Difference, in standard deviations, between a given value and the posterior without it."""
         values = known[constraint.name]
         without = [[name for name in each.split('+') if name != constraint.name]
                    for each in self.given(known, len(values))]
@@ -258,21 +257,21 @@ class Estimator:
         return off / np.hypot(width, error)
 
     def normal_scores(self, light, mass, scalars, *, known, batch_size=64):
-        """Normal scores of the truth in what is predicted, before calibration.
+        """Normal scores of the truth in the predicted distributions, before calibration.
 
         Parameters
         ----------
         light, known, batch_size
-            As for `estimate`; the maps may be in blocks already.
+            As for `estimate`; the maps can also be blocks already.
         mass : ndarray
-            True maps in the blocks of ``light``. Pixels below 0.01 Msun do not count.
+            True maps in the blocks of ``light``. Pixels below 0.01 Msun are excluded.
         scalars : dict
-            True physical scalars, name -> shape (n,).
+            Name -> true physical values, shape (n,).
 
         Returns
         -------
         dict
-            Name of each scalar -> scores, shape (n,), and `PIXEL_MASS` -> scores of pixels, flat.
+            Name of a scalar -> scores, shape (n,), and `PIXEL_MASS` -> scores of pixels, flat.
         """
         pixels, found = [], []
         for k in range(0, len(light), batch_size):
@@ -300,9 +299,9 @@ class Estimator:
         return self.scaling.blocks(light)
 
     def _in_blocks(self, blocks, code, others):
-        """Mean over networks and orientations of the map output (n, y, x, 2); a posterior for each code."""
+        """Map output (n, y, x, 2), averaged over networks and orientations; a posterior for each code."""
         image = self.scaling.image_of_blocks(blocks)
-        # all orientations are one batch
+        # all orientations in one batch
         seen = np.concatenate([turned(image, turn) for turn in range(self.turns)])
         codes = [np.tile(each, (self.turns, 1)) for each in (code, *others)]
         maps, scalars = [], []
@@ -315,7 +314,7 @@ class Estimator:
         return output, [self._mixture([each[:, k] for each in scalars]) for k in range(len(codes))]
 
     def _mixture(self, outputs):
-        """The even mixture of the posteriors of networks and orientations."""
+        """The mixture, with equal weights, of the posteriors of networks and orientations."""
         parts = [self._layout.mixture(output) for output in outputs]
         weights, means, factors = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
         return Posterior.of(self.outputs, weights / len(parts), means, factors)
@@ -335,14 +334,14 @@ class Estimator:
         Parameters
         ----------
         folder : path-like
-            Made if need be.
+            Created if needed.
         overwrite : bool, optional
-            Whether a model that is there may be replaced.
+            Whether to replace an existing model.
 
         Raises
         ------
         FileExistsError
-            If there is one and ``overwrite`` is not set.
+            If a model exists and ``overwrite`` is not set.
         ValueError
             If a weight is not finite, or a text of ``about`` has control characters.
         """
@@ -363,7 +362,7 @@ class Estimator:
             (folder / name).unlink(missing_ok=True)
 
     def _write(self, folder, k, before):
-        """Write the weights of a network, beside those of a model that is there: its name and its SHA-256."""
+        """Write the weights of a network, next to those of an existing model; returns name and SHA-256."""
         name = _WEIGHTS.format(k)
         with TemporaryDirectory(dir=folder, prefix='.') as other:
             path = Path(other) / name
@@ -376,7 +375,7 @@ class Estimator:
 
     @classmethod
     def load(cls, folder):
-        """Read a model folder, its checksums verified.
+        """Read a model folder and verify its checksums.
 
         Parameters
         ----------
@@ -385,7 +384,7 @@ class Estimator:
         Returns
         -------
         `Estimator`
-            A `PaperEstimator` if the folder holds the networks of the paper.
+            A `PaperEstimator` for the networks of the paper.
 
         Raises
         ------
@@ -416,9 +415,9 @@ class Estimator:
 class PaperEstimator(Estimator):
     """The two networks of Chardin & Bianchini (2021): mass map; age and distance.
 
-    They give no widths. Intervals have the same width for all maps, in ln M, in the age, in ln d: that of
-    the calibration, whose factors are on a standard deviation of 1. A distance that is given replaces their
-    own and turns the light of the M/L into a luminosity, as in section 4.1.3; the mass it cannot change.
+    They predict no errors. Intervals have the same width for all maps, in ln M, in the age, in ln d: that of
+    the calibration, whose factors apply to a standard deviation of 1. A given distance replaces the predicted
+    one and converts the light in the M/L to a luminosity, as in section 4.1.3; it cannot change the mass.
 
     Parameters
     ----------
@@ -428,7 +427,7 @@ class PaperEstimator(Estimator):
     config : dict
         ``shape``: (height, width, 1).
     calibration, posterior, about, turns, grid
-        As for `Estimator`; the networks look at each map once.
+        As for `Estimator`; only one orientation is used.
 
     Raises
     ------
@@ -437,9 +436,9 @@ class PaperEstimator(Estimator):
     """
 
     kind = 'paper'
-    # half precision could lose a variance of the normalisation
+    # half precision could make a variance of the normalisation zero
     _scaling, _precision = PaperScaling, np.float32
-    # pixels beside each other are no two trials
+    # neighbouring pixels are not independent
     every = 4
     outputs = (OUTPUTS['total_mass'], OUTPUTS['mass_to_light'],
                replace(OUTPUTS['age'], scale='linear'), OUTPUTS['distance'])
@@ -480,7 +479,7 @@ class PaperEstimator(Estimator):
         distance = known.get('distance', np.full(len(light), np.nan))
         given = np.isfinite(distance)
         error = self.constraints[0].scale_error(distance, known.get('distance_error', distance * np.nan))
-        # the networks' own distance adds nothing to it
+        # the predicted distance adds no information to it
         posterior.means[given, 0, 3] = np.log(distance[given])
         posterior.factors[given, 0, 3, 3] = error[given]
         posterior.stretch[given, 3] = 1.0, 2.0
@@ -496,7 +495,7 @@ class PaperEstimator(Estimator):
             log_mass, values = self._values(np.asarray(light[rows]), _some(known, rows))
             thin = np.s_[:, ::self.every, ::self.every]
             true = np.asarray(mass[rows])[thin]
-            # those that are faint do not count
+            # faint pixels are excluded
             off = np.log(np.maximum(true, self.scaling.mass_floor)) - log_mass[thin]
             pixels.append(off[true > FAINTEST])
             parts.append(self._plain(values).normal_scores(_some(scalars, rows)))
@@ -515,7 +514,7 @@ class PaperEstimator(Estimator):
 
 
 def checked_known(known, constraints, number):
-    """What is known of n maps, as arrays, after checking it.
+    """Check the given properties of n maps, and convert them to arrays.
 
     Parameters
     ----------
@@ -533,8 +532,8 @@ def checked_known(known, constraints, number):
     Raises
     ------
     ValueError
-        If a name is none of the constraints, a shape is another, a value that must be positive is not, an
-        error is not positive, or is there without a value.
+        If a name is not one of the constraints, a shape is wrong, a value that must be positive is not, or an
+        error is not positive or has no value.
     """
     names = {}
     for each in constraints:
@@ -573,7 +572,7 @@ def _outputs(network, image, codes):
 
 
 def _weights_of(path):
-    """Names of the weights of the model.json that is there, if any."""
+    """Names of the weights in an existing model.json, if there is one."""
     try:
         names = set(read_card(path.parent)['sha256'])
     except ModelFolderError:
@@ -582,7 +581,7 @@ def _weights_of(path):
 
 
 def _mean_of(means, log_sds):
-    """Mean and ln sd of an even mixture of normal distributions."""
+    """Mean and ln sd of a mixture, with equal weights, of normal distributions."""
     means, log_sds = np.stack(means), np.stack(log_sds)
     mean = means.mean(axis=0)
     variance = np.mean(np.exp(2.0 * log_sds) + (means - mean) ** 2, axis=0)

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Physical quantities of light maps, by which the training domain is judged: `features`."""
+"""Physical quantities of light maps that define the training domain: `features`."""
 
 import math
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from pidoc.units import plain_number
 
 __all__ = ['FEATURES', 'Feature', 'features', 'GIVEN']
 
-_CHUNK = 32                # maps whose features are measured at a time: they fit into the cache
-_TINY = 1e-6               # what a share or a ratio counts for at least, before its logarithm is taken
-_PARSEC = math.radians(1.0 / 3600.0) * 1e3    # of one arcsec at one kpc
+_CHUNK = 32                # maps processed at a time, which fit into the cache
+_TINY = 1e-6               # lower limit of fractions and ratios before taking the logarithm
+_PARSEC = math.radians(1.0 / 3600.0) * 1e3    # in one arcsec at one kpc
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Feature:
     ----------
     name, description, unit : str
     log : bool
-        Whether its range is one of its logarithm.
+        Whether its range is in its logarithm.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Feature:
     log: bool = True
 
     def inside(self, value):
-        """The number that ranges are made of."""
+        """The value on the scale of ranges."""
         return np.log10(np.maximum(value, 1e-30)) if self.log else value
 
     def outside(self, number):
@@ -64,21 +64,21 @@ FEATURES = (
     Feature('velocity_dispersion', 'velocity dispersion that was given', 'km/s'),
     Feature('b_v', 'colour B - V that was given', 'mag', log=False),
 )
-"""The quantities, in this order. The last ten are only looked at where they are known."""
+"""The quantities, in this order. The last ten are used only if they are known."""
 
 GIVEN = 'age', 'metallicity', 'velocity_dispersion', 'b_v'
-"""Those that are not of the image at all, but known beforehand."""
+"""Quantities that are not measured in the image, but given."""
 
 
 def features(light, *, sharp=None, pixel_scale=MapGrid.pixel_scale.value, seeing=None, distance=None):
     """Measure the quantities of `FEATURES`.
 
-    "Brightest place" is the maximum of the map after smoothing with a Gaussian of 3", which single giants do
-    not rule. Structure of 1" is the map less itself smoothed with a Gaussian of 1". The granularity is the
-    sum over rings of 1.5" to 12" of the squared scatter of that structure around the ring, over the flux of
-    the rings: as in surface brightness fluctuations (Tonry & Schneider 1988) this is the flux of a typical
-    star, up to a factor that the PSF sets. Over the flux of the field it is about one over the number of
-    stars that shine.
+    "Brightest place" is the maximum of the map after smoothing with a Gaussian of 3", which is insensitive to
+    single giants. Structure of 1" is the map minus itself smoothed with a Gaussian of 1". The granularity is
+    the sum over annuli of 1.5" to 12" of the squared scatter of that structure in the annulus, divided by the
+    flux of the annuli: as in surface brightness fluctuations (Tonry & Schneider 1988) this is the flux of a
+    typical star, up to a factor that depends on the PSF. Relative to the flux of the field it is about one
+    over the number of luminous stars.
 
     Parameters
     ----------
@@ -86,22 +86,22 @@ def features(light, *, sharp=None, pixel_scale=MapGrid.pixel_scale.value, seeing
         Apparent flux per pixel [Lsun/kpc^2], smoothed as in training, finite; even numbers of pixels, at
         least 16.
     sharp : ndarray, shape (n, ny, nx), optional
-        The same before the smoothing.
+        The same before smoothing.
     pixel_scale : float, optional
         [arcsec].
     seeing, distance : ndarray of shape (n,) or float, optional
-        [arcsec] and [kpc]; NaN where not known.
+        [arcsec] and [kpc]; NaN if not known.
 
     Returns
     -------
     dict
-        Of float arrays of shape (n,), in the units of `FEATURES`; NaN where not known, as all of `GIVEN` are,
-        and in maps without flux.
+        Name -> float array of shape (n,), in the units of `FEATURES`; NaN if not known, as for all of
+        `GIVEN`, and in maps without flux.
 
     Raises
     ------
     ValueError
-        If a shape is not possible, a pixel of ``light`` not finite, or ``pixel_scale`` not positive.
+        If a shape is invalid, a pixel of ``light`` not finite, or ``pixel_scale`` not positive.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def features(light, *, sharp=None, pixel_scale=MapGrid.pixel_scale.value, seeing
 
 
 def _rulers(shape, pixel_scale):
-    """What depends on the grid alone: matrices that smooth, of blocks of 2 x 2 pixels."""
+    """Quantities that depend only on the grid: smoothing matrices, for blocks of 2 x 2 pixels."""
     side = 2.0 * pixel_scale
     return [[_smoothing(n // 2, sigma / side) for n in shape] for sigma in (1.0, 3.0)]
 
@@ -156,12 +156,12 @@ def _smoothing(number, sigma):
 
 
 def _measure(light, sharp, pixel_scale, rulers):
-    """Features of maps that have flux."""
+    """Features of maps with flux."""
     number, pixels = len(light), light.shape[1] * light.shape[2]
     total = light.sum(axis=(1, 2), dtype=float)
     mean = total / pixels
     full = (light / mean[:, np.newaxis, np.newaxis]).astype(np.float32)
-    # what is smoothed with 1" loses nothing in blocks of 0.5"
+    # smoothing with 1" loses nothing in blocks of 0.5"
     blocks = 0.25 * (full[:, ::2, ::2] + full[:, 1::2, ::2] + full[:, ::2, 1::2] + full[:, 1::2, 1::2])
     (rows, columns), (wide_rows, wide_columns) = rulers
     structure = blocks - rows @ blocks @ columns.T
@@ -187,7 +187,7 @@ def _measure(light, sharp, pixel_scale, rulers):
 
 
 def _vertex(maps, peaks):
-    """From the largest pixel to the maximum of the parabolas through it and its neighbours, [y, x]."""
+    """From the brightest pixel to the maximum of the parabolas through it and its neighbours, [y, x]."""
     moved = np.zeros(peaks.shape)
     each = np.arange(len(maps))
     for axis in (0, 1):
@@ -217,7 +217,7 @@ def _edge(shape, side):
 
 
 def _radial(blocks, structure, centers, side):
-    """Features about the brightest place; blocks have a mean of 1."""
+    """Features about the brightest position; blocks have a mean of 1."""
     names = ('flux_2', 'flux_5', 'flux_10', 'half_light_radius', 'granularity', 'asymmetry')
     found = {name: np.empty(len(blocks)) for name in names}
     rows, columns = (np.arange(n, dtype=np.float32) for n in blocks.shape[1:])
@@ -230,7 +230,7 @@ def _radial(blocks, structure, centers, side):
         reach = (np.arange(share.size) + 0.5) * side
         for radius in (2, 5, 10):
             found[f'flux_{radius}'][k] = np.interp(radius, reach, share)
-        # with a sky taken off the share need not grow everywhere
+        # after sky subtraction the fraction need not increase everywhere
         found['half_light_radius'][k] = np.interp(0.5, np.maximum.accumulate(share), reach)
         number = np.maximum(number, 1)
         profile = np.bincount(ring, structure[k].ravel()) / number
@@ -247,8 +247,8 @@ def _radial(blocks, structure, centers, side):
 
 
 def _about(center, number, half):
-    """The pixels within a distance of a centre that have a partner on its other side."""
-    # to half a pixel: then a turn needs no interpolation
+    """The pixels within a distance of a centre that have a counterpart opposite to it."""
+    # rounded to half a pixel, so that a rotation needs no interpolation
     twice = round(2.0 * center)
     first = max(math.ceil(0.5 * twice - half), 0, twice - number + 1)
     return slice(first, twice - first + 1)

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The flags of a prediction: bits, names and meanings."""
+"""Flags of predictions: bits, names and meanings."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ __all__ = ['FLAGS', 'Flag', 'OUTSIDE', 'decode_flags', 'flag_bits', 'flag_table'
 
 @dataclass(frozen=True)
 class Flag:
-    """A bit of the flags of a prediction, its name, and what it means."""
+    """A bit of the flags of a prediction, its name and its meaning."""
 
     bit: int
     name: str
@@ -20,12 +20,12 @@ class Flag:
 FLAGS = tuple(Flag(1 << k, name, text) for k, (name, text) in enumerate([
     *((feature.name, f'outside training: {feature.description}') for feature in FEATURES),
     ('combination', 'outside training: flux, concentration, contrast and granularity do not go together'),
-    ('no_domain', 'the model does not say what it was trained on'),
-    ('tension', 'what was given and what the image says disagree by more than 3 standard deviations'),
+    ('no_domain', 'the model has no training domain'),
+    ('tension', 'a given value differs from that inferred from the image by more than 3 standard deviations'),
     ('inconsistent', 'the mass in the field, the sum of its map, and M/L times the light do not agree'),
     ('mostly_filled', 'more than a tenth of the pixels were filled in'),
     ('filled', 'pixels that were masked or not finite were filled in for the network'),
-    ('preparation', 'something was noted when the image was put on the grid'),
+    ('preparation', 'the preparation of the image raised flags'),
 ]))
 """All flags, from the lowest bit."""
 
@@ -33,7 +33,7 @@ _BITS = {flag.name: flag.bit for flag in FLAGS}
 _HARMLESS = ('filled', 'preparation')
 
 OUTSIDE = sum(flag.bit for flag in FLAGS if flag.name not in _HARMLESS)
-"""The bits with which an image counts as outside the training domain: all but the last two."""
+"""Bits of images outside the training domain: all but the last two."""
 
 
 def flag_bits(*names):
@@ -50,7 +50,7 @@ def flag_bits(*names):
     Raises
     ------
     ValueError
-        If there is no flag of that name.
+        If there is no flag with that name.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def flag_bits(*names):
 
 
 def decode_flags(flags):
-    """Names of the flags that are set.
+    """Names of the flags in a sum of bits.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def decode_flags(flags):
     Raises
     ------
     ValueError
-        If there are bits that mean nothing.
+        If there are bits without a meaning.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The files of a model folder: ``model.json`` and the weights of each network.
 
-``model.json`` has the checksums of the weights and one of itself. Files are never larger in memory than
-what is allowed here, whatever they say of themselves.
+``model.json`` has the checksums of the weights and one of itself. Files that claim to be large are rejected
+before they are read into memory.
 """
 
 import hashlib
@@ -24,19 +24,19 @@ __all__ = ['ModelFolderError', 'seal']
 FORMAT = 2
 
 _MOST_BYTES = 2**25        # of model.json
-_MOST_NUMBERS = 3 * 10**7  # of all weights: thirty times those of the packaged models
-_MOST_SIDE = 1024          # what a network sees, in blocks of pixels
+_MOST_NUMBERS = 3 * 10**7  # weights: thirty times those of the packaged models
+_MOST_SIDE = 1024          # of the input of a network, in blocks of pixels
 _MOST_VARIABLES = 100      # outputs, constraints, channels, components, networks
-# characters that a terminal would obey, that turn the direction of a text around, or that are halves
+# control characters, characters that reverse the direction of text, and surrogates
 _CONTROL = re.compile('[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
 
 class ModelFolderError(ValueError):
-    """A folder holds no model, or a damaged one."""
+    """A folder has no model, or a damaged one."""
 
 
 class _Card(msgspec.Struct):
-    """model.json; a later version may say more."""
+    """model.json; later versions may have more fields."""
 
     format: Literal[FORMAT]
     about: dict
@@ -55,12 +55,12 @@ class _Card(msgspec.Struct):
 
 
 def read_card(folder):
-    """model.json of a model folder, its checksum verified, without loading a network.
+    """Read model.json of a model folder and verify its checksum, without loading a network.
 
     Raises
     ------
     ModelFolderError
-        If it is missing, damaged, of another format, or asks for more than a model has.
+        If it is missing, damaged, of another format, or has too large sizes.
     """
     path, card = _read(folder)
     if card.get('checksum') != _checksum(card):
@@ -71,17 +71,17 @@ def read_card(folder):
 
 
 def seal(folder):
-    """Write the checksum of a model.json that was edited by hand, or that an older version wrote.
+    """Write the checksum of a model.json that was edited by hand, or written by an older version.
 
     Parameters
     ----------
     folder : path-like
-        Of a model that you trust.
+        Folder of a model that you trust.
 
     Raises
     ------
     ModelFolderError
-        As `read_card`, but for the checksum.
+        As for `read_card`, except for the checksum.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def write_card(folder, card):
     ----------
     folder : path-like
     card : dict
-        What it shall hold.
+        Content of model.json.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def write_card(folder, card):
 
 
 def _read(folder):
-    """Path and content of model.json, all verified but its checksum."""
+    """Path and content of model.json, verified except for the checksum."""
     path = Path(folder) / 'model.json'
     if not path.is_file():
         raise ModelFolderError(f'{folder} holds no model: there is no model.json')
@@ -131,7 +131,7 @@ def _read(folder):
 
 
 def _checksum(card):
-    """SHA-256 of all but itself, however it is laid out."""
+    """SHA-256 of the content without the checksum, independent of formatting."""
     content = {key: value for key, value in card.items() if key != 'checksum'}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -143,12 +143,12 @@ def _check_bytes(path, most):
 
 
 def check_characters(values):
-    """Refuse texts with characters that a terminal would obey.
+    """Reject texts with control characters.
 
     Parameters
     ----------
     values : dict
-        Of texts, and of lists and dicts of them; all else is passed over. A ``description`` may have lines.
+        Texts, and lists and dicts of texts; other values are ignored. A ``description`` can have line breaks.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def check_characters(values):
 
 
 def _check_sizes(card):
-    """Refuse what would make arrays larger than those of any model, before they are made."""
+    """Reject sizes of arrays larger than those of any model, before arrays are created."""
     for value in card['config'].get('shape') or ():
         if isinstance(value, int) and value > _MOST_SIDE:
             raise ValueError(f'shape must be of numbers up to {_MOST_SIDE}, received {value}')
@@ -186,7 +186,7 @@ def _check_sizes(card):
 
 
 def weight_files(folder, card):
-    """Paths of the weights that a card names, their checksums verified.
+    """Paths of the weights of a model, with verified checksums.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def weight_files(folder, card):
         path = Path(folder) / name
         if Path(name).name != name or not path.is_file():
             raise ModelFolderError(f'{folder}: the weights {name} are missing')
-        # single precision, and the head of each array
+        # single precision, and the header of each array
         _check_bytes(path, 5 * _MOST_NUMBERS)
         if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise ModelFolderError(f'{path} is damaged: its SHA-256 is not that in model.json')
@@ -207,7 +207,7 @@ def weight_files(folder, card):
 
 
 def weights_of(network):
-    """Name -> array of the weights of a network, in its order.
+    """Name -> array of the weights of a network, in order.
 
     Parameters
     ----------
@@ -223,23 +223,23 @@ def weights_of(network):
 
 
 def write_weights(network, path, *, dtype=np.float16):
-    """Write the weights of a network as a compressed file of numpy, atomically.
+    """Write the weights of a network as a compressed numpy file, atomically.
 
     Parameters
     ----------
     network : `keras.Model` or `~pidoc.networks.forward.ClusterForward`
     path : `~pathlib.Path`
     dtype : dtype, optional
-        Half precision is 3 digits more than training leaves significant, at half the size.
+        Half precision has 3 digits, more than are significant after training, at half the size.
 
     Raises
     ------
     ValueError
-        If a weight is not finite in it.
+        If a weight is not finite in this precision.
     """
     arrays = {}
     for k, (name, value) in enumerate(weights_of(network).items()):
-        # what half precision cannot hold becomes infinite
+        # values out of range of half precision become infinite
         with np.errstate(over='ignore'):
             arrays[f'{k:03d} {name}'] = _finite(name, np.asarray(value, dtype=dtype))
     with replacing(path) as new, open(new, 'wb') as file:
@@ -247,7 +247,7 @@ def write_weights(network, path, *, dtype=np.float16):
 
 
 def read_weights(path):
-    """Name -> array of the weights that `write_weights` wrote.
+    """Name -> array of the weights written by `write_weights`.
 
     Raises
     ------
@@ -260,16 +260,16 @@ def read_weights(path):
             return {name.partition(' ')[2]: _finite(name, arrays[name].astype(np.float32))
                     for name in sorted(arrays.files)}
     except Exception as error:
-        # numpy and zipfile have many kinds of errors for damaged files
+        # numpy and zipfile raise many kinds of errors for damaged files
         raise ModelFolderError(f'{path} is damaged: {error}') from error
 
 
 def _check_arrays(path):
-    """Refuse arrays by what their heads say, before they are made."""
+    """Reject arrays by their headers, before they are created."""
     left = _MOST_NUMBERS
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        # no more than this comes out of a member, whatever it holds
+        # limits the number of bytes that are unpacked
         size = sum(member.file_size for member in members)
         if size > 8 * _MOST_NUMBERS:
             raise ValueError(f'it must unpack to at most {8 * _MOST_NUMBERS} bytes, received {size}')
@@ -288,7 +288,7 @@ def _check_arrays(path):
 
 
 def _finite(name, values):
-    """The values, if all of them are finite."""
+    """The values, if all are finite; otherwise an error."""
     bad = values.size - np.count_nonzero(np.isfinite(values))
     if bad:
         raise ValueError(f'the weights {name} must be finite, received {bad} of {values.size} that are not')
@@ -296,12 +296,12 @@ def _finite(name, values):
 
 
 def set_weights(network, path):
-    """Give a network of Keras the weights that `write_weights` wrote.
+    """Set the weights of a Keras network from a file of `write_weights`.
 
     Raises
     ------
     ModelFolderError
-        If the file is damaged, or of another network.
+        If the file is damaged, or has the weights of another network.
     """
     values = list(read_weights(path).values())
     shapes = [tuple(weight.shape) for weight in network.weights]

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The joint posterior of all scalars of some maps: `Posterior`.
+"""The joint posterior of all scalars for a set of maps: `Posterior`.
 
-A mixture of multivariate normal distributions in scaled variables (`pidoc.networks.variables`), whose margins
-are stretched as a calibration demands. The stretching moves each variable by itself and keeps its order, so
-that what goes with what stays as the network found it (the copula).
+A mixture of multivariate normal distributions in scaled variables (`pidoc.networks.variables`), whose
+marginals are stretched by a calibration. The stretching is monotonic in each variable, so that the
+dependences between variables (the copula) are those predicted by the network.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from pidoc.inference.estimates import Interval
 
 __all__ = ['Posterior']
 
-_REACH = 10.0             # standard deviations of a mixture that are tabulated, to either side
+_REACH = 10.0             # standard deviations on either side of a mixture that are tabulated
 _NODES = 301
 _ROUNDING = 1e-9          # variance of a standardised scalar
 _ENDS = np.array([0.0, -1.0, 1.0, -2.0, 2.0])    # normal scores of the median, of 68.27 % and of 95.45 %
@@ -23,20 +23,20 @@ _ENDS = np.array([0.0, -1.0, 1.0, -2.0, 2.0])    # normal scores of the median, 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Joint posteriors of n maps.
+    """Joint posteriors for n maps.
 
     Parameters
     ----------
     variables : tuple of `~pidoc.networks.variables.Variable`
         The D scalars.
     weights : ndarray, shape (n, K)
-        Of the components of each mixture; they add up to 1.
+        Weights of the components of each mixture; their sum is 1.
     means : ndarray, shape (n, K, D)
-        Standardised.
+        Means, standardised.
     factors : ndarray, shape (n, K, D, D)
         Lower triangular factors L of the covariances L L^T.
     stretch : ndarray, shape (n, D, 2)
-        Where the normal scores 1 and 2 of each variable go: (1, 2) leaves it as it is.
+        Values to which the normal scores 1 and 2 of each variable are mapped: (1, 2) has no effect.
     """
 
     variables: tuple
@@ -47,7 +47,7 @@ class Posterior:
 
     @classmethod
     def of(cls, variables, weights, means, factors):
-        """Posteriors that are not stretched."""
+        """Posteriors without stretching."""
         number, _, size = means.shape
         return cls(tuple(variables), weights, means, factors, np.tile([1.0, 2.0], (number, size, 1)))
 
@@ -55,14 +55,14 @@ class Posterior:
         return len(self.weights)
 
     def __getitem__(self, rows):
-        """The posteriors of some maps."""
+        """The posteriors for some maps."""
         return replace(self, **{name: np.atleast_1d(getattr(self, name)[rows]) if isinstance(rows, slice)
                                 else getattr(self, name)[np.atleast_1d(rows)]
                                 for name in ('weights', 'means', 'factors', 'stretch')})
 
     @classmethod
     def joined(cls, parts):
-        """All posteriors of a list."""
+        """Concatenate a list of posteriors."""
         return cls(parts[0].variables, *(np.concatenate([getattr(part, name) for part in parts])
                                          for name in ('weights', 'means', 'factors', 'stretch')))
 
@@ -72,25 +72,25 @@ class Posterior:
         return tuple(each.name for each in self.variables)
 
     def stretched(self, stretch):
-        """With another ``stretch``."""
+        """The posterior with another ``stretch``."""
         return replace(self, stretch=np.asarray(stretch, dtype=float))
 
     def conditioned(self, measurements):
-        """Conditioned on independent measurements of some scalars.
+        """Condition on independent measurements of some scalars.
 
         Bayes' theorem in closed form: a normal measurement updates each component as in a Kalman filter
-        (Kalman 1960) and multiplies its weight by the probability of what was measured.
+        (Kalman 1960) and multiplies its weight by the probability of the measurement.
 
         Parameters
         ----------
         measurements : dict
-            Name of a scalar -> standardised values and their standard errors, each of shape (n,); NaN where
-            nothing was measured.
+            Name of a scalar -> standardised values and their standard errors, each of shape (n,); NaN without
+            a measurement.
 
         Returns
         -------
         Posterior
-            Not stretched: it must be calibrated by itself.
+            Not stretched: it needs a calibration of its own.
         """
         means, log_weights = self.means.copy(), np.log(self.weights)
         covariance = self.factors @ np.swapaxes(self.factors, -1, -2)
@@ -111,10 +111,10 @@ class Posterior:
         return self.of(self.variables, weights / weights.sum(axis=1, keepdims=True), means,
                        np.linalg.cholesky(covariance))
 
-    # -- margins
+    # -- marginals
 
     def margin(self, name):
-        """The posterior of one scalar alone.
+        """The marginal posterior of one scalar.
 
         Parameters
         ----------
@@ -139,26 +139,26 @@ class Posterior:
         weights = self.weights[..., np.newaxis]
         middle = np.sum(weights * mean, axis=1)
         spread = np.sqrt(np.sum(weights * (sd**2 + (mean - middle[:, np.newaxis]) ** 2), axis=1))
-        # more nodes where narrow components may be
+        # more nodes where components may be narrow
         place = np.sinh(np.linspace(-1.0, 1.0, _NODES) * np.arcsinh(5.0 * _REACH)) / 5.0
         values = middle[..., np.newaxis] + spread[..., np.newaxis] * place   # n, D, nodes
         away = (values[:, np.newaxis] - mean[..., np.newaxis]) / sd[..., np.newaxis]
         shares = np.log(weights)[..., np.newaxis]
         below, above = (logsumexp(log_ndtr(sign * away) + shares, axis=1) for sign in (1.0, -1.0))
-        # from the nearer tail, where the other is 1 to all digits
+        # from the nearer tail, to avoid cancellation
         scores = np.where(below < above, ndtri_exp(np.minimum(below, -1e-300)),
                           -ndtri_exp(np.minimum(above, -1e-300)))
         return values, np.maximum.accumulate(scores, axis=-1)
 
     def normal_scores(self, scalars):
-        """Where physical values are in their margins before these are stretched: Phi^-1 of the distribution.
+        """Normal scores Phi^-1(F) of physical values in their marginals, before stretching.
 
-        Of a calibrated posterior, those of the truth are standard normal numbers.
+        For a calibrated posterior, those of the truth have a standard normal distribution.
 
         Parameters
         ----------
         scalars : dict
-            Name -> physical values, shape (n,), of all scalars.
+            Name -> physical values, shape (n,), for all scalars.
 
         Returns
         -------
@@ -173,7 +173,7 @@ class Posterior:
         return found
 
     def ranks(self, scalars):
-        """The share of the posterior below physical values: uniform, for truths and a calibrated posterior.
+        """Posterior probability below physical values: uniform for true values and a calibrated posterior.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class Posterior:
         return ndtr(np.sign(scores) * size)
 
     def _at_scores(self, i, j, wanted):
-        """Physical values of one map at normal scores, after the stretching."""
+        """Physical values for one map at normal scores, after stretching."""
         values, scores = self._margins
         return self.variables[j].physical(
             self.variables[j].mean + self.variables[j].sd * _between(
@@ -216,12 +216,12 @@ class Posterior:
     # -- draws
 
     def sample(self, number, *, seed=0):
-        """Joint draws.
+        """Draw joint samples.
 
         Parameters
         ----------
         number : int
-            Of each map.
+            Number of samples for each map.
         seed : int, optional
 
         Returns
@@ -242,7 +242,7 @@ class Posterior:
 
 
 def _between(x, nodes, values):
-    """Linear interpolation that goes straight on beyond both ends."""
+    """Linear interpolation and extrapolation."""
     found = np.interp(x, nodes, values)
     for end, near in ((0, 1), (-1, -2)):
         slope = (values[near] - values[end]) / (nodes[near] - nodes[end])
@@ -252,7 +252,7 @@ def _between(x, nodes, values):
 
 
 def _stretched(scores, stretch):
-    """Normal scores after a calibration: 0, 1 and 2 go to 0 and to both of ``stretch``; straight between."""
+    """Normal scores after calibration: 0, 1 and 2 map to 0 and both of ``stretch``; linear in between."""
     one, two = stretch
     size = np.abs(scores)
     return np.sign(scores) * np.where(size < 1.0, one * size, one + (two - one) * (size - 1.0))
