@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""How well a model does: scores, baselines, reports, the paper's clusters."""
+"""Evaluation of models: scores, baselines, reports, the paper's clusters."""
 
 import lazy_loader
 

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What scores are held against: baselines that look at averages only, and the shot-noise floor."""
+"""References for scores: baselines from averages, and the shot-noise floor."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pidoc.units import to_value
 
 __all__ = ['expected_mass_map', 'fit_baselines', 'shot_noise_floor']
 
-_MAPS_FOR_PROFILE = 1000   # of the training part, that the mean profile is made from
+_MAPS_FOR_PROFILE = 1000   # training maps for the mean profile
 _BATCH = 128               # maps read at a time
 
 
@@ -25,7 +25,7 @@ _BATCH = 128               # maps read at a time
 
 
 def truth_of(table):
-    """Columns of a set's table as plain arrays."""
+    """Columns of the table of a set as plain arrays."""
     units = {'mass': u.Msun, 'luminosity': u.Lsun, 'age': u.Gyr, 'distance': u.kpc}
     missing = [name for name in units if name not in table.colnames]
     if missing:
@@ -49,7 +49,7 @@ def truth_of(table):
 
 @dataclass(frozen=True)
 class _ConstantMassToLight:
-    """Mass is light times a constant; the distance is known, or a constant too."""
+    """Mass is light times a constant; the distance is known, or also a constant."""
 
     ratio: float
     age: float
@@ -63,14 +63,14 @@ class _ConstantMassToLight:
                    'mass_to_light': Interval(np.full(number, self.ratio))}
         if not self.known:
             scalars['distance'] = Interval(far)
-        # noise may have left pixels below zero
+        # noise may have made pixels negative
         luminosity = np.maximum(light, 0.0) * (4.0 * math.pi * far[:, None, None] ** 2)
         return Estimates(self.ratio * luminosity, scalars=scalars)
 
 
 @dataclass(frozen=True)
 class _MeanProfile:
-    """The mean mass profile of the training part, put where the light is, as wide and as bright as it."""
+    """The mean mass profile of the training part, scaled to position, size and brightness of the light."""
 
     ratio: float
     age: float
@@ -90,22 +90,22 @@ class _MeanProfile:
 
 
 def fit_baselines(training, *, n_maps=_MAPS_FOR_PROFILE):
-    """Predictors that look at nothing but averages: what any model must beat.
+    """Fit simple predictors from averages, which any model must beat.
 
     Parameters
     ----------
     training : TrainingSet
-        The training part alone.
+        Only the training part.
     n_maps : int, optional
-        Maps, evenly through the part, that the mean profile is made from.
+        Maps for the mean profile, evenly spaced in the part.
 
     Returns
     -------
     dict
         ``constant_ml``: mass is light times the geometric mean of M/L, with the true distance;
         ``constant_ml_distance``: the same with the median distance for all; ``mean_profile``: the mean
-        profile of the mass, centred on the light, scaled to its half-light radius and its amount, with the
-        true distance. Each says the median age. They have a method ``estimate(light, distance=...)`` that
+        profile of the mass, centred on the light and scaled to its half-light radius and luminosity, with the
+        true distance. All predict the median age. They have a method ``estimate(light, distance=...)`` that
         returns `~pidoc.inference.estimates.Estimates`.
 
     Raises
@@ -125,7 +125,7 @@ def fit_baselines(training, *, n_maps=_MAPS_FOR_PROFILE):
 
 
 def _mean_shape(training, n_maps):
-    """Radii, in half-light radii; mean there of mass per pixel over all mass, times that radius squared."""
+    """Radii in half-light radii; mean there of mass per pixel over total mass, times that radius squared."""
     rows = _evenly(len(training), n_maps)
     edges = np.concatenate([np.linspace(0.0, 2.0, 41), np.geomspace(2.0, 40.0, 40)[1:]])
     total, number = np.zeros(edges.size - 1), np.zeros(edges.size - 1)
@@ -139,7 +139,7 @@ def _mean_shape(training, n_maps):
             weights = weights * (half**2 / float(np.sum(mass, dtype=float)))
             pixels = np.bincount(place[inside], minlength=total.size)
             sums = np.bincount(place[inside], weights=weights, minlength=total.size)
-            # every map that has the ring weighs the same
+            # all maps that contain the annulus have the same weight
             total += mean_of(sums, np.maximum(pixels, 1))
             number += pixels > 0
     have = number > 0
@@ -147,7 +147,7 @@ def _mean_shape(training, n_maps):
 
 
 def light_frame(image):
-    """Separations from the centre of the light, and its half-light radius [pixels]."""
+    """Separations from the centre of the light, and the half-light radius [pixels]."""
     light = np.maximum(image, 0.0)
     total = light.sum()
     if not (np.isfinite(total) and total > 0.0):
@@ -160,7 +160,7 @@ def light_frame(image):
 
 
 def _evenly(total, number):
-    """Rows evenly through a set."""
+    """Indices of evenly spaced rows of a set."""
     if number >= total:
         return np.arange(total)
     return np.unique(np.round(np.linspace(0, total - 1, number)).astype(int))
@@ -170,14 +170,14 @@ def _evenly(total, number):
 
 
 def expected_mass_map(snapshot, *, distance, grid=None):
-    """Mass map of a snapshot, averaged over the directions of all its stars: every star is a shell.
+    """Mass map of a snapshot, averaged over the directions of all stars: each star is a shell.
 
     The projected mass of a shell of radius r within a separation R < r is m [1 - (1 - R^2 / r^2)^(1/2)].
 
     Parameters
     ----------
     snapshot : Snapshot
-        Its centre is in the middle of the map.
+        Snapshot, with its centre in the centre of the map.
     distance : `~astropy.units.Quantity`
     grid : `~pidoc.grid.MapGrid`, optional
         Pixels and smoothing of the map, as in `pidoc.mock.observe`; by default the paper's.
@@ -190,7 +190,7 @@ def expected_mass_map(snapshot, *, distance, grid=None):
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If the distance is of a wrong kind or unit, or impossible.
+        If the distance has a wrong type or unit, or is invalid.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -213,8 +213,8 @@ def expected_mass_map(snapshot, *, distance, grid=None):
 
 
 def _projected_mass(radius, mass, edges):
-    """Of shells, within separations."""
-    # shells within half a per mille of each other are one
+    """Projected mass of shells within separations."""
+    # shells with radii equal to half a per mille are merged
     group = np.floor(np.log(np.maximum(radius, 1e-12)) / 1e-3).astype(np.int64)
     _, group = np.unique(group, return_inverse=True)
     masses = np.bincount(group, weights=mass)
@@ -229,14 +229,14 @@ def _projected_mass(radius, mass, edges):
 
 @lru_cache(maxsize=4)
 def _annuli(shape, margin):
-    """Edges of annuli half a pixel wide [pixels]; of points on them which annulus, which pixel (-1: none)."""
+    """Edges of annuli half a pixel wide [pixels]; annulus and pixel (-1: none) of points on them."""
     ny, nx = shape[0] + 2 * margin, shape[1] + 2 * margin
     edges = np.arange(0.0, math.hypot(nx, ny) / 2 + 1.0, 0.5)
     middle = 0.5 * (edges[:-1] + edges[1:])
     points = 4 * np.ceil(math.pi * middle).astype(int)
     annulus = np.repeat(np.arange(middle.size), points)
     first = np.cumsum(points) - points
-    # points of an annulus start at another angle than those of the next
+    # points of consecutive annuli start at different angles
     angle = 2.0 * np.pi * ((np.arange(annulus.size) - first[annulus] + 0.5) / points[annulus]
                            + 0.381966 * annulus)
     column = np.floor(middle[annulus] * np.cos(angle) + nx / 2).astype(int)
@@ -247,10 +247,10 @@ def _annuli(shape, margin):
 
 def shot_noise_floor(snapshots, *, distances=(15, 30, 60, 80) * u.kpc, grid=None, minimum_count=100,
                      seed=0):
-    """What an oracle who knows the smooth mass profile of every snapshot would still get wrong.
+    """Errors of a perfect model that knows the smooth mass profile of every snapshot.
 
-    A mass map holds a finite number of stars, in directions that nothing tells. `expected_mass_map` plays the
-    model, a random projection of the same stars the truth.
+    A mass map contains a finite number of stars at random positions. `expected_mass_map` is used as the
+    prediction, and a random projection of the same stars as the truth.
 
     Parameters
     ----------
@@ -261,12 +261,12 @@ def shot_noise_floor(snapshots, *, distances=(15, 30, 60, 80) * u.kpc, grid=None
     minimum_count : int, optional
         Pixels that a bin must have.
     seed : int, optional
-        Of the projections.
+        Seed of the projections.
 
     Returns
     -------
     dict
-        Scores under the names of a `Report`: ``pixel.bins`` and so on, ``total_mass.sample``.
+        Scores with the names of a `Report`: ``pixel.bins`` and so on, ``total_mass.sample``.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Whether a joint posterior is calibrated: ranks of the truth (SBC) and expected coverage (TARP)."""
+"""Calibration of a joint posterior: ranks of the truth (SBC) and expected coverage (TARP)."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ _LEVELS = np.linspace(0.0, 1.0, 41)
 
 
 def _complete(posterior, truths):
-    """Truths of all scalars; of one that the set does not hold NaN."""
+    """True values of all scalars; NaN for scalars that the set does not have."""
     nothing = np.full(len(posterior), np.nan)
     return {name: np.asarray(truths.get(name, nothing), dtype=float) for name in posterior.names}
 
@@ -28,7 +28,7 @@ def simulation_ranks(posterior, truths):
     Returns
     -------
     dict
-        Name -> ranks from 0 to 1, shape (n,); NaN where the truth is not known.
+        Name -> ranks from 0 to 1, shape (n,); NaN if the truth is unknown.
     """
     truths = _complete(posterior, truths)
     ranks = posterior.ranks(truths)
@@ -37,20 +37,21 @@ def simulation_ranks(posterior, truths):
 
 
 def expected_coverage(posterior, truths, *, number=200, seed=0):
-    """For each map the credibility of the smallest ball about a random point that reaches the truth: TARP.
+    """Credibility, for each map, of the smallest ball about a random point that contains the truth: TARP.
 
-    The share of posterior draws that are nearer to a random reference point than the truth is; over many maps
-    these shares are uniform if the *joint* posterior is calibrated (Lemos et al. 2023, arXiv:2302.03026).
+    It is the fraction of posterior draws that are nearer to a random reference point than the truth is; over
+    many maps these fractions are uniform if the *joint* posterior is calibrated (Lemos et al. 2023,
+    arXiv:2302.03026).
 
     Parameters
     ----------
     posterior : `~pidoc.inference.posterior.Posterior`
     truths : dict
-        As for `simulation_ranks`. Scalars whose truth is unknown of any map are left out.
+        As for `simulation_ranks`. Scalars whose truth is unknown for any map are excluded.
     number : int, optional
-        Of draws of each map.
+        Number of draws for each map.
     seed : int, optional
-        Of the draws and of the reference points.
+        Seed of the draws and of the reference points.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def expected_coverage(posterior, truths, *, number=200, seed=0):
     place = np.stack([each.standardised(draws[each.name]) for each in names], axis=-1)     # n, number, D
     true = np.stack([each.standardised(truths[each.name]) for each in names], axis=-1)     # n, D
     rng = np.random.default_rng((seed, 1))
-    # of the other maps: where clusters are
+    # reference points are drawn from other maps, where clusters are
     reference = true[rng.permutation(len(true))] + 0.1 * rng.normal(size=true.shape)
     nearer = np.linalg.norm(place - reference[:, np.newaxis], axis=-1)
     reach = np.linalg.norm(true - reference, axis=-1)
@@ -70,12 +71,12 @@ def expected_coverage(posterior, truths, *, number=200, seed=0):
 
 
 def coverage_table(ranks):
-    """How far ranks are from uniform.
+    """Deviations of ranks from a uniform distribution.
 
     Parameters
     ----------
     ranks : dict
-        Name -> ranks from 0 to 1, NaN where there is none.
+        Name -> ranks from 0 to 1, NaN if there is none.
 
     Returns
     -------

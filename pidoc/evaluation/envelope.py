@@ -1,16 +1,16 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What an astronomer gets on the back of an envelope: masses in the field without any network.
+"""Back-of-the-envelope estimates of masses in the field, without a network.
 
-Light times a mass-to-light ratio that comes from what is known of the cluster, in four ways:
+Light times a mass-to-light ratio from known properties of the cluster, by four methods:
 
 ==============  =========================================================================================
-``ml2``         M/L = 2 in V, which is that of the clusters of the Milky Way; knows the distance
-``population``  M/L of single stars (`pidoc.cluster.population`); knows the distance, the age and [Fe/H]
+``ml2``         M/L = 2 in V, typical of clusters of the Milky Way; uses the distance
+``population``  M/L of a stellar population (`pidoc.cluster.population`); uses distance, age, [Fe/H]
 ``regression``  ln M/L, linear in ln age, its square, the logarithms of half-light radius and distance, and
-                [Fe/H], fitted on a training set; knows the same
+                [Fe/H], fitted to a training set; uses the same properties
 ``virial``      M/L of the Plummer model with the central dispersion sigma and the half-light radius R of the
-                cluster, 64 / (3 pi) sigma^2 R / (G L) (Dejonghe 1987, MNRAS 224, 13); knows these, the
-                distance and all the light of the cluster
+                cluster, 64 / (3 pi) sigma^2 R / (G L) (Dejonghe 1987, MNRAS 224, 13); uses these, the
+                distance and the total light of the cluster
 ==============  =========================================================================================
 """
 
@@ -26,29 +26,29 @@ from pidoc.units import G
 
 __all__ = ['Envelope', 'KNOWN_ERRORS', 'known_of']
 
-#: Standard errors of what is known: of ln distance, age [Gyr], [Fe/H], ln dispersion.
+#: standard errors of known properties: ln distance, age [Gyr], [Fe/H], ln dispersion
 KNOWN_ERRORS = {'distance': 0.02, 'age': 0.75, 'iron': 0.15, 'dispersion': 0.05}
-_RATIO = 2.0               # of the Milky Way's clusters
-_VIRIAL = 64.0 / (3.0 * np.pi)    # of a Plummer model seen through its centre
-_YOUNGEST = 5.0            # Gyr, of clusters that the regression is fitted to, if there are enough
-_FEWEST = 100              # maps that are enough
+_RATIO = 2.0               # M/L of the Milky Way's clusters
+_VIRIAL = 64.0 / (3.0 * np.pi)    # for a Plummer model and its central dispersion
+_YOUNGEST = 5.0            # Gyr, of clusters in the regression, if there are enough
+_FEWEST = 100              # least number of such maps
 _LIMITS = {'age': (0.1, 14.0), 'iron': (-2.3, 0.17)}
-#: Of the table of ratios of populations: [Fe/H] and ages [Gyr].
+#: of the table of ratios of populations: [Fe/H] and ages [Gyr]
 _IRON = np.array([-2.25, -1.95, -1.65, -1.35, -1.05, -0.75, -0.35, 0.0, 0.15])
 _AGES = np.array([0.1, 0.3, 1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0])
 
 
 def known_of(table, *, errors=KNOWN_ERRORS, seed=0):
-    """What an observer may know of the clusters of a set: the truth with errors of measurement.
+    """Properties of the clusters of a set that an observer may know: the truth with measurement errors.
 
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        Of a `~pidoc.training_set.TrainingSet`.
+        Table of a `~pidoc.training_set.TrainingSet`.
     errors : dict, optional
-        Standard errors, with the keys of `KNOWN_ERRORS`; without one of them that is known exactly.
+        Standard errors, with the keys of `KNOWN_ERRORS`; properties without an error are known exactly.
     seed : int, optional
-        Of the errors.
+        Seed of the errors.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def known_of(table, *, errors=KNOWN_ERRORS, seed=0):
 
 
 def observed(light, scale):
-    """Flux in the field [Lsun/kpc^2] and the radius of half of it [arcsec], of light maps (n, ny, nx)."""
+    """Flux in the field [Lsun/kpc^2] and half-light radius [arcsec] of light maps (n, ny, nx)."""
     flux = np.maximum(np.asarray(light, dtype=float), 0.0).sum(axis=(1, 2))
     half = np.array([light_frame(np.asarray(image, dtype=float))[1] for image in light])
     return flux, half * scale
@@ -83,13 +83,13 @@ def observed(light, scale):
 
 @dataclass(frozen=True)
 class Envelope:
-    """Estimates of the mass in the field; made by `fit`.
+    """Estimates of the mass in the field, made by `fit`.
 
     Parameters
     ----------
     coefficients : ndarray of shape (6,) or None
-        Of the regression: a constant, ln age, its square, ln half-light radius [pc], ln distance [kpc],
-        [Fe/H]; None if the set does not hold the metallicity.
+        Coefficients of the regression: a constant, ln age, its square, ln half-light radius [pc], ln distance
+        [kpc], [Fe/H]; None if the set does not have the metallicity.
     """
 
     coefficients: np.ndarray
@@ -101,9 +101,9 @@ class Envelope:
         Parameters
         ----------
         training : `~pidoc.training_set.TrainingSet`
-            Its training part; of maps older than 5 Gyr, if there are a hundred.
+            Its training part; only maps older than 5 Gyr, if there are a hundred.
         n_maps : int, optional
-            Maps, evenly through the part.
+            Number of maps, evenly spaced in the part.
 
         Returns
         -------
@@ -125,14 +125,14 @@ class Envelope:
         return cls(coefficients)
 
     def masses(self, flux, half, known):
-        """Masses in the field by each way that what is known allows.
+        """Masses in the field by each method that the known properties allow.
 
         Parameters
         ----------
         flux, half : array of shape (n,)
-            Of light maps: flux in the field [Lsun/kpc^2], half-light radius there [arcsec].
+            For light maps: flux in the field [Lsun/kpc^2], half-light radius there [arcsec].
         known : dict
-            As `known_of` makes it.
+            Result of `known_of`.
 
         Returns
         -------
@@ -160,7 +160,7 @@ def _terms(known, half):
 
 
 def _population_ratio(age, iron):
-    """M/L in V of single stars, between those of a table."""
+    """M/L in V of stellar populations, interpolated in a table."""
     from scipy.interpolate import RegularGridInterpolator
 
     table = RegularGridInterpolator((_IRON, np.log(_AGES)), _population_table(), bounds_error=False,
@@ -168,7 +168,7 @@ def _population_ratio(age, iron):
     return np.exp(table(np.stack([iron, np.log(age)], axis=-1)))
 
 
-@lru_cache(maxsize=1)   # takes seconds, and is the same for each model and set
+@lru_cache(maxsize=1)   # takes seconds, and is the same for all models and sets
 def _population_table():
     """ln M/L in V at `_IRON` and `_AGES`."""
     from scipy.optimize import brentq

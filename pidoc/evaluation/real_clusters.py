@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The clusters of Chardin & Bianchini (2021, section 5): light in the field, predictions, literature.
 
-`fetch_all` has their maps made from the survey's files, `compare` lets a model predict from each, from the
-image only and with more and more of what is known, and puts everything beside the paper's Table 3 in a
+`fetch_all` makes their maps from the survey's files; `compare` predicts from each, with a model conditioned
+on the image only and on more and more known properties, and compares everything with the paper's Table 3 in a
 `ClusterReport`.
 """
 
@@ -29,14 +29,14 @@ PAPER_RANGE = (300.0, 5000.0) * u.Lsun
 """Light in the field of the paper's training maps, above 11 Gyr, 10 to 40 kpc (its section 5)."""
 
 OLD = 11.0 * u.Gyr
-"""From this age on maps of a training set are held against globular clusters, as in the paper."""
+"""Age above which maps of a training set are compared with globular clusters, as in the paper."""
 
 ASSUMED_AGE = 12.0 * u.Gyr
-"""Of clusters without an age in the literature, as in the paper."""
+"""Assumed age of clusters without an age in the literature, as in the paper."""
 
-_NEAR = 1.5                # factor in distance, of maps of the training that are compared with a cluster
-_FEWEST = 10               # of them
-#: What is given in each mode, as far as the model can use it.
+_NEAR = 1.5                # factor in distance of training maps that are compared with a cluster
+_FEWEST = 10               # least number of them
+#: given properties in each mode, if the model can use them
 _MODES = {'image': (), 'distance': ('distance',), 'known': ('distance', 'age', 'metallicity'),
           'dispersion': ('distance', 'age', 'metallicity', 'velocity_dispersion')}
 HOW = {'image': 'From the image only', 'distance': "With Harris's distance",
@@ -50,23 +50,23 @@ _ENDS = ('', '_low_68', '_high_68', '_low_95', '_high_95')
 
 
 def fetch_all(archive, *, names=None):
-    """Make maps of clusters from the survey's files; what cannot be had is listed, not raised.
+    """Make maps of clusters from the survey's files; failures are listed, not raised.
 
-    Once the survey has not answered, only its cache is asked.
+    After the survey has failed to answer once, only the cache is used.
 
     Parameters
     ----------
     archive : `~pidoc.image.ps1.retrieval.Archive` or callable
-        Or a function from the name of a cluster to an archive.
+        An archive, or a function from the name of a cluster to an archive.
     names : sequence of str, optional
-        By default the paper's 17 clusters.
+        Names of clusters; by default the paper's 17.
 
     Returns
     -------
     images : dict
-        Name -> `~astropy.nddata.CCDData`, of `pidoc.image.ps1.retrieval.fetch`.
+        Name -> `~astropy.nddata.CCDData` from `pidoc.image.ps1.retrieval.fetch`.
     missing : dict
-        Name -> why there is none.
+        Name -> reason of the failure.
     """
     names = [str(name) for name in paper_table()['name']] if names is None else names
     images, missing = {}, {}
@@ -82,24 +82,24 @@ def fetch_all(archive, *, names=None):
 
 
 def compare(mapper, images, *, distance_error=0.02, training=None, missing=None):
-    """Predict from maps of the paper's clusters and put the results beside the literature.
+    """Predict from maps of the paper's clusters and compare the results with the literature.
 
-    A cluster is *out of range* if its light in the field, at Harris's distance, is not that of any map of the
-    training of clusters older than 11 Gyr at 2/3 to 3/2 of its distance. Without a training set the range
-    is the paper's, 300 to 5000 Lsun.
+    A cluster is *out of range* if its light in the field, at Harris's distance, is outside that of all
+    training maps of clusters older than 11 Gyr at 2/3 to 3/2 of its distance. Without a training set the
+    range is the paper's, 300 to 5000 Lsun.
 
     Parameters
     ----------
     mapper : `~pidoc.prediction.mapper.MassMapper`
     images : dict
-        Name -> map, as of `fetch_all`.
+        Name -> map, as from `fetch_all`.
     distance_error : float, optional
         Relative standard error of Harris's distances.
     training : `~astropy.table.QTable`, optional
         Rows of the training maps, with ``age``, ``distance`` and ``luminosity``, as
         ``TrainingSet.table``.
     missing : dict, optional
-        Name -> why there is no map, for the report.
+        Name -> reason why there is no map, for the report.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def compare(mapper, images, *, distance_error=0.02, training=None, missing=None)
     Raises
     ------
     ValueError
-        If there are no maps, or one of a cluster that is not in the paper's Table 3.
+        If there are no maps, or one is for a cluster that is not in the paper's Table 3.
     """
     paper = paper_table()
     known = [str(name) for name in paper['name']]
@@ -141,7 +141,7 @@ def compare(mapper, images, *, distance_error=0.02, training=None, missing=None)
 
 
 def _literature(paper):
-    """What is known of the clusters, from the paper's Table 3."""
+    """Known properties of the clusters, from the paper's Table 3."""
     table = QTable({'name': [str(name) for name in paper['name']]})
     mask = np.array(np.broadcast_to(getattr(paper['age'], 'mask', False), len(paper)))
     age = np.where(mask, ASSUMED_AGE.value, np.asarray(_plain(paper['age'])))
@@ -158,7 +158,7 @@ def _literature(paper):
 
 
 def _known(table, distance_error):
-    """What is known of each cluster: names of arguments of `MassMapper.predict_many` -> lists."""
+    """Known properties of each cluster: names of arguments of `MassMapper.predict_many` -> lists."""
     from pidoc.catalogs import known
 
     rows = [known(str(name)).get('velocity_dispersion') for name in table['name']]
@@ -180,7 +180,7 @@ def _plain(column):
 
 
 def _add_light(table, maps, paper):
-    """Luminosities in the field at Harris's distances, freed from extinction and as seen."""
+    """Luminosities in the field at Harris's distances, corrected for extinction and uncorrected."""
     flux = np.array([np.nansum(each.data, dtype=float) for each in maps])
     table['luminosity'] = 4.0 * math.pi * flux * table['distance'].to_value(u.kpc) ** 2 * u.Lsun
     table['extinction'] = [each.meta['EXTCORR'] for each in maps] * u.mag
@@ -196,7 +196,7 @@ def _add_light(table, maps, paper):
 
 
 def _add_range(table, training):
-    """The light in the field of old clusters of the training about each distance."""
+    """The light in the field of old training clusters about each distance."""
     low = np.full(len(table), PAPER_RANGE[0].value)
     high = np.full(len(table), PAPER_RANGE[1].value)
     if training is not None:
@@ -227,23 +227,23 @@ def _add_predictions(table, mode, predictions):
 
 @dataclass(frozen=True, eq=False)
 class ClusterReport:
-    """Predictions of the paper's clusters beside the literature: made by `compare`.
+    """Predictions for the paper's clusters and literature values, made by `compare`.
 
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        One row a cluster. ``luminosity`` of the field with Harris's distance, ``luminosity_seen`` without a
+        One row per cluster. ``luminosity`` of the field with Harris's distance, ``luminosity_seen`` without a
         correction for extinction, ``paper_luminosity``; ``range_low``, ``range_high``, ``in_range``;
         literature; ``mass_to_light``, ``age``, ``distance`` and ``total_mass`` with the ends of their
-        intervals, ``in_domain`` and ``flags``, each with ``.image``, ``.distance`` and so on; what the paper
-        predicted (``paper_...``); of synthetic maps ``true_mass`` and so on.
+        intervals, ``in_domain`` and ``flags``, each with ``.image``, ``.distance`` and so on; the paper's
+        predictions (``paper_...``); for synthetic maps ``true_mass`` and so on.
     predictions : dict
-        What was given, 'image', 'distance', 'known' (age and [Fe/H], too) or 'dispersion', as far as the
-        model can use it -> list of `~pidoc.prediction.Prediction`.
+        Mode of given properties, 'image', 'distance', 'known' (also age and [Fe/H]) or 'dispersion', if the
+        model can use them -> list of `~pidoc.prediction.Prediction`.
     missing : dict
-        Name -> why there is no map of a cluster.
+        Name -> reason why there is no map of a cluster.
     training : `~astropy.table.QTable` or None
-        Age, distance and luminosity of the maps of the training.
+        Age, distance and luminosity of the training maps.
     """
 
     table: QTable
@@ -253,12 +253,12 @@ class ClusterReport:
 
     @property
     def modes(self):
-        """What was given: 'image' and so on, in this order."""
+        """Modes of given properties: 'image' and so on, in this order."""
         return tuple(self.predictions)
 
     @staticmethod
     def given(mode):
-        """What is given in a mode: tuple of str, names of `~pidoc.networks.variables.CONSTRAINTS`."""
+        """Given properties in a mode: tuple of str, names of `~pidoc.networks.variables.CONSTRAINTS`."""
         return _MODES[mode]
 
     @property
@@ -268,12 +268,12 @@ class ClusterReport:
 
     @property
     def title(self):
-        """What the report is of."""
+        """Title of the report."""
         what = 'SYNTHETIC stand-ins of the paper\'s clusters' if self.synthetic else "The paper's clusters"
         return f'{what}, model {self.table.meta["model"] or "without a name"}'
 
     def caught(self):
-        """How many clusters are flagged as outside the training domain, of those in and out of range.
+        """Number of clusters flagged as outside the training domain, in and out of range.
 
         Returns
         -------
@@ -288,20 +288,20 @@ class ClusterReport:
         return QTable(rows=rows, names=('clusters', 'n', *(f'flagged_{mode}' for mode in self.modes)))
 
     def names(self, *, in_range, in_domain, mode):
-        """Clusters in or out of range that a mode takes for inside or outside its domain: list of str."""
+        """Clusters in or out of range that are predicted as inside or outside the domain: list of str."""
         chosen = (np.asarray(self.table['in_range']) == in_range) & (
             np.asarray(self.table[f'in_domain.{mode}']) == in_domain)
         return [str(name) for name in self.table['name'][chosen]]
 
     def agreement(self):
-        """How well predictions agree with the literature, and for stand-ins with what they are made of.
+        """Agreement of predictions with the literature, and for stand-ins with their true values.
 
         Returns
         -------
         `~astropy.table.QTable`
             A row for each mode, quantity and group of clusters ('in domain': not flagged): ``n``, mean
-            absolute and mean difference of what was predicted and what is known, per cent of the known but
-            for ages [Gyr]; number of clusters whose known value is inside the 68 % and 95 % intervals.
+            absolute and mean difference of predicted and known value, in per cent of the known one, but in
+            Gyr for ages; number of clusters whose known value is inside the 68 % and 95 % intervals.
         """
         table = self.table
         known = [('M/L, literature', 'mass_to_light', table['literature_mass_to_light']),
@@ -324,12 +324,12 @@ class ClusterReport:
         return QTable(rows=rows, names=names)
 
     def to_rst(self, *, figures=()):
-        """A page of reStructuredText.
+        """The report as a page of reStructuredText.
 
         Parameters
         ----------
         figures : sequence of (str, str), optional
-            File and caption of each.
+            File and caption of each figure.
 
         Returns
         -------
@@ -353,11 +353,11 @@ class ClusterReport:
         Parameters
         ----------
         folder : path-like
-            Made if need be.
+            Created if needed.
         overwrite : bool, optional
-            Replace files of these names.
+            Replace existing files.
         figures : sequence, optional
-            As in `to_rst`.
+            As for `to_rst`.
 
         Raises
         ------
@@ -423,7 +423,7 @@ class ClusterReport:
         return shown
 
     def _verdict(self):
-        """Sentences: what the flags catch."""
+        """Sentences on the clusters that the flags detect."""
         out = int((~np.asarray(self.table['in_range'])).sum())
         own = self.table.meta['range'] == 'training set'
         of = 'of the training set' if own else "of the paper's training"
@@ -443,7 +443,7 @@ class ClusterReport:
 
 
 def _agreement(table, name, mode, true):
-    """Number, mean absolute error and bias, how often the known value is inside 68 % and 95 % intervals."""
+    """Number, mean absolute error, bias, and coverage of the known value by 68 % and 95 % intervals."""
     if not len(table):
         return 0, math.nan, math.nan, 0, 0
     off = (table[f'{name}.{mode}'] - true).value
@@ -460,30 +460,30 @@ def _interval(row, name, mode, digits='.2f'):
 
 
 _SYNTHETIC = """\
-**The images are synthetic.** They carry the light of the real clusters, not their look: King models with the
-core radius, concentration, M_V, [Fe/H], distance and reddening of Harris (2010), of single stars of Kroupa
-(2001) at the age of the literature, without mass segregation, drawn once each, and written as Pan-STARRS1
-stores its stacks (`pidoc.evaluation.synthetic_sky`). What is found here is no measurement of a real cluster.
-Their true M/L is that of their stars, not that of the literature."""
+**The images are synthetic.** They have the light of the real clusters, not their appearance: King models with
+the core radius, concentration, M_V, [Fe/H], distance and reddening of Harris (2010), of single stars with the
+mass function of Kroupa (2001) at the age of the literature, without mass segregation, in one realisation
+each, and written in the format of Pan-STARRS1 stacks (`pidoc.evaluation.synthetic_sky`). The results are not
+measurements of real clusters. The true M/L is that of the stars, not that of the literature."""
 
 _LIGHT = """\
-V luminosity in 40" x 40" at Harris's distance, freed from extinction; "as seen" is without that correction.
-The last columns: the range of maps of the training older than 11 Gyr at 2/3 to 3/2 of the distance (without a
-training set, the paper's range for all)."""
+V luminosity in 40" x 40" at Harris's distance, corrected for extinction; "as seen" is without that
+correction. The last columns: the range of training maps older than 11 Gyr at 2/3 to 3/2 of the distance
+(without a training set, the paper's range for all)."""
 
 _IMAGE = """\
 In brackets the 68 % interval. Ages in brackets are assumed. "paper" is pi-DOC's own prediction from the real
-images. M/L of the literature: Baumgardt et al. (2020); age: VandenBerg et al. (2013), both of the paper's
+images. M/L of the literature: Baumgardt et al. (2020); age: VandenBerg et al. (2013), both from the paper's
 Table 3."""
 
 _TEXTS = {
     'image': _IMAGE,
-    'distance': "Conditioned on Harris's distances, with an error of {distance_error:g} of them.",
+    'distance': "Conditioned on Harris's distances, with a relative error of {distance_error:g}.",
     'known': 'Conditioned on these, on the ages with an error of 0.75 Gyr (assumed ones: 1 Gyr), and on '
              '[Fe/H] with 0.15 dex.',
     'dispersion': 'Conditioned on all this and on the central velocity dispersion of the catalogues, of the '
                   'real cluster.'}
 
 _AGREEMENT = """\
-Mean error and bias (predicted - known) in per cent, of ages in Gyr; number of clusters whose known value is
-inside their intervals. "not flagged" are those that the model takes for inside its domain."""
+Mean error and bias (predicted - known) in per cent, for ages in Gyr; number of clusters whose known value is
+inside their intervals. "not flagged" are those inside the training domain by the flags of the model."""

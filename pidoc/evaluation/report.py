@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Evaluation of a model: its scores beside the paper's, those of baselines, and the shot-noise floor.
+"""Evaluation of a model: its scores, with those of the paper, of baselines, and of the shot-noise floor.
 
 `evaluate` streams a set of mock observations through an estimator and returns a `Report`.
 """
@@ -39,7 +39,7 @@ from pidoc.training.model_card import simple_table
 
 __all__ = ['Report', 'channels_of', 'evaluate', 'known_values']
 
-_MOST = 0.95               # of the true masses in the paper's range: then its bins are taken
+_MOST = 0.95               # share of true masses in the paper's range, above which its bins are used
 _BATCH = 128               # maps read at a time
 _OLD = 9.0                 # Gyr: clusters like those of the Milky Way
 _RICHNESS = (0.0, 1e5, 5e5, np.inf)    # bins of the number of stars at birth
@@ -49,7 +49,7 @@ _RICHNESS = (0.0, 1e5, 5e5, np.inf)    # bins of the number of stars at birth
 
 
 class _Tally:
-    """Running scores of one predictor."""
+    """Running scores of one estimator."""
 
     def __init__(self, truth):
         self.truth = truth
@@ -82,10 +82,10 @@ class _Tally:
             self._cover_pixels(rows, found, mass, np.asarray(guess.log_mass_error, dtype=float))
 
     def _cover_pixels(self, rows, found, mass, half):
-        """Counts of pixels, and of those in their intervals, of each map; of those that the bins hold."""
+        """Numbers of pixels and of covered pixels, for each map and for each bin."""
         if self.pixel_cover is None:
             self.pixel_cover = np.zeros((2, self.truth['age'].size), dtype=np.int64)
-        # pixels without mass are in no bin
+        # pixels without mass are not in any bin
         with np.errstate(divide='ignore', invalid='ignore'):
             off = np.abs(np.log(found) - np.log(mass))
         low, high = 10.0 ** self.pixels.edges[[0, -1]]
@@ -102,13 +102,13 @@ class _Tally:
         return self.columns.get(f'{name.removesuffix("_own")}.value')
 
     def interval(self, name):
-        """Value and ends of a scalar, as `~pidoc.inference.estimates.Interval`; None if not predicted."""
+        """Value and interval of a scalar, as `~pidoc.inference.estimates.Interval`; None if not predicted."""
         if f'{name}.value' not in self.columns:
             return None
         return Interval(*(self.columns.get(f'{name}.{part}') for part in ENDS))
 
     def comparisons(self, edges):
-        """Of the pixels and of each scalar: name -> `Comparison`."""
+        """Comparisons of the pixels and of each scalar: name -> `Comparison`."""
         found = {'pixel': self.pixels}
         for name, log_scale, label, unit in _SCALARS:
             values = self.value(name)
@@ -125,7 +125,7 @@ class _Tally:
                 each = comparison.scores(minimum_count=minimum_maps)
                 scores |= {f'{name}.{key}': value for key, value in each.items()}
                 scores[f'{name}.r_squared'] = comparison.r_squared()
-                # over all maps, whether a bin has them or not
+                # over all maps, also those outside the bins
                 p, t = self.value(name), self.truth[_TRUTH[name]]
                 for key, scale in (('sample', p), ('sample_true', t)):
                     relative = 100.0 / scale if comparison.log else 1.0
@@ -141,13 +141,13 @@ class _Tally:
         return scores
 
     def coverage(self):
-        """Rows of the table of coverage: quantity first."""
+        """Rows of the table of coverage, beginning with the quantity."""
         rows = []
         if self.pixel_cover is not None:
             for name, chosen in [('all', slice(None)), *self.groups]:
                 number, inside = self.pixel_cover[:, chosen].sum(axis=1)
                 share = 100.0 * inside / number if number else math.nan
-                # pixels of a map are no independent trials: no error is given
+                # pixels of a map are not independent: no error is given
                 rows.append(('pixel_mass', name, int(number), share, math.nan, math.nan, math.nan))
         for name, true in self.truth['scalars'].items():
             interval = self.interval(name)
@@ -160,7 +160,7 @@ class _Tally:
         return rows
 
     def bias(self):
-        """Rows of the table of bias at the edges: of log10 of masses and M/L; of age and distance."""
+        """Rows of the table of bias at the edges, in log10 for masses and M/L; also for age and distance."""
         rows = []
         for name, log_scale, label, unit in _SCALARS:
             values = self.value(name)
@@ -203,7 +203,7 @@ class _Tally:
         return numbers
 
     def table(self):
-        """One row a map."""
+        """One row per map."""
         table = QTable()
         more = {name: self.truth['scalars'][name] for name in OUTPUTS
                 if name in self.truth['scalars'] and name not in (*self.truth, 'total_mass')}
@@ -222,12 +222,12 @@ class _Tally:
 
 
 def _with_unit(name, values):
-    """Numbers with the unit of a quantity; without one where it has none."""
+    """Numbers with the unit of a quantity, if it has one."""
     unit = _UNITS.get(name) or (OUTPUTS[name].unit if name in OUTPUTS else '')
     return values * u.Unit(unit) if unit else values
 
 
-# name, is its error relative, label, unit
+# name, whether its error is relative, label, unit
 _SCALARS = (
     ('total_mass', True, 'mass in the field', 'Msun'),
     ('total_mass_own', True, "mass in the field, the model's own number", 'Msun'),
@@ -238,13 +238,13 @@ _SCALARS = (
 )
 _TRUTH = {'total_mass': 'mass', 'total_mass_own': 'mass', 'mass_to_light': 'mass_to_light',
           'mass_to_light_own': 'mass_to_light', 'age': 'age', 'distance': 'distance'}
-# of what is no output of a network
+# quantities that are not outputs of a network
 _UNITS = {'mass': 'solMass', 'luminosity': 'solLum'}
 _SHARES = ('share_68', 'error_68', 'share_95', 'error_95')
 
 
 def _paper_edges(distance):
-    """Bias of the paper at the nearest and the farthest distance, if they are its own: Table 2."""
+    """Bias of the paper at the nearest and the farthest distance, for its own distances: Table 2."""
     found = {far: mean - far for far, mean, *_ in TABLE_2}
     return tuple(found.get(round(float(edge), 6), math.nan) for edge in (distance.min(), distance.max()))
 
@@ -258,7 +258,7 @@ def _age_groups(age):
 
 
 def _edges(truth):
-    """Bins of every scalar: the paper's where they hold the truth, else 19 over what there is."""
+    """Bins of every scalar: the paper's if they contain the truth, else 19 over its range."""
     log_mass = np.log10(truth['mass'])
     inside = np.mean((log_mass >= TOTAL_MASS_EDGES[0]) & (log_mass <= TOTAL_MASS_EDGES[-1]))
     return {'total_mass': TOTAL_MASS_EDGES if inside >= _MOST else _over(log_mass),
@@ -274,7 +274,7 @@ def _over(values):
 
 def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None, minimum_pixels=100,
              minimum_maps=10, batch_size=64, seed=0, name='', progress=None):
-    """Score an estimator on a set of mock observations, streamed.
+    """Score an estimator on a set of mock observations, in batches.
 
     Parameters
     ----------
@@ -282,24 +282,24 @@ def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None
         With ``estimate(light, *, known=None, batch_size=64)``, which returns
         `~pidoc.inference.estimates.Estimates`, ``constraints`` and ``grid``.
     maps : TrainingSet
-        What to score on.
+        Maps for the evaluation.
     given : sequence of str, optional
-        What is known: 'image' for nothing else, or names of constraints joined by '+', such as
-        'distance+age+metallicity'. The values are the true ones with default errors, which are drawn.
+        Given properties: 'image' for none, or names of constraints joined by '+', such as
+        'distance+age+metallicity'. Their values are the true ones with random errors of the default size.
     training : TrainingSet, optional
-        The training part; with it baselines and the envelope are fitted and scored too.
+        The training part; with it baselines and the envelope are fitted and also scored.
     snapshots : iterable of Snapshot, optional
-        Of the simulations in ``maps``; with them the shot-noise floor is measured, at up to eight distances.
+        Snapshots of the simulations in ``maps``, for the shot-noise floor, at up to eight distances.
     minimum_pixels, minimum_maps : int, optional
-        What a bin must have to count.
+        Least numbers in a bin that is used.
     batch_size : int, optional
-        Maps at a time in the estimator.
+        Maps per batch of the estimator.
     seed : int, optional
-        Of the errors of what is known, and of the projections of the floor.
+        Seed of the errors of given properties, and of the projections for the floor.
     name : str, optional
-        What the report calls the model.
+        Name of the model in the report.
     progress : bool, optional
-        Show a bar; by default only on a terminal.
+        Show a progress bar; by default only on a terminal.
 
     Returns
     -------
@@ -308,7 +308,7 @@ def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None
     Raises
     ------
     ValueError
-        If there are no maps, something given is none of the constraints, or an estimate is not finite.
+        If there are no maps, a given property is not one of the constraints, or an estimate is not finite.
     """
     from tqdm import tqdm
 
@@ -349,7 +349,7 @@ def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None
     meta = {'model': name, 'maps': int(distance.size), 'given': ', '.join(given),
             'minimum_pixels': minimum_pixels, 'minimum_maps': minimum_maps, 'seed': seed,
             'pidoc': __version__}
-    # of the networks of the paper: no number without it
+    # networks of the paper have no such number
     vgg = getattr(estimator, 'about', {}).get('settings', {}).get('vgg')
     if vgg is not None:
         meta['perceptual_loss'] = vgg
@@ -365,7 +365,7 @@ def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None
 
 
 def known_values(truths, given, constraints, seed=0):
-    """What an observer would know of each map: the truth with default errors, which are drawn.
+    """Given properties of each map: the true values with random errors of the default size.
 
     Parameters
     ----------
@@ -374,7 +374,7 @@ def known_values(truths, given, constraints, seed=0):
     given : str
         'image', or names of constraints joined by '+'.
     constraints : sequence of `~pidoc.networks.variables.Constraint`
-        Of the model. What is known exactly, such as the seeing, is always given.
+        Constraints of the model. Those known exactly, such as the seeing, are always given.
     seed : int, optional
 
     Returns
@@ -385,7 +385,7 @@ def known_values(truths, given, constraints, seed=0):
     Raises
     ------
     ValueError
-        If something given is none of the constraints, or the truth of it is not known.
+        If a given property is not one of the constraints, or its true value is unknown.
     """
     names = [] if given == IMAGE_ONLY else given.split('+')
     usable = {each.name: each for each in constraints}
@@ -397,7 +397,7 @@ def known_values(truths, given, constraints, seed=0):
     found = {name: truths[name] for name, each in usable.items() if each.errors is None and name in truths}
     for name in names:
         each = usable[name]
-        # the same errors, whatever else is given
+        # the same errors in all modes
         rng = np.random.default_rng((seed, sum(name.encode())))
         found[name], found[f'{name}_error'] = replace(
             each, errors=(each.default_error, each.default_error)).measured(truths[name], rng)
@@ -405,7 +405,7 @@ def known_values(truths, given, constraints, seed=0):
 
 
 def channels_of(estimator, maps, rows, light):
-    """Light maps, and if the estimator sees them the same before the smoothing, as its channels."""
+    """The channels of the estimator: light maps, and if it uses them the maps before smoothing."""
     wanted = estimator.grid.channels if hasattr(estimator, 'grid') else ()
     if all(channel.smoothed for channel in wanted):
         return light
@@ -419,7 +419,7 @@ _RICHNESS_COLUMNS = ('mass_error', 'mass_bias', 'mass_to_light_error', 'cluster_
 
 
 def _bins_of_richness(truth):
-    """Names of the bins of the number of stars at birth, and which old maps are in them."""
+    """Names of the bins of the number of stars at birth, and the old maps in each."""
     if 'n_stars' not in truth:
         return
     for low, high in zip(_RICHNESS[:-1], _RICHNESS[1:], strict=True):
@@ -430,13 +430,13 @@ def _bins_of_richness(truth):
 
 
 def _median_error(value, true):
-    """Median absolute error and median bias [%] of what is positive."""
+    """Median absolute error and median bias [%] of a positive quantity."""
     off = np.log(value / true)
     return 100.0 * float(np.median(np.abs(np.expm1(off)))), 100.0 * float(np.expm1(np.median(off)))
 
 
 def _richness(name, truth, tally):
-    """Rows of median errors, and coverage of the mass in the field, of old clusters by number of stars."""
+    """Rows of median errors, and coverage of the mass in the field, for old clusters by number of stars."""
     mass = tally.interval('total_mass')
     true = truth['mass']
     for group, here in _bins_of_richness(truth):
@@ -453,7 +453,7 @@ def _richness(name, truth, tally):
 
 
 def _envelope_richness(name, truth, masses):
-    """The same of estimates of the mass in the field alone."""
+    """The same rows for estimates of only the mass in the field."""
     for group, here in _bins_of_richness(truth):
         yield (name, group, int(np.count_nonzero(here)), *_median_error(masses[here], truth['mass'][here]),
                *[math.nan] * 4)
@@ -526,23 +526,23 @@ def _score_table(columns):
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All scores of an evaluation: made by `evaluate`.
+    """All scores of an evaluation, made by `evaluate`.
 
     Parameters
     ----------
     tables : dict
-        Name -> `~astropy.table.QTable`. ``scores``: a row a score, with columns for the paper, each mode,
-        each baseline and the floor, NaN where there is no number. ``coverage``, ``distances`` (Table
-        2), ``bias`` (at the edges), ``groups`` (errors by distance, age, number of stars, simulation);
-        ``richness`` (median errors of the mass in the field of clusters older than 9 Gyr by the number of
-        stars, beside those of `pidoc.evaluation.envelope`); ``ranks_...`` (of the truth in its posterior, and
-        ``joint``: `pidoc.evaluation.coverage`); and the bins of each quantity.
+        Name -> `~astropy.table.QTable`. ``scores``: a row per score, with columns for the paper, each mode,
+        each baseline and the floor, NaN for missing numbers. ``coverage``, ``distances`` (Table 2), ``bias``
+        (at the edges), ``groups`` (errors by distance, age, number of stars, simulation); ``richness``
+        (median errors of the mass in the field of clusters older than 9 Gyr by the number of stars, also for
+        `pidoc.evaluation.envelope`); ``ranks_...`` (of the truth in its posterior, and ``joint``:
+        `pidoc.evaluation.coverage`); and the bins of each quantity.
     comparisons : dict
         Mode -> quantity -> `Comparison`, for figures.
     maps : dict
         Mode -> table with a row for each map.
     meta : dict
-        How it was made.
+        Settings of the evaluation.
     """
 
     tables: dict
@@ -564,7 +564,7 @@ class Report:
         Raises
         ------
         KeyError
-            If there is no such score or column.
+            If the score or column does not exist.
         """
         table = self.tables['scores']
         found = np.flatnonzero(table['score'] == name)
@@ -573,12 +573,12 @@ class Report:
         return float(table[column][found[0]])
 
     def to_rst(self, *, figures=()):
-        """A page of reStructuredText.
+        """The report as a page of reStructuredText.
 
         Parameters
         ----------
         figures : sequence of (str, str), optional
-            File and caption of each.
+            File and caption of each figure.
 
         Returns
         -------
@@ -602,11 +602,11 @@ class Report:
         Parameters
         ----------
         folder : path-like
-            Made if need be.
+            Created if needed.
         overwrite : bool, optional
-            Replace files of these names.
+            Replace existing files.
         figures : sequence, optional
-            As in `to_rst`.
+            As for `to_rst`.
 
         Raises
         ------
@@ -619,7 +619,7 @@ class Report:
 
 
 def write_report(folder, text, tables, meta, *, overwrite):
-    """``report.rst``, made by a function, and tables as ``<name>.ecsv`` with the meta given; or nothing."""
+    """Write ``report.rst``, from a function, and tables as ``<name>.ecsv`` with meta; all or nothing."""
     names = ['report.rst', *(f'{name}.ecsv' for name in tables)]
     check_free(*(folder / name for name in names), overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
@@ -633,12 +633,13 @@ def write_report(folder, text, tables, meta, *, overwrite):
 
 
 _REMARK = """\
-The mass network learned with a perceptual loss: VGG16 with the weights {perceptual_loss}."""
+The mass network was trained with a perceptual loss: VGG16 with the weights {perceptual_loss}."""
 
 _INTRODUCTION = """\
-{maps} maps. A dash: no such number. Bins with fewer than {minimum_pixels} pixels or {minimum_maps} maps
-do not count. What is given has the default errors of the constraints. "Eq. 2": over the predicted; "as
-released": the middle of the bin in place of the predicted value, over the true: the released code."""
+{maps} maps. A dash: no such number. Bins with fewer than {minimum_pixels} pixels or {minimum_maps} maps are
+ignored. Given properties have the default errors of the constraints. "Eq. 2": relative to the predicted
+value; "over the true": relative to the true one; "as released": the centre of the bin in place of the
+predicted value, relative to the true one, as in the released code."""
 
 _HEADINGS = {
     'richness': 'Mass in the field of clusters older than 9 Gyr, by the number of stars at birth',
@@ -652,7 +653,7 @@ _COLUMNS = {
 
 
 def _readable_scores(table):
-    """Without names of scores and columns that nobody reads."""
+    """The table of scores without internal names and empty columns."""
     shown = QTable()
     unit = [f' [{each}]' if each else '' for each in table['unit']]
     shown['score'] = [text + each for text, each in zip(table['text'], unit, strict=True)]

@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Scores of predicted against true values: Eqs. 1, 2 and 4 and Table 2 of Chardin & Bianchini (2021).
 
-Plain numbers in: Msun per pixel, Gyr, kpc. `Comparison` gathers any number of values, as they stream by.
+Inputs are plain numbers: Msun per pixel, Gyr, kpc. `Comparison` accumulates values in batches.
 """
 
 import math
@@ -19,29 +19,29 @@ PIXEL_EDGES = np.linspace(-2.0, 1.0, 50)
 """Edges of the 49 bins of predicted log10 of the mass per pixel [Msun], as in the authors' released code."""
 
 TOTAL_MASS_EDGES = np.linspace(3.0, 4.5, 20)
-"""Edges of the 19 bins of predicted log10 of the mass in the field [Msun], as there."""
+"""Edges of the 19 bins of predicted log10 of the mass in the field [Msun], as in the released code."""
 
 AGE_EDGES = np.linspace(0.0, 14.0, 20)
-"""Edges of the 19 bins of predicted age [Gyr], as there."""
+"""Edges of the 19 bins of predicted age [Gyr], as in the released code."""
 
 _ABOVE = -1.0              # log10 of Msun per pixel: the paper's limit of "low mass bins"
-_GROUPS = 12               # different values that still are groups of their own
-_PIECE = 1 << 16           # values gathered at a time
+_GROUPS = 12               # different values, at most, that form separate groups
+_PIECE = 1 << 16           # values processed at a time
 
 
 # -- functions of predicted and true --------------------------------------------------------------
 
 
 def r_squared(predicted, true, *, form='residual'):
-    """Coefficient of determination, in either of the two forms of Eq. 1.
+    """Coefficient of determination, in either form of Eq. 1.
 
-    The paper writes an equals sign between the forms. They agree for a linear least-squares fit only; of a
-    network's predictions 'explained' measures their spread and may be 1, or more, while all are wrong.
+    The paper equates the two forms. They agree only for a linear least-squares fit; for predictions of a
+    network 'explained' measures their spread and can be 1, or more, while all of them are wrong.
 
     Parameters
     ----------
     predicted, true : array-like
-        Of the same shape.
+        Arrays of the same shape.
     form : {'residual', 'explained'}, optional
         1 - sum (p - t)^2 / sum (t - <t>)^2, or sum (p - <t>)^2 / sum (t - <t>)^2.
 
@@ -53,7 +53,7 @@ def r_squared(predicted, true, *, form='residual'):
     Raises
     ------
     ValueError
-        If the shapes differ, a value is not finite, or the form is another.
+        If the shapes differ, a value is not finite, or ``form`` is not one of these.
 
     Examples
     --------
@@ -73,14 +73,14 @@ def r_squared(predicted, true, *, form='residual'):
 
 
 def edge_bias(predicted, true, *, share=0.1):
-    """Mean of predicted - true where the truth is lowest and where it is highest.
+    """Mean of predicted - true for the lowest and for the highest true values.
 
     Parameters
     ----------
     predicted, true : array-like
-        Of the same shape.
+        Arrays of the same shape.
     share : float, optional
-        Part of the values that is an edge.
+        Fraction of the values at each edge.
 
     Returns
     -------
@@ -99,13 +99,13 @@ def edge_bias(predicted, true, *, share=0.1):
 
 
 def distance_scores(predicted, true):
-    """Table 2: mean, standard deviation and mean absolute error of the distance at each true one.
+    """Table 2: mean, standard deviation and mean absolute error of the distance for each true distance.
 
     Parameters
     ----------
     predicted, true : array-like
-        Distances [kpc]. If there are more than 12 different true ones, eight bins of equal width take their
-        place.
+        Distances [kpc]. If there are more than 12 different true ones, eight bins of equal width are used
+        instead.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def distance_scores(predicted, true):
 
 
 def coverage(ends, true, *, distance=None):
-    """Shares of true values inside the 68 % and 95 % intervals, overall and at each distance.
+    """Coverage of the 68 % and 95 % intervals, overall and for each distance.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def coverage(ends, true, *, distance=None):
     -------
     `~astropy.table.QTable`
         ``group`` ('all', then the distances), ``n``, ``share_68``, ``error_68``, ``share_95``, ``error_95``
-        [%]. Errors are binomial, as if maps were independent; maps of one simulation are not quite.
+        [%]. Errors are binomial, for independent maps; maps of one simulation are not fully independent.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def _shares(name, number, *counts):
 
 
 def _pair(predicted, true):
-    """Flat float arrays of the same length."""
+    """Flat float arrays of equal length."""
     predicted, true = np.asarray(predicted, dtype=float), np.asarray(true, dtype=float)
     if predicted.shape != true.shape or not predicted.size:
         raise ValueError('predicted and true must have the same shape and not be empty, received '
@@ -203,7 +203,7 @@ def _pair(predicted, true):
 
 
 def groups_of(values, unit):
-    """Name and members of each: by value if there are few, else in eight bins."""
+    """Name and members of each group: one for each value if there are few, else eight bins."""
     values = np.asarray(values)
     different = np.unique(values)
     unit = f' {unit}' if unit else ''
@@ -215,21 +215,21 @@ def groups_of(values, unit):
     return [(f'{edges[i]:.3g}-{edges[i + 1]:.3g}{unit}', index == i) for i in range(8) if np.any(index == i)]
 
 
-# -- binned, streamed -----------------------------------------------------------------------------
+# -- binned, accumulated --------------------------------------------------------------------------
 
 
 class Comparison:
-    """Predicted against true values of one quantity, gathered in bins while they stream by.
+    """Predicted against true values of one quantity, accumulated in bins.
 
-    Memory is that of the bins. Masses and ratios (``log=True``) are binned by log10 and have relative errors
-    [%]; their residuals are in dex. Ages (``log=False``) have absolute errors, in their own unit.
+    Only the bins are kept in memory. Masses and ratios (``log=True``) are binned by log10 and have relative
+    errors [%]; their residuals are in dex. Ages (``log=False``) have absolute errors, in their unit.
 
-    In each bin of the *predicted* value, there are three kinds of error:
+    In each bin of the *predicted* value there are three kinds of error:
 
     - ``error``: mean of abs(p - t) / p (Eq. 2), or of abs(p - t) (Eq. 4);
     - ``error_true``: mean of abs(p - t) / t;
-    - ``error_released``: mean of abs(c - t) / t, or of abs(c - t), with c the middle of the bin: what the
-      authors' released code computes, and where the paper's percentages come from.
+    - ``error_released``: mean of abs(c - t) / t, or of abs(c - t), with c the centre of the bin: computed by
+      the authors' released code, and the source of the paper's percentages.
 
     A true value of zero has no ``error_true``, no ``error_released`` and no residual in dex.
 
@@ -240,14 +240,14 @@ class Comparison:
     log : bool
         See above.
     label, unit : str, optional
-        What figures call it.
+        Name of the quantity in figures, and its unit.
     cells : int, optional
-        Cells of the 2D histogram to a bin.
+        Cells of the 2D histogram per bin.
 
     Raises
     ------
     ValueError
-        If the edges do not increase.
+        If the edges are not increasing.
 
     Examples
     --------
@@ -278,16 +278,16 @@ class Comparison:
 
     @property
     def centers(self):
-        """Middles of the bins."""
+        """Centres of the bins."""
         return 0.5 * (self.edges[:-1] + self.edges[1:])
 
     def add(self, predicted, true, half=None):
-        """Gather values.
+        """Accumulate values.
 
         Parameters
         ----------
         predicted, true : array-like
-            Of the same shape: values as they are, not their logarithms.
+            Arrays of the same shape: values, not their logarithms.
         half : array-like, optional
             Half-widths of an interval, of ln p if ``log``.
 
@@ -305,7 +305,7 @@ class Comparison:
                 bad = np.count_nonzero(~(half >= 0.0))
                 raise ValueError(f'half must be {p.size} numbers that are not negative, received '
                                  f'{half.size}, {bad} of them NaN or negative')
-        # in pieces that stay in the cache
+        # in pieces that fit into the cache
         for start in range(0, p.size, _PIECE):
             piece = slice(start, start + _PIECE)
             self._gather(p[piece], t[piece], None if half is None else half[piece])
@@ -316,7 +316,7 @@ class Comparison:
             x, y = (np.log10(p), np.log10(t)) if self.log else (p, t)
         fine, fine_true = place_in(self.fine_edges, x), place_in(self.fine_edges, y)
         self._gather_histogram(fine, fine_true)
-        # floor division leaves -1 what it is
+        # floor division keeps -1
         place, place_true = fine // self._cells, fine_true // self._cells
         both = np.isfinite(x) & np.isfinite(y)
         self._gather_moments(x[both], y[both])
@@ -364,13 +364,13 @@ class Comparison:
         if not x.size:
             return
         if self._zero is None:
-            # sums about a value near the mean keep their digits
+            # sums relative to a value near the mean avoid cancellation
             self._zero = float(y.mean())
         x, y = x - self._zero, y - self._zero
         self._moments += (x.size, x.sum(), y.sum(), (x * x).sum(), (y * y).sum(), ((x - y) ** 2).sum())
 
     def r_squared(self, *, form='residual'):
-        """Eq. 1 over everything gathered, of log10 if ``log``: see the function `r_squared`.
+        """Eq. 1 for all values, in log10 if ``log``: see the function `r_squared`.
 
         Parameters
         ----------
@@ -379,12 +379,12 @@ class Comparison:
         Returns
         -------
         float
-            NaN before anything was gathered.
+            NaN without values.
 
         Raises
         ------
         ValueError
-            If the form is another.
+            If ``form`` is not one of these.
         """
         if form not in ('residual', 'explained'):
             raise ValueError(f'form must be residual or explained, received {form!r}')
@@ -400,25 +400,25 @@ class Comparison:
         return float(1.0 - square / spread)
 
     def bins(self, *, by='predicted'):
-        """What is in each bin.
+        """Statistics of each bin.
 
         Parameters
         ----------
         by : {'predicted', 'true'}, optional
-            Value whose bins they are. By the true one there are residuals only, the paper's learning error;
-            by the predicted one they are its recovery uncertainty.
+            Quantity of the bins. In bins of the true value there are only residuals, the paper's learning
+            error; in bins of the predicted value they are its recovery uncertainty.
 
         Returns
         -------
         `~astropy.table.QTable`
             ``low``, ``high`` (edges), ``n``, ``residual`` (mean of predicted - true) and
-            ``standard_deviation``; by the predicted value also ``error``, ``error_true``, ``error_released``
-            and ``covered`` (share inside their intervals, 0 if none were given). NaN in empty bins.
+            ``standard_deviation``; for the predicted value also ``error``, ``error_true``, ``error_released``
+            and ``covered`` (coverage of the intervals, 0 if none were given). NaN in empty bins.
 
         Raises
         ------
         ValueError
-            If ``by`` is another.
+            If ``by`` is not one of these.
         """
         if by not in ('predicted', 'true'):
             raise ValueError(f'by must be predicted or true, received {by!r}')
@@ -438,21 +438,21 @@ class Comparison:
         return table
 
     def scores(self, *, minimum_count=1, above=None):
-        """Means over bins, each bin weighing the same, and over everything in them.
+        """Means over bins with equal weights, and over all values in them.
 
         Parameters
         ----------
         minimum_count : int, optional
-            Bins with fewer values do not count: nearly empty ones would rule the mean.
+            Bins with fewer values are ignored: nearly empty ones would dominate the mean.
         above : float, optional
-            Only bins whose middle is above it.
+            Only bins with a centre above it.
 
         Returns
         -------
         dict
             ``bins``, ``bins_true``, ``bins_released`` (means over bins of the three errors), ``minimum`` and
             ``maximum`` (of the first), ``sample``, ``sample_true`` (means over values), ``n_bins``, ``n``
-            (values in them) and ``share`` (part of everything gathered).
+            (values in them) and ``share`` (fraction of all values).
         """
         chosen = self._sums['n'] >= max(minimum_count, 1)
         if above is not None:
@@ -473,7 +473,7 @@ class Comparison:
 
 
 def place_in(edges, values):
-    """Bin of each value, -1 outside; the last edge belongs to the last bin."""
+    """Bin of each value, -1 outside; the last edge is in the last bin."""
     place = np.searchsorted(edges, values, side='right') - 1
     place[values == edges[-1]] = edges.size - 2
     place[place == edges.size - 1] = -1
@@ -543,7 +543,7 @@ SCORES = (
     ('distance.r_squared', 'R2 of distance', '', 0.98, '3.2 (validation, with age)'),
     ('time', 'time a map', 'ms', 70.0, '4.1 (mass only)'),
 )
-"""Score, what it is, unit, the paper's number, its section."""
+"""Score, description, unit, the paper's value, its section."""
 
 TABLE_2_COLUMNS = ('mean', 'standard_deviation', 'mean_absolute_error')
 TABLE_2 = ((15.0, 20.3, 5.0, 5.6), (30.0, 35.2, 8.3, 7.4), (60.0, 60.6, 8.8, 6.5), (80.0, 77.6, 7.9, 6.0))
@@ -551,15 +551,15 @@ TABLE_2 = ((15.0, 20.3, 5.0, 5.6), (30.0, 35.2, 8.3, 7.4), (60.0, 60.6, 8.8, 6.5
 
 
 def paper_numbers():
-    """The numbers of Chardin & Bianchini (2021) that scores are held against.
+    """The numbers of Chardin & Bianchini (2021) for comparison with scores.
 
-    Its percentages stand at two scores: Eq. 2 of the text, and what the authors' released code computes.
+    Its percentages are listed for two scores: Eq. 2 of the text, and the authors' released code.
 
     Returns
     -------
     `~astropy.table.QTable`
         ``score`` (its name in a `Report`), ``text``, ``value``, ``unit``, ``section``; the numbers of Table 2
-        are those of its rows.
+        follow.
 
     Examples
     --------

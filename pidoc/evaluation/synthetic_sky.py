@@ -1,14 +1,14 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Files of a sky that never was: clusters with the light of real ones, as Pan-STARRS1 would have stored them.
+"""Synthetic survey files: model clusters with the light of real ones, in the format of Pan-STARRS1.
 
-They stand in where real stacks cannot be had. `draw_cluster` draws the stars of a cluster of the catalogue:
-a King (1966) model with its core radius and concentration, of stars of Kroupa (2001) as they are at its age
-and metallicity, as many as its M_V takes, at its distance, reddened. `write_files` paints them through a PSF,
-adds noise, and writes stacks, variances and masks as the survey does. `SyntheticArchive` hands these files to
-`pidoc.image.ps1.retrieval.fetch` in place of the survey. Every file says that it is synthetic (SYNTHET).
+They replace real stacks that cannot be downloaded. `draw_cluster` draws the stars of a catalogued cluster: a
+King (1966) model with its core radius and concentration, with the mass function of Kroupa (2001), at its age,
+metallicity, total M_V, distance and reddening. `write_files` renders them with a PSF, adds noise, and writes
+stacks, variances and masks in the format of the survey. `SyntheticArchive` provides these files to
+`pidoc.image.ps1.retrieval.fetch` instead of the survey. Every file is marked as synthetic (SYNTHET).
 
-What is not in it: mass segregation and all else that dynamics does, binaries, stars in front but for those
-that the PSF is measured on, saturation, an over-subtracted sky.
+Not included: mass segregation and other dynamical effects, binaries, foreground stars except for those needed
+for the PSF, saturation, an over-subtracted sky.
 """
 
 import math
@@ -41,22 +41,22 @@ EXPOSURE = {'g': 602.0 * u.s, 'r': 880.0 * u.s}
 """Exposure times of the stacks."""
 
 SKY = {'g': 9.0, 'r': 20.0}
-"""Counts a second and pixel of a sky that has been subtracted and left its noise: it makes `DEPTH`."""
+"""Counts per second and pixel of a subtracted sky, whose noise gives `DEPTH`."""
 
 DEPTH = {'g': 23.3 * u.mag, 'r': 23.2 * u.mag}
-"""Point sources at 5 sigma in stacks of the survey (Chambers et al. 2016, arXiv:1612.05560, table 11)."""
+"""5-sigma limits of point sources in stacks (Chambers et al. 2016, arXiv:1612.05560, table 11)."""
 
 _EXTINCTION = {'g': 3.172 / 2.742, 'r': 2.271 / 2.742}
 # A_g / A_V and A_r / A_V: Schlafly & Finkbeiner (2011, ApJ 737, 103), table 6, R_V = 3.1, V of Landolt
 
 _FIELD = MapGrid().field_of_view[0]
-_SIDE = 720                # pixels of a file: what `pidoc.image.ps1.retrieval` asks for
+_SIDE = 720                # pixels of a file, as requested by `pidoc.image.ps1.retrieval`
 _SCALE = ps1.PIXEL_SCALE.to_value(u.arcsec)
-_REACH = 100.0             # arcsec from the centre, within which stars are painted
+_REACH = 100.0             # arcsec from the centre, within which stars are rendered
 _FIELD_STARS = 60
 _RADII = (45.0, 85.0)      # arcsec: these stars are outside the field of 40" x 40"
 _CELL = '0000'             # no projection cell of the survey has this number
-_GRID = 400_000            # masses that the mean light of a star is integrated over
+_GRID = 400_000            # masses in the integral of the mean light of a star
 
 
 # -- structure ------------------------------------------------------------------------------------
@@ -64,12 +64,12 @@ _GRID = 400_000            # masses that the mean light of a star is integrated 
 
 @lru_cache(maxsize=64)
 def king_potential(concentration):
-    """Central potential W_0 of the King (1966) model of a concentration, log10(r_t / r_0).
+    """Central potential W_0 of the King (1966) model with a concentration log10(r_t / r_0).
 
     Parameters
     ----------
     concentration : float
-        As large as that of a globular cluster: 0.5 to 2.5.
+        Concentration in the range of globular clusters: 0.5 to 2.5.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def king_potential(concentration):
 
 @lru_cache(maxsize=64)
 def core_radius(w0):
-    """Where the projected density of a King model is half of that in its centre, in units of r_0.
+    """Core radius of a King model, where the projected density is half the central one, in units of r_0.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def core_radius(w0):
 
     Examples
     --------
-    King's r_0 is a little larger than this, the more so the less concentrated the model is.
+    King's r_0 is slightly larger, especially for less concentrated models.
 
     >>> print(f'{core_radius(3.0):.2f} {core_radius(9.0):.2f}')
     0.74 0.98
@@ -124,7 +124,7 @@ def core_radius(w0):
     edge = structure.tidal_radius
 
     def density(separation):
-        # along the line of sight, in steps that grow with the distance from the centre
+        # along the line of sight, in steps that increase with the distance from the centre
         away = np.concatenate(([0.0], np.geomspace(1e-3, 1.0, 2000) * math.sqrt(edge**2 - separation**2)))
         radius = np.minimum(np.hypot(separation, away), edge)
         return trapezoid(king_density(potential(radius)), away)
@@ -134,7 +134,7 @@ def core_radius(w0):
 
 
 def metal_fraction(fe_h):
-    """Mass fraction of metals of an [Fe/H]: the inverse of `pidoc.photometry.iron_abundance`.
+    """Mass fraction of metals for an [Fe/H]: the inverse of `pidoc.photometry.iron_abundance`.
 
     Parameters
     ----------
@@ -158,23 +158,23 @@ def metal_fraction(fe_h):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SyntheticCluster:
-    """Stars of a cluster in a square about its centre: made by `draw_cluster`.
+    """Stars of a cluster in a square about its centre, made by `draw_cluster`.
 
     Parameters
     ----------
     name : str
-        Of the cluster whose light it has.
+        Name of the cluster with the same light.
     position : `~astropy.coordinates.SkyCoord`
     distance, age, reddening : `~astropy.units.Quantity`
     fe_h, king_w0 : float
     number : int
-        Stars of the whole cluster at birth.
+        Number of stars of the whole cluster at birth.
     x, y : array
         Offsets to the east and the north [arcsec].
     mass, luminosity : array
-        [Msun], and in V [Lsun].
+        Mass [Msun], and V luminosity [Lsun].
     magnitude : dict
-        'g' or 'r' -> apparent magnitudes, reddened; infinite where it is dark.
+        'g' or 'r' -> apparent magnitudes, reddened; infinite for dark stars.
     """
 
     name: str
@@ -192,7 +192,7 @@ class SyntheticCluster:
     magnitude: dict
 
     def inside(self, field_of_view=_FIELD):
-        """Which stars are in a square field about the centre: array of bool."""
+        """Mask of stars in a square field about the centre: array of bool."""
         half = 0.5 * to_value(field_of_view, u.arcsec, 'field_of_view', positive=True)
         return (np.abs(self.x) < half) & (np.abs(self.y) < half)
 
@@ -203,17 +203,17 @@ class SyntheticCluster:
 
 
 def draw_cluster(name, *, age=None, seed=0):
-    """Draw the stars of a cluster of the catalogue.
+    """Draw the stars of a catalogued cluster.
 
-    Neutron stars and black holes have left it; white dwarfs have not. The number of stars is such that the
-    mean light of so many is that of the catalogue; the stars are drawn, so that the light scatters.
+    Neutron stars and black holes are not included; white dwarfs are. The number of stars is such that their
+    mean total light is that of the catalogue; since stars are drawn, the light scatters about it.
 
     Parameters
     ----------
     name : str
-        As of `pidoc.catalogs.cluster`.
+        Name, as for `pidoc.catalogs.cluster`.
     age : `~astropy.units.Quantity`, optional
-        By default that of VandenBerg et al. (2013), or 12 Gyr if they have none.
+        Age; by default that of VandenBerg et al. (2013), or 12 Gyr without it.
     seed : int, optional
 
     Returns
@@ -223,7 +223,7 @@ def draw_cluster(name, *, age=None, seed=0):
     Raises
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
-        If the cluster is not known, the catalogue has not all that is needed, or the age is impossible.
+        If the cluster is not known, the catalogue lacks necessary data, or the age is invalid.
     """
     row = catalogued(name)
     told = {key: _known(row, key) for key in ('m_v', 'distance', 'reddening', 'fe_h', 'concentration',
@@ -264,10 +264,10 @@ def _known(row, key):
 
 
 def _mean_light(tracks, age):
-    """Light in V of a star of Kroupa's mass function [Lsun], at an age [Myr]."""
+    """Mean V luminosity of a star of Kroupa's mass function [Lsun], at an age [Myr]."""
     from scipy.integrate import trapezoid
 
-    # so fine that the giants, who give the light, have hundreds of them
+    # fine enough for hundreds of giants, which dominate the light
     masses = np.geomspace(_LOW, _HIGH, _GRID)
     number = MASS_FUNCTIONS['kroupa2001'].density(masses)
     light = _light(tracks.state(masses, age), tracks.metallicity, 'V')
@@ -275,7 +275,7 @@ def _mean_light(tracks, age):
 
 
 def _light(stars, metals, band):
-    """Luminosities in a band [Lsun], by Kurucz's atmospheres."""
+    """Luminosities in a band [Lsun], from Kurucz's atmospheres."""
     shines = stars.luminosity > 0.0
     heat = SOLAR_TEFF * (stars.luminosity / np.where(shines, stars.radius, 1.0) ** 2) ** 0.25
     return band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
@@ -283,7 +283,7 @@ def _light(stars, metals, band):
 
 
 def _projected(radius, rng):
-    """Two coordinates of places at these radii in random directions."""
+    """Two coordinates of positions at these radii in random directions."""
     height, azimuth = rng.uniform(-1.0, 1.0, radius.size), rng.uniform(0.0, 2.0 * math.pi, radius.size)
     flat = radius * np.sqrt(1.0 - height**2)
     return flat * np.cos(azimuth), flat * np.sin(azimuth)
@@ -293,26 +293,26 @@ def _projected(radius, rng):
 
 
 def painted(place, flux, wcs, side, seeing, *, fine=3):
-    """Stars on a fine grid, convolved with a Moffat function of exponent 2.5, as pixels of a square.
+    """Stars on a fine grid, convolved with a Moffat function of exponent 2.5, binned to pixels of a square.
 
     Parameters
     ----------
     place : `~astropy.coordinates.SkyCoord`
-        Of each star.
+        Positions of the stars.
     flux : array
     wcs : `~astropy.wcs.WCS`
-        Of the square; pixels of 0.25 arcsec.
+        World coordinates of the square; pixels of 0.25 arcsec.
     side : int
-        Its pixels to a side.
+        Side of the square [pixels].
     seeing : float
         Full width at half maximum [arcsec].
     fine : int, optional
-        Cells to a side of a pixel.
+        Cells per side of a pixel.
 
     Returns
     -------
     array
-        Flux per pixel [y, x]. Stars outside the square have no part in it.
+        Flux per pixel [y, x]. Stars outside the square are ignored.
     """
     from scipy.signal import fftconvolve
 
@@ -327,7 +327,7 @@ def painted(place, flux, wcs, side, seeing, *, fine=3):
 
 
 def _shared_out(x, y, flux, side):
-    """Light put into the four cells about each place by their nearness: places are kept to second order."""
+    """Distribute light to the four nearest cells with bilinear weights, which conserve centroids."""
     left, low = np.floor(x).astype(int), np.floor(y).astype(int)
     cells = np.zeros((side, side))
     for column, across in ((left, left + 1 - x), (left + 1, x - left)):
@@ -338,7 +338,7 @@ def _shared_out(x, y, flux, side):
 
 
 def _skycell_wcs(position):
-    """Pixels about a place, of a plane that touches the sky some way off, as those of skycells do."""
+    """Pixels about a position, in a tangent plane with a distant tangent point, as in skycells."""
     away = position.icrs.spherical_offsets_by(0.9 * u.deg, 1.4 * u.deg)
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ['RA---TAN', 'DEC--TAN']
@@ -359,22 +359,22 @@ def _places(cluster, x, y):
 
 
 def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0, overwrite=False):
-    """Write what the survey would have of a cluster: stacks, variances and masks, and a list of them.
+    """Write the survey's files of a cluster: stacks, variances and masks, and their list.
 
     Parameters
     ----------
     cluster : SyntheticCluster
     folder : path-like
-        Made if need be.
+        Created if needed.
     seeing : dict, optional
         'g' and 'r' -> full width at half maximum of the PSF.
     noise : bool, optional
-        That of the photons of stars and sky (`SKY`).
+        Add photon noise of stars and sky (`SKY`).
     seed : int, optional
-        Of the noise, and of the stars in front on which the PSF can be measured: they are outside the field
-        of 40" x 40".
+        Seed of the noise, and of the foreground stars for the measurement of the PSF, which are outside the
+        field of 40" x 40".
     overwrite : bool, optional
-        Replace files that are there.
+        Replace existing files.
 
     Returns
     -------
@@ -401,7 +401,7 @@ def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0
         flux = painted(place, 10.0 ** (-0.4 * magnitude), wcs, _SIDE,
                        to_value(seeing[band], u.arcsec, 'seeing', positive=True))
         counts = flux * 10.0 ** (0.4 * (25.0 + 2.5 * math.log10(seconds)))
-        # what convolution leaves where there is nothing may be below nothing
+        # convolution may leave slightly negative values in empty areas
         variance = np.maximum(counts, 0.0) + SKY[band] * seconds
         if noise:
             counts = counts + rng.normal(size=counts.shape) * np.sqrt(variance)
@@ -433,14 +433,14 @@ def _cards(cluster):
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticArchive(Archive):
-    """Files of `write_files` in place of the survey's services: it asks nobody.
+    """Files of `write_files` instead of the survey's services, without any download.
 
     Parameters
     ----------
     folder : path-like
-        Of one cluster.
+        Folder with the files of one cluster.
     **options
-        Those of `pidoc.image.ps1.retrieval.Archive` are of no use here.
+        Options of `pidoc.image.ps1.retrieval.Archive`, which have no effect here.
     """
 
     folder: Path
@@ -448,14 +448,14 @@ class SyntheticArchive(Archive):
     offline: bool = True
 
     def listing(self, position, *, bands=('g', 'r'), kinds=('stack', 'stack.wt', 'stack.mask')):
-        """As `pidoc.image.ps1.retrieval.Archive.listing`: no rows far from the cluster."""
+        """See `pidoc.image.ps1.retrieval.Archive.listing`: no rows far from the cluster."""
         table = ps1.parse_listing((Path(self.folder) / 'listing.txt').read_text(encoding='utf-8'))
         place = SkyCoord(table['ra'], table['dec'], unit='deg')
         near = position.icrs.separation(place).arcsec < 0.5 * _SIDE * _SCALE
         return table[near & np.isin(table['filter'], list(bands)) & np.isin(table['type'], list(kinds))]
 
     def cutout(self, filename, position, size):
-        """As `pidoc.image.ps1.retrieval.Archive.cutout`: the whole file, which must be as large as is wanted.
+        """See `pidoc.image.ps1.retrieval.Archive.cutout`: the whole file, which must have the requested size.
 
         Raises
         ------

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Figures, one module for each kind; nothing is computed here."""
+"""Figures, one module for each kind; they draw results without computing any."""
 
 import lazy_loader
 

@@ -13,15 +13,16 @@ __all__ = ['plot_comparison']
 def plot_comparison(*comparisons, minimum_count=1):
     """Predicted against true values: 2D histograms and residuals (Chardin & Bianchini 2021, Figs. 5, 6, 8).
 
-    Below: mean and standard deviation of predicted - true in bins of the true value (the learning error); at
-    the side: in bins of the predicted one (the recovery uncertainty). Residuals of masses are in dex.
+    Lower panels: mean and standard deviation of predicted - true in bins of the true value (the learning
+    error); side panels: in bins of the predicted value (the recovery uncertainty). Residuals of masses are in
+    dex.
 
     Parameters
     ----------
     *comparisons : `~pidoc.evaluation.scores.Comparison`
-        One a panel, side by side.
+        One for each panel.
     minimum_count : int, optional
-        Bins with fewer values have no residual drawn.
+        Residuals are not drawn for bins with fewer values.
 
     Returns
     -------
@@ -30,7 +31,7 @@ def plot_comparison(*comparisons, minimum_count=1):
     Raises
     ------
     ValueError
-        If there are none, or one has no value in its bins.
+        If there are none, or one has no values in its bins.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Ranks of the truth in its posterior against those of a calibrated one."""
+"""Ranks of the truth in its posterior, compared with those of a calibrated posterior."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ __all__ = ['plot_coverage']
 
 
 def plot_coverage(tables):
-    """Cumulative distributions of ranks, less the diagonal: flat at zero, if a posterior is calibrated.
+    """Cumulative distributions of ranks minus the diagonal: zero for a calibrated posterior.
 
     Parameters
     ----------
     tables : dict
-        What was given -> table of `pidoc.evaluation.coverage.coverage_table`; a panel each.
+        Given properties -> table of `pidoc.evaluation.coverage.coverage_table`; one for each panel.
 
     Returns
     -------

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Predicted distances at each true one."""
+"""Predicted distances for each true distance."""
 
 import numpy as np
 from astropy import units as u
@@ -10,7 +10,7 @@ from pidoc.plotting.style import COLOURS, DASHES
 __all__ = ['plot_distances']
 
 def plot_distances(predicted, true, *, n_bins=60):
-    """Distribution of the predicted distances at each true one (Chardin & Bianchini 2021, Fig. 9).
+    """Distribution of the predicted distances for each true distance (Chardin & Bianchini 2021, Fig. 9).
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def plot_distances(predicted, true, *, n_bins=60):
     Raises
     ------
     ValueError
-        If the shapes differ, or there are more than eight different true distances (draw `plot_comparison`
+        If the shapes differ, or there are more than eight different true distances (use `plot_comparison`
         then).
     """
     predicted, true = predicted.to_value(u.kpc), true.to_value(u.kpc)

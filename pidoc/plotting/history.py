@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The figure of a training."""
+"""Training history."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ def plot_history(history, *, loss='loss', r_squared='r_squared'):
     Parameters
     ----------
     history : dict
-        Name -> values, one an epoch, as in ``keras.callbacks.History.history``; a name that begins with
-        ``val_`` is that of the validation set. Or title -> such a dict, for networks side by side.
+        Name -> values, one per epoch, as in ``keras.callbacks.History.history``; names that begin with
+        ``val_`` are for the validation set. Or title -> such a dict, for several networks in columns.
     loss, r_squared : str, optional
-        Names of the two. What is not there is not drawn.
+        Names of the two. Missing ones are not drawn.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def plot_history(history, *, loss='loss', r_squared='r_squared'):
     Raises
     ------
     ValueError
-        If there is no loss, or a history has lists of unlike lengths.
+        If there is no loss, or a history has lists of different lengths.
 
     Examples
     --------

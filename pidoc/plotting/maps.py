@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Maps, predicted beside true."""
+"""Predicted and true maps."""
 
 import numpy as np
 from astropy import units as u
@@ -15,13 +15,13 @@ def plot_maps(light, true_mass, predicted_mass, *, true_age=None, predicted_age=
               predicted_distance=None, pixel_scale=MapGrid.pixel_scale):
     """Light, true and predicted mass of some clusters (Chardin & Bianchini 2021, Fig. 4).
 
-    Both rows of masses have one scale. The colours tell brightness alone too.
+    Both rows of masses have the same scale. The brightness of the colours is sufficient to read it.
 
     Parameters
     ----------
     light, true_mass, predicted_mass : `~astropy.units.Quantity`, shape (n, ny, nx)
     true_age, predicted_age, true_distance, predicted_distance : `~astropy.units.Quantity`, optional
-        Shape (n,); written on the masses.
+        Shape (n,); printed on the masses.
     pixel_scale : `~astropy.units.Quantity`, optional
 
     Returns
@@ -31,7 +31,7 @@ def plot_maps(light, true_mass, predicted_mass, *, true_age=None, predicted_age=
     Raises
     ------
     ValueError
-        If the maps differ in shape, or there are none, or one of them has no positive pixel.
+        If the maps differ in shape, there are none, or one of them has no positive pixel.
     """
     maps = [np.asarray(each.to_value(each.unit), dtype=float) for each in (light, true_mass, predicted_mass)]
     if maps[0].ndim != 3 or not len(maps[0]) or len({each.shape for each in maps}) > 1:

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""A corner plot of the joint posterior of a prediction."""
+"""Corner plot of the joint posterior of a prediction."""
 
 import numpy as np
 
@@ -18,15 +18,15 @@ _LOGARITHMIC = 'total_mass', 'luminosity', 'cluster_mass'
 
 
 def plot_posterior(prediction, *, names=None, number=2000, seed=0):
-    """Draws from the joint posterior, two quantities at a time, and the histogram of each.
+    """Corner plot of draws from the joint posterior, with the histogram of each quantity.
 
     Parameters
     ----------
     prediction : `~pidoc.prediction.Prediction`
     names : sequence of str, optional
-        Which quantities; by default those of the field with age, distance and [Fe/H].
+        Quantities to plot; by default those of the field with age, distance and [Fe/H].
     number : int, optional
-        Of draws.
+        Number of draws.
     seed : int, optional
 
     Returns
@@ -36,7 +36,7 @@ def plot_posterior(prediction, *, names=None, number=2000, seed=0):
     Raises
     ------
     ValueError
-        If a name is none of the quantities.
+        If a name is not one of the quantities.
 
     Examples
     --------

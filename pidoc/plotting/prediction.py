@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The picture of a prediction: nothing is computed or read here."""
+"""Figure of a prediction; it draws results without computing any."""
 
 import numpy as np
 from astropy import units as u
@@ -8,13 +8,13 @@ __all__ = ['plot_prediction']
 
 # Okabe & Ito (2008), as in pidoc.plotting
 _BLUE, _VERMILION = '#0072B2', '#D55E00'
-_DECADES = 3.5             # below the brightest pixel that are shown
+_DECADES = 3.5             # shown, below the brightest pixel
 _LABELS = {'total_mass': 'mass in the field', 'luminosity': '{} luminosity', 'mass_to_light': 'M/L$_{}$',
            'metallicity': '[Fe/H]'}
 
 
 def plot_prediction(prediction):
-    """Light, mass and M/L of an image, its profiles, and the numbers with their intervals.
+    """Light, mass and M/L maps of an image, its profiles, and the results with their intervals.
 
     Parameters
     ----------
@@ -74,11 +74,11 @@ def _ratio_map(figure, axis, prediction):
 
     data = prediction.mass_to_light_map.data
     good = data[np.isfinite(data) & (data > 0.0)]
-    # a few faint pixels would take all of the colours
+    # otherwise a few faint pixels would determine the colour scale
     low, high = np.percentile(good, [1.0, 99.0]) if good.size else (1.0, 10.0)
     bar = _show(figure, axis, prediction, data, f'M/L$_{prediction.band}$ [M$_\\odot$/L$_\\odot$]',
                 cmap='cividis', norm=LogNorm(low, max(high, 1.1 * low)))
-    # one or two decades: powers of ten are too few, all of their multiples too many
+    # for one or two decades powers of ten are too few labels, and all of their multiples too many
     bar.ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     bar.ax.xaxis.set_major_formatter(FormatStrFormatter('%g'))
     bar.ax.xaxis.set_minor_formatter(NullFormatter())

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Profiles, predicted beside true."""
+"""Predicted and true profiles."""
 
 import numpy as np
 from astropy import units as u
@@ -15,11 +15,11 @@ def plot_profiles(true_mass, predicted_mass, true_ratio, predicted_ratio, *, lab
     Parameters
     ----------
     true_mass, predicted_mass : sequence of `~astropy.table.QTable`
-        From `pidoc.prediction.profiles.mass_profile`, one a cluster.
+        From `pidoc.prediction.profiles.mass_profile`, one per cluster.
     true_ratio, predicted_ratio : sequence of `~astropy.table.QTable`
         From `pidoc.prediction.profiles.mass_to_light_profile`.
     labels : sequence of str, optional
-        Of the clusters.
+        Labels of the clusters.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def plot_profiles(true_mass, predicted_mass, true_ratio, predicted_ratio, *, lab
             (axes[:, 0], 'mass', u.Msun, zip(true_mass, predicted_mass, strict=True)),
             (axes[:, 1], 'mass_to_light', u.Msun / u.Lsun, zip(true_ratio, predicted_ratio, strict=True))):
         for i, ((true, predicted), label) in enumerate(zip(pairs, labels, strict=True)):
-            # the marker tells the cluster where there is no colour; not all at the same separations
+            # the marker identifies the cluster without colours; at different separations for each
             style = {'color': COLOURS[i], 'marker': MARKERS[i], 'ms': 4, 'markevery': (i, number)}
             place = true['separation'].to_value(u.arcsec)
             t, p = (each[name].to_value(unit) for each in (true, predicted))

@@ -1,25 +1,25 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Figures of the paper's clusters: Figs. 10, 11 and 12 of Chardin & Bianchini (2021), drawn from a report."""
+"""Figures of the paper's clusters: Figs. 10, 11 and 12 of Chardin & Bianchini (2021), from a report."""
 
 import numpy as np
 from astropy import units as u
 
 __all__ = ['plot_light', 'plot_literature', 'plot_predictions']
 
-_MOST = 4000               # maps of the training that are drawn
+_MOST = 4000               # training maps that are drawn
 _BLUE, _RED = '#0072B2', '#D55E00'
 
 
 def plot_light(report, *, seed=0):
     """V luminosity in the field against age: training maps and clusters (Fig. 10).
 
-    Clusters that are out of range are open.
+    Clusters out of range have open symbols.
 
     Parameters
     ----------
     report : `~pidoc.evaluation.real_clusters.ClusterReport`
     seed : int, optional
-        Of the choice of maps of the training, if there are more than 4000.
+        Seed of the selection of training maps, if there are more than 4000.
 
     Returns
     -------
@@ -58,10 +58,10 @@ def plot_light(report, *, seed=0):
 def plot_literature(report, mode):
     """Predicted M/L, age and distance against the literature, and their residuals (Fig. 11).
 
-    What was given in the mode has no panel.
+    Properties that are given in the mode have no panel.
 
-    Red: the five that were in the paper's range; open: flagged as outside the training domain; bars: 68 %
-    intervals; crosses: what the paper predicted.
+    Red: the five clusters in the paper's range; open: flagged as outside the training domain; bars: 68 %
+    intervals; crosses: the paper's predictions.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def plot_literature(report, mode):
     Raises
     ------
     ValueError
-        If the mode is another one.
+        If there is no such mode.
     """
     from matplotlib.figure import Figure
 
@@ -119,7 +119,7 @@ def plot_literature(report, mode):
 
 
 def plot_predictions(report, mode, *, number=4):
-    """Light and predicted mass of the clusters with the least light (Fig. 12).
+    """Light and predicted mass of the least luminous clusters in the field (Fig. 12).
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def plot_predictions(report, mode, *, number=4):
     mode : str
         One of ``report.modes``.
     number : int, optional
-        How many clusters.
+        Number of clusters.
 
     Returns
     -------

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The figure of one simulation."""
+"""Figure of one simulation."""
 
 import numpy as np
 from astropy import units as u
@@ -34,15 +34,15 @@ _RADII = (
 
 
 def plot_run(log, *, age_scale=None):
-    """Quick look at a run: stars and mass, radii, and mass-to-light ratio against age.
+    """Overview of a run: stars and mass, radii, and mass-to-light ratio against age.
 
     Parameters
     ----------
     log : `~astropy.table.QTable`
         The log of a run, from `~pidoc.simulation.run.read_log` or `~pidoc.simulation.run.run`.
     age_scale : {'linear', 'log'}, optional
-        Scale of the age axis. By default logarithmic if most snapshots crowd within the first tenth
-        of the run. An age of zero has no place on a logarithmic axis and is left out.
+        Scale of the age axis. By default logarithmic if most snapshots are within the first tenth of the run.
+        An age of zero is not shown on a logarithmic axis.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def plot_run(log, *, age_scale=None):
     Raises
     ------
     ValueError
-        If the log has no rows, or ``age_scale`` is another.
+        If the log has no rows, or ``age_scale`` is not one of these.
 
     Examples
     --------
