@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The networks: the two of the paper and ours, their losses, and the scaling of what goes in and out."""
+"""Networks: the two of the paper and ours, their losses, and the scaling of inputs and outputs."""
 
 import lazy_loader
 

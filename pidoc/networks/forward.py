@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """`ClusterForward`: the forward pass of `~pidoc.networks.cluster.cluster_network` in numpy, without Keras.
 
-Inside, maps are [y, map, x, channel] in float32, so that the pixels of all maps are the rows of one matrix.
-Convolutions of 3 x 3 pixels are the minimal filtering F(2 x 2, 3 x 3) of Winograd (Lavin & Gray 2016): tiles
-of 4 x 4 pixels are transformed, which leaves 4 products for each of 2 x 2 results where there were 9. A few
-maps at a time go through the whole network: what becomes of them must stay in the caches.
+Internally, maps are [y, map, x, channel] in float32, so that the pixels of all maps are the rows of one
+matrix. Convolutions of 3 x 3 pixels use the minimal filtering F(2 x 2, 3 x 3) of Winograd (Lavin & Gray
+2016): tiles of 4 x 4 pixels are transformed, after which each of 2 x 2 results takes 4 products instead of 9.
+Maps pass through the network in small groups, so that intermediate results fit into the caches.
 """
 
 import math
@@ -18,18 +18,18 @@ from pidoc.networks.shapes import weight_shapes
 
 __all__ = ['ClusterForward']
 
-# what is worked on at a time must stay in the caches
-_PIXELS = 12800    # of maps that go through the network together
-_FLOATS = 30000    # of the tiles of a convolution, for each of their 16 places
+# sizes for which intermediate results fit into the caches
+_PIXELS = 12800    # in maps that pass through the network together
+_FLOATS = 30000    # in the tiles of a convolution, for each of their 16 positions
 
 
 class ClusterForward:
-    """A trained `~pidoc.networks.cluster.cluster_network` that only predicts.
+    """A trained `~pidoc.networks.cluster.cluster_network`, for prediction only.
 
     Parameters
     ----------
     weights : dict
-        name -> array, as `weight_shapes` has them.
+        Name -> array, as in `weight_shapes`.
     config : dict
         Arguments of `~pidoc.networks.cluster.cluster_network`.
 
@@ -50,12 +50,12 @@ class ClusterForward:
                          for name, kernel in self.weights.items() if name.endswith('/kernel')}
 
     def predict_on_batch(self, inputs):
-        """Both outputs of the network, as the method of Keras.
+        """Both outputs of the network, like the method of Keras.
 
         Parameters
         ----------
         inputs : pair of ndarray
-            Images, shape (n, height, width, channels), and what is known, shape (n, known).
+            Images, shape (n, height, width, channels), and code of the given properties, shape (n, known).
 
         Returns
         -------
@@ -67,7 +67,7 @@ class ClusterForward:
         return mass, scalars[:, 0]
 
     def predict_with(self, image, known):
-        """Scalars of the same images with several things known, at little more cost than with one.
+        """Scalars of the same images for several sets of given properties, at little more cost than for one.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class ClusterForward:
         Returns
         -------
         mass : ndarray of float32, shape (n, height, width, 2)
-            With the first of ``known``.
+            For the first of ``known``.
         scalars : ndarray of float32, shape (n, m, scalars)
         """
         image = np.asarray(image, dtype=np.float32)
@@ -94,7 +94,7 @@ class ClusterForward:
                 maps, scalars[some] = self._pass(image[some].transpose(1, 0, 2, 3), known[some], room)
                 mass[some] = maps.transpose(2, 1, 3, 0)
 
-        # each piece on a thread of its own: the products are too small to share one
+        # each piece on a thread of its own: the products are too small to be shared
         with single_threaded_blas() as threads:
             shares = [pieces[k::threads] for k in range(min(threads, len(pieces)))]
             if len(shares) < 2:
@@ -118,7 +118,7 @@ class ClusterForward:
         return self._last(x), scalars
 
     def _head(self, scales, known, room):
-        """Scalars with each of what is known, and the code that those with the first of it come from."""
+        """Scalars for each set of given properties, and the code behind those of the first."""
         few = _relu(self._dense(scales[-1], 'few', room))
         flat = few.transpose(1, 0, 2, 3).reshape(len(known), -1)
         seen = np.concatenate([*map(_average, scales), flat], axis=1)
@@ -129,7 +129,7 @@ class ClusterForward:
                                    given], axis=1)
             code = _relu(self._dense(code, 'dense2', room))
             numbers = self._dense(np.concatenate([code, given], axis=1), 'scalars', room)
-            # copies: the room is used again
+            # copies: the buffer is reused
             found.append((numbers.copy(), code.copy()))
         return np.stack([numbers for numbers, _ in found], axis=1), found[0][1]
 
@@ -142,7 +142,7 @@ class ClusterForward:
         return y.reshape(*x.shape[:-1], -1)
 
     def _first(self, x, room):
-        """The convolution of the image, which has few channels, as one product, and ReLU."""
+        """The first convolution, which has few input channels, as one product, and ReLU."""
         height, number, width, channels = x.shape
         padded = _padded(x, room)
         seen = room.take('seen', (3, 3, channels, height, number, width))
@@ -155,7 +155,7 @@ class ClusterForward:
         return _relu(y).reshape(height, number, width, -1)
 
     def _halved(self, x, name, room):
-        """A convolution at every second pixel, one product for each row of the kernel, and ReLU."""
+        """A convolution with strides of 2, one product for each row of the kernel, and ReLU."""
         height, number, width, channels = x.shape
         padded = _padded(x, room)[:, :, 1:]
         down, step, across, one = padded.strides
@@ -170,7 +170,7 @@ class ClusterForward:
         return _relu(y).reshape(*size[:3], -1)
 
     def _convolved(self, x, name, room, *, coarse=None):
-        """A convolution and ReLU: of this map, or of a coarse one enlarged twice and this one beside it."""
+        """A convolution and ReLU, of a map, or of a coarser map enlarged twice concatenated with it."""
         height, number, width, channels = x.shape
         kernels, bias = self._kernels[name], self.weights[f'{name}/bias']
         tall, wide = -(-height // 2), -(-width // 2)
@@ -185,13 +185,13 @@ class ClusterForward:
             if coarse is not None:
                 tiles = _tiles_enlarged(around[start:stop + 2], room)
                 products[:3, :3] += _products(tiles, kernels[:3, :3, :-channels], room, 'more')
-            # the one that counts once in all four results
+            # the one that occurs once in all four results
             products[1, 1] += bias
             np.maximum(_results(products, room), 0.0, out=y[start:stop].transpose(4, 1, 0, 2, 3, 5))
         return y.reshape(2 * tall, number, 2 * wide, -1)[:height, :, :width]
 
     def _last(self, x):
-        """The convolution that makes the mass map, of few channels: products first, then nine sums."""
+        """The last convolution, with few output channels: products first, then nine sums."""
         height, number, width, channels = x.shape
         products = self._kernels['mass'] @ x.reshape(-1, channels).T
         products = products.reshape(3, 3, 2, height, number, width)

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What the builders of networks share: initial weights, common layers."""
+"""Common parts of networks: initial weights, layers."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from pidoc.networks.backend import keras, layers
 
 __all__ = ['LAST', 'activated', 'glorot', 'he', 'layer_seeds']
 
-LAST = 'channels_last'    # whatever keras.json says: maps are [y, x, channel]
+LAST = 'channels_last'    # independent of keras.json: maps are [y, x, channel]
 
 
 def layer_seeds(seed):
-    """Endless seeds, one a layer; None for ever if there is none, so that Keras's own seed rules."""
+    """Endless seeds, one per layer; always None without a seed, so that Keras's own seed is used."""
     if seed is None:
         while True:
             yield None
@@ -21,7 +21,7 @@ def layer_seeds(seed):
 
 
 def glorot(seeds):
-    """Keras's usual first weights (Glorot & Bengio 2010)."""
+    """Default initial weights of Keras (Glorot & Bengio 2010)."""
     return keras.initializers.GlorotUniform(seed=next(seeds))
 
 
@@ -33,5 +33,5 @@ def activated(x, channels, seeds, name, *, size=3, strides=1):
 
 
 def he(seeds):
-    """First weights for layers with ReLU (He+ 2015)."""
+    """Initial weights for layers with ReLU (He+ 2015)."""
     return keras.initializers.HeNormal(seed=next(seeds))

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What the networks are trained to make small."""
+"""Loss functions."""
 
 import hashlib
 import os
@@ -14,10 +14,10 @@ from pidoc.units import plain_number
 __all__ = ['GaussianNLL', 'IMAGENET_SPREAD', 'MixtureNLL', 'PerceptualLoss']
 
 IMAGENET_SPREAD = 57.7
-"""Standard deviation of ImageNet's pixels, which go to 255: 255 times the mean of 0.229, 0.224 and 0.225, the
-customary values of its three colours."""
+"""Standard deviation of ImageNet's pixels with values up to 255: 255 times the mean of 0.229, 0.224 and
+0.225, the customary values for its three colours."""
 
-# VGG16 up to the last layer that counts: name, channels out, does the loss use it
+# VGG16 up to the last layer used: name, output channels, whether the loss uses it
 _VGG16 = (('block1_conv1', 64, True), ('block1_conv2', 64, True),
           ('block2_conv1', 128, False), ('block2_conv2', 128, True))
 _POOL_BEFORE = 'block2_conv1'
@@ -27,51 +27,52 @@ _IMAGENET_FILES = {'64373286793e3c8b2b4e3219cbf3544b', '6d6bbae143d8320062949451
 
 @keras.saving.register_keras_serializable(package='pidoc')
 class PerceptualLoss(keras.losses.Loss):
-    """Mean square error between what VGG16 sees in two maps: Chardin & Bianchini (2021), Appendix A.
+    """Mean square error between features of VGG16 for two maps: Chardin & Bianchini (2021), Appendix A.
 
-    Both maps go through VGG16 (Simonyan & Zisserman 2014). For each of its layers block1_conv1, block1_conv2
-    and block2_conv2, all after ReLU, the mean square error of the layer's output is taken, and the three are
-    summed with equal weight. This is the feature loss of Johnson, Alahi & Fei-Fei (2016), their Eq. 2.
+    Both maps are inputs of VGG16 (Simonyan & Zisserman 2014). For each of its layers block1_conv1,
+    block1_conv2 and block2_conv2, all after ReLU, the mean square error of the layer's output is computed,
+    and the three are summed with equal weights. This is the feature loss of Johnson, Alahi & Fei-Fei (2016),
+    their Eq. 2.
 
-    VGG16 is frozen, runs in float32, and is kept only up to block2_conv2.
+    VGG16 is frozen, in float32, and truncated after block2_conv2.
 
     Parameters
     ----------
     weights : str, path or None, optional
-        'imagenet': those of `keras.applications`, fetched once and cached by Keras. A path: a file of VGG16's
-        weights, with or without its dense layers, that Keras 3 (``.weights.h5``) or an older Keras (``.h5``,
-        like those it distributes) wrote. None: random ones, for tests.
+        'imagenet': those of `keras.applications`, downloaded once and cached by Keras. A path: a file of
+        VGG16 weights, with or without its dense layers, written by Keras 3 (``.weights.h5``) or an older
+        Keras (``.h5``, such as the distributed ones). None: random ones, for tests.
     scale : float, optional
-        What maps are multiplied by on the way into VGG16. See the notes.
+        Factor for the maps as inputs of VGG16. See the notes.
     seed : int, optional
-        Of random weights; the same in every backend.
+        Seed of random weights; equal for all backends.
     reduction, name : str, optional
         As for any `keras.losses.Loss`.
 
     Attributes
     ----------
     weights_used : str
-        Which weights they are: 'imagenet', 'random, seed 0', or the file's name and the start of its SHA-256.
-        A file that is one of those that Keras distributes is called imagenet. State it beside every number.
+        Description of the weights: 'imagenet', 'random, seed 0', or the file's name and the start of its
+        SHA-256. A file distributed by Keras is described as imagenet. Report it with every result.
 
     Raises
     ------
     ConnectionError
         If the ImageNet weights are not cached and cannot be fetched.
     FileNotFoundError
-        If there is no such file of weights.
+        If the file of weights does not exist.
     TypeError, ValueError
         If ``weights`` is something else, the file is not one of VGG16's weights, ``scale`` is not a positive
         number, or, when the loss is called, the maps have other than one channel.
 
     Notes
     -----
-    VGG16 has learned from pictures of three colours with 255 levels, their mean subtracted. A map has one
+    VGG16 was trained on images of three colours with 255 levels, with their mean subtracted. A map has one
     channel and is standardised. It is repeated to three channels, and multiplied by ``scale``, by default the
-    standard deviation of those pictures, so that VGG16 meets numbers as large as those it has learned from:
-    smaller ones are lost beside its biases. The mean is already zero. The sum is divided by ``scale``
-    squared, which keeps the loss in squared units of the standardised map and changes nothing for Adam. The
-    paper says nothing about scaling; ``scale=1`` is its text to the letter.
+    standard deviation of those images, so that inputs have the same range as in its training: smaller ones
+    would be negligible compared with its biases. The mean is already zero. The sum is divided by ``scale``
+    squared, which keeps the loss in squared units of the standardised map and has no effect with Adam. The
+    paper does not mention scaling; ``scale=1`` follows its text literally.
 
     Examples
     --------
@@ -92,7 +93,7 @@ class PerceptualLoss(keras.losses.Loss):
         self._config = {'weights': None if weights is None else str(weights), 'seed': seed}
         arrays, self.weights_used = _vgg16_weights(weights, seed)
         network = _vgg16(arrays)
-        # behind a function: Keras would else store VGG16 in every file of the trained network's weights
+        # inside a function: otherwise Keras would store VGG16 in every weights file of the trained network
         self._features = lambda maps: network(maps, training=False)
 
     def call(self, y_true, y_pred):
@@ -105,7 +106,7 @@ class PerceptualLoss(keras.losses.Loss):
         return sum(errors[1:], errors[0]) / self.scale**2
 
     def _see(self, maps):
-        """What the three layers give."""
+        """The outputs of the three layers."""
         return self._features(ops.repeat(maps * self.scale, 3, axis=-1))
 
     def get_config(self):
@@ -113,7 +114,7 @@ class PerceptualLoss(keras.losses.Loss):
 
 
 def _vgg16(arrays):
-    """VGG16 up to the last layer that counts, with these weights; its outputs are the layers that count."""
+    """VGG16 up to the last layer used, with given weights; its outputs are those of the layers used."""
     x = inputs = keras.Input((None, None, 3), name='picture', dtype='float32')
     outputs = []
     for name, channels, counts in _VGG16:
@@ -131,7 +132,7 @@ def _vgg16(arrays):
 
 
 def _vgg16_weights(weights, seed):
-    """Kernel and bias of each layer by its name, and which weights they are."""
+    """Kernel and bias of each layer by name, and the description of the weights."""
     if weights is None:
         return _random_weights(seed), f'random, seed {seed}'
     if weights == 'imagenet':
@@ -153,7 +154,7 @@ def _shapes():
 
 
 def _random_weights(seed):
-    """Uniform as Glorot & Bengio (2010), which is how Keras starts VGG16; biases zero."""
+    """Uniform as in Glorot & Bengio (2010), the initial weights of VGG16 in Keras; biases zero."""
     rng = np.random.default_rng(seed)
     arrays = {}
     for name, (kernel, bias) in _shapes():
@@ -163,7 +164,7 @@ def _random_weights(seed):
 
 
 def _imagenet_weights():
-    """Through Keras, which fetches the file once, caches it, and checks its MD5."""
+    """ImageNet weights from Keras, which downloads the file once, caches it, and verifies its MD5."""
     try:
         network = keras.applications.VGG16(include_top=False, weights='imagenet', input_shape=(32, 32, 3))
     except Exception as error:    # Keras raises a bare Exception here
@@ -174,7 +175,7 @@ def _imagenet_weights():
 
 
 def _weights_of_file(path):
-    """Read the layers that count from a file of VGG16's weights; none is left out silently."""
+    """Read the layers used from a file of VGG16 weights; all must be there."""
     import h5py
 
     if not h5py.is_hdf5(path):
@@ -208,7 +209,7 @@ def _layer_of_file(file, name):
 
 
 def _name_of_file(path):
-    """Name a file by what is in it."""
+    """Description of a file by its content."""
     content = path.read_bytes()
     if hashlib.md5(content, usedforsecurity=False).hexdigest() in _IMAGENET_FILES:
         return 'imagenet'
@@ -219,7 +220,7 @@ def _name_of_file(path):
 class MixtureNLL(keras.losses.Loss):
     """Negative log likelihood of a mixture of multivariate normal distributions, for each variable.
 
-    See `pidoc.networks.mixture` for what the network predicts; of the likelihood, constants are left out, and
+    See `pidoc.networks.mixture` for the outputs of the network; constants of the likelihood are omitted, and
     it is divided by the number of variables.
 
     Parameters
@@ -266,22 +267,22 @@ class MixtureNLL(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package='pidoc')
 class GaussianNLL(keras.losses.Loss):
-    """Negative log likelihood of a normal distribution whose mean and width are both predicted.
+    """Negative log likelihood of a normal distribution with predicted mean and standard deviation.
 
-    -ln p = ln s + (y - m)^2 / 2 s^2 (Nix & Weigend 1994), each term times s^(2 beta), which is held constant
-    in the gradient, so that what is hard to predict is learned too (Seitzer+ 2022, Eq. 4).
+    -ln p = ln s + (y - m)^2 / 2 s^2 (Nix & Weigend 1994), each term times s^(2 beta), whose gradient is
+    stopped, so that targets with large errors are also learned (Seitzer+ 2022, Eq. 4).
 
     Parameters
     ----------
     beta : float, optional
-        0: the likelihood itself; 1: the gradients of the mean are those of the mean square error.
+        0: the likelihood; 1: gradients of the mean as for the mean square error.
     reduction, name : str, optional
         As for any `keras.losses.Loss`.
 
     Notes
     -----
     Shapes: truth (..., k); prediction (..., 2 k), the means and then the natural logarithms of the standard
-    deviations, which are held between -5 and 3.
+    deviations, which are clipped to -5 to 3.
     """
 
     def __init__(self, *, beta=0.5, reduction='sum_over_batch_size', name='gaussian_nll'):

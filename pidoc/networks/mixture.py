@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The numbers with which a network describes a mixture of multivariate normal distributions.
+"""The outputs with which a network describes a mixture of multivariate normal distributions.
 
-Of D variables and K components: K D means; K D natural logarithms of standard deviations s; with full
-covariance K D (D - 1) / 2 numbers t below the diagonal; and with K > 1 logarithms of K weights. With
-u = (y - m) / s of a component, z_i = u_i + sum_{j<i} t_ij u_j are independent standard normal variables, and
-the density is the product of theirs over the product of the s (the Cholesky factor of the inverse of the
+For D variables and K components: K D means; K D natural logarithms of standard deviations s; with full
+covariance K D (D - 1) / 2 numbers t below the diagonal; and for K > 1 logarithms of K weights. With u = (y -
+m) / s for a component, z_i = u_i + sum_{j<i} t_ij u_j are independent standard normal variables, and the
+density is the product of theirs divided by the product of the s (the Cholesky factor of the inverse of the
 covariance; Williams 1996, Neural Computation 8, 843).
 """
 
@@ -15,11 +15,11 @@ __all__ = ['COVARIANCES', 'Layout', 'LIMITS']
 COVARIANCES = 'diagonal', 'full'
 
 LIMITS = -5.0, 3.0
-"""Of the logarithms of standard deviations."""
+"""Limits of the logarithms of standard deviations."""
 
 
 class Layout:
-    """Where each number is.
+    """Positions of the outputs.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Layout:
     Raises
     ------
     ValueError
-        If the covariance is another one.
+        If the covariance is not one of these.
     """
 
     def __init__(self, variables, components=1, covariance='diagonal'):
@@ -50,20 +50,20 @@ class Layout:
         Returns
         -------
         tuple
-            Of shapes (n, K D), (n, K D), (n, K pairs), (n, K); the last is empty for one component.
+            Shapes (n, K D), (n, K D), (n, K pairs), (n, K); the last is empty for one component.
         """
         ends = np.cumsum([self.components * n for n in (self.variables, self.variables, self.pairs)])
         return (output[:, :ends[0]], output[:, ends[0]:ends[1]], output[:, ends[1]:ends[2]],
                 output[:, ends[2]:])
 
     def spread(self):
-        """Where the numbers below the diagonal go: a matrix of shape (pairs, D D) of zeros and ones."""
+        """Positions of the numbers below the diagonal: a matrix of shape (pairs, D D) of zeros and ones."""
         spread = np.zeros((self.pairs, self.variables**2), dtype=np.float32)
         spread[np.arange(self.pairs), self.rows * self.variables + self.columns] = 1.0
         return spread
 
     def mixture(self, output):
-        """The mixtures that a network's output describes.
+        """The mixtures described by outputs of a network.
 
         Parameters
         ----------

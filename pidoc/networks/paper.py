@@ -20,7 +20,7 @@ MASS_LEARNING_RATE = 10.0**-2.5
 """Learning rate of Adam for the paper's mass network (section 3.1.1)."""
 
 AGE_DISTANCE_LEARNING_RATE = 1e-4
-"""Learning rate of Adam for the paper's network of age and distance (section 3.1.2)."""
+"""Learning rate of Adam for the paper's network for age and distance (section 3.1.2)."""
 
 _ENCODER = (32, 64, 128, 128)
 _KERNELS = ((10, 16), (10, 32), (5, 64), (5, 128))
@@ -28,20 +28,20 @@ _DENSE = (64, 32, 16)
 
 
 def paper_mass_network(shape=(160, 160, 1), *, seed=None):
-    """The paper's encoder-decoder: from the map of light to the map of mass.
+    """The paper's encoder-decoder: from the map of the light to the map of the mass.
 
     A block is two convolutions (3 x 3, zero padding), each with ReLU, batch normalisation and dropout of
-    whole channels; its result is the two, concatenated. Down: four blocks of 32, 64, 128 and 128 channels, a
-    maximum over 2 x 2 pixels after each. Up: four blocks of 128, 128, 64 and 32 channels; after each, the map
-    is doubled in size, and the second convolution of the encoder's block of that size is concatenated to it.
-    A linear 3 x 3 convolution makes the map.
+    whole channels; its result is the two, concatenated. Encoder: four blocks of 32, 64, 128 and 128 channels,
+    each followed by a maximum over 2 x 2 pixels. Decoder: four blocks of 128, 128, 64 and 32 channels; after
+    each, the map is doubled in size, and the second convolution of the encoder's block of that size is
+    concatenated to it. A linear 3 x 3 convolution yields the map.
 
     Parameters
     ----------
     shape : tuple of int, optional
         Height, width and channels of the maps; height and width multiples of 16.
     seed : int, optional
-        Of the first weights and of the dropout. None leaves them to `keras.utils.set_random_seed`.
+        Seed of the initial weights and of the dropout. None: that of `keras.utils.set_random_seed`.
 
     Returns
     -------
@@ -57,11 +57,11 @@ def paper_mass_network(shape=(160, 160, 1), *, seed=None):
 
     Notes
     -----
-    Source: Chardin & Bianchini (2021), section 3.1.1 and Fig. 1; channels and the make-up of a block: the
-    authors' released model, which has 2.18 million parameters and takes 2.53 x 10^9 multiplications a map.
-    This network has 2,183,169 and 2.49 x 10^9. Two other readings of that description have exactly as many
-    and cannot be told from it by counting: the first convolution of a block is passed across instead of the
-    second, or both are and the blocks on the way up do not concatenate.
+    Source: Chardin & Bianchini (2021), section 3.1.1 and Fig. 1; channels and structure of a block: the
+    authors' released model, which has 2.18 million parameters and 2.53 x 10^9 multiplications per map. This
+    network has 2,183,169 and 2.49 x 10^9. Two other interpretations of the description have exactly as many
+    and cannot be distinguished from it by counting: the first convolution of a block is concatenated in the
+    decoder instead of the second, or both are and the blocks of the decoder do not concatenate.
 
     Examples
     --------
@@ -86,14 +86,14 @@ def paper_mass_network(shape=(160, 160, 1), *, seed=None):
         x, _ = _block(x, _ENCODER[level - 1], f'decoder{level}', seeds)
         x = layers.UpSampling2D(2, data_format=LAST, name=f'decoder{level}_up')(x)
         x = layers.Concatenate(name=f'decoder{level}_skip')([x, across[level - 1]])
-    # float32 whatever the policy: the loss needs the precision
+    # float32 for any policy: the loss needs the precision
     mass = layers.Conv2D(1, 3, padding='same', data_format=LAST, dtype='float32',
                          kernel_initializer=glorot(seeds), name='mass')(x)
     return keras.Model(inputs, mass, name='paper_mass')
 
 
 def paper_age_distance_network(shape=(160, 160, 1), *, seed=None):
-    """The paper's second network: from the map of light to age and distance.
+    """The paper's second network: from the map of the light to age and distance.
 
     Four convolutions without padding (10 x 10 pixels and 16 channels, 10 x 10 and 32, 5 x 5 and 64, 5 x 5
     and 128), each with ReLU, batch normalisation, dropout of whole channels and a maximum over 2 x 2 pixels;
@@ -102,10 +102,9 @@ def paper_age_distance_network(shape=(160, 160, 1), *, seed=None):
     Parameters
     ----------
     shape : tuple of int, optional
-        Height, width and channels of the maps; at least 91 pixels a side, which leave one pixel at the
-        end.
+        Height, width and channels of the maps; at least 91 pixels per side, which leave one pixel at the end.
     seed : int, optional
-        Of the first weights and of the dropout. None leaves them to `keras.utils.set_random_seed`.
+        Seed of the initial weights and of the dropout. None: that of `keras.utils.set_random_seed`.
 
     Returns
     -------
@@ -121,7 +120,7 @@ def paper_age_distance_network(shape=(160, 160, 1), *, seed=None):
 
     Notes
     -----
-    Source: Chardin & Bianchini (2021), section 3.1.2 and Fig. 2, for the order [age, distance] too; sizes:
+    Source: Chardin & Bianchini (2021), section 3.1.2 and Fig. 2, also for the order [age, distance]; sizes:
     the authors' released model, which has 0.52 million parameters.
 
     Examples
@@ -166,7 +165,7 @@ def _convolve(x, channels, size, padding, name, seeds):
 
 
 def _smallest_side():
-    """Pixels a side that leave one to the dense layers."""
+    """Pixels per side that leave one pixel for the dense layers."""
     side = 1
     for size, _ in reversed(_KERNELS):
         side = 2 * side + size - 1

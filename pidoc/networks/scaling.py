@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""From maps and physical quantities to the numbers that a network sees, and back.
+"""Conversion of maps and physical quantities to inputs and outputs of networks, and back.
 
-Fluxes and masses span many decades and may be zero, or negative where there is noise. They are compressed by
-y = arcsinh(x / 2 s), which is ln(x / s) for x well above s and linear below (Lupton, Gunn & Szalay 1999).
+Fluxes and masses span many decades and can be zero, or negative due to noise. They are compressed by y =
+arcsinh(x / 2 s), which is ln(x / s) for x well above s and linear below (Lupton, Gunn & Szalay 1999).
 """
 
 import json
@@ -27,7 +27,7 @@ def soft_log(values, floor):
     values : float or ndarray
         Any finite numbers.
     floor : float
-        s, positive: ln(x / s) is met within 1 % of a unit above 10 s.
+        s, positive; the result is ln(x / s) within 0.01 above 10 s.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def soft_exp(values, floor):
 
 @dataclass(frozen=True)
 class _Compression:
-    """How pixels become numbers of order one; ``s`` is the floor."""
+    """Transformation of pixels to numbers of order one; ``s`` is the floor."""
 
     forward: Callable      # x, s -> y
     back: Callable         # y, s -> x
@@ -57,15 +57,15 @@ class _Compression:
 
 
 COMPRESSIONS = {
-    # d ln x / d y is coth y, which is 1 but near the floor
+    # d ln x / d y is coth y, which is 1 except near the floor
     'arcsinh': _Compression(soft_log, soft_exp, lambda y: 1.0 / np.tanh(np.maximum(y, 0.1))),
     'logarithm': _Compression(lambda x, s: np.log(np.maximum(x, s) / s), lambda y, s: s * np.exp(y),
                               np.ones_like),
 }
-"""How pixels may be compressed: arcsinh(x / 2 s), or ln(x / s) with what is below s cut off."""
+"""Compressions of pixels: arcsinh(x / 2 s), or ln(x / s) with values below s clipped."""
 
 REDUCTIONS = {'light': 'mean', 'sharp': 'max'}
-"""How blocks of pixels become one number, by the image of light: its mean, or that of its brightest pixel."""
+"""Reductions of blocks of pixels to one number, by image of the light: mean, or brightest pixel."""
 
 
 def block_mean(maps, block):
@@ -74,9 +74,9 @@ def block_mean(maps, block):
     Parameters
     ----------
     maps : ndarray, shape (..., ny, nx)
-        Both sides multiples of ``block``.
+        Both sides must be multiples of ``block``.
     block : int
-        Pixels to a side of a block.
+        Side of a block [pixels].
 
     Returns
     -------
@@ -91,7 +91,7 @@ def block_mean(maps, block):
 
 
 def block_max(maps, block):
-    """The largest pixel of each block, as `block_mean`."""
+    """The largest pixel of each block, like `block_mean`."""
     return _in_blocks(maps, block).max(axis=(-3, -1))
 
 
@@ -105,7 +105,7 @@ def _in_blocks(maps, block):
 
 
 def _enlarged(maps, block):
-    """Block means as pixels, by cubic splines through the middles of the blocks."""
+    """Interpolate block means to pixels, by cubic splines through the centres of the blocks."""
     if block == 1:
         return maps
     up, across = (_spline(number, block) for number in maps.shape[-2:])
@@ -114,10 +114,10 @@ def _enlarged(maps, block):
 
 @lru_cache(maxsize=8)
 def _spline(number, block):
-    """The matrix that makes pixels of a column of blocks: splines are linear in what they go through."""
+    """Matrix from a column of blocks to pixels: splines are linear in their values."""
     from scipy.ndimage import map_coordinates
 
-    # odd reflection goes on with the slope that a map has at its border
+    # odd reflection continues the slope at the border
     margin = min(3, number - 1)
     columns = np.pad(np.eye(number), ((margin, margin), (0, 0)), mode='reflect', reflect_type='odd')
     place = margin + (np.arange(number * block) + 0.5) / block - 0.5
@@ -126,10 +126,10 @@ def _spline(number, block):
 
 
 class _Stored:
-    """To the dictionary of a JSON file and back."""
+    """Conversion to and from the dictionary of a JSON file."""
 
     def to_dict(self):
-        """For a JSON file."""
+        """Values for a JSON file."""
         return json.loads(json.dumps(asdict(self)))
 
     @classmethod
@@ -148,7 +148,7 @@ class _Stored:
         return cls(**values)
 
     def _check(self, pairs):
-        """Floors are positive; pairs are a mean and a standard deviation."""
+        """Check that floors are positive, and pairs are a mean and a standard deviation."""
         for name in ('flux_floor', 'mass_floor'):
             plain_number(getattr(self, name), name, above=0)
         for mean, sd in pairs:
@@ -159,29 +159,29 @@ class _Stored:
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling(_Stored):
-    """How maps and scalars are compressed, standardised and reduced to blocks, saved with a model.
+    """Compression, standardisation and binning of maps and scalars, saved with a model.
 
     Parameters
     ----------
     block : int
-        The network works on blocks of ``block`` x ``block`` pixels; the smoothing of the maps, a Gaussian
-        with a standard deviation of 4 pixels, leaves nothing finer to see.
+        The network works on blocks of ``block`` x ``block`` pixels; since the maps are smoothed with a
+        Gaussian with a standard deviation of 4 pixels, they have no finer structure.
     channels : tuple of str
-        Images of light, of `REDUCTIONS`.
+        Images of the light, names of `REDUCTIONS`.
     flux_floor : float
-        s of the fluxes [Lsun / kpc^2].
+        s for the fluxes [Lsun / kpc^2].
     mass_floor : float
-        s of the masses per pixel [Msun].
+        s for the masses per pixel [Msun].
     flux : tuple of tuples of float
         Mean and standard deviation of the compressed pixels of each channel.
     mass : tuple of float
-        Likewise, of the pixels of mass.
+        The same for the pixels of the mass map.
     compression : str
-        How pixels are compressed, one of `COMPRESSIONS`.
+        Compression of pixels, one of `COMPRESSIONS`.
     outputs : tuple of `~pidoc.networks.variables.Variable`
-        The scalars that the network predicts.
+        The scalars predicted by the network.
     constraints : tuple of `~pidoc.networks.variables.Constraint`
-        What it can be conditioned on.
+        Properties that it can be conditioned on.
     """
 
     block: int = 4
@@ -220,26 +220,26 @@ class Scaling(_Stored):
 
     @property
     def code_width(self):
-        """Numbers that a network sees of what is known."""
+        """Number of inputs of the network for given properties."""
         return sum(each.width for each in self.constraints)
 
     @classmethod
     def fit(cls, light, mass, scalars, known, *, pooled=False, outputs=OUTPUTS, constraints=CONSTRAINTS,
             **options):
-        """The scaling under which training data have mean 0 and standard deviation 1.
+        """Fit the scaling such that training data have mean 0 and standard deviation 1.
 
         Parameters
         ----------
         light : ndarray, shape (n, ny, nx, channels)
-            Maps in blocks already or not: the means differ by little.
+            Maps, or blocks already: the means differ only slightly.
         mass : ndarray, shape (n, ny, nx)
-            Likewise.
+            The same.
         scalars, known : dict
             Name -> physical values, shape (n,), of the outputs and of the constraints.
         pooled : bool, optional
-            All scalars together, with one mean and one standard deviation; or each by itself.
+            One mean and one standard deviation for all scalars together, or for each separately.
         outputs, constraints : dict, optional
-            Where the variables of these names are.
+            Variables by name.
         **options
             ``block``, ``channels``, ``flux_floor``, ``mass_floor``, ``compression``.
 
@@ -259,10 +259,10 @@ class Scaling(_Stored):
             mass=_moments(plain.compressed_mass(mass)), outputs=tuple(made),
             constraints=tuple(constraints[name].fitted(values) for name, values in known.items()))
 
-    # -- in
+    # -- inputs
 
     def image(self, light):
-        """What the network sees of light maps.
+        """Image input of the network for light maps.
 
         Parameters
         ----------
@@ -276,7 +276,7 @@ class Scaling(_Stored):
         Raises
         ------
         ValueError
-            If a pixel is not finite, a side no multiple of ``block``, or the number of channels another.
+            If a pixel is not finite, a side not a multiple of ``block``, or the number of channels wrong.
         """
         return self.image_of_blocks(self.blocks(light))
 
@@ -288,7 +288,7 @@ class Scaling(_Stored):
         return np.stack(made, axis=-1)
 
     def image_of_blocks(self, light):
-        """`image` of maps that are in blocks already."""
+        """`image` for maps that are blocks already."""
         if not np.all(np.isfinite(light)):
             raise ValueError('the pixels of a light map must be finite, received '
                              f'{np.count_nonzero(~np.isfinite(light))} that are not')
@@ -309,12 +309,12 @@ class Scaling(_Stored):
         return self._compressed(mass, self.mass_floor)
 
     def expanded_mass(self, values):
-        """The inverse of `compressed_mass`, and by how much ln M changes with the compressed mass."""
+        """The inverse of `compressed_mass`, and the derivative of ln M by the compressed mass."""
         compression = COMPRESSIONS[self.compression]
         return compression.back(values, self.mass_floor), compression.steepness(values)
 
     def mass_of_blocks(self, mass):
-        """What the network learns to say of mass maps in blocks, shape (n, ny, nx), [Msun per pixel]."""
+        """Target of the network for mass maps in blocks, shape (n, ny, nx), [Msun per pixel]."""
         mean, sd = self.mass
         return ((self.compressed_mass(mass) - mean) / sd).astype(np.float32)[..., np.newaxis]
 
@@ -324,13 +324,13 @@ class Scaling(_Stored):
                         axis=1).astype(np.float32)
 
     def code(self, known, number):
-        """What the network sees of what is known.
+        """Code of the given properties, an input of the network.
 
         Parameters
         ----------
         known : dict
-            Name of a constraint -> physical values, shape (n,), NaN where it is not known; and name with
-            ``_error`` -> their standard errors, NaN for the default.
+            Name of a constraint -> physical values, shape (n,), NaN if unknown; and name with ``_error`` ->
+            their standard errors, NaN for the default.
         number : int
             n.
 
@@ -344,7 +344,7 @@ class Scaling(_Stored):
                                for each in self.constraints], axis=1)
 
     def without(self, code, name):
-        """A code in which one constraint is not known."""
+        """A code in which one constraint is unknown."""
         start = 0
         for each in self.constraints:
             if each.name == name:
@@ -353,10 +353,10 @@ class Scaling(_Stored):
             start += each.width
         return code
 
-    # -- out
+    # -- outputs
 
     def masses(self, output):
-        """Mass maps from what the network says.
+        """Mass maps from outputs of the network.
 
         Parameters
         ----------
@@ -375,12 +375,12 @@ class Scaling(_Stored):
 
 
 def reduced(plane, block, channel):
-    """Blocks of the pixels of one channel, shape (n, ny, nx): their mean or the brightest of them."""
+    """Blocks of the pixels of one channel, shape (n, ny, nx): their means or brightest pixels."""
     return (block_max if REDUCTIONS[channel] == 'max' else block_mean)(plane, block)
 
 
 def check_compression(name):
-    """Refuse names that `COMPRESSIONS` does not have.
+    """Reject names that are not in `COMPRESSIONS`.
 
     Raises
     ------
@@ -396,7 +396,7 @@ def _made(kind, value):
 
 
 def _planes(light):
-    """Maps of each channel."""
+    """The maps of each channel."""
     return list(np.moveaxis(np.asarray(light), -1, 0))
 
 
@@ -409,21 +409,21 @@ def _moments(values):
 
 @dataclass(frozen=True, kw_only=True)
 class PaperScaling(_Stored):
-    """How the paper standardises: log10 of the pixels, and age and distance as they are.
+    """Standardisation of the paper: log10 of the pixels; age and distance without a transformation.
 
     Chardin & Bianchini (2021), section 3.1.2; one mean and one standard deviation for all pixels of all maps,
     and one for age and distance *together*, as in the authors' released code, whose constants are the
-    defaults. The paper's MSE of 0.03 at an R2 of 0.98 goes with that: of numbers of unit variance, R2 is
-    1 - MSE, nearly.
+    defaults. The paper's MSE of 0.03 at an R2 of 0.98 is consistent with that: for unit variance, R2 is
+    nearly 1 - MSE.
 
     Parameters
     ----------
     flux_floor, mass_floor : float
-        What is fainter [Lsun / kpc^2], [Msun] per pixel, is taken for as faint as that: log 0 is no number.
+        Lower limits [Lsun / kpc^2] and [Msun] per pixel, before the logarithm is taken.
     flux, mass : tuple of float
         Mean and standard deviation of log10 of the pixels.
     age, distance : tuple of float
-        Mean and standard deviation [Gyr], [kpc]; the same two numbers where they are pooled.
+        Mean and standard deviation [Gyr], [kpc]; the same two numbers if they are pooled.
     """
 
     flux_floor: float = 1e-8
@@ -441,21 +441,21 @@ class PaperScaling(_Stored):
 
     @property
     def block(self):
-        """Pixels to a side of a block: there are none."""
+        """Side of a block [pixels]: blocks are not used."""
         return 1
 
     @classmethod
     def fit(cls, maps, age, distance, *, pooled=True, **options):
-        """The scaling under which training data have mean 0 and standard deviation 1.
+        """Fit the scaling such that training data have mean 0 and standard deviation 1.
 
         Parameters
         ----------
         maps : iterable of (ndarray, ndarray)
-            Light and mass maps, some at a time.
+            Light and mass maps, in batches.
         age, distance : ndarray, shape (n,)
             [Gyr], [kpc].
         pooled : bool, optional
-            Age and distance together, as the authors; or each by itself.
+            One mean and standard deviation for age and distance together, as by the authors, or for each.
         **options
             ``flux_floor``, ``mass_floor``.
 
@@ -476,7 +476,7 @@ class PaperScaling(_Stored):
                       'age': labels[0], 'distance': labels[1]})
 
     def image(self, light):
-        """What the networks see of light maps, shape (n, ny, nx), [Lsun / kpc^2].
+        """Input of the networks for light maps, shape (n, ny, nx), [Lsun / kpc^2].
 
         Returns
         -------
@@ -493,24 +493,24 @@ class PaperScaling(_Stored):
         return _standard(_log10(light, self.flux_floor), self.flux)[..., np.newaxis]
 
     def mass_image(self, mass):
-        """What the mass network learns to say of mass maps, shape (n, ny, nx), [Msun per pixel]."""
+        """Target of the mass network for mass maps, shape (n, ny, nx), [Msun per pixel]."""
         return _standard(_log10(mass, self.mass_floor), self.mass)[..., np.newaxis]
 
     def labels(self, age, distance):
-        """What the other network learns to say, shape (n, 2), of ages [Gyr] and distances [kpc]."""
+        """Targets of the other network, shape (n, 2), for ages [Gyr] and distances [kpc]."""
         return np.stack([_standard(age, self.age), _standard(distance, self.distance)], axis=1)
 
     def log_masses(self, output):
-        """The natural logarithm of the mass per pixel from what the mass network says, (n, ny, nx, 1).
+        """The natural logarithm of the mass per pixel from the output of the mass network, (n, ny, nx, 1).
 
-        Never more than 10 standard deviations from the mean: what a network that has hardly learned says
-        could else not be summed.
+        Limited to 10 standard deviations above the mean, since outputs of a hardly trained network could
+        otherwise overflow the sum.
         """
         mean, sd = self.mass
         return math.log(10.0) * (mean + sd * np.clip(np.asarray(output)[..., 0], -10.0, 10.0))
 
     def age_distance(self, output):
-        """Ages [Gyr] and distances [kpc] from what the other network says, shape (n, 2)."""
+        """Ages [Gyr] and distances [kpc] from the output of the other network, shape (n, 2)."""
         output = np.asarray(output, dtype=float)
         return tuple(mean + sd * column for (mean, sd), column in zip((self.age, self.distance), output.T,
                                                                       strict=True))

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Shapes of the maps and weights of networks, checked; Keras is not needed for this."""
+"""Checks of the shapes of maps and weights of networks, without Keras."""
 
 from numbers import Integral
 
@@ -7,7 +7,7 @@ __all__ = ['check_cluster', 'check_shape', 'weight_shapes']
 
 
 def check_shape(shape):
-    """Height, width and channels, as plain integers."""
+    """Check and return height, width and channels as plain integers."""
     is_sequence = isinstance(shape, (tuple, list)) and len(shape) == 3
     if not (is_sequence and all(isinstance(n, Integral) for n in shape)):
         raise TypeError(f'shape must be three integers (height, width, channels), received {shape!r}')
@@ -17,7 +17,7 @@ def check_shape(shape):
 
 
 def check_cluster(shape, widths, dense):
-    """Shape, widths and dense units of a `~pidoc.networks.cluster.cluster_network`, as plain integers."""
+    """Check shape, widths and dense units of a `~pidoc.networks.cluster.cluster_network`; plain integers."""
     height, width, _ = shape = check_shape(shape)
     numbers = (*widths, dense)
     if len(numbers) < 2 or not all(isinstance(n, Integral) and n > 0 for n in numbers):
@@ -32,7 +32,7 @@ def check_cluster(shape, widths, dense):
 
 def weight_shapes(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, known=3, scalars=8, dropout=0.0,
                   seed=None):
-    """Names and shapes of the weights of `~pidoc.networks.cluster.cluster_network`, in its order.
+    """Names and shapes of the weights of `~pidoc.networks.cluster.cluster_network`, in order.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def weight_shapes(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, kno
     Returns
     -------
     dict
-        name -> shape, two for each layer: its kernel and its bias.
+        Name -> shape, two for each layer: kernel and bias.
 
     Raises
     ------
     TypeError, ValueError
-        As `~pidoc.networks.cluster.cluster_network`.
+        As for `~pidoc.networks.cluster.cluster_network`.
     """
     (side, _, channels), widths, dense = check_cluster(shape, widths, dense)
     coarse = side // 2 ** (len(widths) - 1)

@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Physical quantities as numbers for networks: what may be predicted, and what may be known beforehand.
+"""Physical quantities as numbers for networks: predicted ones and given ones.
 
-`OUTPUTS` and `CONSTRAINTS` are all that a model can have; which ones it has is data in its folder. A new one
-is a row in these tables, with its true value in `pidoc.training_set.truths`.
+`OUTPUTS` and `CONSTRAINTS` are all that a model can have; those of a model are stored in its folder. A new
+one is a row in these tables, and its true value is defined in `pidoc.training_set.truths`.
 """
 
 import math
@@ -14,20 +14,21 @@ import numpy as np
 __all__ = ['CONSTRAINTS', 'Constraint', 'OLDEST', 'OUTPUTS', 'SCALES', 'Scale', 'Variable']
 
 OLDEST = 14.0
-"""Gyr: no star cluster is older than the Universe (13.8 Gyr; Planck Collaboration 2020, A&A 641, A6)."""
+"""Gyr: upper limit of ages, above the age of the Universe (13.8 Gyr; Planck Collaboration 2020, A&A 641,
+A6)."""
 
-_EDGE = 1e-3              # shares nearer to 0 or 1 are as near as that
-_FEW = 1e-4               # a share that counts as none
+_EDGE = 1e-3              # limit of fractions close to 0 or 1
+_FEW = 1e-4               # a fraction treated as zero
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A monotonic transformation under which errors of a quantity are nearly normal.
+    """A monotonic transformation to a scale on which errors of a quantity are nearly normal.
 
     Parameters
     ----------
     forward, back : callable
-        From physical values to numbers, and back: whatever the number, ``back`` gives a possible value.
+        From physical values to numbers, and back: ``back`` returns a valid value for any number.
     """
 
     forward: Callable
@@ -54,7 +55,7 @@ SCALES = {
     # between 0 and OLDEST
     'age': Scale(lambda x: _logit(np.asarray(x) / OLDEST), lambda z: OLDEST * _expit(z)),
     'share': Scale(_logit, _expit),
-    # a share that may be 0
+    # a fraction that can be 0
     'rare': Scale(lambda x: np.log(np.maximum(x, 0.0) + _FEW), lambda z: np.maximum(_exp(z) - _FEW, 0.0)),
 }
 """Name -> `Scale`."""
@@ -62,17 +63,17 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """A physical quantity and how it becomes a number with mean 0 and standard deviation 1.
+    """A physical quantity and its transformation to a number with mean 0 and standard deviation 1.
 
     Parameters
     ----------
     name : str
     unit : str
-        Of its physical values, as `astropy.units` writes it; '' for plain numbers.
+        Unit of its physical values, as written by `astropy.units`; '' for plain numbers.
     scale : str
         One of `SCALES`.
     mean, sd : float
-        Of the values on that scale, in the training.
+        Mean and standard deviation on that scale in the training set.
 
     Raises
     ------
@@ -95,43 +96,43 @@ class Variable:
                              f'received {self.mean!r} and {self.sd!r}')
 
     def on_scale(self, values):
-        """Physical values on the scale, not standardised."""
+        """Transform physical values to the scale, without standardisation."""
         return SCALES[self.scale].forward(np.asarray(values, dtype=float))
 
     def physical(self, values):
-        """Values on the scale as physical ones."""
+        """Transform values on the scale to physical ones."""
         return SCALES[self.scale].back(np.asarray(values, dtype=float))
 
     def standardised(self, values):
-        """Physical values as numbers for networks."""
+        """Standardised values for networks from physical values."""
         return (self.on_scale(values) - self.mean) / self.sd
 
     def fitted(self, values):
-        """The same variable with the mean and the standard deviation of these physical values."""
+        """The variable with the mean and the standard deviation of these physical values."""
         numbers = self.on_scale(values)
         numbers = numbers[np.isfinite(numbers)]
         return replace(self, mean=float(np.mean(numbers)), sd=max(float(np.std(numbers)), 1e-6))
 
     def to_dict(self):
-        """For a JSON file."""
+        """Values for a JSON file."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constraint(Variable):
-    """What an observer may know of a cluster, or of its image, independently of the light.
+    """A property of a cluster, or of its image, that may be known independently of the light.
 
     Parameters
     ----------
     name, unit, scale, mean, sd
         As for `Variable`.
     errors : tuple of float or None
-        The smallest and the largest standard error that networks are trained with: relative ones on the
-        scale 'logarithm', else in ``unit``. None: known exactly, such as the seeing.
+        Smallest and largest standard error in training: relative ones for the scale 'logarithm', otherwise in
+        ``unit``. None: known exactly, such as the seeing.
     default_error : float or None
-        The error if none is given, likewise.
+        The error if none is given, in the same form.
     positive : bool
-        Whether values must be above 0.
+        Whether values must be positive.
     """
 
     errors: tuple | None = None
@@ -150,16 +151,16 @@ class Constraint(Variable):
 
     @property
     def width(self):
-        """How many numbers tell a network of it."""
+        """Number of inputs of a network for this constraint."""
         return 2 if self.errors is None else 3
 
     @property
     def relative(self):
-        """Whether errors are relative ones."""
+        """Whether errors are relative."""
         return self.scale == 'logarithm'
 
     def scale_error(self, values, errors):
-        """Errors on the scale from physical ones; the default where they are NaN."""
+        """Errors on the scale from physical ones; default errors for NaN."""
         errors = np.asarray(errors, dtype=float)
         errors = errors / values if self.relative else errors
         return np.where(np.isnan(errors), self.default_error, errors)
@@ -169,7 +170,7 @@ class Constraint(Variable):
         return errors * values if self.relative else errors
 
     def measured(self, values, rng):
-        """Values as an observer would measure them, with errors that are drawn.
+        """Mock measurements with random errors.
 
         Parameters
         ----------
@@ -180,8 +181,8 @@ class Constraint(Variable):
         Returns
         -------
         values, errors : ndarray, shape (n,)
-            Physical ones, NaN where a value that must be positive would not be; exact values, and NaN, where
-            there are no errors.
+            Physical values, NaN if a value that must be positive is not; for constraints without errors exact
+            values, and NaN.
         """
         values = np.asarray(values, dtype=float)
         if self.errors is None:
@@ -190,24 +191,24 @@ class Constraint(Variable):
         error = np.exp(rng.uniform(low, high, values.shape))
         off = error * rng.normal(size=values.shape)
         seen = values * np.exp(off) if self.relative else values + off
-        # nobody would believe it
+        # an implausible value, which is discarded
         seen = np.where(seen > 0.0, seen, np.nan) if self.positive else seen
         return seen, np.where(np.isnan(seen), np.nan, self.physical_error(seen, error))
 
     def measurement(self, variable, values, errors):
-        """A measurement as a normal distribution of the standardised variable that it is of.
+        """A measurement as a normal distribution of the standardised variable.
 
         Parameters
         ----------
         variable : `Variable`
-            The scalar, on whatever scale it has.
+            The measured scalar, which may have another scale.
         values, errors : ndarray, shape (n,)
-            Physical ones; an error that is NaN is the default one.
+            Physical values; an error that is NaN is the default one.
 
         Returns
         -------
         value, error : ndarray, shape (n,)
-            Mean and standard deviation over possible values; NaN where nothing was measured.
+            Mean and standard deviation over valid values; NaN without a measurement.
         """
         values, errors = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
         error = self.scale_error(values, errors)
@@ -224,18 +225,18 @@ class Constraint(Variable):
         return np.where(np.isfinite(values), mean, np.nan), np.where(np.isfinite(values), spread, np.nan)
 
     def encoded(self, values, errors):
-        """What a network sees: zeros where the value is NaN.
+        """Inputs of a network: zeros if the value is NaN.
 
         Parameters
         ----------
         values, errors : ndarray, shape (n,)
-            Physical ones; an error that is NaN is the default one.
+            Physical values; an error that is NaN is the default one.
 
         Returns
         -------
         ndarray of float32, shape (n, `width`)
-            1 if it is known; the standardised value; and the logarithm of the error over the geometric mean
-            of the ``errors``.
+            1 if it is known; the standardised value; and the logarithm of the error relative to the geometric
+            mean of ``errors``.
         """
         values = np.asarray(values, dtype=float)
         given = np.isfinite(values)
@@ -254,7 +255,7 @@ def _table(kind, *rows):
 
 OUTPUTS = _table(
     Variable,
-    # of the field
+    # in the field
     {'name': 'total_mass', 'unit': 'solMass', 'scale': 'logarithm'},
     {'name': 'mass_to_light', 'unit': 'solMass / solLum', 'scale': 'logarithm'},
     # of the whole cluster
@@ -271,7 +272,7 @@ OUTPUTS = _table(
     {'name': 'distance', 'unit': 'kpc', 'scale': 'logarithm'},
     {'name': 'metallicity', 'scale': 'linear'},
 )
-"""Name -> `Variable`: all that a network may predict."""
+"""Name -> `Variable`: all scalars that a network can predict."""
 
 CONSTRAINTS = _table(
     Constraint,
@@ -283,11 +284,11 @@ CONSTRAINTS = _table(
      'default_error': 0.05},
     {'name': 'b_v', 'unit': 'mag', 'scale': 'linear', 'errors': (0.01, 0.15), 'default_error': 0.03,
      'positive': False},
-    # of the observation
+    # properties of the observation
     {'name': 'dispersion_radius', 'unit': 'arcsec', 'scale': 'logarithm'},
     {'name': 'seeing', 'unit': 'arcsec', 'scale': 'logarithm'},
     {'name': 'sky_error', 'scale': 'logarithm'},
 )
-"""Name -> `Constraint`: all that a network may be conditioned on. ``metallicity`` is [Fe/H]; ``b_v`` is
-the colour of all light of the cluster in the field, freed from reddening; ``sky_error`` is the standard error
-of the level of the sky, in the mean light of a pixel of the field."""
+"""Name -> `Constraint`: all properties that a network can be conditioned on. ``metallicity`` is [Fe/H];
+``b_v`` is the integrated colour of the cluster in the field, corrected for reddening; ``sky_error`` is the
+standard error of the level of the sky, in units of the mean light of a pixel of the field."""
