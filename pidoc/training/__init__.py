@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""From a training set to a model folder: `train`."""
+"""Training: from a training set to a model folder, `train`."""
 
 import lazy_loader
 

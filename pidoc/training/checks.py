@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What is checked before a training begins: all that its end needs."""
+"""Checks before a training starts, for all requirements until its end."""
 
 import logging
 import tempfile
@@ -22,12 +22,12 @@ _NEARLY_ALL = 0.9
 
 
 def check_texts(**texts):
-    """Refuse what is no text that a model folder may hold.
+    """Reject texts that a model folder cannot store.
 
     Raises
     ------
     TypeError, ValueError
-        If one is something else, or has control characters.
+        If one is not a text, or has control characters.
     """
     for name, text in texts.items():
         if not isinstance(text, str):
@@ -36,7 +36,7 @@ def check_texts(**texts):
 
 
 def selected(training_set, settings):
-    """The maps of both splits that the settings choose: split -> training set.
+    """The maps of both splits selected by the settings: split -> training set.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def selected(training_set, settings):
 
 
 def _usable(table):
-    """Which maps have all truths that nearly all maps have; the others are left out, with a word about it."""
+    """Maps that have all true values that nearly all maps have; others are excluded, with a warning."""
     known = {name: np.isfinite(values) for name, values in truths(table).items() if name in OUTPUTS}
     good = np.logical_and.reduce([each for each in known.values() if each.mean() >= _NEARLY_ALL])
     lacking = [name for name, each in known.items() if _NEARLY_ALL <= each.mean() < 1.0]
@@ -67,7 +67,7 @@ def _usable(table):
 
 
 def check_maps(maps, settings):
-    """Refuse a training that has not enough maps for a step, the calibration or the domain.
+    """Reject a training with too few maps for a step, the calibration or the domain.
 
     Raises
     ------
@@ -79,17 +79,17 @@ def check_maps(maps, settings):
         raise ValueError(f'the training split must hold a batch of {settings.batch_size} maps, received '
                          f'{number}')
     check_numbers(number, len(maps['validation']))
-    # each map gives one score in each mode
+    # each map has one score in each mode
     check_number_of_scores(len(maps['validation']), 'maps in the validation split')
 
 
 def check_scores(data, every):
-    """Refuse a validation split whose calibration would have too few scores, or some that are not finite.
+    """Reject a validation split with too few scores for the calibration, or with scores that are not finite.
 
     Raises
     ------
     ValueError
-        If it is such a one; ``every`` pixel of a row and a column counts.
+        If that is the case; ``every`` is the step in rows and columns of the pixels used.
     """
     bad = ~np.logical_and.reduce([np.isfinite(data.truths[name]) & (data.truths[name] > 0.0)
                                   for name in ('total_mass', 'mass_to_light', 'age', 'distance')])
@@ -102,12 +102,12 @@ def check_scores(data, every):
 
 
 def check_writable(*folders):
-    """Make folders, and refuse those that cannot be written in.
+    """Create folders, and check that they are writable.
 
     Raises
     ------
     OSError
-        If there is one.
+        If one is not.
     """
     for folder in folders:
         try:

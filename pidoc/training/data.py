@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Maps of a training as the networks see them: splits in memory or on disk, batches, data augmentation."""
+"""Inputs of training: splits in memory or on disk, batches, data augmentation."""
 
 import hashlib
 
@@ -15,9 +15,9 @@ from pidoc.training_set.truths import truths
 __all__ = ['CHUNK', 'Split', 'Streamed', 'augmented', 'conditioned', 'digest_of', 'in_blocks', 'measured',
            'shuffled']
 
-CHUNK = 256                          # maps that are read at a time
-_SHARE_OF_EXTREMES = 0.125           # of maps with nothing known, and of those with everything
-_SHARE_UNKNOWN = 0.1                 # of maps whose seeing and the like are not known
+CHUNK = 256                          # maps read at a time
+_SHARE_OF_EXTREMES = 0.125           # of maps with no given properties, and of those with all
+_SHARE_UNKNOWN = 0.1                 # of maps with unknown seeing and other exact constraints
 
 
 class Split:
@@ -31,19 +31,19 @@ class Split:
         return len(self.table)
 
     def pieces(self):
-        """Some maps at a time: slices."""
+        """Slices of the maps, in batches."""
         return (slice(k, min(k + CHUNK, len(self))) for k in range(0, len(self), CHUNK))
 
 
 def digest_of(table):
-    """What distinguishes a choice of maps: SHA-256 of their masses, luminosities, ages and distances."""
+    """Identifier of a selection of maps: SHA-256 of their masses, luminosities, ages and distances."""
     values = [np.asarray(table[name].value, dtype='<f8')
               for name in ('mass', 'luminosity', 'age', 'distance')]
     return hashlib.sha256(np.stack(values).tobytes()).hexdigest()
 
 
 def in_blocks(maps, name, settings, folder, progress):
-    """A split in blocks, mapped from disk."""
+    """A split in blocks, memory-mapped."""
     cubes = [_cached(getattr(maps, image), len(maps), settings.block, image, folder / f'{name}-{image}.npy',
                      progress)
              for image in (*settings.channels, 'mass')]
@@ -51,7 +51,7 @@ def in_blocks(maps, name, settings, folder, progress):
 
 
 class _Beside:
-    """Images of the same maps as channels, shape (n, y, x, c)."""
+    """Several images of the same maps as channels, shape (n, y, x, c)."""
 
     def __init__(self, cubes):
         self.cubes = cubes
@@ -62,7 +62,7 @@ class _Beside:
 
 
 class Streamed:
-    """Whole maps, read from the shards when they are asked for."""
+    """Whole maps, read from the shards on access."""
 
     def __init__(self, read):
         self.read = read
@@ -72,7 +72,7 @@ class Streamed:
 
 
 def _cached(read, number, block, image, path, progress):
-    """Maps in blocks in a file that is mapped into memory; made if it is not there."""
+    """Maps in blocks in a memory-mapped file, which is created if needed."""
     def blocks(rows):
         return block_mean(read(rows), block) if image == 'mass' else reduced(read(rows), block, image)
 
@@ -92,22 +92,22 @@ def _cached(read, number, block, image, path, progress):
 
 
 def shuffled(total, settings, member, epoch):
-    """Rows of each batch of an epoch; what is left over after the last whole batch is not seen in it."""
+    """Rows of each batch of an epoch, without the remainder after the last complete batch."""
     order = np.random.default_rng((settings.seed, member, epoch, 0)).permutation(total)
     size = settings.batch_size
     for number in range(total // size):
-        # in the order of the file, which is mapped from disk
+        # in file order, for memory-mapped access
         yield np.sort(order[number * size:(number + 1) * size])
 
 
 def augmented(rng, orientations, *maps):
-    """Data augmentation: all maps of a batch (n, y, x, c) in one of the first orientations of a square."""
+    """Data augmentation: the maps of a batch (n, y, x, c) in one of the first orientations of a square."""
     turn, mirrored = rng.integers(4), rng.random() < 0.5
     return [np.ascontiguousarray(turned(each, (turn + 4 * mirrored) % orientations)) for each in maps]
 
 
 def measured(rng, truths, constraints):
-    """What observers would know of each map: name, and name with ``_error``, -> shape (n,)."""
+    """Mock measurements for each map: name, and name with ``_error``, -> shape (n,)."""
     known = {}
     for each in constraints:
         values, errors = each.measured(truths[each.name], rng)
@@ -118,10 +118,10 @@ def measured(rng, truths, constraints):
 
 
 def conditioned(rng, truths, scaling, share):
-    """What the network sees of what is known: each constraint for a share of the maps, with a random error.
+    """Inputs for given properties: each constraint for a fraction of the maps, with a random error.
 
-    Of an eighth of the maps nothing is known, and everything of another. What is known exactly, such as the
-    seeing, is known of nearly all.
+    For an eighth of the maps nothing is given, for another eighth everything. Exact constraints, such as the
+    seeing, are given for nearly all.
     """
     number = len(truths['distance'])
     known = measured(rng, truths, scaling.constraints)

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Where the steps of a training are made: a CPU, a GPU or several, in single or half precision."""
+"""Devices for the steps of a training: a CPU, a GPU or several, in single or half precision."""
 
 import logging
 from contextlib import contextmanager, nullcontext
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Device:
-    """Where steps are made; one at a time, or in equal parts on several GPUs of TensorFlow."""
+    """Executes steps, on one device, or in equal parts on several GPUs with TensorFlow."""
 
     def __init__(self, strategy=None):
         self.strategy = strategy
@@ -27,12 +27,12 @@ class Device:
         """Train on a batch; returns losses and metrics."""
         if self.parts == 1:
             return network.train_on_batch(inputs, truth, return_dict=True)
-        # train_on_batch would give every GPU the whole batch (Keras 3.15)
+        # train_on_batch would use the whole batch on every GPU (Keras 3.15)
         return self._in_parts(network, (inputs, truth))
 
     def _in_parts(self, network, data):
         if network.train_function is None:
-            # all variables must be there before TensorFlow compiles a step for several devices
+            # all variables must exist before TensorFlow compiles a step for several devices
             network.optimizer.build(network.trainable_variables)
             network.test_on_batch(*data)
         network.make_train_function()
@@ -49,7 +49,7 @@ class Device:
 
 @contextmanager
 def device_of(precision):
-    """The precision asked for, and all GPUs where there are several; yields a `Device`."""
+    """Set the precision, and use all GPUs if there are several; yields a `Device`."""
     devices, before = gpus(), keras.config.dtype_policy()
     strategy, scope = None, nullcontext()
     if len(devices) > 1:
@@ -70,16 +70,16 @@ def device_of(precision):
 
 @lru_cache(maxsize=1)
 def _mirrored(names):
-    """One for the process: those of two strategies on the same devices get into each other's way."""
+    """One strategy per process: two strategies on the same devices have conflicting variables."""
     import tensorflow
 
     return tensorflow.distribute.MirroredStrategy(names)
 
 
 def gpus():
-    """Names of the accelerators that training can use."""
+    """Names of the accelerators available for training."""
     if keras.backend.backend() == 'torch':
-        # Keras knows no distribution there; it takes the first by itself
+        # Keras has no distribution there; it uses the first one
         import torch
 
         return ['cuda:0'] if torch.cuda.is_available() else []
@@ -87,5 +87,5 @@ def gpus():
 
 
 def _tensorflow_names(devices):
-    """From Keras's names, such as gpu:1, to TensorFlow's, /gpu:1."""
+    """Convert Keras's names, such as gpu:1, to TensorFlow's, /gpu:1."""
     return [f'/{device.lower().lstrip("/")}' for device in devices]

@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Training: from a training set to a model folder, `train`.
 
-`Settings` train our network, `PaperSettings` those of Chardin & Bianchini (2021); one loop serves both.
+`Settings` train our network, `PaperSettings` those of Chardin & Bianchini (2021), with the same loop.
 
-Everything that is random follows from the seed, the member, the epoch and the batch, so that a training that
-was stopped goes on from its last epoch to the same result.
+All random numbers depend only on the seed, the member, the epoch and the batch, so that an interrupted
+training is resumed from its last epoch with the same result.
 """
 
 from pathlib import Path
@@ -32,12 +32,12 @@ _PROTOCOLS = {Settings: Ours, PaperSettings: Papers}
 
 
 def prior_of(table):
-    """What the draws of a training set imply where nothing is known: quantiles of what may matter.
+    """Prior defined by a training set: quantiles of important quantities.
 
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        Of the training part.
+        Table of the training split.
 
     Returns
     -------
@@ -55,25 +55,25 @@ def prior_of(table):
 def train(training_set, folder, *, settings=None, name='', description='', progress=True):
     """Train on a training set and write a model folder.
 
-    Started again after it was stopped, it goes on from the last epoch, to the same result. In a folder that
-    is finished it goes on if there are more epochs or more patience in the settings, or more members, and
-    writes the model anew. The learning rate is then that which a training of so many epochs has at this
-    point: it rises again, the more so the more epochs are added.
+    An interrupted training is resumed from the last epoch, with the same result. A finished one is continued
+    if the settings have more epochs, more patience or more members, and the model is written again. The
+    learning rate is then that of a training with the new number of epochs at this point: it increases again,
+    the more epochs are added.
 
-    What the end needs is checked before the first step: enough maps, numbers that are finite, a folder that
-    can be written in, networks that fit the maps.
+    All requirements are checked before the first step: enough maps, finite numbers, a writable folder,
+    networks that match the maps.
 
     Parameters
     ----------
     training_set : `~pidoc.training_set.TrainingSet`
         With the splits train and validation.
     folder : path-like
-        Of the model; what is needed to go on is below ``work`` in it, and may be removed in the end.
+        Folder of the model; the state for resuming is in its folder ``work``, which can be removed later.
     settings : `Settings` or `PaperSettings`, optional
     name, description : str, optional
         For the model card.
     progress : bool, optional
-        Whether to show progress bars, if there is a terminal.
+        Show progress bars, if there is a terminal.
 
     Returns
     -------
@@ -83,10 +83,10 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
     Raises
     ------
     TrainingError
-        If the folder is of another training, or of one of more epochs.
+        If the folder has another training, or one with more epochs.
     ConnectionError, OSError, TypeError, ValueError
-        If a split has too few maps, the folder cannot be written in, or the weights of the perceptual loss
-        cannot be had: `~pidoc.networks.losses.PerceptualLoss`.
+        If a split has too few maps, the folder is not writable, or the weights of the perceptual loss are not
+        available: `~pidoc.networks.losses.PerceptualLoss`.
     """
     settings = (settings or Settings()).completed(training_set)
     check_texts(name=name, description=description)
@@ -100,7 +100,7 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
                       'maps': {split: digest_of(each.table) for split, each in maps.items()}})
     data = {split: protocol.read(each, split, work, progress) for split, each in maps.items()}
     check_scores(data['validation'], protocol.every)
-    # learned before the networks: a map in which a quantity has no value should not be found out after hours
+    # before the networks, so that a map without a value of a quantity is found at once
     domain = learn_domain(maps, work, progress)
     courses = protocol.courses(data)
     for course in courses:

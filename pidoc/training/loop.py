@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Course:
-    """How one network is trained: all that the loop asks for."""
+    """Definition of the training of one network, for the loop."""
 
     number: int             # of the files of its state
     seed: int
@@ -31,8 +31,8 @@ class Course:
     batch_size: int
     epochs: int
     patience: int
-    criterion: str          # of what the lowest value tells the best epoch
-    summary: Callable       # means of losses and metrics -> what of an epoch goes into the history
+    criterion: str          # quantity whose lowest value defines the best epoch
+    summary: Callable       # means of losses and metrics -> entries of an epoch in the history
 
     def with_best_weights(self, work):
         network = self.build()
@@ -41,7 +41,7 @@ class Course:
 
 
 def train_network(course, device, work, progress):
-    """Train one network; returns its history, a dict of lists, and the epochs that were asked for."""
+    """Train one network; returns its history, a dict of lists, and the requested epochs."""
     keras.utils.set_random_seed(course.seed)
     network = course.build()
     steps = course.size // course.batch_size
@@ -62,12 +62,12 @@ def train_network(course, device, work, progress):
 
 
 def epoch_of(network, course, device, epoch, bar):
-    """All training maps once, then the validation maps; returns the means of losses and metrics.
+    """One pass over the training maps, then over the validation maps; returns means of losses and metrics.
 
-    Batch by batch, not by `keras.Model.fit`: on arrays that ends with the same weights, but a step takes 8 %
+    A loop over batches, not `keras.Model.fit`: on arrays that gives the same weights, but a step takes 8 %
     more processor time and an epoch is in memory three times (``benchmarks/training.py --loop all``), which
-    for 20,000 whole maps of the paper's networks were 12 GB; from a `keras.utils.PyDataset` a step takes
-    20 % more.
+    was 12 GB for 20,000 whole maps of the paper's networks; from a `keras.utils.PyDataset` a step takes 20 %
+    more.
     """
     found = Means()
     for inputs, truth in map(_for_backend, course.batches(epoch)):
@@ -82,7 +82,7 @@ def epoch_of(network, course, device, epoch, bar):
 
 
 def _for_backend(batch):
-    """With PyTorch Keras gives metrics the truth as it came: arrays and tensors do not mix."""
+    """With PyTorch, Keras passes the truth unchanged to metrics, where arrays and tensors cannot be mixed."""
     if keras.backend.backend() != 'torch':
         return batch
     return keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
@@ -93,7 +93,7 @@ def _number(truth):
 
 
 class Means:
-    """Means over the maps of what each batch reports."""
+    """Means, over all maps, of the values reported for batches."""
 
     def __init__(self, prefix=''):
         self.prefix, self.sums, self.number = prefix, {}, 0

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The model card: what a model was trained on, how well it does, where its limits are (Mitchell+ 2019)."""
+"""The model card: training data, scores and limits of a model (Mitchell+ 2019)."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def card_text(about, *, sha256=None):
     Parameters
     ----------
     about : dict
-        That of ``model.json``.
+        The ``about`` of ``model.json``.
     sha256 : dict, optional
         File of weights -> checksum.
 
@@ -53,7 +53,7 @@ def _training(about):
 
 
 def epochs_of(about):
-    """How far the training of each network went: sentences without their full stops."""
+    """Summary of the training of each network: sentences without full stops."""
     for history in about.get('history', []):
         ours = 'val_likelihood' in history
         losses = history['val_likelihood' if ours else 'val_loss']
@@ -62,7 +62,7 @@ def epochs_of(about):
 
 
 def _went_on(plan):
-    """How a training went on after its end: sentences without their subject and full stop."""
+    """How a training was continued after its end: sentences without subject and full stop."""
     for (_, before), (epoch, asked) in zip(plan, plan[1:], strict=False):
         yield f'was to be trained for {before} epochs, and from epoch {epoch + 1} on for {asked}'
 
@@ -137,14 +137,14 @@ def write_model_card(folder):
 
 
 def add_scores(folder, report, *, split):
-    """Put the main scores of a report into a model folder, and write its card anew.
+    """Add the main scores of a report to a model folder, and write its card again.
 
     Parameters
     ----------
     folder : path-like
     report : `~pidoc.evaluation.Report`
     split : str
-        Of what the report is.
+        Split of the report.
     """
     card = read_card(folder)
     table = report.tables['scores']

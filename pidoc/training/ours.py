@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""How our network is trained, `~pidoc.networks.cluster_network`: one for everything."""
+"""Training of our network, `~pidoc.networks.cluster_network`."""
 
 import json
 from dataclasses import asdict, replace
@@ -57,7 +57,7 @@ class Ours:
             criterion='val_likelihood', summary=_with_likelihood) for member in range(settings.members)]
 
     def _variables(self, train):
-        """What is predicted, and what it is conditioned on: as the set has it and the settings say."""
+        """The predicted variables, and the constraints, from the set and the settings."""
         settings = self.settings
         exact = {name: each for name, each in CONSTRAINTS.items() if each.errors is None}
         chosen = [dict(default) if names is None else {name: all_of[name] for name in names}
@@ -75,7 +75,7 @@ class Ours:
         return chosen
 
     def _measured(self, outputs, constraints):
-        """What the posterior is conditioned on in closed form."""
+        """Constraints on which the posterior is conditioned in closed form."""
         names = self.settings.measured
         if names is None:
             names = [name for name, each in CONSTRAINTS.items()
@@ -86,7 +86,7 @@ class Ours:
         return [CONSTRAINTS[name] for name in names]
 
     def _batches(self, data, member, epoch):
-        """Batches in random order and orientation, conditioned on something or nothing, for one epoch."""
+        """Batches for one epoch, in random order and orientation, with randomly given properties."""
         settings, scaling = self.settings, self.scaling
         for number, rows in enumerate(shuffled(len(data), settings, member, epoch)):
             rng = np.random.default_rng((settings.seed, member, epoch, 1, number))
@@ -96,7 +96,7 @@ class Ours:
             yield [image, conditioned(rng, true, scaling, settings.given)], [mass, scaling.standardised(true)]
 
     def _checks(self, data):
-        """The validation split, conditioned as in training, always the same."""
+        """The validation split, with given properties as in training, but fixed."""
         scaling = self.scaling
         known = conditioned(np.random.default_rng(0), data.truths, scaling, self.settings.given)
         scalars = scaling.standardised(data.truths)
@@ -125,7 +125,7 @@ class Ours:
 
 
 def _complete(split, name):
-    """Whether a quantity is known of all maps; the seeing and the like may be missing of some."""
+    """Whether a quantity is known for all maps; exact constraints may be missing for some."""
     if name not in split.truths:
         return False
     return (name in CONSTRAINTS and CONSTRAINTS[name].errors is None) or bool(
@@ -137,11 +137,11 @@ def _with_likelihood(logs):
 
 
 def _square_error(true, output):
-    """Mean square error of the means among the outputs."""
+    """Mean square error of the predicted means."""
     number = true.shape[-1]
     return keras.ops.mean(keras.ops.square(true - output[..., :number]), axis=-1)
 
 
 def _likelihood(true, output):
-    """Negative log likelihood: unlike the loss with beta it says which of two networks is the better."""
+    """Negative log likelihood, which unlike the loss with beta allows a comparison of networks."""
     return GaussianNLL(beta=0.0).call(true, output)

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""How the two networks of the paper are trained."""
+"""Training of the two networks of the paper."""
 
 import json
 from dataclasses import asdict
@@ -17,15 +17,15 @@ __all__ = ['Papers', 'square_error']
 
 
 class Papers:
-    """The mass network, and that of age and distance: Chardin & Bianchini (2021), section 3."""
+    """The mass network, and the network for age and distance: Chardin & Bianchini (2021), section 3."""
 
     every = PaperEstimator.every
 
     def __init__(self, settings):
         self.settings = settings
-        # now, so that weights which cannot be had are an error at once
+        # now, so that unavailable weights cause an error at once
         self.loss = PerceptualLoss(None if settings.vgg == 'random' else settings.vgg, seed=settings.seed)
-        # not the path, which is of one machine
+        # not the path, which is specific to a machine
         self.stated = {'network': 'paper', **asdict(settings), 'vgg': self.loss.weights_used}
         self.stated = json.loads(json.dumps(self.stated))
 
@@ -87,7 +87,7 @@ def _mean_square(true, output):
 
 
 def _with_r_squared(logs):
-    """The coefficient of determination, Eq. 1, in place of the moments of the truth that it needs."""
+    """Replace the moments of the truth by the coefficient of determination, Eq. 1."""
     logs = dict(logs)
     for prefix in ('', 'val_'):
         variance = logs.pop(f'{prefix}_mean_square') - logs.pop(f'{prefix}_mean') ** 2

@@ -16,27 +16,27 @@ __all__ = ['PaperSettings', 'Selection', 'Settings']
 
 PRECISIONS = ('auto', 'float32', 'bfloat16')
 
-#: Images of light that a training set has, by the name of its method: smoothed or not.
+#: images of the light in a training set, by the name of its method: smoothed or not
 CHANNELS = {'light': True, 'sharp': False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which maps of a split are used; by default all.
+    """Selection of maps of a split; by default all.
 
     Parameters
     ----------
     simulations : tuple of str
-        Names; none: all.
+        Names of simulations; empty for all.
     ages, distances : tuple of tuple of float
-        Ranges (lowest, highest) [Gyr], [kpc]: a map must lie in one of them; none: all.
+        Ranges (lowest, highest) [Gyr], [kpc]: a map must be in one of them; empty for all.
     number : int, optional
-        At most so many maps, evenly through those that are left.
+        Largest number of maps, evenly spaced in the selection.
 
     Raises
     ------
     ValueError
-        If a range is not two numbers in order, or ``number`` not a whole number above 0.
+        If a range is not two numbers in order, or ``number`` not a positive whole number.
 
     Examples
     --------
@@ -58,17 +58,17 @@ class Selection:
             whole_number(self.number, 'number', at_least=1)
 
     def rows(self, table):
-        """Indices of its maps in the table of a training set.
+        """Indices of the selected maps in the table of a training set.
 
         Parameters
         ----------
         table : `~astropy.table.QTable`
-            As `~pidoc.training_set.TrainingSet.table`.
+            The table of a `~pidoc.training_set.TrainingSet`.
 
         Returns
         -------
         ndarray of int
-            In order.
+            In increasing order.
         """
         chosen = np.ones(len(table), dtype=bool)
         if self.simulations:
@@ -95,65 +95,64 @@ def _range(name, ends):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How our networks are trained.
+    """Settings for the training of our network.
 
     Parameters
     ----------
     members : int
-        Networks of the ensemble, which differ in their seeds.
+        Number of networks of the ensemble, with different seeds.
     epochs : int
-        Times that each map is seen.
+        Number of passes over the training set.
     batch_size : int
-        Maps in a step.
+        Maps in a training step.
     learning_rate : float
-        Largest one: it rises in the first 200 steps and then falls as half a cosine wave (Loshchilov &
-        Hutter 2017).
+        Largest learning rate: it increases in the first 200 steps and then decreases to zero as a half cosine
+        (Loshchilov & Hutter 2017).
     weight_decay : float
-        Of AdamW.
+        Weight decay of AdamW.
     dropout : float
-        Share of what leads to the scalars that is left out at random in each step: with few simulations, the
-        networks else learn each by heart.
+        Dropout rate in front of the layer that predicts the scalars, against overfitting of few simulations.
     beta : float
-        Of `~pidoc.networks.losses.GaussianNLL`.
+        Exponent of `~pidoc.networks.losses.GaussianNLL`.
     loss_weights : tuple of float
-        Of the mass map and of the scalars in the loss.
+        Weights of the mass map and of the scalars in the loss.
     orientations : {8, 4, 1}
-        Data augmentation: in how many orientations of a square maps are shown; 1: none.
+        Data augmentation: number of orientations of the maps; 1: none.
     outputs : tuple of str or None
-        Scalars that are predicted, of `pidoc.networks.variables.OUTPUTS`; None: all that the set has.
+        Predicted scalars, from `pidoc.networks.variables.OUTPUTS`; None: all in the set.
     constraints : tuple of str or None
-        What the network is conditioned on, of `pidoc.networks.variables.CONSTRAINTS`; None: what is known
-        exactly, such as the seeing, as far as the set has it.
+        Properties that the network is conditioned on, from `pidoc.networks.variables.CONSTRAINTS`; None:
+        those known exactly, such as the seeing, that the set has.
     measured : tuple of str or None
-        Constraints that the posterior is conditioned on in closed form; None: all others that are predicted.
-        A network that sees [Fe/H] learns the simulations by heart, each of which has its own.
+        Constraints that the posterior is conditioned on in closed form; None: all other predicted ones. A
+        network with [Fe/H] as an input would overfit the simulations, each of which has its own value.
     given : float
-        Share of the maps for which each constraint is given, with an error that is drawn.
+        Fraction of the maps for which each constraint is given, with a random error.
     components : int
-        Normal distributions in the mixture that is the posterior of the scalars.
+        Number of normal distributions in the mixture posterior of the scalars.
     covariance : {'full', 'diagonal'}
-        Of each of them.
+        Covariance of each of them.
     channels : tuple of str or None
-        Images of light that the network sees: 'light', smoothed, and 'sharp', before the smoothing. None: all
-        that the training set has.
+        Input images of the network: 'light', smoothed, and 'sharp', before smoothing. None: all in the
+        training set.
     widths : tuple of int
         Channels at each scale of `~pidoc.networks.cluster_network`.
     block : int
-        Pixels to a side of a block.
+        Side of a block [pixels].
     compression : {'arcsinh', 'logarithm'}
-        Of the pixels: `~pidoc.networks.scaling.COMPRESSIONS`.
+        Transformation of the pixels: `~pidoc.networks.scaling.COMPRESSIONS`.
     distance_scale : {'logarithm', 'linear'}
-        In what the distance is learned: `~pidoc.networks.variables.SCALES`.
+        Scale on which the distance is learned: `~pidoc.networks.variables.SCALES`.
     pooled : bool
-        Standardise all scalars together, or each by itself.
+        Standardise all scalars together, or each separately.
     train_maps, validation_maps : `Selection`
-        Maps of either split that are used.
+        Selected maps of either split.
     turns : int
-        Orientations that the finished model looks at, 1 to 8.
+        Number of orientations that the finished model averages over, 1 to 8.
     patience : int
-        Epochs without a better likelihood of the validation split after which a member is finished.
+        Early stopping: epochs without a better likelihood of the validation split.
     precision : {'auto', 'float32', 'bfloat16'}
-        Of the numbers between the layers; weights and results are always in single precision. 'auto': half
+        Precision between the layers; weights and results are always in single precision. 'auto': half
         precision (bfloat16) on a GPU, else single. Processors with instructions for bfloat16 (AMX) train
         twice as fast with it.
     seed : int
@@ -161,7 +160,7 @@ class Settings:
     Raises
     ------
     TypeError, ValueError
-        If a value is of a wrong kind or out of its range.
+        If a value has a wrong type or is out of range.
     """
 
     members: int = 1
@@ -215,49 +214,49 @@ class Settings:
             whole_number(width, 'each of widths', at_least=1, floats=True) for width in self.widths))
 
     def completed(self, training_set):
-        """These settings with the channels of a training set, where none are named."""
+        """These settings, with the channels of a training set if none are named."""
         if self.channels is not None:
             return self
         return replace(self, channels=tuple(CHANNELS) if training_set.has_sharp else ('light',))
 
     def grid(self, grid):
-        """The grid of a model from that of its training set: with the channels that the network sees."""
+        """The grid of a model from that of its training set, with the input channels of the network."""
         return replace(grid, channels=tuple(Channel(grid.band, CHANNELS[name]) for name in self.channels))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaperSettings:
-    """How the two networks of the paper are trained: the defaults are Chardin & Bianchini (2021), section 3.
+    """Settings for the training of the two networks of the paper, by default those of its section 3.
 
-    What the paper does not say: the maps in a step; when a training is over but for "the beginning of the
-    plateau observed for the validation set", which it puts at 50 to 100 epochs for the mass and at 200 for
-    age and distance. Here the weights of the epoch with the lowest validation loss are kept.
+    Not given in Chardin & Bianchini (2021): the batch size, and the end of the training except for "the
+    beginning of the plateau observed for the validation set", at 50 to 100 epochs for the mass and at 200 for
+    age and distance. Here the weights of the epoch with the lowest validation loss are used.
 
     Parameters
     ----------
     epochs : tuple of int
-        Times that each map is seen: by the mass network, and by that of age and distance.
+        Number of passes over the training set, for the mass network and for that of age and distance.
     learning_rates : tuple of float
-        Of Adam, likewise.
+        Learning rates of Adam for the two networks.
     batch_size : int
-        Maps in a step.
+        Maps in a training step.
     patience : int
-        Epochs without a lower validation loss after which a network is finished.
+        Early stopping: epochs without a lower validation loss.
     pooled : bool
-        Standardise age and distance together, as the authors' released code does, or each by itself.
+        Standardise age and distance together, like the authors' released code, or each separately.
     train_maps, validation_maps : `Selection`
-        Maps of either split that are used.
+        Selected maps of either split.
     vgg : str or path-like
-        Weights of VGG16 in the perceptual loss: 'imagenet', the paper's; 'random'; or a file. See
-        `~pidoc.networks.losses.PerceptualLoss`. Which they were stands in the model folder and on its card.
+        Weights of VGG16 in the perceptual loss: 'imagenet', as in the paper; 'random'; or a file. See
+        `~pidoc.networks.losses.PerceptualLoss`. They are recorded in the model folder and on its card.
     precision : {'auto', 'float32', 'bfloat16'}
-        As in `Settings`; the perceptual loss is always in single precision.
+        As for `Settings`; the perceptual loss is always in single precision.
     seed : int
 
     Raises
     ------
     ValueError
-        If a value is out of its range.
+        If a value is out of range.
     """
 
     epochs: tuple = (100, 200)
@@ -283,11 +282,11 @@ class PaperSettings:
             object.__setattr__(self, name, values)
 
     def completed(self, training_set):
-        """These settings: there is nothing to complete."""
+        """These settings, which are complete."""
         return self
 
     def grid(self, grid):
-        """The grid of a model from that of its training set: the same."""
+        """The grid of a model, equal to that of its training set."""
         return grid
 
 

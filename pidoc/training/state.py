@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The state of a training after each epoch, on disk: how one that was stopped goes on."""
+"""The state of a training after each epoch, stored on disk for resuming it."""
 
 import hashlib
 import json
@@ -17,26 +17,26 @@ __all__ = ['State', 'TrainingError', 'check_same']
 
 
 class TrainingError(ValueError):
-    """A training cannot go on: its folder is of another one, or damaged."""
+    """A training cannot be continued: its folder has another one, or a damaged one."""
 
 
-#: Settings that may change when a training goes on.
+#: settings that may differ when a training is continued
 _FREE = ('epochs', 'members', 'patience', 'turns')
 
 
 def check_same(work, identity):
-    """Refuse to go on with a training that was begun with another set or other settings.
+    """Reject the continuation of a training with another set or other settings.
 
     Parameters
     ----------
     work : `~pathlib.Path`
     identity : dict
-        What a training is; of its settings those count that fix what the networks learn from.
+        Identity of a training, including the settings that affect what is learned.
 
     Raises
     ------
     TrainingError
-        If it is another one.
+        If it differs.
     """
     settings = {name: value for name, value in identity['settings'].items() if name not in _FREE}
     path = work / 'training.json'
@@ -50,9 +50,9 @@ def check_same(work, identity):
 
 
 class State:
-    """Keeps the state after every epoch: weights, optimiser, history, and the best weights so far.
+    """Stores the state after every epoch: weights, optimiser, history, and the best weights so far.
 
-    ``plan`` has the numbers of epochs that were asked for, each with the epoch from which on it was.
+    ``plan`` has the requested numbers of epochs, each with the epoch from which it applied.
     """
 
     def __init__(self, work, course, network=None):
@@ -70,12 +70,12 @@ class State:
 
     @property
     def _seeds(self):
-        """States of the random numbers of the layers, which count as no weights."""
+        """States of the random numbers of the layers, which are not among the weights."""
         generators = (getattr(layer, 'seed_generator', None) for layer in self.network.layers)
         return [generator.state for generator in generators if generator is not None]
 
     def add(self, logs):
-        """What an epoch brought."""
+        """Add the results of an epoch."""
         for name, value in self.course.summary(logs).items():
             self.history.setdefault(name, []).append(value)
         loss = self.history[self.course.criterion][-1]
@@ -100,7 +100,7 @@ class State:
             np.savez(file, note=note, **state)
 
     def check(self):
-        """Refuse to go on with fewer epochs than were asked for before; if there is no state, do nothing.
+        """Reject fewer epochs than were requested before; without a state nothing is done.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class State:
                                 f'as many, received {self.course.epochs}')
 
     def load(self):
-        """Go on from the state that is there; nothing is done if there is none."""
+        """Resume from a stored state, if there is one."""
         if not self.path.exists():
             return
         with self._reading() as state:

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What is learned from maps that were not trained on: the calibration of intervals, the training domain."""
+"""Calibration of intervals, and the training domain, from maps not used in training."""
 
 import json
 
@@ -18,16 +18,16 @@ __all__ = ['calibrate']
 
 
 def calibrate(estimator, data, *, seed=0):
-    """How margins must be stretched, from maps that were not trained on, for each choice of what is known.
+    """Factors for the intervals, from maps not used in training, for each subset of given properties.
 
     Parameters
     ----------
     estimator : `~pidoc.inference.estimator.Estimator`
     data : object
-        With ``light`` and ``mass`` in blocks, shapes (n, y, x, channels) and (n, y, x), and ``truths``, name
-        -> shape (n,).
+        Object with ``light`` and ``mass`` in blocks, shapes (n, y, x, channels) and (n, y, x), and
+        ``truths``, name -> shape (n,).
     seed : int, optional
-        Of the errors of what is known, which are drawn as in training.
+        Seed of the errors of given properties, which are drawn as in training.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def _scores(estimator, data, known):
 
 
 def learn_domain(maps, work, progress):
-    """The training domain from the maps of both splits, as a dictionary; kept in ``work``."""
+    """The training domain from the maps of both splits, as a dictionary; cached in ``work``."""
     path = work / 'domain.json'
     if not path.exists():
         measured = [_features(maps[split], progress) for split in ('train', 'validation')]
