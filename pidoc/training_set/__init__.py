@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Many mock observations on disk, to train networks on: `Recipe` and `TrainingSet`."""
+"""Sets of mock observations on disk, for the training of networks: `Recipe` and `TrainingSet`."""
 
 import lazy_loader
 

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""A build on its way: shards made by one process, several, or a dask cluster; resumed where it stopped."""
+"""Build of a training set: shards are made by one or several processes or a dask cluster, and resumed."""
 
 import logging
 from contextlib import closing
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 
 class Build:
-    """A build on its way, the folder being locked; of snapshots in files."""
+    """A running build with snapshots in files, in a locked folder."""
 
     def __init__(self, recipe, folder, jobs, scheduler, progress):
         self.recipe, self.folder = recipe, folder
         self.jobs, self.scheduler, self.progress = jobs, scheduler, progress
 
     def finish(self, sources):
-        """Make what is missing."""
+        """Make the missing files."""
         tasks = {task.path.name: task for task in shard_tasks(self.recipe, self.folder, sources)}
         manifest = self._taken_up(Manifest(
             self.recipe.to_dict(), self.recipe.digest,
@@ -41,7 +41,7 @@ class Build:
         waiting = [task for name, task in tasks.items() if name not in manifest.shards]
         with self._bar(tasks, sum(entry['maps'] for entry in manifest.shards.values())) as bar:
             if waiting:
-                # before the first shard: from now on the folder is this recipe's
+                # before the first shard: reserves the folder for this recipe
                 manifest.write(self.folder)
             with closing(self._work(make_shard, [(task.path.name, (task,)) for task in waiting])) as done:
                 for name, entry, error in done:
@@ -53,7 +53,7 @@ class Build:
         self._complete(manifest, tasks)
 
     def _taken_up(self, new):
-        """What the folder has of this set."""
+        """The files of this set in the folder."""
         if not (self.folder / MANIFEST_FILE).exists():
             return new
         there = Manifest.read(self.folder)
@@ -74,7 +74,7 @@ class Build:
         return there
 
     def _complete(self, manifest, tasks):
-        """All shards are there: add the table of all maps."""
+        """Finish a set with all shards: add the table of all maps."""
         manifest.shards = {name: manifest.shards[name] for name in tasks}
         write_table(self.folder, tasks)
         table = self.folder / TABLE_FILE
@@ -87,7 +87,7 @@ class Build:
                     desc=self.recipe.name, initial=done, disable=None if self.progress else True)
 
     def _work(self, function, tasks, tick=None):
-        """Name, result and error of each task, as they are done."""
+        """Name, result and error of each task, in order of completion."""
         jobs = self.jobs if self.jobs > 1 and len(tasks) > 1 else 0
         if tick and not jobs and self.scheduler is None:
             function = partial(function, tick=tick)
@@ -95,7 +95,7 @@ class Build:
 
 
 def _why_not(name, error):
-    """What to raise for a shard that was not made."""
+    """The exception to raise for a shard that was not made."""
     if isinstance(error, WorkerKilled):
         return TrainingSetError(f'a worker process was killed while it made {name}, for want of memory '
                                 'perhaps; what is complete is kept, and the build goes on when it is started '

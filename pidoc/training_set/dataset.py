@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Many mock observations on disk, to train networks on: `TrainingSet`.
+"""Sets of mock observations on disk, for the training of networks: `TrainingSet`.
 
-A folder of FITS files, shards, each with the cubes of some hundred maps and a table that says how each was
-made; a table of all maps; and a manifest with the recipe and checksums. The k-th map of a part follows from
-the recipe's seed, the name of the part and k alone: whoever makes it, in any order, makes the same bytes.
+A folder of FITS files, shards, each with the cubes of some hundred maps and a table of their parameters; a
+table of all maps; and a manifest with the recipe and checksums. The k-th map of a part depends only on the
+recipe's seed, the name of the part and k, so that any process makes the same bytes, in any order.
 """
 
 from pathlib import Path
@@ -36,23 +36,23 @@ from pidoc.units import whole_number
 __all__ = ['TrainingSet']
 
 class TrainingSet:
-    """Maps of light and mass, and a table of how each was made. Made by `build` or `read`.
+    """Maps of light and mass, and a table of their parameters, made by `build` or `read`.
 
     Attributes
     ----------
     table : `~astropy.table.QTable`
-        One row a map: ``split``, ``part``, ``simulation``, ``snapshot``, ``age`` [Gyr], ``distance`` [kpc],
+        One row per map: ``split``, ``part``, ``simulation``, ``snapshot``, ``age`` [Gyr], ``distance`` [kpc],
         ``seeing``, ``shift_x``, ``shift_y`` [arcsec], ``rotation`` [deg], ``seed``, ``mass`` [Msun] and
-        ``luminosity`` [Lsun] in the field (the light of the cluster alone, without noise and extinction),
-        ``n_stars``, ``half_mass_radius0`` [pc] and ``metallicity`` of the model (-1 and NaN where there is
-        none; of rescaled clusters those that they now have), ``number`` of the map in its part, ``view_x`` to
-        ``view_z`` (NaN where drawn from the seed); of the whole cluster ``cluster_mass``,
-        ``cluster_luminosity``, ``cluster_half_mass_radius``, ``cluster_half_light_radius`` (projected, V),
-        ``mass_function_slope`` (0.2 to 0.8 Msun), ``dark_share`` and ``black_hole_share`` of remnants in its
-        mass, ``central_dispersion`` (line of sight, bright stars within a quarter of the half-light radius),
-        and ``velocity_dispersion`` (within the ``dispersion_radius`` of the map; NaN without one); and a
-        column for ``stars_kept``, ``size_factor``, ``dispersion_radius`` and each condition of the recipe
-        that is there.
+        ``luminosity`` [Lsun] in the field (the light of the cluster only, without noise and extinction),
+        ``n_stars``, ``half_mass_radius0`` [pc] and ``metallicity`` of the model (-1 and NaN if unknown; for
+        rescaled clusters after the rescaling), ``number`` of the map in its part, ``view_x`` to ``view_z``
+        (NaN if drawn from the seed); for the whole cluster ``cluster_mass``, ``cluster_luminosity``,
+        ``cluster_half_mass_radius``, ``cluster_half_light_radius`` (projected, V), ``mass_function_slope``
+        (0.2 to 0.8 Msun), ``dark_share`` and ``black_hole_share``, the mass fractions of remnants and of
+        black holes, ``central_dispersion`` (line of sight, bright stars within a quarter of the half-light
+        radius), and ``velocity_dispersion`` (within the ``dispersion_radius`` of the map; NaN without one);
+        and columns for ``stars_kept``, ``size_factor``, ``dispersion_radius`` and each condition of the
+        recipe, if used.
     recipe : `~pidoc.training_set.recipe.Recipe`
     folder : `~pathlib.Path`
 
@@ -96,7 +96,7 @@ class TrainingSet:
         return html_table(f'TrainingSet {self.recipe.name}', [('folder', self.folder), *maps])
 
     def __getstate__(self):
-        # a mapped file would travel with all that is in it
+        # a memory-mapped file would be pickled with its content
         return self.__dict__ | {'_cubes': {}}
 
     @property
@@ -106,7 +106,7 @@ class TrainingSet:
 
     @property
     def has_sharp(self):
-        """Whether the light before the smoothing was kept."""
+        """Whether the light before smoothing was kept."""
         return self.recipe.maps.sharp
 
     def split(self, name):
@@ -119,7 +119,7 @@ class TrainingSet:
         Returns
         -------
         TrainingSet
-            Of the same files.
+            With the same files.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class TrainingSet:
         return self[rows]
 
     def __getitem__(self, rows):
-        """The set of some rows: a slice, integers, or booleans."""
+        """The set with some of the rows: a slice, integers, or booleans."""
         rows = self._rows(rows)
         return TrainingSet(self.folder, self.recipe, self.table[rows], self._shard[rows], self._place[rows],
                            self._files)
@@ -144,12 +144,12 @@ class TrainingSet:
         Parameters
         ----------
         rows : slice or array of int or bool, optional
-            Which maps; by default all.
+            Selected maps; by default all.
 
         Returns
         -------
         array of float32, shape (n, ny, nx)
-            Only these maps are read from the files.
+            Read from the files, only for these maps.
 
         Raises
         ------
@@ -159,11 +159,11 @@ class TrainingSet:
         return self._read('LIGHT', rows)
 
     def mass(self, rows=slice(None)):
-        """Mass maps: Msun per pixel; as `light`."""
+        """Mass maps: Msun per pixel; see `light`."""
         return self._read('MASS', rows)
 
     def sharp(self, rows=slice(None)):
-        """Light before the smoothing; as `light`. NaN where a pixel is bad.
+        """Light before smoothing; see `light`. NaN in bad pixels.
 
         Raises
         ------
@@ -185,7 +185,7 @@ class TrainingSet:
         Returns
         -------
         `~pidoc.mock.Mock`
-            In the precision of the set, without the mask.
+            With the precision of the set, without the mask.
         """
         values = self.table[int(row)]
         maps = self.recipe.maps
@@ -220,7 +220,7 @@ class TrainingSet:
         return result
 
     def _cube(self, name, number):
-        """A cube of a shard, mapped into memory."""
+        """A memory-mapped cube of a shard."""
         if (name, number) not in self._cubes:
             entry = self._files[number]
             path = self.folder / entry['file']
@@ -235,17 +235,17 @@ class TrainingSet:
             self._cubes[name, number] = np.memmap(path, '>f4', 'r', offset, shape)
         return self._cubes[name, number]
 
-    # -- from and to disk
+    # -- files
 
     @classmethod
     def read(cls, folder, *, check=False):
-        """Open a training set; the maps stay on disk until they are asked for.
+        """Open a training set; maps are read from disk on access.
 
         Parameters
         ----------
         folder : path-like
         check : bool, optional
-            Read all files and compare their SHA-256 with the manifest; else only their sizes are.
+            Verify the SHA-256 of all files; otherwise only their sizes are checked.
 
         Returns
         -------
@@ -279,27 +279,27 @@ class TrainingSet:
     def build(cls, recipe, folder, *, simulations=None, jobs=2, scheduler=None, progress=True):
         """Make the maps of a recipe.
 
-        Started again after it was stopped, at whatever moment, it goes on with the files that are missing
-        and ends with the same bytes. A simulation of a streamed build goes on from its last checkpoint, which
-        is kept in ``unfinished`` in the folder of the set until the simulation is done.
+        An interrupted build is resumed when it is started again, with the missing files, and gives the same
+        bytes. A simulation of a streamed build is resumed from its last checkpoint, which is in
+        ``unfinished`` in the folder of the set until the simulation is complete.
 
         Parameters
         ----------
         recipe : `~pidoc.training_set.recipe.Recipe` or path-like
-            A recipe, the name of one that is shipped, or a file.
+            A recipe, the name of a packaged one, or a file.
         folder : path-like
-            Made if need be; to hold this set and nothing else.
+            Created if needed; it must not contain anything else.
         simulations : path-like, optional
-            Folder with the folders of the runs. Without it, the set is streamed: the simulations of the
-            recipe are run here, and each snapshot is observed when it is made, and forgotten. The maps are
-            the same; no file holds maps of two simulations.
+            Parent folder of the folders of the runs. Without it, the set is streamed: the simulations of the
+            recipe are run, and each snapshot is observed when it is made, and discarded. The maps are the
+            same, but no file has maps of two simulations.
         jobs : int, optional
-            Processes that work at the same time. The result does not depend on it.
+            Number of processes. The result does not depend on it.
         scheduler : str, optional
-            Address of a dask scheduler ('tcp://...'), whose workers then do the work instead; they must see
-            both folders under the same paths.
+            Address of a dask scheduler ('tcp://...'), whose workers are used instead; they must have access
+            to both folders under the same paths.
         progress : bool, optional
-            Whether to show a progress bar, if there is a terminal.
+            Show a progress bar, if there is a terminal.
 
         Returns
         -------
@@ -308,19 +308,19 @@ class TrainingSet:
         Raises
         ------
         RecipeError
-            If the recipe is not acceptable.
+            If the recipe is not valid.
         TrainingSetError
-            If a simulation is missing, unfinished or another one than the recipe says; if the folder holds
-            something else, or is being used; if a snapshot lacks what is needed; if a worker was killed;
-            in a streamed build, if a simulation failed (the others are finished first), dissolved before
-            its first snapshot, or is to be read from files.
+            If a simulation is missing, unfinished or different from that of the recipe; if the folder has
+            other content, or is in use; if a snapshot lacks necessary data; if a worker was killed; in a
+            streamed build, if a simulation failed (the others are finished first), dissolved before its first
+            snapshot, or must be read from files.
         OSError
-            If a file cannot be written, because the disk is full, say. What was complete stays.
+            If a file cannot be written, for example because the disk is full. Complete files are kept.
 
         Notes
         -----
-        Processes are started with the 'spawn' method, so a script that calls this with ``jobs`` above 1 must
-        do so under ``if __name__ == '__main__':``.
+        Processes are started with the 'spawn' method, so a script must call this with ``jobs`` above 1 under
+        ``if __name__ == '__main__':``.
         """
         if not isinstance(recipe, Recipe):
             recipe = Recipe.read(recipe)
@@ -336,10 +336,10 @@ class TrainingSet:
 
 
 def _sources(recipe, simulations):
-    """How the set is to be built, and what it is made of."""
+    """Class of the build, and its sources."""
     if simulations is not None:
         return Build, find_sources(recipe, Path(simulations).absolute())
-    # it brings numba
+    # imports numba
     from pidoc.training_set.stream import streamed_sources, StreamedBuild
 
     return StreamedBuild, streamed_sources(recipe)

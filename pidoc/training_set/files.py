@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The files of a training set: its manifest, its tables, and what must not be in its folder."""
+"""The files of a training set: manifest, tables, and the check of its folder."""
 
 import hashlib
 import json
@@ -22,17 +22,17 @@ _LEFTOVER = re.compile(r'\.\d+\.(.+)')
 
 
 class TrainingSetError(ValueError):
-    """A training set, or a simulation that it needs, is missing, damaged, unfinished, or another's."""
+    """A training set, or a necessary simulation, is missing, damaged, unfinished, or a different one."""
 
 
 class Manifest:
-    """What a folder holds: ``manifest.json``."""
+    """The content of a folder: ``manifest.json``."""
 
     def __init__(self, recipe, digest, simulations, n_shards, version=__version__, state='building',
                  shards=None, table=None, snapshots=None):
         self.recipe, self.digest, self.simulations, self.n_shards = recipe, digest, simulations, n_shards
         self.version, self.state, self.shards, self.table = version, state, shards or {}, table
-        # of a streamed set: how many each simulation has come to, of those that are done
+        # for streamed sets: number of snapshots of each finished simulation
         self.snapshots = snapshots
 
     def write(self, folder):
@@ -68,7 +68,7 @@ class Manifest:
             raise TrainingSetError(f'{path} is damaged, or no manifest of a training set: {error}') from error
 
     def _check(self):
-        """Of the right kinds; names are those of files in the folder, and nowhere else."""
+        """Check types; names must be those of files in the folder."""
         if not all(isinstance(each, dict) for each in (self.recipe, self.simulations, self.shards)):
             raise ValueError('recipe, simulations and files must be tables')
         if not all(type(number) is int and number >= 0 for number in (self.snapshots or {}).values()):
@@ -83,7 +83,7 @@ class Manifest:
             _ = entry['sha256']
 
     def check_same(self, other, folder):
-        """Whether a build may go on with what another has begun."""
+        """Check whether a build can continue another one."""
         if self.digest != other.digest:
             keys = sorted(key for key in {*self.recipe, *other.recipe} - {'description'}
                           if self.recipe.get(key) != other.recipe.get(key))
@@ -104,7 +104,7 @@ class Manifest:
 
 
 def read_table(path, name):
-    """A table that `write_hdus` wrote, checked."""
+    """Read and check a table written by `write_hdus`."""
     try:
         return fits.read_table(path, name, TrainingSetError)
     except FileNotFoundError:
@@ -131,12 +131,12 @@ def _is_ours(name):
 
 
 def is_shard(name):
-    """Whether a file is called as shards are."""
+    """Whether a file has the name of a shard."""
     return bool(_SHARD.fullmatch(name))
 
 
 def check_contents(folder):
-    """A folder without a manifest must be empty: this is no place to throw a set into."""
+    """Check that a folder without a manifest is empty, so that a set is not mixed with other files."""
     if (folder / MANIFEST_FILE).exists():
         return
     foreign = []

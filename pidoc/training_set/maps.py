@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""From a snapshot and what was drawn to one map: rescaled, observed, measured."""
+"""From a snapshot and drawn parameters to one map: rescaling, observation, measurements."""
 
 import math
 from functools import lru_cache
@@ -21,9 +21,9 @@ __all__ = ['MEASURED', 'map_conditions', 'measured_row', 'observe_map', 'populat
            'rescaled_snapshot', 'whole_cluster']
 
 _OLDEST = 13.9 * u.Gyr
-_JITTER_ABOVE = 0.5     # Msun: initial masses whose light is given play; lighter stars hardly shine
+_JITTER_ABOVE = 0.5     # Msun: lower limit of initial masses with jitter; lighter stars are faint
 
-#: Numbers of each map that are known when it is made.
+#: quantities of each map that are measured when it is made
 MEASURED = {
     'age': (u.Gyr, 'age of the cluster'), 'mass': (u.Msun, 'in the field'),
     'luminosity': (u.Lsun, 'of the cluster in the field, without noise'),
@@ -42,7 +42,7 @@ MEASURED = {
     'b_v': (u.mag, 'B - V of the cluster in the field'),
 }
 
-#: Of the half-light radius: the aperture of the central dispersion.
+#: aperture of the central dispersion, relative to the half-light radius
 _CENTER = 0.25
 
 
@@ -54,7 +54,7 @@ def read_snapshot(path, options):
 
 
 def populated_snapshot(snapshot, part, row):
-    """The cluster of a map with the stars of its population, where the part has several."""
+    """The cluster of a map with the stars of its population, if the part has several."""
     if part.population is None:
         return snapshot
     try:
@@ -67,13 +67,13 @@ def populated_snapshot(snapshot, part, row):
 @lru_cache(maxsize=1)
 def _repopulated(snapshot, age_factor, metallicity, giant_mass_loss):
     older = snapshot.age * age_factor
-    # as likely the other way, where the universe is too young
+    # the inverse factor is as probable, and avoids ages above that of the Universe
     age = older if older <= _OLDEST else snapshot.age / age_factor
     return snapshot.repopulated(age=age, metallicity=metallicity, giant_mass_loss=giant_mass_loss)
 
 
 def rescaled_snapshot(snapshot, part, row):
-    """The cluster of a map: with more than what was simulated a network learns less by heart."""
+    """The rescaled cluster of a map, a form of data augmentation."""
     if not part.rescaling:
         return snapshot
     return snapshot.rescaled(
@@ -105,11 +105,11 @@ def map_conditions(part, row):
 
 
 def _jittered_light(snapshot, amount, seed, maps, name):
-    """Luminosities in the band of stars whose initial masses were a little other ones; masses stay.
+    """Luminosities in the band with slightly changed initial masses of the stars; masses are unchanged.
 
-    A network must not learn by heart the few giants that give a simulation its light.
+    It prevents overfitting of the few giants that dominate the light of a simulation.
     """
-    # it brings numba
+    # imports numba
     from pidoc.stellar import StellarEvolution
 
     native, model = snapshot._native, snapshot.model
@@ -122,7 +122,7 @@ def _jittered_light(snapshot, amount, seed, maps, name):
     evolution = StellarEvolution.of(model)
     mass = native['initial_mass'][heavy] * (1.0 + amount * rng.standard_normal(heavy.size))
     state = evolution.state(np.clip(mass, *evolution.mass_limits), snapshot.age.to_value(u.Myr))
-    # as a snapshot does it
+    # as in a snapshot
     flux = np.divide(state.luminosity, state.radius**2, out=np.zeros_like(mass), where=state.radius > 0.0)
     light[heavy] = band_luminosity(
         state.luminosity * u.Lsun, SOLAR_TEFF * flux**0.25 * u.K, state.kind, mass=state.mass * u.Msun,
@@ -132,7 +132,7 @@ def _jittered_light(snapshot, amount, seed, maps, name):
 
 @lru_cache(maxsize=1)
 def _whole_cluster(snapshot):
-    """What describes a whole cluster, as plain numbers; not a number where the stars lack what it needs."""
+    """Quantities of the whole cluster, as plain numbers; NaN if the stars lack necessary columns."""
     kind, light = snapshot._native.get('kind'), snapshot.projected_half_light_radius
     row = {'cluster_mass': snapshot.total_mass.value, 'cluster_luminosity': snapshot.v_luminosity.value,
            'cluster_half_mass_radius': snapshot.half_mass_radius.value,
@@ -148,19 +148,19 @@ def _whole_cluster(snapshot):
 
 
 def whole_cluster(snapshot, row, grid):
-    """What describes the whole cluster of a map, from the snapshot that it is a rescaled copy of.
+    """Quantities of the whole cluster of a map, from the snapshot before rescaling.
 
-    Masses go with the share of the stars, lengths with the size, velocities with the square root of their
-    ratio (`~pidoc.cluster.snapshot.Snapshot.rescaled`): what a random share has by chance is left out.
+    Masses are scaled by the fraction of the stars, lengths by the size, velocities by the square root of
+    their ratio (`~pidoc.cluster.snapshot.Snapshot.rescaled`): the random scatter of a subset is ignored.
 
     Parameters
     ----------
     snapshot : `~pidoc.Snapshot`
     row : mapping
-        Of `~pidoc.training_set.sampler.draw_maps`, with ``stars_kept``, ``size_factor`` and
-        ``dispersion_radius`` where the part has them.
+        Row of `~pidoc.training_set.sampler.draw_maps`, with ``stars_kept``, ``size_factor`` and
+        ``dispersion_radius`` if the part has them.
     grid : `~pidoc.grid.MapGrid`
-        Its field is that of the colour, which is the mean over all directions.
+        Its field is used for the colour, which is an average over all directions.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def whole_cluster(snapshot, row, grid):
     found['cluster_half_mass_radius'] *= size
     found['cluster_half_light_radius'] *= size
     found['central_dispersion'] *= faster
-    # on the sky, in the snapshot as it was simulated
+    # on the sky, for the snapshot before rescaling
     arcsec = (u.arcsec * row['distance'] * u.kpc).to(u.pc, u.dimensionless_angles()) / size
     found['velocity_dispersion'] = found['b_v'] = np.nan
     if np.isfinite(radius) and snapshot.has_velocities:

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What a training set is made of, as a small TOML file: `Recipe`."""
+"""Definition of a training set, as a small TOML file: `Recipe`."""
 
 import hashlib
 import json
@@ -31,42 +31,42 @@ __all__ = ['Foreign', 'Maps', 'Part', 'Population', 'Recipe', 'RecipeError', 'Va
 log = logging.getLogger(__name__)
 
 SPLITS = ('train', 'validation', 'test')
-"""What the maps of a set are for."""
+"""Splits of a set."""
 
 MAX_AGE = 15000.0
-"""Of a simulation [Myr]."""
+"""Largest age of a simulation [Myr]."""
 
-#: Conditions that are numbers, and their units.
+#: conditions that are numbers, and their units
 CONDITION_UNITS = {
     'extinction': u.mag, 'sky': u.mag / u.arcsec**2, 'sky_gradient': None, 'sky_angle': u.deg,
     'sky_error': None, 'calibration_error': u.mag, 'zero_point': u.mag, 'exposure': u.s,
     'read_noise': None, 'saturation': None, 'field_stars': u.arcmin**-2, 'field_star_slope': None,
     'bad_pixels': None,
 }
-#: Values of a part that may be missing.
+#: values of a part that are optional
 _OF_SOME_PARTS = ('stars_kept', 'size_factor', 'dispersion_radius')
 _NAME = r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*'
 
 
 class RecipeError(ValueError):
-    """A recipe says something that cannot be; the message names the recipe, the table and the key."""
+    """A recipe is invalid; the message names the recipe, the table and the key."""
 
 
-# -- values that are given, one of several, or drawn ----------------------------------------------
+# -- values that are fixed, chosen from a list, or drawn ------------------------------------------
 
 
 @dataclass(frozen=True)
 class Values:
-    """What a recipe says about one number of each map.
+    """Distribution of one parameter of each map.
 
     Parameters
     ----------
     choices : tuple
-        The value, or those of which one is drawn.
+        The value, or values from which one is drawn.
     low, high : float or None
-        Instead of choices: limits of what is drawn.
+        Limits of a uniform distribution, instead of choices.
     log : bool
-        Draw evenly in the logarithm.
+        Draw uniformly in the logarithm.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class Values:
     log: bool = False
 
     def draw(self, rng):
-        """One value; nothing is drawn where there is only one."""
+        """Draw a value; no random number is used if there is only one choice."""
         if self.choices:
             number = len(self.choices)
             return self.choices[rng.integers(number) if number > 1 else 0]
@@ -92,7 +92,7 @@ class Values:
             self.low + share * (self.high - self.low)
 
 
-# -- the tables as they are written ---------------------------------------------------------------
+# -- the tables of the file -----------------------------------------------------------------------
 
 _NAMED = 'a name of letters, digits and . _ + -'
 _Name = Annotated[str, Meta(pattern=rf'\A{_NAME}\Z', description=_NAMED)]
@@ -110,7 +110,7 @@ _GRID = MapGrid()
 
 
 def _values(kind):
-    """The type of what `Values` is made of: a number, numbers to choose from, or limits."""
+    """The type of input for `Values`: a number, numbers to choose from, or limits."""
     rule = f'{kind.__metadata__[-1].description}, a list of them, or a table of low, high and perhaps scale'
     return Annotated[kind | Annotated[list[kind], Meta(min_length=1)] | Span[kind], Meta(description=rule)]
 
@@ -128,14 +128,14 @@ def _listed(value):
 
 
 def _made(value):
-    """`Values` of what is written; words and what is missing as they are."""
+    """`Values` from the file's content; words and missing values are unchanged."""
     if isinstance(value, Span):
         return Values(low=value.low, high=value.high, log=value.scale == 'log')
     return Values(tuple(_listed(value))) if isinstance(value, (float, list)) else value
 
 
 def _made_vectors(table, key, kind, size):
-    """`Values` of vectors; words and limits as `_made`."""
+    """`Values` of vectors; words and limits as in `_made`."""
     value = getattr(table, key)
     if not isinstance(value, (list, tuple)):
         return _made(value)
@@ -146,27 +146,27 @@ def _made_vectors(table, key, kind, size):
 
 
 class Maps(Table, frozen=True):
-    """What all maps of a set have in common.
+    """Common properties of all maps of a set.
 
     Parameters
     ----------
     field_of_view, pixel_scale : float
         Side of the field and of a pixel [arcsec].
     smoothing : float
-        Standard deviation of the Gaussian that both maps are smoothed with [pixel].
+        Standard deviation of the Gaussian that smooths both maps [pixel].
     band, correction : str
-        As in `pidoc.photometry.band_luminosity`.
+        See `pidoc.photometry.band_luminosity`.
     oversampling : int
-        Sub-pixels to a side of a pixel.
+        Sub-pixels per side of a pixel.
     sharp : bool
-        Keep the light before the smoothing beside the maps.
+        Also store the light before smoothing.
     shard : int
-        Maps in one file.
+        Number of maps per file.
 
     Raises
     ------
     ValueError
-        If the field is no whole number of pixels, or the correction does not know the band.
+        If the field is not a whole number of pixels, or the correction is not available for the band.
     """
 
     field_of_view: _POSITIVE = float(_GRID.field_of_view[0].value)
@@ -198,12 +198,12 @@ class Foreign(Table, frozen=True):
     ----------
     name : str
     files : tuple of str
-        Paths or patterns, from the folder of the simulations if they are not absolute.
+        Paths or patterns, relative to the folder of the simulations if they are not absolute.
     at : tuple
-        Numbers of the snapshots in each file; (None,) where it has one.
+        Numbers of the snapshots in each file; (None,) if it has one.
     format, initial : str, optional
     age, metallicity : float, optional
-        As for `Snapshot.read`, the age in Gyr.
+        As for `Snapshot.read`, with the age in Gyr.
     """
 
     name: _Name
@@ -220,24 +220,24 @@ class Foreign(Table, frozen=True):
 
     @property
     def options(self):
-        """Those options of `Snapshot.read` that are given (dict)."""
+        """The options of `Snapshot.read` that are given (dict)."""
         given = {key: getattr(self, key) for key in ('format', 'initial', 'age', 'metallicity')}
         return {key: value for key, value in given.items() if value is not None}
 
 
 class Population(Table, frozen=True):
-    """Stars that the snapshots of a part are given in place of their own, `Values` of each.
+    """Stars that replace those of the snapshots of a part; each property is `Values`.
 
     Parameters
     ----------
     number : int
-        Populations of each snapshot.
+        Number of populations for each snapshot.
     metallicity : `Values`
         Mass fraction Z of metals.
     giant_mass_loss : `Values`
         Reimers' eta.
     age_factor : `Values`
-        Age of the stars over that of the snapshot; where they would be older than 13.9 Gyr, its inverse.
+        Age of the stars relative to that of the snapshot; its inverse if they would be older than 13.9 Gyr.
     """
 
     metallicity: _values(_POSITIVE)
@@ -253,13 +253,13 @@ class Population(Table, frozen=True):
 class _ConditionsBase(Table, frozen=True):
 
     def __post_init__(self):
-        # the limits of all values, in all combinations of lowest and highest
+        # check all values at their limits, in all combinations of lowest and highest
         values = self.values()
         for which in (0, -1):
             conditions_of({key: _extreme(value, which) for key, value in values.items()})
 
     def values(self):
-        """Those that are given: their `Values`; subtract_sky and field_star_magnitudes as they are."""
+        """The given ones as `Values`; subtract_sky and field_star_magnitudes unchanged."""
         given = {key: getattr(self, key) for key in self.__struct_fields__}
         return {key: _made(value) if key in CONDITION_UNITS else value
                 for key, value in given.items() if value is not None}
@@ -279,7 +279,7 @@ def _extreme(value, which):
 
 
 def conditions_of(values):
-    """`~pidoc.mock.Conditions` of numbers in the units of `CONDITION_UNITS`."""
+    """`~pidoc.mock.Conditions` from numbers in the units of `CONDITION_UNITS`."""
     made = {}
     for key, value in values.items():
         unit = u.mag if key == 'field_star_magnitudes' else CONDITION_UNITS.get(key)
@@ -288,13 +288,13 @@ def conditions_of(values):
 
 
 class Part(Table, frozen=True, rename={'_number': 'number'}):
-    """Maps of a set that are drawn alike: a table [[part]], with numbers, lists and limits as `Values`.
+    """Maps of a set with the same distributions: a table [[part]]; numbers, lists and limits are `Values`.
 
     Parameters
     ----------
     name : str
     splits : dict
-        'train', 'validation' or 'test' and the number of maps, None for all of a product.
+        'train', 'validation' or 'test' -> number of maps, None for all of a product.
     simulations : tuple of str
         Names, patterns or groups.
     draw : 'product' or 'random'
@@ -302,22 +302,21 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
     distance, seeing : `Values`
         In kpc and arcsec.
     shift : `Values` or 'random'
-        In arcsec; 'random': both evenly from -5 to 5.
+        In arcsec; 'random': both are uniform from -5 to 5.
     rotation : `Values` or str
-        In degrees; 'random' (quarter turns) or 'any'.
+        In degrees; 'random' (multiples of 90 degrees) or 'any'.
     direction : `Values` or 'random'
-        Of the observer.
+        Direction to the observer.
     light_jitter : float
-        Standard deviation of the relative change that initial masses get, for the light only.
+        Standard deviation of the relative change of initial masses, for the light only.
     stars_kept, size_factor : `Values` or None
-        Of `Snapshot.rescaled <pidoc.cluster.snapshot.Snapshot.rescaled>`; for the training split alone.
+        Arguments of `Snapshot.rescaled <pidoc.cluster.snapshot.Snapshot.rescaled>`; training split only.
     population : `Population` or None
-        Other stars in the place of those simulated; for the training split alone.
+        Stars that replace those of the simulation; for the training split only.
     dispersion_radius : `Values` or None
-        Separation from the centre [arcsec] within which the velocity dispersion of the bright stars is
-        measured.
+        Radius about the centre [arcsec] within which the velocity dispersion of the bright stars is measured.
     conditions : dict or None
-        Names of conditions and their `Values`, or what is the same for all maps.
+        Names of conditions and their `Values`, or a value for all maps.
     """
 
     simulations: _Names
@@ -392,27 +391,27 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
 
     @property
     def number(self):
-        """How many maps; None for all of a product."""
+        """Number of maps; None for all of a product."""
         return None if None in self.splits.values() else sum(self.splits.values())
 
     @property
     def product(self):
-        """Whether maps are taken, none twice, from snapshots x distances x seeings; or drawn one by one."""
+        """Whether maps are drawn from snapshots x distances x seeings without replacement, or singly."""
         return self.draw == 'product'
 
     @property
     def evenly(self):
-        """Of maps that are drawn one by one: whether each simulation, or else each snapshot, is as likely."""
+        """For independent draws: whether each simulation, or else each snapshot, has the same probability."""
         return self.choose == 'simulation'
 
     @property
     def rescaling(self):
-        """Those of ``stars_kept`` and ``size_factor`` that are asked for, by name."""
+        """``stars_kept`` and ``size_factor`` by name, if they are given."""
         return {name: values for name, values in self.own.items() if name in ('stars_kept', 'size_factor')}
 
     @property
     def own(self):
-        """Those of the values that not every part has, by name."""
+        """Values that not every part has, by name."""
         both = {name: getattr(self, name) for name in _OF_SOME_PARTS}
         return {name: values for name, values in both.items() if values is not None}
 
@@ -421,7 +420,7 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
 
 
 class _AgeSpan(Table, frozen=True):
-    """Ages [Myr] at even steps."""
+    """Equally spaced ages [Myr]."""
 
     start: _AGE
     stop: _AGE
@@ -445,7 +444,7 @@ _Ages = some(_AGE | _AgeSpan, 'a list of ages [Myr] and of tables of start, stop
 
 
 def _ages(written):
-    """Ages [Myr] of numbers and spans."""
+    """Ages [Myr] from numbers and spans."""
     ages = np.concatenate([item.ages() if isinstance(item, _AgeSpan) else [item]
                            for item in _listed(written)])
     if not (np.all(np.diff(ages) > 0.0) and ages[-1] <= MAX_AGE):
@@ -502,7 +501,7 @@ class _GridTable(Table, frozen=True):
 
 
 class _Tables(Table, frozen=True):
-    """The whole of a recipe."""
+    """The complete recipe."""
 
     name: _Name
     seed: _SEED
@@ -518,14 +517,14 @@ class _Tables(Table, frozen=True):
 
 
 class Recipe:
-    """What a training set is made of: simulations, and the maps that are made of their snapshots.
+    """Definition of a training set: simulations, and the maps of their snapshots.
 
     Parameters
     ----------
     content : dict
-        As `tomllib` reads it from a file.
+        Content as read from a file by `tomllib`.
     source : str, optional
-        What errors call it until its name is known.
+        Name in error messages until the recipe's name is known.
 
     Attributes
     ----------
@@ -538,7 +537,7 @@ class Recipe:
     Raises
     ------
     RecipeError
-        If it is not acceptable.
+        If it is not valid.
 
     Examples
     --------
@@ -572,7 +571,7 @@ class Recipe:
 
     @classmethod
     def text(cls, source):
-        """The text of a recipe, comments included.
+        """The text of a recipe, including comments.
 
         Parameters
         ----------
@@ -602,9 +601,9 @@ class Recipe:
         Parameters
         ----------
         source : path-like
-            A file that ends in .toml, or the name of one that is shipped: see `shipped`.
+            A file that ends in .toml, or the name of a packaged one: see `shipped`.
         check : bool, optional
-            Also draw its grid of models, and see whether its parts find their simulations.
+            Also draw its grid of models, and check that its parts match simulations.
 
         Returns
         -------
@@ -613,9 +612,9 @@ class Recipe:
         Raises
         ------
         FileNotFoundError
-            If there is no such file.
+            If the file does not exist.
         RecipeError
-            If it is no TOML, or says something impossible.
+            If it is not TOML, or not valid.
         """
         try:
             content = tomllib.loads(cls.text(source))
@@ -630,17 +629,17 @@ class Recipe:
 
     @staticmethod
     def shipped():
-        """Names of the recipes that come with pidoc (list of str)."""
+        """Names of the packaged recipes (list of str)."""
         return sorted(path.name.removesuffix('.toml') for path in _shipped_folder().iterdir()
                       if path.name.endswith('.toml'))
 
     def to_dict(self):
-        """The recipe as plain lists, dicts, texts and numbers, a new one each time."""
+        """The recipe as plain lists, dicts, texts and numbers, newly created."""
         return json.loads(json.dumps(self._content))
 
     @property
     def digest(self):
-        """SHA-256 of what the recipe says, without its description (str)."""
+        """SHA-256 of the recipe's content, without its description (str)."""
         content = {key: value for key, value in self._content.items() if key != 'description'}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -655,7 +654,7 @@ class Recipe:
 
     @cached_property
     def models(self):
-        """What to simulate: name -> (`~pidoc.ClusterModel`, ages [Myr])."""
+        """The simulations: name -> (`~pidoc.ClusterModel`, ages [Myr])."""
         models = {}
         for group in self._groups:
             for model in group.models:
@@ -673,13 +672,13 @@ class Recipe:
         return models
 
     def simulations_of_parts(self, others=None):
-        """Which simulations the parts take.
+        """The simulations used by each part.
 
         Parameters
         ----------
         others : iterable of str, optional
-            Simulations that there are, besides those of the recipe. Without it, what the recipe does not
-            know is passed over.
+            Available simulations in addition to those of the recipe. Without it, simulations that are not in
+            the recipe are ignored.
 
         Returns
         -------
@@ -689,7 +688,7 @@ class Recipe:
         Raises
         ------
         RecipeError
-            If a name fits no simulation, or one is both in test and in train or validation.
+            If a name matches no simulation, or one is both in test and in train or validation.
         """
         taken = {}
         for part in self.parts:
@@ -699,10 +698,10 @@ class Recipe:
         return taken
 
     def shared_stars(self):
-        """Pairs of models, one in test and one not, that begin with the very same stars.
+        """Pairs of models, one in test and one not, that have the same stars initially.
 
-        Models of one seed, number of stars and mass function may differ in where their stars are, but at each
-        age the few giants that make the light are the same.
+        Models with the same seed, number of stars and mass function may differ in the positions of the stars,
+        but have the same bright giants at each age.
 
         Returns
         -------
@@ -739,7 +738,7 @@ class Recipe:
             side = 'test' if 'test' in part.splits else 'the others'
             for name in taken[part.name]:
                 apart[side].setdefault(name, part.name)
-        # the same cluster under two names is no other cluster
+        # the same cluster under two names counts as one
         models = {name: model.replace(name='') for name, (model, _) in self.models.items()}
         for name, part in apart['test'].items():
             for other, other_part in apart['the others'].items():
@@ -788,7 +787,7 @@ class _GridGroup:
 
     @cached_property
     def models(self):
-        # it brings numba
+        # imports numba
         from pidoc.simulation.design import draw_models
 
         try:

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What is drawn for each map of a training set before it is made: snapshot, distance, seeing, view."""
+"""Parameters of each map of a training set that are drawn before it is made."""
 
 import hashlib
 
@@ -11,7 +11,7 @@ from pidoc.training_set.recipe import CONDITION_UNITS, Values
 
 __all__ = ['DRAWN', 'POPULATION', 'condition_names', 'draw_maps', 'own_columns']
 
-#: Numbers of each map that are worked out before it is made.
+#: parameters of each map that are drawn before it is made
 DRAWN = {
     'number': (None, 'of the map in its part'), 'snapshot': (None, 'number of the snapshot, from 0'),
     'distance': (u.kpc, 'of the cluster'), 'seeing': (u.arcsec, 'full width at half maximum of the PSF'),
@@ -21,13 +21,13 @@ DRAWN = {
     'view_y': (u.one, 'direction of the observer'), 'view_z': (u.one, 'direction of the observer'),
     'seed': (None, 'of everything else that is drawn'),
 }
-#: Numbers of the population of a map, where a part has several for each snapshot.
+#: parameters of the population of a map, if a part has several for each snapshot
 POPULATION = ('population', 'age_factor', 'population_metallicity', 'population_giant_mass_loss')
 _INTEGERS = ('number', 'snapshot', 'seed', 'n_stars')
 
 
 def _key_of(name):
-    """A number that stands for a name in a seed."""
+    """A number that represents a name in a seed."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], 'big')
 
 
@@ -41,7 +41,7 @@ def own_columns(part):
 
 
 def draw_maps(recipe, part, sources):
-    """All maps of a part: a structured array, one row a map, sorted by split, simulation and snapshot."""
+    """All maps of a part: a structured array, one row per map, sorted by split, simulation and snapshot."""
     counts = np.array([len(source.paths) for source in sources])
     key = _key_of(part.name)
     pairs = _product(recipe, part, counts, key) if part.product else None
@@ -81,7 +81,7 @@ def draw_maps(recipe, part, sources):
 
 
 def _draw_populations(rows, population, sources, seed, key):
-    """Fill in the numbers of each map's population, which other maps of its snapshot share."""
+    """Fill in the parameters of each map's population, which is common to maps of a snapshot."""
     values = (population.age_factor, population.metallicity, population.giant_mass_loss)
     for row in rows:
         numbers = int(row['snapshot']), int(row['population'])
@@ -92,7 +92,7 @@ def _draw_populations(rows, population, sources, seed, key):
 
 
 def _product(recipe, part, counts, key):
-    """Source, snapshot, distance and seeing of each map, none twice."""
+    """Source, snapshot, distance and seeing of each map, drawn without replacement."""
     distances, seeings = part.distance.choices, part.seeing.choices
     each = len(distances) * len(seeings)
     total = int(counts.sum()) * each
@@ -113,7 +113,7 @@ def _product(recipe, part, counts, key):
 
 
 def _one_of(rng, evenly, counts, start):
-    """A simulation and one of its snapshots."""
+    """A random simulation and one of its snapshots."""
     if evenly:
         source = int(rng.integers(len(counts)))
         return source, int(rng.integers(counts[source]))

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Shards: FITS files with the cubes of some hundred maps and a table of how each was made."""
+"""Shards: FITS files with the cubes of some hundred maps and a table of their parameters."""
 
 import os
 from collections import namedtuple
@@ -31,23 +31,23 @@ __all__ = ['OpenShard', 'ShardTask', 'make_shard', 'shard_tasks', 'streamed_shar
 
 _CUBES = {'LIGHT': APPARENT_FLUX, 'MASS': MASS_PER_PIXEL, 'SHARP': APPARENT_FLUX}
 
-#: Order of the columns of the table of maps; the conditions come after them.
+#: order of the columns of the table of maps, followed by the conditions
 _COLUMNS = ('split', 'part', 'simulation', 'snapshot', 'age', 'distance', 'seeing', 'shift_x', 'shift_y',
             'rotation', 'seed', 'mass', 'luminosity', 'n_stars', 'half_mass_radius0', 'metallicity', 'number',
             'view_x', 'view_y', 'view_z', 'cluster_mass', 'cluster_luminosity', 'cluster_half_mass_radius',
             'cluster_half_light_radius', 'mass_function_slope', 'dark_share', 'black_hole_share',
             'central_dispersion', 'velocity_dispersion', 'b_v')
 
-#: Of columns that not every part has.
+#: units and comments of columns that not every part has
 _OWN_UNITS = {**CONDITION_UNITS, 'dispersion_radius': u.arcsec}
 
 ShardTask = namedtuple('ShardTask', 'path recipe part split draws names files')
-"""A shard to be made: its file, what it is of, the rows of `draw_maps`, and for each row the name of its
-simulation and the (path, options) of its snapshot, where that is in a file."""
+"""A shard to be made: its file, recipe, part and split, the rows of `draw_maps`, and for each row the name of
+its simulation and the (path, options) of its snapshot, if that is in a file."""
 
 
 def shard_tasks(recipe, folder, sources):
-    """The shards of a set whose snapshots are in files, each as full as it may be."""
+    """The shards of a set with snapshots in files, each as large as allowed."""
     for part, split, rows, here in _drawn(recipe, sources):
         for number, piece in _pieces(rows, recipe):
             names = [here[row['source']].name for row in piece]
@@ -58,17 +58,17 @@ def shard_tasks(recipe, folder, sources):
 
 
 def streamed_shard_tasks(recipe, folder, sources):
-    """The shards of a set whose snapshots are not kept, of one simulation each; maps in the same order."""
+    """The shards of a set with discarded snapshots, for one simulation each; maps in the same order."""
     for part, split, rows, here in _drawn(recipe, sources):
         for k, source in enumerate(here):
             for number, piece in _pieces(rows[rows['source'] == k], recipe):
-                # of the simulation too, so that how many another fills does not change the name
+                # includes the number of the simulation, so that names do not depend on other simulations
                 path = folder / f'{part.name}-{split}-{k:04d}{number:04d}.fits'
                 yield ShardTask(path, recipe, part, split, piece, [source.name] * len(piece), None)
 
 
 def _drawn(recipe, sources):
-    """Part, split, rows of `draw_maps` and sources that these count."""
+    """Part, split, rows of `draw_maps`, and the sources to which their indices refer."""
     taken = recipe.simulations_of_parts(sources)
     for part in recipe.parts:
         here = [sources[name] for name in taken[part.name]]
@@ -83,7 +83,7 @@ def _pieces(rows, recipe):
 
 
 def make_shard(task):
-    """Make and write a shard of snapshots in files; its number of maps, size and SHA-256."""
+    """Make and write a shard from snapshots in files; returns its number of maps, size and SHA-256."""
     shard, snapshot, last = OpenShard(task), None, None
     for file in task.files:
         if file != last:
@@ -93,7 +93,7 @@ def make_shard(task):
 
 
 class OpenShard:
-    """A shard on its way: the maps that it has so far.
+    """An unfinished shard with the maps made so far.
 
     Parameters
     ----------
@@ -102,9 +102,9 @@ class OpenShard:
     Attributes
     ----------
     cubes : dict
-        Name -> array, of which the first `len` maps are made.
+        Name -> array, of which the first `len` maps are complete.
     measured : list of dict
-        What was measured of each.
+        Measured quantities of each map.
     """
 
     def __init__(self, task):
@@ -117,7 +117,7 @@ class OpenShard:
         return len(self.measured)
 
     def add(self, snapshot):
-        """Make the next map, of the snapshot that it is of."""
+        """Make the next map from its snapshot."""
         task, k = self.task, len(self)
         row = task.draws[k]
         snapshot = populated_snapshot(snapshot, task.part, row)
@@ -128,19 +128,19 @@ class OpenShard:
         self.measured.append(measured_row(varied, mock) | whole_cluster(snapshot, row, task.recipe.maps.grid))
 
     def write(self):
-        """Write the file; its number of maps, size and SHA-256."""
+        """Write the file; returns its number of maps, size and SHA-256."""
         path = self.task.path
         with writing(path):
             write_hdus(_shard_hdus(self.task, self.cubes, self.measured), path)
             with open(path, 'r+b') as stream:
-                # a manifest must not speak of what only the memory knows
+                # the file must be on disk before the manifest refers to it
                 os.fsync(stream.fileno())
         return {'maps': len(self), 'bytes': path.stat().st_size, 'sha256': sha256_of(path)}
 
 
 @contextmanager
 def writing(path):
-    """Say of an error in the block that a file could not be written, and what becomes of the build."""
+    """Convert an error in the block to one that names the file and the consequences for the build."""
     try:
         yield
     except OSError as error:
@@ -199,10 +199,10 @@ def _maps_hdu(task, measured):
 
 
 def write_table(folder, tasks):
-    """The tables of all shards, one after the other."""
+    """The tables of all shards, concatenated."""
     tables = [read_table(folder / name, 'MAPS') for name in tasks]
     whole = Table()
-    # the conditions of a part are no columns of another
+    # not all parts have the same conditions
     for name in dict.fromkeys(name for table in tables for name in table.colnames):
         column = next(table[name] for table in tables if name in table.colnames)
         whole[name] = np.concatenate([getattr(table[name], 'value', table[name]) if name in table.colnames

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The simulations that a recipe takes its snapshots from."""
+"""The simulations from which a recipe takes its snapshots."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ from pidoc.training_set.files import read_table, sha256_of, TrainingSetError
 __all__ = ['simulate']
 
 Source = namedtuple('Source', 'name paths options fingerprint model', defaults=[None])
-"""Of a simulation: file of each snapshot, what its reader is told, what tells it from others, its model."""
+"""A simulation: file of each snapshot, options of its reader, fingerprint, model."""
 
 
 def find_sources(recipe, folder):
-    """The simulations that the parts of a recipe take, looked up in a folder."""
+    """The simulations used by the parts of a recipe, searched for in a folder."""
     if not folder.is_dir():
         raise TrainingSetError(f'simulations must be a folder, {folder} is none')
     runs = sorted(path.parent.name for path in folder.glob('*/model.fits'))
@@ -37,7 +37,7 @@ def find_sources(recipe, folder):
 
 
 def _check_apart(recipe, taken, sources):
-    """What the recipe cannot see: the same cluster, or the same files, under two names."""
+    """Check whether the same cluster, or the same files, occur under two names."""
     test, others = ({name for part in recipe.parts if ('test' in part.splits) == side
                      for name in taken[part.name]} for side in (True, False))
     seen = {}
@@ -57,7 +57,7 @@ def _check_apart(recipe, taken, sources):
 
 
 def _run_source(name, folder, expected):
-    """A run of ours, which must be complete, and what the recipe says, if it says anything."""
+    """A run of pidoc, which must be complete, and agree with the recipe if that describes it."""
     record = read_table(folder / 'model.fits', 'MODEL')
     model = ClusterModel.from_header(record.meta['header'])
     ages = record['age'].to_value(u.Myr)
@@ -94,7 +94,7 @@ def _foreign_source(foreign, folder):
         options['age'] = options['age'] * u.Gyr
     paths = []
     for pattern in foreign.files:
-        # of an absolute path the folder is forgotten
+        # for an absolute path the folder is ignored
         place = folder / pattern
         base = Path(place.anchor)
         found = sorted(base.glob(str(place.relative_to(base))))
@@ -108,13 +108,13 @@ def _foreign_source(foreign, folder):
 
 
 def simulate(recipe, folder, *, jobs=2, scheduler=None, progress=True):
-    """Run the simulations of a recipe that are not there yet.
+    """Run the missing simulations of a recipe.
 
     Parameters
     ----------
     recipe : `~pidoc.training_set.recipe.Recipe`
     folder : path-like
-        Where the folders of the runs go, or are.
+        Parent folder of the folders of the runs.
     jobs, scheduler, progress
         As for `pidoc.simulation.run_many`.
 

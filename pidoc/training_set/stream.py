@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""A streamed build: each simulation is run from age to age, and its snapshots are observed and forgotten.
+"""A streamed build: simulations are run from age to age, and their snapshots observed and discarded.
 
-The unit of work is one simulation with all maps of it, of whatever part and split. It keeps a checkpoint, and
-beside it the maps that are in no file yet, in a folder of its own in ``unfinished``.
+The unit of work is one simulation with all of its maps, for any part and split. Its checkpoint, and the maps
+that are not yet in files, are in a folder of its own in ``unfinished``.
 """
 
 import hashlib
@@ -32,8 +32,8 @@ UNFINISHED = 'unfinished'
 _CHECKPOINT_EVERY = 30.0    # s
 
 StreamTask = namedtuple('StreamTask', 'model ages number folder shards')
-"""A simulation to be run: its model, all ages [Myr], how many of them its maps need it to come to, where it
-keeps what is unfinished, and the tasks of its shards."""
+"""A simulation to be run: its model, all ages [Myr], the number of them required by its maps, the folder for
+unfinished work, and the tasks of its shards."""
 
 
 # -- one simulation -------------------------------------------------------------------------------
@@ -51,16 +51,16 @@ def stream_simulation(task, *, tick=None):
     Returns
     -------
     number : int
-        Of snapshots that it came to.
+        Number of snapshots until its end.
     files : dict
         Name of each shard -> its entry of the manifest; empty if there are fewer snapshots than the maps
-        need, which are then drawn anew.
+        require, which are then drawn anew.
     """
     return _Stream(task, tick).finish()
 
 
 class _Stream:
-    """A simulation on its way."""
+    """A running simulation with its maps."""
 
     def __init__(self, task, tick):
         self.task, self.tick = task, tick
@@ -74,7 +74,7 @@ class _Stream:
                 leftover.unlink()
         first = self._take_up()
         self._saved_at = time.monotonic()
-        # all ages, also those of no map: steps end at each, and so the later snapshots depend on them
+        # all ages, also those without maps: steps end at each, which affects later snapshots
         for k in range(first, self.task.number):
             self.simulation.advance_to(self.task.ages[k], each_step=self._after_step)
             if self.simulation.dissolved:
@@ -87,7 +87,7 @@ class _Stream:
         return self.task.number, self.done
 
     def _observe(self, k):
-        """All maps of a snapshot that are not there yet."""
+        """Make all missing maps of a snapshot."""
         waiting = [(shard, _rows_until(shard, k + 1)) for shard in self.task.shards
                    if shard.path.name not in self.done and k in shard.draws['snapshot']]
         if not waiting:
@@ -109,7 +109,7 @@ class _Stream:
     def _after_step(self, simulation):
         if time.monotonic() - self._saved_at >= _CHECKPOINT_EVERY:
             with writing(self._checkpoint):
-                # in this order: the maps must never lag behind the checkpoint
+                # in this order: the maps must never be older than the checkpoint
                 self._write_maps()
                 simulation.save(self._checkpoint)
             self._saved_at = time.monotonic()
@@ -125,7 +125,7 @@ class _Stream:
             os.fsync(stream.fileno())
 
     def _take_up(self):
-        """Go on from the checkpoint, or begin; the number of the first snapshot to come."""
+        """Resume from the checkpoint, or start; returns the number of the next snapshot."""
         if self._checkpoint.exists():
             try:
                 return self._load()
@@ -141,7 +141,7 @@ class _Stream:
         if simulation.model != self.task.model:
             raise CheckpointError(f'{self._checkpoint} is of another simulation')
         self._read_maps()
-        # a snapshot at the very age of the checkpoint is taken again: maps that are there stay
+        # a snapshot at the age of the checkpoint is repeated; its existing maps are kept
         first = int(np.searchsorted(self.task.ages, simulation.age))
         for shard in self.task.shards:
             name, needed = shard.path.name, _rows_until(shard, first)
@@ -153,10 +153,10 @@ class _Stream:
         return first
 
     def _read_maps(self):
-        """Maps that were made before, of shards that are still wanted."""
+        """Maps from before the interruption, for shards that are still needed."""
         tasks = {shard.path.name: shard for shard in self.task.shards}
         try:
-            # opened here, since numpy leaves a damaged file open
+            # opened here, since numpy does not close damaged files
             with open(self._maps, 'rb') as stream, np.load(stream, allow_pickle=False) as archive:
                 data = dict(archive)
             meta = json.loads(str(data['meta']))
@@ -169,19 +169,19 @@ class _Stream:
             self.done = {name: entry for name, entry in meta['done'].items()
                          if name in tasks and entry['draws'] == _digest(tasks[name])}
         except Exception as error:
-            # numpy and zipfile have many kinds of errors for damaged files
+            # numpy and zipfile raise many kinds of errors for damaged files
             raise TrainingSetError(f'{self._maps} is damaged or missing: {one_line(error)}') from error
         for name, entry in self.done.items():
             check_size(tasks[name].path, entry['bytes'])
 
 
 def _rows_until(shard, number):
-    """How many maps of a shard are of the snapshots before one of them."""
+    """Number of maps of a shard from earlier snapshots than a given one."""
     return int(np.searchsorted(shard.draws['snapshot'], number))
 
 
 def _digest(shard):
-    """What was drawn for the maps of a shard: it depends on how many snapshots there are."""
+    """Digest of the parameters of the maps of a shard, which depend on the number of snapshots."""
     return hashlib.sha256(shard.draws.tobytes()).hexdigest()[:16]
 
 
@@ -189,13 +189,13 @@ def _digest(shard):
 
 
 def streamed_sources(recipe, counts=None):
-    """The simulations that the parts of a recipe take, as if their snapshots were there.
+    """The simulations used by the parts of a recipe, without their snapshots.
 
     Parameters
     ----------
     recipe : `~pidoc.training_set.recipe.Recipe`
     counts : dict, optional
-        How many snapshots there are of some; of the others one an age.
+        Known numbers of snapshots; for other simulations one per age is assumed.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def streamed_sources(recipe, counts=None):
     Raises
     ------
     TrainingSetError
-        If the recipe does not describe one, so that it must be in files, or one has no snapshot.
+        If the recipe does not describe one, so that it must be read from files, or one has no snapshot.
     """
     taken = recipe.simulations_of_parts([])
     names = sorted({name for names in taken.values() for name in names})
@@ -225,14 +225,14 @@ def streamed_sources(recipe, counts=None):
 
 
 class StreamedBuild(Build):
-    """A build on its way, the folder being locked; of snapshots that are not kept.
+    """A running build with discarded snapshots, in a locked folder.
 
-    What is drawn depends on how many snapshots there are, and that a cluster dissolves before its last age is
-    known when it does. Then all is drawn anew, and what differs is made again.
+    The parameters of maps depend on the number of snapshots, which is smaller for a cluster that dissolves
+    before its last age. They are then drawn anew, and maps that differ are made again.
     """
 
     def finish(self, sources):
-        """Make what is missing."""
+        """Make the missing files."""
         manifest = self._taken_up(Manifest(
             self.recipe.to_dict(), self.recipe.digest,
             {name: source.fingerprint for name, source in sources.items()}, 0, snapshots={}))
@@ -247,12 +247,12 @@ class StreamedBuild(Build):
                 tasks = self._drawn(manifest)
             _show(bar, tasks)
         self._clear(tasks)
-        # not in the order in which they were done
+        # in a fixed order, not that of completion
         manifest.snapshots = dict(sorted(manifest.snapshots.items()))
         self._complete(manifest, tasks)
 
     def _drawn(self, manifest):
-        """Tasks of all shards; the manifest keeps those of what is drawn now."""
+        """Tasks of all shards; entries of other shards are removed from the manifest."""
         sources = streamed_sources(self.recipe, manifest.snapshots)
         tasks = {task.path.name: task for task in streamed_shard_tasks(self.recipe, self.folder, sources)}
         manifest.shards = {name: manifest.shards[name] for name, task in tasks.items()
@@ -261,7 +261,7 @@ class StreamedBuild(Build):
         return tasks
 
     def _waiting(self, tasks, manifest):
-        """Names and tasks of the simulations that are not done, the largest first."""
+        """Names and tasks of the unfinished simulations, largest first."""
         shards = {name: [] for name in manifest.simulations}
         for task in tasks.values():
             shards[task.names[0]].append(task)
@@ -275,7 +275,7 @@ class StreamedBuild(Build):
         return sorted(waiting, key=lambda item: -item[1].model.n_stars)
 
     def _stream(self, waiting, manifest, tick):
-        """Run simulations; one that fails stops no other, but where the disk is full."""
+        """Run simulations; others continue if one fails, unless the disk is full."""
         failed, tasks = [], [(name, (task,)) for name, task in waiting]
         with closing(self._work(stream_simulation, tasks, tick)) as done:
             for name, result, error in done:
@@ -296,7 +296,7 @@ class StreamedBuild(Build):
                                    'complete is kept') from failed[0][1]
 
     def _clear(self, tasks):
-        """Remove what simulations that were drawn anew have left."""
+        """Remove files of simulations whose maps were drawn anew."""
         shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
         for path in self.folder.iterdir():
             if is_shard(path.name) and path.name not in tasks:
@@ -304,7 +304,7 @@ class StreamedBuild(Build):
 
 
 def _show(bar, tasks):
-    """Progress, in maps of the files that are there: whoever makes them, wherever."""
+    """Progress, in maps of complete files, made by any process."""
     if bar.disable:
         return
     bar.total = sum(len(task.draws) for task in tasks.values())

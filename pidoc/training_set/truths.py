@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""True values of what networks predict, and of what they are conditioned on, from the table of a set."""
+"""True values of the predicted and of the given quantities of networks, from the table of a set."""
 
 import numpy as np
 from astropy import units as u
@@ -16,7 +16,7 @@ _COLUMNS = {
     'age': 'age', 'distance': 'distance', 'dispersion_radius': 'dispersion_radius', 'seeing': 'seeing',
     'sky_error': 'sky_error',
 }
-#: Units where plain numbers are not in those of the table.
+#: units of plain numbers that differ from those of the table
 _UNITS = {'total_mass': u.Msun, 'cluster_mass': u.Msun, 'half_mass_radius': u.pc, 'half_light_radius': u.pc,
           'central_dispersion': u.km / u.s, 'velocity_dispersion': u.km / u.s, 'age': u.Gyr,
           'b_v': u.mag, 'distance': u.kpc, 'dispersion_radius': u.arcsec, 'seeing': u.arcsec}
@@ -28,12 +28,12 @@ def truths(table):
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        Of a `~pidoc.training_set.TrainingSet`.
+        Table of a `~pidoc.training_set.TrainingSet`.
 
     Returns
     -------
     dict
-        Name -> array of shape (n,), of those quantities that the table has and that are finite in any row.
+        Name -> array of shape (n,), for quantities that are in the table and finite in any row.
         ``metallicity`` is [Fe/H].
     """
     found = {}
@@ -43,7 +43,7 @@ def truths(table):
             found[name] = np.array(values.to_value(_UNITS[name]) if name in _UNITS else values, dtype=float)
     found['mass_to_light'] = (table['mass'] / table['luminosity']).to_value(u.Msun / u.Lsun)
     if 'sky_error' in found:
-        # of a sky that is known exactly there is no logarithm
+        # the logarithm is undefined for an exactly known sky
         found['sky_error'][found['sky_error'] <= 0.0] = np.nan
     if 'metallicity' in table.colnames:
         found['metallicity'] = _iron(np.asarray(table['metallicity'], dtype=float))
@@ -51,6 +51,6 @@ def truths(table):
 
 
 def _iron(metallicity):
-    """[Fe/H] of each Z, NaN where there is none."""
+    """[Fe/H] for each Z, NaN if there is none."""
     different, place = np.unique(metallicity, return_inverse=True)
     return np.array([iron_abundance(float(z)) if np.isfinite(z) else np.nan for z in different])[place]
