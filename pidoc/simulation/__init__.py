@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""From a cluster model to snapshots: the only place that imports numba."""
+"""Simulation of cluster models to snapshots; the only package that imports numba."""
 
 from pidoc.simulation.evolve import CheckpointError, Numerics, simulate, Simulation
 from pidoc.simulation.ledger import Ledger, LedgerError

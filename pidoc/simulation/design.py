@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Grids of cluster models: many clusters that differ in what is not known of a real one."""
+"""Grids of cluster models with different initial conditions."""
 
 import math
 from collections.abc import Mapping
@@ -15,32 +15,31 @@ from pidoc.units import plain_number, whole_number
 
 __all__ = ['draw_models']
 
-_MAX_TRIES = 100      # draws for every model that is wanted, before the rules are called unfulfillable
+_MAX_TRIES = 100      # largest number of draws per model, before an error is raised
 
 
 def draw_models(fields, number, *, seed, name='grid', max_filling=0.1):
-    """Draw cluster models that cover a space of initial conditions evenly.
+    """Draw cluster models that cover a space of initial conditions uniformly.
 
-    The values come from a Sobol' sequence (Joe & Kuo 2008) that is shifted as a whole by what the seed draws
-    (Cranley & Patterson 1976), so that a few models already span the whole space, and the first n of a
-    larger grid are the grid of n.
+    The values are from a Sobol' sequence (Joe & Kuo 2008) with a random shift (Cranley & Patterson 1976), so
+    that a few models already cover the whole space, and the first n of a larger grid are the grid of n.
 
     Parameters
     ----------
     fields : mapping
-        Of fields of `~pidoc.ClusterModel`: a mapping with ``low``, ``high`` and perhaps
-        ``scale='log'`` for a value drawn between the two; one with ``choices`` for one of a list; anything
-        else is the value for all. What `~pidoc.cluster.table.field_value` understands, units included.
-        With ``of`` and the name of a field that stands before it, ``low`` and ``high`` are shares of the
-        value of that. With a ``king_w0`` other than 'none' the profile is King's.
+        Fields of `~pidoc.ClusterModel`, with a mapping with ``low``, ``high`` and optionally ``scale='log'``
+        for a value drawn between the two; one with ``choices`` for a value from a list; or a value for all
+        models, in the form of `~pidoc.cluster.table.field_value`, with units. With ``of`` and the name of an
+        earlier field, ``low`` and ``high`` are fractions of the value of that field. With a ``king_w0`` other
+        than 'none' the profile is King's.
     number : int
-        How many.
+        Number of models.
     seed : int
-        Of the sequence. The k-th model has the seed 1000 ``seed`` + k.
+        Seed of the sequence. The k-th model has the seed 1000 ``seed`` + k.
     name : str, optional
-        What their names begin with: ``grid-000`` and so on.
+        Prefix of their names: ``grid-000`` and so on.
     max_filling : float, optional
-        Largest half-mass radius over tidal radius at birth: models beyond are not taken.
+        Largest ratio of half-mass radius to tidal radius at birth; other models are rejected.
 
     Returns
     -------
@@ -49,7 +48,7 @@ def draw_models(fields, number, *, seed, name='grid', max_filling=0.1):
     Raises
     ------
     ValueError
-        If a field or a distribution is not acceptable, or nearly no model obeys ``max_filling``.
+        If a field or a distribution is invalid, or nearly all models violate ``max_filling``.
 
     Examples
     --------
@@ -88,7 +87,7 @@ def _filling(model):
 
 
 class _Distribution:
-    """Values of one field, as a function of a share between 0 and 1."""
+    """Values of one field, as a function of a fraction between 0 and 1."""
 
     def __init__(self, field, spec, before):
         self.field, self.spec = field, spec
@@ -121,7 +120,7 @@ class _Distribution:
                              f'positive ones, received {low!r} and {high!r}')
 
     def at(self, share, values):
-        """The value at a share of the distribution, with those of the fields before it."""
+        """The value at a fraction of the distribution, given those of earlier fields."""
         spec = self.spec
         if not isinstance(spec, Mapping):
             return field_value(self.field, spec)

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The time loop: a cluster model evolves, star by star, and hands out snapshots.
+"""The time loop: a cluster model is evolved, star by star, and yields snapshots.
 
-`simulate` is the way in; `Simulation` is the same in steps, with checkpoints. Inside, lengths, masses
-and times are in Henon units (`pidoc.units.HenonUnits` of the initial cluster), ages in Myr, and masses of
-single stars in Msun as stellar evolution gives them.
+`simulate` is the main function; `Simulation` is the same in steps, with checkpoints. Internally, lengths,
+masses and times are in Henon units (`pidoc.units.HenonUnits` of the initial cluster), ages in Myr, and masses
+of single stars in Msun, as in stellar evolution.
 """
 
 import dataclasses
@@ -34,72 +34,72 @@ __all__ = ['CheckpointError', 'Numerics', 'Simulation', 'simulate']
 
 log = logging.getLogger(__name__)
 
-#: A cluster with fewer bodies than this has dissolved: a Monte Carlo treatment ends.
+#: number of bodies below which a cluster has dissolved, since the Monte Carlo method is not applicable
 DISSOLVED = 100
-#: Types of Hurley+ (2000): the first remnant, neutron star, black hole, nothing left.
+#: types of Hurley+ (2000): the first remnant, neutron star, black hole, massless remnant
 NEUTRON_STAR, BLACK_HOLE, NO_REMNANT = 13, 14, 15
-#: No step is shorter than this because of mass loss [Myr]: single deaths cannot be divided.
+#: shortest step due to mass loss [Myr]: the death of a single star cannot be divided
 MIN_MASS_LOSS_STEP = 0.01
-#: Half-mass relaxation time [Myr] from which on steps are longer as it is, and at most how many times.
+#: half-mass relaxation time [Myr] above which steps are longer in proportion, and the largest factor
 LONG_RELAXATION, MAX_STRETCH = 2000.0, 3.0
-#: Largest gap in the ledger, in units of the initial mass or energy; in clusters of fewer than 1000
-#: stars the share of ten of them, since one massive star may owe as much for a few steps.
+#: largest gap in the ledger, in units of the initial mass or energy; in clusters of fewer than 1000 stars the
+#: fraction of ten of them, since one massive star may have as large an energy debt for a few steps
 LEDGER_TOLERANCE = 0.01
 LEDGER_TOLERANCE_STARS = 10
 ESCAPE_CRITERIA = ('delayed', 'energy', 'apocentre')
-#: Tidal radii from where no star comes back. Potential escapers pass the tidal radius itself and return:
-#: direct integrations go on with them up to here (Aarseth 2003).
+#: tidal radii from which no star returns. Potential escapers pass the tidal radius itself and return: direct
+#: integrations include them up to here (Aarseth 2003).
 GONE = 2.0
-#: Why a star left, as recorded in the table of escapers.
+#: reasons for the loss of a star, as recorded in the table of escapers
 ESCAPE_REASONS = ('kick', 'ejection', 'tide')
 _CHECKPOINT_FORMAT = 1
-#: 1-D dispersion of the kicks of neutron stars from electron capture [km/s]: COSMIC's default.
+#: 1-D dispersion of the kicks of neutron stars from electron capture [km/s]: the default of COSMIC
 ELECTRON_CAPTURE_KICK = 20.0
-#: Raised whenever the same model, seed and numerics end with other numbers than before, for whatever reason:
-#: a checkpoint is of one physics, and is not gone on with by another. A test watches the sources.
+#: increased whenever the same model, seed and numerics give different numbers than before: a checkpoint
+#: belongs to one version of the physics, and cannot be continued with another. A test monitors the sources.
 PHYSICS = 3
 
 
 class CheckpointError(ValueError):
-    """A file is no checkpoint of this program, or one of another run or of another version of the physics; or
-    what runs cannot be put into one."""
+    """A file is not a checkpoint of this program, or belongs to another run or another version of the
+    physics; or a simulation cannot be stored in one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
-    """How a cluster is integrated, as distinct from what it is (`~pidoc.ClusterModel`).
+    """Numerical parameters, as distinct from the physical ones of `~pidoc.ClusterModel`.
 
     Parameters
     ----------
     theta_max : float
-        Root mean square deflection [rad] of neighbours in one step, all encounters together; zones of
-        the cluster take steps as short as that needs.
+        Root mean square deflection [rad] of neighbours in one step, by all encounters together; zones of the
+        cluster have correspondingly short steps.
     encounters : int
-        Partners that a star meets in a step, among which the deflection is divided; up to 16 times as many
-        where some stars are much heavier than the others (`pidoc.simulation.kernels.relax`).
+        Number of partners of a star in a step, among which the deflection is divided; up to 16 times as many
+        if some stars are much heavier than the others (`pidoc.simulation.kernels.relax`).
     compensated : bool
-        Raise all deflections by what the slowest pairs, which cannot be deflected by more than half a turn,
-        lack on average (`pidoc.simulation.kernels.relax`).
+        Increase all deflections to compensate on average for the slowest pairs, whose deflection is capped at
+        180 degrees (`pidoc.simulation.kernels.relax`).
     relaxation_step : float
-        Longest step, in units of the half-mass relaxation time t_rh of the moment. Errors of steps add up
-        over relaxation times, of which a rich cluster sees few: where t_rh is longer than 2 Gyr, steps are
-        longer in proportion to it, up to three times.
+        Longest step, in units of the current half-mass relaxation time t_rh. Errors of steps add up over
+        relaxation times, of which a rich cluster has few: if t_rh is longer than 2 Gyr, steps are longer in
+        proportion to it, by up to a factor of three.
     mass_loss_step : float
         Largest fraction of the cluster's mass that its stars may lose in a step.
     escape : {'delayed', 'energy', 'apocentre'}
-        Which stars the tide removes: those above the critical energy, after the delay of Fukushige &
-        Heggie (2000), as in Giersz+ (2013), and soon from beyond two tidal radii; those above the
-        N-dependent energy of Giersz+ (2008), at once; or those whose orbits reach the tidal radius, at once
-        (Joshi, Nave & Rasio 2001).
+        Stars that are removed by the tide: those above the critical energy, after the delay of Fukushige &
+        Heggie (2000), as in Giersz+ (2013), and soon from beyond two tidal radii; those above the N-dependent
+        energy of Giersz+ (2008), at once; or those whose orbits reach the tidal radius, at once (Joshi, Nave
+        & Rasio 2001).
     angular_momentum : {'kept', 'scaled'}
-        What becomes of a star's angular momentum when the potential changes: kept wherever the change of
-        energy leaves room for that, or scaled with the speed (Stodolkiewicz 1982, and CMC: Rodriguez+ 2022),
-        which is not what slow changes do (`pidoc.simulation.kernels.resample`).
+        Change of a star's angular momentum when the potential changes: kept if the change of energy permits
+        it, or scaled with the speed (Stodolkiewicz 1982, and CMC: Rodriguez+ 2022), which is not correct for
+        slow changes (`pidoc.simulation.kernels.resample`).
 
     Raises
     ------
     TypeError, ValueError
-        If a value is of a wrong kind or out of its range.
+        If a value has a wrong type or is out of range.
     """
 
     theta_max: float = 1.0
@@ -124,26 +124,26 @@ class Numerics:
 
 
 def simulate(model, *, ages, seed=None, numerics=None, threads=1):
-    """Evolve a cluster and hand out its stars at the given ages.
+    """Evolve a cluster and yield its stars at the given ages.
 
     Parameters
     ----------
     model : `~pidoc.ClusterModel`
-        What to simulate; its seed is the seed of everything that is drawn.
+        Cluster to simulate; its seed is the seed of all random numbers.
     ages : `~astropy.units.Quantity`, shape (n,)
         Ages of the snapshots, increasing, from 0 to 15 Gyr.
     seed : int, optional
-        Another seed than the model's; the snapshots' model has it.
+        Overrides the model's seed; the snapshots' model has it.
     numerics : `Numerics`, optional
         Accuracy parameters.
     threads : int, optional
-        Threads that share the work; the result does not depend on it.
+        Number of threads; the result does not depend on it.
 
     Yields
     ------
     `~pidoc.cluster.snapshot.Snapshot`
-        One an age, as soon as the run is there. If the cluster dissolves, a warning is logged and the
-        rest is not yielded.
+        One for each age, as soon as it is reached. If the cluster dissolves, this is logged as a warning and
+        the remaining ages are not yielded.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def simulate(model, *, ages, seed=None, numerics=None, threads=1):
 
 
 def check_ages(ages):
-    """Ages in Myr as floats.
+    """Check ages and convert them to floats in Myr.
 
     Raises
     ------
@@ -196,22 +196,22 @@ def check_ages(ages):
 
 
 class Simulation:
-    """One cluster on its way: advance it, look at it, save it, take it up again.
+    """A simulation of one cluster that can be advanced, inspected, saved and resumed.
 
     Parameters
     ----------
     model : `~pidoc.ClusterModel`
-        What to simulate.
+        Cluster to simulate.
     numerics : `Numerics`, optional
         Accuracy parameters.
     threads : int, optional
-        Threads that share the work; the result does not depend on it.
+        Number of threads; the result does not depend on it.
     initial : `~pidoc.simulation.initial.InitialConditions`, optional
-        Stars to begin with, in place of those that the model describes: masses [Msun], radii [pc],
-        velocities [km/s], sorted by radius, and binaries.
+        Initial stars, overriding those of the model: masses [Msun], radii [pc], velocities [km/s], sorted by
+        radius, and binaries.
     tracks : `~pidoc.stellar.StellarEvolution`, optional
-        How stars age, in place of the tracks that come with pidoc at the model's metallicity. Such a
-        simulation cannot be saved: a checkpoint has no room for them.
+        Stellar evolution, overriding the packaged tracks at the model's metallicity. Such a simulation cannot
+        be saved, since checkpoints do not include tracks.
 
     Attributes
     ----------
@@ -248,7 +248,7 @@ class Simulation:
         # in virial equilibrium the energy is minus the kinetic energy, and it is -1/4 in Henon units
         self.units = HenonUnits(mass, HenonUnits(mass, 1.0).energy / (4.0 * kinetic))
         pairs = initial.binaries or NO_BINARIES
-        # the stars of a binary: the first has the number of the body, the others those after all bodies
+        # stars of a binary: the first has the number of the body, the second a number after all bodies
         single = initial.mass.copy()
         single[pairs.body] -= pairs.mass
         self.initial_mass = np.concatenate([single, pairs.mass])
@@ -273,7 +273,7 @@ class Simulation:
         self.ledger = Ledger(self._shells.m.sum(), self._energy)
 
     def _find_evolution_times(self):
-        """When each star starts and ends to lose mass, and which are in the cluster."""
+        """Times at which each star starts and stops losing mass, and whether it is in the cluster."""
         self._inside = np.zeros(self.mass.size, dtype=bool)
         self._inside[self._present()] = True
         if self.model.stellar_evolution:
@@ -281,7 +281,7 @@ class Simulation:
             self._ends = self._tracks.remnant_time(self.initial_mass)
 
     def _refresh(self):
-        """Potential and energy after a change of the shells."""
+        """Update potential and energy after a change of the shells."""
         n = self._shells.r.size
         if n == 0:
             self._energy = 0.0
@@ -289,7 +289,7 @@ class Simulation:
         kernels.potential(self._shells, n, n)
         self._energy = kernels.total_energy(self._shells)
 
-    # ------------------------------------------------------------ questions
+    # ------------------------------------------------------------ properties
 
     @property
     def n_bodies(self):
@@ -298,7 +298,7 @@ class Simulation:
 
     @property
     def dissolved(self):
-        """Whether too few stars are left to go on."""
+        """Whether too few stars are left."""
         return self.n_bodies < DISSOLVED
 
     @property
@@ -326,18 +326,18 @@ class Simulation:
 
     @property
     def virial_ratio(self):
-        """Kinetic energy over the size of the potential energy; 0.5 in equilibrium."""
+        """Ratio of kinetic to absolute potential energy; 0.5 in equilibrium."""
         kinetic, gravity = kernels.shell_energy(self._shells, self.n_bodies)
         return -kinetic / gravity
 
     @property
     def energy_error(self):
-        """Energy that no physical process accounts for, relative to the initial energy."""
+        """Energy that is not due to a physical process, relative to the initial energy."""
         return self.ledger.energy_error(self._energy)
 
     @property
     def binding_energy(self):
-        """Energy locked up in the binaries of the cluster (Henon units)."""
+        """Binding energy of the binaries of the cluster (Henon units)."""
         return float(self._stars.binding[self._shells.ident].sum())
 
     @property
@@ -374,14 +374,14 @@ class Simulation:
         Parameters
         ----------
         age : float
-            Not before the present age [Myr].
+            Not less than the present age [Myr].
         each_step : callable, optional
             Called with the simulation after each global step.
 
         Raises
         ------
         ValueError
-            If the age lies in the past.
+            If the age is in the past.
         `~pidoc.simulation.ledger.LedgerError`
             If mass or energy is not conserved.
         """
@@ -397,7 +397,7 @@ class Simulation:
         finally:
             set_num_threads(before)
         tolerance = max(LEDGER_TOLERANCE, LEDGER_TOLERANCE_STARS / self.initial_mass.size)
-        # what stars still owe (`kernels.resample`) is no gap: it is paid in one of the next steps
+        # the energy debt of stars (`kernels.resample`) is not an error, but settled in one of the next steps
         owed = self._work.tally[kernels.DEBT]
         self.ledger.check(self._shells.m.sum(), self._energy - owed, tolerance=tolerance)
 
@@ -429,16 +429,16 @@ class Simulation:
         self.steps += 1
 
     def _longest_step(self):
-        """As long as relaxation allows [Myr]."""
+        """Longest step that relaxation allows [Myr]."""
         time = self.relaxation_time
         return self.numerics.relaxation_step * time * min(MAX_STRETCH, max(1.0, time / LONG_RELAXATION))
 
     def _expand(self, ratio):
-        """Let the cluster answer the loss of mass at once, where the next resampling would be a step late.
+        """Expand the cluster immediately after mass loss; the next resampling would be one step late.
 
-        A cluster that slowly loses mass, everywhere alike, expands as r M = const (Hills 1980, ApJ 235, 986);
-        then all velocities fall as M, and angular momenta, radial actions and the virial ratio stay. What
-        differs from place to place is left to the orbits.
+        A cluster with slow mass loss, uniform in radius, expands as r M = const (Hills 1980, ApJ 235, 986);
+        then all velocities decrease as M, while angular momenta, radial actions and the virial ratio are
+        constant. Local differences are left to the orbits.
         """
         before = self._energy
         kernels.expand(self._shells, ratio)
@@ -446,7 +446,7 @@ class Simulation:
         self.ledger.energy['stellar_evolution'] += self._energy - before
 
     def _book(self, channel):
-        """Recompute the potential and book the change of energy."""
+        """Recompute the potential and record the change of energy."""
         before = self._energy
         self._refresh()
         self.ledger.energy[channel] += self._energy - before
@@ -454,7 +454,7 @@ class Simulation:
     # ------------------------------------------------------------ stellar evolution
 
     def _evolve_stars(self, dt):
-        """Age the stars by dt or, if they would lose too much mass, less.
+        """Age the stars by dt or, if they would lose too much mass, by less.
 
         Returns the step taken [Myr] and the stars that became neutron stars or black holes.
         """
@@ -475,13 +475,13 @@ class Simulation:
         return dt, born
 
     def _present(self):
-        """Identities of all stars of the cluster, companions included."""
+        """Identities of all stars of the cluster, including companions."""
         ident = self._shells.ident
         companions = self._stars.partner[ident]
         return np.concatenate([ident, companions[companions >= 0]])
 
     def _set_masses(self, active, mass, kind):
-        """Give stars new masses; the orbits of binaries widen as a (m1 + m2) is constant."""
+        """Set new masses of stars; orbits of binaries expand with a (m1 + m2) constant."""
         stars, sh = self._stars, self._shells
         before = sh.m.sum()
         if np.any(kind == NO_REMNANT):
@@ -503,11 +503,11 @@ class Simulation:
         self.ledger.mass['stellar_evolution'] += self._shells.m.sum() - before
 
     def _natal_kicks(self, born):
-        """Velocities [km/s] that new neutron stars and black holes get, shape (n, 3); most are not at rest.
+        """Natal kick velocities [km/s] of new neutron stars and black holes, shape (n, 3); some are zero.
 
-        Maxwellian (Hobbs+ 2005). The kick of a black hole is reduced by the share of the ejecta that falls
-        back (Fryer+ 2012, section 4.1), that of a neutron star from electron capture comes from a
-        narrower distribution: both as COSMIC has them (Breivik+ 2020, section 2).
+        Maxwellian (Hobbs+ 2005). The kick of a black hole is reduced by the fraction of the ejecta that falls
+        back (Fryer+ 2012, section 4.1), that of a neutron star from electron capture is from a narrower
+        distribution: both as in COSMIC (Breivik+ 2020, section 2).
         """
         model = self.model
         of_neutron_star = self.kind[born] == NEUTRON_STAR
@@ -527,11 +527,11 @@ class Simulation:
         return kicks
 
     def _star_rng(self, star):
-        """Random numbers of one star: the same whenever and on whatever thread it dies."""
+        """Random numbers of one star, independent of time and thread."""
         return np.random.default_rng([self.model.seed, 2, int(star)])
 
     def _kick(self, born):
-        """Give new remnants their natal kicks; a companion is set free."""
+        """Apply natal kicks to new remnants; companions become single."""
         kicks = self._natal_kicks(born)
         moved = np.any(kicks != 0.0, axis=1)
         born, kicks = born[moved], kicks[moved] / self.units.velocity
@@ -544,15 +544,15 @@ class Simulation:
         self._remove(self._specific_energy() >= 0.0, 'kick', only=born)
 
     def _rows_of(self, chosen):
-        """Places of some bodies among the shells: one sort for all of them, not a search for each."""
+        """Rows of some bodies among the shells, by one sort instead of a search for each."""
         ident = self._shells.ident
         order = np.argsort(ident)
         return order[np.searchsorted(ident, chosen, sorter=order)]
 
     def _separate(self, chosen):
-        """Break up the binaries that some stars are in, all at once: both go on side by side.
+        """Break up the binaries of some stars, all at once: both components continue as neighbours.
 
-        Returns the places of the first stars of these; the second ones are at the next place.
+        Returns the rows of the first stars of these; the second ones are in the next rows.
         """
         sh, stars = self._shells, self._stars
         others = stars.partner[sh.ident]
@@ -578,17 +578,17 @@ class Simulation:
             self._book('numerical')
 
     def _part_destroyed(self):
-        """Stars of binaries that encounters of this step have destroyed become bodies, and fly apart."""
+        """Stars of binaries destroyed by encounters in this step become bodies, and fly apart."""
         ident = self._shells.ident
         destroyed = ident[self._stars.binding[ident] < 0.0]
         if destroyed.size == 0:
             return
-        # in the order of the shells, as the rows below
+        # in the order of the shells, like the rows below
         energy = -self._stars.binding[destroyed]
         rows = self._separate(destroyed)
         sh = self._shells
         m_1, m_2 = sh.m[rows], sh.m[rows + 1]
-        # two shells at one place have an energy that a binary has not
+        # two shells at one radius have a mutual energy that a binary does not have
         energy += m_1 * m_2 / sh.r[rows]
         speed = np.sqrt(2.0 * energy * (m_1 + m_2) / (m_1 * m_2))
         rng = np.random.default_rng([self.model.seed, 5, self.steps])
@@ -608,16 +608,16 @@ class Simulation:
         return energy
 
     def _remove_escapers(self):
-        """Take out bodies that are unbound or that the tide carries off."""
+        """Remove bodies that are unbound or escape in the tidal field."""
         self._remove(self._specific_energy() >= 0.0, 'ejection')
         if not self._tide.isolated and not self.dissolved:
             self._remove(self._beyond_tide(), 'tide')
-            # each removal makes the tidal radius smaller
+            # each removal reduces the tidal radius
             while self.numerics.escape != 'delayed' and self._remove(self._outside_tide(), 'tide'):
                 pass
 
     def _beyond_tide(self):
-        """Which bodies the tidal field removes in this step."""
+        """Bodies that the tidal field removes in this step."""
         energy = self._specific_energy() * self.units.velocity ** 2
         mass, radius = self.cluster_mass, self.tidal_radius
         if self.numerics.escape == 'energy':
@@ -628,14 +628,15 @@ class Simulation:
         return self._delayed_escape(energy, -1.5 * G * mass / radius)
 
     def _delayed_escape(self, energy, critical):
-        """Which potential escapers find their way out in this step.
+        """Potential escapers that leave in this step.
 
-        The chance is that of `remaining_fraction` given that the star has stayed since it first was above the
-        critical energy: the longer it has been there, the likelier is its orbit one that never leads out.
+        The probability is from `remaining_fraction`, given that the star has remained since it first was
+        above the critical energy: with time its orbit is increasingly likely to be a regular one that never
+        escapes.
 
-        One that is found beyond two tidal radii leaves at the rate Omega besides, the only one of motions
-        there (Hill's equations): at once, its chance would grow with the number of steps, in each of
-        which it gets a new place.
+        A star beyond two tidal radii also leaves at the rate Omega, the only rate of motions there (Hill's
+        equations): if it left at once, its probability would increase with the number of steps, in each of
+        which it gets a new position.
         """
         rows = np.flatnonzero(energy > critical)
         waiting = self._shells.ident[rows]
@@ -655,11 +656,11 @@ class Simulation:
         return gone
 
     def _outside_tide(self, tidal_radii=1.0):
-        """Which bodies are farther out than some tidal radii, and with that above the critical energy."""
+        """Bodies outside a multiple of the tidal radius, and therefore above the critical energy."""
         return self._shells.r * self.units.length > tidal_radii * self.tidal_radius
 
     def _reaching(self, radius):
-        """Which bodies are at or beyond a radius (Henon units) or have orbits that lead there."""
+        """Bodies at or beyond a radius (Henon units) or with orbits that extend to it."""
         sh = self._shells
         k = int(np.searchsorted(sh.r, radius, side='right')) - 1
         phi = sh.phi[k] + sh.cum[k] * (1.0 / sh.r[k] - 1.0 / radius) if k >= 0 else sh.phi[0]
@@ -667,7 +668,7 @@ class Simulation:
         return (sh.r >= radius) | (self._specific_energy() >= barrier)
 
     def _remove(self, gone, reason, only=None):
-        """Take bodies out of the cluster, with their companions, record them, and say whether any were."""
+        """Remove bodies and their companions, record them, and return whether there were any."""
         sh, stars = self._shells, self._stars
         if only is not None:
             gone = gone & np.isin(sh.ident, only)
@@ -687,7 +688,7 @@ class Simulation:
         return True
 
     def _keep(self, kept):
-        """Drop the other shells; those outside of the first that goes move up."""
+        """Remove the other shells; those outside of the first removed one move up."""
         first, count = int(np.argmin(kept)), int(np.count_nonzero(kept))
         if count == kept.size:
             return
@@ -698,7 +699,7 @@ class Simulation:
     # ------------------------------------------------------------ output
 
     def snapshot(self):
-        """The stars now, as a `~pidoc.cluster.snapshot.Snapshot`; binaries as their two components."""
+        """The present stars as a `~pidoc.cluster.snapshot.Snapshot`; binaries as two components."""
         sh, stars = self._shells, self._stars
         pairs = np.flatnonzero(stars.partner[sh.ident] >= 0)
         rows = np.concatenate([np.arange(sh.r.size), pairs])
@@ -720,7 +721,7 @@ class Simulation:
         return Snapshot(table, age=self.age * u.Myr, model=self.model, seed=self.model.seed)
 
     def _light(self, ident):
-        """Luminosities and radii; stars that do not evolve shine as on the zero-age main sequence."""
+        """Luminosities and radii; those of the zero-age main sequence for stars without evolution."""
         state = self._tracks.state(self.initial_mass[ident],
                                    self.age if self.model.stellar_evolution else 0.0)
         return state.luminosity, state.radius
@@ -728,17 +729,17 @@ class Simulation:
     # ------------------------------------------------------------ checkpoints
 
     def save(self, path):
-        """Write a checkpoint; a run taken up from it goes on as if it had never stopped.
+        """Write a checkpoint; a run resumed from it has the same result as without interruption.
 
         Parameters
         ----------
         path : path-like
-            A NumPy ``.npz`` file, replaced in one move if it exists.
+            A NumPy ``.npz`` file, replaced atomically if it exists.
 
         Raises
         ------
         CheckpointError
-            If the simulation has tracks of its own.
+            If the simulation does not have the packaged tracks.
         """
         if self._has_other_tracks:
             raise CheckpointError('a simulation can be saved only with the tracks that come with pidoc, '
@@ -759,22 +760,22 @@ class Simulation:
 
     @classmethod
     def load(cls, path, *, threads=1):
-        """Take up a run from a checkpoint.
+        """Resume a run from a checkpoint.
 
         Raises
         ------
         CheckpointError
-            If the file is no checkpoint, or a damaged one, or of another version of the physics.
+            If the file is not a checkpoint, is damaged, or belongs to another version of the physics.
         """
         try:
-            # opened here, since numpy leaves a damaged file open
+            # opened here, since numpy does not close damaged files
             with open(path, 'rb') as stream, np.load(stream, allow_pickle=False) as archive:
                 data = dict(archive)
             meta = json.loads(str(data['meta']))
             if meta['format'] != _CHECKPOINT_FORMAT:
                 raise CheckpointError(f'{path} must be a checkpoint of format {_CHECKPOINT_FORMAT}, '
                                       f"received format {meta['format']}")
-            # those of the first version do not say so
+            # missing in checkpoints of the first version
             physics = meta.get('physics', 1)
             if physics != PHYSICS:
                 raise CheckpointError(f'{path} must be a checkpoint of version {PHYSICS} of the physics, the '
@@ -785,7 +786,7 @@ class Simulation:
         except (CheckpointError, FileNotFoundError):
             raise
         except Exception as error:
-            # numpy and zipfile have many kinds of errors for damaged files
+            # numpy and zipfile raise many kinds of errors for damaged files
             raise CheckpointError(f'{path} is no whole checkpoint of a simulation: {error}') from error
 
     @classmethod

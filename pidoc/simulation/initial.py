@@ -1,13 +1,12 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Initial conditions: masses, positions and velocities of the stars of a new cluster.
 
-A cluster is spherical and isotropic, its stellar masses do not depend on position, and it starts
-in virial equilibrium. Two density profiles are known, Plummer's (drawn as by Aarseth, Henon &
-Wielen 1974) and King's (1966); mass functions are those of `pidoc.cluster.mass_function`. A share of the
-bodies are binaries (`primordial_binaries`).
+A cluster is spherical and isotropic, without mass segregation, and starts in virial equilibrium. There are
+two density profiles, Plummer's (drawn as by Aarseth, Henon & Wielen 1974) and King's (1966); mass functions
+are those of `pidoc.cluster.mass_function`. A fraction of the bodies are binaries (`primordial_binaries`).
 
-Inside this module everything is a plain float: Msun, pc, km/s. The functions that draw a profile
-work with G = M = 1 and the profile's own length; `initial_conditions` gives them their units.
+In this module all numbers are plain floats: Msun, pc, km/s. The functions that draw a profile work with G = M
+= 1 and the profile's length unit; `initial_conditions` converts the units.
 """
 
 from functools import lru_cache
@@ -26,14 +25,14 @@ __all__ = [
     'primordial_binaries', 'shell_energies', 'virialised',
 ]
 
-# Share of a Plummer model's mass that is drawn. The rest lies beyond 122 scale radii, outside any
-# tidal radius met in practice, and would only spoil moments of the radius.
+# Fraction of a Plummer model's mass that is drawn. The rest is beyond 122 scale radii, outside any realistic
+# tidal radius, and would dominate moments of the radius.
 PLUMMER_MASS_FRACTION = 0.9999
 
-# Lowest mass at which the shallower slope of Kroupa (2001, eq. 2) holds [Msun].
+# lowest mass for which the shallower slope of Kroupa (2001, eq. 2) applies [Msun]
 KROUPA_LIMIT = 0.08
 
-# The central potentials for which the integration has been checked.
+# central potentials for which the integration has been checked
 KING_W0_LIMITS = (0.1, 15.0)
 
 
@@ -46,7 +45,7 @@ HARD_SOFT = 0.7
 # Mean and dispersion of log10(period / day): Duquennoy & Mayor (1991, section 6.3).
 DUQUENNOY_MAYOR = (4.8, 2.3)
 
-# Bodies at the centre whose dispersion counts for the hard/soft boundary: a share, and at least so many.
+# number of central bodies for the dispersion at the hard/soft boundary: a fraction, and a lower limit
 CENTRAL_SHARE, CENTRAL_BODIES = 0.01, 20
 
 
@@ -56,7 +55,7 @@ class Binaries(NamedTuple):
     Attributes
     ----------
     body : ndarray of int, shape (m,)
-        Which bodies of `InitialConditions` these are.
+        Indices of these bodies in `InitialConditions`.
     mass : ndarray, shape (m,)
         Masses of the second stars [Msun]; the first ones have the rest of the body's mass.
     semi_major_axis : ndarray, shape (m,)
@@ -80,7 +79,7 @@ class InitialConditions(NamedTuple):
     Attributes
     ----------
     mass : ndarray, shape (n,)
-        Masses [Msun], of a binary that of both stars.
+        Masses [Msun]; for a binary the total mass.
     radius : ndarray, shape (n,)
         Distances from the centre [pc], increasing.
     v_r : ndarray, shape (n,)
@@ -88,7 +87,7 @@ class InitialConditions(NamedTuple):
     v_t : ndarray, shape (n,)
         Tangential speeds [km/s], not negative.
     binaries : Binaries or None
-        Which bodies are binaries; None: all are single stars.
+        The bodies that are binaries; None: all are single stars.
     """
 
     mass: np.ndarray
@@ -101,25 +100,25 @@ class InitialConditions(NamedTuple):
 def initial_conditions(model):
     """Draw the stars of a cluster.
 
-    The half-mass radius asked for is that of the analytic profile (the whole Plummer model, the
-    King model), so that of one realisation differs by its shot noise. All random numbers come
-    from ``numpy.random.default_rng(model.seed)``, first the masses, then radii and velocities; those of
-    `primordial_binaries` have a generator of their own.
+    The half-mass radius of the model is that of the analytic profile (the whole Plummer model, the King
+    model), so that of a realisation differs by shot noise. All random numbers are from
+    ``numpy.random.default_rng(model.seed)``, first the masses, then radii and velocities; those of
+    `primordial_binaries` have a separate generator.
 
     Parameters
     ----------
     model : pidoc.cluster.model.ClusterModel
-        The cluster wanted.
+        The model of the cluster.
 
     Returns
     -------
     InitialConditions
-        Floats in Msun, pc and km/s, sorted by radius; 2 K = \\|W\\| to rounding.
+        Floats in Msun, pc and km/s, sorted by radius; 2 K = \\|W\\| except for rounding.
 
     Raises
     ------
     ValueError
-        If the profile or the mass function is not known, or their parameters are out of range.
+        If the profile or the mass function is not known, or its parameters are out of range.
     """
     rng = np.random.default_rng(model.seed)
     lower, upper = model.mass_limits.to_value('Msun')
@@ -141,7 +140,7 @@ def initial_conditions(model):
 
     radius = radius * (model.half_mass_radius.to_value('pc') / half_mass_radius)
     order = np.argsort(radius)
-    # Masses are independent of position, so only the phase space coordinates need the order.
+    # masses are independent of position, so only the phase-space coordinates are sorted
     initial = virialised(mass, radius[order], v_r[order], v_t[order])
     if pairs is None:
         return initial
@@ -170,8 +169,8 @@ def kroupa_masses(n_stars, rng, *, lower, upper):
     Raises
     ------
     ValueError
-        If the limits are out of order, or the lower one lies in the brown dwarfs' range where the
-        power law has another slope.
+        If the limits are not in order, or the lower one is in the range of brown dwarfs, where the power law
+        has another slope.
     """
     if not KROUPA_LIMIT <= lower < upper:
         raise ValueError(
@@ -185,27 +184,27 @@ def kroupa_masses(n_stars, rng, *, lower, upper):
 
 
 def pair_up(mass, number, rng):
-    """Make binaries of stars whose masses are already drawn: the mass function of all stars is kept.
+    """Combine stars with given masses to binaries, which keeps the mass function of all stars.
 
-    First stars are taken at random. For each a companion's mass is drawn uniformly between the lowest mass
-    and its own, as CMC does for mass ratios (Kremer+ 2020), and the companion is the star of the next mass up
-    among those left, all binaries in the order of the masses that were drawn. Where more
-    companions are wanted than there are stars of that mass, their masses shift upwards.
+    First stars are chosen at random. For each a companion mass is drawn uniformly between the lowest mass and
+    its own, as for mass ratios in CMC (Kremer+ 2020), and the companion is the remaining star with the next
+    higher mass, for all binaries in the order of the drawn masses. If more companions are needed than there
+    are stars of that mass, their masses shift upwards.
 
     Parameters
     ----------
     mass : ndarray, shape (n,)
         Masses of all stars [Msun].
     number : int
-        Of binaries, at most n / 2.
+        Number of binaries, at most n / 2.
     rng : numpy.random.Generator
 
     Returns
     -------
     mass : ndarray, shape (n - number,)
-        Masses of binaries and of single stars [Msun], in no order.
+        Masses of binaries and of single stars [Msun], not ordered.
     body : ndarray of int, shape (number,)
-        Which of them are binaries.
+        Indices of the binaries among them.
     second : ndarray, shape (number,)
         Masses of the lighter stars of the binaries [Msun].
 
@@ -222,7 +221,7 @@ def pair_up(mass, number, rng):
     wanted = rng.uniform(mass.min(), first)
     by_wish = np.argsort(wanted)
     rank = np.arange(number)
-    # each place once: the next one that is free, and none beyond the end
+    # each index only once: the next free one, and none beyond the end
     place = rank + np.maximum.accumulate(np.searchsorted(rest, wanted[by_wish]) - rank)
     place = np.minimum(place, rest.size - number + rank)
     companion = np.empty(number)
@@ -233,27 +232,27 @@ def pair_up(mass, number, rng):
 
 
 def primordial_binaries(initial, body, second, rng, *, metallicity, periods):
-    """Orbits of the binaries of a new cluster.
+    """Draw orbits of the binaries of a new cluster.
 
-    Periods are drawn between two limits, of orbits that nearly touch (semi-major axis five times the sum of
-    the stellar radii) and the boundary between hard and soft binaries (orbital velocity 0.7 times the mean
-    relative velocity in the centre); where these cross, orbits have the former. Eccentricities are thermal
-    (Jeans 1919), up to that at which stars would come closer than the former at periastron. All of this is
-    what CMC does.
+    Periods are drawn between two limits, those of nearly touching stars (semi-major axis five times the sum
+    of the stellar radii) and of the boundary between hard and soft binaries (orbital velocity 0.7 times the
+    mean relative velocity in the centre); if the second is smaller, orbits have the first. Eccentricities are
+    thermal (Jeans 1919), up to the value for which the periastron distance equals the first limit. All of
+    this is as in CMC.
 
     Parameters
     ----------
     initial : InitialConditions
         Bodies of a new cluster.
     body : ndarray of int, shape (m,)
-        Which of them are binaries.
+        Indices of the binaries among them.
     second : ndarray, shape (m,)
         Masses of the lighter stars of the binaries [Msun].
     rng : numpy.random.Generator
     metallicity : float
         Mass fraction of metals, for the stellar radii.
     periods : {'log-uniform', 'duquennoy1991'}
-        All periods alike in the logarithm, or with the log-normal distribution of Duquennoy & Mayor (1991).
+        Uniform in the logarithm, or the log-normal distribution of Duquennoy & Mayor (1991).
 
     Returns
     -------
@@ -282,12 +281,12 @@ def primordial_binaries(initial, body, second, rng, *, metallicity, periods):
 
 
 def _period(semi_major_axis, mass):
-    """Orbital period [day] of a semi-major axis [au] and a total mass [Msun]: Kepler's third law."""
+    """Orbital period [day] for a semi-major axis [au] and a total mass [Msun]: Kepler's third law."""
     return 365.25 * np.sqrt(semi_major_axis**3 / mass)
 
 
 def _central_dispersion(initial):
-    """Dispersion of the velocity in three dimensions of the innermost bodies, weighted by mass [km/s]."""
+    """Three-dimensional velocity dispersion of the innermost bodies, weighted by mass [km/s]."""
     inner = slice(max(CENTRAL_BODIES, int(CENTRAL_SHARE * initial.mass.size)))
     square = initial.v_r[inner] ** 2 + initial.v_t[inner] ** 2
     return np.sqrt(np.average(square, weights=initial.mass[inner]))
@@ -297,7 +296,7 @@ def _central_dispersion(initial):
 
 
 def plummer_radius(mass_fraction):
-    """Radius that holds a given share of the mass of a Plummer model, in scale radii.
+    """Radius that contains a given fraction of the mass of a Plummer model, in scale radii.
 
     Aarseth, Henon & Wielen (1974, appendix).
 
@@ -312,23 +311,23 @@ def plummer_radius(mass_fraction):
 def plummer(n_stars, rng, *, mass_fraction=PLUMMER_MASS_FRACTION):
     """Draw radii and velocities of a Plummer model with G = M = scale radius = 1.
 
-    After the appendix of Aarseth, Henon & Wielen (1974). Their distribution of the speed in units
-    of the escape speed, q^2 (1 - q^2)^(7/2), says that q^2 has a beta distribution with parameters
-    3/2 and 9/2; it is drawn directly, not by rejection.
+    Based on the appendix of Aarseth, Henon & Wielen (1974). For their distribution of the speed in units of
+    the escape speed, q^2 (1 - q^2)^(7/2), q^2 has a beta distribution with parameters 3/2 and 9/2; it is
+    drawn directly, not by rejection.
 
     Parameters
     ----------
     n_stars : int
     rng : numpy.random.Generator
     mass_fraction : float, optional
-        Share of the mass, from the centre outwards, that is drawn.
+        Fraction of the mass, from the centre outwards, that is drawn.
 
     Returns
     -------
     radius, v_r, v_t : ndarray, shape (n_stars,)
         Not sorted.
     """
-    # 1 - random() lies in (0, 1]: no star at a mass fraction of exactly zero.
+    # 1 - random() is in (0, 1]: no star at a mass fraction of exactly zero
     radius = plummer_radius(mass_fraction * (1.0 - rng.random(n_stars)))
     escape_speed = np.sqrt(2.0) * (1.0 + radius**2) ** -0.25
     speed = escape_speed * np.sqrt(rng.beta(1.5, 4.5, n_stars))
@@ -348,7 +347,7 @@ class KingStructure(NamedTuple):
     potential : ndarray
         W, the relative potential in units of sigma^2, at these radii; 0 at the tidal radius.
     mass : ndarray
-        Share of the mass inside these radii, from 0 to 1.
+        Fraction of the mass inside these radii, from 0 to 1.
     half_mass_radius : float
         [r_0]
     tidal_radius : float
@@ -371,7 +370,7 @@ class KingStructure(NamedTuple):
 
 
 def king_density(potential):
-    """Density of a King model where the potential is W = `potential`, up to a constant.
+    """Density of a King model for a relative potential W, up to a constant.
 
     The integral of the lowered Maxwellian exp(W - u^2/2) - 1 over velocity u (King 1966; Binney &
     Tremaine 2008, eq. 4.111) written as exp(W) P(5/2, W), with P the regularised incomplete gamma
@@ -439,13 +438,13 @@ def king_structure(w0):
     )
     tidal_radius = float(solution.t_events[0][0])
     total = float(solution.y_events[0][0][1])
-    # Fine both at the core and, where W vanishes, at the edge.
+    # fine both in the core and at the edge, where W vanishes
     inner = np.geomspace(first, 0.5 * tidal_radius, 4000)
     outer = tidal_radius * (1.0 - np.geomspace(0.5, 1e-3, 500)[1:])
     radius = np.concatenate((inner, outer))
     potential, gravity = solution.sol(radius)
     mass = gravity / total
-    # Near the edge the density is so low that the mass stops growing in double precision.
+    # near the edge the density is so low that the mass is constant in double precision
     growing = (np.diff(mass, prepend=0.0) > 1e-13 * mass) & (mass < 1.0 - 1e-13)
     radius = np.concatenate(([0.0], radius[growing], [tidal_radius]))
     potential = np.concatenate(([w0], potential[growing], [0.0]))
@@ -456,7 +455,7 @@ def king_structure(w0):
 
 
 def king_radius(mass_fraction, *, w0):
-    """Radius that holds a given share of the mass of a King model, in core radii r_0.
+    """Radius that contains a given fraction of the mass of a King model, in core radii r_0.
 
     Parameters
     ----------
@@ -482,7 +481,7 @@ def king_radius(mass_fraction, *, w0):
     from scipy.interpolate import PchipInterpolator
 
     structure = king_structure(w0)
-    # M(<x) ~ x^3 in the core: its cube root is what interpolates well.
+    # M(<x) ~ x^3 in the core: its cube root is interpolated accurately
     return PchipInterpolator(np.cbrt(structure.mass), structure.radius)(np.cbrt(mass_fraction))
 
 
@@ -517,8 +516,8 @@ def king(n_stars, rng, *, w0):
 def _king_speeds(potential, rng):
     """Speeds in sigma from f ~ exp(W - u^2/2) - 1, by rejection.
 
-    For y = u^2/2 the density is sqrt(y) (exp(W - y) - 1). Candidates come from sqrt(y) (W - y), the
-    limit of a small W, which is W times a beta distribution; the ratio of the two falls with y.
+    For y = u^2/2 the density is sqrt(y) (exp(W - y) - 1). Candidates are from sqrt(y) (W - y), the limit for
+    small W, where y is W times a beta variable; the ratio of the two decreases with y.
     """
     energy = np.zeros_like(potential)
     todo = np.flatnonzero(potential > 0.0)
@@ -535,15 +534,15 @@ def _king_speeds(potential, rng):
 
 
 def _isotropic(speed, rng):
-    """Split speeds into radial velocity and tangential speed, directions isotropic."""
+    """Split speeds into radial velocity and tangential speed, for isotropic directions."""
     cosine = rng.uniform(-1.0, 1.0, speed.size)
     return speed * cosine, speed * np.sqrt(1.0 - cosine**2)
 
 
 def shell_energies(mass, radius, v_r, v_t):
-    """Kinetic and potential energy of stars seen as thin spherical shells.
+    """Kinetic and potential energy of stars treated as thin spherical shells.
 
-    Henon's (1971) potential, in which a star does not feel itself:
+    Henon's (1971) potential, without the self-interaction of a star:
     W = -G sum_i m_i M_i / r_i, where M_i is the mass of the stars inside star i.
 
     Parameters
@@ -563,7 +562,7 @@ def shell_energies(mass, radius, v_r, v_t):
 
     Examples
     --------
-    Two shells of 1 Msun at 1 and 2 pc, in units of G: the outer one sees the inner one.
+    Two shells of 1 Msun at 1 and 2 pc, in units of G: the outer one is in the potential of the inner one.
 
     >>> import numpy as np
     >>> from pidoc.units import G
@@ -580,10 +579,9 @@ def shell_energies(mass, radius, v_r, v_t):
 
 
 def virialised(mass, radius, v_r, v_t):
-    """Scale velocities so that twice the kinetic energy equals the potential energy's size.
+    """Scale velocities to virial equilibrium: twice the kinetic energy equals the absolute potential energy.
 
-    The potential is that of `shell_energies`. The scale of the velocities
-    received does not matter.
+    The potential is that of `shell_energies`. The scale of the input velocities is irrelevant.
 
     Parameters
     ----------

@@ -1,25 +1,25 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The numerical heart of the Monte Carlo code: arrays in, arrays out.
+"""Numerical kernels of the Monte Carlo code: arrays in, arrays out.
 
 Henon units throughout (G = 1; initial mass 1, initial energy -1/4).  A cluster is a set of
-spherical shells, one a star (or a binary), sorted by radius.  One step (`advance`) is
+spherical shells, one for each star (or binary), sorted by radius.  A step (`advance`) is
 
-1. `zone_boundary`    which inner stars relax too fast for this step: they take two half steps
-                      of their own first (recursively), inside their own radius;
-2. `relax`            neighbours meet: one encounter stands for all the encounters of the step
-                      (Henon 1971); binaries meet single stars and binaries: they harden,
-                      widen, exchange stars or are destroyed;
-3. `form_binaries`    three neighbours may form a binary, and the two innermost bodies are one if they
-                      hold each other (`catch_innermost`);
-4. `resample`         every star gets a new place on its orbit, with a probability proportional
-                      to the time it spends there, in the potential of the old places; then the
-                      potential is computed anew and energies and velocities follow it.
+1. `zone_boundary`    inner stars that relax too fast for this step first take two half steps
+                      of their own (recursively), inside their own radius;
+2. `relax`            neighbours have encounters: one represents all encounters of the step
+                      (Henon 1971); binaries have encounters with single stars and binaries, in
+                      which they harden, widen, exchange stars or are destroyed;
+3. `form_binaries`    three neighbours may form a binary, and the two innermost bodies become one if
+                      they are bound to each other (`catch_innermost`);
+4. `resample`         every star gets a new position on its orbit, with a probability proportional
+                      to the time it spends there, in the potential of the old positions; then the
+                      potential is computed again and energies and velocities are updated.
 
 References
 ----------
 Henon 1971, Ap&SS 13, 284 and 14, 151; Stodolkiewicz 1982, AcA 32, 63; Joshi, Rasio & Portegies
 Zwart 2000, ApJ 540, 969; Freitag & Benz 2001, A&A 375, 711; Morscher+ 2013, ApJ 763, L15;
-Rodriguez+ 2022, ApJS 258, 22.  Of encounters with binaries: Heggie 1975, MNRAS 173, 729; Hut 1983, ApJ
+Rodriguez+ 2022, ApJS 258, 22.  For encounters with binaries: Heggie 1975, MNRAS 173, 729; Hut 1983, ApJ
 268, 342; Mikkola 1983, MNRAS 203, 1107; Stodolkiewicz 1986, AcA 36, 19; Heggie, Hut & McMillan 1996, ApJ
 467, 359.
 """
@@ -37,65 +37,64 @@ __all__ = ['Shells', 'Stars', 'Work', 'advance', 'catch_innermost', 'draw_radius
 
 #: Dynamical state, sorted by radius; `ident` points into `Stars`.
 Shells = namedtuple('Shells', 'r vr vt m ident phi cum')
-#: What belongs to a star for life, by identity: its mass, the companion it carries (-1: none), the
-#: binding energy of that pair (negative: destroyed in this step, and the energy with which its stars will
-#: part) and its eccentricity.
+#: permanent properties of stars, by identity: mass, companion (-1: none), binding energy of the pair
+#: (negative: destroyed in this step, and the energy with which its stars will separate) and its eccentricity
 Stars = namedtuple('Stars', 'mass partner binding eccentricity')
-#: Scratch arrays of `resample`; the shells laid out for look-ups (`fill_field`: a row of ``nodes`` is a
-#: shell, ``coarse`` has radius and potential of every 32nd); the random-number counter (seed, calls), and
-#: the tallies.
+#: scratch arrays of `resample`; the shells in the layout for searches (`fill_field`: a row of ``nodes`` is a
+#: shell, ``coarse`` has radius and potential of every 32nd); the random-number counter (seed, calls), and the
+#: tallies
 Work = namedtuple('Work', 'energy ang_mom r_new phi_at_new phi_at_old buffer m_old radial after '
                           'ident_old place order before nodes coarse guide size counter tally')
-#: Columns of ``Work.nodes``: radius of a shell, the inverse of it, potential, mass inside.
+#: columns of ``Work.nodes``: radius of a shell, its inverse, potential, mass inside
 R, INVERSE, PHI, CUM = range(4)
 
-#: Entries of ``Work.tally``.
+#: entries of ``Work.tally``
 HEAT, FORMED, HARDENED, DEBT, RESAMPLED, BELOW_BOUND, TRIALS = range(7)
 N_TALLY = 7
 
 #: Stars in the smallest zone and in the smallest block of `zone_boundary`.
 MIN_ZONE = 32
-#: No step is shorter than this many times radius / velocity: orbits are sampled, not followed.
+#: shortest step, in units of radius / velocity: orbits are sampled, not integrated
 MIN_CROSSINGS = 1.0
-#: Largest part of its kinetic energy that a star gives to another that would have none.
+#: largest fraction of its kinetic energy that a star gives to another that would have none
 MAX_PAYMENT = 0.2
 #: Neighbours on either side that define the local density and velocity dispersion.
 HALF_WINDOW = 12
 #: Hardness (binding energy in units of the local m sigma^2) above which a binary is formed.
 MIN_HARDNESS = 1.0
-#: Binary and single star within two semi-major axes (`_strong_encounter`): share of strong encounters of hard
-#: binaries; what they gain on average; share of the hardness that is lost; from our own scattering
-#: experiments (``benchmarks/scattering.py``), as is the widening of soft ones.
+#: binary and single star within two semi-major axes (`_strong_encounter`): fraction of strong encounters of
+#: hard binaries; their mean energy gain; loss as a fraction of the hardness; from our own scattering
+#: experiments (``benchmarks/scattering.py``), like the widening of soft ones
 STRONG, GAIN, LOSS, WIDENING = 0.72, 0.4, 0.65, 0.2
-#: Two binaries: share of encounters of similar ones that destroy the wider one, and what the other takes up
-#: (Mikkola 1983; Stodolkiewicz 1986).
+#: two binaries: fraction of encounters of similar ones that destroy the wider one, and the energy gain of the
+#: other (Mikkola 1983; Stodolkiewicz 1986)
 DESTROYED, GAIN_OF_FOUR = 0.88, 0.516
-#: Hardness from which on the two innermost bodies, held by each other alone, are a binary.
+#: hardness above which the two innermost bodies, bound only to each other, are a binary
 CAUGHT = 10.0
-#: Zones inside zones, each with half the step of the one around it.
+#: nested zones, each with half the step of the one around it
 MAX_DEPTH = 40
-#: Every 32nd shell is kept apart: searches through these stay in the cache of the processor.
+#: every 32nd shell is stored separately: searches through these stay in the cache of the processor
 COARSE_BITS = 5
-#: Largest deflection parameter of `_compensation`, beyond which nearly every pair is capped, and steps to it.
+#: largest deflection parameter of `_compensation`, beyond which nearly every pair is capped, and its steps
 MAX_PARAMETER, TABLE_STEPS = 3.5, 1024
-#: One part of the guide for so many shells: 4.
+#: number of shells per part of the guide: 4
 GUIDE_BITS = 2
-#: Stars that search side by side, and what each of them carries along.
+#: stars whose searches are interleaved, and the variables of each
 BLOCK = 64
 LANE = np.dtype([(name, np.float64) for name in (
     'energy', 'own', 'j2', 'r_at', 'r_p', 'span', 's_max', 'bound', 'felt', 'jacobian', 'radius', 'phi',
     'sign', 'excess')] + [(name, np.int64) for name in ('at', 'low', 'high', 'k', 'k_p', 'k_a', 'trials',
                                                             'cubic')] + [('state', np.uint64)])
-#: A pair of a heavy and a light star may be deflected by so much more, squared, than all pairs on average
-#: before the heavy one gets another partner; most partners.
+#: largest squared deflection of a pair of a heavy and a light star, relative to the mean over all pairs,
+#: before the heavy one gets another partner; largest number of partners
 SPECTRUM, MAX_PARTNERS = 2.0, 16
-#: Trials of a star, after which it takes what it has drawn last.
+#: trials of a star, after which the last one is accepted
 MAX_TRIALS = 500
-#: Most stars between two old shells that are sorted one by one.
+#: stars between two old shells, up to which they are sorted by insertion
 MAX_CROWD = 64
-#: Zones larger than this are resampled by all threads, in parts of at least so many stars.
+#: larger zones are resampled by all threads, in parts of at least so many stars
 MIN_PARALLEL, PART = 4000, 512
-#: Phases of `resample`.
+#: phases of `resample`
 DRAW, SETTLE, SHIFT, KINETIC, VELOCITY = range(5)
 N_PHASES = 5
 
@@ -117,17 +116,17 @@ def _mix(z):
 
 @njit(cache=True)
 def next_key(counter):
-    """A fresh key for one kernel call: ``counter`` is (seed, number of calls so far)."""
+    """A new key for one kernel call: ``counter`` is (seed, number of previous calls)."""
     counter[1] += _ONE
     return _mix(_mix(counter[0]) + counter[1] * _GOLDEN)
 
 
 @njit(cache=True, inline='always')
 def stream(key, i):
-    """State of the random stream of star ``i`` in the call ``key``.
+    """State of the random stream of star ``i`` in the call with ``key``.
 
-    Counter-based (SplitMix64: Steele, Lea & Flood 2014), so that the numbers a star gets depend on
-    neither the number of threads nor on when the run was interrupted.
+    Counter-based (SplitMix64: Steele, Lea & Flood 2014), so that the random numbers of a star depend neither
+    on the number of threads nor on interruptions of the run.
     """
     return _mix(key ^ _mix(np.uint64(i) * _GOLDEN + _MIX_1))
 
@@ -155,11 +154,11 @@ def _direction(state):
 
 @njit(cache=True)
 def potential(sh, n, total):
-    """Fill ``cum`` and ``phi`` of the innermost ``n`` shells.
+    """Fill ``cum`` and ``phi`` for the innermost ``n`` shells.
 
     Between shells k and k + 1 the potential is ``phi[k] + cum[k] (1 / r[k] - 1 / r)``, with
     ``cum[k]`` the mass of shells 0 .. k (Henon 1971).  If ``n`` is less than ``total``, shell n
-    and its potential are kept: the mass inside it must not have changed.
+    and its potential are unchanged: the mass inside it must be constant.
     """
     mass = 0.0
     for k in range(n):
@@ -177,7 +176,7 @@ def potential(sh, n, total):
 def shell_energy(sh, n):
     """Kinetic and potential energy of the innermost ``n`` shells.
 
-    A star does not feel itself, so that the potential energy is half the sum of m (phi + m / r).
+    Without self-interaction, the potential energy is half the sum of m (phi + m / r).
     """
     kinetic = 0.0
     gravity = 0.0
@@ -196,7 +195,7 @@ def specific_energy(sh, energy):
 
 @njit(cache=True)
 def weigh(sh, stars):
-    """Masses of the shells from those of the stars, companions included."""
+    """Masses of the shells from those of the stars, including companions."""
     for k in range(sh.r.size):
         ident = sh.ident[k]
         other = stars.partner[ident]
@@ -207,7 +206,7 @@ def weigh(sh, stars):
 
 @njit(cache=True)
 def expand(sh, ratio):
-    """Radii grow and velocities fall as masses have fallen, by ``ratio``: r M and r v stay."""
+    """Radii increase and velocities decrease by the ``ratio`` of the masses: r M and r v are constant."""
     for k in range(sh.r.size):
         sh.r[k] /= ratio
         sh.vr[k] *= ratio
@@ -217,7 +216,7 @@ def expand(sh, ratio):
 
 @njit(cache=True)
 def total_energy(sh):
-    """Total energy of the cluster, without what is locked up in binaries."""
+    """Total energy of the cluster, without the binding energy of binaries."""
     kinetic, gravity = shell_energy(sh, sh.r.size)
     return kinetic + gravity
 
@@ -247,9 +246,9 @@ def _local_density(r, k, n):
 
 @njit(cache=True)
 def zone_boundary(sh, n, dt, coulomb, theta_max):
-    """How many of the innermost ``n`` shells need a step shorter than ``dt``.
+    """Number of innermost shells, of ``n``, that need a step shorter than ``dt``.
 
-    A block of neighbours may be deflected by ``theta_max`` in a step, so it needs
+    The largest deflection of a block of neighbours in a step is ``theta_max``, so it needs
 
         dt <= theta_max^2 <w^2>^(3/2) / (8 pi nu coulomb <(m1 + m2)^2>)
 
@@ -259,9 +258,9 @@ def zone_boundary(sh, n, dt, coulomb, theta_max):
     Returns
     -------
     inner : int
-        The outer edge of the outermost block that needs a shorter step (0: none).
+        Outer edge of the outermost block that needs a shorter step (0: none).
     step : float
-        The shortest step that any block needs.
+        Shortest step required by any block.
     """
     inner = 0
     start = 0
@@ -294,7 +293,7 @@ def zone_boundary(sh, n, dt, coulomb, theta_max):
 
 @njit(cache=True, inline='always')
 def _scatter(wx, wy, wz, cos_b, sin_b, psi):
-    """Turn the relative velocity by the angle b about a random azimuth psi (Henon 1971, eq. 15)."""
+    """Rotate the relative velocity by the angle b about a random azimuth psi (Henon 1971, eq. 15)."""
     wp = math.sqrt(wx * wx + wy * wy)
     w = math.sqrt(wp * wp + wz * wz)
     c = sin_b * math.cos(psi)
@@ -316,7 +315,7 @@ def _semi_major_axis(stars, ident):
 def _relative_energy_gain(u):
     """Relative gain of binding energy in a close encounter, p(x) = 3.5 (1 + x)^-4.5.
 
-    The tail is that of Heggie (1975, MNRAS 173, 729) for hard binaries; its mean is the 0.4 of
+    The power law is that of Heggie (1975, MNRAS 173, 729) for hard binaries; its mean is the 0.4 of
     Spitzer (1987, Dynamical Evolution of Globular Clusters, section 6.1).
     """
     return u ** (-1.0 / 3.5) - 1.0
@@ -324,7 +323,7 @@ def _relative_energy_gain(u):
 
 @njit(cache=True, inline='always')
 def _widest_binary(stars, i, j):
-    """Which of two bodies is the (wider) binary: its identity, or -1 if both are single."""
+    """The (wider) binary of two bodies: its identity, or -1 if both are single."""
     if stars.partner[i] < 0 and stars.partner[j] < 0:
         return -1
     if stars.partner[j] < 0:
@@ -342,9 +341,9 @@ def _store_velocity(sh, k, vx, vy, vz):
 
 @njit(cache=True, inline='always')
 def _share_momentum(sh, i, j, phi, dx, dy, dz):
-    """Change the relative velocity v_j - v_i by (dx, dy, dz); the centre of mass moves on as it did.
+    """Change the relative velocity v_j - v_i by (dx, dy, dz); momentum is conserved.
 
-    The tangential velocity of j lies at the angle phi from that of i.
+    The angle of the tangential velocity of j relative to that of i is phi.
     """
     mass = sh.m[i] + sh.m[j]
     fi, fj = sh.m[j] / mass, sh.m[i] / mass
@@ -367,11 +366,11 @@ _COMPENSATION = _compensation_table()
 
 @njit(cache=True, inline='always')
 def _compensation(parameter):
-    """By how much to raise sin^2(b / 2) of all pairs to make up for those that are capped.
+    """Factor for sin^2(b / 2) of all pairs that compensates for the capped ones.
 
-    Relative speeds w of dispersion s (one component) are Maxwellian, y = w / s; uncapped, sin^2(b / 2) is
-    A / y^3 with the parameter A.  What velocities gain in an encounter goes as w^2 sin^2(b / 2): the factor
-    c solves <y^2 min(1, c A / y^3)> = <A / y>.  With t^3 = c A the left side is
+    Relative speeds w of dispersion s (one component) are Maxwellian, y = w / s; uncapped, sin^2(b / 2) is A /
+    y^3 with the parameter A. The squared change of velocity is proportional to w^2 sin^2(b / 2): the factor c
+    solves <y^2 min(1, c A / y^3)> = <A / y>. With t^3 = c A the left side is
 
         sqrt(2 / pi) 3 int_0^t y^2 exp(-y^2 / 2) dy,
 
@@ -386,7 +385,7 @@ def _compensation(parameter):
 
 @njit(cache=True)
 def _local_dispersions(sh, first, n, out):
-    """Dispersion (one component) of the relative velocities of neighbours, of the shells first .. n - 1."""
+    """Dispersion (one component) of the relative velocities of neighbours, for the shells first .. n - 1."""
     lo = max(0, first - HALF_WINDOW)
     hi = lo
     v2 = 0.0
@@ -402,7 +401,7 @@ def _local_dispersions(sh, first, n, out):
 
 @njit(cache=True, inline='always')
 def _is_pair(stars, who):
-    """Whether a body is a binary, and not two stars that will part at the end of the step."""
+    """Whether a body is a binary, and not two stars that will separate at the end of the step."""
     return stars.partner[who] >= 0 and stars.binding[who] > 0.0
 
 
@@ -411,8 +410,8 @@ def ionisation_section(m_pair, m_third, a, w2, ratio):
     """Cross-section for the destruction of a soft binary; ``ratio`` is K / E of `_strong_encounter`.
 
     Fast stars: 40 pi / 3 m3^2 a / (m12 w^2) (Hut 1983), for equal masses 40 / 9 pi a^2 (v_c / w)^2.  It is
-    zero for K < E: the factor is 1 - E / K.  That, another one for stars slower than the orbit, and the limit
-    of 2 pi a^2 (a heavy star further away pulls both alike) fit our own scattering experiments
+    zero for K < E: the factor is 1 - E / K. That, another one for stars slower than the orbit, and the limit
+    of 2 pi a^2 (a heavy star farther away attracts both equally) fit our own scattering experiments
     (``benchmarks/scattering.py``).
     """
     if ratio <= 1.0:
@@ -425,7 +424,7 @@ def ionisation_section(m_pair, m_third, a, w2, ratio):
 
 @njit(cache=True)
 def exchange_section(m_out, m_stays, m_in, a, w2):
-    """Cross-section for a star to take the place of ``m_out`` in a hard binary.
+    """Cross-section for the replacement of ``m_out`` in a hard binary by another star.
 
     Heggie, Hut & McMillan (1996): a fit to scattering experiments of all masses, in the limit w << v_c.
     """
@@ -440,9 +439,9 @@ def exchange_section(m_out, m_stays, m_in, a, w2):
 
 @njit(cache=True)
 def _fly_apart(sh, i, j, phi, m_i, m_j, energy, state):
-    """Shells i and j fly apart in a random direction with a relative energy; mass may have changed hands.
+    """Shells i and j separate in a random direction with a relative energy; masses may have been exchanged.
 
-    The centre of mass moves on as it did; the tangential velocity of j lies at the angle phi from that of i.
+    Momentum is conserved; the angle of the tangential velocity of j relative to that of i is phi.
     """
     mass = sh.m[i] + sh.m[j]
     f, g = sh.m[i] / mass, sh.m[j] / mass
@@ -460,14 +459,14 @@ def _fly_apart(sh, i, j, phi, m_i, m_j, energy, state):
 
 @njit(cache=True, inline='always')
 def _cost_of_moving(sh, i, j, mass):
-    """Potential energy that the cluster gains if a mass goes from shell j to shell i."""
+    """Increase of the cluster's potential energy if a mass moves from shell j to shell i."""
     return mass * (sh.phi[i] + sh.m[i] / sh.r[i] - sh.phi[j] - sh.m[j] / sh.r[j]
                    + mass / max(sh.r[i], sh.r[j]))
 
 
 @njit(cache=True, inline='always')
 def _set_pair(stars, who, partner, binding, state):
-    """Make two stars a binary of a thermal eccentricity."""
+    """Make two stars a binary with a thermal eccentricity."""
     state, u = uniform(state)
     stars.partner[who], stars.binding[who] = partner, binding
     stars.eccentricity[who] = math.sqrt(u)
@@ -489,29 +488,30 @@ def _tail(state, gain):
 
 @njit(cache=True)
 def _strong_encounter(sh, stars, i, j, phi, w2, density, dt, state):
-    """An encounter of a binary with another body within two semi-major axes, if there is one in dt.
+    """An encounter of a binary with another body within two semi-major axes, if one occurs in dt.
 
-    The (wider) binary has the mass m12, the semi-major axis a and the binding energy E, the other body
-    the mass m3; w is their relative velocity, K the energy of that.  The softness is r = w^2 / v_s^2 with
-    v_s^2 = 0.75 m12 / a, for equal masses the critical velocity of Hut & Bahcall (1983), r = K / E.
+    The (wider) binary has the mass m12, the semi-major axis a and the binding energy E, the other body the
+    mass m3; w is their relative velocity, K its kinetic energy. The softness is r = w^2 / v_s^2 with v_s^2 =
+    0.75 m12 / a, for equal masses the critical velocity of Hut & Bahcall (1983), r = K / E.
 
-    *Hard* (r < 1): of the encounters within 2 a the share 0.72 (1 - r^2) is strong.  The binding energy that
-    is left has Heggie's (1975) power law above (1 - 0.65 r) E, or above E - K, which it cannot be less
-    than.  For equal masses it is 1.4 times that on average (Spitzer 1987), for others the gain of 0.4 goes as
-    q^(1/3), q = 2 m3 / m12, or for q > 1 as q^(2/3).  So hard binaries harden, those of r > 0.44 widen
-    (Heggie's law).  A single star may take the place of a component: `exchange_section`.
+    *Hard* (r < 1): of the encounters within 2 a the fraction 0.72 (1 - r^2) is strong. The new binding energy
+    has Heggie's (1975) power law above (1 - 0.65 r) E, or above its lower limit E - K. For equal masses it is
+    1.4 times that on average (Spitzer 1987), for others the gain of 0.4 is multiplied by q^(1/3), q = 2 m3 /
+    m12, or for q > 1 by q^(2/3). So hard binaries harden, those of r > 0.44 widen (Heggie's law). A single
+    star may replace a component: `exchange_section`.
 
-    *Soft*: the binary is destroyed with the cross-section of `ionisation_section`.  The stars part with
-    half of the energy that is left, at most half of what bound them.  In other encounters it widens by
-    20 % / sqrt(r), times q if that is less than 1.  Further away nothing happens to it.  One that is wider
-    than the mean distance of the bodies around, which are then between its stars, is always destroyed.
+    *Soft*: the binary is destroyed with the cross-section of `ionisation_section`. The stars separate with
+    half of the remaining energy, at most half of the former binding energy. In other encounters it widens by
+    20 % / sqrt(r), times q if that is less than 1. Encounters at larger distances have no effect. A binary
+    that is wider than the mean distance of the surrounding bodies, which are then between its stars, is
+    always destroyed.
 
-    *Two binaries*: 88 % of close encounters of similar ones destroy the wider one; the other takes up both
-    energies and, on average, 0.516 of their sum more, which the bodies gain (Mikkola 1983; Stodolkiewicz
-    1986), half of it the two stars that part.  That happens in a share sqrt(2 a2 / (a + a2)) of encounters
-    with one of a smaller semi-major axis a2.  In the rest this one acts as a single star does.
+    *Two binaries*: 88 % of close encounters of similar ones destroy the wider one; the other absorbs both
+    energies and, on average, 0.516 of their sum in addition, which the bodies gain (Mikkola 1983;
+    Stodolkiewicz 1986), half of it the two released stars. That happens in a fraction sqrt(2 a2 / (a + a2))
+    of encounters with one of a smaller semi-major axis a2. In the others this one acts like a single star.
 
-    What has no reference, the numbers 0.72, 0.65 and 20 % among it, fits our own scattering experiments
+    Numbers without a reference, including 0.72, 0.65 and 20 %, are from our own scattering experiments
     (``benchmarks/scattering.py``).
 
     Returns
@@ -519,7 +519,7 @@ def _strong_encounter(sh, stars, i, j, phi, w2, density, dt, state):
     state : uint64
         Random stream.
     gain : float
-        What the bodies gain in energy; minus infinity if nothing happens.
+        Energy gain of the bodies; minus infinity if nothing happens.
     """
     if not _is_pair(stars, sh.ident[i]) or (_is_pair(stars, sh.ident[j]) and _semi_major_axis(
             stars, sh.ident[j]) > _semi_major_axis(stars, sh.ident[i])):
@@ -589,14 +589,14 @@ def _soft_encounter(sh, stars, i, j, who, phi, energy, soft, q, fatal, state):
 
 @njit(cache=True)
 def _destroy(sh, stars, i, j, who, phi, before, after, inside, state):
-    """Mark a binary as destroyed; ``inside`` of the energy ``after`` is that of its stars as they part."""
+    """Mark a binary as destroyed; a fraction ``inside`` of the energy ``after`` is that of its stars."""
     stars.binding[who] = -inside
     return _fly_apart(sh, i, j, phi, sh.m[i], sh.m[j], after - inside, state), after - inside - before
 
 
 @njit(cache=True)
 def _exchange(sh, stars, b, s, i, j, phi, w2, within, binding, energy, state):
-    """The star of shell s may take the place of a component of the binary in shell b; whether it did."""
+    """Possibly replace a component of the binary in shell b by the star of shell s; returns whether."""
     one, third = sh.ident[b], sh.ident[s]
     two, a = stars.partner[one], _semi_major_axis(stars, one)
     m_1, m_2, m_3 = stars.mass[one], stars.mass[two], stars.mass[third]
@@ -627,24 +627,23 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threa
 
         sin^2(b / 2) = min(1, 2 pi (m1 + m2)^2 nu coulomb dt / w^3)
 
-    (Henon 1971, eq. 16; Stodolkiewicz 1982; Joshi+ 2000, eq. 9): the mean effect of all encounters
-    in dt.  The angle between their planes of motion is random.  The cap makes slow pairs relax
-    too little, by some 20 % for mean deflections of 0.7: ``compensated``, all deflections are raised by
-    what it takes away on average (`_compensation`).  A step may also be divided among ``encounters``
-    partners in turn, from one to four shells away: `_partners` times as many where stars are much heavier
-    than others.
+    (Henon 1971, eq. 16; Stodolkiewicz 1982; Joshi+ 2000, eq. 9): the mean effect of all encounters in dt. The
+    angle between their planes of motion is random. The cap reduces the relaxation of slow pairs too much, by
+    some 20 % for mean deflections of 0.7: if ``compensated``, all deflections are increased by the mean loss
+    (`_compensation`). A step may also be divided among ``encounters`` partners in turn, from one to four
+    shells away: `_partners` times as many if stars are much heavier than others.
 
-    Unbound bodies meet nobody: they have left within a crossing time, where an inner zone holds them until
-    the end of the step.  (With encounters on their way few black holes leave, since what should carry them
-    off heats the core: three times as many stay for 12 Gyr.)
+    Unbound bodies have no encounters: they would leave within a crossing time, although an inner zone keeps
+    them until the end of the step. (With encounters on their way few black holes leave, since the energy that
+    should eject them heats the core: three times as many remain for 12 Gyr.)
 
-    In clusters with ``primordial`` binaries all binaries meet others as in `_strong_encounter`; in those
-    without, the few that three stars have formed only harden.
+    In clusters with ``primordial`` binaries all binaries have encounters as in `_strong_encounter`; in those
+    without, the few binaries formed by three stars only harden.
     """
     encounters *= _partners(sh, first, n)
     for k in range(first, n):
         work.buffer[k] = _local_density(sh.r, k, n)
-    # not needed before `resample`
+    # free until `resample`
     spread = work.r_new
     if compensated:
         _local_dispersions(sh, first, n, spread)
@@ -659,7 +658,7 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threa
             _meet_parallel(sh, stars, work, key, start, n - stride, stride, part, coulomb, primordial)
         else:
             _meet(sh, stars, work, key, start, n - stride, stride, part, coulomb, primordial)
-        # summed in one order, whoever computed it
+        # summed in a fixed order, independent of threads
         for block in range(start, n - stride, 2 * stride):
             for k in range(block, min(block + stride, n - stride)):
                 if work.after[k] > -np.inf:
@@ -669,11 +668,11 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threa
 
 @njit(cache=True)
 def _partners(sh, first, n):
-    """Among how many partners a heavy star has to divide what it gives to the light ones in a step.
+    """Number of partners among which a heavy star divides its encounters with light ones in a step.
 
-    Steps are as long as typical pairs allow.  A heavy star that would be deflected by a light one many times
-    as much as they are gives too little in all, and that to one star, which it throws out.  The deflection,
-    squared, goes as (m1 + m2)^2; the heavy one is that of mass <m^3> / <m^2>.
+    Steps are as long as typical pairs allow. A heavy star whose deflection by a light one would be many times
+    larger gives too little energy in total, and that to one star, which it ejects. The squared deflection is
+    proportional to (m1 + m2)^2; the heavy one is that of mass <m^3> / <m^2>.
     """
     m1, m2, m3 = 0.0, 0.0, 0.0
     for k in range(first, n):
@@ -691,7 +690,7 @@ def _partners(sh, first, n):
 
 @njit(cache=True)
 def _meet(sh, stars, work, key, first, last, stride, dt, coulomb, primordial):
-    """Shells meet those ``stride`` further out, as many in turn as are then skipped."""
+    """Encounters of shells with those ``stride`` farther out, alternating with as many that are skipped."""
     for block in range(first, last, 2 * stride):
         for k in range(block, min(block + stride, last)):
             work.after[k] = _encounter(sh, stars, k, k + stride, work.buffer[k], dt, coulomb, stream(key, k),
@@ -708,13 +707,13 @@ def _meet_parallel(sh, stars, work, key, first, last, stride, dt, coulomb, primo
 
 @njit(cache=True, inline='always')
 def _is_unbound(sh, k):
-    """Whether a body is on its way out: it leaves at the end of the step, and meets nobody any more."""
+    """Whether a body is unbound: it leaves at the end of the step, and has no further encounters."""
     return 0.5 * (sh.vr[k] * sh.vr[k] + sh.vt[k] * sh.vt[k]) + sh.phi[k] + sh.m[k] / sh.r[k] > 0.0
 
 
 @njit(cache=True)
 def _encounter(sh, stars, i, j, density, dt, coulomb, state, spread, primordial=False):
-    """The encounter of shells i and j that stands for all of their encounters in dt; see `relax`.
+    """The encounter of shells i and j that represents all of their encounters in dt; see `relax`.
 
     ``spread`` is the dispersion of relative velocities for `_compensation`, 0: none.
 
@@ -766,7 +765,7 @@ def _encounter(sh, stars, i, j, density, dt, coulomb, state, spread, primordial=
     return -np.inf
 
 
-# ---------------------------------------------------------------- binaries out of three stars
+# ---------------------------------------------------------------- three-body binary formation
 
 
 @njit(cache=True, inline='always')
@@ -774,7 +773,7 @@ def _formation_rate(m_pair, m_all, density, v, hardness):
     """Rate at which two stars form a binary harder than ``hardness`` (Morscher+ 2013, eq. 1).
 
     With the mean relative velocity v = sqrt(6) sigma and hardness 1 the rate is 0.75 of the
-    0.75 x 3 nu^2 m^5 / sigma^9 a triple of Goodman & Hut (1993, ApJ 403, 271) for equal masses.
+    0.75 x 3 nu^2 m^5 / sigma^9 per triple of Goodman & Hut (1993, ApJ 403, 271) for equal masses.
     """
     return (math.sqrt(2.0) * math.pi ** 2 * density ** 2 * m_pair ** 5 / v ** 9
             * hardness ** -5.5 * (1.0 + 2.0 * hardness) * (1.0 + 2.0 * hardness * m_all / m_pair))
@@ -810,11 +809,11 @@ def _mean_squares(sh, k, n):
 
 @njit(cache=True)
 def form_binaries(sh, stars, work, first, n, dt):
-    """Neighbours three by three: two of them may form a binary and the third takes the energy.
+    """Groups of three neighbours: two of them may form a binary, and the third receives the energy.
 
     The rate is `_formation_rate` averaged over the three possible pairs.  The binding energy is the
-    hardness times the local m sigma^2.  The absorbed star stays behind as a shell without mass until
-    the end of the global step.  Stars of existing binaries do not take part.
+    hardness times the local m sigma^2.  The absorbed star remains as a shell without mass until
+    the end of the global step.  Stars of existing binaries are excluded.
     """
     key = next_key(work.counter)
     state, u = uniform(stream(key, n))
@@ -853,8 +852,8 @@ def _all_single(sh, stars, k):
 def _bind(sh, stars, work, state, k, lonely, binding):
     """Make a binary of two of the shells k, k + 1, k + 2; energy and momentum are conserved.
 
-    Not if the third has less energy to give and to get than what it costs to bring the two to one place, the
-    mutual energy of their shells most of all, which is much for black holes in a small cluster.
+    No binary is formed if the third has less energy to exchange than required to bring the two to one radius,
+    mainly the mutual energy of their shells, which is large for black holes in a small cluster.
     """
     c = k + lonely
     a = k + (1 if lonely == 0 else 0)
@@ -870,7 +869,7 @@ def _bind(sh, stars, work, state, k, lonely, binding):
     x = (sh.m[a] * sh.vt[a] + sh.m[b] * bx) / m_ab
     y = sh.m[b] * by / m_ab
     z = (sh.m[a] * sh.vr[a] + sh.m[b] * sh.vr[b]) / m_ab
-    # b moves to the place of a in the field of the others; the mutual energy of a and b goes
+    # b moves to the radius of a in the field of the others; the mutual energy of a and b vanishes
     reach = max(sh.r[a], sh.r[b])
     moved = sh.m[b] * (sh.phi[a] + sh.m[a] / sh.r[a] - sh.phi[b] - sh.m[b] / sh.r[b]
                        + sh.m[b] / reach)
@@ -897,15 +896,15 @@ def _bind(sh, stars, work, state, k, lonely, binding):
 
 @njit(cache=True)
 def catch_innermost(sh, stars, work, n):
-    """Make the two innermost bodies a binary if what holds them is each other, not the cluster.
+    """Make the two innermost bodies a binary if they are bound to each other, not by the cluster.
 
-    Among a few bodies much heavier than the others, black holes most of all, encounters with the light ones
-    take energy from two until their shells lie far inside of all others.  There is no density that
-    three-body formation or close encounters could be counted with, and the two would sink for ever: a binary
-    that shells cannot show.  It has been one since its binding energy was ``CAUGHT`` times that of a body of
-    the same mass with the dispersion of the shells around.  No other shell is between them, so that joining
-    them moves nothing else, and what bound them becomes the binding energy.  If one of them is a binary
-    already, or was one at the beginning of the step, they meet at once: `_resolve_triple`.
+    Among a few bodies much heavier than the others, mainly black holes, encounters with the light ones remove
+    energy from two until their shells are far inside all others. There is no density for the rates of
+    three-body formation or close encounters, and the two would sink for ever: a binary that shells cannot
+    represent. It is made one when its binding energy is ``CAUGHT`` times that of a body of the same mass with
+    the dispersion of the surrounding shells. No other shell is between them, so that joining them moves
+    nothing else, and their relative energy becomes the binding energy. If one of them is a binary already, or
+    was one at the beginning of the step, they have an encounter at once: `_resolve_triple`.
     """
     i, j = _first_with_mass(sh, -1, n), n
     if i < n:
@@ -941,14 +940,14 @@ def catch_innermost(sh, stars, work, n):
 
 @njit(cache=True)
 def _resolve_triple(sh, stars, i, j, phi, w2, binding, least, state):
-    """A binary and a body that hold each other with the energy ``binding``: one of the three is thrown out.
+    """A binary and a body that are bound with the energy ``binding``: one of the three is ejected.
 
-    The energy of the three is negative, so that they cannot all part (Heggie 1975).  The binary that is left
-    has all of it, and more by what a strong encounter of hard binaries gains.  Of two binaries the one that
-    is bound more loosely is the binary, the other a body.  Stars of a destroyed one that still share a shell
-    are a binary again.
+    The energy of the three is negative, so that they cannot all separate (Heggie 1975). The remaining binary
+    has all of it, plus the gain in a strong encounter of hard binaries. Of two binaries the less bound one is
+    treated as the binary, the other as a body. Stars of a destroyed one that still share a shell become a
+    binary again.
 
-    Returns what the bodies gain in energy; 0 if they are not held by ``least``.
+    Returns the energy gain of the bodies; 0 if they are not bound by ``least``.
     """
     b, s = i, j
     who, other = sh.ident[i], sh.ident[j]
@@ -975,7 +974,7 @@ def _resolve_triple(sh, stars, i, j, phi, w2, binding, least, state):
 
 @njit(cache=True, inline='always')
 def _first_with_mass(sh, k, n):
-    """The first shell after shell k that has mass; n if none has."""
+    """The first shell with mass after shell k; n if there is none."""
     k += 1
     while k < n and sh.m[k] <= 0.0:
         k += 1
@@ -984,7 +983,7 @@ def _first_with_mass(sh, k, n):
 
 @njit(cache=True)
 def _join(sh, i, j, phi):
-    """Shell i takes up the mass and the momentum of shell j, at the radius of that."""
+    """Shell i absorbs the mass and the momentum of shell j, at the radius of shell j."""
     mass = sh.m[i] + sh.m[j]
     f, g = sh.m[i] / mass, sh.m[j] / mass
     _store_velocity(sh, i, f * sh.vt[i] + g * sh.vt[j] * math.cos(phi), g * sh.vt[j] * math.sin(phi),
@@ -998,7 +997,7 @@ def _join(sh, i, j, phi):
 
 
 def new_work(n, seed, tally=None, calls=0):
-    """Scratch space for up to ``n`` shells and the random numbers of ``seed`` after some calls."""
+    """Scratch arrays for up to ``n`` shells, and the random numbers of ``seed`` after some calls."""
     return Work(*(np.zeros(n) for _ in range(9)), *(np.zeros(n, dtype=np.int64) for _ in range(3)),
                 np.zeros(n + 2, dtype=np.int64), np.zeros((n, 4)), np.zeros(((n >> COARSE_BITS) + 1, 2)),
                 np.zeros((n >> GUIDE_BITS) + 3, dtype=np.int32), np.zeros(2),
@@ -1008,10 +1007,10 @@ def new_work(n, seed, tally=None, calls=0):
 
 @njit(cache=True)
 def fill_field(work, r, phi, cum, n):
-    """Lay out the innermost ``n`` shells for look-ups.
+    """Copy the innermost ``n`` shells to the layout for searches.
 
-    The guide divides x / (x + a), with a the radius of the middle shell, into equal parts that hold four
-    shells on average, and says which shell is the first of each.
+    The guide divides x / (x + a), with a the radius of the middle shell, into equal parts that contain four
+    shells on average, and gives the first shell of each.
     """
     scale = r[n >> 1]
     parts = max(1, n >> GUIDE_BITS)
@@ -1037,7 +1036,7 @@ def fill_field(work, r, phi, cum, n):
 
 @njit(cache=True, inline='always')
 def _part_of_guide(work, x):
-    """Which part of the guide a radius is in; rounded, this form of x / (x + a) does not fall either."""
+    """The part of the guide with a radius; also monotonic after rounding, in this form of x / (x + a)."""
     return int((1.0 - work.size[0] / (x + work.size[0])) * work.size[1])
 
 
@@ -1057,16 +1056,16 @@ def _is_beyond(x, phi, lane):
 
 @njit(cache=True, inline='always')
 def _is_beyond_outside(x, phi, lane):
-    """Whether v_r^2 is negative at a shell outside of the star, which does not feel itself there."""
+    """Whether v_r^2 is negative at a shell outside of the star, without its self-interaction."""
     return 2.0 * (lane.felt - phi - lane.own / x) - lane.j2 / (x * x) < 0.0
 
 
 @njit(cache=True)
 def _find_pericentres(work, lanes, count):
-    """The last shell inside the pericentre of each orbit (-1: none) into ``k_p``, by bisection.
+    """Find the last shell inside the pericentre of each orbit (-1: none), ``k_p``, by bisection.
 
-    All lanes take one step, then all the next: no branch depends on what is found, and the processor
-    works on many of them at once. First among every 32nd shell, then between two of these.
+    All lanes take one step, then all the next: no branch depends on the results, and the processor works on
+    many of them at once. First among every 32nd shell, then between two of these.
     """
     width = 2
     for i in range(count):
@@ -1101,7 +1100,7 @@ def _find_pericentres(work, lanes, count):
 
 @njit(cache=True)
 def _find_apocentres(work, n, lanes, count):
-    """The last shell inside the apocentre of each orbit into ``k_a``; see `_find_pericentres`."""
+    """Find the last shell inside the apocentre of each orbit, ``k_a``; see `_find_pericentres`."""
     width = 2
     last = ((n - 1) >> COARSE_BITS) + 1
     for i in range(count):
@@ -1135,9 +1134,9 @@ def _find_apocentres(work, n, lanes, count):
 
 @njit(cache=True)
 def _find_shells(work, lanes, active, count):
-    """The last shell at or inside the radius of each active lane into ``k``; see `_find_pericentres`.
+    """Find the last shell at or inside the radius of each active lane, ``k``; see `_find_pericentres`.
 
-    The guide says between which shells to look.
+    The guide limits the range of the search.
     """
     width = 2
     for j in range(count):
@@ -1182,8 +1181,8 @@ def _pericentre(nodes, lane):
 def _apocentre(nodes, n, lane):
     """Apocentre of an orbit whose last shell inside of it is known; outside of all shells it is Keplerian.
 
-    Outside of its place the star does not feel its own mass; ``felt`` is the energy that includes the
-    potential of the star itself at its place.
+    Outside of its position the star has no self-interaction; ``felt`` is the energy that includes the
+    potential of the star itself at its position.
     """
     low, j2 = lane.k_a, lane.j2
     r_low = nodes[low, R]
@@ -1199,13 +1198,13 @@ def _apocentre(nodes, n, lane):
 
 @njit(cache=True, inline='always')
 def _slope(mass, x, j2):
-    """Derivative of v_r^2 with respect to r, with ``mass`` inside of x."""
+    """Derivative of v_r^2 with respect to r, with ``mass`` inside x."""
     return -2.0 * mass / (x * x) + 2.0 * j2 / (x * x * x)
 
 
 @njit(cache=True)
 def _set_orbit(work, lane, energy, ang_mom, at, own, state):
-    """The orbit that a lane is to draw a radius on."""
+    """Set the orbit on which a lane draws a radius."""
     lane.at, lane.energy, lane.own, lane.j2 = at, energy, own, ang_mom * ang_mom
     lane.r_at = work.nodes[at, R]
     lane.felt = energy + own / lane.r_at
@@ -1216,7 +1215,7 @@ def _set_orbit(work, lane, energy, ang_mom, at, own, state):
 
 @njit(cache=True)
 def _begin(work, n, limit, lane):
-    """Turning points of an orbit, and what bounds the density there; False if the star stays where it is."""
+    """Turning points of an orbit, and the bound of the density; False if the star is not moved."""
     nodes, own, j2, energy, r_at, k_p, k_a = (work.nodes, lane.own, lane.j2, lane.energy, lane.r_at, lane.k_p,
                                               lane.k_a)
     r_p, r_a = _pericentre(nodes, lane), _apocentre(nodes, n, lane)
@@ -1270,7 +1269,7 @@ def _try_radius(lane):
 
 @njit(cache=True)
 def _is_taken(nodes, lane):
-    """Whether the radius drawn is taken, with a probability as the density there."""
+    """Whether the drawn radius is accepted, with a probability proportional to the density there."""
     x = lane.radius
     lane.phi = _phi_at(nodes, lane.k, x) + lane.own / max(x, lane.r_at)
     v2 = 2.0 * (lane.felt - lane.phi) - lane.j2 / (x * x)
@@ -1285,7 +1284,7 @@ def _is_taken(nodes, lane):
 
 @njit(cache=True)
 def _draw(work, n, limit, lanes, active, count):
-    """`draw_radius` for some orbits side by side; ``active`` is scratch."""
+    """`draw_radius` for some orbits in parallel; ``active`` is scratch."""
     _find_pericentres(work, lanes, count)
     _find_apocentres(work, n, lanes, count)
     left = 0
@@ -1304,27 +1303,26 @@ def _draw(work, n, limit, lanes, active, count):
 
 @njit(cache=True)
 def draw_radius(work, n, limit, energy, ang_mom, at, own, state):
-    """A radius on an orbit with probability proportional to the time spent there, dr / abs(v_r).
+    """Draw a radius on an orbit with probability proportional to the time spent there, dr / abs(v_r).
 
-    Henon's (1971) substitution r = r_p + (r_a - r_p) s^2 (3 - 2 s) makes the density in s finite at
-    both turning points; s is drawn by rejection (Joshi+ 2000, section 2.4).  In an inner zone the orbit
-    is only followed up to ``limit``, the radius of the first shell outside: the part of the time that it
-    spends inside is what counts.
+    Henon's (1971) substitution r = r_p + (r_a - r_p) s^2 (3 - 2 s) makes the density in s finite at both
+    turning points; s is drawn by rejection (Joshi+ 2000, section 2.4). In an inner zone only the part of the
+    orbit inside ``limit``, the radius of the first shell outside, is used.
 
     Parameters
     ----------
     work : Work
-        Shells, their potential and the mass inside, of at least ``n`` shells (`fill_field`).
+        Shells, their potential and the mass inside, for at least ``n`` shells (`fill_field`).
     n : int
-        Shells that the orbit may be among.
+        Number of shells in the range of the orbit.
     limit : float
         Outer edge of the zone (infinite for the whole cluster).
     energy, ang_mom : float
         Specific energy (in the potential of all shells) and angular momentum.
     at : int
-        The shell that this star is now.
+        The present shell of the star.
     own : float
-        Its mass, which it does not feel.
+        Its mass, for the self-interaction.
     state : uint64
         Random stream.
 
@@ -1337,7 +1335,7 @@ def draw_radius(work, n, limit, energy, ang_mom, at, own, state):
     trials : int
         Number of trials of the rejection.
     excess : float
-        The largest density met in units of the assumed bound (above 1: the bound was too low).
+        The largest density in units of the assumed bound (above 1: the bound was too low).
     """
     lanes = np.zeros(1, dtype=LANE)
     lane = lanes[0]
@@ -1348,10 +1346,10 @@ def draw_radius(work, n, limit, energy, ang_mom, at, own, state):
 
 @njit(cache=True)
 def _new_places(sh, work, n, limit, key, first, last):
-    """`draw_radius` for the shells ``first`` .. ``last`` - 1, a block of stars at a time.
+    """`draw_radius` for the shells ``first`` .. ``last`` - 1, in blocks of stars.
 
-    The stars of a block take each step of the search in turn, so that the memory that one waits for
-    comes while the others compute.
+    The stars of a block take each step of the search in turn, so that memory latency of one is hidden by
+    computations of others.
     """
     lanes = np.zeros(BLOCK, dtype=LANE)
     active = np.zeros(BLOCK, dtype=np.int64)
@@ -1373,9 +1371,9 @@ def _new_places(sh, work, n, limit, key, first, last):
 
 @njit(cache=True)
 def _sort_places(work, n):
-    """Places in order of radius into ``work.order`` and those radii into ``work.buffer``.
+    """Sort the new radii: indices into ``work.order`` and radii into ``work.buffer``.
 
-    Each new radius is known to lie between two old shells: counting these puts all but neighbours in order.
+    Each new radius is known to be between two old shells: counting these sorts all but neighbours.
     """
     before, order, sorted_r = work.before, work.order, work.buffer
     before[:n + 2] = 0
@@ -1391,7 +1389,7 @@ def _sort_places(work, n):
         sorted_r[before[c]] = work.r_new[k]
         before[c] += 1
     if crowded:
-        # by now before[c] is where the next interval starts
+        # now before[c] is the start of the next interval
         start = 0
         for c in range(n + 1):
             end = before[c]
@@ -1410,7 +1408,7 @@ def _sort_places(work, n):
         sorted_r[i], order[i] = x, who
         tie |= i > 0 and sorted_r[i - 1] == x
     if tie:
-        # equal radii, once in thousands of steps: in the order in which a plain sort leaves them
+        # equal radii are rare: in the order of a plain sort
         order[:n] = np.argsort(work.r_new[:n])
 
 
@@ -1422,13 +1420,13 @@ def _settle(sh, work, first, last):
         sh.r[k] = work.r_new[old]
         sh.m[k] = work.m_old[old]
         sh.ident[k] = work.ident_old[old]
-        # the sign was parked in phi_at_old, which is needed next
+        # the sign was stored in phi_at_old, which is needed next
         sh.vr[k] = work.phi_at_old[old]
 
 
 @njit(cache=True)
 def _find_shift(sh, work, n, first, last):
-    """Change of potential at old places; from here on energies are without the star's own part."""
+    """Change of potential at old positions; from here on energies are without the star's own part."""
     nodes = work.nodes
     inside, above = -1, n
     while above - inside > 1:
@@ -1453,9 +1451,9 @@ def _find_shift(sh, work, n, first, last):
 
 @njit(cache=True)
 def _find_kinetic(sh, work, first, last):
-    """Twice the specific kinetic energies at the new places, in the old and in the new potential.
+    """Twice the specific kinetic energies at the new positions, in the old and in the new potential.
 
-    They take the place of energies and potentials, which are not needed any more.
+    They overwrite energies and potentials, which are no longer needed.
     """
     for k in range(first, last):
         old = work.order[k]
@@ -1470,7 +1468,7 @@ def _find_kinetic(sh, work, first, last):
 
 @njit(cache=True)
 def _pay(sh, work, n):
-    """What stars owe that would have no kinetic energy: they keep the old one, and the next ones pay."""
+    """Energy debt of stars that would have negative kinetic energy: it is settled by the next stars."""
     debt = work.tally[DEBT]
     for k in range(n):
         if work.after[k] <= 0.0:
@@ -1486,7 +1484,7 @@ def _pay(sh, work, n):
 
 @njit(cache=True)
 def _set_velocities(sh, work, scaled, first, last):
-    """Velocities of those kinetic energies; see `resample`."""
+    """Velocities for those kinetic energies; see `resample`."""
     for k in range(first, last):
         vt, radial, after = sh.vt[k], work.radial[k], work.after[k]
         before = radial + vt * vt
@@ -1501,7 +1499,7 @@ def _set_velocities(sh, work, scaled, first, last):
 
 @njit(cache=True)
 def _part(phase, sh, work, n, limit, key, scaled, first, last):
-    """One phase of `resample` for some of the shells; no phase depends on who does which part of it."""
+    """One phase of `resample` for some of the shells; the result does not depend on the division."""
     if phase == DRAW:
         _new_places(sh, work, n, limit, key, first, last)
     elif phase == SETTLE:
@@ -1524,21 +1522,21 @@ def _parts(phase, sh, work, n, limit, key, scaled):
 
 @njit(cache=True)
 def resample(sh, work, n, threads, scaled):
-    """New radii for the innermost ``n`` shells, the new potential, and velocities that follow it.
+    """New radii for the innermost ``n`` shells, the new potential, and updated velocities.
 
-    The specific energy of a star changes by half the change of potential at its old and its new place
+    The specific energy of a star changes by half the change of potential at its old and its new position
     (Stodolkiewicz 1982; Joshi+ 2000, section 2.5).  The mutual energy of old and new shells is the same
     from either side, so that the total energy is conserved to rounding.
 
     A star keeps its angular momentum, and its radial motion takes up the change of energy, unless that is
-    more than the radial motion has: then both components are scaled alike, as Stodolkiewicz (1982) and
-    Rodriguez+ (2022) do for all stars (``scaled``).  The rule is blind to the sign of the change.  Most of
-    the change is the noise of a potential of n stars; if only stars that lose energy gave up angular
-    momentum, or were kept from losing, noise would make orbits more radial or more circular, and heat the
-    core.  Scaling all stars moves angular momentum outwards while a cluster expands.
+    more than the radial motion has: then both components are scaled by the same factor, as for all stars in
+    Stodolkiewicz (1982) and Rodriguez+ (2022) (``scaled``). The rule does not depend on the sign of the
+    change. Most of the change is the noise of a potential of n stars; if only stars that lose energy gave up
+    angular momentum, or were kept from losing, noise would make orbits more radial or more circular, and heat
+    the core. Scaling all stars moves angular momentum outwards while a cluster expands.
 
-    A star that would have no kinetic energy keeps that of the old potential, and the next stars pay
-    (``DEBT`` is what is still owed).
+    A star that would have negative kinetic energy keeps that of the old potential, and the next stars
+    compensate (``DEBT`` is the remaining debt).
     """
     total = sh.r.size
     limit = sh.r[n] if n < total else np.inf
@@ -1574,14 +1572,14 @@ def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, com
             primordial=False):
     """Advance the innermost ``n`` shells by ``dt``, with shorter steps where relaxation is fast.
 
-    The inner zone takes two steps of dt / 2, each of which may divide again; meanwhile its stars stay
-    inside the first shell outside of it, so that the mass inside every other shell is constant.  Then
-    all n stars get new places on their whole orbits.  So a star is relaxed like the inner zone for the
-    share of its time that it spends there: the weights that unequal steps need (Henon 1971), without
-    rejecting any.
+    The inner zone takes two steps of dt / 2, each of which may be divided again; meanwhile its stars remain
+    inside the first shell outside of it, so that the mass inside every other shell is constant. Then all n
+    stars get new positions on their whole orbits. So a star is relaxed like the inner zone for the fraction
+    of its time that it spends there: this gives the weights that unequal steps require (Henon 1971), without
+    any rejection.
 
-    Numba cannot keep recursive functions on disk, hence the stack of zones: ``size`` and ``inner`` of
-    each, and how many of its inner half steps are ``left`` (-1: the inner zone is not yet known).
+    Numba cannot cache recursive functions on disk, hence the stack of zones: ``size`` and ``inner`` of each,
+    and the number of its inner half steps ``left`` (-1: the inner zone is not yet known).
     """
     size = np.zeros(MAX_DEPTH, dtype=np.int64)
     inner = np.zeros(MAX_DEPTH, dtype=np.int64)
@@ -1606,7 +1604,7 @@ def advance(sh, stars, work, n, dt, coulomb, theta_max, encounters, threads, com
                   threads, primordial)
             form_binaries(sh, stars, work, inner[depth], size[depth], step)
             if work.tally[FORMED] + work.tally[HARDENED] > met:
-                # masses may have changed places
+                # masses may have been exchanged
                 potential(sh, size[depth], sh.r.size)
             resample(sh, work, size[depth], threads, scaled)
             catch_innermost(sh, stars, work, size[depth])

@@ -1,31 +1,31 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What a run gained and lost, by channel, and whether the books close."""
+"""Gains and losses of a run by channel, and the check of their sum."""
 
 import numpy as np
 
 __all__ = ['ENERGY_CHANNELS', 'MASS_CHANNELS', 'Ledger', 'LedgerError']
 
-#: Where mass goes: winds and deaths of stars; stars that a birth kick, a binary or the tide removed.
+#: mass loss: winds and deaths of stars; stars removed by a birth kick, a binary or the tide
 MASS_CHANNELS = ('stellar_evolution', 'kick', 'ejection', 'tide')
-#: Where energy comes from and goes to: mass lost by stars; birth kicks; encounters of binaries; what escapers
-#: take away; what the numerical scheme gained or lost.
+#: energy changes: mass loss of stars; birth kicks; encounters of binaries; energy of escapers; gains and
+#: losses of the numerical scheme
 ENERGY_CHANNELS = ('stellar_evolution', 'kick', 'binaries', 'escape', 'numerical')
 
 
 class LedgerError(RuntimeError):
-    """The books of a simulation do not close."""
+    """The ledger of a simulation does not balance."""
 
 
 class Ledger:
-    """Mass and energy of a cluster at the start, and each gain and loss since.
+    """Mass and energy of a cluster at the start, and all gains and losses since.
 
-    Units are the caller's, the same throughout. Energy is that of the stars as bodies, without what is
-    locked up in binaries: their hardening is a gain, their destruction a loss.
+    Units are arbitrary, but consistent. Energy is that of the stars as bodies, without the binding energy of
+    binaries: their hardening is a gain, their destruction a loss.
 
     Parameters
     ----------
     mass, energy : float
-        At the start.
+        Initial values.
     """
 
     def __init__(self, mass, energy):
@@ -39,17 +39,17 @@ class Ledger:
         return (mass - self.initial_mass - sum(self.mass.values())) / self.initial_mass
 
     def energy_error(self, energy):
-        """Energy that no physical channel accounts for, relative to the initial energy."""
+        """Energy that is not due to a physical channel, relative to the initial energy."""
         physical = sum(v for k, v in self.energy.items() if k != 'numerical')
         return (energy - self.initial_energy - physical) / abs(self.initial_energy)
 
     def check(self, mass, energy, *, tolerance):
-        """Compare with the state of the cluster.
+        """Compare the ledger with the state of the cluster.
 
         Raises
         ------
         LedgerError
-            If mass or energy is off by more than ``tolerance`` of its initial value, or not finite.
+            If the difference of mass or energy exceeds ``tolerance`` of its initial value, or is not finite.
         """
         for name, error in (('mass', self.mass_error(mass)), ('energy', self.energy_error(energy))):
             if not abs(error) <= tolerance:
@@ -57,13 +57,13 @@ class Ledger:
                                   f'received a gap of {error:.3g}')
 
     def to_array(self):
-        """All entries as one array; `from_array` reads it back."""
+        """All entries as one array, for `from_array`."""
         return np.array([self.initial_mass, self.initial_energy, *self.mass.values(),
                          *self.energy.values()])
 
     @classmethod
     def from_array(cls, values):
-        """The ledger that `to_array` wrote."""
+        """The ledger from the result of `to_array`."""
         ledger = cls(*values[:2])
         entries = iter(values[2:])
         for book in (ledger.mass, ledger.energy):

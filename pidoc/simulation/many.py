@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Many runs at a time, in processes of this machine or on the workers of dask.
+"""Many runs in parallel, in local processes or on the workers of dask.
 
-What they do is `pidoc.simulation.run.run`, each in a folder of its own.
+Each is a `pidoc.simulation.run.run` in a separate folder.
 """
 
 import logging
@@ -30,46 +30,45 @@ _FOLDER_NAME = re.compile(r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*')
 
 def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, progress=True,
              checkpoint_interval=30 * u.s, dtype='float32', overwrite=False):
-    """Simulate many clusters, several at a time, each in a folder of its own.
+    """Simulate many clusters in parallel, each in a separate folder.
 
-    A model that fails stops no other. Started again, finished runs are left as they are and the others
-    go on, so a run that failed for want of memory or disk is worth another try.
+    If a model fails, others continue. When started again, finished runs are left unchanged and the others are
+    resumed, so a run that failed for lack of memory or disk space can be tried again.
 
     Parameters
     ----------
     models : path-like, `~astropy.table.Table` or iterable of `~pidoc.ClusterModel`
-        As `~pidoc.cluster.table.read_models` takes them. Their names become those of the folders.
+        As for `~pidoc.cluster.table.read_models`. Their names become those of the folders.
     folder : path-like
-        Where the folders of the runs go.
+        Parent folder of the folders of the runs.
     ages, numerics, checkpoint_interval, dtype, overwrite
-        As for `run`, the same for all.
+        As for `run`, equal for all.
     jobs : int, optional
-        How many processes simulate at the same time, each with one thread. The result does not depend on it.
+        Number of processes, each with one thread. The result does not depend on it.
     scheduler : str, optional
-        Address of a dask scheduler ('tcp://...'), whose workers then do the work instead; they must see
+        Address of a dask scheduler ('tcp://...'), whose workers are used instead; they must have access to
         the folder under the same path.
     progress : bool, optional
-        Whether to show a progress bar (of all snapshots of all models), if there is a terminal.
+        Show a progress bar (for all snapshots of all models), if there is a terminal.
 
     Returns
     -------
     `~astropy.table.QTable`
-        One row a model, in the order of ``models``: name, ``state`` ('complete', 'dissolved' or 'failed'),
-        the last snapshot's age, number of stars, mass, half-mass radius and M/L in V, and for failures
-        the error. It is also written to ``summary.ecsv``.
+        One row per model, in the order of ``models``: name, ``state`` ('complete', 'dissolved' or 'failed'),
+        the last snapshot's age, number of stars, mass, half-mass radius and M/L in V, and for failures the
+        error. It is also written to ``summary.ecsv``.
 
     Raises
     ------
     ValueError
-        If an argument is not acceptable; names must be different and fit for folders.
+        If an argument is invalid; names must be different and suitable for folders.
     ImportError
         If a scheduler is given and dask is not installed.
 
     Notes
     -----
-    Processes are started with the 'spawn' method, so a script that calls this must do so under
-    ``if __name__ == '__main__':``. Each simulates one model at a time: one that is killed takes no other
-    with it.
+    Processes are started with the 'spawn' method, so a script must call this under ``if __name__ ==
+    '__main__':``. Each simulates one model at a time: if one is killed, the others continue.
     """
     models = read_models(models)
     _check_names([model.name for model in models])
@@ -79,7 +78,7 @@ def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, pro
     folder.mkdir(parents=True, exist_ok=True)
     options = {'ages': ages_myr * u.Myr, 'numerics': numerics, 'dtype': _check_dtype(dtype),
                'checkpoint_interval': checkpoint_interval, 'overwrite': overwrite}
-    # the largest first: none of them is then left over for the end
+    # the largest first, so that none of them is left for the end
     tasks = [(model.name, (model, folder / model.name, options))
              for model in sorted(models, key=lambda model: -model.n_stars)]
     errors = {}
@@ -113,13 +112,13 @@ def _run_task(model, folder, options):
 
 
 def _summary(models, folder, errors):
-    """One row a model, from the logs."""
+    """One row per model, from the logs."""
     rows = []
     for model in models:
         row = {'name': model.name, 'state': 'failed', 'age': math.nan, 'n_stars': 0,
                'total_mass': math.nan, 'half_mass_radius': math.nan, 'mass_to_light': math.nan,
                'error': errors.get(model.name, '')}
-        # of a model that failed nothing is certain, not even whose folder it is
+        # nothing is certain for a failed model, not even the owner of the folder
         if not row['error']:
             _fill(row, folder / model.name)
         rows.append(row)
@@ -130,7 +129,7 @@ def _summary(models, folder, errors):
 
 
 def _fill(row, folder):
-    """The last row of the log of a run that did not fail."""
+    """Fill in the last row of the log of a successful run."""
     try:
         table = read_log(folder)
     except (FileNotFoundError, RunFolderError) as error:
@@ -143,7 +142,7 @@ def _fill(row, folder):
 
 
 class _ManyBar:
-    """Progress of many runs, in snapshots found on disk: whoever makes them, wherever."""
+    """Progress of many runs, from the number of snapshots on disk."""
 
     def __init__(self, folder, models, n_ages, progress):
         self._open = {model.name: folder / model.name for model in models}

@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """A run on disk: a folder with the snapshots and the log of one model. For many, see `pidoc.simulation.many`.
 
-A run that was stopped at any moment goes on when it is started again, and ends with the very same
-files: they hold nothing but what follows from the model, the numerics and the ages.
+An interrupted run is resumed when it is started again, and gives identical files: they depend only on the
+model, the numerics and the ages.
 """
 
 import dataclasses
@@ -43,10 +43,10 @@ _NUMERICS_CARDS = {
     'escape': ('ESCAPE', 'criterion of tidal escape'),
     'angular_momentum': ('ANGMOM', 'when the potential changes: kept or scaled'),
 }
-#: What comes nearest to runs of before there was such a choice.
+#: values that are closest to runs before a parameter was introduced
 _BEFORE = {'compensated': False, 'angular_momentum': 'kept'}
 _ENERGY = u.Msun * u.km ** 2 / u.s ** 2
-#: Columns of the log: unit (None: a whole number) and meaning.
+#: columns of the log: unit (None: a whole number) and meaning
 _COLUMNS = {
     'age': (u.Gyr, 'age of the cluster'),
     'n_stars': (None, 'stars, components of binaries counted'),
@@ -75,15 +75,15 @@ _COLUMNS = {
     'energy_error': (u.one, 'unexplained over initial energy'),
     'steps': (None, 'global steps'),
 }
-#: What a run folder holds, besides ``snapshots/snapshot_00000.fits`` and so on.
+#: files in a run folder, in addition to ``snapshots/snapshot_00000.fits`` and so on
 _FILES = ('model.fits', 'log.fits', 'escapers.fits', 'checkpoint.npz', 'quicklook.png', '.lock')
-#: Temporary files of `pidoc.io.files.replacing`: a killed run leaves them.
+#: temporary files of `pidoc.io.files.replacing`, left by killed runs
 _LEFTOVER = re.compile(r'\.\d+\.(.+)')
 _SNAPSHOT = re.compile(r'snapshot_\d{5,}\.fits')
 
 
 class RunFolderError(ValueError):
-    """A folder cannot be used for a run: it is another's, in use, or damaged."""
+    """A folder cannot be used for a run: it has other content, is in use, or damaged."""
 
 
 # -- one model ------------------------------------------------------------------------------------
@@ -91,52 +91,51 @@ class RunFolderError(ValueError):
 
 def run(model, folder, *, ages, numerics=None, threads=1, progress=True,
         checkpoint_interval=30 * u.s, dtype='float32', overwrite=False):
-    """Simulate a cluster and keep everything in a folder.
+    """Simulate a cluster and store everything in a folder.
 
-    Started again after it was stopped, in whatever way, it goes on from its last checkpoint and ends with the
-    same files, to the last bit, as a run that was not stopped. A complete run is left as it is. A checkpoint
-    that is damaged, or of another version of the physics, is not gone on with: a warning is logged, and the
-    run starts from the beginning.
+    An interrupted run is resumed from its last checkpoint when it is started again, and gives files
+    identical, to the last bit, to those of an uninterrupted run. A complete run is left unchanged. If a
+    checkpoint is damaged, or belongs to another version of the physics, a warning is logged, and the run
+    starts from the beginning.
 
     Parameters
     ----------
     model : `~pidoc.ClusterModel`
-        What to simulate.
+        Cluster to simulate.
     folder : path-like
-        Made if need be; to hold this run and nothing else.
+        Created if needed; it must not contain anything else.
     ages : `~astropy.units.Quantity`, shape (n,)
         Ages of the snapshots, increasing, from 0 to 15 Gyr.
     numerics : `~pidoc.simulation.evolve.Numerics`, optional
         Accuracy parameters.
     threads : int, optional
-        Threads that share the work; the result does not depend on it.
+        Number of threads; the result does not depend on it.
     progress : bool, optional
-        Whether to show a progress bar, if there is a terminal.
+        Show a progress bar, if there is a terminal.
     checkpoint_interval : `~astropy.units.Quantity`, optional
-        Time of the clock between checkpoints: what is lost at most when the run is stopped.
+        Wall-clock time between checkpoints: the largest loss by an interruption.
     dtype : {'float32', 'float64'}, optional
         Precision of the snapshots in the files.
     overwrite : bool, optional
-        Throw away what an earlier run left in the folder, also one of this model.
+        Delete the files of an earlier run in the folder, even of the same model.
 
     Returns
     -------
     `~astropy.table.QTable`
-        The log: one row a snapshot; its ``meta['STATE']`` is 'complete', or 'dissolved' if fewer than
+        The log, with one row per snapshot; its ``meta['STATE']`` is 'complete', or 'dissolved' if fewer than
         100 bodies were left before the last age.
 
     Raises
     ------
     TypeError
-        If ``model`` is no cluster model.
+        If ``model`` is not a cluster model.
     ValueError
-        If the ages or another argument are not acceptable, or the cluster does not fit inside its tidal
-        radius.
+        If the ages or another argument are invalid, or the half-mass radius is not inside the tidal radius.
     RunFolderError
-        If the folder holds something else, a run of another model, numerics or ages (the message
-        tells what differs), or is being used by another process.
+        If the folder has other content, a run of another model, numerics or ages (the message lists the
+        differences), or is in use by another process.
     OSError
-        If a file cannot be written, because the disk is full, say. What was complete stays.
+        If a file cannot be written, for example because the disk is full. Complete files are kept.
     `~pidoc.simulation.ledger.LedgerError`
         If mass or energy is not conserved.
 
@@ -177,15 +176,15 @@ def read_log(folder):
     Returns
     -------
     `~astropy.table.QTable`
-        One row a snapshot. The header is in ``meta``, with the model and ``STATE``: 'running' (or stopped),
-        'complete' or 'dissolved'.
+        One row per snapshot. The header is in ``meta``, with the model and ``STATE``: 'running' (or
+        interrupted), 'complete' or 'dissolved'.
 
     Raises
     ------
     FileNotFoundError
         If there is no log.
     RunFolderError
-        If it is damaged or no log of a run.
+        If it is damaged or not the log of a run.
     """
     path = Path(folder)
     path = path / 'log.fits' if path.is_dir() else path
@@ -205,7 +204,7 @@ def _check_dtype(dtype):
 
 
 class _Run:
-    """A run on its way, the folder being locked."""
+    """A running simulation with its files, in a locked folder."""
 
     def __init__(self, folder, record, seconds, threads, progress):
         self.folder = folder
@@ -217,16 +216,16 @@ class _Run:
         self.simulation = None
 
     def finish(self):
-        """From wherever it stands to the end."""
+        """Continue from the present state to the end."""
         if not self._is_complete():
             with _Bar(self.record, self.progress) as bar:
                 self._take_up(bar)
                 self._simulate(bar)
-        # the log said that all is well: what comes now can be done again
+        # all files so far are complete; later steps can be repeated
         self._draw()
         (self.folder / 'checkpoint.npz').unlink(missing_ok=True)
 
-    # -- where it stands
+    # -- state of the folder
 
     def _is_complete(self):
         path = self.folder / 'model.fits'
@@ -251,7 +250,7 @@ class _Run:
         return False
 
     def _take_up(self, bar):
-        """Go on from the checkpoint, or begin."""
+        """Resume from the checkpoint, or start."""
         if not self._load():
             self.rows = []
             self.simulation = Simulation(self.record.model, numerics=self.record.numerics,
@@ -262,7 +261,7 @@ class _Run:
         bar.begin(self.simulation.age)
 
     def _load(self):
-        """Whether there is a checkpoint to go on from, and all that was written before it."""
+        """Load the checkpoint and all earlier results, if they exist."""
         path = self.folder / 'checkpoint.npz'
         if not path.exists():
             return False
@@ -279,7 +278,7 @@ class _Run:
         return True
 
     def _rows_until(self, age):
-        """Rows of the log that the state at an age [Myr] has behind it."""
+        """Rows of the log up to an age [Myr]."""
         path = self.folder / 'log.fits'
         if not path.exists():
             raise RunFolderError(f'{path}, which a checkpoint needs, is missing')
@@ -287,7 +286,7 @@ class _Run:
         columns = [np.asarray(table[name]).tolist() for name in _COLUMNS]
         rows = [dict(zip(_COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
         number = int(np.count_nonzero(self.record.ages < age))
-        # a checkpoint may have been made at the very age of a snapshot, before or after it
+        # a checkpoint may be at exactly the age of a snapshot, before or after it
         if number < self.record.ages.size and self.record.ages[number] == age and len(rows) > number:
             number += 1
         if len(rows) < number or not self._has_snapshots(number):
@@ -296,7 +295,7 @@ class _Run:
         return rows[:number]
 
     def _has_snapshots(self, number):
-        """Whether that many are there; a whole FITS file is a multiple of 2880 bytes long."""
+        """Whether so many snapshots exist; a complete FITS file is a multiple of 2880 bytes long."""
         paths = [self._snapshot_path(k) for k in range(number)]
         sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
         return all(size > 0 and size % 2880 == 0 for size in sizes)
@@ -304,7 +303,7 @@ class _Run:
     def _snapshot_path(self, k):
         return self.folder / 'snapshots' / f'snapshot_{k:05d}.fits'
 
-    # -- on its way
+    # -- simulation
 
     def _simulate(self, bar):
         simulation, ages = self.simulation, self.record.ages
@@ -322,7 +321,7 @@ class _Run:
         bar.show(simulation)
         if time.monotonic() - self._saved_at >= self.seconds:
             with self._writing():
-                # in this order: the log must never lag behind the checkpoint
+                # in this order: the log must never be older than the checkpoint
                 self._write_log('running')
                 simulation.save(self.folder / 'checkpoint.npz')
             self._saved_at = time.monotonic()
@@ -363,7 +362,7 @@ class _Run:
         from pidoc.plotting.run import plot_run
 
         with replacing(path) as temporary:
-            # without the version of matplotlib, which would be the only trace of the machine
+            # without the version of matplotlib, which would depend on the machine
             plot_run(table).savefig(temporary, dpi=150, metadata={'Software': None})
 
 
@@ -396,10 +395,10 @@ def _log_row(simulation, snapshot):
 
 
 def _escapers_so_far(escapers, ages):
-    """How many stars had left for each reason at each age [Myr] of a snapshot.
+    """Number of escapers by reason before each age [Myr] of a snapshot.
 
-    Stars leave at the end of a step, and so before a snapshot of that age; those with a birth kick
-    leave at its start, and so after it.
+    Stars leave at the end of a step, and so before a snapshot at that age; those with a birth kick leave at
+    its start, and so after it.
     """
     left = escapers['age'].to_value(u.Myr)
     counts = []
@@ -423,12 +422,12 @@ def _log_hdu(rows, header):
     return hdu
 
 
-# -- what is run ----------------------------------------------------------------------------------
+# -- record of the run ----------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
 class _Record:
-    """What a run folder is about; ``model.fits``."""
+    """Definition of a run in its folder; ``model.fits``."""
 
     model: ClusterModel
     numerics: Numerics
@@ -446,7 +445,7 @@ class _Record:
             keyword, comment = _NUMERICS_CARDS[field.name]
             value = getattr(self.numerics, field.name)
             if isinstance(value, Real) and not isinstance(value, bool):
-                # with all digits: a card has room for 20 characters of a number only
+                # with all digits: a card only has room for 20 characters of a number
                 value = int(value) if isinstance(value, Integral) else repr(float(value))
             header[keyword] = (value, comment)
         return header
@@ -475,7 +474,7 @@ class _Record:
             raise RunFolderError(f'{path} is no valid record of a run: {error}') from error
 
     def check_same(self, other, folder):
-        """Compare what is there with what is asked for."""
+        """Compare the existing run with the requested one."""
         differences = [*_differing_fields(self.model, other.model),
                        *_differing_fields(self.numerics, other.numerics),
                        *_differing_ages(self.ages, other.ages)]
@@ -497,7 +496,7 @@ def _is_float(name, value):
 
 
 def _differing_fields(there, here):
-    """Sentences about the fields of two models or numerics that are not equal."""
+    """Sentences on the fields in which two models or numerics differ."""
     for field in dataclasses.fields(there):
         a, b = getattr(there, field.name), getattr(here, field.name)
         same = a is b or (a is not None and b is not None and bool(np.all(a == b)))
@@ -521,7 +520,7 @@ def _differing_ages(there, here):
 
 
 def _check_contents(folder):
-    """A folder without a run in it must be empty: this is no place to throw a run into."""
+    """Check that a folder without a run is empty, so that a run is not mixed with other files."""
     if (folder / 'model.fits').exists():
         return
     foreign = [path.name for path in sorted(folder.iterdir())
@@ -531,7 +530,7 @@ def _check_contents(folder):
 
 
 def _clear(folder):
-    """Remove the files of an earlier run, and only those; the record last."""
+    """Remove the files of an earlier run, and no others; the record last."""
     for name in ('log.fits', 'escapers.fits', 'checkpoint.npz', 'quicklook.png'):
         (folder / name).unlink(missing_ok=True)
     for path in _listed(folder / 'snapshots'):
@@ -562,7 +561,7 @@ class _Bar:
         self._compiling = not _compiled()
         self._bar = tqdm(total=record.ages[-1] / 1000.0, bar_format=self._FORMAT,
                          desc='compiling (first run only)' if self._compiling else self._name,
-                         # None: silent where there is no terminal
+                         # None: no output without a terminal
                          disable=None if progress else True)
 
     def __enter__(self):
@@ -572,7 +571,7 @@ class _Bar:
         self._bar.close()
 
     def begin(self, age):
-        """From this age [Myr] on, time is measured."""
+        """Start to measure time, at this age [Myr]."""
         self._bar.initial = self._bar.n = age / 1000.0
         self._bar.unpause()
 
@@ -587,6 +586,6 @@ class _Bar:
 
 
 def _compiled():
-    """Whether numba has the kernels ready, in memory or on disk."""
+    """Whether numba has compiled the kernels, in memory or on disk."""
     cache = Path(kernels.advance.stats.cache_path)
     return bool(kernels.advance.signatures) or any(cache.glob('kernels.advance-*.nbi'))

@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The tidal field of the galaxy: tidal radius on an orbit, and which stars escape.
+"""The tidal field of the galaxy: tidal radius on an orbit, and escape of stars.
 
-Two galaxies are known, the Milky Way of Miholics, Webb & Sills (2014) and a logarithmic potential.
-The orbit lies in the plane of the disc. An eccentric orbit is represented by its perigalacticon.
+There are two galaxies, the Milky Way of Miholics, Webb & Sills (2014) and a logarithmic potential. The orbit
+is in the plane of the disc. An eccentric orbit is represented by its perigalacticon.
 
-Inside this module everything is a plain float: Msun, pc, km/s, Myr. Energies are per unit mass.
+In this module all numbers are plain floats: Msun, pc, km/s, Myr. Energies are per unit mass.
 """
 
 import math
@@ -22,14 +22,13 @@ __all__ = [
 class MilkyWay:
     """Milky Way of Miholics, Webb & Sills (2014), in the plane of its disc.
 
-    A point-mass bulge of 1.5e10 Msun, a Miyamoto & Nagai (1975) disc of 5e10 Msun with a = 4 kpc
-    and b = 0.5 kpc, and a logarithmic halo that brings the circular velocity at 8.5 kpc to
-    220 km/s: NBODY6's field of point mass, disc and halo. As there, the circular velocity of the
-    halo tends to 220 km/s far out, and its core radius follows: 8.81 kpc.
+    A point-mass bulge of 1.5e10 Msun, a Miyamoto & Nagai (1975) disc of 5e10 Msun with a = 4 kpc and b = 0.5
+    kpc, and a logarithmic halo for which the circular velocity at 8.5 kpc is 220 km/s: NBODY6's field of
+    point mass, disc and halo. As there, the circular velocity of the halo tends to 220 km/s at large radii,
+    which determines its core radius: 8.81 kpc.
 
-    The numbers are those of a sample input published by one of the authors with a variant of NBODY6
-    (the 2014 paper describes them in words), which also gives 231.8 km/s for a circular orbit at
-    20 kpc.
+    The parameters are those of a sample input published by one of the authors with a variant of NBODY6 (the
+    2014 paper describes them in words), which also gives 231.8 km/s for a circular orbit at 20 kpc.
 
     Examples
     --------
@@ -40,14 +39,14 @@ class MilkyWay:
 
     BULGE_MASS = 1.5e10
     DISC_MASS = 5.0e10
-    DISC_SCALE = 4000.0 + 500.0  # a + b: all that counts in the plane
+    DISC_SCALE = 4000.0 + 500.0  # a + b: only the sum matters in the plane
     CIRCULAR_VELOCITY = 220.0
     SOLAR_DISTANCE = 8500.0
 
     def __init__(self):
         distance, velocity = self.SOLAR_DISTANCE, self.CIRCULAR_VELOCITY
         baryons = self._bulge_and_disc_slope(distance) * distance
-        # v^2 R^2 / (R^2 + c^2) has to supply what bulge and disc do not.
+        # v^2 R^2 / (R^2 + c^2) must supply the rest of v^2 at 8.5 kpc
         self.halo_core_radius = distance * math.sqrt(baryons / (velocity**2 - baryons))
 
     def _bulge_and_disc_slope(self, r):
@@ -75,7 +74,7 @@ class MilkyWay:
 
 
 class LogarithmicGalaxy:
-    """The potential v^2 ln r, in which the circular velocity v is the same everywhere.
+    """The potential v^2 ln r, with a constant circular velocity v.
 
     Parameters
     ----------
@@ -115,7 +114,7 @@ def orbital_frequency(galaxy, perigalacticon, apogalacticon):
     Parameters
     ----------
     galaxy : MilkyWay, LogarithmicGalaxy or alike
-        With ``potential`` and ``slope``.
+        Object with ``potential`` and ``slope``.
     perigalacticon, apogalacticon : float
         Distances from the centre of the galaxy [pc].
 
@@ -137,7 +136,7 @@ class TidalField:
     Parameters
     ----------
     model : pidoc.cluster.model.ClusterModel
-        Of which galaxy and orbit are used.
+        The model, whose galaxy and orbit are used.
 
     Attributes
     ----------
@@ -201,7 +200,7 @@ def _galaxy(model):
 
 
 def check_tidally_bound(model):
-    """Refuse a cluster that the galaxy would tear apart at once.
+    """Reject a cluster that is not bound in the tidal field.
 
     Parameters
     ----------
@@ -225,13 +224,12 @@ def check_tidally_bound(model):
 
 
 def critical_energy(mass, tidal_radius, n_stars, *, gamma):
-    """Energy above which a star counts as an escaper in a Monte Carlo code.
+    """Energy above which a star is an escaper in a Monte Carlo code.
 
     Giersz, Heggie & Hurley (2008): E_c = -alpha G M / r_t, with
     alpha = 1.5 - 3 (ln(gamma N) / N)^(1/4). The threshold of the smooth potential is alpha = 1.5;
-    a smaller alpha raises it, because stars above it need time to find the exit, and may be
-    scattered back meanwhile. The formula is meant for N well above 1000. Where
-    gamma N < 1 the logarithm is taken as zero.
+    a smaller alpha increases it, because stars above it need time to escape, and may be scattered back in the
+    meantime. The formula is for N well above 1000. If gamma N < 1 the logarithm is set to zero.
 
     Parameters
     ----------
@@ -242,7 +240,7 @@ def critical_energy(mass, tidal_radius, n_stars, *, gamma):
     n_stars : int
         Number of stars N.
     gamma : float
-        Factor in the Coulomb logarithm.
+        Factor of the Coulomb logarithm.
 
     Returns
     -------
@@ -272,25 +270,23 @@ DELAY = (1.6, 0.8)
 
 
 def remaining_fraction(excess, angular_frequency, time):
-    """Share of the stars above the critical energy that have not yet left the cluster.
+    """Fraction of the stars above the critical energy that have not yet left the cluster.
 
-    Such a star, a potential escaper, has to find one of the two gaps around the Lagrange points.
-    Fukushige & Heggie (2000) found that the time this takes scales as the inverse square of the
-    excess energy, and that regular orbits never lead out. As Giersz et al. (2013) do, the share is
-    written as (1 + b x)^-c with x = excess^2 omega t and c = 0.8, whose slow end stands for the
-    regular orbits.
+    Such a star, a potential escaper, must find one of the two gaps around the Lagrange points. Fukushige &
+    Heggie (2000) found that the time scale of escape is proportional to the inverse square of the excess
+    energy, and that regular orbits never escape. As in Giersz et al. (2013), the fraction is (1 + b x)^-c
+    with x = excess^2 omega t and c = 0.8, whose slow decline represents the regular orbits.
 
-    b = 1.6 was fitted to orbits (``benchmarks/escape.py``) in King models of W_0 = 5 and 7 that
-    fill their tidal radius, where the circular velocity is flat, with the energy as a spherical
-    code knows it, without the tide: 1.1 to 2.2 for stars that are anywhere or begin near the
-    centre; a free exponent of the excess comes out at 2.1. With the Jacobi energy, about a point
-    mass and for W_0 = 3, which is the experiment of Fukushige & Heggie, b is about 3.
+    b = 1.6 was fitted to orbits (``benchmarks/escape.py``) in King models of W_0 = 5 and 7 that fill their
+    tidal radius, for a flat rotation curve, with the energy of a spherical code, without the tide: 1.1 to 2.2
+    for stars at any position or starting near the centre; a free exponent of the excess is 2.1. With the
+    Jacobi energy, for a point mass and for W_0 = 3, as in the experiment of Fukushige & Heggie, b is about 3.
 
     Parameters
     ----------
     excess : float or ndarray
-        (E - E_c) / \\|E_c\\|, with E_c = -3 G M / (2 r_t) and E the energy in the potential of the
-        cluster alone. Zero or less: the star stays for ever.
+        (E - E_c) / \\|E_c\\|, with E_c = -3 G M / (2 r_t) and E the energy in the potential of the cluster
+        only. For zero or less the star never escapes.
     angular_frequency : float
         Angular velocity of the cluster [1/Myr].
     time : float
