@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Modules that have moved into a sub-package stay importable by their first names."""
+"""Import hook for modules that have moved into a sub-package, under their former names."""
 
 import importlib
 import sys
@@ -21,11 +21,11 @@ MOVED = {
     'synthetic_sky': 'evaluation.synthetic_sky', 'prediction_plot': 'plotting.prediction',
     'real_clusters_plot': 'plotting.real_clusters',
 }
-"""First name -> name now, both below ``pidoc``."""
+"""Former name -> present name, both below ``pidoc``."""
 
 
 class MovedFinder:
-    """An import hook: the first name of a module gives the very module that it is now."""
+    """An import hook that returns the present module for the former name."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -34,7 +34,7 @@ class MovedFinder:
 
     @staticmethod
     def create_module(spec):
-        """None: the import system makes an empty module, which `exec_module` replaces."""
+        """None: the import system creates an empty module, which `exec_module` replaces."""
 
     @staticmethod
     def exec_module(module):

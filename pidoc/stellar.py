@@ -1,31 +1,31 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Stellar evolution: mass, luminosity, radius and type of a single star at an age.
 
-`StellarEvolution` interpolates tracks of single stars that COSMIC 4.3.3 computed with the formulae of
-Hurley, Pols & Tout (2000, MNRAS 315, 543; "SSE"). The table, its origin and the settings are described
-in ``pidoc/data/README.rst``; ``tools/make_stellar_tracks.py`` makes it.
+`StellarEvolution` interpolates tracks of single stars computed by COSMIC 4.3.3 with the formulae of Hurley,
+Pols & Tout (2000, MNRAS 315, 543; "SSE"). The table, its origin and the settings are described in
+``pidoc/data/README.rst``; it is made by ``tools/make_stellar_tracks.py``.
 
 Interpolation is *in phase*. A star's life is a sequence of stellar types, each from one age to another.
-Between two stars of neighbouring initial mass with the same sequence, the logarithms of the ages at which
-a type ends are interpolated linearly in the logarithm of the initial mass, and mass, luminosity and
-radius are compared at the same fraction of a type's duration. So the tip of one star's giant branch is
-only ever averaged with the tip of another's. Across the few narrow gaps where neighbours differ in
-sequence, or where something jumps, the nearer star is taken whole.
+Between two stars of neighbouring initial mass with the same sequence, the logarithms of the ages at which a
+type ends are interpolated linearly in the logarithm of the initial mass, and mass, luminosity and radius are
+interpolated at the same fraction of a type's duration. So the tip of one star's giant branch is only averaged
+with the tip of another's. Across the few narrow gaps where neighbours differ in sequence, or where a quantity
+is discontinuous, the values of the nearer star are used.
 
-Between two metallicities of the table the same is done once, in the constructor, linearly in log Z, at
-the initial masses of both, for the phases that both sequences begin with; from where they part, the
-phases are those of the nearer metallicity (in log Z). So it is between two strengths of the wind of giants.
+Interpolation between two metallicities of the table is done in the same way, once, in the constructor,
+linearly in log Z, at the initial masses of both, for the initial phases that both sequences have in common;
+later phases are those of the nearer metallicity (in log Z). The same applies to the mass loss of giants.
 
-Stars up to 5 Msun are taken only at the seven metallicities of the models that the formulae were fitted to
-(Pols et al. 1998, MNRAS 298, 525). In between the formulae have giants up to 700 K too cool or 400 K too hot,
-which lose up to 1.6 times the mass of those on either side, and cores that grow accordingly: polynomials in
-log Z that swing between the points they go through.
+Stars up to 5 Msun are tabulated only at the seven metallicities of the models to which the formulae were
+fitted (Pols et al. 1998, MNRAS 298, 525). At other metallicities the formulae have giants up to 700 K too
+cool or 400 K too hot, with up to 1.6 times the mass loss of those on either side, and correspondingly
+different cores: polynomials in log Z that oscillate between the fitted points.
 
-Neutron stars and black holes come from the "delayed" or the "rapid" explosions of Fryer+ (2012, ApJ 749, 91),
-as COSMIC has them: the table has the remnants of both, and the share of the ejecta that falls back, by which
-a natal kick is reduced.
+Neutron stars and black holes are from the "delayed" or the "rapid" explosions of Fryer+ (2012, ApJ 749, 91),
+as in COSMIC: the table has the remnants of both, and the fraction of the ejecta that falls back, by which a
+natal kick is reduced.
 
-Numbers are plain floats here: Msun, Myr, Lsun, Rsun.
+All numbers in this module are plain floats: Msun, Myr, Lsun, Rsun.
 """
 from collections import namedtuple
 from contextlib import nullcontext
@@ -51,12 +51,12 @@ dwarf, 13 neutron star, 14 black hole, 15 no remnant.
 TABLE = 'stellar_tracks.fits'
 GIANT_MASS_LOSS = 0.5        # Reimers' eta if none is given
 FIRST_REMNANT = 10
-FIRST_COLLAPSED = 13         # neutron stars, black holes, nothing
-#: Explosion: its columns of the table, kind and mass of the remnant and share that falls back
+FIRST_COLLAPSED = 13         # neutron stars, black holes, massless remnants
+#: explosion: its columns of the table, kind and mass of the remnant and fallback fraction
 EXPLOSIONS = {'delayed': ('remnant_kind', 'remnant_mass', 'fallback'),
               'rapid': ('rapid_kind', 'rapid_mass', 'rapid_fallback')}
 WD_COOLING_BREAK = 9000.0    # Myr, Hurley & Shara (2003), below their eq. 1
-DARK = 1e-10                 # Lsun and, of what left no remnant, Rsun: the floor that SSE uses
+DARK = 1e-10                 # Lsun, and Rsun for massless remnants: the lower limit of SSE
 
 
 # ---------------------------------------------------------------------------- remnants
@@ -82,7 +82,7 @@ def _remnant(mass, kind, age, metallicity):
 
 
 def remnant_luminosity_and_radius(mass, kind, age, metallicity):
-    """Luminosity [Lsun] and radius [Rsun] of one white dwarf, neutron star or black hole.
+    """Luminosity [Lsun] and radius [Rsun] of a white dwarf, neutron star or black hole.
 
     Parameters
     ----------
@@ -91,9 +91,9 @@ def remnant_luminosity_and_radius(mass, kind, age, metallicity):
     kind : int
         10 to 15, see `StellarState`.
     age : float
-        Time since the remnant formed [Myr].
+        Time since the formation of the remnant [Myr].
     metallicity : float
-        Mass fraction of metals of the star it came from.
+        Mass fraction of metals of the progenitor.
 
     Returns
     -------
@@ -102,15 +102,15 @@ def remnant_luminosity_and_radius(mass, kind, age, metallicity):
     Raises
     ------
     ValueError
-        If `kind` is not that of a remnant.
+        If `kind` is not a remnant.
 
     Notes
     -----
-    White dwarfs cool by the modified Mestel law of Hurley & Shara (2003, ApJ 589, 179, the text after
-    their eq. 1), which breaks at 9 Gyr and takes helium as A = 4, carbon-oxygen and, as COSMIC has it,
-    oxygen-neon as A = 16; their radius is eq. 91 of Hurley, Pols & Tout (2000) with a Chandrasekhar mass
-    of 1.44 Msun (1.38 for oxygen-neon). Neutron stars follow eq. 93 with the exponent of the mass rounded
-    to 0.67, and have 10 km; black holes have their Schwarzschild radius, and 1e-10 Lsun in place of none.
+    White dwarfs cool by the modified Mestel law of Hurley & Shara (2003, ApJ 589, 179, the text after their
+    eq. 1), with a break at 9 Gyr and A = 4 for helium, A = 16 for carbon-oxygen and, as in COSMIC, for
+    oxygen-neon; their radius is eq. 91 of Hurley, Pols & Tout (2000) with a Chandrasekhar mass of 1.44 Msun
+    (1.38 for oxygen-neon). Neutron stars follow eq. 93 with the exponent of the mass rounded to 0.67, and
+    have 10 km; black holes have their Schwarzschild radius, and 1e-10 Lsun instead of zero.
 
     Examples
     --------
@@ -137,7 +137,7 @@ from it.
 """
 
 
-# The small functions take single arrays: handing on a whole table costs more than what they do.
+# The small functions have single arrays as arguments: passing a whole table takes longer than their work.
 @njit(cache=True)
 def _neighbours(log_mass, grid, first_bin, bins_per_log, jump):
     """Two masses of the grid and the weight of the second; the nearer one twice across a jump."""
@@ -177,7 +177,7 @@ def _phase(age, i, j, w, n_phases, log_end):
 
 @njit(cache=True)
 def _node(fraction, nodes):
-    """Interval of the nodes that holds a fraction, and the position in it."""
+    """Interval of the nodes that contains a fraction, and the position in it."""
     low, high = 0, len(nodes) - 1
     while high - low > 1:
         middle = (low + high) // 2
@@ -190,7 +190,7 @@ def _node(fraction, nodes):
 
 @njit(cache=True)
 def _sample(values, a, b, low, x, w, quantity):
-    """Bilinear: between two nodes of a phase, and between the two stars."""
+    """Bilinear interpolation between two nodes of a phase, and between the two stars."""
     first = values[a, low, quantity] * (1.0 - x) + values[a, low + 1, quantity] * x
     second = values[b, low, quantity] * (1.0 - x) + values[b, low + 1, quantity] * x
     return first * (1.0 - w) + second * w
@@ -244,7 +244,7 @@ def _remnant_times(initial_mass, table, time):
 
 @njit(cache=True)
 def _loss_start(i, j, w, tolerance, table):
-    """Age at which the mass has fallen by a fraction `tolerance`; inf if it never does."""
+    """Age at which the mass has decreased by a fraction `tolerance`; inf if it never does."""
     begin = 0.0
     for k in range(min(table.n_phases[i], table.n_phases[j])):
         end = np.exp(_log_end(i, j, w, k, table.log_end))
@@ -276,7 +276,7 @@ def _loss_starts(initial_mass, tolerance, table, time):
 
 @njit(cache=True)
 def _interpolate(initial_mass, table, quantity, values):
-    """A quantity of the stars of a table, at other initial masses."""
+    """Interpolate a quantity of the stars of a table to other initial masses."""
     for s in range(len(initial_mass)):
         i, j, w = _neighbours(np.log(initial_mass[s]), table.log_mass, table.first_bin,
                               table.bins_per_log, table.jump)
@@ -285,7 +285,7 @@ def _interpolate(initial_mass, table, quantity, values):
 
 # ---------------------------------------------------------------------------- the table
 def _table(mass, *arrays):
-    """A `_Table` of these arrays, with an index by mass."""
+    """A `_Table` from these arrays, with an index by mass."""
     log_mass = np.log(mass)
     n_bins = 4 * len(mass)
     bins_per_log = float(n_bins / (log_mass[-1] - log_mass[0]))
@@ -295,7 +295,7 @@ def _table(mass, *arrays):
 
 
 def _read(hdus, number, explosion):
-    """Tracks of the block with this number in the file, and what an explosion leaves."""
+    """Tracks of the block with this number in the file, and the remnants of an explosion."""
     n_stars = hdus['BLOCKS'].data['n_stars']
     first = np.sum(n_stars[:number])
     stars = hdus['STARS'].data
@@ -323,7 +323,7 @@ def _read(hdus, number, explosion):
 
 
 def _interval(log_mass, table):
-    """Index of the interval of a table that holds each mass."""
+    """Index of the interval of a table that contains each mass."""
     i = np.searchsorted(table.log_mass, log_mass, side='right') - 1
     return np.clip(i, 0, len(table.log_mass) - 2)
 
@@ -332,7 +332,7 @@ _Stars = namedtuple('_Stars', 'number log_end kinds values remnant_mass fallback
 
 
 def _at(log_mass, table, width):
-    """Stars of other initial masses, interpolated in phase as the kernels do, padded to `width` phases."""
+    """Interpolate to other initial masses, in phase like the kernels, padded to `width` phases."""
     i = _interval(log_mass, table)
     step = table.log_mass[i + 1] - table.log_mass[i]
     w = np.clip((log_mass - table.log_mass[i]) / step, 0.0, 1.0)
@@ -345,7 +345,7 @@ def _at(log_mass, table, width):
     log_end = np.where(missing, np.inf, _blend(table.log_end[i], table.log_end[j], w[:, None]))
     kinds = np.where(missing, -1, table.kinds[i])
     star = np.arange(len(number))
-    # Beside a star that is not followed to its end, no remnant is known.
+    # next to a star whose track is incomplete, the remnant is not known
     known = table.n_phases[i] == table.n_phases[j]
     kinds[star, number] = np.where(known, table.kinds[i, number], -1)
     values = _blend(table.values[table.row[i]], table.values[table.row[j]], w[:, None, None, None])
@@ -357,24 +357,24 @@ def _at(log_mass, table, width):
 
 
 def _blend(first, second, weight):
-    """Linear interpolation; `weight` is that of `second`, and 0 leaves infinities alone."""
+    """Linear interpolation; `weight` is that of `second`, and 0 keeps infinities."""
     with np.errstate(invalid='ignore'):
         return np.where(weight == 0.0, first, first * (1.0 - weight) + second * weight)
 
 
 def _family(kinds):
-    """Types, but one number for the main sequence, one for white dwarfs, one for collapsed stars."""
+    """Types, with one number for the main sequence, one for white dwarfs, one for collapsed stars."""
     families = np.array([-1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 10, 13, 13, 15])
     return families[np.asarray(kinds) + 1]
 
 
 def _between(first, second, weight, heaviest_ns):
-    """Tracks between two metallicities, `weight` that of the second.
+    """Tracks between two metallicities, with `weight` for the second.
 
-    At every initial mass of either table: the phases that both sequences of types begin with are
-    interpolated; from where they part, the nearer metallicity's phases follow, in the same ratios to the
-    age at which they begin. The remnant's mass and what falls back are interpolated between two white dwarfs,
-    and between two neutron stars or black holes, which `heaviest_ns` [Msun] separates.
+    At every initial mass of either table: initial phases that both sequences of types have in common are
+    interpolated; later phases are those of the nearer metallicity, with the same ratios to the age at which
+    they begin. The remnant's mass and the fallback are interpolated between two white dwarfs, and between two
+    neutron stars or black holes, which are separated at `heaviest_ns` [Msun].
     """
     log_mass = np.union1d(first.log_mass, second.log_mass)
     width = max(first.log_end.shape[1], second.log_end.shape[1]) - 1
@@ -388,7 +388,7 @@ def _between(first, second, weight, heaviest_ns):
     shift = log_end[star, last] - near.log_end[star, last]
     log_end = np.where(common, log_end, near.log_end + shift[:, None])
     values = np.where(common[:, :, None, None], _blend(one.values, two.values, weight), near.values)
-    # What follows goes on from the mass that was left.
+    # later phases start from the interpolated mass
     left = values[star, last, -1, 0] / near.values[star, last, -1, 0]
     values[..., 0] *= np.where(common, 1.0, left[:, None])[:, :, None]
     remnant = [_family(x.kinds[star, x.number]) for x in (one, two)]
@@ -415,7 +415,7 @@ def _limits(values):
 
 
 def _within(values, value, name):
-    """A number that must be within the values of a table."""
+    """Check that a number is within the values of a table."""
     low, high = _limits(values)
     if not low <= float(value) <= high:
         raise ValueError(f'{name} must be between {low:g} and {high:g}, received {value:g}')
@@ -423,7 +423,7 @@ def _within(values, value, name):
 
 
 def _interpolated(grid, value, table_at, scale, heaviest_ns):
-    """Tracks at a value, from those of `table_at` at the values of a sorted grid, linearly in its `scale`."""
+    """Tracks at a value, interpolated linearly in `scale` between those of `table_at` on a sorted grid."""
     upper = int(np.searchsorted(grid, value))
     if grid[upper] == value:
         return table_at(value)
@@ -433,7 +433,7 @@ def _interpolated(grid, value, table_at, scale, heaviest_ns):
 
 
 def _joined(light, heavy):
-    """One table of light and of heavy stars, of which the last and the first have the same mass."""
+    """Join tables of light and of heavy stars; the last and the first star have the same mass."""
     width = max(light.log_end.shape[1], heavy.log_end.shape[1])
 
     def both(name, fill=None):
@@ -455,14 +455,14 @@ class StellarEvolution:
     Parameters
     ----------
     metallicity : float
-        Mass fraction of metals, within the table's 0.0001 to 0.03.
+        Mass fraction of metals, within 0.0001 to 0.03, the range of the table.
     table : path-like, optional
-        Another table that ``tools/make_stellar_tracks.py`` made, with other settings of COSMIC.
+        Another table made by ``tools/make_stellar_tracks.py``, with other settings of COSMIC.
     explosion : {'delayed', 'rapid'}, optional
-        The explosions of Fryer+ (2012) that decide which neutron stars and black holes are left.
+        The explosions of Fryer+ (2012), which determine masses and types of neutron stars and black holes.
     giant_mass_loss : float, optional
-        Reimers' eta, the strength of the wind of giants of up to 5 Msun, within the table's 0.1 to 0.5; 0.5
-        if not given.
+        Reimers' eta, the mass loss of giants of up to 5 Msun, within 0.1 to 0.5, the range of the table; by
+        default 0.5.
 
     Attributes
     ----------
@@ -472,19 +472,19 @@ class StellarEvolution:
     mass_limits : tuple of float
         Lowest and highest initial mass of the table [Msun].
     age_limit : float
-        The table holds to this age [Myr].
+        Upper limit of ages in the table [Myr].
 
     Raises
     ------
     ValueError
-        If the metallicity or `giant_mass_loss` is outside the table; if `explosion` is none of the two; if
-        `table` is of another layout.
+        If the metallicity or `giant_mass_loss` is outside the table; if `explosion` is not one of the two; if
+        `table` has another layout.
 
     Notes
     -----
     All methods take arrays that broadcast and return arrays of the broadcast shape (numpy scalars for
-    scalars). Initial masses outside `mass_limits` and ages that are negative, beyond `age_limit` or not
-    a number raise `ValueError`.
+    scalars). Initial masses outside `mass_limits` and ages that are negative, beyond `age_limit` or NaN raise
+    `ValueError`.
 
     Examples
     --------
@@ -515,7 +515,7 @@ class StellarEvolution:
             self._table = self._read_blocks(hdus, blocks, light)
 
     def _read_blocks(self, hdus, blocks, light):
-        """The tracks of this metallicity and wind; `light` are the blocks that differ in the wind."""
+        """The tracks of this metallicity and mass loss; `light`: the blocks with different mass loss."""
         z, eta, heaviest_ns = blocks['metallicity'], blocks['giant_mass_loss'], hdus[0].header['BSE mxns']
 
         def block(chosen):
@@ -534,12 +534,12 @@ class StellarEvolution:
 
     @classmethod
     def of(cls, model):
-        """How the stars of a cluster evolve.
+        """The stellar evolution of a cluster model.
 
         Parameters
         ----------
         model : `~pidoc.ClusterModel`
-            Of which metallicity, wind of giants and supernovae are used.
+            Model, whose metallicity, mass loss of giants and supernovae are used.
 
         Returns
         -------
@@ -551,7 +551,7 @@ class StellarEvolution:
         >>> StellarEvolution.of(ClusterModel(natal_kicks='rapid')).explosion
         'rapid'
         """
-        # full kicks are given to what delayed explosions leave
+        # full kicks are for remnants of delayed explosions
         return _evolution(cls, model.metallicity, model.giant_mass_loss,
                           'rapid' if model.natal_kicks == 'rapid' else 'delayed')
 
@@ -596,7 +596,7 @@ class StellarEvolution:
         return StellarState(*(x.reshape(shape)[()] for x in out))
 
     def mass(self, initial_mass, age):
-        """Mass and type only, which is faster than `state`.
+        """Mass and type only, faster than `state`.
 
         Parameters
         ----------
@@ -616,13 +616,13 @@ class StellarEvolution:
         return mass.reshape(initial.shape)[()], kind.reshape(initial.shape)[()]
 
     def _of_one_shape(self, initial_mass, age):
-        """Checked masses and ages, as arrays of their own: kernels do not take what numpy has broadcast."""
+        """Check and broadcast masses and ages to new arrays, since kernels do not accept broadcast ones."""
         arrays = self._check_mass(initial_mass), self._check_age(age)
         shape = np.broadcast_shapes(*(array.shape for array in arrays))
         return [np.array(np.broadcast_to(array, shape)) for array in arrays]
 
     def remnant_time(self, initial_mass):
-        """Age at which a star becomes a white dwarf, a neutron star, a black hole, or nothing.
+        """Age at which a star becomes a white dwarf, a neutron star, a black hole, or a massless remnant.
 
         Parameters
         ----------
@@ -649,14 +649,14 @@ class StellarEvolution:
         Returns
         -------
         array of float
-            Age [Myr]; inf for a star that keeps its mass beyond the end of the table.
+            Age [Myr]; inf for a star that keeps its mass until the end of the table.
         """
         if not 0.0 < tolerance < 1.0:
             raise ValueError(f'tolerance must be between 0 and 1, received {tolerance:g}')
         return self._of_stars(_loss_starts, initial_mass, float(tolerance), self._table)
 
     def fallback(self, initial_mass):
-        """Share of the ejecta that falls back onto a neutron star or black hole.
+        """Fraction of the ejecta that falls back onto a neutron star or black hole.
 
         Parameters
         ----------
@@ -666,13 +666,13 @@ class StellarEvolution:
         Returns
         -------
         array of float
-            From 0 to 1 (a black hole that swallows its star); 0 for stars that leave neither, and for neutron
+            From 0 to 1 (direct collapse to a black hole); 0 for stars without such a remnant, and for neutron
             stars from electron capture.
 
         Notes
         -----
         Fryer et al. (2012, ApJ 749, 91), eq. 15-16 and 18-19, with the masses of star and carbon-oxygen core
-        just before the explosion; "rapid" with a proto-neutron star of 1.1 Msun, as COSMIC has it.
+        just before the explosion; "rapid" with a proto-neutron star of 1.1 Msun, as in COSMIC.
 
         Examples
         --------
@@ -682,7 +682,7 @@ class StellarEvolution:
         return self._of_stars(_interpolate, initial_mass, self._table, self._table.fallback)
 
     def electron_capture(self, initial_mass):
-        """Whether stars leave a neutron star by electron capture.
+        """Whether stars become a neutron star by electron capture.
 
         Parameters
         ----------
@@ -696,7 +696,7 @@ class StellarEvolution:
         return self._of_stars(_interpolate, initial_mass, self._table, self._table.electron_capture) > 0.5
 
     def _of_stars(self, kernel, initial_mass, *arguments):
-        """One number for each star, filled in by a kernel; initial masses are checked."""
+        """One number for each star, computed by a kernel; initial masses are checked."""
         mass = self._check_mass(initial_mass)
         values = np.empty(mass.size)
         kernel(mass.ravel(), *arguments, values)
@@ -705,5 +705,5 @@ class StellarEvolution:
 
 @lru_cache(maxsize=128)
 def _evolution(kind, metallicity, giant_mass_loss, explosion):
-    """Tables take some tenths of a second to interpolate, and a training set needs many of them again."""
+    """Cached, since tables take some tenths of a second to interpolate, and are needed repeatedly."""
     return kind(metallicity, giant_mass_loss=giant_mass_loss, explosion=explosion)
