@@ -37,7 +37,7 @@ shard = 24
 field_of_view = 8.0
 [[simulations]]
 group = 'all'
-ages = [0.0, 10.0]
+ages = [10.0, 20.0]
 rows = [{{name = 'a', n_stars = 300}}]
 [[part]]
 name = 'maps'

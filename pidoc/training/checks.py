@@ -13,7 +13,7 @@ from pidoc.inference.folder import check_characters
 from pidoc.networks.variables import OUTPUTS
 from pidoc.training_set.truths import truths
 
-__all__ = ['SPLITS', 'check_maps', 'check_scores', 'check_texts', 'check_writable', 'selected']
+__all__ = ['SPLITS', 'check_data', 'check_maps', 'check_texts', 'check_writable', 'selected']
 
 log = logging.getLogger(__name__)
 
@@ -83,21 +83,30 @@ def check_maps(maps, settings):
     check_number_of_scores(len(maps['validation']), 'maps in the validation split')
 
 
-def check_scores(data, every):
-    """Reject a validation split with too few scores for the calibration, or with scores that are not finite.
+def check_data(data, every):
+    """Reject truths without a logarithm, and a validation split with too few scores for the calibration.
+
+    Parameters
+    ----------
+    data : dict
+        Split -> what the training reads of it, with ``truths``.
+    every : int
+        Step in rows and columns of the pixels used.
 
     Raises
     ------
     ValueError
-        If that is the case; ``every`` is the step in rows and columns of the pixels used.
+        If a mass, a mass-to-light ratio, an age or a distance is not positive and finite, or pixels with mass
+        are too few.
     """
-    bad = ~np.logical_and.reduce([np.isfinite(data.truths[name]) & (data.truths[name] > 0.0)
-                                  for name in ('total_mass', 'mass_to_light', 'age', 'distance')])
-    if bad.any():
-        raise ValueError('mass, luminosity, age and distance must be positive and finite in all maps of the '
-                         f'validation split, received {np.count_nonzero(bad)} that are not')
-    counted = sum(int(np.count_nonzero(data.mass[rows][:, ::every, ::every] > FAINTEST))
-                  for rows in data.pieces())
+    for split, each in data.items():
+        bad = ~np.logical_and.reduce([np.isfinite(each.truths[name]) & (each.truths[name] > 0.0)
+                                      for name in ('total_mass', 'mass_to_light', 'age', 'distance')])
+        if bad.any():
+            raise ValueError('mass, luminosity, age and distance must be positive and finite in all maps of '
+                             f'the {split} split, received {np.count_nonzero(bad)} that are not')
+    counted = sum(int(np.count_nonzero(data['validation'].mass[rows][:, ::every, ::every] > FAINTEST))
+                  for rows in data['validation'].pieces())
     check_number_of_scores(counted, f'pixels above {FAINTEST:g} Msun in the validation split')
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from pidoc import __version__
 from pidoc.networks.variables import OUTPUTS
-from pidoc.training.checks import check_maps, check_scores, check_texts, check_writable, selected
+from pidoc.training.checks import check_data, check_maps, check_texts, check_writable, selected
 from pidoc.training.data import digest_of
 from pidoc.training.device import device_of
 from pidoc.training.loop import train_network
@@ -99,7 +99,7 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
     check_same(work, {'recipe': training_set.recipe.digest, 'settings': protocol.stated,
                       'maps': {split: digest_of(each.table) for split, each in maps.items()}})
     data = {split: protocol.read(each, split, work, progress) for split, each in maps.items()}
-    check_scores(data['validation'], protocol.every)
+    check_data(data, protocol.every)
     # before the networks, so that a map without a value of a quantity is found at once
     domain = learn_domain(maps, work, progress)
     courses = protocol.courses(data)

@@ -1243,7 +1243,7 @@ def refused_rows():
     page = Path(pidoc.__file__).resolve().parents[1] / 'docs' / 'images.rst'
     if not page.exists():
         return []
-    text = page.read_text(encoding='utf-8').split('What is refused')[1]
+    text = page.read_text(encoding='utf-8').split('Rejected input')[1]
     rows = re.findall(r'^   \* - (.*?)\n     - (.*?)(?=\n   \* -|\n\n|\Z)', text, re.DOTALL | re.MULTILINE)
     return [tuple(' '.join(cell.split()) for cell in row) for row in rows][1:]
 

@@ -155,7 +155,9 @@ class TestRoundTrip:
         assert image.meta['SKYG'] - clean[1].meta['SKYG'] == pytest.approx(250, abs=5)
         assert image.data.sum() > 1.2 * clean[1].data.sum()
         better = light_of(found, background='annulus')
-        assert better.meta['BKGFROMG'] == 'annulus' and abs(better.meta['SKYSHARE']) < 0.05
+        assert better.meta['BKGFROMG'] == 'annulus'
+        # what the annulus took of the cluster itself
+        assert -0.1 < better.meta['SKYSHARE'] < 0.0
         assert better.data.sum() == pytest.approx(clean[1].data.sum(), rel=0.03)
 
     @pytest.mark.slow

@@ -170,6 +170,11 @@ def test_maps_without_mass_are_refused_before_the_first_step(tmp_path, monkeypat
     damaged.table['luminosity'][-30:] = np.nan
     with pytest.raises(ValueError, match='in all maps of the validation split, received 30 that are not'):
         train(damaged, tmp_path / 'damaged', settings=SMALL, progress=False)
+    # at birth there is no logarithm of the age
+    born = Maps.make(420, 1)
+    born.table['age'][0] *= 0.0
+    with pytest.raises(ValueError, match='in all maps of the train split, received 1 that are not'):
+        train(born, tmp_path / 'born', settings=SMALL, progress=False)
 
 
 def test_what_is_no_text_and_a_folder_that_is_none_are_refused_at_once(maps, tmp_path):
