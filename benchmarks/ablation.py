@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""What each choice in the training of our network brings: ``python benchmarks/ablation.py SET FOLDER``.
+"""Effect of each choice in the training of our network: ``python benchmarks/ablation.py SET FOLDER``.
 
-Trains one small network for each variant, all on as many maps of the training part and in as many steps, and
-scores them on the validation part, never on the test part; goes on where it was stopped. Mean absolute
-errors, from the image only and with the distance given to 2 %: of ln M of pixels above 0.1 Msun, of ln of
-the mass in the field, of ln of M/L, of the age [Gyr] and of ln of the distance; of ln of the sum of the map
-of the mass, and how far that is from what the network says of the mass. ``plain`` is there with two seeds:
-differences smaller than theirs mean nothing.
+Trains one small network for each variant, all with the same numbers of training maps and steps, and scores
+them on the validation part, never on the test part; can be interrupted and resumed. Mean absolute errors,
+from the image only and with the distance given to 2 %: of ln M of pixels above 0.1 Msun, of ln of the mass in
+the field, of ln of M/L, of the age [Gyr] and of ln of the distance; of ln of the sum of the mass map, and the
+difference between it and the predicted mass. ``plain`` has two seeds: differences smaller than theirs are not
+significant.
 """
 
 import argparse
@@ -28,7 +28,7 @@ FIVE_DISTANCES = {'distances': tuple((d * np.exp(-0.08), d * np.exp(0.08))
                                      for d in (10.0, 25.0, 50.0, 75.0, 100.0))}
 NO_YOUNG = {'ages': ((0.1, 20.0),)}     # Gyr
 
-#: name: (what it is, choice of maps for the training, settings)
+#: name: (description, selection of training maps, settings)
 VARIANTS = {
     'plain': ('as the packaged models, but smaller', {}, {}),
     'plain-seed1': ('the same with another seed', {}, {'seed': 1}),

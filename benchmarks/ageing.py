@@ -1,18 +1,18 @@
 #!/usr/bin/env python
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Clusters of ageing stars of many masses: the Monte Carlo simulator beside direct N-body integrations.
+"""Clusters of ageing stars of many masses: the Monte Carlo simulator and direct N-body integrations.
 
     python benchmarks/ageing.py direct --model narrow   # the reference: 20 seeds, 10 minutes of one core
     python benchmarks/ageing.py direct --model wide     # one cluster, more than an hour
     python benchmarks/ageing.py                         # the simulator, five Coulomb logarithms, 8 minutes
-    python benchmarks/ageing.py --draw                  # print and draw what is stored
+    python benchmarks/ageing.py --draw                  # print and draw the stored results
 
-Plummer models of r_h = 3.2 pc, Z = 0.001, alone in space, up to 250 Myr: heavy stars sink to the centre and
-lose their mass there. ``narrow`` is of 1024 stars of 0.1 to 6 Msun (Kroupa 2001), which all end as white
-dwarfs; 250 Myr are 1.5 of its initial half-mass relaxation times. ``wide`` is of 5000 stars of up to 50
-Msun; neutron stars and black holes leave at birth, in both methods. Both begin with the same stars at the
-same radii and speeds; differences are taken seed by seed. Radii hold a part of the mass or of the number of
-all stars that were not kicked, those that escaped too, which count as farther out.
+Isolated Plummer models of r_h = 3.2 pc, Z = 0.001, up to 250 Myr: heavy stars sink to the centre and lose
+their mass there. ``narrow`` has 1024 stars of 0.1 to 6 Msun (Kroupa 2001), which all become white dwarfs; 250
+Myr are 1.5 of its initial half-mass relaxation times. ``wide`` has 5000 stars of up to 50 Msun; neutron stars
+and black holes leave at birth, in both methods. Both methods start with the same stars at the same radii and
+speeds; differences are taken seed by seed. Radii contain a fraction of the mass or of the number of all stars
+without a kick, including escapers, which are counted at larger radii.
 
 The direct integrations are those of ``benchmarks/direct_nbody.py``. Sixteen times in a Henon time, when all
 stars have come to the same moment, they get the masses of their age, and the energy that goes with the lost

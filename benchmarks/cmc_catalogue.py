@@ -4,7 +4,7 @@
 
     python benchmarks/cmc_catalogue.py FILE                         # all eight, half an hour of one core
     python benchmarks/cmc_catalogue.py FILE --models N2-RV2-RG8-Z0.1
-    python benchmarks/cmc_catalogue.py --draw                       # print what is stored
+    python benchmarks/cmc_catalogue.py --draw                       # print the stored results
 
 FILE is a table of the catalogue's models at several ages, made from the tables that came with Rui+ (2021,
 ApJ 912, 102): columns model, n_objects, virial_radius [pc], galactocentric [kpc], Z, age [Gyr], mass,

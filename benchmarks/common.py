@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What the benchmarks of times have in common: the machine, the least of several times, tables.
+"""Common parts of the timing benchmarks: the machine, the minimum of several times, tables.
 
-Two clocks: that on the wall, and the processor time of the process. Where a machine does other work too only
-the second one says much, and it adds up all cores.
+There are two clocks: wall-clock, and the processor time of the process. On a machine with other work only the
+second one is meaningful; it is the sum over all cores.
 """
 
 import argparse
@@ -20,7 +20,7 @@ CLOCKS = {'wall': time.perf_counter, 'processor': time.process_time}
 
 
 def machine():
-    """One line about the machine, its load and what runs on it."""
+    """One line on the machine, its load and software."""
     name = platform.processor() or platform.machine()
     try:
         with open('/proc/cpuinfo', encoding='utf-8') as stream:

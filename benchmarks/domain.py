@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""How often a model flags images: ``python benchmarks/domain.py MODEL SET``.
+"""Fraction of images that a model flags: ``python benchmarks/domain.py MODEL SET``.
 
-Shares of images that are flagged as outside the training domain: maps of the test part as they are, and what
-should be flagged: the light 100 times as much or as little; its pixels in another order; two clusters in one
-field; field stars on an empty sky; a smooth exponential disc; and maps that are 10 times as bright, first all
-of them (most then look like another cluster of the training), then those that are by this brighter at their
+Fractions of images that are flagged as outside the training domain: unchanged maps of the test part, and
+images that should be flagged: the light 100 times brighter or fainter; shuffled pixels; two clusters in one
+field; field stars on an empty sky; a smooth exponential disc; and maps that are 10 times brighter, first all
+of them (most then look like another cluster of the training set), then those that are brighter at their
 distance than the model's range of luminosities. From the image only, with the distance, and with age and
 [Fe/H] given too, if the model can use them.
 """
@@ -29,7 +29,7 @@ GIVEN = 'image', 'distance', 'distance+age+metallicity'
 
 
 def shuffled(light, sharp, rng):
-    """The same pixels in another order."""
+    """The same pixels, shuffled."""
     order = rng.permutation(light[0].size)
     return [maps.reshape(len(maps), -1)[:, order].reshape(maps.shape) for maps in (light, sharp)]
 

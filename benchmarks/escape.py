@@ -1,19 +1,19 @@
 #!/usr/bin/env python
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The two constants of the dynamics: how long stars need to escape, and the factor in the Coulomb logarithm.
+"""Two constants of the dynamics: the time scale of escape, and the factor of the Coulomb logarithm.
 
-    python benchmarks/escape.py orbits    # stars that look for the way out of a cluster, one by one (3 min)
-    python benchmarks/escape.py delay     # life times with other delays (2 min)
-    python benchmarks/escape.py gamma     # chi^2 of the factor, from what is stored of other benchmarks
-    python benchmarks/escape.py both      # the two constants at once, from what is stored
+    python benchmarks/escape.py orbits    # escape of single stars from a cluster (3 min)
+    python benchmarks/escape.py delay     # lifetimes with other delays (2 min)
+    python benchmarks/escape.py gamma     # chi^2 of the factor, from stored results of other benchmarks
+    python benchmarks/escape.py both      # the two constants at once, from stored results
 
-``orbits`` is the experiment of Fukushige & Heggie (2000): a King model fills its tidal radius and goes round
-the galaxy on a circle; stars of one energy E above the critical E_c = -3 G M / (2 r_t) are integrated in the
-rotating frame until they are two tidal radii away. A star has left when it has passed the tidal radius for
-the last time. Energy is what a spherical code knows, without the tide; stars begin evenly over the space
-that it leaves them (``anywhere``), or inside a fifth of the tidal radius, where encounters give most of
-them their energy (``centre``). The galaxy is one with a flat rotation curve, or a point mass. ``--draw``
-prints what is stored. ``delay`` is ``validation.py dissolution`` with other constants b of the delay.
+``orbits`` is the experiment of Fukushige & Heggie (2000): a King model fills its tidal radius on a circular
+orbit in the galaxy; stars with one energy E above the critical E_c = -3 G M / (2 r_t) are integrated in the
+rotating frame until they are two tidal radii away. A star has escaped at its last passage of the tidal
+radius. Energy is that of a spherical code, without the tide; initial positions are uniform in the accessible
+space (``anywhere``), or inside a fifth of the tidal radius, where encounters give most stars their energy
+(``centre``). The galaxy has a flat rotation curve, or is a point mass. ``--draw`` prints the stored results.
+``delay`` is ``validation.py dissolution`` with other constants b of the delay.
 
 ``gamma`` reads the tables of ``validation.py two-mass``, ``validation.py dissolution`` and ``ageing.py``.
 """

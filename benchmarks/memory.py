@@ -1,16 +1,16 @@
 #!/usr/bin/env python
-"""Memory of ``pidoc-predict``: many images in one call, and one image that is larger than the memory allowed.
+"""Memory of ``pidoc-predict``: many images in one call, and one image larger than the allowed memory.
 
 ``python benchmarks/memory.py FOLDER --images 10000 --side 20000`` makes in the folder
 
-- links to the packaged image, as many as are wanted, and runs the command over their list, once with the
-  table only and once with all products (0.45 MB an image). While it runs its resident memory is looked at:
-  that when a quarter, a half and all is done says whether it grows with the number of images;
-- an image of the wanted side in float32 with a cluster in its middle, and the same compressed in tiles, and
-  runs the command on each, with the centre told.
+- links to the packaged image, in the requested number, and runs the command on their list, once with the
+  table only and once with all products (0.45 MB per image). Its resident memory is recorded: the values at a
+  quarter, a half and the end show whether it grows with the number of images;
+- an image of the requested side in float32 with a cluster in its centre, and the same compressed in tiles,
+  and runs the command on each, with the centre given.
 
-Of each: the peak of the resident memory (ru_maxrss) of the process, which must be below
-2 GB, and the seconds on the wall. The processes are those of the system's Python and load all anew.
+For each: the peak of the resident memory (ru_maxrss) of the process, which must be below 2 GB, and the
+wall-clock seconds. The processes are those of the system's Python and import everything anew.
 """
 
 import os
@@ -32,7 +32,7 @@ SCALE, CENTER = 0.4, (226.0, 28.5)
 
 
 def watched(args, done):
-    """Run a command; its peak of memory [MB], seconds, and (share that is done, memory) as it goes."""
+    """Run a command; returns its peak memory [MB], seconds, and (fraction done, memory) over time."""
     start, seen = time.perf_counter(), []
     process = subprocess.Popen([sys.executable, '-m', 'pidoc.scripts.pidoc_predict', *map(str, args)])
 

@@ -1,12 +1,12 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What one mock observation costs, beside drawing the same stars one by one with photutils.
+"""Cost of one mock observation, compared with drawing the same stars one by one with photutils.
 
     python benchmarks/mock.py                 # about a minute; needs photutils
 
 50,000 stars of a Plummer sphere with r_h = 3.2 pc at 20 kpc, 160 x 160 pixels, light and mass, PSF and
-smoothing; one core. photutils draws the light alone, without smoothing, each star at its own place with the
-same Moffat function out to the same radius. The images are compared: what differs is that stars move to the
-middle of (sub-)pixels, and that photutils takes the Moffat function at the middle of pixels.
+smoothing; one core. photutils draws only the light, without smoothing, each star at its exact position with
+the same Moffat function out to the same radius. The images are compared; they differ because stars are moved
+to the centres of (sub-)pixels, and because photutils evaluates the Moffat function at the centres of pixels.
 """
 
 import os

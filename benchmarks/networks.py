@@ -1,12 +1,13 @@
 #!/usr/bin/env python
-"""Time that the networks of the paper take for a map, beside the paper's own 70 ms.
+"""Time per map of the networks of the paper, compared with the paper's 70 ms.
 
 Chardin & Bianchini (2021), section 4.1: "about 70 milliseconds on a single Intel Xeon CPU at 2.70GHz" for the
-mass map. Weights are random: time does not depend on them.
+mass map. Weights are random, which does not affect the time.
 
-Each line: multiplications a map, counted from the kernels of the layers; milliseconds a map, one at a time
-and in batches, the least of several repeats; multiplications a second in batches. The network is called as a
-compiled function; the column ``predict`` has Keras's method of that name instead, one map at a time.
+Each line: multiplications per map, counted from the kernels of the layers; milliseconds per map, one at a
+time and in batches, the minimum of several repeats; multiplications per second in batches. The network is
+called as a compiled function; the column ``predict`` uses Keras's method of that name instead, one map at a
+time.
 
 One core: ``OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/networks.py``. The backend is that of Keras
 (``KERAS_BACKEND``).

@@ -1,15 +1,14 @@
 #!/usr/bin/env python
-"""What training the networks of the paper takes: a step on one core, the experiment by arithmetic.
+"""Cost of training the networks of the paper: a step on one core, and the extrapolated experiment.
 
-Both networks, their losses and optimisers as ``pidoc-train --network paper`` has them, batches of maps of
-160 x 160 pixels of noise: time does not depend on what is in them. A step needs the multiplications of the
-network three times (forward, for the gradients of the maps, for those of the weights). The perceptual loss
-shows VGG16 two maps forward, and takes gradients back through one of them: three times as well. The
-experiment is 20,000 maps, 100 epochs of the mass network and 200 of the other; the paper states 40 and 10
-hours on GPUs of the kind V100 (section 3.2).
+Both networks, their losses and optimisers as in ``pidoc-train --network paper``, with batches of maps of 160
+x 160 pixels of noise, which does not affect the time. A step needs the multiplications of the network three
+times (forward, for the gradients of the maps, for those of the weights). The perceptual loss applies VGG16 to
+two maps, with gradients through one of them: also three times. The experiment is 20,000 maps, 100 epochs of
+the mass network and 200 of the other; the paper states 40 and 10 hours on V100 GPUs (section 3.2).
 
 With ``--set sets/paper-range`` it trains both on a part of a set instead, with VGG16 of random weights, and
-prints the losses of the epochs: how the first steps go. ``--folder`` keeps the model, for ``pidoc-evaluate``.
+prints the losses of the first epochs. ``--folder`` keeps the model, for ``pidoc-evaluate``.
 """
 
 import tempfile

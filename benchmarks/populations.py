@@ -1,19 +1,19 @@
 #!/usr/bin/env python
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""M/L_V of old populations of single stars: what mass function and tracks make of it, without any dynamics.
+"""M/L_V of old stellar populations by mass function and tracks, without dynamics.
 
     python benchmarks/populations.py                           # a minute
-    python benchmarks/populations.py --imf "-0.5 -2.3 @ 0.5"   # another one beside them
+    python benchmarks/populations.py --imf "-0.5 -2.3 @ 0.5"   # another one in addition
     python benchmarks/populations.py --correction reed1998     # the light of the paper
 
 The mass function of stars of 0.1 to 50 Msun, integrated over the packaged tracks. Mass is that of living
-stars and white dwarfs (or of living stars alone): neutron stars and black holes, most of which leave at
-birth, are left out. Beside it: a first estimate with tracks of before, at 12 Gyr, and the simple stellar
-populations of Bruzual & Charlot (2003) with MILES spectra, whose mass is that of living stars. Then what the
-wind of giants (Reimers' eta) does to M/L_V, and at 12.5 Gyr to the horizontal branch: its share of V, the
-median temperature of its stars, and the mass they have lost. Galactic clusters: eta = 0.477 +- 0.070
-(McDonald & Zijlstra 2015, MNRAS 448, 502); 0.1 to 0.3 Msun, more in metal-rich ones (Tailo et al. 2021, MNRAS
-503, 694).
+stars and white dwarfs (or of living stars only): neutron stars and black holes, most of which leave at birth,
+are excluded. For comparison: an earlier estimate with other tracks, at 12 Gyr, and the simple stellar
+populations of Bruzual & Charlot (2003) with MILES spectra, whose mass is that of living stars. Then the
+effect of the mass loss of giants (Reimers' eta) on M/L_V, and at 12.5 Gyr on the horizontal branch: its
+fraction of V, the median temperature of its stars, and the mass they have lost. Galactic clusters: eta =
+0.477 +- 0.070 (McDonald & Zijlstra 2015, MNRAS 448, 502); 0.1 to 0.3 Msun, more in metal-rich ones (Tailo et
+al. 2021, MNRAS 503, 694).
 """
 
 import argparse

@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Time of a prediction with a packaged model, beside the 70 ms that the paper states for a mass map.
+"""Time of a prediction with a packaged model, compared with the paper's 70 ms for a mass map.
 
-Milliseconds a map, one at a time and in batches: of the networks alone (`Estimator.estimate`), of predictions
-with the check of the domain (`MassMapper`), from the file and into the file. How long a command takes to
-begin is in ``start.py``, what thousands of images take in ``survey.py``.
+Milliseconds per map, one at a time and in batches: of the networks only (`Estimator.estimate`), of
+predictions with the check of the domain (`MassMapper`), and including files. The start of a command is
+measured in ``start.py``, thousands of images in ``survey.py``.
 
-One core: ``OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/predict.py``. Least of several repeats.
+One core: ``OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/predict.py``. Minimum of several repeats.
 """
 
 import tempfile

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""How long commands take to begin: ``import pidoc``, each ``--help``, one prediction of the example.
+"""Start-up time of commands: ``import pidoc``, each ``--help``, one prediction of the example.
 
-Fresh processes, least of several, wall and processor time, and the peak of the resident memory; beside them
-Python itself (``python -c pass``), and for the prediction the import of Keras and its backend, which it does
-without.
+Fresh processes, minimum of several, wall-clock and processor time, and the peak of the resident memory; for
+comparison Python itself (``python -c pass``), and for the prediction the import of Keras and its backend,
+which it does not need.
 """
 
 import os

@@ -1,16 +1,16 @@
 #!/usr/bin/env python
-"""What a survey costs: ``pidoc-predict --list`` over a thousand images and more, and what a million would.
+"""Cost of a survey: ``pidoc-predict --list`` on a thousand images and more, extrapolated to a million.
 
-``python benchmarks/survey.py FOLDER --images 1000``: makes the images there (mocks of one cluster, each at
-another distance, seeing and orientation), then runs the command in a process of its own, in three ways: with
-a file for each image; with the table only; and again with --resume when all is done. Of each: seconds on the
-wall and of the processor, the start included; the peak of memory of the largest process; bytes on disk; and
-for a million images the hours of the processor and the bytes, as start + 10^6 (time - start) / images; when
-all is done nothing is loaded, and the start is left out.
+``python benchmarks/survey.py FOLDER --images 1000``: makes the images there (mocks of one cluster, each with
+another distance, seeing and orientation), then runs the command in a separate process, in three ways: with a
+file for each image; with the table only; and again with --resume when all is done. For each: wall-clock and
+processor seconds, including the start; the peak memory of the largest process; bytes on disk; and for a
+million images the processor hours and the bytes, as start + 10^6 (time - start) / images; when all is done
+nothing is loaded, and the start is excluded.
 
-The start is measured with one image. What differs from real images is the preparation: these mocks are on
-the grid. With ``--raw`` they are images of 250 x 250 pixels of 0.4 arcsec in counts, with noise, which have
-to be calibrated, centred and put on the grid.
+The start is measured with one image. Unlike real images, these mocks are on the grid and need no preparation.
+With ``--raw`` they are images of 250 x 250 pixels of 0.4 arcsec in counts, with noise, which have to be
+calibrated, centred and put on the grid.
 """
 
 import json
@@ -30,7 +30,7 @@ RAW = {'band': 'V', 'unit': 'adu', 'zero_point': 25.0}
 
 
 def make_images(folder, number, raw):
-    """Mock images, their list and its path. Those that are there stay."""
+    """Mock images, their list and its path. Existing ones are kept."""
     path = folder / 'images.ecsv'
     if path.exists() and len(Table.read(path)) == number:
         return path

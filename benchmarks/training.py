@@ -1,15 +1,15 @@
 #!/usr/bin/env python
-"""What a step of a training takes, beside what the arithmetic alone would.
+"""Time of a training step, compared with that of the arithmetic.
 
-The default network (`pidoc.networks.cluster_network`), its loss and optimiser, batches of 32 maps of noise:
-time does not depend on what is in them. The limit: a step needs the multiplications of the network three
-times, forward, for the gradients of the maps and for those of the weights, and none is faster than those of a
-product of large matrices in the same library, measured beside it.
+The default network (`pidoc.networks.cluster_network`), its loss and optimiser, batches of 32 maps of noise,
+which does not affect the time. The limit: a step needs the multiplications of the network three times,
+forward, for the gradients of the maps and for those of the weights, and none is faster than those of a
+product of large matrices in the same library, which is also measured.
 
-With ``--loop`` it trains for some epochs on maps of noise instead, in one of three ways: batch by batch, as
-pidoc does it; by `keras.Model.fit` on the arrays of an epoch; by ``fit`` on a `keras.utils.PyDataset`. It
-prints the time of a step, the validation included, the memory of the process, and a checksum of the weights.
-``--loop all`` does one after the other, each in a process of its own.
+With ``--loop`` it trains for some epochs on maps of noise instead, in one of three ways: batch by batch, like
+pidoc; by `keras.Model.fit` on the arrays of an epoch; by ``fit`` on a `keras.utils.PyDataset`. It prints the
+time of a step, including validation, the memory of the process, and a checksum of the weights. ``--loop all``
+does one after the other, each in a separate process.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ MATRIX = 1024
 
 
 def compiled(widths):
-    """The network, ready to be trained as `pidoc.training` does."""
+    """The network, compiled as in `pidoc.training`."""
     network = cluster_network(widths=widths, seed=0)
     loss, optimizer = GaussianNLL(beta=0.5), keras.optimizers.AdamW(1e-3, weight_decay=1e-4, clipnorm=1.0)
     network.compile(optimizer=optimizer, loss=[loss, loss])
@@ -44,7 +44,7 @@ def compiled(widths):
 
 
 def product_rate(repeats, clock):
-    """Multiplications a second of a product of matrices."""
+    """Multiplications per second of a product of matrices."""
     a, b = (keras.ops.convert_to_tensor(each) for each in
             np.random.default_rng(0).normal(size=(2, MATRIX, MATRIX)).astype('float32'))
     return MATRIX**3 / least(lambda: keras.ops.convert_to_numpy(keras.ops.matmul(a, b)), repeats, clock)

@@ -1,13 +1,13 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What a training set costs: maps a second, and memory, which must not grow with the number of maps.
+"""Cost of a training set: maps per second, and memory, which must not grow with the number of maps.
 
     python benchmarks/training_set.py                  # some minutes
     python benchmarks/training_set.py --jobs 2
 
-One cluster of 50,000 stars in a Plummer sphere (not evolved dynamically, but aged: it is as dear as
-any other), 120 snapshots on disk; the parts of table 1 and of the recipe paper-range with it, in numbers of
-maps that differ fourfold. Each build is a process of its own; told are its time on the wall, that of the
-processor, and the peak of its memory. The limit is the mock itself: ``mock.py``.
+One cluster of 50,000 stars in a Plummer sphere (not evolved dynamically, but aged, which takes the same time
+to observe), 120 snapshots on disk; the parts of table 1 and of the recipe paper-range with it, in numbers of
+maps that differ by a factor of four. Each build is a separate process; its wall-clock and processor time and
+its peak memory are printed. The limit is the mock itself: ``mock.py``.
 """
 
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""What looking at each map in several orientations brings: ``python benchmarks/turns.py MODEL SET``.
+"""Effect of averaging over several orientations of each map: ``python benchmarks/turns.py MODEL SET``.
 
 Mean absolute errors on the validation part, for 1, 2, 4 and 8 orientations, from the image only and with
 the distance given to 2 %: of ln M of pixels above 0.1 Msun, of ln of the mass in the field, of ln of M/L,

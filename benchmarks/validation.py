@@ -1,11 +1,11 @@
 #!/usr/bin/env python
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""The Monte Carlo simulator beside theory, direct N-body runs, and another Monte Carlo code.
+"""The Monte Carlo simulator compared with theory, direct N-body runs, and another Monte Carlo code.
 
     python benchmarks/validation.py collapse --cmc-file FILE  # core collapse of equal masses (11 min)
     python benchmarks/validation.py two-mass                  # mass segregation of 1024 stars (4 min)
     python benchmarks/validation.py adiabatic                 # slow mass loss without relaxation (1 min)
-    python benchmarks/validation.py dissolution               # life times in a tidal field (4 min)
+    python benchmarks/validation.py dissolution               # lifetimes in a tidal field (4 min)
     python benchmarks/validation.py segregation               # equipartition and M/L in MW15 (2 min)
     python benchmarks/validation.py cmc --tracks FILE         # CMC's cluster of 50,000 stars (16 min)
     python benchmarks/validation.py cmc-stars --tracks FILE --cmc-file FILE   # stars of CMC, one by one (1 s)
@@ -13,7 +13,7 @@
     python benchmarks/validation.py models                    # the ledgers of four models (9 min)
     python benchmarks/validation.py binaries                  # equal masses with 10 % binaries (4 min)
 
-Each command runs its simulations (times are those of one core), stores what came out in
+Each command runs its simulations (times are those of one core), stores the results in
 ``docs/validation/<name>.ecsv``, draws ``<name>.png`` beside it and prints a table. With ``--draw`` it only
 draws and prints what is stored; ``cmc --runs`` replaces some of the runs and keeps the others. The page
 ``docs/validation.rst`` says what the numbers mean.

@@ -16,7 +16,7 @@ https://github.com/lephare-photoz/lephare-data: mirrors, filter and detector). V
 (Bessell 1990) and is 0 for HST; VIS is AB. White dwarfs get the colours of HST and Euclid from their V - I,
 as stars of log g = 5 have them.
 
-The same tables make the same bytes.
+The same input gives identical bytes.
 """
 
 import os
@@ -93,7 +93,7 @@ def bands(libs, vis):
 def colours(folder, every):
     """V minus each of the redder bands: axes and cube [iron, temperature, log g, band].
 
-    Where there is no model of so low a gravity, that of the lowest there is stands in.
+    If there is no model of so low a gravity, that of the lowest available one is used.
     """
     heats = sorted(int(path.stem.split('_')[1]) for path in (folder / 'ckp00').glob('*.fits'))
     gravity = np.arange(0.0, 5.1, 0.5)

@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Make the catalogues in ``pidoc/data`` from the files that their authors publish.
+"""Make the catalogues in ``pidoc/data`` from the files published by their authors.
 
     python tools/make_catalogs.py mwgc.dat vandenberg_2013_table2.csv baumgardt_2019_combined_table.txt
 
 and, from the numbers below, Table 3 of Chardin & Bianchini (2021). See README.rst in that folder for origins
-and terms. The same files make the same bytes.
+and terms. The same input gives identical bytes.
 """
 
 import os
@@ -39,7 +39,7 @@ _PARTS = (
      ('log_half_mass_relaxation_time', 93, 98, u.one)),
 )
 _NAME = slice(1, 10)
-# Where Harris could not tell a relaxation time, some of his entries are 0.00.
+# Harris's entries are 0.00 if a relaxation time is unknown.
 _ZERO_IS_BLANK = ('log_core_relaxation_time', 'log_half_mass_relaxation_time')
 
 _DESCRIPTIONS = {

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Print what V minus other bands is in the light of old populations, the numbers of `pidoc.image.filters`.
+"""Print V minus other bands for the light of old populations, the numbers of `pidoc.image.filters`.
 
     python tools/make_old_colours.py
 
@@ -9,7 +9,7 @@ atmospheres follow from the integrated colours by relations between the magnitud
 
 - R and i: Tonry et al. (2012, ApJ 750, 99), table 6, in g - r;
 - F475W from B - V and F555W from V - I: Sirianni et al. (2005, PASP 117, 1049), table 22, whose zero points
-  are taken off (26.168 and 25.724 mag, table 10);
+  are subtracted (26.168 and 25.724 mag, table 10);
 - G from V - I: Riello et al. (2021, A&A 649, A3), table C.2.
 """
 
@@ -25,7 +25,7 @@ AGES = [10.0, 12.5, 13.5] * u.Gyr
 
 
 def magnitudes(band):
-    """Of a population of a solar mass, [metallicity, age]."""
+    """Magnitudes of a population of a solar mass, [metallicity, age]."""
     light = [population_mass_to_light(AGES, each, band=band, correction='kurucz1992').value
              for each in METALLICITIES]
     return BANDS[band].solar_magnitude + 2.5 * np.log10(light)

@@ -13,7 +13,7 @@ With other settings of COSMIC, those of a run of CMC for instance (benchmarks/va
     python tools/make_stellar_tracks.py table --metallicity 0.001 --output cmc_tracks.fits \
         --set zsun=0.014 pts1=0.05 pts2=0.01 pts3=0.02 ecsn=2.5 ecsn_mlow=1.4
 
-How the table is laid out is told in pidoc/data/README.rst; why it is so, below.
+The layout of the table is described in pidoc/data/README.rst; the reasons for it below.
 
 * Giants: the formulae are polynomials in log Z through models of seven metallicities (Pols et al. 1998,
   MNRAS 298, 525). Between those the polynomials of the giants' radii swing: a giant of 1000 Lsun has 4190 K

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Make the figures of docs/training_sets.rst from a training set, and print the numbers beside the paper's.
+"""Make the figures of docs/training_sets.rst from a training set, and print its numbers and the paper's.
 
     python tools/make_training_set_figures.py sets/table1
 """
@@ -17,13 +17,13 @@ from matplotlib import pyplot as plt  # noqa: E402
 from pidoc.training_set.dataset import TrainingSet  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / 'docs' / 'images'
-#: Mean and standard deviation that the authors' released network was trained with.
+#: mean and standard deviation from the training of the authors' released network
 RELEASED = {'flux': (-5.382, 0.970), 'mass': (-0.851, 0.449)}
 #: The paper: log10 of the mass in the field [Msun]; luminosity in it above 11 Gyr at 10 to 40 kpc [Lsun].
 PAPER_MASS = (3.0, 4.5)
 PAPER_LIGHT = (300.0, 5000.0)
 LABELS = {'flux': 'log10 of flux per pixel [Lsun/kpc²]', 'mass': 'log10 of mass per pixel [Msun]'}
-#: Told apart without colours, too.
+#: distinguishable without colours, too
 _TRAIN, _TEST = {'color': '#0072B2', 'ls': '-'}, {'color': '#D55E00', 'ls': '--'}
 
 
@@ -32,7 +32,7 @@ def percentiles(values, which, form):
 
 
 def pixels(maps, name, number=1500):
-    """log10 of all pixels of some maps, evenly chosen, and the share of those without anything."""
+    """log10 of all pixels of some maps, evenly spaced, and the fraction of empty ones."""
     rows = np.unique(np.linspace(0, len(maps) - 1, number).astype(int))
     values = np.concatenate([getattr(maps, 'light' if name == 'flux' else 'mass')(part).ravel()
                              for part in np.array_split(rows, 20)])
