@@ -80,12 +80,16 @@ from those before it.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 import lazy_loader
 
 from pidoc._moved import MovedFinder
 
+# tools/write_metadata.py writes them wherever else they stand
 __version__ = '0.1.dev0'
+# ".example" belongs to nobody (RFC 2606): the project has no public address yet
+__url__ = 'https://pidoc.example'
 
 # also in CITATION.cff
 __citation__ = f'''\
@@ -94,6 +98,7 @@ __citation__ = f'''\
   author  = {{{{The pidoc developers}}}},
   version = {{{__version__}}},
   license = {{BSD-3-Clause}},
+  url     = {{{__url__}}},
 }}
 @article{{chardin2021,
   title   = {{{{Predicting Images for the Dynamics Of stellar Clusters (pi-DOC): a deep learning framework to
@@ -106,14 +111,29 @@ __citation__ = f'''\
 }}
 '''
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+__getattr__, _, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'cluster.model': ['ClusterModel'],
     # where the formats of other codes are added to Snapshot.read
     'cluster.foreign': ['Snapshot'],
+    'io.files': ['example'],
     'prediction.mapper': ['MassMapper', 'predict'],
     'prediction.prediction': ['Prediction'],
 })
-__all__ += ['__citation__', '__version__']
+if TYPE_CHECKING:
+    # "as" tells that they are passed on
+    from pidoc.cluster.foreign import Snapshot as Snapshot
+    from pidoc.cluster.model import ClusterModel as ClusterModel
+    from pidoc.io.files import example as example
+    from pidoc.prediction.mapper import MassMapper as MassMapper
+    from pidoc.prediction.mapper import predict as predict
+    from pidoc.prediction.prediction import Prediction as Prediction
+
+__all__ += ['__citation__', '__url__', '__version__']
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 if MovedFinder not in sys.meta_path:
     sys.meta_path.append(MovedFinder)

@@ -14,6 +14,8 @@
 All but `harris1997` are packaged. Values that are blank in the source are masked.
 """
 
+from __future__ import annotations
+
 import difflib
 import math
 import re
@@ -21,6 +23,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -29,6 +32,9 @@ from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
 
 from pidoc.units import SOLAR_MV, to_value
+
+if TYPE_CHECKING:
+    from astropy.table import Row
 
 __all__ = ['EXTINCTION_RATIO', 'Known', 'baumgardt', 'cluster', 'cluster_at', 'clusters', 'harris',
            'harris1997',
@@ -57,7 +63,7 @@ _VIZIER = {
 # -- the tables -----------------------------------------------------------------------------------
 
 
-def harris():
+def harris() -> QTable:
     """Harris's catalogue of 157 globular clusters of the Milky Way, edition of December 2010.
 
     Harris (1996, AJ 112, 1487), 2010 edition. Please cite it as "Harris 1996 (2010 edition)".
@@ -79,7 +85,7 @@ def harris():
     return _packaged('harris2010.ecsv')
 
 
-def vandenberg():
+def vandenberg() -> QTable:
     """Ages of 55 globular clusters: VandenBerg, Brogaard, Leaman & Casagrande (2013, ApJ 775, 134), table 2.
 
     Returns
@@ -98,7 +104,7 @@ def vandenberg():
     return _packaged('vandenberg2013.ecsv')
 
 
-def baumgardt():
+def baumgardt() -> QTable:
     """Masses, mass-to-light ratios and radii of 154 globular clusters: Baumgardt & Hilker, version of 2019.
 
     Baumgardt & Hilker (2018, MNRAS 478, 1520); Baumgardt, Hilker, Sollima & Bellini (2019, MNRAS 482, 5138).
@@ -121,7 +127,7 @@ def baumgardt():
     return _packaged('baumgardt2019.ecsv')
 
 
-def paper_table():
+def paper_table() -> QTable:
     """Table 3 of Chardin & Bianchini (2021): 17 clusters, with literature values and pi-DOC's predictions.
 
     Returns
@@ -369,7 +375,7 @@ def _spread(column, rows, number):
     return Masked(values, mask=mask) * unit
 
 
-def clusters():
+def clusters() -> QTable:
     """All clusters of Harris (2010), with ages and masses from the other catalogues, and clusters only there.
 
     Returns
@@ -395,7 +401,7 @@ def clusters():
     return _index()[0].copy()
 
 
-def cluster(name):
+def cluster(name: str) -> Row:
     """The row of `clusters` for a cluster, by any of its names.
 
     Parameters
@@ -534,7 +540,7 @@ _REDDENING_ERROR = 0.01            # mag of E(B-V), at least
 _NOT_OLD = ('Whiting 1', 'Pal 1', 'AM 4', 'Ko 1', 'Ko 2', 'BH 176', 'Crater')
 
 
-def known(name):
+def known(name: str) -> dict[str, Known]:
     """Known properties of a named cluster: values with errors and sources.
 
     ``position`` is Harris's, with the separation from Baumgardt's, at least 1", as its error. ``distance`` is

@@ -5,9 +5,12 @@ Every model, training set and mock has a grid. The default is that of Chardin & 
 160 x 160 pixels of 0.25 arcsec, in V, smoothed with a Gaussian of 4 pixels.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import asdict, dataclass, replace
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -16,6 +19,11 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from pidoc.photometry import BANDS
 from pidoc.units import plain_number, scalar_value, to_value
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from astropy.nddata import CCDData
 
 __all__ = ['APPARENT_FLUX', 'Channel', 'GAUSSIAN_END', 'MASS_PER_PIXEL', 'MapGrid', 'tangent_plane']
 
@@ -117,10 +125,10 @@ class MapGrid:
     (160, 160)
     """
 
-    shape: tuple = (160, 160)
+    shape: tuple[int, int] = (160, 160)
     pixel_scale: u.Quantity = 0.25 * u.arcsec
     smoothing: float = 4.0
-    channels: tuple = (Channel(),)
+    channels: tuple[Channel, ...] = (Channel(),)
 
     def __post_init__(self):
         shape = tuple(self.shape)
@@ -145,7 +153,9 @@ class MapGrid:
         return f'{self.nx} x {self.ny} pixels of {self.scale:g} arcsec in {lights}, {blur}'
 
     @classmethod
-    def of_field(cls, field_of_view=None, *, pixel_scale=None, smoothing=None, band=None, grid=None):
+    def of_field(cls, field_of_view: u.Quantity | str | None = None, *,
+                 pixel_scale: u.Quantity | str | None = None, smoothing: float | None = None,
+                 band: str | None = None, grid: MapGrid | None = None) -> MapGrid:
         """A grid with a given angular size; other properties are those of another grid.
 
         Parameters
@@ -171,7 +181,7 @@ class MapGrid:
             As for `MapGrid`; or if the field is not a whole number of pixels.
         """
         grid = cls() if grid is None else grid
-        changes = {} if smoothing is None else {'smoothing': smoothing}
+        changes: dict[str, Any] = {} if smoothing is None else {'smoothing': smoothing}
         if band is not None:
             changes['channels'] = (Channel(band),)
         if field_of_view is None and pixel_scale is None:
@@ -193,36 +203,37 @@ class MapGrid:
         return replace(grid, shape=(ny, nx), pixel_scale=scale * u.arcsec, **changes)
 
     @property
-    def ny(self):
+    def ny(self) -> int:
         """Number of rows."""
         return self.shape[0]
 
     @property
-    def nx(self):
+    def nx(self) -> int:
         """Number of columns."""
         return self.shape[1]
 
     @property
-    def scale(self):
+    def scale(self) -> float:
         """Side of a pixel as a plain number [arcsec]."""
         return float(self.pixel_scale.value)
 
     @property
-    def field_of_view(self):
+    def field_of_view(self) -> u.Quantity:
         """Width and height."""
         return [self.nx, self.ny] * self.pixel_scale
 
     @property
-    def reach(self):
+    def reach(self) -> float:
         """Half of the diagonal as a plain number [arcsec]."""
         return 0.5 * math.hypot(self.nx, self.ny) * self.scale
 
     @property
-    def band(self):
+    def band(self) -> str:
         """Band of the first channel."""
         return self.channels[0].band
 
-    def wcs(self, position, *, margin=0, shift=(0.0, 0.0)):
+    def wcs(self, position: tuple[float, float], *, margin: int = 0,
+            shift: tuple[float, float] = (0.0, 0.0)) -> WCS:
         """Tangent plane with a given tangent point, north up and east to the left.
 
         Parameters
@@ -241,7 +252,7 @@ class MapGrid:
         shape = self.ny + 2 * margin, self.nx + 2 * margin
         return tangent_plane(position, shape, self.scale, shift=shift)
 
-    def holds(self, image):
+    def holds(self, image: CCDData) -> bool:
         """Whether an image is a map on this grid already, judged by shape, unit, pixels, band and smoothing.
 
         Parameters
@@ -264,7 +275,7 @@ class MapGrid:
         return (image.meta.get('BAND', self.band) == self.band
                 and image.meta.get('SMOOTH', self.smoothing) == self.smoothing)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain numbers and texts, for JSON; the pixel scale is in arcsec.
 
         Returns
@@ -275,7 +286,7 @@ class MapGrid:
                 'channels': [asdict(channel) for channel in self.channels]}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> MapGrid:
         """The inverse of `to_dict`.
 
         Parameters

@@ -31,7 +31,7 @@ from importlib.resources import as_file, files
 import numpy as np
 from astropy import units as u
 
-from pidoc.units import SOLAR_MBOL, SOLAR_MV, SOLAR_TEFF, to_value
+from pidoc.units import as_quantity, SOLAR_MBOL, SOLAR_MV, SOLAR_TEFF, to_value
 
 __all__ = ['BANDS', 'Band', 'CORRECTIONS', 'DARK_KINDS', 'apparent_flux', 'apparent_magnitude',
            'atmosphere', 'band_luminosity', 'bolometric_correction', 'iron_abundance', 'johnson_to_ps1',
@@ -216,8 +216,7 @@ def band_luminosity(luminosity, temperature, kind, *, mass=None, metallicity=Non
 def _shining(luminosity, temperature, kind):
     """Check and broadcast: luminosity [Lsun], temperature [K] of luminous stars, kind, luminous or not."""
     light = to_value(luminosity, u.Lsun, 'luminosity', non_negative=True)
-    if not isinstance(temperature, u.Quantity):
-        to_value(temperature, u.K, 'temperature')
+    temperature = as_quantity(temperature, u.K, 'temperature')
     kind = np.asarray(kind)
     if kind.dtype.kind not in 'iu' or np.any((kind < 0) | (kind > 15)):
         raise ValueError(f'kind must be integers from 0 to 15, received {_outside(kind)}')

@@ -7,16 +7,22 @@ floats in solar masses, parsecs, million years and km/s. `to_value` converts and
 `plain_number`. Results are multiplied by their unit. Only the simulation uses N-body units (`HenonUnits`).
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import constants
 from astropy import units as u
 
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ['G', 'G_MYR', 'KMS_IN_PC_PER_MYR', 'SOLAR_MBOL', 'SOLAR_MV', 'SOLAR_TEFF',
-           'HenonUnits', 'plain_number', 'scalar_value', 'to_value', 'whole_number']
+           'HenonUnits', 'as_quantity', 'plain_number', 'scalar_value', 'to_value', 'whole_number']
 
 G = float(constants.G.to_value(u.pc * (u.km / u.s) ** 2 / u.Msun))
 """Gravitational constant [pc (km/s)^2 / Msun] (CODATA 2018, as in `astropy.constants`)."""
@@ -37,13 +43,57 @@ SOLAR_TEFF = 5772.0
 """Effective temperature of the Sun [K] (nominal value, IAU 2015 resolution B3)."""
 
 
-def to_value(quantity, unit, name, *, positive=False, non_negative=False):
+def as_quantity(value: Any, unit: u.UnitBase | str, name: str) -> u.Quantity:
+    """A quantity as it is; a text such as '20 kpc' as the quantity that it names.
+
+    Parameters
+    ----------
+    value : `~astropy.units.Quantity` or str
+    unit : unit-like
+        One that it should convert to, for messages.
+    name : str
+        What it is; every error starts with it.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    ValueError
+        If a text is not a number with a unit.
+
+    Examples
+    --------
+    >>> from pidoc.units import as_quantity
+    >>> as_quantity('20 kpc', 'pc', 'distance')
+    <Quantity 20. kpc>
+    """
+    unit = u.Unit(unit)
+    if isinstance(value, u.Quantity):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f'{name} must be an astropy Quantity in {unit}, received {value!r}')
+    try:
+        quantity = u.Quantity(value, subok=True)
+        # astropy reads "1 2 pc" as 1 of the unit "2 pc"
+        if getattr(quantity.unit, 'scale', 1.0) == 1.0:
+            return quantity
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f'{name} must be a number with a unit, such as "5 {unit}", received {value!r}')
+
+
+def to_value(quantity: u.Quantity | str, unit: u.UnitBase | str, name: str, *, positive: bool = False,
+             non_negative: bool = False) -> Any:
     """Check a quantity and convert it to plain numbers in a given unit.
 
     Parameters
     ----------
-    quantity : `~astropy.units.Quantity`
-        Scalar or array, in any unit that converts to ``unit``.
+    quantity : `~astropy.units.Quantity` or str
+        Scalar or array, in any unit that converts to ``unit``; or a text, as `as_quantity` reads it.
     unit : unit-like
         The unit of the returned numbers.
     name : str
@@ -76,9 +126,7 @@ def to_value(quantity, unit, name, *, positive=False, non_negative=False):
         ...
     TypeError: half_mass_radius must be an astropy Quantity in pc, received 3.2
     """
-    unit = u.Unit(unit)
-    if not isinstance(quantity, u.Quantity):
-        raise TypeError(f'{name} must be an astropy Quantity in {unit}, received {quantity!r}')
+    unit, quantity = u.Unit(unit), as_quantity(quantity, unit, name)
     try:
         value = np.array(quantity.to_value(unit), dtype=float)
     except u.UnitConversionError:
@@ -92,7 +140,7 @@ def to_value(quantity, unit, name, *, positive=False, non_negative=False):
     return value if value.ndim else float(value)
 
 
-def scalar_value(quantity, unit, name, **rules):
+def scalar_value(quantity: u.Quantity | str, unit: u.UnitBase | str, name: str, **rules: bool) -> float:
     """Check a scalar quantity and convert it to a plain number, like `to_value`.
 
     Parameters
@@ -115,7 +163,8 @@ def scalar_value(quantity, unit, name, **rules):
     return value
 
 
-def whole_number(value, name, *, at_least=None, at_most=None, floats=False):
+def whole_number(value: Any, name: str, *, at_least: int | None = None, at_most: int | None = None,
+                 floats: bool = False) -> int:
     """Check a whole number without a unit.
 
     Parameters
@@ -154,7 +203,8 @@ def whole_number(value, name, *, at_least=None, at_most=None, floats=False):
     return int(value)
 
 
-def plain_number(value, name, *, at_least=None, at_most=None, above=None, below=None, of=''):
+def plain_number(value: Any, name: str, *, at_least: float | None = None, at_most: float | None = None,
+                 above: float | None = None, below: float | None = None, of: str = '') -> float:
     """Check a finite number without a unit.
 
     Parameters
@@ -273,21 +323,21 @@ class HenonUnits:
             plain_number(getattr(self, name), f'the Henon unit of {name}', above=0)
 
     @property
-    def time(self):
+    def time(self) -> float:
         """Unit of time, ``sqrt(length^3 / (G mass))`` [Myr]."""
         return math.sqrt(self.length ** 3 / (G_MYR * self.mass))
 
     @property
-    def velocity(self):
+    def velocity(self) -> float:
         """Unit of velocity, ``sqrt(G mass / length)`` [km/s]."""
         return math.sqrt(G * self.mass / self.length)
 
     @property
-    def energy(self):
+    def energy(self) -> float:
         """Unit of energy, ``G mass^2 / length`` [Msun (km/s)^2]."""
         return G * self.mass ** 2 / self.length
 
     @property
-    def density(self):
+    def density(self) -> float:
         """Unit of mass density, ``mass / length^3`` [Msun / pc^3]."""
         return self.mass / self.length ** 3

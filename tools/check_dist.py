@@ -3,9 +3,8 @@
 """Do wheel and source distribution hold what they should, and nothing else? ``tools/check_dist.py DIST``.
 
 Compared with the tree that this file is in: all modules, tables, recipes, models and test data are in both;
-the licences too; no caches, no compiled files, nothing pickled, no ``py.typed``, which would promise types
-that are not there. Then the wheel is installed in a new environment without any other package: ``import
-pidoc`` and the help of a command have to work there.
+the licences and ``py.typed`` too; no caches, no compiled files, nothing pickled. Then the wheel is installed
+in a new environment with ``lazy-loader`` alone: ``import pidoc`` and the help of a command have to work.
 """
 
 import argparse
@@ -19,14 +18,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-UNWANTED = ('*.py[cod]', '*/__pycache__/*', '*.pkl', '*.pickle', '*.joblib', '*/py.typed', '*/.*', '*.so',
+UNWANTED = ('*.py[cod]', '*/__pycache__/*', '*.pkl', '*.pickle', '*.joblib', '*/.*', '*.so',
             '*~', '*.orig', '*.log')
 # at least these, so that an empty tree is found too
 NEEDED = ('pidoc/__init__.py', 'pidoc/models/default/model.json', 'pidoc/models/default/network-0.npz',
           'pidoc/models/default/CARD.rst', 'pidoc/models/paper-range/model.json', 'pidoc/data/example.fits',
-          'pidoc/data/recipes/table1.toml', 'pidoc/data/README.rst', 'pidoc/tests/__init__.py')
+          'pidoc/data/recipes/table1.toml', 'pidoc/data/README.rst', 'pidoc/tests/__init__.py',
+          'pidoc/py.typed')
 SOURCE_ONLY = ('README.md', 'CHANGES.rst', 'CITATION.cff', 'pyproject.toml', 'setup.cfg', 'tox.ini',
-               'MANIFEST.in', 'docs/index.rst', 'docs/conf.py', 'benchmarks/common.py', 'tools/check_dist.py')
+               'MANIFEST.in', 'codemeta.json', 'paper.md', 'docs/index.rst', 'docs/conf.py',
+               'benchmarks/common.py', 'tools/check_dist.py')
 
 
 def of_the_package():
@@ -66,11 +67,12 @@ def check_source(names):
 
 
 def check_installed(wheel):
-    """Sentences about what does not work in an environment with the wheel and nothing else."""
+    """Sentences about what does not work in an environment with the wheel and lazy-loader alone."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         programs = Path(folder, 'Scripts' if sys.platform == 'win32' else 'bin')
         for command in (['python', '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', str(wheel)],
+                        ['python', '-m', 'pip', 'install', '--quiet', 'lazy-loader'],
                         ['python', '-c', 'import pidoc, sys; print(pidoc.__version__); '
                                          'assert pidoc.__file__.startswith(sys.prefix)'],
                         ['pidoc-predict', '--version'], ['pidoc-predict', '--help']):

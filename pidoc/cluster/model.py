@@ -1,8 +1,11 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Definition of a simulated star cluster: `ClusterModel`."""
 
+from __future__ import annotations
+
 import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -12,6 +15,11 @@ from pidoc.cluster.mass_function import mass_function
 from pidoc.cluster.quantities import relaxation_time
 from pidoc.io.html import html_table
 from pidoc.units import plain_number, scalar_value, to_value, whole_number
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pidoc.cluster.mass_function import MassFunction
 
 __all__ = ['ClusterModel']
 
@@ -167,7 +175,7 @@ class ClusterModel:
     king_w0: float | None = None
     half_mass_radius: u.Quantity = 3.2 * u.pc
     metallicity: float = 0.001
-    imf: str = 'kroupa2001'
+    imf: str | float | MassFunction = 'kroupa2001'
     mass_limits: u.Quantity | None = None
     binary_fraction: float = 0.0
     binary_periods: str = 'log-uniform'
@@ -257,7 +265,7 @@ class ClusterModel:
                              f'({self.galactocentric_distance}), received {self.perigalacticon}')
 
     @classmethod
-    def named(cls, name):
+    def named(cls, name: str) -> ClusterModel:
         """A named model.
 
         Parameters
@@ -288,7 +296,7 @@ class ClusterModel:
                    half_mass_radius=_NAMED_RADII[name] * u.pc, galaxy='miholics2014',
                    galactocentric_distance=15 * u.kpc)
 
-    def replace(self, **changes):
+    def replace(self, **changes: Any) -> ClusterModel:
         """A copy with some fields changed, which is checked like a new model.
 
         Parameters
@@ -327,27 +335,27 @@ class ClusterModel:
         return dataclasses.replace(self, **changes)
 
     @property
-    def n_bodies(self):
+    def n_bodies(self) -> int:
         """Initial number of bodies, single stars and binaries (int)."""
         return self.n_stars - round(self.n_stars * self.binary_fraction / (1.0 + self.binary_fraction))
 
     @property
-    def isolated(self):
+    def isolated(self) -> bool:
         """Whether the cluster has no tidal field."""
         return self.galaxy is None
 
     @property
-    def mass_function(self):
+    def mass_function(self) -> MassFunction:
         """The initial mass function as an object (`~pidoc.cluster.mass_function.MassFunction`)."""
         return mass_function(self.imf)
 
     @property
-    def mean_mass(self):
+    def mean_mass(self) -> u.Quantity:
         """Mean initial mass of a star, from the mass function (`~astropy.units.Quantity`, Msun)."""
         return self.mass_function.mean_mass(*self.mass_limits.to_value(u.Msun)) * u.Msun
 
     @property
-    def expected_total_mass(self):
+    def expected_total_mass(self) -> u.Quantity:
         """Expected total initial mass, ``n_stars`` times `mean_mass` (Msun).
 
         A realisation differs from it by 1.2 % (1 sigma) for 50,000 stars of the default mass function.
@@ -355,12 +363,12 @@ class ClusterModel:
         return self.n_stars * self.mean_mass
 
     @property
-    def coulomb_factor(self):
+    def coulomb_factor(self) -> float:
         """gamma of the Coulomb logarithm ln(gamma N): ``coulomb_gamma``, or that of the mass function."""
         return self.mass_function.coulomb_gamma if self.coulomb_gamma is None else self.coulomb_gamma
 
     @property
-    def relaxation_time(self):
+    def relaxation_time(self) -> u.Quantity:
         """Initial half-mass relaxation time (Myr).
 
         Spitzer (1987), eq. 2-63, with binaries as single bodies: `pidoc.cluster.quantities.relaxation_time`.
@@ -369,7 +377,7 @@ class ClusterModel:
             self.n_bodies, self.n_stars * self.mean_mass.to_value(u.Msun),
             self.half_mass_radius.to_value(u.pc), gamma=self.coulomb_factor) * u.Myr
 
-    def to_header(self):
+    def to_header(self) -> fits.Header:
         """The model as FITS header cards, with units in the comments.
 
         Returns
@@ -393,7 +401,7 @@ class ClusterModel:
         return header
 
     @classmethod
-    def from_header(cls, header):
+    def from_header(cls, header: fits.Header) -> ClusterModel:
         """Read the model from a header written by `to_header`, without loss.
 
         Parameters

@@ -1,10 +1,13 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The stars of a cluster at one age: `Snapshot`."""
 
+from __future__ import annotations
+
 import re
 from functools import cached_property
 from io import BytesIO
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -28,6 +31,12 @@ from pidoc.io.fits import float_type, opened_fits, table_hdu, table_of, write_hd
 from pidoc.io.html import html_table
 from pidoc.photometry import band_luminosity, BANDS, v_luminosity
 from pidoc.units import plain_number, scalar_value, SOLAR_MV, SOLAR_TEFF, to_value, whole_number
+
+if TYPE_CHECKING:
+    import os
+    from typing import Any
+
+    import numpy.typing as npt
 
 __all__ = ['Snapshot', 'SnapshotRead', 'SnapshotWrite']
 
@@ -174,13 +183,23 @@ class Snapshot:
     3.0 solMass 1.5 pc
     """
 
-    read = registry.UnifiedReadWriteMethod(SnapshotRead)
-    write = registry.UnifiedReadWriteMethod(SnapshotWrite)
+    if TYPE_CHECKING:
+        @classmethod
+        def read(cls, filename: str | os.PathLike[str], *, format: str | None = None,
+                 **options: Any) -> Snapshot: ...
+
+        def write(self, filename: str | os.PathLike[str], *, format: str | None = None,
+                  overwrite: bool = False, dtype: npt.DTypeLike = np.float32) -> None: ...
+    else:
+        read = registry.UnifiedReadWriteMethod(SnapshotRead)
+        write = registry.UnifiedReadWriteMethod(SnapshotWrite)
 
     # for a rescaled one: the original snapshot, and the selected rows
     _origin = None
 
-    def __init__(self, stars, age, model=None, seed=0, *, meta=None):
+    def __init__(self, stars: Table | dict[str, Any], age: u.Quantity | str,
+                 model: ClusterModel | None = None, seed: int = 0, *,
+                 meta: dict[str, Any] | None = None) -> None:
         self.age = scalar_value(age, u.Gyr, 'age', non_negative=True) * u.Gyr
         self.model = _model(model)
         self.seed = whole_number(seed, 'seed', at_least=0)
@@ -189,21 +208,21 @@ class Snapshot:
         self._partner_row = _partner_rows(self._native)
 
     @property
-    def meta(self):
+    def meta(self) -> dict[str, Any]:
         """Further header cards, as a new dict."""
         return dict(self._meta_header)
 
     @property
-    def is_spherical(self):
+    def is_spherical(self) -> bool:
         """Whether spherical coordinates were given and the Cartesian ones are drawn."""
         return 'x' not in self._native
 
     @property
-    def n_stars(self):
+    def n_stars(self) -> int:
         """Number of stars, including both components of binaries."""
         return self._native['mass'].size
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.n_stars
 
     def __repr__(self):
@@ -255,7 +274,7 @@ class Snapshot:
         return 'luminosity' in self._native and self._temperature is not None
 
     @property
-    def stars(self):
+    def stars(self) -> QTable:
         """All given and derived columns (a new `~astropy.table.QTable`).
 
         ``id``, ``x y z radius`` [pc], ``vx vy vz v_r v_t`` [km/s] if known, and the stellar
@@ -273,7 +292,8 @@ class Snapshot:
             table['v_luminosity'] = self._light * u.Lsun
         return table
 
-    def rescaled(self, *, stars=1.0, size=1.0, seed=0):
+    def rescaled(self, *, stars: float = 1.0, size: float = 1.0,
+                 seed: int | np.random.SeedSequence = 0) -> Snapshot:
         """A cluster with the same structure, but a different number of stars or size.
 
         Lengths are multiplied by ``size`` and velocities by the square root of (new mass / mass) / ``size``,
@@ -342,7 +362,8 @@ class Snapshot:
         other._native, other._partner_row = native, partner_row
         return other
 
-    def repopulated(self, *, age=None, metallicity=None, giant_mass_loss=None):
+    def repopulated(self, *, age: u.Quantity | str | None = None, metallicity: float | None = None,
+                    giant_mass_loss: float | None = None) -> Snapshot:
         """The same cluster with stars of another age, metallicity or mass loss of giants.
 
         Each star keeps its initial mass and its position; mass, luminosity, radius and type are taken from
@@ -389,11 +410,11 @@ class Snapshot:
         if not {'initial_mass', 'kind'} <= native.keys() or model is None or not model.stellar_evolution:
             raise ValueError('stars must have initial_mass and kind, and a model whose stars evolve, to be '
                              f'those of another population, received {", ".join(native)} and {model!r}')
-        age = self.age if age is None else scalar_value(age, u.Gyr, 'age', non_negative=True) * u.Gyr
+        at = self.age if age is None else scalar_value(age, u.Gyr, 'age', non_negative=True) * u.Gyr
         given = {'metallicity': metallicity, 'giant_mass_loss': giant_mass_loss}
         model = model.replace(**{name: value for name, value in given.items() if value is not None})
         evolution = StellarEvolution.of(model)
-        state = evolution.state(np.clip(native['initial_mass'], *evolution.mass_limits), age.to_value(u.Myr))
+        state = evolution.state(np.clip(native['initial_mass'], *evolution.mass_limits), at.to_value(u.Myr))
         alive = (native['kind'] < FIRST_COLLAPSED) & (state.kind < FIRST_COLLAPSED)
         changed = {name: column for name, column in native.items() if name != 'temperature'}
         for name, values in (('mass', state.mass), ('kind', state.kind), ('luminosity', state.luminosity),
@@ -403,7 +424,7 @@ class Snapshot:
         faster = np.sqrt(changed['mass'].sum() / native['mass'].sum())
         for name in {'v_r', 'v_t', *_VELOCITY} & changed.keys():
             changed[name] = changed[name] * faster
-        return self._changed(changed, self._partner_row, age=age, model=model,
+        return self._changed(changed, self._partner_row, age=at, model=model,
                              DYNAGE=self.age.to_value(u.Gyr))
 
     def _some(self, share, seed, at_least=1):
@@ -441,7 +462,7 @@ class Snapshot:
                              'at the place of the first')
         return self._some(share, seed, at_least=0)
 
-    def as_stored(self, *, dtype=np.float32):
+    def as_stored(self, *, dtype: npt.DTypeLike = np.float32) -> Snapshot:
         """The snapshot as written to and read from a file, without a file: numbers are rounded as by `write`.
 
         Parameters
@@ -475,11 +496,11 @@ class Snapshot:
     # -- global quantities ------------------------------------------------------------------------
 
     @property
-    def total_mass(self):
+    def total_mass(self) -> u.Quantity:
         """Mass of all stars and remnants."""
         return float(self._native['mass'].sum()) * u.Msun
 
-    def lagrangian_radii(self, fractions):
+    def lagrangian_radii(self, fractions: npt.ArrayLike) -> u.Quantity:
         """Radii about the origin that contain given fractions of the total mass.
 
         Interpolated linearly in the cumulative mass between consecutive stars.
@@ -523,27 +544,27 @@ class Snapshot:
         return np.argsort(self._radius, kind='stable')
 
     @property
-    def half_mass_radius(self):
+    def half_mass_radius(self) -> u.Quantity:
         """Three-dimensional radius that contains half of the mass."""
         return self.lagrangian_radii(0.5)
 
     @property
-    def v_luminosity(self):
+    def v_luminosity(self) -> u.Quantity:
         """Total V luminosity, in solar luminosities of V."""
         return float(self._light.sum()) * u.Lsun
 
     @property
-    def mass_to_light(self):
+    def mass_to_light(self) -> u.Quantity:
         """Total mass divided by V luminosity."""
         return self.total_mass / self.v_luminosity
 
     @property
-    def half_light_radius(self):
+    def half_light_radius(self) -> u.Quantity:
         """Three-dimensional (not projected) radius that contains half of the V luminosity."""
         return float(self._radii_of(self._light, 0.5)) * u.pc
 
     @property
-    def projected_half_mass_radius(self):
+    def projected_half_mass_radius(self) -> u.Quantity:
         """Projected half-mass radius, averaged over all directions.
 
         Stars are projected as shells (`pidoc.cluster.quantities.half_separation`): nothing is drawn.
@@ -551,7 +572,7 @@ class Snapshot:
         return self._half_separation(self._native['mass']) * u.pc
 
     @property
-    def projected_half_light_radius(self):
+    def projected_half_light_radius(self) -> u.Quantity:
         """Projected half-light radius in V, averaged over all directions.
 
         This is what observers call the half-light radius; `half_light_radius` is three-dimensional. Stars are
@@ -562,7 +583,9 @@ class Snapshot:
     def _half_separation(self, weight):
         return half_separation(self._radius[self._order], weight[self._order])
 
-    def mass_function_slope(self, *, limits=(0.2, 0.8) * u.Msun, aperture=None, direction=None):
+    def mass_function_slope(self, *, limits: u.Quantity = (0.2, 0.8) * u.Msun,
+                            aperture: u.Quantity | str | None = None,
+                            direction: npt.ArrayLike | None = None) -> tuple[float, float]:
         """Slope of the mass function of main-sequence stars, dN/dm ~ m^slope, and its standard error.
 
         Unbinned maximum likelihood (`pidoc.cluster.quantities.power_law_slope`). Limits and sign are those of
@@ -598,7 +621,7 @@ class Snapshot:
         return power_law_slope(self._native['mass'][rows], low=masses[0], high=masses[1], weight=inside)
 
     @property
-    def remnant_masses(self):
+    def remnant_masses(self) -> dict[str, u.Quantity]:
         """Mass of ``white_dwarfs``, ``neutron_stars`` and ``black_holes`` (dict).
 
         Raises
@@ -611,7 +634,8 @@ class Snapshot:
         by_kind = np.bincount(self._native['kind'], weights=self._native['mass'], minlength=16)
         return {name: float(by_kind[list(kinds)].sum()) * u.Msun for name, kinds in _REMNANTS.items()}
 
-    def colour(self, bands=('B', 'V'), *, aperture=None):
+    def colour(self, bands: tuple[str, str] = ('B', 'V'), *,
+               aperture: u.Quantity | str | None = None) -> u.Quantity:
         """Integrated colour of the cluster, without reddening.
 
         From the atmospheres of `pidoc.photometry` ('kurucz1992').
@@ -671,7 +695,9 @@ class Snapshot:
     def _bands(self):
         return {}
 
-    def velocity_dispersion(self, aperture, *, faintest=3.5 * u.mag, direction=None):
+    def velocity_dispersion(self, aperture: u.Quantity | str, *,
+                            faintest: u.Quantity | str | None = 3.5 * u.mag,
+                            direction: npt.ArrayLike | None = None) -> u.Quantity:
         """Line-of-sight velocity dispersion of bright stars in an aperture about the centre.
 
         Root mean square relative to the systemic velocity, so that rotation is included. Each star has the
@@ -714,12 +740,13 @@ class Snapshot:
         inside = self._inside(rows, separation, direction)
         number = inside.sum()
         if direction is None:
-            square = sight_moment(*self._spherical_motion(rows), separation).sum()
+            radius, v_r, v_t = self._spherical_motion(rows)
+            square = sight_moment(radius, v_r, v_t, separation).sum()
         else:
             square = inside @ (unit_vector(direction) @ self._velocities(rows)) ** 2
         return (float(np.sqrt(square / number)) if number > 0.0 else np.nan) * u.km / u.s
 
-    def escape_velocity(self, *, radius=0.0 * u.pc):
+    def escape_velocity(self, *, radius: u.Quantity | str = 0.0 * u.pc) -> u.Quantity:
         """Escape speed from the stars alone, without a tidal field.
 
         From the potential averaged over the sphere of the given radius
@@ -747,7 +774,7 @@ class Snapshot:
         return speed * u.km / u.s
 
     @property
-    def relaxation_time(self):
+    def relaxation_time(self) -> u.Quantity:
         """Half-mass relaxation time [Myr] of Spitzer (1987), eq. 2-63, as for `~pidoc.ClusterModel`.
 
         For all bodies with a mass, with binaries as single bodies. Gamma of the Coulomb logarithm is that of
@@ -768,7 +795,7 @@ class Snapshot:
         return (EqualMasses if equal else MassFunction).coulomb_gamma
 
     @property
-    def has_velocities(self):
+    def has_velocities(self) -> bool:
         """Whether the stars have velocities."""
         return self.is_spherical or 'vx' in self._native
 
@@ -813,7 +840,7 @@ class Snapshot:
         velocity[:, pair] += share * (second - velocity[:, pair])
         return velocity
 
-    def quantities(self, *, aperture=None):
+    def quantities(self, *, aperture: u.Quantity | str | None = None) -> dict[str, Any]:
         """Global quantities of the cluster, in one row.
 
         Parameters
@@ -870,7 +897,7 @@ class Snapshot:
         return row
 
     @cached_property
-    def core_radius(self):
+    def core_radius(self) -> u.Quantity:
         """Density radius of Casertano & Hut (1985): density-weighted mean distance from the density centre.
 
         The density around a star is that of its six nearest neighbours, without the sixth and the star
@@ -898,7 +925,7 @@ class Snapshot:
             radius = np.sqrt(np.sum((place - center) ** 2, axis=1))
         return float(np.average(radius, weights=density)) * u.pc
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """One row of the log of a run.
 
         Returns

@@ -26,7 +26,7 @@ from pidoc.image.zero_points import (
     surface_factor,
 )
 from pidoc.photometry import apparent_flux, BANDS
-from pidoc.units import scalar_value
+from pidoc.units import as_quantity, scalar_value
 
 __all__ = ['AB_MINUS_VEGA_V', 'MissingError', 'PixelCalibration', 'calibrate']
 
@@ -356,6 +356,7 @@ def _given(header, pixels, zero_point, exposure, found):
 
 
 def _magnitude(zero_point):
+    zero_point = as_quantity(zero_point, u.mag, 'zero_point')
     if isinstance(zero_point, u.Magnitude):
         if zero_point.unit.physical_unit != u.AB:
             raise ValueError(f'zero_point must be in mag or ABmag, received {zero_point}')

@@ -10,6 +10,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
 
+from pidoc.io.html import html_table
+
 __all__ = ['Light', 'sharp_of']
 
 _HEAD = 1 << 15           # bytes within which the first header of our files has `_OURS`
@@ -34,6 +36,15 @@ class Light(CCDData):
             raise ValueError(f'sharp must have the shape of the map, {self.shape}, received '
                              f'{np.shape(sharp)}')
         self.sharp = sharp
+
+    def _repr_html_(self):
+        meta, size = self.meta, ' x '.join(map(str, reversed(self.shape)))
+        rows = [('band', meta.get('BAND')), ('pixels', size), ('unit', self.unit),
+                ('seeing [arcsec]', meta.get('PSFFWHM')), ('zero point', meta.get('ZPFROM')),
+                ('flags', meta.get('FLAGS'))]
+        return html_table(f'Light of {meta.get("OBJECT") or meta.get("IMAGE") or "an image"}',
+                          [(name, value) for name, value in rows if value not in (None, '')],
+                          images={'light': self.data})
 
 
 def sharp_of(path):

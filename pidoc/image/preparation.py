@@ -6,6 +6,8 @@ a `pidoc.grid.MapGrid` about the cluster's centre, north up, smoothed: the same 
 `pidoc.mock`.
 """
 
+from __future__ import annotations
+
 import difflib
 import inspect
 import logging
@@ -15,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -38,7 +41,10 @@ from pidoc.image.two_bands import combine
 from pidoc.image.world import check_pixels
 from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_flux, apparent_magnitude, BANDS
-from pidoc.units import scalar_value, to_value
+from pidoc.units import as_quantity, scalar_value, to_value
+
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'check_options', 'prepare']
 
@@ -96,11 +102,15 @@ _BRIGHTEST_SURFACE = 13.5
 _BRIGHTER = 0.5                        # mag by which the field must not be brighter than the cluster
 
 
-def prepare(image, *, grid=None, hdu=None, unit=None, zero_point=None, exposure=None, band=None,
-            pixel_scale=None, center=None, seeing=None, seeing_range=SEEING_RANGE, background=None,
-            sky_error=None, mask=None, weight=None, good_bits=None, colour=None, extinction=None,
-            relation='kostov2018', distance=None, field_of_view=None, output_pixel_scale=None,
-            smoothing=None, min_coverage=0.5, plane=None, wcs_frame=None, **unknown):
+def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: Any = None,
+            zero_point: Any = None, exposure: Any = None, band: str | None = None, pixel_scale: Any = None,
+            center: Any = None, seeing: Any = None, seeing_range: u.Quantity | None = SEEING_RANGE,
+            background: Any = None, sky_error: Any = None, mask: Any = None, weight: Any = None,
+            good_bits: Any = None, colour: Any = None, extinction: Any = None, relation: str = 'kostov2018',
+            distance: u.Quantity | str | None = None, field_of_view: u.Quantity | str | None = None,
+            output_pixel_scale: u.Quantity | str | None = None, smoothing: float | None = None,
+            min_coverage: float = 0.5, plane: int | tuple[int, ...] | None = None,
+            wcs_frame: str | None = None, **unknown: Any) -> Light:
     """Convert any image of a cluster to a map of its light on the grid of the networks.
 
     Steps: pixels are calibrated to apparent flux (`pidoc.image.calibration.calibrate`), the background is
@@ -268,7 +278,10 @@ def _extinction(given, center, grid):
     if not isinstance(given, str):
         return given, {}
     if given != 'catalogue':
-        raise ValueError(f"extinction must be a magnitude or 'catalogue', received {given!r}")
+        try:
+            return as_quantity(given, u.mag, 'extinction'), {}
+        except ValueError:
+            raise ValueError(f"extinction must be a magnitude or 'catalogue', received {given!r}") from None
     if not isinstance(center, str):
         raise ValueError("extinction='catalogue' needs center to be the name of a cluster, received "
                          f'{center!r}')
@@ -634,8 +647,11 @@ def _background_of(given):
     if given is None or (isinstance(given, str) and given in ('annulus', 'fit')):
         return given
     if isinstance(given, str):
-        raise ValueError("background must be None, 'annulus', 'fit', two radii or a level, received "
-                         f"{given!r}")
+        try:
+            given = as_quantity(given, u.arcsec, 'background')
+        except ValueError:
+            raise ValueError("background must be None, 'annulus', 'fit', two radii or a level, received "
+                             f"{given!r}") from None
     if isinstance(given, Real) or (isinstance(given, u.Quantity) and given.isscalar):
         if not np.isfinite(given):
             raise ValueError(f'background must be finite, received {given}')

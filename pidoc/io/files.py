@@ -1,14 +1,34 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Atomic writing of files, and locking of folders."""
 
+from __future__ import annotations
+
 import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ['check_free', 'locked', 'replacing']
+__all__ = ['check_free', 'example', 'locked', 'replacing']
 
 log = logging.getLogger(__name__)
+
+
+def example() -> Path:
+    """The image that comes with pidoc: a mock observation of a cluster of 11 Gyr at 20 kpc.
+
+    Returns
+    -------
+    `~pathlib.Path`
+        Of a FITS file, on which no packaged model was trained. `pidoc.mock.Mock.read` reads it with the true
+        mass, age and distance.
+
+    Examples
+    --------
+    >>> import pidoc
+    >>> pidoc.example().name
+    'example.fits'
+    """
+    return Path(__file__).parents[1] / 'data' / 'example.fits'
 
 
 @contextmanager

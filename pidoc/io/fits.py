@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """FITS files, checked when read and written atomically; images and tables as HDUs."""
 
+from __future__ import annotations
+
 import bz2
 import gzip
 import lzma
@@ -11,6 +13,7 @@ import stat
 import warnings
 import zipfile
 from contextlib import contextmanager, ExitStack
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
@@ -19,6 +22,11 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import FITSFixedWarning, WCS
 
 from pidoc.io.files import check_free, replacing
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import numpy.typing as npt
 
 __all__ = ['FitsProduct', 'WrongContentError', 'damage_of', 'opened_fits', 'read_table', 'write_hdus']
 
@@ -390,7 +398,14 @@ def card(keyword, value, comment=''):
 class FitsProduct:
     """Base class of objects stored as one FITS file; subclasses have ``to_hdulist`` and ``from_hdulist``."""
 
-    def write(self, filename, *, overwrite=False, dtype=np.float32):
+    if TYPE_CHECKING:
+        def to_hdulist(self, *, dtype: npt.DTypeLike = np.float32) -> fits.HDUList: ...
+
+        @classmethod
+        def from_hdulist(cls, hdus: fits.HDUList) -> Self: ...
+
+    def write(self, filename: str | os.PathLike[str], *, overwrite: bool = False,
+              dtype: npt.DTypeLike = np.float32) -> None:
         """Write a FITS file atomically; equal objects give identical bytes.
 
         Parameters
@@ -413,7 +428,7 @@ class FitsProduct:
         write_hdus(list(self.to_hdulist(dtype=dtype)), filename)
 
     @classmethod
-    def read(cls, filename):
+    def read(cls, filename: str | os.PathLike[str]) -> Self:
         """Read a file written by `write`.
 
         Parameters

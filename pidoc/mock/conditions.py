@@ -10,9 +10,16 @@ from astropy.table import QTable, Table
 from pidoc.grid import APPARENT_FLUX
 from pidoc.mock.header import CONDITION_COMMENTS
 from pidoc.photometry import apparent_flux
-from pidoc.units import plain_number, scalar_value, to_value
+from pidoc.units import as_quantity, plain_number, scalar_value, to_value
 
 __all__ = ['Conditions']
+
+_QUANTITIES = {
+    'extinction': (u.mag, {'non_negative': True}), 'sky_angle': (u.deg, {}),
+    'calibration_error': (u.mag, {'non_negative': True}), 'sky': (u.mag / u.arcsec**2, {}),
+    'zero_point': (u.mag, {}), 'exposure': (u.s, {'positive': True})}
+_OPTIONAL = ('sky', 'zero_point', 'exposure')
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conditions:
@@ -87,16 +94,13 @@ class Conditions:
     bad_pixels: object = 0.0
 
     def __post_init__(self):
-        scalar_value(self.extinction, u.mag, 'extinction', non_negative=True)
-        scalar_value(self.sky_angle, u.deg, 'sky_angle')
+        for name, (unit, rules) in _QUANTITIES.items():
+            value = getattr(self, name)
+            if not (value is None and name in _OPTIONAL):
+                value = as_quantity(value, unit, name)
+                scalar_value(value, unit, name, **rules)
+                object.__setattr__(self, name, value)
         plain_number(self.sky_error, 'sky_error', at_least=0)
-        scalar_value(self.calibration_error, u.mag, 'calibration_error', non_negative=True)
-        if self.sky is not None:
-            scalar_value(self.sky, u.mag / u.arcsec**2, 'sky')
-        if self.zero_point is not None:
-            scalar_value(self.zero_point, u.mag, 'zero_point')
-        if self.exposure is not None:
-            scalar_value(self.exposure, u.s, 'exposure', positive=True)
         plain_number(self.sky_gradient, 'sky_gradient', at_least=-2, at_most=2)
         plain_number(self.read_noise, 'read_noise', at_least=0)
         plain_number(self.field_star_slope, 'field_star_slope')
@@ -116,7 +120,9 @@ class Conditions:
                             f'{np.asarray(self.bad_pixels).dtype}')
 
     def _check_field_stars(self):
-        limits = to_value(self.field_star_magnitudes, u.mag, 'field_star_magnitudes')
+        magnitudes = as_quantity(self.field_star_magnitudes, u.mag, 'field_star_magnitudes')
+        object.__setattr__(self, 'field_star_magnitudes', magnitudes)
+        limits = to_value(magnitudes, u.mag, 'field_star_magnitudes')
         if np.shape(limits) != (2,) or not limits[0] < limits[1]:
             raise ValueError('field_star_magnitudes must be the brightest and the faintest, received '
                              f'{self.field_star_magnitudes}')
@@ -129,7 +135,9 @@ class Conditions:
             for name, unit in (('x', u.arcsec), ('y', u.arcsec), ('magnitude', u.mag)):
                 to_value(table[name], unit, f'{name} of field_stars')
         elif self.field_stars is not None:
-            scalar_value(self.field_stars, u.arcmin**-2, 'field_stars', non_negative=True)
+            density = as_quantity(self.field_stars, u.arcmin**-2, 'field_stars')
+            scalar_value(density, u.arcmin**-2, 'field_stars', non_negative=True)
+            object.__setattr__(self, 'field_stars', density)
 
     # below: plain arrays, in apparent flux per pixel
 

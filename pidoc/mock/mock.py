@@ -1,7 +1,10 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """`Mock`: an image of the light, the true map of the mass, and all settings; as a FITS file."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -22,6 +25,9 @@ from pidoc.io.fits import (
 )
 from pidoc.io.html import html_table
 from pidoc.mock.header import FORMAT_VERSION, header_comments
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ['Mock']
 
@@ -57,7 +63,7 @@ class Mock(FitsProduct):
     simulation: str = ''
     seed: int = 0
     band: str = 'V'
-    sharp: CCDData = None
+    sharp: CCDData | None = None
 
     def __repr__(self):
         ny, nx = self.light.shape
@@ -69,39 +75,40 @@ class Mock(FitsProduct):
         return html_table(f'Mock of {self.simulation or "no name"}', [
             ('age', f'{self.age:.4g}'), ('distance', f'{self.distance:.4g}'), ('band', self.band),
             ('seeing', f'{self.psf_fwhm:.3g}'), ('pixels', f'{nx} x {ny}'),
-            ('mass in the field', f'{self.total_mass:.4g}'), ('seed', self.seed)])
+            ('mass in the field', f'{self.total_mass:.4g}'), ('seed', self.seed)],
+            images={'light': self.light.data, 'mass': self.mass.data})
 
     @property
-    def header(self):
+    def header(self) -> fits.Header:
         """All settings: ``light.meta`` with comments (a new `~astropy.io.fits.Header`)."""
         comments = header_comments()
         return fits.Header([card(keyword, value, comments.get(keyword, ''))
                             for keyword, value in self.light.meta.items()])
 
     @property
-    def grid(self):
+    def grid(self) -> MapGrid:
         """Pixels, smoothing and band (`~pidoc.grid.MapGrid`)."""
         return MapGrid(shape=self.light.shape, pixel_scale=self.light.meta['PIXSCALE'] * u.arcsec,
                        smoothing=self.light.meta['SMOOTH'], channels=(Channel(self.band),))
 
     @property
-    def total_mass(self):
+    def total_mass(self) -> u.Quantity:
         """Mass in the field."""
         return float(np.sum(self.mass.data)) * MASS_PER_PIXEL
 
     @property
-    def luminosity(self):
+    def luminosity(self) -> u.Quantity:
         """Luminosity in the field in the band [Lsun]: the unmasked flux times 4 pi d^2."""
         good = self.light.data if self.light.mask is None else self.light.data[~self.light.mask]
         area = 4.0 * np.pi * self.distance.to_value(u.kpc) ** 2
         return float(np.nansum(good)) * area * u.Lsun
 
     @property
-    def mass_to_light(self):
+    def mass_to_light(self) -> u.Quantity:
         """Mass over luminosity in the field."""
         return self.total_mass / self.luminosity
 
-    def to_hdulist(self, *, dtype=np.float32):
+    def to_hdulist(self, *, dtype: npt.DTypeLike = np.float32) -> fits.HDUList:
         """The mock as FITS: the light with all cards, its mask if it has one, and extensions MASS and SHARP.
 
         Parameters
@@ -126,7 +133,7 @@ class Mock(FitsProduct):
         return fits.HDUList(hdus)
 
     @classmethod
-    def from_hdulist(cls, hdus):
+    def from_hdulist(cls, hdus: fits.HDUList) -> Mock:
         """The inverse of `to_hdulist`.
 
         Parameters

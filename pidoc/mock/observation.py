@@ -6,7 +6,10 @@ Lsun/kpc^2, the sum over the stars whose light falls in it, with L in units of t
 band. It is a flux per pixel, not per area on the sky. Chardin & Bianchini (2021) train on its logarithm.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -22,7 +25,12 @@ from pidoc.mock.mock import Mock
 from pidoc.mock.projection import prepared_stars, turned
 from pidoc.mock.psf import Named, psf_kernel
 from pidoc.mock.render import Frame, gaussian_margin
-from pidoc.units import scalar_value, to_value, whole_number
+from pidoc.units import as_quantity, scalar_value, to_value, whole_number
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    import numpy.typing as npt
 
 __all__ = ['mock_header', 'observe']
 
@@ -30,10 +38,15 @@ _MAX_SHIFT = 5.0           # arcsec, of a random shift: Chardin & Bianchini (202
 _ARCSEC = math.radians(1.0 / 3600.0)
 
 
-def observe(snapshot, *, distance, seeing=1.0 * u.arcsec, grid=None, field_of_view=None, pixel_scale=None,
-            smoothing=None, band=None, shift=None, rotation=None, direction=None, psf=None,
-            correction='reed1998', metallicity=None, luminosities=None, center=None, oversampling=1,
-            conditions=None, keep_sharp=True, simulation=None, seed=0):
+def observe(snapshot: Snapshot, *, distance: u.Quantity | str, seeing: u.Quantity | str = 1.0 * u.arcsec,
+            grid: MapGrid | None = None, field_of_view: u.Quantity | str | None = None,
+            pixel_scale: u.Quantity | str | None = None, smoothing: float | None = None,
+            band: str | None = None, shift: u.Quantity | str | None = None,
+            rotation: u.Quantity | str | None = None, direction: npt.ArrayLike | None = None, psf: Any = None,
+            correction: str = 'reed1998', metallicity: float | None = None,
+            luminosities: u.Quantity | None = None, center: SkyCoord | None = None, oversampling: int = 1,
+            conditions: Conditions | None = None, keep_sharp: bool = True, simulation: str | None = None,
+            seed: int = 0) -> Mock:
     """Observe a snapshot: an image of its light, and the map of its mass.
 
     Based on section 2.2 of Chardin & Bianchini (2021), whose values are the defaults. Stars are projected on
@@ -234,11 +247,9 @@ def _shift(shift, stream):
     """Arcsec to the right and up, and the mode: given or random."""
     if shift is None:
         return (0.0, 0.0), 'given'
-    if isinstance(shift, str):
-        if shift != 'random':
-            raise ValueError(f"shift must be a Quantity, 'random' or None, received {shift!r}")
+    if isinstance(shift, str) and shift == 'random':
         return tuple(np.random.default_rng(stream).uniform(-_MAX_SHIFT, _MAX_SHIFT, 2).tolist()), 'random'
-    value = to_value(shift, u.arcsec, 'shift')
+    value = to_value(_quantity(shift, u.arcsec, 'shift', "'random'"), u.arcsec, 'shift')
     if np.shape(value) != (2,):
         raise ValueError(f'shift must be two angles, received {shift}')
     return tuple(value.tolist()), 'given'
@@ -248,14 +259,19 @@ def _rotation(rotation, stream):
     """Degrees, and the mode: given or random."""
     if rotation is None:
         return 0.0, 'given'
-    if isinstance(rotation, str):
+    if isinstance(rotation, str) and rotation in ('random', 'any'):
         rng = np.random.default_rng(stream)
-        if rotation == 'random':
-            return 90.0 * int(rng.integers(4)), rotation
-        if rotation == 'any':
-            return float(rng.uniform(0.0, 360.0)), rotation
-        raise ValueError(f"rotation must be a Quantity, 'random', 'any' or None, received {rotation!r}")
-    return scalar_value(rotation, u.deg, 'rotation'), 'given'
+        turn = 90.0 * int(rng.integers(4)) if rotation == 'random' else float(rng.uniform(0.0, 360.0))
+        return turn, rotation
+    return scalar_value(_quantity(rotation, u.deg, 'rotation', "'random', 'any'"), u.deg, 'rotation'), 'given'
+
+
+def _quantity(given, unit, name, words):
+    """What is given, if not one of some words, as a quantity."""
+    try:
+        return as_quantity(given, unit, name)
+    except ValueError:
+        raise ValueError(f'{name} must be a Quantity, {words} or None, received {given!r}') from None
 
 
 def _direction(direction, stream):

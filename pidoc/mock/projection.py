@@ -113,7 +113,7 @@ class _Prepared:
 
 
 # snapshots are immutable: cached values are valid for their lifetime
-_PREPARED = weakref.WeakKeyDictionary()
+_PREPARED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def prepared_stars(snapshot):

@@ -13,17 +13,27 @@ _LABELS = {'total_mass': 'mass in the field', 'luminosity': '{} luminosity', 'ma
            'metallicity': '[Fe/H]'}
 
 
-def plot_prediction(prediction):
+def plot_prediction(prediction, *, ax=None, panel=None):
     """Light, mass and M/L maps of an image, its profiles, and the results with their intervals.
 
     Parameters
     ----------
     prediction : `~pidoc.prediction.Prediction`
+    ax : `~matplotlib.axes.Axes`, optional
+        Draw one panel here, in place of a figure with all.
+    panel : str, optional
+        Only 'light', 'mass', 'mass_to_light', 'numbers', 'mass_profile' or 'mass_to_light_profile'; with
+        ``ax`` by default 'mass'.
 
     Returns
     -------
     `~matplotlib.figure.Figure`
-        To be saved with its method ``savefig``.
+        To be saved with its method ``savefig``; with ``ax`` the figure that this is in.
+
+    Raises
+    ------
+    ValueError
+        If there is no such panel.
 
     Examples
     --------
@@ -33,16 +43,18 @@ def plot_prediction(prediction):
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 6.6), layout='constrained')
-    (light, mass, ratio), (below, mass_profile, ratio_profile) = figure.subplots(2, 3)
-    _map(figure, light, prediction, prediction.light.data, 'light [L$_\\odot$/kpc$^2$ per pixel]', 'magma')
-    _map(figure, mass, prediction, prediction.mass.data, 'mass [M$_\\odot$ per pixel]', 'viridis')
-    _ratio_map(figure, ratio, prediction)
-    _mass_profile(mass_profile, prediction.mass_profile)
-    _ratio_profile(ratio_profile, prediction)
-    _numbers(below, prediction)
-    figure.suptitle(prediction.name or None)
-    return figure
+    if panel is not None and panel not in _PANELS:
+        raise ValueError(f'panel must be one of {", ".join(_PANELS)}, received {panel!r}')
+    if ax is None and panel is None:
+        figure = Figure(figsize=(10.5, 6.6), layout='constrained')
+        for axis, draw in zip(figure.subplots(2, 3).flat, _PANELS.values(), strict=True):
+            draw(axis, prediction)
+        figure.suptitle(prediction.name or None)
+        return figure
+    if ax is None:
+        ax = Figure(figsize=(4.2, 3.8), layout='constrained').subplots()
+    _PANELS[panel or 'mass'](ax, prediction)
+    return ax.get_figure()
 
 
 def _extent(prediction):
@@ -53,22 +65,30 @@ def _extent(prediction):
     return [scale * edge for edge in (-0.5 - x, nx - 0.5 - x, -0.5 - y, ny - 0.5 - y)]
 
 
-def _show(figure, axis, prediction, data, label, **style):
+def _show(axis, prediction, data, label, **style):
     shown = axis.imshow(data, origin='lower', extent=_extent(prediction), interpolation='nearest', **style)
     axis.set_xlabel('x [arcsec]')
     axis.set_ylabel('y [arcsec]')
-    return figure.colorbar(shown, ax=axis, location='top', label=label)
+    return axis.get_figure().colorbar(shown, ax=axis, location='top', label=label)
 
 
-def _map(figure, axis, prediction, data, label, colours):
+def _map(axis, prediction, data, label, colours):
     from matplotlib.colors import LogNorm
 
     top = float(np.nanmax(data))
-    _show(figure, axis, prediction, np.maximum(data, top * 10.0**-(_DECADES + 1)), label, cmap=colours,
+    _show(axis, prediction, np.maximum(data, top * 10.0**-(_DECADES + 1)), label, cmap=colours,
           norm=LogNorm(top * 10.0**-_DECADES, top))
 
 
-def _ratio_map(figure, axis, prediction):
+def _light_map(axis, prediction):
+    _map(axis, prediction, prediction.light.data, 'light [L$_\\odot$/kpc$^2$ per pixel]', 'magma')
+
+
+def _mass_map(axis, prediction):
+    _map(axis, prediction, prediction.mass.data, 'mass [M$_\\odot$ per pixel]', 'viridis')
+
+
+def _ratio_map(axis, prediction):
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
@@ -76,7 +96,7 @@ def _ratio_map(figure, axis, prediction):
     good = data[np.isfinite(data) & (data > 0.0)]
     # otherwise a few faint pixels would determine the colour scale
     low, high = np.percentile(good, [1.0, 99.0]) if good.size else (1.0, 10.0)
-    bar = _show(figure, axis, prediction, data, f'M/L$_{prediction.band}$ [M$_\\odot$/L$_\\odot$]',
+    bar = _show(axis, prediction, data, f'M/L$_{prediction.band}$ [M$_\\odot$/L$_\\odot$]',
                 cmap='cividis', norm=LogNorm(low, max(high, 1.1 * low)))
     # for one or two decades powers of ten are too few labels, and all of their multiples too many
     bar.ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -94,8 +114,8 @@ def _with_errors(axis, profile, name, unit, colour):
     axis.set_xlabel('separation [arcsec]')
 
 
-def _mass_profile(axis, profile):
-    _with_errors(axis, profile, 'mass', u.Msun, _BLUE)
+def _mass_profile(axis, prediction):
+    _with_errors(axis, prediction.mass_profile, 'mass', u.Msun, _BLUE)
     axis.set_ylabel('mass [M$_\\odot$ per pixel]')
 
 
@@ -119,3 +139,8 @@ def _numbers(axis, prediction):
     lines += [f'  {name}' for name in prediction.flag_names]
     axis.text(0.0, 1.0, '\n'.join(lines), va='top', transform=axis.transAxes, fontsize=9,
               color='black' if prediction.in_domain else _VERMILION)
+
+
+# in the order of the figure
+_PANELS = {'light': _light_map, 'mass': _mass_map, 'mass_to_light': _ratio_map, 'numbers': _numbers,
+           'mass_profile': _mass_profile, 'mass_to_light_profile': _ratio_profile}

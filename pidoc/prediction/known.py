@@ -12,7 +12,7 @@ import numpy as np
 from astropy import units as u
 
 from pidoc.networks.variables import CONSTRAINTS, OLDEST
-from pidoc.units import plain_number, scalar_value
+from pidoc.units import as_quantity, plain_number, scalar_value
 
 __all__ = ['checked', 'KNOWN', 'UNITS']
 
@@ -77,11 +77,12 @@ def checked(given, constraints, *, model=''):
 
 
 def _of_text(name, text, unit):
+    if unit is not None:
+        return as_quantity(text, unit, name)
     try:
-        return float(text) if unit is None else u.Quantity(text)
-    except (TypeError, ValueError):
-        what = 'a number' if unit is None else f'a number with a unit, such as "5 {unit}"'
-        raise ValueError(f'{name} must be {what}, received {text!r}') from None
+        return float(text)
+    except ValueError:
+        raise ValueError(f'{name} must be a number, received {text!r}') from None
 
 
 def _number(name, value):

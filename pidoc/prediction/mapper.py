@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """From images to predictions: `MassMapper`."""
 
+from __future__ import annotations
+
 import hashlib
 import itertools
 import logging
@@ -8,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -18,6 +21,7 @@ from pidoc.image.light import sharp_of
 from pidoc.inference.domain import Domain, Verdict
 from pidoc.inference.features import features, GIVEN
 from pidoc.inference.flags import flag_bits
+from pidoc.io.html import html_table
 from pidoc.mock.mock import Mock
 from pidoc.networks.variables import OUTPUTS
 from pidoc.prediction.known import checked as checked_known
@@ -26,6 +30,15 @@ from pidoc.prediction.measured import Measured
 from pidoc.prediction.prediction import checked_center, Prediction
 from pidoc.units import to_value, whole_number
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from astropy.coordinates import SkyCoord
+
+    from pidoc.inference.estimator import Estimator
+    from pidoc.training_set import TrainingSet
+
 __all__ = ['MassMapper', 'fill_pixels', 'model_checksum', 'predict', 'pretrained_models']
 
 __doctest_requires__ = {'MassMapper': ['tensorflow']}
@@ -33,13 +46,14 @@ __doctest_requires__ = {'MassMapper': ['tensorflow']}
 log = logging.getLogger(__name__)
 
 _MODELS = Path(__file__).parents[1] / 'models'
+_OWN = "or a folder of your own: MassMapper.from_pretrained('path/to/folder')"
 _MOSTLY = 0.1              # share of filled pixels from which on it is flagged
 _TENSION = 3.0             # standard deviations between what is given and the image that are flagged
 _WIDEST = 10.0             # error of ln M at which its exponential is cut
 _CALIBRATION = 0.1         # of ln of the light, that M/L times it may be off the mass for its calibration
 
 
-def pretrained_models():
+def pretrained_models() -> list[str]:
     """Names of the packaged models.
 
     Returns
@@ -66,7 +80,7 @@ def _folder_of(model):
     return folder
 
 
-def model_checksum(model):
+def model_checksum(model: str | os.PathLike[str]) -> str:
     """The checksum of a model's weights, as recorded in its predictions, without loading a network.
 
     Parameters
@@ -92,6 +106,20 @@ def model_checksum(model):
     from pidoc.inference.folder import read_card
 
     return _one_checksum(read_card(_folder_of(model))['sha256'])
+
+
+class Models(dict):
+    """Descriptions of models by their names, made by `MassMapper.list`."""
+
+    def __str__(self):
+        width = max(map(len, self), default=0)
+        lines = [f'{name:<{width}}  {description}' for name, description in self.items()]
+        return '\n'.join([*lines, _OWN])
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return html_table(f'Models of MassMapper.from_pretrained, {_OWN}', self.items())
 
 
 class MassMapper:
@@ -120,19 +148,42 @@ class MassMapper:
     mass ... (... to ...) solMass, age ... (... to ...) Gyr
     """
 
-    def __init__(self, estimator, *, domain=None, name='', sha256=''):
+    def __init__(self, estimator: Estimator, *, domain: Domain | None = None, name: str = '',
+                 sha256: str = '') -> None:
         self.estimator, self.domain, self.name, self.sha256 = estimator, domain, name, sha256
 
     def __repr__(self):
         return f'<MassMapper {self.name or "without a name"}: {self.grid}>'
 
     @property
-    def grid(self):
+    def grid(self) -> MapGrid:
         """Pixels, smoothing and band of the maps that the model takes (`~pidoc.grid.MapGrid`)."""
         return self.estimator.grid
 
     @classmethod
-    def from_pretrained(cls, model='default'):
+    def list(cls) -> Models:
+        """The models that come with the package, and what each was trained on; no network is loaded.
+
+        Returns
+        -------
+        Models
+            A dict of name to description, which prints as a list.
+
+        Examples
+        --------
+        >>> from pidoc import MassMapper
+        >>> print(MassMapper.list())                                            # doctest: +ELLIPSIS
+        default      ...
+        paper-range  ...
+        or a folder of your own: MassMapper.from_pretrained('path/to/folder')
+        """
+        from pidoc.inference.folder import read_card
+
+        return Models((name, read_card(_MODELS / name)['about']['description'])
+                      for name in pretrained_models())
+
+    @classmethod
+    def from_pretrained(cls, model: str | os.PathLike[str] = 'default') -> MassMapper:
         """Load a packaged model, or one from a folder.
 
         Parameters
@@ -165,7 +216,7 @@ class MassMapper:
                    sha256=_one_checksum(card['sha256']))
 
     @classmethod
-    def fit(cls, training_set, folder, **options):
+    def fit(cls, training_set: TrainingSet, folder: str | os.PathLike[str], **options: Any) -> MassMapper:
         """Train a model and load it: see `pidoc.training.train`.
 
         Parameters
@@ -185,7 +236,7 @@ class MassMapper:
         train(training_set, folder, **options)
         return cls._from_folder(Path(folder))
 
-    def save(self, folder, *, overwrite=False):
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model to a folder that `from_pretrained` can read.
 
         Parameters
@@ -209,10 +260,15 @@ class MassMapper:
 
     # -- predictions
 
-    def predict(self, x, *, distance=None, distance_error=None, age=None, age_error=None, metallicity=None,
-                metallicity_error=None, velocity_dispersion=None, velocity_dispersion_error=None,
-                dispersion_radius=None, b_v=None, b_v_error=None, cluster=None, seeing=None, center=None,
-                **options):
+    def predict(self, x: Any, *, distance: u.Quantity | str | None = None,
+                distance_error: u.Quantity | str | None = None, age: u.Quantity | str | None = None,
+                age_error: u.Quantity | str | None = None, metallicity: float | None = None,
+                metallicity_error: float | None = None, velocity_dispersion: u.Quantity | str | None = None,
+                velocity_dispersion_error: u.Quantity | str | None = None,
+                dispersion_radius: u.Quantity | str | None = None, b_v: u.Quantity | str | None = None,
+                b_v_error: u.Quantity | str | None = None, cluster: str | None = None,
+                seeing: u.Quantity | str | None = None, center: SkyCoord | tuple[float, float] | None = None,
+                **options: Any) -> Prediction:
         """Predict from one image, conditioned on the known properties of the cluster.
 
         Parameters
@@ -307,8 +363,9 @@ class MassMapper:
     def _known(self, given):
         return checked_known(given, self.estimator.constraints, model=self.name)
 
-    def predict_many(self, images, *, seeing=None, center=None, batch_size=64, return_errors=False,
-                     **options):
+    def predict_many(self, images: Iterable[Any], *, seeing: Any = None, center: Any = None,
+                     batch_size: int = 64, return_errors: bool = False,
+                     **options: Any) -> Iterator[Prediction | Exception]:
         """Predict from many images, in batches.
 
         Parameters
@@ -342,7 +399,7 @@ class MassMapper:
         own = {'cluster': options.pop('cluster', None), 'seeing': seeing, 'center': center}
         each = _one_each(images, own, given, options)
         while chunk := list(itertools.islice(each, batch_size)):
-            results = [self._attempt(*item, return_errors) for item in chunk]
+            results = [self._attempt(item, return_errors) for item in chunk]
             good = [k for k, result in enumerate(results) if not isinstance(result, Exception)]
             for k, prediction in zip(good, self._predict_batch([results[k] for k in good], return_errors),
                                      strict=True):
@@ -363,8 +420,9 @@ class MassMapper:
             # one bad image must not affect the others
             return [result for each in ready for result in self._predict_batch([each], return_errors)]
 
-    def _attempt(self, x, cluster, seeing, center, given, options, return_errors):
+    def _attempt(self, item, return_errors):
         """The input of `_predict` for one image, or the exception that was raised."""
+        x, cluster, seeing, center, given, options = item
         try:
             return self._ready(x, cluster, seeing, center, self._known(given), options)
         except Exception as error:
@@ -500,7 +558,7 @@ def _disagreements(scalars, each, mass, tension, known):
     return flag_bits(*names), reasons
 
 
-def predict(x, *, model='default', **options):
+def predict(x: Any, *, model: str | os.PathLike[str] = 'default', **options: Any) -> Prediction:
     """Predict from an image, or from the name of a cluster, in one call.
 
     Parameters

@@ -1,8 +1,15 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """A predicted number with its intervals: `Measured`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
+
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ['Measured']
 
@@ -38,7 +45,14 @@ class Measured(u.Quantity):
     <Quantity 6. Gyr>
     """
 
-    def __new__(cls, value, low_68, high_68, low_95, high_95):
+    if TYPE_CHECKING:
+        low_68: u.Quantity
+        high_68: u.Quantity
+        low_95: u.Quantity
+        high_95: u.Quantity
+
+    def __new__(cls, value: u.Quantity, low_68: u.Quantity, high_68: u.Quantity, low_95: u.Quantity,
+                high_95: u.Quantity) -> Measured:
         made = u.Quantity(value).view(cls)
         ends = [float(u.Quantity(each).to_value(made.unit)) for each in (low_68, high_68, low_95, high_95)]
         made._ends = tuple(ends)
@@ -63,21 +77,22 @@ class Measured(u.Quantity):
         return type(self), tuple(number * self.unit for number in self.in_unit(self.unit))
 
     @property
-    def plain(self):
+    def plain(self) -> u.Quantity:
         """The value alone (`~astropy.units.Quantity`)."""
         return u.Quantity(self.value, self.unit)
 
-    low_68, high_68, low_95, high_95 = (
-        property(lambda self, k=k: u.Quantity(self._ends[k], self.unit),
-                 doc=f'{"Upper" if k % 2 else "Lower"} end of the {95 if k > 1 else 68} % interval.')
-        for k in range(4))
+    if not TYPE_CHECKING:
+        low_68, high_68, low_95, high_95 = (
+            property(lambda self, k=k: u.Quantity(self._ends[k], self.unit),
+                     doc=f'{"Upper" if k % 2 else "Lower"} end of the {95 if k > 1 else 68} % interval.')
+            for k in range(4))
 
     @property
-    def error(self):
+    def error(self) -> u.Quantity:
         """Half of the width of the 68 % interval."""
         return 0.5 * (self.high_68 - self.low_68)
 
-    def in_unit(self, unit):
+    def in_unit(self, unit: u.UnitBase | str) -> list[float]:
         """Value and limits of the 68 % and 95 % intervals, as plain numbers.
 
         Parameters
@@ -91,7 +106,7 @@ class Measured(u.Quantity):
         return [float(each.to_value(unit)) for each in
                 (self.plain, self.low_68, self.high_68, self.low_95, self.high_95)]
 
-    def to(self, unit, equivalencies=(), copy=True):
+    def to(self, unit: u.UnitBase | str, equivalencies: Any = (), copy: bool = True) -> Measured:
         """Convert to another unit, with the intervals.
 
         Parameters

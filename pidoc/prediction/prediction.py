@@ -1,9 +1,12 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The prediction for one image: `Prediction`, with its FITS file, table row and figure."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -35,6 +38,21 @@ from pidoc.prediction.known import UNITS as KNOWN_UNITS
 from pidoc.prediction.measured import Measured
 from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
 from pidoc.units import whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    import numpy.typing as npt
+    from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ['Prediction', 'row_units']
 
@@ -116,14 +134,14 @@ class Prediction(FitsProduct):
 
     light: CCDData
     mass: CCDData
-    scalars: dict
+    scalars: dict[str, Measured]
     posterior: Posterior
-    known: dict
+    known: dict[str, Any]
     pixel_scale: u.Quantity
-    center: tuple
-    sources: dict = field(default_factory=dict)
+    center: tuple[float, float]
+    sources: dict[str, str] = field(default_factory=dict)
     flags: int = 0
-    reasons: tuple = ()
+    reasons: tuple[str, ...] = ()
     name: str = ''
     model: str = ''
     model_sha256: str = ''
@@ -131,7 +149,7 @@ class Prediction(FitsProduct):
 
     # -- derived quantities
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Measured:
         scalars = self.__dict__.get('scalars', {})
         if name in scalars:
             return scalars[name]
@@ -144,11 +162,11 @@ class Prediction(FitsProduct):
         return [*super().__dir__(), *self.scalars]
 
     @property
-    def distance_given(self):
+    def distance_given(self) -> bool:
         """Whether the distance was given, not predicted."""
         return 'distance' in self.known
 
-    def sample(self, number=1000, *, seed=0):
+    def sample(self, number: int = 1000, *, seed: int = 0) -> QTable:
         """Joint draws from the posterior, including correlations such as that of mass with distance.
 
         Parameters
@@ -182,7 +200,8 @@ class Prediction(FitsProduct):
         draws['luminosity'] = (draws['total_mass'] / draws['mass_to_light']).to(u.Lsun)
         return QTable(draws)
 
-    def plot_posterior(self, *, names=None, number=2000, seed=0):
+    def plot_posterior(self, *, names: Sequence[str] | None = None, number: int = 2000,
+                       seed: int = 0) -> Figure:
         """Corner plot of joint draws: `pidoc.plotting.posterior.plot_posterior`.
 
         Parameters
@@ -201,22 +220,22 @@ class Prediction(FitsProduct):
         return plot_posterior(self, names=names, number=number, seed=seed)
 
     @property
-    def band(self):
+    def band(self) -> str:
         """Band of the light."""
         return self.light.meta.get('BAND') or MapGrid().band
 
     @property
-    def in_domain(self):
+    def in_domain(self) -> bool:
         """Whether the image is inside the training domain of the model."""
         return not self.flags & OUTSIDE
 
     @property
-    def flag_names(self):
+    def flag_names(self) -> tuple[str, ...]:
         """Names of the flags that are set."""
         return decode_flags(self.flags)
 
     @property
-    def luminosity(self):
+    def luminosity(self) -> Measured:
         """`Measured` luminosity in the field [Lsun]: flux times 4 pi d^2, with the error of the distance."""
         flux = float(np.nansum(self.light.data, dtype=float))
         # a sky taken off may leave nothing
@@ -224,7 +243,7 @@ class Prediction(FitsProduct):
         return Measured(*(ends * u.Lsun))
 
     @property
-    def surface_density(self):
+    def surface_density(self) -> CCDData:
         """`~astropy.nddata.CCDData` of the mass per area on the sky [Msun/pc^2], at the ``distance``.
 
         The uncertainty is that of the mass alone.
@@ -235,7 +254,7 @@ class Prediction(FitsProduct):
                        uncertainty=StdDevUncertainty(self.mass.uncertainty.array / side**2, unit=unit))
 
     @cached_property
-    def mass_to_light_map(self):
+    def mass_to_light_map(self) -> CCDData:
         """`~astropy.nddata.CCDData` of M/L per pixel [Msun/Lsun], at the ``distance``; NaN without light."""
         light = self._luminosities
         ratio = np.full(light.shape, np.nan, dtype=self.mass.data.dtype)
@@ -247,7 +266,7 @@ class Prediction(FitsProduct):
         return self.light.data * (4.0 * np.pi * self.distance.to_value(u.kpc) ** 2)
 
     @cached_property
-    def mass_profile(self):
+    def mass_profile(self) -> QTable:
         """`~astropy.table.QTable` of 25 rings about ``center``: see `pidoc.prediction.profiles.mass_profile`.
 
         Errors of pixels are taken as fully correlated, which gives the largest possible errors of the
@@ -258,7 +277,7 @@ class Prediction(FitsProduct):
                             correlated=True)
 
     @cached_property
-    def mass_to_light_profile(self):
+    def mass_to_light_profile(self) -> QTable:
         """`~astropy.table.QTable` of 25 rings: see `pidoc.prediction.profiles.mass_to_light_profile`.
 
         At the ``distance``, with the errors of the mass as in ``mass_profile``.
@@ -268,7 +287,7 @@ class Prediction(FitsProduct):
             pixel_scale=self.pixel_scale, mask=self.mass.mask,
             mass_errors=self.mass.uncertainty.array * MASS_PER_PIXEL, correlated=True)
 
-    def parameters(self):
+    def parameters(self) -> dict[str, Measured]:
         """All scalars by name: ``scalars`` and the luminosity in the field.
 
         Returns
@@ -288,7 +307,8 @@ class Prediction(FitsProduct):
                 f'{"inside" if self.in_domain else "OUTSIDE"} the training domain>')
 
     def _repr_html_(self):
-        return html_table(f'{self.name or "image"}, model {self.model}', self._lines())
+        return html_table(f'{self.name or "image"}, model {self.model}', self._lines(),
+                          images={'light': self.light.data, 'mass': self.mass.data})
 
     def _lines(self):
         """Labels and texts of a summary."""
@@ -312,7 +332,7 @@ class Prediction(FitsProduct):
         source = self.sources.get(name)
         return f'; given {text}{f", {source}" if source else ""}'
 
-    def summary(self):
+    def summary(self) -> str:
         """A text with the scalars, their 68 % intervals, the flags and the reasons for them.
 
         Returns
@@ -323,18 +343,31 @@ class Prediction(FitsProduct):
         lines += [f'  {label:<22} {text}' for label, text in self._lines()]
         return '\n'.join(lines + [f'    {reason}' for reason in self.reasons])
 
-    def plot(self):
+    def plot(self, *, ax: Axes | None = None, panel: str | None = None) -> Figure:
         """Figure of light, mass, M/L and profiles: `pidoc.plotting.prediction.plot_prediction`.
+
+        Parameters
+        ----------
+        ax : `~matplotlib.axes.Axes`, optional
+            Draw one panel here, in place of a figure with all.
+        panel : str, optional
+            Only 'light', 'mass', 'mass_to_light', 'numbers', 'mass_profile' or 'mass_to_light_profile'; with
+            ``ax`` by default 'mass'.
 
         Returns
         -------
         `~matplotlib.figure.Figure`
+
+        Raises
+        ------
+        ValueError
+            If there is no such panel.
         """
         from pidoc.plotting.prediction import plot_prediction
 
-        return plot_prediction(self)
+        return plot_prediction(self, ax=ax, panel=panel)
 
-    def to_row(self):
+    def to_row(self) -> QTable:
         """A table of one row, to be stacked with others by `astropy.table.vstack`.
 
         Returns
@@ -348,14 +381,14 @@ class Prediction(FitsProduct):
                        for (name, value), unit in zip(self.row_values().items(), row_units().values(),
                                                       strict=True)})
 
-    def row_values(self):
+    def row_values(self) -> dict[str, Any]:
         """The row of `to_row` as plain numbers and strings, in the units of `row_units`.
 
         Returns
         -------
         dict
         """
-        row = {'name': self.name}
+        row: dict[str, Any] = {'name': self.name}
         parameters = self.parameters()
         for name in _PARAMETERS:
             numbers = parameters[name].in_unit(_UNITS[name]) if name in parameters else [np.nan] * len(ENDS)
@@ -366,7 +399,7 @@ class Prediction(FitsProduct):
 
     # -- files
 
-    def to_hdulist(self, *, dtype=np.float32):
+    def to_hdulist(self, *, dtype: npt.DTypeLike = np.float32) -> fits.HDUList:
         """Convert to FITS: MASS (the primary HDU), MASS_ERR, ML, LIGHT, MASK, and tables.
 
         The tables are PROFILE; PARAMS, the scalars with their intervals; KNOWN, what the prediction is
@@ -456,7 +489,7 @@ class Prediction(FitsProduct):
         return [table_hdu(Table(rows=rows, names=names), 'VARIABLES'), table_hdu(mixture, 'POSTERIOR')]
 
     @classmethod
-    def from_hdulist(cls, hdus):
+    def from_hdulist(cls, hdus: fits.HDUList) -> Prediction:
         """The inverse of `to_hdulist`.
 
         Parameters
@@ -493,7 +526,7 @@ class Prediction(FitsProduct):
             model_sha256=header['MODELSHA'], command=header['COMMAND'])
 
 
-def row_units():
+def row_units() -> dict[str, u.UnitBase | None]:
     """Columns of `Prediction.to_row`, in order, with their units.
 
     Returns

@@ -148,8 +148,10 @@ def quantity(unit):
         # late: --help must not wait for it
         from astropy import units as u
 
+        from pidoc.units import as_quantity
+
         try:
-            value = u.Quantity(text)
+            value = as_quantity(text, unit, 'it')
             value = value * u.Unit(unit) if value.unit == u.one else value.to(unit)
         except (TypeError, ValueError):
             raise argparse.ArgumentTypeError(f'must be a number [{unit}], received {text!r}') from None

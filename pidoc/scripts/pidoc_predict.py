@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from pidoc.io.files import example
 from pidoc.scripts.command import (
     above_zero,
     add_quiet_and_debug,
@@ -20,7 +21,7 @@ from pidoc.scripts.command import (
 
 __all__ = ['EXAMPLE', 'main']
 
-EXAMPLE = Path(__file__).parents[1] / 'data' / 'example.fits'
+EXAMPLE = example()
 """A mock image of a cluster, which ``--example`` runs on."""
 
 _FEW = 10              # up to this number images are processed one by one, without batches

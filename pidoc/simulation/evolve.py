@@ -6,11 +6,14 @@ masses and times are in Henon units (`pidoc.units.HenonUnits` of the initial clu
 of single stars in Msun, as in stellar evolution.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import logging
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,7 +126,8 @@ class Numerics:
             raise TypeError(f'compensated must be True or False, received {self.compensated!r}')
 
 
-def simulate(model, *, ages, seed=None, numerics=None, threads=1):
+def simulate(model: ClusterModel, *, ages: u.Quantity | str, seed: int | None = None,
+             numerics: Numerics | None = None, threads: int = 1) -> Iterator[Snapshot]:
     """Evolve a cluster and yield its stars at the given ages.
 
     Parameters
@@ -728,7 +732,7 @@ class Simulation:
 
     # ------------------------------------------------------------ checkpoints
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint; a run resumed from it has the same result as without interruption.
 
         Parameters
@@ -759,7 +763,7 @@ class Simulation:
             os.fsync(stream.fileno())
 
     @classmethod
-    def load(cls, path, *, threads=1):
+    def load(cls, path: str | os.PathLike[str], *, threads: int = 1) -> Simulation:
         """Resume a run from a checkpoint.
 
         Raises

@@ -4,11 +4,14 @@
 Each is a `pidoc.simulation.run.run` in a separate folder.
 """
 
+from __future__ import annotations
+
 import logging
 import math
 import re
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from astropy import units as u
 from astropy.table import QTable
@@ -21,6 +24,15 @@ from pidoc.simulation.evolve import check_ages
 from pidoc.simulation.run import _check_dtype, _COLUMNS, read_log, run, RunFolderError
 from pidoc.units import whole_number
 
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from astropy.table import Table
+
+    from pidoc.cluster.model import ClusterModel
+    from pidoc.simulation.evolve import Numerics
+
 __all__ = ['run_many']
 
 log = logging.getLogger(__name__)
@@ -28,8 +40,11 @@ log = logging.getLogger(__name__)
 _FOLDER_NAME = re.compile(r'[A-Za-z0-9_+-][A-Za-z0-9._+-]*')
 
 
-def run_many(models, folder, *, ages, jobs=2, scheduler=None, numerics=None, progress=True,
-             checkpoint_interval=30 * u.s, dtype='float32', overwrite=False):
+def run_many(models: str | os.PathLike[str] | Table | Iterable[ClusterModel], folder: str | os.PathLike[str],
+             *, ages: u.Quantity, jobs: int = 2, scheduler: str | None = None,
+             numerics: Numerics | None = None, progress: bool = True,
+             checkpoint_interval: u.Quantity | str = 30 * u.s, dtype: str = 'float32',
+             overwrite: bool = False) -> QTable:
     """Simulate many clusters in parallel, each in a separate folder.
 
     If a model fails, others continue. When started again, finished runs are left unchanged and the others are

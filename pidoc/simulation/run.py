@@ -5,6 +5,8 @@ An interrupted run is resumed when it is started again, and gives identical file
 model, the numerics and the ages.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import logging
 import re
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
@@ -28,6 +31,9 @@ from pidoc.simulation import kernels
 from pidoc.simulation.evolve import check_ages, CheckpointError, ESCAPE_REASONS, Numerics, Simulation
 from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
 from pidoc.units import to_value
+
+if TYPE_CHECKING:
+    import os
 
 __all__ = ['RunFolderError', 'read_log', 'run']
 
@@ -85,12 +91,13 @@ _SNAPSHOT = re.compile(r'snapshot_\d{5,}\.fits')
 class RunFolderError(ValueError):
     """A folder cannot be used for a run: it has other content, is in use, or damaged."""
 
-
 # -- one model ------------------------------------------------------------------------------------
 
 
-def run(model, folder, *, ages, numerics=None, threads=1, progress=True,
-        checkpoint_interval=30 * u.s, dtype='float32', overwrite=False):
+def run(model: ClusterModel, folder: str | os.PathLike[str], *, ages: u.Quantity,
+        numerics: Numerics | None = None, threads: int = 1, progress: bool = True,
+        checkpoint_interval: u.Quantity | str = 30 * u.s, dtype: str = 'float32',
+        overwrite: bool = False) -> QTable:
     """Simulate a cluster and store everything in a folder.
 
     An interrupted run is resumed from its last checkpoint when it is started again, and gives files
@@ -165,7 +172,7 @@ def run(model, folder, *, ages, numerics=None, threads=1, progress=True,
     return read_log(folder)
 
 
-def read_log(folder):
+def read_log(folder: str | os.PathLike[str]) -> QTable:
     """The log of a run.
 
     Parameters

@@ -7,7 +7,7 @@ import pytest
 from astropy import units as u
 
 from pidoc import units
-from pidoc.units import HenonUnits, plain_number, scalar_value, to_value, whole_number
+from pidoc.units import as_quantity, HenonUnits, plain_number, scalar_value, to_value, whole_number
 
 # Defined or nominal values, IAU 2012 resolution B2 and 2015 resolutions B2 and B3 (SI units).
 ASTRONOMICAL_UNIT = 149597870700.0
@@ -66,7 +66,7 @@ def test_to_value_of_nothing_is_nothing():
     assert to_value([] * u.pc, u.pc, 'radius', positive=True).shape == (0,)
 
 
-@pytest.mark.parametrize('bare', [3.2, np.array([1.0, 2.0]), None, '3 pc', u.pc])
+@pytest.mark.parametrize('bare', [3.2, np.array([1.0, 2.0]), None, u.pc, ['3 pc']])
 def test_to_value_refuses_bare_numbers(bare):
     rule = 'half_mass_radius must be an astropy Quantity in pc, received'
     with pytest.raises(TypeError, match=rule):
@@ -91,6 +91,36 @@ def test_to_value_refuses_another_dimension(quantity, received):
 def test_to_value_refuses_bad_values(values, options, message):
     with pytest.raises(ValueError, match=message):
         to_value(values * u.Msun, u.Msun, 'mass', **options)
+
+
+@pytest.mark.parametrize('text', ['3200 pc', '3.2kpc', ' 3.2 kpc ', '3.2e3 pc'])
+def test_a_text_with_a_unit_is_a_quantity(text):
+    assert to_value(text, u.pc, 'distance') == pytest.approx(3200.0)
+    assert scalar_value(text, u.pc, 'distance', positive=True) == pytest.approx(3200.0)
+
+
+def test_a_quantity_is_itself():
+    distance = 3 * u.kpc
+    assert as_quantity(distance, u.pc, 'distance') is distance
+
+
+@pytest.mark.parametrize('text', ['', 'far', 'pc', '3 parsecs', '1 2 pc', '3 pc pc2)'])
+def test_other_texts_are_refused(text):
+    with pytest.raises(ValueError, match='distance must be a number with a unit, such as "5 pc", received'):
+        to_value(text, u.pc, 'distance')
+
+
+@pytest.mark.parametrize('text', ['3', '3 s'])
+def test_a_text_must_have_a_unit_that_fits(text):
+    with pytest.raises(u.UnitConversionError, match='distance must have a unit that converts to pc'):
+        to_value(text, u.pc, 'distance')
+
+
+def test_a_text_is_checked_as_a_quantity_is():
+    with pytest.raises(ValueError, match='distance must be positive, received -3.0 pc'):
+        to_value('-3 pc', u.pc, 'distance', positive=True)
+    with pytest.raises(ValueError, match='distance must be finite, received inf pc'):
+        to_value('inf pc', u.pc, 'distance')
 
 
 def test_to_value_lets_zero_and_negative_values_through_when_allowed():

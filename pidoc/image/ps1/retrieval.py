@@ -5,6 +5,8 @@
 retries. Complete downloads are kept in astropy's cache.
 """
 
+from __future__ import annotations
+
 import http.client
 import logging
 import os
@@ -16,6 +18,7 @@ import urllib.request
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
@@ -40,7 +43,12 @@ from pidoc.image.ps1.files import (
 from pidoc.image.ps1.stacks import mosaic
 from pidoc.io.files import replacing
 from pidoc.io.fits import opened_fits
-from pidoc.units import scalar_value, to_value
+from pidoc.units import as_quantity, scalar_value, to_value
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pidoc.image.light import Light
 
 __all__ = ['Archive', 'NotInCacheError', 'ServiceError', 'Target', 'fetch', 'fetch_stacks', 'find_target',
            'mast_listing']
@@ -110,6 +118,8 @@ class Archive:
         if not (isinstance(self.server, str) and _is_safe(self.server)):
             raise ValueError('server must be an address of https, or of this machine, received '
                              f'{self.server!r}')
+        object.__setattr__(self, 'timeout', as_quantity(self.timeout, u.s, 'timeout'))
+        object.__setattr__(self, 'backoff', as_quantity(self.backoff, u.s, 'backoff'))
         to_value(self.timeout, u.s, 'timeout', positive=True)
         to_value(self.backoff, u.s, 'backoff', non_negative=True)
         if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
@@ -581,8 +591,10 @@ def _around(position, side):
 # -- the complete retrieval ---------------------------------------------------------------------------
 
 
-def fetch(target, *, archive=None, extinction=True, reddening=None, bad=BAD, grid=None, field_of_view=None,
-          output_pixel_scale=None, smoothing=None, **options):
+def fetch(target: str | SkyCoord, *, archive: Archive | None = None, extinction: Any = True,
+          reddening: float | None = None, bad: Any = BAD, grid: MapGrid | None = None,
+          field_of_view: u.Quantity | str | None = None, output_pixel_scale: u.Quantity | str | None = None,
+          smoothing: float | None = None, **options: Any) -> Light:
     """Fetch a map of the V light of a cluster from Pan-STARRS1.
 
     The survey's stacks in g and r are fetched (`fetch_stacks`), combined (`pidoc.image.ps1.stacks.mosaic`)

@@ -233,6 +233,16 @@ def test_units(unit, small):
     assert light.meta['IMGUNIT'] == unit
 
 
+def test_options_may_be_texts(small):
+    options = {name: str(COUNTS[name]) for name in ('zero_point', 'seeing', 'field_of_view')}
+    light = prepare(small[0], **(COUNTS | options), extinction='0.3 mag', pixel_scale='0.4 arcsec',
+                    distance='20 kpc', background='2 adu', sky_error=0.1)
+    same = prepare(small[0], **COUNTS, extinction=0.3 * u.mag, pixel_scale=0.4 * u.arcsec,
+                   distance=20 * u.kpc, background=2 * u.adu, sky_error=0.1)
+    np.testing.assert_array_equal(light.data, same.data)
+    assert light.meta == same.meta
+
+
 def test_no_world_coordinates(small):
     sky, must = small
     light = prepare(sky.data, **(COUNTS | {'center': _pixel(sky)}), pixel_scale=0.4 * u.arcsec)
@@ -1010,6 +1020,8 @@ class TestNotes:
      r'CCDData does not tell a zero point and the band: give zero_point \(.*\), band \(such as V\)'),
     ({'zero_point': -20 * u.mag}, ValueError,
      r'the light in the field must be that of a cluster, received V = -\d+'),
+    ({'seeing': 'good'}, ValueError, 'seeing must be a number with a unit, such as "5 arcsec", received'),
+    ({'extinction': 'much'}, ValueError, "extinction must be a magnitude or 'catalogue', received 'much'"),
     ({'seeing': 1.0}, TypeError, 'seeing must be an astropy Quantity in arcsec'),
     ({'seeing': (1, 2) * u.arcsec}, ValueError,
      r'seeing must be a scalar, received an array of shape \(2,\)'),
@@ -1281,16 +1293,16 @@ def _big():
 PLAIN = {name: value for name, value in COUNTS.items() if name not in ('unit', 'zero_point', 'band')}
 DECAM = 'images/decam_pal13/c4d_170916_045042_ooi_r_ls9.N15.fits'
 REFUSED = {
-    "SkyView's image of M 13, as it comes": lambda s, t: prepare(shared('images/m13.fits')),
+    "SkyView's image of M 13, as downloaded": lambda s, t: prepare(shared('images/m13.fits')),
     'the same with a zero point': lambda s, t: prepare(shared('images/m13.fits'), zero_point=22 * u.mag),
     'a zero point of -20 instead of 27': lambda s, t: prepare(s, **(COUNTS | {'zero_point': -20 * u.mag})),
     'an image in F435W': lambda s, t: prepare(_hdu(FILTER='F435W', PHOTZP=25.0), **PLAIN),
-    'an array of which nothing else is told': lambda s, t: prepare(s.data),
-    'an image in r as that in g of two': lambda s, t: prepare(
+    'an array and nothing else': lambda s, t: prepare(s.data),
+    'an image in r given as the g image of two': lambda s, t: prepare(
         {'g': _hdu(FILTER='r', PHOTZP=25.0), 'r': _hdu(FILTER='r', PHOTZP=25.0)}, **PLAIN),
-    'a zero point that makes a light that no cluster has': lambda s, t: prepare(
+    'a zero point that gives a light no cluster has': lambda s, t: prepare(
         _hdu(FILTER='V', PHOTZP=13.0, EXPTIME=600.0), **PLAIN),
-    'a DECam image of 101 s (MAGZERO = 30.12) with the zero point of one second': lambda s, t: prepare(
+    'a DECam image of 101 s (MAGZERO = 30.12) with the zero point for one second': lambda s, t: prepare(
         shared(DECAM), **TestPal13.how, zero_point=25.241 * u.mag),
     'a header with two zero points that differ': lambda s, t: prepare(
         _hdu(FILTER='V', PHOTZP=25.0, MAGZP=25.3), **PLAIN),
@@ -1321,10 +1333,10 @@ REFUSED = {
         CCDData(np.full((90, 90), np.nan), unit='adu', wcs=s.wcs), **COUNTS),
     'a CCD of 26 arcsec': lambda s, t: prepare(
         shared(DECAM), **(TestPal13.how | {'field_of_view': 40 * u.arcsec})),
-    "'annulus' for an image that ends at the field": lambda s, t: prepare(
+    "'annulus' for an image no larger than the field": lambda s, t: prepare(
         image(0.25, 40.0), **FULL, background='annulus'),
     'a level of the background in another unit': lambda s, t: prepare(s, **COUNTS, background=5 * u.Jy),
-    'a map that is smoothed already, to be left sharp': lambda s, t: prepare(
+    'a smoothed map, where an unsmoothed one was asked for': lambda s, t: prepare(
         prepare(s, **COUNTS), smoothing=0, field_of_view=20 * u.arcsec),
     'g and i': lambda s, t: prepare({'g': s, 'i': s}),
     'two bands, one of them without light': lambda s, t: prepare(
@@ -1333,13 +1345,13 @@ REFUSED = {
     'a file with several images': lambda s, t: prepare(fits.HDUList(
         [fits.PrimaryHDU(), *(fits.ImageHDU(s.data, name=name) for name in 'AB')])),
     'a table': lambda s, t: prepare(shared('images/decam_pal13/survey-ccds-1.fits.gz')),
-    'a plane that is not there': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS, plane=2),
+    'a plane that does not exist': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS, plane=2),
     "RADESYS = 'GAPPT'": lambda s, t: prepare(_hdu(RADESYS='GAPPT'), **PLAIN),
     'oblong pixels, or two axes that are nearly parallel': lambda s, t: prepare(
         _hdu(CD2_2=4 / 3600), **(COUNTS | {'unit': None})),
     'a cube': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS),
     'an error page of a server': lambda s, t: prepare(_bytes(t, b'<html>sorry</html>')),
-    'a file that is cut short': lambda s, t: prepare(_cut_short(t), **PLAIN),
+    'a truncated file': lambda s, t: prepare(_cut_short(t), **PLAIN),
     'mask or weight of another shape': lambda s, t: prepare(s, **COUNTS, mask=np.zeros((3, 3))),
     'negative weights': lambda s, t: prepare(s, **COUNTS, weight=-np.ones((90, 90))),
     'a ``.wt`` image of Pan-STARRS1 as ``weight``': lambda s, t: prepare(
@@ -1348,7 +1360,7 @@ REFUSED = {
     "``extinction='catalogue'`` without the name of a cluster": lambda s, t: prepare(
         s, **COUNTS, extinction='catalogue'),
     "``extinction='harris'``": lambda s, t: prepare(s, **COUNTS, extinction='harris'),
-    "``extinction='catalogue'`` for light that is freed already": lambda s, t: prepare(
+    "``extinction='catalogue'`` for an image that is already corrected": lambda s, t: prepare(
         _hdu(FILTER='V', PHOTZP=25.0, EXTCORR=0.3), center='NGC 5466', extinction='catalogue'),
 }
 

@@ -176,6 +176,7 @@ class TestArchive:
 
     @pytest.mark.parametrize(('options', 'error', 'message'), [
         ({'timeout': 0 * u.s}, ValueError, 'timeout must be positive, received 0'),
+        ({'timeout': 'long'}, ValueError, 'timeout must be a number with a unit, such as "5 s"'),
         ({'timeout': 60}, TypeError, 'timeout must be an astropy Quantity in s, received 60'),
         ({'backoff': -1 * u.s}, ValueError, 'backoff must not be negative'),
         ({'retries': -1}, ValueError, 'retries must be a whole number, not negative, received -1'),
@@ -185,6 +186,10 @@ class TestArchive:
     def test_options(self, options, error, message):
         with pytest.raises(error, match=message):
             Archive(**options)
+
+    def test_times_may_be_texts(self):
+        archive = Archive(timeout='1 min', backoff='0.5 s')
+        assert (archive.timeout, archive.backoff) == (60 * u.s, 0.5 * u.s)
 
 
 def once(*answers):

@@ -2,6 +2,7 @@
 """Mock observations: theorems about light and mass, other people's PSF drawing, statistics of the noise."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -674,7 +675,28 @@ def test_drawn_field_stars():
     assert mean == pytest.approx(density * trapezoid(pdf * apparent_flux(m * u.mag).value, m), rel=0.1)
 
 
+def test_options_may_be_texts(blob):
+    texts = observe(blob, distance='10 kpc', seeing='0.8 arcsec', rotation='90 deg', shift='[1, 2] arcsec',
+                    field_of_view='30 arcsec', pixel_scale='0.5 arcsec')
+    same = observe(blob, distance=10 * u.kpc, seeing=0.8 * u.arcsec, rotation=90 * u.deg,
+                   shift=[1, 2] * u.arcsec, field_of_view=30 * u.arcsec, pixel_scale=0.5 * u.arcsec)
+    np.testing.assert_array_equal(texts.light.data, same.light.data)
+    assert texts.light.meta == same.light.meta
+
+
+def test_conditions_may_be_texts():
+    texts = Conditions(extinction='0.3 mag', sky='21.5 mag / arcsec2', sky_angle='30 deg',
+                       zero_point='25 mag', exposure='1 min', calibration_error='0.02 mag',
+                       field_stars='2 arcmin-2')
+    same = Conditions(extinction=0.3 * u.mag, sky=21.5 * u.mag / u.arcsec**2, sky_angle=30 * u.deg,
+                      zero_point=25 * u.mag, exposure=1 * u.min, calibration_error=0.02 * u.mag,
+                      field_stars=2 * u.arcmin**-2)
+    for field in fields(Conditions):
+        assert np.all(getattr(texts, field.name) == getattr(same, field.name))
+
+
 @pytest.mark.parametrize('options, error, message', [
+    (dict(extinction='much'), ValueError, 'extinction must be a number with a unit, such as "5 mag"'),
     (dict(extinction=-1 * u.mag), ValueError, 'extinction must not be negative, received -1.0 mag'),
     (dict(extinction=[1, 2] * u.mag), ValueError, 'extinction must be a scalar'),
     (dict(sky=21 * u.mag), u.UnitConversionError, 'sky must have a unit'),

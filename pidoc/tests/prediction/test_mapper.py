@@ -63,7 +63,29 @@ def mapper(domain):
     return MassMapper(StandIn(), domain=domain, name='stand-in', sha256='ab' * 32)
 
 
+def test_packaged_models_are_listed_with_what_they_are_for():
+    found = MassMapper.list()
+    assert list(found) == pretrained_models()
+    lines = str(found).splitlines()
+    assert lines == repr(found).splitlines() and len(lines) == len(found) + 1
+    for line, (name, description) in zip(lines, found.items(), strict=False):
+        assert line.split()[0] == name and line.endswith(f'  {description}') and len(description) > 20
+    assert lines[-1].endswith("MassMapper.from_pretrained('path/to/folder')")
+    page = found._repr_html_()
+    assert page.count('<tr>') == len(found) and 'Chardin &amp; Bianchini' in page
+
+
 # -- out ------------------------------------------------------------------------------------------
+
+
+def test_texts_with_units_are_as_good_as_quantities(mapper, mock):
+    texts = mapper.predict(mock, distance='20000 pc', distance_error='0.5kpc', seeing='1 arcsec')
+    same(texts, mapper.predict(mock, distance=20 * u.kpc, distance_error=0.5 * u.kpc, seeing=1 * u.arcsec))
+    assert texts.known['distance'] == 20 * u.kpc
+    with pytest.raises(ValueError, match='distance must be a number with a unit, such as "5 kpc"'):
+        mapper.predict(mock, distance='far')
+    with pytest.raises(u.UnitConversionError, match='seeing must have a unit that converts to arcsec'):
+        mapper.predict(mock, seeing='1 kpc')
 
 
 def test_a_mock(mapper, mock):

@@ -13,6 +13,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.table import QTable, Table, vstack
 from astropy.wcs import WCS
+from matplotlib.figure import Figure
 
 from pidoc.inference.flags import flag_bits
 from pidoc.inference.posterior import Posterior
@@ -275,6 +276,33 @@ def test_the_picture(tmp_path):
     np.testing.assert_allclose(maps[1].get_array(), a_prediction().mass.data)
     # zero is the centre
     assert maps[0].get_extent() == pytest.approx((-20.125, 19.875, -19.625, 20.375))
+
+
+PANELS = {'light': 'y [arcsec]', 'mass': 'y [arcsec]', 'mass_to_light': 'y [arcsec]', 'numbers': '',
+          'mass_profile': 'mass [M$_\\odot$ per pixel]', 'mass_to_light_profile': 'M/L$_V$'}
+
+
+@pytest.mark.parametrize('panel', [None, *PANELS])
+def test_one_panel_in_axes_of_ones_own(panel):
+    whole = Figure()
+    ax, other = whole.subplots(1, 2)
+    assert a_prediction().plot(ax=ax, panel=panel) is whole
+    # and perhaps a bar of colours
+    assert whole.axes[:2] == [ax, other] and not other.has_data()
+    assert ax.get_ylabel().startswith(PANELS[panel or 'mass'])
+    if panel in (None, 'mass'):
+        np.testing.assert_allclose(ax.images[0].get_array(), a_prediction().mass.data)
+
+
+def test_one_panel_in_a_figure_of_its_own():
+    figure = a_prediction().plot(panel='mass_profile')
+    (axis,) = figure.axes
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), a_prediction().mass_profile['mass'].value)
+
+
+def test_there_is_no_such_panel():
+    with pytest.raises(ValueError, match="panel must be one of light, mass, .*, received 'age'"):
+        a_prediction().plot(panel='age')
 
 
 def test_a_picture_without_light(tmp_path):
