@@ -1288,7 +1288,7 @@ for _format, *_described in (('nbody6', _Nbody), ('nbody6++', _Nbody, _Nbody6ppH
                              ('petar', _Petar), ('cmc', _Cmc), ('amuse', _Amuse),
                              ('table', _Table)):
     _function = _reader(_format)
-    _function.__doc__ = '\n    '.join([_source_class.__doc__ for _source_class in _described]
+    _function.__doc__ = '\n    '.join([str(_source_class.__doc__) for _source_class in _described]
                                       + ['Arguments of every format: see `pidoc.cluster.foreign`.'])
     registry.register_reader(_format, Snapshot, _function)
     registry.register_identifier(_format, Snapshot, _identifier(_format))

@@ -176,7 +176,8 @@ class ClusterModel:
     half_mass_radius: u.Quantity = 3.2 * u.pc
     metallicity: float = 0.001
     imf: str | float | MassFunction = 'kroupa2001'
-    mass_limits: u.Quantity | None = None
+    # None becomes that of the mass function
+    mass_limits: u.Quantity = None
     binary_fraction: float = 0.0
     binary_periods: str = 'log-uniform'
     galaxy: str | None = 'miholics2014'

@@ -280,8 +280,8 @@ class _Zero:
     """A zero point [mag], its system or None, its source, and cards and flags about it."""
 
     magnitude: float = 0.0
-    system: str = None
-    origin: str = None
+    system: str | None = None
+    origin: str | None = None
     cards: dict = field(default_factory=dict)
     flags: tuple = ()
 

@@ -40,7 +40,7 @@ class Filter:
 
     name: str
     system: str
-    ab_minus_vega: float
+    ab_minus_vega: float | None
     pivot: float
     v_minus: float
     error: float

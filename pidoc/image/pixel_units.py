@@ -92,7 +92,7 @@ class PixelUnit:
 
     kind: str
     jansky: float = 1.0
-    per_arcsec2: float = None
+    per_arcsec2: float | None = None
     per_second: bool = False
     per_wavelength: bool = False
     electrons: bool = False

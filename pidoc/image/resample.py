@@ -147,8 +147,8 @@ class Plane:
     share: np.ndarray
     variance: np.ndarray
     wcs: WCS
-    seen: np.ndarray = None    # share of the pixels of the field before smoothing
-    sharp: np.ndarray = None
+    seen: np.ndarray | None = None    # share of the pixels of the field before smoothing
+    sharp: np.ndarray | None = None
 
     def smoothed(self, sigma, margin, blur=None):
         """Means over the observed parts, without the margin; NaN without data.

@@ -78,16 +78,16 @@ class Conditions:
     """
 
     extinction: u.Quantity = 0.0 * u.mag
-    sky: u.Quantity = None
+    sky: u.Quantity | None = None
     sky_gradient: float = 0.0
     sky_angle: u.Quantity = 0.0 * u.deg
     subtract_sky: bool = True
     sky_error: float = 0.0
     calibration_error: u.Quantity = 0.0 * u.mag
-    zero_point: u.Quantity = None
-    exposure: u.Quantity = None
+    zero_point: u.Quantity | None = None
+    exposure: u.Quantity | None = None
     read_noise: float = 0.0
-    saturation: float = None
+    saturation: float | None = None
     field_stars: object = None
     field_star_magnitudes: u.Quantity = (14.0, 24.0) * u.mag
     field_star_slope: float = 0.3

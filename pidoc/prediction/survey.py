@@ -74,7 +74,7 @@ class Item:
     product: str
     name: str = ''
     told: dict = field(default_factory=dict)
-    bands: dict = None
+    bands: dict | None = None
 
     @property
     def image(self):

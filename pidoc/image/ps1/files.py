@@ -203,8 +203,8 @@ class Stack:
     skycell: str
     form: str
     truth: dict = field(default_factory=dict)
-    variance: np.ndarray = None
-    mask: np.ndarray = None
+    variance: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
     def __post_init__(self):
         for name in ('variance', 'mask'):
