@@ -44,15 +44,15 @@ SOLAR_TEFF = 5772.0
 
 
 def as_quantity(value: Any, unit: u.UnitBase | str, name: str) -> u.Quantity:
-    """A quantity as it is; a text such as '20 kpc' as the quantity that it names.
+    """Return a quantity unchanged, and convert a string such as '20 kpc' to one.
 
     Parameters
     ----------
     value : `~astropy.units.Quantity` or str
     unit : unit-like
-        One that it should convert to, for messages.
+        A unit that it should convert to, for error messages.
     name : str
-        What it is; every error starts with it.
+        Name of the quantity, with which every error message starts.
 
     Returns
     -------
@@ -61,9 +61,9 @@ def as_quantity(value: Any, unit: u.UnitBase | str, name: str) -> u.Quantity:
     Raises
     ------
     TypeError
-        If it is neither.
+        If it is neither a quantity nor a string.
     ValueError
-        If a text is not a number with a unit.
+        If a string is not a number with a unit.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def to_value(quantity: u.Quantity | str, unit: u.UnitBase | str, name: str, *, p
     Parameters
     ----------
     quantity : `~astropy.units.Quantity` or str
-        Scalar or array, in any unit that converts to ``unit``; or a text, as `as_quantity` reads it.
+        Scalar or array, in any unit that converts to ``unit``; or a string (`as_quantity`).
     unit : unit-like
         The unit of the returned numbers.
     name : str

@@ -1,12 +1,12 @@
 #!/usr/bin/env python
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Write what the project says of itself wherever it stands again: ``write_metadata.py [--release X.Y]``.
+"""Update all files that repeat the metadata of the project: ``write_metadata.py [--release X.Y]``.
 
 The version and the address are constants in ``pidoc/__init__.py``; description, keywords, author, license
 and Pythons stand in ``setup.cfg``, abstract and references in ``CITATION.cff``, the date of a release in
 ``CHANGES.rst``. From these ``codemeta.json`` and ``.zenodo.json`` are made, and version, date and address are
-put into the other files. ``pidoc/tests/test_home.py`` fails until this was run. With ``--release`` the
-version, and the first heading of ``CHANGES.rst`` with the date of today, are set before.
+put into the other files. ``pidoc/tests/test_home.py`` fails until this was run. ``--release`` first sets
+the version and, with today's date, the first heading of ``CHANGES.rst``.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def text_of(name):
 
 
 def constant(name):
-    """A text that ``pidoc/__init__.py`` sets; nothing is imported."""
+    """A string constant of ``pidoc/__init__.py``, which is not imported."""
     return re.search(rf"^{name} = '(.*)'$", text_of('pidoc/__init__.py'), flags=re.MULTILINE)[1]
 
 
@@ -44,7 +44,7 @@ def citation():
 
 
 def release_date():
-    """The date that the change log has of this version; None of one that is not released."""
+    """The date of this version in the change log; None if it is not released."""
     version = re.escape(constant('__version__'))
     found = re.search(rf'^{version} \((\d{{4}}-\d\d-\d\d)\)$', text_of('CHANGES.rst'), flags=re.MULTILINE)
     return found and found[1]
@@ -94,12 +94,12 @@ def zenodo():
 
 
 def with_address(text):
-    """A text with the address in place of the one that ``setup.cfg`` has."""
+    """A text with the address in place of the former one, which ``setup.cfg`` has."""
     return text.replace(setup_cfg()['metadata']['url'], constant('__url__'))
 
 
 def with_version(text):
-    """``CITATION.cff`` with the version, and of a release its date."""
+    """``CITATION.cff`` with the version and, for a release, the date."""
     released = release_date()
     text = re.sub(r'^date-released: .*\n', '', text, flags=re.MULTILINE)
     stamp = f'version: {constant("__version__")}\n' + (f'date-released: {released}\n' if released else '')
@@ -119,14 +119,14 @@ FILES = ('codemeta.json', '.zenodo.json', *WITH_ADDRESS)
 
 
 def release(version):
-    """Set the version, and head the change log with it and the date of today."""
+    """Set the version, and write it with today's date at the top of the change log."""
     if not re.fullmatch(r'\d+\.\d+(\.\d+)?', version):
         raise SystemExit(f'the version of a release must be like 0.2 or 0.2.1, received {version!r}')
     heading = f'{version} ({datetime.date.today()})'
     changes, found = re.subn(r'\A\S+ \(unreleased\)\n=+\n', f'{heading}\n{"=" * len(heading)}\n',
                              text_of('CHANGES.rst'))
     if not found:
-        raise SystemExit('CHANGES.rst must begin with a section that is unreleased: not found')
+        raise SystemExit('CHANGES.rst must begin with an unreleased section: not found')
     init = text_of('pidoc/__init__.py').replace(f"__version__ = '{constant('__version__')}'",
                                                 f"__version__ = '{version}'")
     (ROOT / 'CHANGES.rst').write_text(changes, encoding='utf-8')
@@ -136,7 +136,7 @@ def release(version):
 def main(args=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--release', metavar='X.Y', help='make this a release of today')
+    parser.add_argument('--release', metavar='X.Y', help='make a release with this version and today\'s date')
     version = parser.parse_args(args).release
     if version:
         release(version)

@@ -45,19 +45,19 @@ def html_table(caption, rows, *, images=None):
 
 
 def thumbnail(data):
-    """A small picture of a map, in the logarithm, as a data URI.
+    """A small logarithmic picture of a map, as a data URI.
 
     Parameters
     ----------
     data : array-like, shape (ny, nx)
-        Of light or mass; what is not above 0 is dark.
+        A map of light or mass; pixels that are not above 0 are dark.
 
     Returns
     -------
     str
-        'data:image/png;base64,' and the picture.
+        A PNG image, beginning with 'data:image/png;base64,'.
     """
-    # it brings much, and only notebooks need it
+    # a large import that only notebooks need
     from matplotlib.image import imsave
 
     data = np.asarray(data, dtype=float)

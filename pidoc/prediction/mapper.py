@@ -162,12 +162,12 @@ class MassMapper:
 
     @classmethod
     def list(cls) -> Models:
-        """The models that come with the package, and what each was trained on; no network is loaded.
+        """Names and descriptions of the packaged models; no network is loaded.
 
         Returns
         -------
         Models
-            A dict of name to description, which prints as a list.
+            A dict of name to description; printed, it also shows how to load a folder of your own.
 
         Examples
         --------

@@ -349,10 +349,10 @@ class Prediction(FitsProduct):
         Parameters
         ----------
         ax : `~matplotlib.axes.Axes`, optional
-            Draw one panel here, in place of a figure with all.
+            Draw a single panel in these axes instead of a figure with all panels.
         panel : str, optional
-            Only 'light', 'mass', 'mass_to_light', 'numbers', 'mass_profile' or 'mass_to_light_profile'; with
-            ``ax`` by default 'mass'.
+            Which panel: 'light', 'mass', 'mass_to_light', 'numbers', 'mass_profile' or
+            'mass_to_light_profile'; by default all panels, or with ``ax`` the mass.
 
         Returns
         -------

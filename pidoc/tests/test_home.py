@@ -1,8 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""What a clone says about the project: address, version, Pythons and references, the same everywhere.
+"""The metadata of the project are the same in all files that repeat them.
 
-The files are in clones, some of them in source distributions, none in wheels: where one is not, its test is
-skipped.
+Clones have these files, source distributions some of them, wheels none: tests of missing files are skipped.
 """
 
 import configparser
@@ -98,7 +97,7 @@ def test_a_release_is_made_by_one_command(writer, tmp_path, monkeypatch):
     citation = (tmp_path / 'CITATION.cff').read_text(encoding='utf-8')
     assert f'\nversion: 7.6\ndate-released: {today}\n' in citation
     # which it is now
-    with pytest.raises(SystemExit, match='CHANGES.rst must begin with a section that is unreleased'):
+    with pytest.raises(SystemExit, match='CHANGES.rst must begin with an unreleased section'):
         writer.main(['--release', '7.7'])
     with pytest.raises(SystemExit, match="like 0.2 or 0.2.1, received 'new'"):
         writer.main(['--release', 'new'])

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Hints of types are on all that users call first; mypy looks into them (tox -e typing)."""
+"""The user API has type hints, which mypy checks (tox -e typing)."""
 
 import inspect
 from importlib import import_module
