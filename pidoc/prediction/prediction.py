@@ -33,7 +33,7 @@ from pidoc.io.fits import (
     WrongContentError,
 )
 from pidoc.io.html import html_table
-from pidoc.networks.variables import OUTPUTS, Variable
+from pidoc.networks.variables import CONSTRAINTS, OUTPUTS, Variable
 from pidoc.prediction.known import UNITS as KNOWN_UNITS
 from pidoc.prediction.measured import Measured
 from pidoc.prediction.profiles import mass_profile, mass_to_light_profile
@@ -331,6 +331,28 @@ class Prediction(FitsProduct):
         text = f'{value:.4g}' if error is None else f'{value:.4g} +- {error:.2g}'
         source = self.sources.get(name)
         return f'; given {text}{f", {source}" if source else ""}'
+
+    def known_texts(self):
+        """What was known, in words.
+
+        Returns
+        -------
+        dict
+            Name -> value, standard error (the default one where none was given) and source.
+        """
+        texts = {}
+        for name, value in self.known.items():
+            if name.endswith('_error'):
+                continue
+            constraint = CONSTRAINTS[name]
+            number, error = _plain(name, value), self.known.get(f'{name}_error')
+            text = f'{number:.4g}'
+            if error is not None:
+                text += f' ± {_plain(name, error):.2g}'
+            elif constraint.errors is not None:
+                text += f' ± {constraint.physical_error(number, constraint.default_error):.2g}'
+            texts[name] = f'{text} {constraint.unit}'.rstrip() + f', {self.sources.get(name, "given")}'
+        return texts
 
     def summary(self) -> str:
         """A text with the scalars, their 68 % intervals, the flags and the reasons for them.

@@ -305,6 +305,73 @@ def test_there_is_no_such_panel():
         a_prediction().plot(panel='age')
 
 
+def _bars(figure):
+    """Label, ends and arrows of each colour bar, and what its map shows."""
+    bars = [axis.images[0].colorbar for axis in figure.axes if axis.images]
+    return [(bar.ax.get_xlabel(), (bar.norm.vmin, bar.norm.vmax), bar.extend,
+             np.asarray(bar.mappable.get_array())) for bar in bars]
+
+
+def test_colour_bars_span_what_the_maps_span_and_have_units():
+    prediction = a_prediction()
+    light, mass, ratio = _bars(prediction.plot())
+    for (label, ends, arrows, _), data in ((light, prediction.light.data), (mass, prediction.mass.data)):
+        assert ends == pytest.approx((data.min(), data.max())) and arrows == 'neither'
+        assert label.endswith('per pixel]')
+    # the farthest one per cent is beyond, which arrows say
+    assert ratio[0] == 'M/L$_V$ [M$_\\odot$/L$_\\odot$]' and ratio[2] == 'both'
+    assert ratio[1] == pytest.approx(tuple(np.percentile(ratio[3], [1, 99])))
+    # three and a half decades, where a map has more
+    prediction.light.data[:9] = 1e-9
+    prediction.light.data[9:12] = -1e-5
+    _, ends, arrows, shown = _bars(prediction.plot())[0]
+    assert ends == pytest.approx((prediction.light.data.max() * 10**-3.5, prediction.light.data.max()))
+    assert arrows == 'min' and shown.min() > 0.0
+
+
+def _said(prediction):
+    figure = prediction.plot()
+    (text,) = [text for axis in figure.axes for text in axis.texts]
+    figure.draw_without_rendering()
+    inside = text.get_window_extent()
+    assert inside.y0 >= 0.0 and inside.x0 >= 0.0
+    # beside it are the profiles
+    profiles = [axis for axis in figure.axes if axis.get_xlabel() == 'separation [arcsec]']
+    assert inside.x1 <= min(axis.get_tightbbox().x0 for axis in profiles)
+    return ' '.join(text.get_text().split())
+
+
+def test_the_picture_says_what_was_known_subtracted_and_masked():
+    said = _said(a_prediction(bad=np.s_[5:7, 6:9], sources={'distance': 'Harris 1996'}))
+    assert 'known: distance 20 ± 0.4 kpc, Harris 1996' in said and 'known: [Fe/H] -1.5 ± 0.15, given' in said
+    assert 'seeing: 1.1 arcsec (header)' in said and 'masked: 6 of 25600 pixels (hatched)' in said
+    assert 'sky' not in said and 'in front' not in said
+    said = _said(a_prediction(known={}))
+    assert 'known: nothing but the image' in said and 'masked: nothing' in said
+
+
+@pytest.mark.parametrize(('cards', 'words'), [
+    ({'BKGFROM': 'none', 'BKGLEVEL': 0.0, 'SKYLEVEL': 1e-6, 'SKYERROR': 2e-6},
+     'sky: nothing subtracted sky that is left: 1.0 ± 2.0 % of the light'),
+    ({'BKGFROM': 'annulus', 'BKGLEVEL': 118.25, 'BKGERROR': 0.5, 'IMGUNIT': 'adu'},
+     'sky: 118.25 ± 0.5 adu a pixel subtracted (annulus)'),
+    ({'BKGFROM': 'given', 'BKGLEVEL': 3.0, 'BKGERROR': None, 'IMGUNIT': 'no unit'},
+     'sky: 3 a pixel subtracted (given)'),
+    ({'BKGFROMG': 'given', 'BKGLEVEG': 3.0, 'IMGUNITG': 'ct', 'BKGFROMR': 'none', 'BKGLEVER': 0.0},
+     'sky in g: 3 ct a pixel subtracted (given) sky in r: nothing subtracted'),
+    ({'NFOREGND': 2, 'FORELITE': 0.184}, 'stars in front, taken off: 2, with 18.4 % of the light'),
+    ({'MISSING': '5 zero', 'MISSINR': '7 dead'},
+     'pixels without light, found: 5 zero pixels without light, found: 7 dead'),
+    ({'EXTCORR': 0.062}, 'extinction taken off: A$_V$ = 0.06 mag, Harris 1996 (2010 edition)'),
+    ({'FLAGS': 'gaps seeing-worse'}, 'preparation: gaps, seeing-worse'),
+])
+def test_the_picture_says_what_was_done_to_the_image(cards, words):
+    prediction = a_prediction(flags=flag_bits('preparation'),
+                              sources={'extinction': 'Harris 1996 (2010 edition)'})
+    prediction.light.meta.update(cards)
+    assert words in _said(prediction)
+
+
 def test_a_picture_without_light(tmp_path):
     dark = a_prediction()
     dark.light.data[:] = -1e-9
