@@ -914,8 +914,7 @@ def _product(plane, around, meta, flags, worst, min_coverage):
     coverage = 1.0 - float(np.mean(mask))
     if coverage < min_coverage or mask.all():
         raise ValueError(f'the image must have good pixels in {100 * min_coverage:.0f} % of the field, '
-                         f'received {100 * coverage:.0f} %: '
-                         'give a smaller field_of_view, or min_coverage')
+                         f'received {100 * coverage:.0f} % {_about(meta)}')
     flags = list(flags)
     total = float(np.sum(plane.total[~mask]))
     if total <= 0.0:
@@ -945,6 +944,14 @@ def _product(plane, around, meta, flags, worst, min_coverage):
     uncertainty = None if plane.variance is None else StdDevUncertainty(np.sqrt(plane.variance))
     return Light(plane.total, unit=APPARENT_FLUX, wcs=plane.wcs, meta=meta, uncertainty=uncertainty,
                  mask=mask if mask.any() else None, sharp=plane.sharp)
+
+
+def _about(meta):
+    """Where the field was looked for, and what else can be told."""
+    found = meta['CENFROM'] == 'found'
+    stars = f', {meta["NFOREGND"]} stars in front of it masked' if meta.get('NFOREGND') else ''
+    return (f'about column {meta["CENX"]:.1f}, row {meta["CENY"]:.1f}{", which was found" if found else ""}'
+            f'{stars}: give {"center or " if found else ""}min_coverage')
 
 
 def _details(flag, meta):

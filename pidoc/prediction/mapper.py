@@ -16,7 +16,7 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import CCDData, StdDevUncertainty
 
-from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
+from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
 from pidoc.image.light import sharp_of
 from pidoc.inference.domain import Domain, Verdict
 from pidoc.inference.features import features, GIVEN
@@ -463,7 +463,7 @@ class MassMapper:
                              f'{name or "the image"} does not hold it: give the image itself, or a Mock made '
                              'with keep_sharp=True')
         place = checked_center(center, light.wcs, light.shape)
-        return _Input.of(light, sharp, name or str(light.meta.get('OBJECT') or ''), seeing, place, self.grid)
+        return _Input.of(light, sharp, name or str(light.meta.get('OBJECT') or ''), seeing, place)
 
     @property
     def _sharp(self):
@@ -624,12 +624,12 @@ class _Input:
     name: str
 
     @classmethod
-    def of(cls, light, sharp, name, seeing, center, grid):
+    def of(cls, light, sharp, name, seeing, center):
         values = np.array((light.data * light.unit).to_value(APPARENT_FLUX), dtype=np.float32)
         bad = ~np.isfinite(values)
         if light.mask is not None:
             bad |= np.asarray(light.mask, dtype=bool)
-        values = fill_pixels(values, bad, smoothing=grid.smoothing)
+        values = fill_pixels(values, bad)
         total = float(values.sum(dtype=float))
         if not total > 0.0:
             raise ValueError(f'the flux in the field must be positive, received {total:.3g} Lsun / kpc2 in '
@@ -665,23 +665,22 @@ class _Input:
         noted = str(self.map.meta.get('FLAGS') or '')
         if noted:
             names.append('preparation')
-            reasons.append(f'preparation: {noted} (see pidoc.image.IMAGE_FLAGS)')
+            reasons.append(f'preparation: {noted} (see "Your own image" in the documentation)')
         return flag_bits(*names), reasons
 
 
-def fill_pixels(values, bad, *, smoothing=MapGrid.smoothing):
-    """Fill bad pixels with a mean of the good ones, weighted by the Gaussian of the smoothing.
+def fill_pixels(values, bad):
+    """Fill pixels in, smoothly from the good pixels around them.
 
-    Where there is no good pixel within five standard deviations, the width of the Gaussian is doubled,
-    repeatedly if needed.
+    The filled pixels solve Laplace's equation: each is the mean of its neighbors, so that gaps have no edges
+    and no structure of their own.
 
     Parameters
     ----------
     values : ndarray of float
+        Two-dimensional.
     bad : ndarray of bool
-        Bad pixels, of the same shape.
-    smoothing : float, optional
-        Standard deviation of the Gaussian [pixels]; at least 1 is used.
+        Of the same shape.
 
     Returns
     -------
@@ -697,30 +696,40 @@ def fill_pixels(values, bad, *, smoothing=MapGrid.smoothing):
     --------
     >>> import numpy as np
     >>> from pidoc.prediction.mapper import fill_pixels
-    >>> fill_pixels(np.array([[2.0, np.nan, 4.0]]), np.array([[False, True, False]]))
-    array([[2., 3., 4.]])
+    >>> fill_pixels(np.array([[2.0, np.nan, np.nan, 3.5]]), np.array([[False, True, True, False]]))
+    array([[2. , 2.5, 3. , 3.5]])
     """
-    values, left = np.array(values), np.array(bad, dtype=bool)
-    if left.all():
-        raise ValueError(f'an image must have a good pixel, received {left.size} that are masked or not '
-                         'finite')
-    good = ~left
-    known = np.where(good, values, 0.0).astype(float)
-    sigma = max(float(smoothing), 1.0)
-    while left.any():
-        rows, columns = (_gaussian(n, sigma) for n in values.shape)
-        weight = rows @ good.astype(float) @ columns
-        near = left & (weight > np.exp(-12.5))
-        mean = rows @ known @ columns
-        values[near] = mean[near] / weight[near]
-        left &= ~near
-        sigma *= 2.0
+    values, bad = np.array(values), np.asarray(bad, dtype=bool)
+    number = int(np.count_nonzero(bad))
+    if number == bad.size:
+        raise ValueError(f'an image must have a good pixel, received {number} that are masked or not finite')
+    if number:
+        values[bad] = _harmonic(values, bad, number)
     return values
 
 
-def _gaussian(number, sigma):
-    place = np.arange(number)
-    return np.exp(-0.5 * ((place[:, np.newaxis] - place) / sigma) ** 2)
+_PAIRS = [(one, other) for pair in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1]))
+          for one, other in (pair, pair[::-1])]
+
+
+def _harmonic(values, bad, number):
+    """Values of the bad pixels, each the mean of its neighbors."""
+    from scipy.sparse import csc_array, diags_array
+    from scipy.sparse.linalg import spsolve
+
+    place = np.full(bad.shape, -1)
+    place[bad] = np.arange(number)
+    neighbors, known, rows, columns = np.zeros(number), np.zeros(number), [], []
+    for one, other in _PAIRS:
+        here, there = place[one], place[other]
+        edge, inside = (here >= 0) & (there < 0), (here >= 0) & (there >= 0)
+        neighbors += np.bincount(here[here >= 0], minlength=number)
+        known += np.bincount(here[edge], weights=values[other][edge], minlength=number)
+        rows.append(here[inside])
+        columns.append(there[inside])
+    rows, columns = np.concatenate(rows), np.concatenate(columns)
+    links = csc_array((np.ones(rows.size), (rows, columns)), shape=(number, number))
+    return spsolve((diags_array(neighbors) - links).tocsc(), known)
 
 
 def _name(x):

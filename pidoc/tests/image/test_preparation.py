@@ -544,8 +544,8 @@ class TestMasksAndNoise:
     def test_too_little_of_the_field(self):
         sky = image(0.25)
         sky.data[:92] = np.nan
-        with pytest.raises(ValueError, match='good pixels in 50 % of the field, received 4[78] %: give a '
-                                             'smaller'):
+        with pytest.raises(ValueError, match='good pixels in 50 % of the field, received 4[78] % about column '
+                                             '89.5, row 89.5: give min_coverage'):
             prepare(sky, **COUNTS)
         assert prepare(sky, **COUNTS, min_coverage=0.4).meta['COVERAGE'] < 0.5
 
