@@ -1220,6 +1220,7 @@ def _is_fits(origin, path, fileobj, *args, **kwargs):
     return str(path).lower().endswith(('.fits', '.fits.gz'))
 
 
-registry.register_reader('pidoc', Snapshot, _read_fits)
+# before other formats, by which a file may be named like FITS
+registry.register_reader('pidoc', Snapshot, _read_fits, priority=1)
 registry.register_writer('pidoc', Snapshot, _write_fits)
 registry.register_identifier('pidoc', Snapshot, _is_fits)

@@ -251,10 +251,17 @@ def _find_values(kinds, pixels, good, plateaus, rest, sky):
         if value == 0.0:
             if noisy and (below > 0.01 or alone):
                 kinds['zero'] |= here
-        elif value < middle and (alone or 0.0 < below < 0.5) and (noisy or value < 0.0):
+        elif value < middle and (alone or 0.0 < below < 0.5) and (noisy or _negative(value, rest)):
             kinds['sentinel'] |= here
             told.append(value)
     return told
+
+
+def _negative(value, rest):
+    """Whether a value is below 0 by more than the step in which numbers are stored, which may not meet it."""
+    steps = np.diff(rest[:1000])
+    steps = steps[steps > 0.0]
+    return value < (-float(steps.min()) if steps.size else 0.0)
 
 
 def _scattered(here, good):

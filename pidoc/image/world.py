@@ -190,6 +190,9 @@ def _check_axes(axes, source):
         if (spoiled or _AXIS_NUMBER.fullmatch(keyword)) and keyword not in told:
             raise ValueError(f'{keyword} of {source} must be a number, received '
                              f'{source.header[keyword]!r}')
+        # 999: as by default
+        if keyword == 'LONPOLE' and keyword in told and abs(value) > 360.0 and value != 999.0:
+            raise ValueError(f'LONPOLE of {source} must be from -360 to 360 degrees, received {value!r}')
 
 
 def check_pixels(sides, angle, source):

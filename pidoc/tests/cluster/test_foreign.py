@@ -276,6 +276,12 @@ class TestAmuse:
             foreign.ages(shared(self.NAME), particles=2)
 
 
+def test_hdf5_in_a_file_that_is_named_like_fits(tmp_path):
+    (tmp_path / 'a.fits').write_bytes(b'\x89HDF\r\n\x1a\n' + bytes(100))
+    with pytest.raises(ValueError, match='a.fits: a FITS file must begin with SIMPLE, received'):
+        Snapshot.read(tmp_path / 'a.fits')
+
+
 @pytest.mark.parametrize('name', ['nbody6/OUT33', 'nbody6/ESC', 'nbody6/fort.1', 'nbody6/logfile',
                                   'nbody6/input', 'cmc/plummer.lagrad.dat', 'cmc/ci_Params.ini'])
 def test_what_is_no_snapshot_is_not_taken_for_one(name):

@@ -691,6 +691,10 @@ def test_something_else(tmp_path):
         Snapshot.read(tmp_path / 'snapshot.txt')
     with pytest.raises(ValueError, match="a FITS file must begin with SIMPLE, received b'3 stars'"):
         Snapshot.read(tmp_path / 'snapshot.txt', format='pidoc')
+    # HDF5 in a file that is named like FITS
+    (tmp_path / 'snapshot.fits').write_bytes(b'\x89HDF\r\n\x1a\n' + bytes(100))
+    with pytest.raises(ValueError, match='snapshot.fits: a FITS file must begin with SIMPLE, received'):
+        Snapshot.read(tmp_path / 'snapshot.fits')
 
 
 @pytest.mark.parametrize('options', [{}, {'format': 'pidoc'}])

@@ -176,6 +176,12 @@ class TestLightIsNotTakenForThem:
                        20.0 * paint(stars(300), WCS, SHAPE)):
             assert not found_in(pixels).mask.any()
 
+    def test_a_sky_of_zero_that_integers_do_not_meet(self):
+        """Of whole numbers with BSCALE and BZERO, by which 0 comes out a little below it."""
+        counts = paint(stars(150, radius=4.0), WCS, SHAPE)
+        stored = np.round(counts / 0.00093)
+        assert found_in(stored * 0.00093 - 1.9e-6).text() == ''
+
     def test_rounded_numbers_and_tiles(self):
         assert not found_in(np.round(sky(), 1)).mask.any()
         assert not found_in(sky(dtype=np.float32).astype(float)).mask.any()

@@ -73,6 +73,13 @@ def test_a_pole_that_counts():
         assert text.separation(source.wcs.pixel_to_world(5, 10)) > 1 * u.arcsec
 
 
+def test_a_pole_that_is_none():
+    # as by default
+    assert middle(header(LONPOLE=999.0)).separation(middle(header())) < 1e-6 * u.arcsec
+    with pytest.raises(ValueError, match='LONPOLE of .* must be from -360 to 360 degrees, received 1e.308'):
+        middle(header(LONPOLE=1e308))
+
+
 @pytest.mark.parametrize(('frame', 'its'), [('icrs', ICRS()), ('fk5', J2000), ('fk4', B1950), ('galactic',
                                                                                                Galactic())])
 @pytest.mark.parametrize('cards', [
