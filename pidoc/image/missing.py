@@ -36,6 +36,7 @@ _TURNS = 0.4               # share of extremes in a row, from which on there is 
 _SATURATED = 0.98          # share of the saturation level of the header
 _CEILINGS = ('SATURATE', 'SATLEVEL', 'SATURATA', 'SATURATB', 'DATAMAX')
 _MOST_SATURATED = 0.2      # share of pixels above the level, beyond which it is wrong
+_WING = 0.01               # light beside the saturated middle of a star, relative to the ceiling, at least
 _DEAD = 0.2                # largest light of a dead pixel, relative to its faintest neighbour
 _SHARP = 0.6               # least light beside a star's peak, relative to that expected
 _NARROWEST = 1.3           # pixels, FWHM below which a star looks like a cosmic ray
@@ -133,6 +134,7 @@ def find_missing(pixels, bad, *, header=None):
     if noisy:
         _find_ceiling(kinds, pixels, good, plateaus, rest, middle + _CLEAR * noise)
         _find_holes(kinds, pixels, good, bad, (middle, base, noise))
+        _find_columns(kinds, pixels, base, noise)
     return Missing(kinds, tuple(told), base, noise, noisy)
 
 
@@ -299,6 +301,27 @@ def _find_ceiling(kinds, pixels, good, plateaus, rest, least):
     rare = np.unique(rest[-40:]).size >= min(38, rest.size)
     if top > least and (top in plateaus or (rare and np.count_nonzero(here) >= 3)):
         kinds['saturated'] |= here
+
+
+def _find_columns(kinds, pixels, base, noise):
+    """What is at the ceiling with nothing to its sides, or above and below, is no middle of a star."""
+    here = kinds['saturated']
+    if not here.any():
+        return
+    beside = np.minimum(_brightest_beside(pixels, here), _brightest_beside(pixels.T, here.T).T)
+    columns = here & (pixels != 0.0) & (beside - base < np.maximum(_WING * (pixels - base), 3.0 * noise))
+    kinds['saturated'] &= ~columns
+    kinds['cosmic'] |= columns
+
+
+def _brightest_beside(pixels, here):
+    """Of pixels of groups, the brighter one of the two in the row that end the group."""
+    place = np.arange(pixels.shape[1])
+    left = np.maximum.accumulate(np.where(here, -1, place), axis=1)
+    right = np.minimum.accumulate(np.where(here, place.size, place)[:, ::-1], axis=1)[:, ::-1]
+    values = [np.where(there, np.take_along_axis(pixels, np.clip(end, 0, place.size - 1), axis=1), -np.inf)
+              for end, there in ((left, left >= 0), (right, right < place.size))]
+    return np.maximum(*values)
 
 
 def _find_holes(kinds, pixels, good, bad, sky):

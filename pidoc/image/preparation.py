@@ -35,7 +35,7 @@ from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
 from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf, rebuilt_cores
 from pidoc.image.read import opened
 from pidoc.image.resample import Layer, pixel_areas
-from pidoc.image.sky import background_in_annulus, find_center, fit_sky, SkyFit
+from pidoc.image.sky import background_in_annulus, concentration, find_center, fit_sky, SkyFit
 from pidoc.image.stars import BRIGHTEST_GIANT, find_stars
 from pidoc.image.two_bands import combine
 from pidoc.image.world import check_pixels
@@ -64,6 +64,7 @@ IMAGE_FLAGS = {
     'band': 'the band that was given is not that of the header',
     'colour': 'the image is not in V, and no colour was given: that of an old population stands in',
     'catalogue': 'the field is brighter than the whole cluster that the catalogue has there',
+    'no-cluster': 'no concentration of the light at the centre is seen: it may be that of field stars alone',
     'gaps': 'more than 1 % of the pixels of the field are masked',
     'saturated': 'saturated pixels have 1 % of the light in the field or more: what the wings of their stars '
                  'say of it, or nothing where the PSF is not known',
@@ -92,6 +93,7 @@ _SAME_CLUSTER = 30.0 * u.arcsec        # separation within which it is the catal
 _SATURATED_SHARE = 0.01               # share of saturated pixels in the light of the field, if flagged
 _DOMINANT, _ALONE = 0.15, 6.3          # share of the light, and flux ratio to the next, of a dominant star
 _REDDER = {'r': -0.6, 'R': -0.6, 'i': -1.0, 'I': -1.2}       # magnitude minus V of red giants
+_SEEN, _SEEN_FOUND = 3.5, 4.5          # standard deviations of a concentration; if the centre was searched for
 _TRUST = 0.7                           # weight of a given seeing against the measured PSF
 _REBUILT = 0.1                         # relative error of the light of a reconstructed saturated pixel
 _ENOUGH = 50_000                       # pixels that suffice for a median
@@ -358,6 +360,8 @@ def _measured(image, grid, center, options):
         flags += ('coarse-pixels',)
     if lost.get('SATLIGHT', 0.0) > _SATURATED_SHARE:
         flags += ('saturated',)
+    if not found.is_cluster(pixels, bad, here):
+        flags += ('no-cluster',)
     return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part,
                  found.scale, found.position, found.on_grid, psf, found.smoothed, around,
                  found.meta() | sky | stars | lost | front, flags)
@@ -536,6 +540,13 @@ class _Found:
         if found.shape != (2,) or not np.all(np.isfinite(found)):
             raise ValueError(f'center must return column and row, received {found} from {center!r}')
         return (float(found[0]), float(found[1])), getattr(center, '__name__', 'function')
+
+    def is_cluster(self, pixels, bad, here):
+        """Whether the light is concentrated, the catalogue has a cluster there, or it is a map of ours."""
+        if self.ours or self.on_grid or (self.positioned and _catalogued(self.position) is not None):
+            return True
+        seen = concentration(pixels, bad, here, self.scale, outermost=_SURROUNDINGS)
+        return not seen < (_SEEN_FOUND if self.origin == 'found' else _SEEN)
 
     def brightest(self, distance, factor):
         """Flux [unit of the pixels] of the brightest possible star of the cluster, or None."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ['background_in_annulus', 'find_center', 'fit_sky', 'SkyFit']
+__all__ = ['background_in_annulus', 'concentration', 'find_center', 'fit_sky', 'SkyFit']
 
 _BOX = 2.0               # arcsec, side of the boxes for the faint light
 _INNERMOST = 4.0         # arcsec, radius of the disk inside the annuli
@@ -28,6 +28,8 @@ _WRONG = 4.0             # log prior penalty for profiles that differ from the c
 _LIKELY = 0.1            # standard deviation of the prior of the sky, relative to the light in the field
 _ACROSS = 14             # bins, at least, across the smallest aperture of the centroid
 _MOST = 200_000          # pixels, at most, for a percentile
+_CELL = 4.0              # arcsec, side of the cells for the concentration of the light
+_FEWEST_CELLS = 20
 _ROUNDS = 50             # iterations of the centroid at most
 
 
@@ -153,6 +155,62 @@ def _mirrored(good, center):
         result = np.take(result, np.clip(other, 0, size - 1), axis=axis)
         result &= there if axis else there[:, np.newaxis]
     return result
+
+
+def concentration(pixels, bad, center, scale, *, outermost=90.0):
+    """By how many standard deviations the light is seen to be concentrated about a centre.
+
+    That of Spearman's rank correlation of the light in cells of 4 arcsec with their nearness: without a
+    cluster it is 0 with a scatter of 1 to 1.4, however bright some stars are.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+        Proportional to light.
+    bad : `~numpy.ndarray` of bool
+    center : tuple of float
+        Column and row.
+    scale : float
+        Side of a pixel [arcsec].
+    outermost : float, optional
+        Largest distance from the centre [arcsec].
+
+    Returns
+    -------
+    float
+        NaN where there are fewer than 20 cells, at least half of each good.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pidoc.image.sky import concentration
+    >>> y, x = np.mgrid[:80, :80] - 39.5
+    >>> light = np.exp(-np.hypot(x, y) / 10)
+    >>> round(concentration(light, light < 0, (39.5, 39.5), 0.5), 1)
+    9.9
+    """
+    size = max(1, round(_CELL / scale))
+    rows, columns = (number // size for number in pixels.shape)
+    cells = (rows, size, columns, size)
+    good = ~bad[:rows * size, :columns * size]
+    number = good.reshape(cells).sum(axis=(1, 3))
+    light = np.where(good, pixels[:rows * size, :columns * size], 0.0).reshape(cells).sum(axis=(1, 3))
+    middle = 0.5 * (size - 1)
+    away = np.hypot(np.arange(rows)[:, np.newaxis] * size + middle - center[1],
+                    np.arange(columns) * size + middle - center[0]) * scale
+    seen = (2 * number >= size**2) & (away < outermost)
+    if np.count_nonzero(seen) < _FEWEST_CELLS:
+        return math.nan
+    ranks = [_ranks(values[seen]) for values in (light / np.maximum(number, 1), -away)]
+    if np.ptp(ranks[0]) == 0.0:
+        return 0.0
+    return float(np.corrcoef(ranks)[0, 1]) * math.sqrt(np.count_nonzero(seen) - 1.0)
+
+
+def _ranks(values):
+    """Ranks from 0; equal values have that in their middle."""
+    _, place, number = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(number) - 0.5 * (number + 1.0))[place.ravel()]
 
 
 def background_in_annulus(pixels, bad, center, inner, outer):

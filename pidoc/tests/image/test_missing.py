@@ -115,6 +115,19 @@ class TestSaturated:
         found = found_in(np.minimum(clean, ceiling))
         np.testing.assert_array_equal(found.kinds['saturated'], clean >= ceiling)
 
+    @pytest.mark.parametrize('where', [COLUMN, np.s_[30]])
+    def test_columns_and_trails_are_no_stars(self, where):
+        """A trail over a star's saturated middle: what of it is beside the star, is no light of it."""
+        clean = sky()
+        ceiling = np.quantile(clean, 0.999)
+        cores = clean >= ceiling
+        found = found_in(spoiled(np.minimum(clean, ceiling), where, ceiling))
+        trail = np.zeros(SHAPE, dtype=bool)
+        trail[where] = True
+        assert found.kinds['saturated'][cores & ~trail].all()
+        assert found.kinds['cosmic'][trail].mean() > 0.9 and not found.kinds['cosmic'][~trail].any()
+        assert found.mask[trail].all()
+
     @pytest.mark.parametrize('keyword', ['SATURATE', 'SATLEVEL', 'DATAMAX'])
     def test_by_the_header(self, keyword):
         clean = sky()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from pidoc.image.sky import background_in_annulus, find_center, fit_sky
+from pidoc.image.sky import background_in_annulus, concentration, find_center, fit_sky
 from pidoc.tests.image_helpers import paint, stars, tan_wcs
 
 pytest.importorskip('photutils')
@@ -23,6 +23,36 @@ def field(at=(0.0, 0.0), *, number=3000, shape=(200, 220), level=100.0, noise=3.
 
 def nothing_bad(pixels):
     return np.zeros(pixels.shape, dtype=bool)
+
+
+class TestConcentration:
+    def test_of_fields_of_stars_is_that_of_chance(self):
+        rng = np.random.default_rng(3)
+        wcs, found = tan_wcs((120, 120), 0.5), []
+        for number in (30, 60, 100, 300, 1000) * 8:
+            sample = (*rng.uniform(-30.0, 30.0, (2, number)), 30.0 * rng.pareto(0.75, number))
+            counts = paint(sample, wcs, (120, 120)) + rng.normal(0.0, 3.0, (120, 120))
+            found.append(concentration(counts, nothing_bad(counts), (59.5, 59.5), 0.5))
+        # standard errors of 40 numbers; a star may shine in two cells
+        assert np.mean(found) == pytest.approx(0.0, abs=3.0 / np.sqrt(40))
+        assert 0.8 < np.std(found) < 1.5
+
+    def test_of_clusters(self):
+        pixels = field((20.0, -30.0))
+        bad = nothing_bad(pixels)
+        assert concentration(pixels, bad, (129.5, 69.5), 0.5) > 10.0
+        # whatever the level and the unit; less about another place
+        same = concentration(3.0 * pixels - 1e4, bad, (129.5, 69.5), 0.5)
+        assert same == pytest.approx(concentration(pixels, bad, (129.5, 69.5), 0.5))
+        assert concentration(pixels, bad, (180.0, 150.0), 0.5) < 5.0
+        bad[:, ::3] = True
+        assert concentration(np.where(bad, np.nan, pixels), bad, (129.5, 69.5), 0.5) > 10.0
+
+    def test_of_what_cannot_be_told(self):
+        flat = np.ones((100, 100))
+        assert concentration(flat, nothing_bad(flat), (50, 50), 0.5) == 0.0
+        assert math.isnan(concentration(flat, nothing_bad(flat), (50, 50), 0.1))
+        assert math.isnan(concentration(flat, flat > 0.0, (50, 50), 0.5))
 
 
 class TestCenter:
