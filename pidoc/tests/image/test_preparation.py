@@ -16,6 +16,8 @@ import pidoc
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.grid import APPARENT_FLUX, MapGrid
 from pidoc.image.preparation import IMAGE_FLAGS, prepare, SEEING_RANGE
+from pidoc.inference.features import FEATURES
+from pidoc.inference.flags import FLAGS
 from pidoc.mock.observation import observe
 from pidoc.photometry import apparent_flux, BANDS
 from pidoc.tests.image_helpers import CENTER, expected, paint, shared, stars, tan_wcs, truth, ZERO_POINT
@@ -1259,6 +1261,18 @@ def refused_rows():
     text = page.read_text(encoding='utf-8').split('Rejected input')[1]
     rows = re.findall(r'^   \* - (.*?)\n     - (.*?)(?=\n   \* -|\n\n|\Z)', text, re.DOTALL | re.MULTILINE)
     return [tuple(' '.join(cell.split()) for cell in row) for row in rows][1:]
+
+
+def test_every_note_is_in_the_table():
+    page = Path(pidoc.__file__).resolve().parents[1] / 'docs' / 'images.rst'
+    if not page.exists():
+        pytest.skip('the documentation is not here')
+    notes = page.read_text(encoding='utf-8').split('\nNotes\n-----')[1].split('\nRejected input\n')[0]
+    first, second = (re.findall(r'^   \* - ``(.*)``\n     - \S.*', part, re.MULTILINE)
+                     for part in notes.split('A further note'))
+    assert first == list(IMAGE_FLAGS)
+    features = {feature.name for feature in FEATURES}
+    assert second == [flag.name for flag in FLAGS if flag.name not in features]
 
 
 def _header(**cards):
