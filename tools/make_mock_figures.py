@@ -41,13 +41,17 @@ def mocks():
         for axis, distance in zip(row, DISTANCES, strict=True):
             image = getattr(observe(snapshot, distance=distance, **options), name)
             top = image.data.max()
-            shown = axis.imshow(np.maximum(image.data, 1e-9 * top), norm=LogNorm(top / 3e3, top),
+            low = max(top / 3e3, image.data[image.data > 0].min())
+            shown = axis.imshow(np.maximum(image.data, 0.1 * low), norm=LogNorm(low, top),
                                 origin='lower', cmap='magma' if name == 'light' else 'viridis',
                                 extent=(-20, 20, -20, 20))
             axis.set_xticks([])
             axis.set_yticks([])
-            bar = figure.colorbar(shown, ax=axis, fraction=0.046, pad=0.02)
+            # an arrow where the map goes on below the bar
+            bar = figure.colorbar(shown, ax=axis, fraction=0.046, pad=0.02,
+                                  extend='min' if image.data.min() < low else 'neither')
             bar.ax.tick_params(labelsize=6)
+            bar.ax.set_title(image.unit.to_string('latex_inline'), fontsize=6)
         row[0].set_ylabel(label, fontsize=9)
     for axis, distance in zip(axes[0], DISTANCES, strict=True):
         axis.set_title(f'{distance:g}', fontsize=10)
