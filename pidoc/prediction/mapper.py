@@ -16,7 +16,7 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import CCDData, StdDevUncertainty
 
-from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
+from pidoc.grid import APPARENT_FLUX, MapGrid, MASS_PER_PIXEL
 from pidoc.image.light import sharp_of
 from pidoc.inference.domain import Domain, Verdict
 from pidoc.inference.features import features, GIVEN

@@ -332,7 +332,7 @@ class Prediction(FitsProduct):
         source = self.sources.get(name)
         return f'; given {text}{f", {source}" if source else ""}'
 
-    def known_texts(self):
+    def known_texts(self) -> dict:
         """What was known, in words.
 
         Returns
