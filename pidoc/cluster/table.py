@@ -169,7 +169,7 @@ def _read_table(path):
         raise
     except Exception as error:  # each format has its own errors
         reason = str(error).partition('\n')[0]
-        raise ValueError(f'{os.fspath(path)} is no table that astropy reads: {reason}') from error
+        raise ValueError(f'{os.fspath(path)} is not a table that astropy can read: {reason}') from error
 
 
 def _checked(model):

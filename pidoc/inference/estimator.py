@@ -447,7 +447,7 @@ class PaperEstimator(Estimator):
     def __init__(self, networks, scaling, *, config, calibration=None, posterior=None, about=None, turns=1,
                  grid=None):
         if len(networks) != 2 or turns != 1:
-            raise ValueError('the networks of the paper are two, and look at each map once, received '
+            raise ValueError('the networks of the paper must be two, with one orientation (turns), received '
                              f'{len(networks)} and {turns!r} turns')
         super().__init__(networks, scaling, config=config, calibration=calibration, posterior=posterior,
                          about=about, grid=grid)
@@ -543,7 +543,7 @@ def checked_known(known, constraints, number):
     found = {}
     for name, values in known.items():
         if name not in names:
-            raise ValueError(f'what is known must be of {", ".join(names)}, received {name!r}')
+            raise ValueError(f'a known property must be one of {", ".join(names)}, received {name!r}')
         values = np.array(values, dtype=float)
         if values.shape != (number,):
             raise ValueError(f'{name} must have the shape ({number},), received {values.shape}')

@@ -82,7 +82,7 @@ def check_free(*paths, overwrite):
     """
     taken = [path for path in paths if Path(path).exists()]
     if taken and not overwrite:
-        raise OSError(f'{taken[0]} exists: say overwrite=True to replace it')
+        raise OSError(f'{taken[0]} exists: give overwrite=True to replace it')
 
 
 @contextmanager

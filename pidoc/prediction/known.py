@@ -57,7 +57,7 @@ def checked(given, constraints, *, model=''):
     for name, value in given.items():
         if name not in KNOWN:
             near = difflib.get_close_matches(name, KNOWN, 1)
-            raise ValueError(f'what is known must be of {", ".join(KNOWN)}, received {name!r}'
+            raise ValueError(f'a known property must be one of {", ".join(KNOWN)}, received {name!r}'
                              f'{f" (did you mean {near[0]}?)" if near else ""}')
         value = _number(name, value)
         if value is not None:

@@ -57,7 +57,7 @@ _LONGEST_COMMAND = 2000      # characters of a command line in a header
 _TABLE_EVERY = 60.0          # s: a table is not written more often while work goes on
 _LONGEST_ERROR = 200         # characters in the table; the journal has all
 _ONE_AT_A_TIME = threading.Lock()
-_LOST = 'a process that worked on it was killed, for want of memory perhaps'
+_LOST = 'a process that worked on it was killed, perhaps for lack of memory'
 
 
 # -- the images -----------------------------------------------------------------------------------
@@ -529,7 +529,7 @@ def _checked_table(table, replaced):
         raise ValueError(f'a table must end in {", ".join(TABLE_ENDINGS[:-1])} or {TABLE_ENDINGS[-1]}, '
                          f'received {table}')
     if table.exists() and not replaced:
-        raise OSError(f'{table} exists: say overwrite to replace it')
+        raise OSError(f'{table} exists: give overwrite to replace it')
     return table
 
 

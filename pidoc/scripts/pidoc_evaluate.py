@@ -82,7 +82,7 @@ def _evaluate(options):
 
     page = options.output / 'report.rst'
     if page.exists() and not options.overwrite:
-        raise OSError(f'{page} exists: say --overwrite to replace it')
+        raise OSError(f'{page} exists: give --overwrite to replace it')
     everything = TrainingSet.read(options.set)
     maps = _some(everything.split(options.split), options.maps)
     training = None if options.no_baselines else _training(everything, options)
@@ -128,7 +128,7 @@ def _clusters(options):
 
     page = options.output / 'report.rst'
     if page.exists() and not options.overwrite:
-        raise OSError(f'{page} exists: say --overwrite to replace it')
+        raise OSError(f'{page} exists: give --overwrite to replace it')
     training = None
     if options.set is not None:
         from pidoc.training_set.dataset import TrainingSet

@@ -106,7 +106,7 @@ def _fetch_all(options):
     paths = _paths(options.clusters, options.output)
     taken = [path for path in paths if path.exists()]
     if taken and not options.overwrite:
-        raise OSError(f'{taken[0]} exists: say --overwrite to replace it')
+        raise OSError(f'{taken[0]} exists: give --overwrite to replace it')
     server = {'server': options.server.rstrip('/')} if options.server else {}
     archive = Archive(offline=options.offline, refresh=options.refresh, timeout=options.timeout,
                       retries=options.retries, form='skycell' if options.skycells else 'cutout', **server)

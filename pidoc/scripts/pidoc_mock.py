@@ -210,7 +210,7 @@ def _observe_all(options):
     paths = _paths(jobs, options.output)
     taken = [path for path in paths if path.exists()]
     if taken and not options.overwrite:
-        raise OSError(f'{taken[0]} exists: say --overwrite to replace it')
+        raise OSError(f'{taken[0]} exists: give --overwrite to replace it')
     snapshot, last = None, None
     for number, ((name, distance, seeing), path) in enumerate(zip(jobs, paths, strict=True)):
         if name != last:

@@ -791,7 +791,7 @@ class Simulation:
             raise
         except Exception as error:
             # numpy and zipfile raise many kinds of errors for damaged files
-            raise CheckpointError(f'{path} is no whole checkpoint of a simulation: {error}') from error
+            raise CheckpointError(f'{path} is not a complete checkpoint of a simulation: {error}') from error
 
     @classmethod
     def _restore(cls, model, meta, data, threads):

@@ -275,13 +275,13 @@ class _Run:
         try:
             simulation = Simulation.load(path, threads=self.threads)
             if simulation.model != self.record.model or simulation.numerics != self.record.numerics:
-                raise CheckpointError(f'{path} is of another run')
+                raise CheckpointError(f'{path} belongs to another run')
             rows = self._rows_until(simulation.age)
         except (CheckpointError, RunFolderError) as error:
             log.warning('%s; the run starts again from the beginning', error)
             return False
         self.simulation, self.rows = simulation, rows
-        log.info('%s goes on from %.1f Myr', self.folder, simulation.age)
+        log.info('%s continues from %.1f Myr', self.folder, simulation.age)
         return True
 
     def _rows_until(self, age):
@@ -346,7 +346,7 @@ class _Run:
             yield
         except OSError as error:
             message = (f'{self.folder} could not be written at {self.simulation.age:.1f} Myr: {error}; all '
-                       'complete snapshots are kept, and the run goes on when it is started again')
+                       'complete snapshots are kept, and the run continues when it is started again')
             raise (OSError(message) if error.errno is None else OSError(error.errno, message)) from error
 
     # -- files
@@ -478,7 +478,7 @@ class _Record:
             return cls(ClusterModel.from_header(header), numerics,
                        np.array(table['age'], dtype=float), header['SNAPTYPE'], header['PIDOCVER'])
         except (KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(f'{path} is no valid record of a run: {error}') from error
+            raise RunFolderError(f'{path} is not a valid record of a run: {error}') from error
 
     def check_same(self, other, folder):
         """Compare the existing run with the requested one."""
@@ -494,7 +494,7 @@ class _Record:
     def check_version(self, folder):
         if self.version != __version__:
             raise RunFolderError(f'{folder} holds a run begun by pidoc {self.version}, which '
-                                 f'{__version__} must not go on with. Use another folder, or '
+                                 f'{__version__} cannot continue. Use another folder, or '
                                  'overwrite=True')
 
 

@@ -524,7 +524,7 @@ def test_objects_in_arrays_are_refused(tmp_path):
     with pytest.raises(ModelFolderError, match='a.npz is damaged: .* must be of real numbers'):
         read_weights(path)
     with pytest.raises(
-        CheckpointError, match='a.npz is no whole checkpoint .*Object arrays cannot be loaded'
+        CheckpointError, match='a.npz is not a complete checkpoint .*Object arrays cannot be loaded'
     ):
         Simulation.load(path)
     assert not (tmp_path / 'trapped').exists()

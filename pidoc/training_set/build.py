@@ -97,9 +97,9 @@ class Build:
 def _why_not(name, error):
     """The exception to raise for a shard that was not made."""
     if isinstance(error, WorkerKilled):
-        return TrainingSetError(f'a worker process was killed while it made {name}, for want of memory '
-                                'perhaps; what is complete is kept, and the build goes on when it is started '
+        return TrainingSetError(f'a worker process was killed while it made {name}, perhaps for lack of '
+                                'memory; complete files are kept, and the build continues when it is started '
                                 'again')
     if isinstance(error, WorkLost):
-        return TrainingSetError(f'{name} was not made, {error}; what is complete is kept')
+        return TrainingSetError(f'{name} was not made, {error}; complete files are kept')
     return error

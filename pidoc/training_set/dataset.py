@@ -262,7 +262,7 @@ class TrainingSet:
         manifest = Manifest.read(folder)
         if manifest.state != 'complete':
             raise TrainingSetError(f'{folder} is not complete: {len(manifest.shards)} of {manifest.n_shards} '
-                                   'files are there; the command that began it goes on with it')
+                                   'files are there; the command that started it continues it')
         files = [{'file': name, **entry} for name, entry in manifest.shards.items()]
         for entry in [*files, {'file': TABLE_FILE, **manifest.table}]:
             check_size(folder / entry['file'], entry['bytes'])

@@ -99,8 +99,8 @@ class Manifest:
             raise TrainingSetError(f'{folder} was made of other simulations: {", ".join(changed)} changed '
                                    'since. Use another folder')
         if self.version != other.version and self.state != 'complete':
-            raise TrainingSetError(f'{folder} was begun by pidoc {self.version}, which {other.version} must '
-                                   'not go on with. Use another folder')
+            raise TrainingSetError(f'{folder} was begun by pidoc {self.version}, which {other.version} '
+                                   'cannot continue. Use another folder')
 
 
 def read_table(path, name):

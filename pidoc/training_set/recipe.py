@@ -619,7 +619,7 @@ class Recipe:
         try:
             content = tomllib.loads(cls.text(source))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f'{source} is no TOML: {error}') from error
+            raise RecipeError(f'{source} is not TOML: {error}') from error
         recipe = cls(content, source=str(source))
         if check:
             for test, other in recipe.shared_stars():

@@ -144,8 +144,8 @@ def writing(path):
     try:
         yield
     except OSError as error:
-        message = (f'{path} could not be written: {error}; what is complete is kept, and the build goes '
-                   'on when it is started again')
+        message = (f'{path} could not be written: {error}; complete files are kept, and the build '
+                   'continues when it is started again')
         raise (OSError(message) if error.errno is None else OSError(error.errno, message)) from error
 
 

@@ -64,11 +64,11 @@ def _run_source(name, folder, expected):
     if expected is not None:
         _check_run(folder, model, ages, *expected)
     if not (folder / 'log.fits').exists():
-        raise TrainingSetError(f'{folder} is a run that has not come far yet: let it be finished')
+        raise TrainingSetError(f'{folder} is an unfinished run without any snapshots: finish it first')
     rows = read_table(folder / 'log.fits', 'LOG')
     if rows.meta['header']['STATE'] == 'running':
         raise TrainingSetError(f'{folder} is not complete: the run has {len(rows)} of {len(ages)} snapshots; '
-                               'let it be finished')
+                               'finish it first')
     paths = [folder / 'snapshots' / f'snapshot_{k:05d}.fits' for k in range(len(rows))]
     absent = [path for path in paths if not path.exists()]
     if absent or not paths:
@@ -81,10 +81,10 @@ def _check_run(folder, model, ages, expected, expected_ages):
     if model != expected:
         fields = [field for field in expected.__dataclass_fields__
                   if np.any(getattr(model, field) != getattr(expected, field))]
-        raise TrainingSetError(f'{folder} is a run of another model than the recipe says: '
+        raise TrainingSetError(f'{folder} is a run of another model than in the recipe: '
                                f'{", ".join(fields)} differ')
     if not np.array_equal(ages, expected_ages):
-        raise TrainingSetError(f'{folder} is a run with other ages than the recipe says: {len(ages)} there, '
+        raise TrainingSetError(f'{folder} is a run with other ages than in the recipe: {len(ages)} there, '
                                f'{len(expected_ages)} in the recipe')
 
 

@@ -139,7 +139,7 @@ class _Stream:
     def _load(self):
         simulation = Simulation.load(self._checkpoint)
         if simulation.model != self.task.model:
-            raise CheckpointError(f'{self._checkpoint} is of another simulation')
+            raise CheckpointError(f'{self._checkpoint} belongs to another simulation')
         self._read_maps()
         # a snapshot at the age of the checkpoint is repeated; its existing maps are kept
         first = int(np.searchsorted(self.task.ages, simulation.age))
@@ -149,7 +149,7 @@ class _Stream:
                 raise TrainingSetError(f'{self._maps} must hold the first {needed} maps of {name}, as its '
                                        f'checkpoint needs, received {len(self.open.get(name, ()))}')
         self.simulation = simulation
-        log.info('%s goes on from %.1f Myr', self.task.model.name, simulation.age)
+        log.info('%s continues from %.1f Myr', self.task.model.name, simulation.age)
         return first
 
     def _read_maps(self):

@@ -208,7 +208,7 @@ class Archive:
         if not self.refresh and (path := _cached(url)):
             return path
         if self.offline or not astropy_data.conf.allow_internet:
-            raise NotInCacheError(f'{url} is not in the cache, and nobody may be asked (offline)')
+            raise NotInCacheError(f'{url} is not in the cache, and must not be downloaded (offline)')
         wait, last = self.backoff.to_value(u.s), None
         for attempt in range(self.retries + 1):
             if attempt:
@@ -442,7 +442,7 @@ def find_target(target, *, offline=False):
         return _of_catalogue(catalogs.cluster(target))
     except ValueError as unknown:
         if offline:
-            raise ValueError(f'{unknown} (and nobody may be asked: offline)') from None
+            raise ValueError(f'{unknown} (and offline excludes MAST)') from None
         return Target(name=target, position=_resolve(target, unknown))
 
 

@@ -619,7 +619,7 @@ def test_others_can_read_the_file(spherical, path):
 def test_an_existing_file_is_kept(path):
     snapshot = Snapshot(few_stars(), 0 * u.Gyr)
     path.write_text('precious')
-    with pytest.raises(OSError, match='snapshot.fits exists: say overwrite=True'):
+    with pytest.raises(OSError, match='snapshot.fits exists: give overwrite=True'):
         snapshot.write(path)
     assert path.read_text() == 'precious'
     snapshot.write(path, overwrite=True)

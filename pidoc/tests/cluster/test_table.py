@@ -149,7 +149,7 @@ def test_a_row_that_is_no_model(column, message):
 
 def test_files_that_are_no_tables(tmp_path):
     (tmp_path / 'models.fits').write_text('no table')
-    with pytest.raises(ValueError, match='models.fits is no table that astropy reads: '):
+    with pytest.raises(ValueError, match='models.fits is not a table that astropy can read: '):
         read_models(tmp_path / 'models.fits')
     with pytest.raises(FileNotFoundError):
         read_models(tmp_path / 'absent.ecsv')

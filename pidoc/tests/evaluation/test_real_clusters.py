@@ -175,7 +175,7 @@ def test_report(report, tmp_path):
     assert table.meta['synthetic'] is True and table.meta['model'] == 'formulae' and len(table) == 17
     assert {path.name for path in (tmp_path / 'new').iterdir()} == {
         'report.rst', 'clusters.ecsv', 'caught.ecsv', 'agreement.ecsv'}
-    with pytest.raises(OSError, match='exists: say overwrite=True'):
+    with pytest.raises(OSError, match='exists: give overwrite=True'):
         report.write(tmp_path / 'new')
     report.write(tmp_path / 'new', overwrite=True)
 

@@ -335,7 +335,7 @@ def test_what_is_written_reads_back(report, tmp_path):
     expected = report.tables['pixels_by_predicted_image']['error']
     np.testing.assert_allclose(bins['error'].to_value('%'), expected.to_value('%'))
     assert QTable.read(folder / 'maps_image.ecsv')['age'].unit == u.Gyr
-    with pytest.raises(OSError, match=r'report.rst exists: say overwrite=True to replace it'):
+    with pytest.raises(OSError, match=r'report.rst exists: give overwrite=True to replace it'):
         report.write(folder)
     (folder / 'report.rst').write_text('old')
     report.write(folder, overwrite=True)

@@ -150,7 +150,7 @@ def test_without_noise(cluster, tmp_path):
     assert paths[-1].name == 'listing.txt' and all(path.exists() for path in paths)
     stack = ps1.read_stack(paths[0])
     assert stack.truth['SYNTHET'] and abs(np.median(stack.counts[:20])) < 100
-    with pytest.raises(OSError, match='exists: say overwrite=True'):
+    with pytest.raises(OSError, match='exists: give overwrite=True'):
         write_files(cluster, tmp_path / 'clean')
 
 

@@ -58,7 +58,7 @@ def test_same_map_same_bytes_and_nothing_is_replaced(light, tmp_path):
     path = tmp_path / 'map.fits'
     write_map(light, path)
     first = path.read_bytes()
-    with pytest.raises(OSError, match='exists: say overwrite=True'):
+    with pytest.raises(OSError, match='exists: give overwrite=True'):
         write_map(light, path)
     write_map(light, path, overwrite=True)
     assert path.read_bytes() == first

@@ -337,7 +337,7 @@ class TestRefused:
             with pytest.raises(ValueError, match="kind must be 'stack', 'wt' or 'mask', received 'psf'"):
                 write(path, counts, wcs, kind='psf', **KEYS)
             path.write_text('mine')
-            with pytest.raises(OSError, match='exists: say overwrite=True'):
+            with pytest.raises(OSError, match='exists: give overwrite=True'):
                 write(path, counts, wcs, **KEYS)
             assert path.read_text() == 'mine'
             assert sorted(tmp_path.iterdir()) == [path]

@@ -149,7 +149,7 @@ class TestArchive:
         assert len(archive(server).listing(NGC5466)) == 6
 
     def test_offline(self, server):
-        with pytest.raises(NotInCacheError, match=r'ps1filenames.py\?ra=.* is not in the cache, and nobody'):
+        with pytest.raises(NotInCacheError, match=r'ps1filenames.py\?ra=.* is not in the cache, and must not'):
             archive(server, offline=True).listing(NGC5466)
         assert server.requests == []
         archive(server).listing(NGC5466)
@@ -496,7 +496,7 @@ class TestFindTarget:
             find_target('nowhere')
 
     def test_offline(self):
-        with pytest.raises(ValueError, match=r"received 'nowhere' \(and nobody may be asked: offline\)"):
+        with pytest.raises(ValueError, match=r"received 'nowhere' \(and offline excludes MAST\)"):
             find_target('nowhere', offline=True)
 
     @pytest.mark.parametrize('wrong', [5466, None, SkyCoord([1, 2], [3, 4], unit='deg')])

@@ -159,7 +159,7 @@ def test_a_posterior_may_be_conditioned_in_closed_form(light):
      'distance_error must be positive'),
     (lambda light: light, {'age_error': np.ones(5)}, 'age_error needs age, received it alone'),
     (lambda light: light, {'age': np.full(5, np.inf)}, 'age must be finite, received inf Gyr'),
-    (lambda light: light, {'colour': np.ones(5)}, "must be of distance, distance_error, age, .* 'colour'"),
+    (lambda light: light, {'colour': np.ones(5)}, "must be one of distance, distance_error, age, .* 'colour'"),
 ])
 def test_refuses_impossible_input(estimator, light, change, known, message):
     with pytest.raises(ValueError, match=message):
@@ -292,7 +292,7 @@ def test_kinds_of_models_and_what_the_papers_must_be(estimator, tmp_path):
     with pytest.raises(ModelFolderError, match="kind must be one of cluster, paper, received 'other'"):
         Estimator.load(tmp_path)
     config = {'shape': [96, 96, 1]}
-    with pytest.raises(ValueError, match='are two, and look at each map once, received 1 and 1 turns'):
+    with pytest.raises(ValueError, match='must be two, with one orientation .turns., received 1 and 1 turns'):
         PaperEstimator([None], PaperScaling(), config=config)
     with pytest.raises(ValueError, match='received 2 and 4 turns'):
         PaperEstimator([None, None], PaperScaling(), config=config, turns=4)

@@ -55,5 +55,5 @@ def test_files_that_are_in_the_way(tmp_path):
     (tmp_path / 'a.txt').write_text('mine')
     check_free(tmp_path / 'b.txt', overwrite=False)
     check_free(tmp_path / 'a.txt', overwrite=True)
-    with pytest.raises(OSError, match='a.txt exists: say overwrite=True to replace it'):
+    with pytest.raises(OSError, match='a.txt exists: give overwrite=True to replace it'):
         check_free(tmp_path / 'b.txt', tmp_path / 'a.txt', overwrite=False)

@@ -256,7 +256,7 @@ def test_a_product(tmp_path):
     path = tmp_path / 'a.fits'
     Number(3).write(path)
     assert Number.read(path) == Number(3)
-    with pytest.raises(OSError, match='a.fits exists: say overwrite=True to replace it'):
+    with pytest.raises(OSError, match='a.fits exists: give overwrite=True to replace it'):
         Number(4).write(path)
     with pytest.raises(ValueError, match='dtype must be float32 or float64, received int16'):
         Number(4).write(path, overwrite=True, dtype=np.int16)

@@ -463,7 +463,7 @@ def test_ccddata_reads_both_images(tmp_path):
 def test_files_that_are_refused(tmp_path, blob):
     seen, path = observe(blob, distance=10 * u.kpc), tmp_path / 'a.fits'
     seen.write(path)
-    with pytest.raises(OSError, match='exists: say overwrite=True'):
+    with pytest.raises(OSError, match='exists: give overwrite=True'):
         seen.write(path)
     seen.write(path, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ['a.fits']

@@ -45,8 +45,8 @@ def test_the_metallicity_is_a_number(value):
 
 @pytest.mark.parametrize(('given', 'kind', 'message'), [
     ({'distanse': 2 * u.kpc}, ValueError,
-     r"what is known must be of distance, .*, received 'distanse' \(did you mean distance\?\)"),
-    ({'x': 2}, ValueError, "what is known must be of distance, .* dispersion_radius, received 'x'$"),
+     r"a known property must be one of distance, .*, received 'distanse' \(did you mean distance\?\)"),
+    ({'x': 2}, ValueError, "a known property must be one of distance, .* dispersion_radius, received 'x'$"),
     ({'distance': 20}, TypeError, 'distance must be an astropy Quantity in kpc, received 20'),
     ({'distance': 20 * u.s}, u.UnitConversionError, 'distance must have a unit that converts to kpc'),
     ({'distance': 'far'}, ValueError, 'distance must be a number with a unit, such as .* received'),

@@ -534,7 +534,7 @@ def test_what_a_header_cannot_hold(tmp_path):
 def test_no_file_is_replaced_unasked(tmp_path):
     path = tmp_path / 'a.fits'
     path.write_text('mine')
-    with pytest.raises(OSError, match='a.fits exists: say overwrite=True'):
+    with pytest.raises(OSError, match='a.fits exists: give overwrite=True'):
         a_prediction().write(path)
     assert path.read_text() == 'mine'
     a_prediction().write(path, overwrite=True)

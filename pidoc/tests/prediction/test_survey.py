@@ -290,14 +290,14 @@ def test_rows_are_written_as_work_goes_on(images, monkeypatch):
 
 def test_nothing_is_replaced_unasked(images):
     run(images[:1])
-    with pytest.raises(OSError, match='out/0-pidoc.fits exists: say overwrite to replace it'):
+    with pytest.raises(OSError, match='out/0-pidoc.fits exists: give overwrite to replace it'):
         run(images)
     # a product that is no work of this journal
     Path('out', JOURNAL).unlink()
-    with pytest.raises(OSError, match='out/0-pidoc.fits exists: say overwrite to replace it'):
+    with pytest.raises(OSError, match='out/0-pidoc.fits exists: give overwrite to replace it'):
         run(images, resume=True)
     Path('t.csv').write_text('mine')
-    with pytest.raises(OSError, match='t.csv exists: say overwrite to replace it'):
+    with pytest.raises(OSError, match='t.csv exists: give overwrite to replace it'):
         run(images[1:], table='t.csv')
     assert Path('t.csv').read_text() == 'mine' and not Path('out/1-pidoc.fits').exists()
 
@@ -382,7 +382,7 @@ def test_a_process_that_is_killed_takes_no_image_with_it(images, tmp_path):
 def test_an_image_that_kills_is_told_and_stops_no_other(images):
     rows = run(images, model=mapper(Deadly(brightest('1.fits'))), jobs=2, batch_size=3)
     assert list(np.flatnonzero(rows['error'] != '')) == [1, 2]
-    assert rows['error'][1] == 'a process that worked on it was killed, for want of memory perhaps'
+    assert rows['error'][1] == 'a process that worked on it was killed, perhaps for lack of memory'
     # and is tried again
     rows = run(images, jobs=2, resume=True)
     assert list(np.flatnonzero(rows['error'] != '')) == [2]

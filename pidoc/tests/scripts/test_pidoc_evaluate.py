@@ -147,7 +147,7 @@ def test_what_cannot_be_given(tmp_path, capsys):
 def test_nothing_is_replaced(tmp_path, stand_ins, capsys):
     (tmp_path / 'report.rst').write_text('old')
     assert main(['m', 's', '-o', str(tmp_path)]) == 2
-    assert 'report.rst exists: say --overwrite to replace it' in capsys.readouterr().err
+    assert 'report.rst exists: give --overwrite to replace it' in capsys.readouterr().err
     # found out before anything was read
     assert stand_ins['folders'] == [] and (tmp_path / 'report.rst').read_text() == 'old'
 
@@ -263,7 +263,7 @@ def test_stand_ins(formulae, capsys, monkeypatch, stand_ins):
     # Pal 11 fills the field: sky is left in it
     assert np.all(np.abs(table['luminosity'] / table['true_luminosity'] - 1.0) < [0.2, 0.06])
     assert main(['--clusters', '--stand-ins', '-o', str(out)]) == 2
-    assert 'report.rst exists: say --overwrite' in capsys.readouterr().err
+    assert 'report.rst exists: give --overwrite' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

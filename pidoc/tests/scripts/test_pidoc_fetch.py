@@ -106,7 +106,7 @@ def test_files_are_not_replaced(run, server, capsys, tmp_path):
     (tmp_path / 'NGC_5466.fits').write_text('mine')
     asked = len(server.requests)
     assert run('NGC 5466') == 2
-    assert 'NGC_5466.fits exists: say --overwrite to replace it' in capsys.readouterr().err
+    assert 'NGC_5466.fits exists: give --overwrite to replace it' in capsys.readouterr().err
     assert (tmp_path / 'NGC_5466.fits').read_text() == 'mine' and len(server.requests) == asked
     assert run('NGC 5466', '--overwrite') == 0
     assert CCDData.read(tmp_path / 'NGC_5466.fits').shape == (80, 80)

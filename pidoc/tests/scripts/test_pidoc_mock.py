@@ -202,7 +202,7 @@ def test_the_same_command_makes_the_same_bytes_and_replaces_nothing(tmp_path, sn
     assert main(args) == 0
     before = path.read_bytes()
     assert main(args) == 2
-    assert capsys.readouterr().err == f'pidoc-mock: {path} exists: say --overwrite to replace it\n'
+    assert capsys.readouterr().err == f'pidoc-mock: {path} exists: give --overwrite to replace it\n'
     assert main([*args, '--overwrite']) == 0 and path.read_bytes() == before
     assert main([*args, '--overwrite', '--seed', '1']) == 0 and path.read_bytes() != before
 

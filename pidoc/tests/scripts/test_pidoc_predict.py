@@ -302,7 +302,7 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
         assert main(['--example', *more]) == 2
         error = capsys.readouterr().err
         if name:
-            assert error == f'pidoc-predict: {name} exists: say --overwrite to replace it\n'
+            assert error == f'pidoc-predict: {name} exists: give --overwrite to replace it\n'
         else:
             assert error.startswith('pidoc-predict: a table must end in .ecsv, .csv or .fits, received ')
     assert not (tmp_path / 'x').exists() and (tmp_path / 'all.csv').read_text() == 'mine'

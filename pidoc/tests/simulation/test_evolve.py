@@ -696,12 +696,12 @@ def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(FileNotFoundError, match='file.npz'):
         Simulation.load(path)
     path.write_bytes(b'not a zip file')
-    with pytest.raises(CheckpointError, match='file.npz is no whole checkpoint'):
+    with pytest.raises(CheckpointError, match='file.npz is not a complete checkpoint'):
         Simulation.load(path)
     Simulation(small()).save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[:len(whole) // 2])
-    with pytest.raises(CheckpointError, match='no whole checkpoint'):
+    with pytest.raises(CheckpointError, match='not a complete checkpoint'):
         Simulation.load(path)
     np.savez(path, meta=np.array('{"format": 99}'))
     with pytest.raises(CheckpointError, match='must be a checkpoint of format 1, received format 99'):

@@ -351,7 +351,7 @@ def flip(path):
 
 
 @pytest.mark.parametrize('name, damage, message', [
-    ('checkpoint.npz', flip, 'checkpoint.npz is no whole checkpoint'),
+    ('checkpoint.npz', flip, 'checkpoint.npz is not a complete checkpoint'),
     ('log.fits', cut, 'log.fits is damaged'),
     ('log.fits', Path.unlink, 'log.fits, which a checkpoint needs, is missing'),
     ('snapshots/snapshot_00000.fits', Path.unlink, 'must hold 2 snapshots .* some are missing'),
@@ -383,7 +383,7 @@ def test_a_checkpoint_of_another_run(stopped, whole, caplog):
     Simulation(MODEL.replace(seed=4)).save(stopped / 'checkpoint.npz')
     start(stopped)
     assert contents(stopped) == contents(whole)
-    caplog_matches(caplog, 'checkpoint.npz is of another run; the run starts again')
+    caplog_matches(caplog, 'checkpoint.npz belongs to another run; the run starts again')
 
 
 @pytest.mark.parametrize('name, damage, message', [
@@ -411,8 +411,8 @@ def test_a_damaged_record(copy):
 
 @pytest.mark.parametrize('keyword, value, message', [
     ('RUNFMT', 2, 'its format must be version 1, the one this pidoc knows, received 2'),
-    ('NSTARS', 5, 'model.fits is no valid record of a run: n_stars must be'),
-    ('THETAMAX', 'wide', 'model.fits is no valid record of a run: could not convert')])
+    ('NSTARS', 5, 'model.fits is not a valid record of a run: n_stars must be'),
+    ('THETAMAX', 'wide', 'model.fits is not a valid record of a run: could not convert')])
 def test_a_record_that_is_none(copy, keyword, value, message):
     with fits.open(copy / 'model.fits', mode='update', checksum=True) as hdus:
         hdus[1].header[keyword] = value

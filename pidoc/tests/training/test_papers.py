@@ -70,7 +70,7 @@ def test_the_folder_of_the_paper_loads_and_predicts(papers, few):
     np.testing.assert_allclose(given.scalars['distance'].high_95, away * np.exp(2 * 0.02))
     worse = read.estimate(light, known={'distance': away, 'distance_error': 0.1 * away})
     np.testing.assert_allclose(worse.scalars['distance'].low_68, away * np.exp(-0.1))
-    with pytest.raises(ValueError, match='what is known must be of distance, distance_error, received .age.'):
+    with pytest.raises(ValueError, match='must be one of distance, distance_error, received .age.'):
         read.estimate(light, known={'age': away})
     assert Domain.from_dict(read.about['domain'])
 

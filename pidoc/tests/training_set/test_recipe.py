@@ -294,7 +294,7 @@ def test_no_recipe_of_that_name():
 def test_no_toml(tmp_path):
     path = tmp_path / 'bad.toml'
     path.write_text('name = ', encoding='utf-8')
-    with pytest.raises(RecipeError, match='bad.toml is no TOML: Invalid value'):
+    with pytest.raises(RecipeError, match='bad.toml is not TOML: Invalid value'):
         Recipe.read(path)
     with pytest.raises(FileNotFoundError):
         Recipe.read(tmp_path / 'none.toml')

@@ -180,7 +180,7 @@ def test_a_simulation_goes_on_from_its_checkpoint(made, tmp_path, monkeypatch, c
     (unfinished / 'c' / '.12.maps.npz').write_bytes(b'half')
     steps = count_steps(monkeypatch)
     build(tmp_path / 'set')
-    assert 'c goes on from 8.0 Myr' in caplog.text
+    assert 'c continues from 8.0 Myr' in caplog.text
     assert 'c' not in steps
     assert digests(tmp_path / 'set') == digests(made.folder)
 
@@ -203,13 +203,13 @@ def cut(path):
 
 
 @pytest.mark.parametrize(('harm', 'message'), [
-    (lambda folder: cut(folder / 'checkpoint.npz'), 'checkpoint.npz is no whole checkpoint'),
+    (lambda folder: cut(folder / 'checkpoint.npz'), 'checkpoint.npz is not a complete checkpoint'),
     (lambda folder: cut(folder / 'maps.npz'), 'maps.npz is damaged or missing: '),
     (lambda folder: (folder / 'maps.npz').unlink(), 'maps.npz is damaged or missing: .*No such file'),
     (lambda folder: shutil.copy(folder / 'first.npz', folder / 'maps.npz'),
      r'maps.npz must hold the first \d maps of last-test-00000000.fits, .*received 0'),
     (lambda folder: Simulation(recipe().models['a'][0]).save(folder / 'checkpoint.npz'),
-     'checkpoint.npz is of another simulation'),
+     'checkpoint.npz belongs to another simulation'),
     (lambda folder: cut(folder.parents[1] / 'last-test-00000000.fits'), 'last-test-00000000.fits must have'),
     (lambda folder: (folder.parents[1] / 'last-test-00000000.fits').unlink(), '00000000.fits is missing')])
 def test_unfinished_files_that_are_damaged(made, tmp_path, monkeypatch, checkpoints, caplog, harm, message):
@@ -281,7 +281,7 @@ def test_a_killed_worker_is_told_and_made_good(tmp_path):
     thread = threading.Thread(target=kill)
     thread.start()
     with pytest.raises(TrainingSetError, match='1 of 3 simulations failed: .: the process was killed by '
-                                               'signal 9; what is complete is kept'):
+                                               'signal 9; complete files are kept'):
         build(tmp_path / 'set', jobs=2, **changes)
     thread.join()
     build(tmp_path / 'set', **changes)
@@ -384,7 +384,7 @@ def test_one_that_fails_stops_no_other(tmp_path):
     changes = {'simulations': [{'group': 'all', 'rows': rows, 'ages': AGES}],
                'part': [part(simulations='all')]}
     with pytest.raises(TrainingSetError, match='1 of 3 simulations failed: wide: half_mass_radius must be '
-                                               'smaller .*; what is complete is kept'):
+                                               'smaller .*; complete files are kept'):
         build(tmp_path / 'set', **changes)
     assert Manifest.read(tmp_path / 'set').snapshots == {'a': 4, 'b': 4}
 
