@@ -149,7 +149,7 @@ class TestArchive:
         assert len(archive(server).listing(NGC5466)) == 6
 
     def test_offline(self, server):
-        with pytest.raises(NotInCacheError, match=r'ps1filenames.py\?ra=.* is not in the cache, and must not'):
+        with pytest.raises(NotInCacheError, match=r'ps1filenames.py\?ra=.* is not in the cache, and must'):
             archive(server, offline=True).listing(NGC5466)
         assert server.requests == []
         archive(server).listing(NGC5466)
