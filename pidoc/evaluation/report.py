@@ -676,8 +676,8 @@ def _text(value):
     value = getattr(value, 'value', value)
     if isinstance(value, (float, np.floating)):
         if not math.isfinite(value):
-            return '-'
+            return '–'
         if abs(value) < 1e-9:
             return '0'
         return f'{value:.0f}' if abs(value) >= 1000 else f'{value:#.3g}'.rstrip('.')
-    return str(value) or '-'
+    return str(value) or '–'

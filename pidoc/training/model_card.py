@@ -116,7 +116,7 @@ def _scores(about):
 def _number(cell):
     if isinstance(cell, str):
         return cell
-    return '-' if cell is None else f'{cell:.3g}'
+    return '–' if cell is None else f'{cell:.3g}'
 
 
 def simple_table(heads, rows):

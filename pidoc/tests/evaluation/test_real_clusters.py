@@ -168,7 +168,7 @@ def test_agreement(report):
 
 def test_report(report, tmp_path):
     report.write(tmp_path / 'new', figures=[('light.png', 'Light.')])
-    text = (tmp_path / 'new' / 'report.rst').read_text()
+    text = (tmp_path / 'new' / 'report.rst').read_text(encoding='utf-8')
     assert text.startswith("SYNTHETIC stand-ins of the paper's clusters, model formulae\n===")
     assert '**The images are synthetic.**' in text and '   SYNTHETIC images. Light.' in text
     table = QTable.read(tmp_path / 'new' / 'clusters.ecsv')

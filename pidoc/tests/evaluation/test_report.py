@@ -339,7 +339,7 @@ def test_what_is_written_reads_back(report, tmp_path):
         report.write(folder)
     (folder / 'report.rst').write_text('old')
     report.write(folder, overwrite=True)
-    assert 'Scores of tenth' in (folder / 'report.rst').read_text()
+    assert 'Scores of tenth' in (folder / 'report.rst').read_text(encoding='utf-8')
     assert {path.name for path in folder.iterdir()} == names
 
 
@@ -350,6 +350,8 @@ def test_the_page_is_sound_rst(report):
     text = report.to_rst(figures=[('fig5.png', 'Pixels.')])
     tree = publish_doctree(text, settings_overrides={'halt_level': 2, 'report_level': 2})
     assert str(tree).count('<table') == 6 and '<figure' in str(tree)
+    # a lone hyphen would be a bullet
+    assert '<bullet_list' not in str(tree)
 
 
 def test_the_page_says_the_numbers(report):
@@ -359,7 +361,7 @@ def test_the_page_says_the_numbers(report):
     assert line.split()[7:10] == ['27.4', '9.09', '9.09'] and len(line.split()) == 7 + 7
     assert 'tenth' in lines[0] and '24 maps' in lines[3]
     (line,) = [line for line in lines if line.startswith('pixel mass, mean over pixels, Eq. 2')]
-    assert line.split()[8] == '-'
+    assert line.split()[8] == '–'
 
 
 # -- what cannot be -------------------------------------------------------------------------------

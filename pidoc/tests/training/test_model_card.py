@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 def test_a_card_tells_training_limits_and_weights(folder):
     write_model_card(folder)
-    text = (folder / 'CARD.rst').read_text()
+    text = (folder / 'CARD.rst').read_text(encoding='utf-8')
     for told in ('Model card: small\n=================', '``mine``: 300 maps to train, 40 to validate',
                  'epochs 3, widths 4-8, channels all',
                  '3 epochs, best validation likelihood (-ln) 0.1000 after epoch 2',
@@ -51,9 +51,9 @@ def test_scores_go_into_the_model_and_its_card(folder):
     card = read_card(folder)
     assert card['about']['scores']['rows'] == [['age [Gyr]', 1.26, 0.5123], ['mass', None, 7.0]]
     assert card['sha256'] == {'network-0.npz': 'abc'} and card['about']['name'] == 'small'
-    text = (folder / 'CARD.rst').read_text()
+    text = (folder / 'CARD.rst').read_text(encoding='utf-8')
     assert 'On the test part of its training set, 99 maps' in text
-    assert 'age [Gyr]  1.26   0.512' in text and 'mass       -      7' in text
+    assert 'age [Gyr]  1.26   0.512' in text and 'mass       –      7' in text
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
