@@ -4,7 +4,7 @@
 import re
 import sys
 from types import NoneType, UnionType
-from typing import Annotated, Generic, get_args, get_origin, Literal, TypeVar, Union
+from typing import Annotated, Any, Generic, get_args, get_origin, Literal, TypeVar, Union
 
 import msgspec
 
@@ -12,7 +12,7 @@ __all__ = ['FINITE', 'Refused', 'Span', 'Table', 'checked', 'number', 'some']
 
 _MOST = sys.float_info.max
 _WORDS = {str: 'a text', bool: 'true or false', int: 'a whole number', float: 'a number', list: 'a list',
-          tuple: 'a list', dict: 'a table'}
+          tuple: 'a list', dict: 'a table', Any: 'a value'}
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1011,6 +1011,8 @@ def test_damaged_sets(a_set, place, data, name):
         attempt(found.mock, 0)
 
 
+# astropy leaves files open in which it looks in vain for something compressed
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @given(data=st.data(), name=st.sampled_from(['model.fits', 'log.fits', 'snapshots/snapshot_00001.fits']))
 def test_damaged_runs(a_set, place, data, name):
     from pidoc.simulation.run import _Record, read_log

@@ -2,7 +2,7 @@
 """Tests of pidoc.io.schema: what fits is read, what does not is named with place, rule and value."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -81,6 +81,14 @@ def test_what_does_not_fit_is_named(values, message):
     with pytest.raises(ValueError, match='^the file') as info:
         read(**values)
     assert str(info.value) == message
+
+
+def test_a_value_of_any_kind_is_missing():
+    class Loose(Table, frozen=True):
+        anything: Any
+
+    with pytest.raises(ValueError, match='the file, anything: must be a value, not found'):
+        checked({}, Loose, 'the file')
 
 
 def test_the_kind_of_error_and_what_is_no_table():
