@@ -1,12 +1,15 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Configuration of the documentation, which builds without a network (tox -e docs)."""
+"""Configuration of the documentation, which builds with and without a network (tox -e docs)."""
 
+import re
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pidoc
 
-sys.path.insert(0, str(Path(__file__).parent))
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
 
 project = 'pidoc'
 author = 'The pidoc developers'
@@ -14,11 +17,28 @@ project_copyright = '2026, the pidoc developers'
 version = release = pidoc.__version__
 
 extensions = ['sphinx_automodapi.automodapi', 'numpydoc', 'pytest_doctestplus.sphinx.doctestplus',
-              'sphinx_gallery.gen_gallery']
+              'sphinx_gallery.gen_gallery', 'sphinx.ext.intersphinx']
 exclude_patterns = ['_build', 'tutorials']
 default_role = 'obj'
 automodapi_toctreedirnm = 'api'
 automodapi_inheritance_diagram = False
+# the pages of modules are written below
+autosummary_generate = False
+# what automodapi lists of a module, where it is not all objects
+MODULE_OPTIONS = {
+    'pidoc.prediction': [':inherited-members:', ':skip: Measured'],
+    'pidoc.prediction.prediction': [':inherited-members:', ':include-all-objects:'],
+    'pidoc.mock': [':inherited-members:', ':include-all-objects:'],
+    'pidoc.mock.mock': [':inherited-members:', ':include-all-objects:'],
+    'pidoc.image.ps1': [],
+    'pidoc.simulation.evolve': [],
+    'pidoc.simulation.run': [],
+    'pidoc.simulation.many': [],
+    'pidoc.training_set': [],
+    'pidoc.training': [],
+    'pidoc.evaluation': [],
+    'pidoc.plotting': [],
+}
 numpydoc_show_class_members = False
 # types are in words in the docstrings; those of schemas hold rules of many lines
 autodoc_typehints = 'none'
@@ -36,19 +56,85 @@ sphinx_gallery_conf = {
     'write_computation_times': False,
 }
 
-html_theme = 'alabaster'
-html_theme_options = {'description': pidoc.__doc__.splitlines()[0], 'fixed_sidebar': True}
-html_sidebars = {'**': ['about.html', 'navigation.html', 'searchbox.html']}
+# documentation of others that names link to
+OTHERS = {
+    'astropy': 'https://docs.astropy.org/en/stable/',
+    'matplotlib': 'https://matplotlib.org/stable/',
+    'numpy': 'https://numpy.org/doc/stable/',
+    'photutils': 'https://photutils.readthedocs.io/en/stable/',
+    'python': 'https://docs.python.org/3/',
+    'scipy': 'https://docs.scipy.org/doc/scipy/',
+}
+# Keras publishes no list of its objects
+KERAS = {
+    'Model': 'models/model/#model-class',
+    'Model.fit': 'models/model_training_apis/#fit-method',
+    'applications': 'applications/',
+    'losses.Loss': 'losses/',
+    'utils.PyDataset': 'utils/python_utils/#pydataset-class',
+    'utils.set_random_seed': 'utils/python_utils/#setrandomseed-function',
+}
+
+
+def reachable(address):
+    """Whether another documentation answers: without a network there are no links to it."""
+    try:
+        with urlopen(f'{address}objects.inv', timeout=5) as answer:
+            return answer.read(18) == b'# Sphinx inventory'
+    except OSError:
+        return False
+
+
+intersphinx_mapping = {name: (address, None) for name, address in OTHERS.items() if reachable(address)}
+
+html_theme = 'pydata_sphinx_theme'
+html_title = f'{project} {release}'
+html_theme_options = {
+    'logo': {'text': project},
+    'header_links_before_dropdown': 6,
+    'navigation_depth': 3,
+    'secondary_sidebar_items': ['page-toc'],
+    'footer_start': ['copyright'],
+    'footer_end': [],
+    'pygments_light_style': 'tango',
+    'pygments_dark_style': 'monokai',
+}
+html_sidebars = {'index': []}
+html_copy_source = False
+html_static_path = ['_static']
+html_css_files = ['pidoc.css']
+
+
+def listed_modules():
+    """Modules in the tables of docs/api.rst: those for users, and the internals."""
+    text = (DOCS / 'api.rst').read_text(encoding='utf-8')
+    return [re.findall(r'^   (pidoc\.[\w.]+)$', part, flags=re.MULTILINE)
+            for part in text.split('\nInternals\n')]
 
 
 def missing_modules():
     """Modules of the package that docs/api.rst does not name."""
     root = Path(pidoc.__file__).parent
-    named = (Path(__file__).parent / 'api.rst').read_text(encoding='utf-8').split()
+    named = sum(listed_modules(), [])
     paths = (path.relative_to(root.parent).with_suffix('').parts for path in root.rglob('*.py'))
     return sorted('.'.join(parts) for parts in paths
                   if not {'tests', 'scripts', '__init__', 'conftest'} & set(parts)
                   and '.'.join(parts) not in named)
+
+
+def write_module_pages(app, config):
+    """A page for each module of docs/api.rst, before the list of pages is made."""
+    folder = DOCS / 'api' / 'modules'
+    folder.mkdir(parents=True, exist_ok=True)
+    users, internals = listed_modules()
+    for name in users + internals:
+        options = MODULE_OPTIONS.get(name, [':include-all-objects:'])
+        lines = [name, '=' * len(name), '', f'.. automodapi:: {name}',
+                 *(f'   {option}' for option in (':no-heading:', ':headings: -^', *options)), '']
+        path, text = folder / f'{name}.rst', '\n'.join(lines)
+        # an unchanged page is not read again
+        if not path.exists() or path.read_text(encoding='utf-8') != text:
+            path.write_text(text, encoding='utf-8')
 
 
 def drop_table_of_formats(app, what, name, obj, options, lines):
@@ -59,9 +145,21 @@ def drop_table_of_formats(app, what, name, obj, options, lines):
             break
 
 
+def link_to_keras(app, env, node, content):
+    """Resolve names of Keras."""
+    from docutils import nodes
+
+    package, _, name = node.get('reftarget', '').partition('.')
+    if package == 'keras' and name in KERAS:
+        return nodes.reference('', '', content, internal=False, refuri=f'https://keras.io/api/{KERAS[name]}')
+    return None
+
+
 def setup(app):
     from sphinx.util import logging
 
+    app.connect('config-inited', write_module_pages)
+    app.connect('missing-reference', link_to_keras)
     # before numpydoc, whose priority is the default 500
     app.connect('autodoc-process-docstring', drop_table_of_formats, priority=400)
     for name in missing_modules():
