@@ -175,3 +175,23 @@ def test_the_checklist_of_reviewers_names_what_there_is():
 def test_templates_of_issues_have_a_name_and_say_what_they_are_for(name):
     front = text_of(f'.github/ISSUE_TEMPLATE/{name}.md').split('---\n')[1]
     assert set(yaml.safe_load(front)) == {'name', 'about'}
+
+
+def test_the_reference_lists_each_module_once():
+    listed = re.findall(r'^   (pidoc\.[\w.]+)$', text_of('docs/api.rst'), flags=re.MULTILINE)
+    modules = {'.'.join(path.relative_to(ROOT).with_suffix('').parts)
+               for path in (ROOT / 'pidoc').rglob('*.py')
+               if not {'tests', 'scripts'} & set(path.parts) and path.stem not in ('__init__', 'conftest')}
+    assert sorted(listed) == sorted(set(listed))
+    assert modules <= set(listed)
+    assert all((ROOT / name.replace('.', '/')).is_dir() for name in set(listed) - modules)
+
+
+def test_no_page_needs_a_script_that_sets_formulae():
+    """Formulae are text: with one ``math`` directive, pages load MathJax from elsewhere."""
+    text_of('docs/index.rst')
+    sources = [path for folder, ending in (('docs', '.rst'), ('pidoc', '.py'), ('pidoc', '.rst'))
+               for path in (ROOT / folder).rglob(f'*{ending}')]
+    assert len(sources) > 200
+    marks = (':' + 'math:', '.. ' + 'math::')
+    assert [path for path in sources if any(mark in path.read_text(encoding='utf-8') for mark in marks)] == []
