@@ -604,7 +604,7 @@ class _Survey:
         for path in wanted:
             if path.exists():
                 why = 'exists' if line is None else 'was made from another file, or with other options'
-                raise OSError(f'{_shown(path)} {why}: say overwrite to replace it')
+                raise OSError(f'{_shown(path)} {why}: give overwrite to replace it')
 
     # -- the work
 

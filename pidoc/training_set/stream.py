@@ -292,8 +292,8 @@ class StreamedBuild(Build):
                 tick()
         if failed:
             told = '; '.join(f'{name}: {one_line(error)}' for name, error in failed)
-            raise TrainingSetError(f'{len(failed)} of {len(waiting)} simulations failed: {told}; what is '
-                                   'complete is kept') from failed[0][1]
+            raise TrainingSetError(f'{len(failed)} of {len(waiting)} simulations failed: {told}; '
+                                   'complete files are kept') from failed[0][1]
 
     def _clear(self, tasks):
         """Remove files of simulations whose maps were drawn anew."""
