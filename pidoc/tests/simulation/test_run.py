@@ -435,7 +435,7 @@ def test_a_full_disk(whole, tmp_path, monkeypatch):
         if failure is None:
             break
         assert failure.errno == errno.ENOSPC
-        assert re.search('could not be written at .* No space left .* goes on when', str(failure))
+        assert re.search('could not be written at .* No space left .* continues when', str(failure))
         now = contents(tmp_path)
         assert not any(module._LEFTOVER.fullmatch(name.removeprefix('snapshots/')) for name in now)
         snapshots = {name: data for name, data in now.items() if name.startswith('snapshots')}
@@ -497,7 +497,7 @@ def test_one_run_at_a_time(copy):
 
 def test_another_version(stopped, copy, monkeypatch):
     monkeypatch.setattr(module, '__version__', '99.0')
-    with pytest.raises(RunFolderError, match=f'begun by pidoc {pidoc.__version__}, which 99.0 must not'):
+    with pytest.raises(RunFolderError, match=f'begun by pidoc {pidoc.__version__}, which 99.0 cannot'):
         start(stopped)
     # what is complete is as good as ever
     assert start(copy).meta['PIDOCVER'] == pidoc.__version__
