@@ -70,7 +70,7 @@ class _Prepared:
                                  f'temperature or stellar_radius: no {missing} received')
             if correction == 'kurucz1992' and metallicity is None:
                 raise ValueError("correction 'kurucz1992' needs the metallicity, which a snapshot without a "
-                                 'model does not tell: give metallicity')
+                                 'model does not have: give metallicity')
             self._light[key] = band_luminosity(
                 native['luminosity'] * u.Lsun, snapshot._temperature * u.K, native.get('kind', 1),
                 mass=native['mass'] * u.Msun, metallicity=metallicity, band=band,
