@@ -20,6 +20,8 @@ extensions = ['sphinx_automodapi.automodapi', 'numpydoc', 'pytest_doctestplus.sp
               'sphinx_gallery.gen_gallery', 'sphinx.ext.intersphinx']
 exclude_patterns = ['_build', 'tutorials']
 default_role = 'obj'
+# of blocks that do not say it; examples with >>> are Python all the same
+highlight_language = 'shell'
 automodapi_toctreedirnm = 'api'
 automodapi_inheritance_diagram = False
 # the pages of modules are written below
@@ -92,6 +94,9 @@ html_title = f'{project} {release}'
 html_theme_options = {
     'logo': {'text': project},
     'header_links_before_dropdown': 6,
+    'navbar_align': 'left',
+    # a field with its words does not fit beside the links
+    'navbar_persistent': ['search-button'],
     'navigation_depth': 3,
     'secondary_sidebar_items': ['page-toc'],
     'footer_start': ['copyright'],
