@@ -261,35 +261,48 @@ class Estimator:
 
         Parameters
         ----------
-        light, known, batch_size
+        light, batch_size
             As for `estimate`; the maps can also be blocks already.
         mass : ndarray
             True maps in the blocks of ``light``. Pixels below 0.01 Msun are excluded.
         scalars : dict
             Name -> true physical values, shape (n,).
+        known : list of dict
+            As for `estimate`, for each choice of what is given. The networks see each map once for all
+            choices that do not differ in their inputs.
 
         Returns
         -------
-        dict
-            Name of a scalar -> scores, shape (n,), and `PIXEL_MASS` -> scores of pixels, flat.
+        list of dict
+            For each choice: name of a scalar -> scores, shape (n,), and `PIXEL_MASS` -> scores of pixels,
+            flat.
         """
-        pixels, found = [], []
+        found = [([], []) for _ in known]
         for k in range(0, len(light), batch_size):
             rows = slice(k, k + batch_size)
-            code = self.scaling.code(_some(known, rows), len(light[rows]))
-            output, (free,) = self._in_blocks(self._blocks(light[rows]), code, [])
-            posterior = self._conditioned(free, _some(known, rows))
-            output, shift = self._with_total(output, free, posterior, [''] * len(free))
-            output[..., 0] += (shift / self.scaling.mass[1])[:, np.newaxis, np.newaxis]
-            found.append(posterior.normal_scores(_some(scalars, rows)))
-            pixels.append(self._pixel_scores(output, np.asarray(mass[rows])))
-        found = np.concatenate(found)
-        names = [each.name for each in self.outputs]
-        return {PIXEL_MASS: np.concatenate(pixels), **dict(zip(names, found.T, strict=True))}
+            blocks, seen = self._blocks(light[rows]), {}
+            for given, (scores, pixels) in zip(known, found, strict=True):
+                some = _some(given, rows)
+                code = self.scaling.code(some, len(blocks))
+                key = code.tobytes()
+                if key not in seen:
+                    seen[key] = self._in_blocks(blocks, code, [])
+                output, (free,) = seen[key]
+                posterior = self._conditioned(free, some)
+                output, shift = self._with_total(output, free, posterior, [''] * len(free))
+                shift = shift[:, np.newaxis, np.newaxis] / self.scaling.mass[1]
+                scores.append(posterior.normal_scores(_some(scalars, rows)))
+                pixels.append(self._pixel_scores(output, shift, np.asarray(mass[rows])))
+        return [self._scores(*each) for each in found]
 
-    def _pixel_scores(self, output, mass):
+    def _scores(self, scores, pixels):
+        names = [each.name for each in self.outputs]
+        return {PIXEL_MASS: np.concatenate(pixels),
+                **dict(zip(names, np.concatenate(scores).T, strict=True))}
+
+    def _pixel_scores(self, output, shift, mass):
         mean, sd = self.scaling.mass
-        off = self.scaling.compressed_mass(mass) - (mean + sd * output[..., 0])
+        off = self.scaling.compressed_mass(mass) - (mean + sd * (output[..., 0] + shift))
         return (off / (sd * np.exp(output[..., 1])))[mass > FAINTEST]
 
     def _blocks(self, light):
@@ -489,6 +502,9 @@ class PaperEstimator(Estimator):
 
     def normal_scores(self, light, mass, scalars, *, known, batch_size=64):
         """Errors of ln M and of the scalars on their scales: `Estimator.normal_scores` for a width of 1."""
+        return [self._errors(light, mass, scalars, each, batch_size) for each in known]
+
+    def _errors(self, light, mass, scalars, known, batch_size):
         parts, pixels = [], []
         for k in range(0, len(light), batch_size):
             rows = slice(k, k + batch_size)
@@ -499,9 +515,7 @@ class PaperEstimator(Estimator):
             off = np.log(np.maximum(true, self.scaling.mass_floor)) - log_mass[thin]
             pixels.append(off[true > FAINTEST])
             parts.append(self._plain(values).normal_scores(_some(scalars, rows)))
-        names = [each.name for each in self.outputs]
-        return {PIXEL_MASS: np.concatenate(pixels),
-                **dict(zip(names, np.concatenate(parts).T, strict=True))}
+        return self._scores(parts, pixels)
 
     @staticmethod
     def _networks(config, paths):

@@ -35,23 +35,24 @@ def calibrate(estimator, data, *, seed=0):
     """
     known = measured(np.random.default_rng(seed), data.truths, estimator.constraints)
     exact = [each.name for each in estimator.constraints if each.errors is None]
-    scores = {}
-    for chosen in subsets(estimator.constraints):
-        there = [*exact, *chosen, *(f'{name}_error' for name in chosen)]
-        scores[given_names(chosen)] = _scores(estimator, data, {name: known[name] for name in there})
-    return Calibration.fit(scores)
+    chosen = [*subsets(estimator.constraints)]
+    given = [{name: known[name] for name in (*exact, *each, *(f'{name}_error' for name in each))}
+             for each in chosen]
+    scores = _scores(estimator, data, given)
+    return Calibration.fit(dict(zip([given_names(each) for each in chosen], scores, strict=True)))
 
 
-def _scores(estimator, data, known):
-    """Absolute normal scores of the truth: quantity -> (n,)."""
+def _scores(estimator, data, given):
+    """Absolute normal scores of the truth, for each choice of what is given: quantity -> (n,)."""
     parts = []
     names = [each.name for each in estimator.outputs]
     for rows in data.pieces():
-        some = {name: values[rows] for name, values in known.items()}
         parts.append(estimator.normal_scores(
             np.asarray(data.light[rows]), np.asarray(data.mass[rows]),
-            {name: data.truths[name][rows] for name in names}, known=some, batch_size=CHUNK))
-    return {name: np.abs(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+            {name: data.truths[name][rows] for name in names},
+            known=[{name: values[rows] for name, values in each.items()} for each in given], batch_size=CHUNK))
+    return [{name: np.abs(np.concatenate([part[k][name] for part in parts])) for name in parts[0][k]}
+            for k in range(len(given))]
 
 
 def learn_domain(maps, work, progress):

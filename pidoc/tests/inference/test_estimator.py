@@ -195,7 +195,7 @@ def test_normal_scores_of_draws_are_standard_normal(estimator, light):
     draws = estimator.estimate(light[:1]).posterior.sample(400, seed=1)
     truth = {name: values[0] for name, values in draws.items()}
     mass = np.repeat(np.repeat(one[:1, ::4, ::4], 400, axis=0), 1, axis=1) * 1e5
-    scores = estimator.normal_scores(one[..., np.newaxis], mass, truth, known={})
+    scores, = estimator.normal_scores(one[..., np.newaxis], mass, truth, known=[{}])
     assert set(scores) == {*NAMES, PIXEL_MASS}
     for name in NAMES:
         assert np.mean(scores[name]) == pytest.approx(0.0, abs=0.15)
