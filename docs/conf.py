@@ -98,6 +98,7 @@ html_theme_options = {
     # a field with its words does not fit beside the links
     'navbar_persistent': ['search-button'],
     'navigation_depth': 3,
+    'show_toc_level': 2,
     'secondary_sidebar_items': ['page-toc'],
     'footer_start': ['copyright'],
     'footer_end': [],
