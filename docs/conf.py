@@ -44,6 +44,8 @@ MODULE_OPTIONS = {
 numpydoc_show_class_members = False
 # types are in words in the docstrings; those of schemas hold rules of many lines
 autodoc_typehints = 'none'
+# members in the table of contents of a page, without the class
+toc_object_entries_show_parents = 'hide'
 
 # the scripts in tutorials run, and become pages in auto_tutorials
 sphinx_gallery_conf = {
