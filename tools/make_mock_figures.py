@@ -50,7 +50,7 @@ def mocks():
             # an arrow where the map goes on below the bar
             bar = figure.colorbar(shown, ax=axis, fraction=0.046, pad=0.02,
                                   extend='min' if image.data.min() < low else 'neither')
-            bar.ax.tick_params(labelsize=6)
+            bar.ax.tick_params(labelsize=6, which='both')
             bar.ax.set_title(image.unit.to_string('latex_inline'), fontsize=6)
         row[0].set_ylabel(label, fontsize=9)
     for axis, distance in zip(axes[0], DISTANCES, strict=True):
