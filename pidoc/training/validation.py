@@ -50,7 +50,8 @@ def _scores(estimator, data, given):
         parts.append(estimator.normal_scores(
             np.asarray(data.light[rows]), np.asarray(data.mass[rows]),
             {name: data.truths[name][rows] for name in names},
-            known=[{name: values[rows] for name, values in each.items()} for each in given], batch_size=CHUNK))
+            known=[{name: values[rows] for name, values in each.items()} for each in given],
+            batch_size=CHUNK))
     return [{name: np.abs(np.concatenate([part[k][name] for part in parts])) for name in parts[0][k]}
             for k in range(len(given))]
 
