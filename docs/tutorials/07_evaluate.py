@@ -28,6 +28,9 @@ path = Path(folder.name)
 name = 'trial'
 seed = 5
 
+[maps]
+sharp = true
+
 [[simulations]]
 group = 'new'
 base = 'MW15'

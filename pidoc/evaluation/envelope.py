@@ -24,11 +24,11 @@ from pidoc.evaluation.baselines import light_frame
 from pidoc.photometry import iron_abundance
 from pidoc.units import G
 
-__all__ = ['Envelope', 'KNOWN_ERRORS', 'known_of']
+__all__ = ['Envelope', 'KNOWN_ERRORS', 'known_of', 'TYPICAL_RATIO']
 
 #: standard errors of known properties: ln distance, age [Gyr], [Fe/H], ln dispersion
 KNOWN_ERRORS = {'distance': 0.02, 'age': 0.75, 'iron': 0.15, 'dispersion': 0.05}
-_RATIO = 2.0               # M/L of the Milky Way's clusters
+TYPICAL_RATIO = 2.0         # M/L in V of the Milky Way's clusters
 _VIRIAL = 64.0 / (3.0 * np.pi)    # for a Plummer model and its central dispersion
 _YOUNGEST = 5.0            # Gyr, of clusters in the regression, if there are enough
 _FEWEST = 100              # least number of such maps
@@ -140,7 +140,7 @@ class Envelope:
             Name -> masses [Msun].
         """
         luminosity = 4.0 * np.pi * known['distance'] ** 2 * flux
-        found = {'ml2': _RATIO * luminosity}
+        found = {'ml2': TYPICAL_RATIO * luminosity}
         if 'iron' in known:
             found['population'] = _population_ratio(known['age'], known['iron']) * luminosity
         if 'iron' in known and self.coefficients is not None:

@@ -17,6 +17,7 @@ from astropy.table import QTable
 
 from pidoc import __version__
 from pidoc.catalogs import paper_table
+from pidoc.evaluation.envelope import TYPICAL_RATIO
 from pidoc.evaluation.report import _rst, write_report
 from pidoc.image.ps1.retrieval import fetch, NotInCacheError, ServiceError
 from pidoc.units import plain_number
@@ -341,11 +342,17 @@ class ClusterReport:
                 *((HOW[mode], _TEXTS[mode].format(**self.table.meta), self._predicted(mode))
                   for mode in self.modes),
                 ('Do the flags catch what is out of range?', self._verdict(), self.caught()),
-                ('Agreement', _AGREEMENT, self.agreement())):
+                ('Agreement', _AGREEMENT + self._envelope(), self.agreement())):
             lines += ['', heading, '-' * len(heading), '', text, '', *_rst(rows)]
         for file, caption in figures:
             lines += ['', f'.. figure:: {file}', '', f'   {self._mark()}{caption}']
         return '\n'.join(lines) + '\n'
+
+    def _envelope(self):
+        """What no network has: the same M/L for all clusters."""
+        off = 100.0 * (TYPICAL_RATIO / self.table['literature_mass_to_light'].value - 1.0)
+        return (f'\nWith M/L = {TYPICAL_RATIO:g} for all {len(off)}, the error for the M/L of the literature '
+                f'is {np.mean(np.abs(off)):.1f}\nand the bias {np.mean(off):.1f} per cent.')
 
     def write(self, folder, *, overwrite=False, figures=()):
         """Write ``report.rst``, and ``clusters.ecsv``, ``caught.ecsv`` and ``agreement.ecsv``.

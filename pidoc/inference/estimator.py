@@ -417,7 +417,7 @@ class Estimator:
                         calibration=Calibration(card['calibration']), about=card['about'],
                         turns=card['turns'], posterior=card['posterior'],
                         grid=MapGrid.from_dict(card['grid']))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(f'{folder} holds no model that this version reads: {error}') from error
 
     @staticmethod

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def example() -> Path:
-    """The image that comes with pidoc: a mock observation of a cluster of 11 Gyr at 20 kpc.
+    """The image that comes with pidoc: a mock observation of a cluster of 12 Gyr at 20 kpc.
 
     Returns
     -------

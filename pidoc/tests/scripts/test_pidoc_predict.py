@@ -69,9 +69,9 @@ def test_the_example(tmp_path, capsys):
 
 
 def test_the_packaged_example():
-    assert EXAMPLE.stat().st_size < 300_000
+    assert EXAMPLE.stat().st_size < 400_000
     mock = Mock.read(EXAMPLE)
-    assert (mock.age, mock.distance, mock.psf_fwhm) == (11 * u.Gyr, 20 * u.kpc, 1 * u.arcsec)
+    assert (mock.age, mock.distance, mock.psf_fwhm) == (12 * u.Gyr, 20 * u.kpc, 1 * u.arcsec)
     assert mock.light.shape == mock.mass.shape == (160, 160)
     # an old cluster: Baumgardt et al. (2020) have M/L_V of 1.4 to 2.5
     assert 1.4 < mock.mass_to_light.value < 2.5
