@@ -99,12 +99,14 @@ for axis, title, data in zip(figure.subplots(1, 3), ('counts', 'prepared', 'obse
 # -------
 #
 # `MassMapper.predict <pidoc.prediction.MassMapper.predict>` does all this by itself: it passes further
-# options on to `~pidoc.image.prepare`.
+# options on to `~pidoc.image.prepare`. The age is given, too: a young cluster of few stars looks much like an
+# old one in a single band. (It has 8000 stars, to be simulated in a moment; the training has 20,000 or more.)
 
 from pidoc import MassMapper
 
 mapper = MassMapper.from_pretrained()
-prediction = mapper.predict(path, band='V', background='annulus', seeing=1.1 * u.arcsec, distance=25 * u.kpc)
+prediction = mapper.predict(path, band='V', background='annulus', seeing=1.1 * u.arcsec, distance=25 * u.kpc,
+                            age=0.3 * u.Gyr, age_error=0.1 * u.Gyr)
 print(prediction.summary())
 print(f'\ntruth: mass {direct.total_mass:.0f}, M/L {direct.mass_to_light:.2f}, age {direct.age:.1f}')
 
@@ -113,6 +115,7 @@ print(f'\ntruth: mass {direct.total_mass:.0f}, M/L {direct.mass_to_light:.2f}, a
 #
 # .. code-block:: console
 #
-#    $ pidoc-predict cluster.fits --band V --annulus --seeing 1.1 --distance 25 --plot
+#    $ pidoc-predict cluster.fits --band V --annulus --seeing 1.1 --distance 25 --age 0.3 \
+#          --age-error 0.1 --plot
 
 folder.cleanup()

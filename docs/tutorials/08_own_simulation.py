@@ -105,9 +105,9 @@ print(f'\ntruth: mass {mock.total_mass:.0f}, M/L {mock.mass_to_light:.2f}, age {
 figure = prediction.plot()
 
 # %%
-# The line *domain* shows whether such a cluster, of so few stars, is inside the training domain; the
-# packaged models were trained on far larger ones. If you have enough simulations of your own, train on
-# them: a recipe includes them as ``[[foreign]]`` (:doc:`06_train`, :doc:`/training_sets`).
+# The packaged models were trained on clusters of 20,000 stars and more. One of a thousand looks like a sparse
+# larger one, so the training domain does not exclude it, and the mass is too large. If you have enough simulations
+# of your own, train on them: a recipe includes them as ``[[foreign]]`` (:doc:`06_train`, :doc:`/training_sets`).
 #
 # Files of NBODY6, NBODY6++, PeTar, CMC and AMUSE are recognised and need no options: :doc:`/foreign`.
 

@@ -34,7 +34,7 @@ mapper = MassMapper.from_pretrained()
 properties = {'distance': 20 * u.kpc, 'age': 12 * u.Gyr, 'metallicity': -1.58, 'b_v': 0.65 * u.mag,
               'velocity_dispersion': 4.5 * u.km / u.s}
 known, predictions = {}, [mapper.predict(image)]
-print(f'{"nothing":20} mass {predictions[0].total_mass},  M/L {predictions[0].mass_to_light}')
+print(f'{"nothing":24} mass {predictions[0].total_mass},  M/L {predictions[0].mass_to_light}')
 for name, value in properties.items():
     known[name] = value
     if name == 'velocity_dispersion':
@@ -59,10 +59,10 @@ figure = predictions[-1].plot_posterior()
 # If something is wrong
 # ---------------------
 #
-# Let the distance be 40 kpc, and the age 1 Gyr. Where what is given is at odds with the image, the flag
-# ``tension`` names it, and says by how much.
+# Let the distance be 60 kpc. Where what is given is at odds with the image and with all else that is given, the
+# flag ``tension`` names it, and says by how much.
 
-print(mapper.predict(image, distance=40 * u.kpc, age=1 * u.Gyr, age_error=0.2 * u.Gyr).summary())
+print(mapper.predict(image, distance=60 * u.kpc, age=12 * u.Gyr).summary())
 
 # %%
 # On the command line

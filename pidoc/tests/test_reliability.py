@@ -362,20 +362,20 @@ def test_no_room(place, tmp_path):
         ),
         'simulate',
         'could not be written',
-        'goes on when',
+        'continues when',
     )
     told(
         finish(*build, size=30_000),
         'trainingset',
         'could not be written',
-        'goes on when',
+        'continues when',
     )
     streamed = ['trainingset', place / 'tiny.toml', '--simulate', '--jobs', '2', '-o', tmp_path / 'streamed']
     told(
         finish(*streamed, '--quiet', size=30_000),
         'trainingset',
         'could not be written',
-        'goes on when',
+        'continues when',
     )
     told(
         finish(

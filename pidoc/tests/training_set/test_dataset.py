@@ -210,7 +210,7 @@ def test_a_set_that_was_read_maps_the_files(made):
     assert isinstance(again._cube('LIGHT', 0), np.memmap)
     assert again.table.colnames == made.table.colnames
     # what travels to another process is the table, not the maps
-    assert len(pickle.dumps(again)) < 0.3 * again.light().nbytes
+    assert len(pickle.dumps(again)) < 0.5 * again.light().nbytes
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(again)).light([1]), again.light([1]))
 
 
