@@ -422,7 +422,7 @@ def test_the_file_is_for_everyone(tmp_path):
         assert hdus[0].header['COMMAND'] == 'pidoc-predict --example --quiet --distance 20'
         assert hdus[0].header['BUNIT'] == 'solMass' and hdus[0].data.shape == (160, 160)
         # the truth of the mock stays beside the light, and is not taken for the result
-        assert hdus['LIGHT'].header['AGE'] == 11 and hdus[0].header['AGE'] == 9
+        assert hdus['LIGHT'].header['AGE'] == 12 and hdus[0].header['AGE'] == 9
 
 
 # -- many images ----------------------------------------------------------------------------------
