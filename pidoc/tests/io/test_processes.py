@@ -322,10 +322,13 @@ def test_threads_and_ticks(monkeypatch):
 
 
 INTERRUPTED = """
+import signal
 from pidoc.io.processes import work
 from pidoc.tests.io.test_processes import act
 
 if __name__ == '__main__':
+    # a shell's background jobs ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for _, pid, _ in work(act, [(k, ('pid',) if k < 2 else ('slow', 60)) for k in range(4)], jobs=2):
         print(pid, flush=True)
 """
