@@ -49,10 +49,13 @@ def seen_by(estimator, maps, number, seed):
         stack = np.stack([np.asarray(each[piece]) for each in channels], axis=-1)
         image = estimator.scaling.image_of_blocks(estimator.scaling.blocks(stack))
         found.append(ops.convert_to_numpy(encoder([image, code[piece]])))
-    # of a quantity that is often exactly the same, as no black holes, the density has no upper limit
-    smooth = [np.unique(true[each.name], return_counts=True)[1].max() < ATOM * len(rows)
+    # densities have no upper limit for a quantity that is often exactly the same, as no black holes, and for
+    # one that follows from the flux and two others
+    smooth = [each.name != 'mass_to_light'
+              and np.unique(true[each.name], return_counts=True)[1].max() < ATOM * len(rows)
               for each in estimator.outputs]
-    seen, true = np.concatenate([np.concatenate(found), code], axis=1), estimator.scaling.standardised(true)
+    seen = np.concatenate([np.concatenate(found), code], axis=1)
+    true = estimator.scaling.standardised(true)
     # a dispersion of few stars is not known
     whole = np.isfinite(true).all(axis=1)
     return seen[whole], true[np.ix_(whole, smooth)]

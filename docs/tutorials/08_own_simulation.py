@@ -106,8 +106,9 @@ figure = prediction.plot()
 
 # %%
 # The packaged models were trained on clusters of 20,000 stars and more. One of a thousand looks like a sparse
-# larger one, so the training domain does not exclude it, and the mass is too large. If you have enough simulations
-# of your own, train on them: a recipe includes them as ``[[foreign]]`` (:doc:`06_train`, :doc:`/training_sets`).
+# larger one, so the training domain does not exclude it, and the mass is too large. If you have enough
+# simulations of your own, train on them: a recipe includes them as ``[[foreign]]`` (:doc:`06_train`,
+# :doc:`/training_sets`).
 #
 # Files of NBODY6, NBODY6++, PeTar, CMC and AMUSE are recognised and need no options: :doc:`/foreign`.
 

@@ -8,8 +8,8 @@ An image leaves much open. How much does it help to know the distance, the age, 
 # A cluster of which everything is known
 # --------------------------------------
 #
-# The example image is a mock observation, so that the truth is known. Its velocity dispersion (of bright stars
-# within 20" of the centre) is not in the file; it is from the same simulation.
+# The example image is a mock observation, so that the truth is known. Its velocity dispersion (of bright
+# stars within 20" of the centre) is not in the file; it is from the same simulation.
 
 from astropy import units as u
 
@@ -59,8 +59,8 @@ figure = predictions[-1].plot_posterior()
 # If something is wrong
 # ---------------------
 #
-# Let the distance be 60 kpc. Where what is given is at odds with the image and with all else that is given, the
-# flag ``tension`` names it, and says by how much.
+# Let the distance be 60 kpc. Where what is given is at odds with the image and with all else that is given,
+# the flag ``tension`` names it, and says by how much.
 
 print(mapper.predict(image, distance=60 * u.kpc, age=12 * u.Gyr).summary())
 
