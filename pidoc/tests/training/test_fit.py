@@ -51,7 +51,8 @@ def test_half_precision_learns_as_much_and_leaves_single_precision(trained, maps
     assert keras.config.dtype_policy().name == before == 'float32'
     (history,), (single,) = half.about['history'], trained[1].about['history']
     assert history['loss'] != single['loss']
-    assert history['val_loss'][-1] == pytest.approx(single['val_loss'][-1], abs=0.06)
+    # by chance it may learn more
+    assert history['val_loss'][-1] < single['val_loss'][-1] + 0.06
     read = Estimator.load(tmp_path / 'half')
     assert {value.dtype.name for value in read.networks[0].weights.values()} == {'float32'}
     light = maps.split('validation').light(slice(0, 4))
