@@ -182,7 +182,8 @@ class Estimator:
         output, posteriors = self._in_blocks(self.scaling.blocks(light), code,
                                              [self.scaling.without(code, each.name) for each in given])
         posterior = self._conditioned(posteriors[0], known)
-        output, shift = self._with_total(output, posteriors[0], posterior, names)
+        free_total = self._free_total(output, posteriors[0], names)
+        output, shift = self._with_total(output, free_total, posterior, names)
         factor = self.calibration.at(names, PIXEL_MASS)[:, 0]
         mass, log_error = self._mass(*self.scaling.masses(output), factor)
         mass *= np.exp(shift).astype(np.float32)[:, np.newaxis, np.newaxis]
@@ -209,20 +210,29 @@ class Estimator:
                                                            known.get(f'{each.name}_error', nothing))
         return posterior.conditioned(measurements) if measurements else posterior
 
-    def _with_total(self, output, free, posterior, names):
+    def _free_total(self, output, free, names):
+        """Intervals of the total mass and the sum of the map before conditioning, None where there is none."""
+        if not self._measured:
+            return None
+        mean, sd = self.scaling.masses(output)
+        mass, _ = self.scaling.expanded_mass(mean)
+        mass = mass * np.exp(0.5 * np.minimum(sd, 1.0) ** 2)
+        return self._total(free, names), np.maximum(mass, 0.0).sum(axis=(1, 2), dtype=float)
+
+    def _total(self, posterior, names):
+        return self._calibrated(posterior.margin('total_mass'), names).intervals()['total_mass']
+
+    def _with_total(self, output, free_total, posterior, names):
         """The map output with the remaining error of the total mass, and ln of the required sum of the map.
 
         If a posterior is conditioned in closed form, the map output of the network does not change: it is
         rescaled to the mass of the posterior.
         """
-        if not self._measured:
+        if free_total is None:
             return output, np.zeros(len(output))
-        before, after = (self._calibrated(each.margin('total_mass'), names).intervals()['total_mass']
-                         for each in (free, posterior))
-        mean, sd = self.scaling.masses(output)
-        mass, _ = self.scaling.expanded_mass(mean)
-        mass = mass * np.exp(0.5 * np.minimum(sd, 1.0) ** 2)
-        shift = np.log(after.value / np.maximum(mass, 0.0).sum(axis=(1, 2), dtype=float))
+        before, total = free_total
+        after = self._total(posterior, names)
+        shift = np.log(after.value / total)
         widths = [0.5 * np.log(each.high_68 / each.low_68) / self.scaling.mass[1] for each in (before, after)]
         square = np.exp(2.0 * output[..., 1])
         less = (widths[0] ** 2 - widths[1] ** 2)[:, np.newaxis, np.newaxis]
@@ -285,11 +295,13 @@ class Estimator:
                 some = _some(given, rows)
                 code = self.scaling.code(some, len(blocks))
                 key = code.tobytes()
+                uncalibrated = [''] * len(blocks)
                 if key not in seen:
-                    seen[key] = self._in_blocks(blocks, code, [])
-                output, (free,) = seen[key]
+                    output, (free,) = self._in_blocks(blocks, code, [])
+                    seen[key] = output, free, self._free_total(output, free, uncalibrated)
+                output, free, free_total = seen[key]
                 posterior = self._conditioned(free, some)
-                output, shift = self._with_total(output, free, posterior, [''] * len(free))
+                output, shift = self._with_total(output, free_total, posterior, uncalibrated)
                 shift = shift[:, np.newaxis, np.newaxis] / self.scaling.mass[1]
                 scores.append(posterior.normal_scores(_some(scalars, rows)))
                 pixels.append(self._pixel_scores(output, shift, np.asarray(mass[rows])))
