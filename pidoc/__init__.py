@@ -120,7 +120,7 @@ __getattr__, _, __all__ = lazy_loader.attach(__name__, submod_attrs={
     'prediction.prediction': ['Prediction'],
 })
 if TYPE_CHECKING:
-    # "as" tells that they are passed on
+    # "as" marks them as exported
     from pidoc.cluster.foreign import Snapshot as Snapshot
     from pidoc.cluster.model import ClusterModel as ClusterModel
     from pidoc.io.files import example as example

@@ -21,8 +21,8 @@ from astropy import units as u
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ['G', 'G_MYR', 'KMS_IN_PC_PER_MYR', 'SOLAR_MBOL', 'SOLAR_MV', 'SOLAR_TEFF',
-           'HenonUnits', 'as_quantity', 'plain_number', 'scalar_value', 'to_value', 'whole_number']
+__all__ = ['G', 'G_MYR', 'KMS_IN_PC_PER_MYR', 'SOLAR_MBOL', 'SOLAR_MV', 'SOLAR_TEFF', 'HenonUnits',
+           'as_quantity', 'is_number', 'plain_number', 'scalar_value', 'to_value', 'whole_number']
 
 G = float(constants.G.to_value(u.pc * (u.km / u.s) ** 2 / u.Msun))
 """Gravitational constant [pc (km/s)^2 / Msun] (CODATA 2018, as in `astropy.constants`)."""
@@ -201,6 +201,30 @@ def whole_number(value: Any, name: str, *, at_least: int | None = None, at_most:
     if not (whole and _within(value, at_least, at_most)):
         raise ValueError(f'{name} must be a whole number{_limits(at_least, at_most)}, received {value!r}')
     return int(value)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text, or a cell of a table, is a number.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from pidoc.units import is_number
+    >>> is_number('1e3'), is_number('1 pc')
+    (True, False)
+    """
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def plain_number(value: Any, name: str, *, at_least: float | None = None, at_most: float | None = None,

@@ -63,7 +63,7 @@ from astropy.utils.data import get_readable_fileobj
 from astropy.utils.exceptions import AstropyWarning
 
 from pidoc.cluster.snapshot import _neighbour_density, Snapshot
-from pidoc.units import HenonUnits, KMS_IN_PC_PER_MYR, to_value
+from pidoc.units import HenonUnits, is_number, KMS_IN_PC_PER_MYR, to_value
 
 __all__ = ['ages', 'read_all']
 
@@ -1162,19 +1162,11 @@ def _text_format(name):
     if not lines or ',' in lines[-1]:
         return None
     rows = [line for line in lines if not line.startswith('#')]
-    if rows and all(_is_number(word) for word in rows[0].split()):
+    if rows and all(is_number(word) for word in rows[0].split()):
         header = [line for line in lines if line.startswith('#')]
         named = header and len(header[-1].lstrip('#').split()) == len(rows[0].split())
         return 'ascii.commented_header' if named and len(header) == 1 else 'ascii.no_header'
     return 'ascii.basic'
-
-
-def _is_number(word):
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_table(name, table_format, options):

@@ -9,7 +9,7 @@ from astropy import units as u
 from astropy.table import QTable, Row, Table
 
 from pidoc.cluster.model import ClusterModel
-from pidoc.units import whole_number
+from pidoc.units import is_number, whole_number
 
 __all__ = ['FIELD_UNITS', 'field_value', 'read_models']
 
@@ -78,7 +78,7 @@ def _quantity(field, value, unit):
     rule = f'{field} must be {"two masses" if field == "mass_limits" else "a number"}, ' \
            f'with or without a unit such as {unit}, received {value!r}'
     numbers, words = [], value.replace(',', ' ').split()
-    while words and _is_number(words[0]):
+    while words and is_number(words[0]):
         numbers.append(float(words.pop(0)))
     try:
         if not numbers and field != 'mass_limits':
@@ -93,16 +93,8 @@ def _quantity(field, value, unit):
     return quantity if field == 'mass_limits' else quantity.reshape(())
 
 
-def _is_number(word):
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
 def _number(field, value):
-    if not _is_number(value):
+    if not is_number(value):
         raise ValueError(f'{field} must be a number, received {value!r}')
     return float(value)
 

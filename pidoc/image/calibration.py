@@ -97,7 +97,7 @@ class MissingError(ValueError):
             return
         *things, last = (thing for thing, _, _, _ in missing)
         options = ', '.join(f'{option} ({holds})' for _, option, holds, _ in missing)
-        super().__init__(f'{name} does not tell {", ".join(things)} and {last}: give {options}')
+        super().__init__(f'{name} lacks {", ".join(things)} and {last}: give {options}')
 
     def __reduce__(self):
         # pickle would pass the message to __init__

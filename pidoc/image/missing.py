@@ -116,7 +116,7 @@ def find_missing(pixels, bad, *, header=None):
     pixels = _finite(pixels)
     kinds['sentinel'] |= good & (np.abs(pixels) > _ABSURD)
     good &= ~kinds['sentinel']
-    # of large images some rows tell enough
+    # of large images some rows are enough
     some = slice(None, None, -(-pixels.size // _MOST_SORTED))
     values = np.sort(pixels[some][good[some]])
     if values.size < _FEWEST_GOOD or values[0] == values[-1]:

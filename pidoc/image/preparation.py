@@ -958,7 +958,7 @@ def _product(plane, around, meta, flags, worst, min_coverage):
 
 
 def _about(meta):
-    """Where the field was looked for, and what else can be told."""
+    """Position of the field, the stars masked in it, and the options that help."""
     found = meta['CENFROM'] == 'found'
     stars = f', {meta["NFOREGND"]} stars in front of it masked' if meta.get('NFOREGND') else ''
     return (f'about column {meta["CENX"]:.1f}, row {meta["CENY"]:.1f}{", which was found" if found else ""}'

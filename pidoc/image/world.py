@@ -177,21 +177,21 @@ def _set_frame(cards, frame):
 
 def _check_axes(axes, source):
     """Check keywords for which wcslib silently assumes 0, 1 or half a matrix if they are missing."""
-    told = {keyword for keyword, value in source.header.items()
+    numbers = {keyword for keyword, value in source.header.items()
             if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)}
     for i in axes:
         for choice in ((f'CRPIX{i}',), (f'CRVAL{i}',), (f'CDELT{i}', *(f'CD{i}_{j}' for j in axes))):
-            if told.isdisjoint(choice):
+            if numbers.isdisjoint(choice):
                 raise ValueError(f'the world coordinates of {source} must have {" or ".join(choice)}, a '
                                  'number: not found')
     for keyword, value in source.header.items():
         # text in keywords with a default was corrected; NaN was not
         spoiled = keyword in _OPTIONAL and (not isinstance(value, str) or value.startswith('('))
-        if (spoiled or _AXIS_NUMBER.fullmatch(keyword)) and keyword not in told:
+        if (spoiled or _AXIS_NUMBER.fullmatch(keyword)) and keyword not in numbers:
             raise ValueError(f'{keyword} of {source} must be a number, received '
                              f'{source.header[keyword]!r}')
         # 999: as by default
-        if keyword == 'LONPOLE' and keyword in told and abs(value) > 360.0 and value != 999.0:
+        if keyword == 'LONPOLE' and keyword in numbers and abs(value) > 360.0 and value != 999.0:
             raise ValueError(f'LONPOLE of {source} must be from -360 to 360 degrees, received {value!r}')
 
 

@@ -44,8 +44,8 @@ def functions_of(what):
     return [what] if inspect.isfunction(what) else []
 
 
-@pytest.mark.parametrize(('name', 'what'), [pytest.param(*each, id=each[0]) for each in described()])
-def test_arguments_and_results_have_hints(name, what):
+@pytest.mark.parametrize('what', [pytest.param(what, id=name) for name, what in described()])
+def test_arguments_and_results_have_hints(what):
     for function in functions_of(what):
         # the four limits of Measured are made in a loop
         if function.__name__ == '<lambda>':

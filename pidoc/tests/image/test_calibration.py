@@ -219,10 +219,10 @@ class TestZeroPoints:
             calibrate(V | header, **how)
 
     def test_all_that_is_missing_is_named_at_once(self):
-        with pytest.raises(MissingError, match=r'the image does not tell a zero point and the band: give '
+        with pytest.raises(MissingError, match=r'the image lacks a zero point and the band: give '
                                                r'zero_point \(magnitude .*\), band \(such as V\)'):
             calibrate({})
-        with pytest.raises(MissingError, match=r'does not tell a zero point and the colour: give .*, colour '
+        with pytest.raises(MissingError, match=r'lacks a zero point and the colour: give .*, colour '
                                                r'\(V - Ha\)'):
             calibrate({'FILTER': 'Ha'})
 
@@ -231,7 +231,7 @@ class TestZeroPoints:
         error = error.and_also([('the band', 'band', 'such as V', 'give band')], 'b.fits')
         again = pickle.loads(pickle.dumps(error))
         assert str(again) == str(error)
-        assert str(error) == ('b.fits does not tell a scale and the band: give pixel_scale (side), '
+        assert str(error) == ('b.fits lacks a scale and the band: give pixel_scale (side), '
                               'band (such as V)')
 
     def test_the_system_of_g_is_ab(self):

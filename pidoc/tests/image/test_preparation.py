@@ -1019,7 +1019,7 @@ class TestNotes:
     ({'band': 'F435W'}, ValueError, "the image is in 'F435W', not in V: give colour, the magnitude V - F435W "
                                     "of the cluster"),
     ({'band': None, 'zero_point': None}, ValueError,
-     r'CCDData does not tell a zero point and the band: give zero_point \(.*\), band \(such as V\)'),
+     r'CCDData lacks a zero point and the band: give zero_point \(.*\), band \(such as V\)'),
     ({'zero_point': -20 * u.mag}, ValueError,
      r'the light in the field must be that of a cluster, received V = -\d+'),
     ({'seeing': 'good'}, ValueError, 'seeing must be a number with a unit, such as "5 arcsec", received'),
@@ -1050,7 +1050,7 @@ def test_refused(small, how, error, rule):
 
 
 def test_all_that_is_missing_is_named_at_once(small):
-    with pytest.raises(ValueError, match=r'^array does not tell a zero point, the band and a scale: give '
+    with pytest.raises(ValueError, match=r'^array lacks a zero point, the band and a scale: give '
                                          r'zero_point \(magnitude of one unit of the pixels\), band \(such '
                                          r'as V\), pixel_scale \(side of a pixel\)$'):
         prepare(small[0].data)
@@ -1131,7 +1131,7 @@ class TestM13:
     @pytest.mark.parametrize('name', ['m13', 'm13real', 'm13_rice', 'm13_gzip', 'm13_hcomp'])
     def test_photometry_needs_a_zero_point(self, name):
         path = shared(f'images/{name}.fits')
-        with pytest.raises(ValueError, match='does not tell a zero point and the band: give zero_point'):
+        with pytest.raises(ValueError, match='lacks a zero point and the band: give zero_point'):
             prepare(path)
         with pytest.raises(ValueError, match='the image does not say its band'):
             prepare(path, zero_point=22 * u.mag)

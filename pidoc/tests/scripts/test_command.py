@@ -92,8 +92,8 @@ def test_options_that_there_are_not(args, hint, capsys):
      'second)',
      'an image needs a zero point: give --zero-point, of one unit (with --exposure, if it is of one count a '
      'second)'),
-    ('does not tell the band and a scale: give band (such as V), pixel_scale (side of a pixel)',
-     'does not tell the band and a scale: give --band (such as V), --pixel-scale (side of a pixel)'),
+    ('lacks the band and a scale: give band (such as V), pixel_scale (side of a pixel)',
+     'lacks the band and a scale: give --band (such as V), --pixel-scale (side of a pixel)'),
     ('band must be the name of a band', '--band must be the name of a band'),
     ('of several images choose one with hdu', 'of several images choose one with --hdu'),
     ('out.fits exists: give overwrite to replace it', 'out.fits exists: give --overwrite to replace it'),

@@ -223,7 +223,7 @@ class TestWhatIsKnown:
         fits.PrimaryHDU(np.ones((90, 90))).writeto('bare.fits')
         assert main(['bare.fits']) == 2
         assert capsys.readouterr().err == (
-            'pidoc-predict: bare.fits: bare.fits[0 PRIMARY] does not tell a zero point, the band and a '
+            'pidoc-predict: bare.fits: bare.fits[0 PRIMARY] lacks a zero point, the band and a '
             'scale: give --zero-point (magnitude of one unit of the pixels), --band (such as V), '
             '--pixel-scale (side of a pixel)\n')
 
