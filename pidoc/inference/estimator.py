@@ -211,7 +211,7 @@ class Estimator:
         return posterior.conditioned(measurements) if measurements else posterior
 
     def _free_total(self, output, free, names):
-        """Intervals of the total mass and the sum of the map before conditioning, None where there is none."""
+        """Intervals of the total mass and the sum of the map before conditioning, if there is any."""
         if not self._measured:
             return None
         mean, sd = self.scaling.masses(output)
