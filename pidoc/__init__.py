@@ -52,8 +52,8 @@ from those before it.
 
 ``networks``
     The two networks of the paper, and ours, in Keras and numpy; losses; maps and scalars as numbers for them.
-    Modules: orientation, variables, mixture, scaling, shapes, forward, backend, layers, paper,
-    cluster, losses.
+    Modules: orientation, variables, mixture, coordinates, scaling, shapes, forward, backend, layers,
+    paper, cluster, losses.
 
 ``inference``
     `Estimator`, arrays in, calibrated arrays out; `Domain`, what it was trained on.

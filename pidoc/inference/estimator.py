@@ -336,12 +336,16 @@ class Estimator:
             maps += [turned_back(each, turn) for turn, each in enumerate(output)]
             scalars += list(scalar.reshape(self.turns, len(image), len(codes), -1))
         output = np.stack(_mean_of([m[..., 0] for m in maps], [m[..., 1] for m in maps]), axis=-1)
-        return output, [self._mixture([each[:, k] for each in scalars]) for k in range(len(codes))]
+        log_flux = self.scaling.log_flux(blocks)
+        return output, [self._mixture([each[:, k] for each in scalars], log_flux)
+                        for k in range(len(codes))]
 
-    def _mixture(self, outputs):
+    def _mixture(self, outputs, log_flux):
         """The mixture, with equal weights, of the posteriors of networks and orientations."""
         parts = [self._layout.mixture(output) for output in outputs]
         weights, means, factors = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
+        if self.scaling.coordinates is not None:
+            means, factors = self.scaling.coordinates.back(means, factors, log_flux)
         return Posterior.of(self.outputs, weights / len(parts), means, factors)
 
     def _mass(self, mean, sd, factor):

@@ -15,9 +15,10 @@ from pidoc.inference.estimates import Interval
 
 __all__ = ['Posterior']
 
-_REACH = 10.0             # standard deviations on either side of a mixture that are tabulated
-_NODES = 301
+_STEPS = 60                # most steps towards a quantile, and the change that ends them
+_EXACT = 1e-7
 _ROUNDING = 1e-9          # variance of a standardised scalar
+_TABLE = np.linspace(-6.0, 6.0, 49)              # normal scores of a table for draws
 _ENDS = np.array([0.0, -1.0, 1.0, -2.0, 2.0])    # normal scores of the median, of 68.27 % and of 95.45 %
 
 
@@ -34,7 +35,7 @@ class Posterior:
     means : ndarray, shape (n, K, D)
         Means, standardised.
     factors : ndarray, shape (n, K, D, D)
-        Lower triangular factors L of the covariances L L^T.
+        Factors L of the covariances L L^T.
     stretch : ndarray, shape (n, D, 2)
         Values to which the normal scores 1 and 2 of each variable are mapped: (1, 2) has no effect.
     """
@@ -130,25 +131,56 @@ class Posterior:
                          sd[..., np.newaxis, np.newaxis], self.stretch[:, j:j + 1])
 
     @cached_property
-    def _margins(self):
-        """Standardised values and their normal scores, each of shape (n, D, nodes)."""
+    def _components(self):
+        """Weights, means and standard deviations of the marginals, shapes (n, 1, K), (n, D, K), (n, D, K)."""
+        return (self.weights[:, np.newaxis], np.swapaxes(self.means, 1, 2),
+                np.swapaxes(np.sqrt(np.sum(self.factors**2, axis=-1)), 1, 2))
+
+    def _scores_at(self, values):
+        """Normal scores of standardised values, shape (n, D), in the marginals."""
         from scipy.special import log_ndtr, logsumexp, ndtri_exp
 
-        mean = self.means                                                  # n, K, D
-        sd = np.sqrt(np.sum(self.factors**2, axis=-1))
-        weights = self.weights[..., np.newaxis]
-        middle = np.sum(weights * mean, axis=1)
-        spread = np.sqrt(np.sum(weights * (sd**2 + (mean - middle[:, np.newaxis]) ** 2), axis=1))
-        # more nodes where components may be narrow
-        place = np.sinh(np.linspace(-1.0, 1.0, _NODES) * np.arcsinh(5.0 * _REACH)) / 5.0
-        values = middle[..., np.newaxis] + spread[..., np.newaxis] * place   # n, D, nodes
-        away = (values[:, np.newaxis] - mean[..., np.newaxis]) / sd[..., np.newaxis]
-        shares = np.log(weights)[..., np.newaxis]
-        below, above = (logsumexp(log_ndtr(sign * away) + shares, axis=1) for sign in (1.0, -1.0))
+        weights, means, sds = self._components
+        away = (values[..., np.newaxis] - means) / sds
+        below, above = (logsumexp(log_ndtr(sign * away), axis=-1, b=weights) for sign in (1.0, -1.0))
         # from the nearer tail, to avoid cancellation
-        scores = np.where(below < above, ndtri_exp(np.minimum(below, -1e-300)),
-                          -ndtri_exp(np.minimum(above, -1e-300)))
-        return values, np.maximum.accumulate(scores, axis=-1)
+        return np.where(below < above, ndtri_exp(np.minimum(below, -1e-300)),
+                        -ndtri_exp(np.minimum(above, -1e-300)))
+
+    def _values_at(self, scores):
+        """Standardised values with normal scores, shape (n, D, m), in the marginals.
+
+        Newton's method on the nearer tail, in an interval that is halved where a step would leave it or is
+        not less than half of the last one (``rtsafe`` of Press+ 2007, Numerical Recipes, section 9.4).
+        """
+        from scipy.special import ndtr
+
+        weights, means, sds = (each[:, :, np.newaxis] for each in self._components)
+        # from below for negative scores: the distribution is mirrored for others
+        side = np.where(scores > 0.0, -1.0, 1.0)
+        wanted = ndtr(side * scores)
+        means = side[..., np.newaxis] * means
+        at = means + (side * scores)[..., np.newaxis] * sds
+        # a quantile of a mixture is between those of its components
+        low, high = at.min(axis=-1), at.max(axis=-1)
+        value, last = np.clip(np.sum(weights * at, axis=-1), low, high), np.full(low.shape, np.inf)
+        found = np.zeros(low.shape, dtype=bool)
+        for _ in range(_STEPS):
+            away = (value[..., np.newaxis] - means) / sds
+            share = np.sum(weights * ndtr(away), axis=-1)
+            low, high = np.where(share < wanted, value, low), np.where(share < wanted, high, value)
+            density = np.sum(weights * np.exp(-0.5 * away**2) / sds, axis=-1) / np.sqrt(2.0 * np.pi)
+            # in the logarithm of the share, which is less curved in a tail
+            with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+                step = share * np.log(wanted / share) / density
+            # each on its own, so that one map does not change another
+            found |= (np.abs(step) <= _EXACT) | (high - low <= _EXACT)
+            if np.all(found):
+                break
+            fast = (value + step >= low) & (value + step <= high) & (np.abs(step) < 0.5 * np.abs(last))
+            last = np.where(fast, step, 0.5 * (low + high) - value)
+            value = np.where(found, value, value + last)
+        return side * value
 
     def normal_scores(self, scalars):
         """Normal scores Phi^-1(F) of physical values in their marginals, before stretching.
@@ -164,13 +196,8 @@ class Posterior:
         -------
         ndarray, shape (n, D)
         """
-        values, scores = self._margins
-        found = np.empty(values.shape[:2])
-        for j, variable in enumerate(self.variables):
-            true = variable.standardised(scalars[variable.name])
-            for i, value in enumerate(true):
-                found[i, j] = _between(value, values[i, j], scores[i, j])
-        return found
+        true = np.stack([each.standardised(scalars[each.name]) for each in self.variables], axis=1)
+        return self._scores_at(true)
 
     def ranks(self, scalars):
         """Posterior probability below physical values: uniform for true values and a calibrated posterior.
@@ -192,13 +219,6 @@ class Posterior:
         size = np.where(size < one, size / one, 1.0 + (size - one) / (two - one))
         return ndtr(np.sign(scores) * size)
 
-    def _at_scores(self, i, j, wanted):
-        """Physical values for one map at normal scores, after stretching."""
-        values, scores = self._margins
-        return self.variables[j].physical(
-            self.variables[j].mean + self.variables[j].sd * _between(
-                _stretched(wanted, self.stretch[i, j]), scores[i, j], values[i, j]))
-
     def intervals(self):
         """Median and intervals of every scalar.
 
@@ -207,11 +227,9 @@ class Posterior:
         dict
             Name -> `~pidoc.inference.estimates.Interval` with physical values, shape (n,).
         """
-        found = {}
-        for j, name in enumerate(self.names):
-            ends = np.stack([self._at_scores(i, j, _ENDS) for i in range(len(self))], axis=1)
-            found[name] = Interval(*ends)
-        return found
+        ends = self._values_at(_stretched(_ENDS, self.stretch[..., np.newaxis, :]))
+        return {each.name: Interval(*each.physical(each.mean + each.sd * ends[:, j].T))
+                for j, each in enumerate(self.variables)}
 
     # -- draws
 
@@ -231,14 +249,22 @@ class Posterior:
         """
         rng = np.random.default_rng(seed)
         found = {name: np.empty((len(self), number)) for name in self.names}
-        values, scores = self._margins
         for i in range(len(self)):
             component = rng.choice(len(self.weights[i]), size=number, p=self.weights[i])
             normal = rng.normal(size=(number, len(self.variables)))
             draws = self.means[i, component] + np.einsum('nij,nj->ni', self.factors[i, component], normal)
-            for j, name in enumerate(self.names):
-                found[name][i] = self._at_scores(i, j, np.interp(draws[:, j], values[i, j], scores[i, j]))
+            stretch = self[i]._stretching()
+            for j, each in enumerate(self.variables):
+                value = _between(draws[:, j], *stretch[j])
+                found[each.name][i] = each.physical(each.mean + each.sd * value)
         return found
+
+    def _stretching(self):
+        """For one map, standardised values of each variable before and after stretching, tabulated."""
+        scores = np.tile(_TABLE, (1, len(self.variables), 1))
+        before, after = self._values_at(scores), self._values_at(
+            _stretched(scores, self.stretch[..., np.newaxis, :]))
+        return list(zip(before[0], after[0], strict=True))
 
 
 def _between(x, nodes, values):
@@ -253,6 +279,6 @@ def _between(x, nodes, values):
 
 def _stretched(scores, stretch):
     """Normal scores after calibration: 0, 1 and 2 map to 0 and both of ``stretch``; linear in between."""
-    one, two = stretch
+    one, two = np.moveaxis(np.asarray(stretch), -1, 0)
     size = np.abs(scores)
     return np.sign(scores) * np.where(size < 1.0, one * size, one + (two - one) * (size - 1.0))

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from pidoc.networks.coordinates import Coordinates
 from pidoc.networks.variables import Constraint, CONSTRAINTS, OUTPUTS, Variable
 from pidoc.units import plain_number, whole_number
 
@@ -182,6 +183,8 @@ class Scaling(_Stored):
         The scalars predicted by the network.
     constraints : tuple of `~pidoc.networks.variables.Constraint`
         Properties that it can be conditioned on.
+    coordinates : `~pidoc.networks.coordinates.Coordinates` or None
+        Coordinates in which the network predicts the scalars; None: the standardised scalars.
     """
 
     block: int = 4
@@ -193,6 +196,7 @@ class Scaling(_Stored):
     compression: str = 'arcsinh'
     outputs: tuple = tuple(OUTPUTS[name] for name in ('total_mass', 'mass_to_light', 'age', 'distance'))
     constraints: tuple = (CONSTRAINTS['distance'],)
+    coordinates: Coordinates | None = None
 
     def __post_init__(self):
         whole_number(self.block, 'block', at_least=1, floats=True)
@@ -204,7 +208,8 @@ class Scaling(_Stored):
         made = {'channels': tuple(self.channels), 'flux': tuple((float(a), float(b)) for a, b in self.flux),
                 'mass': tuple(map(float, self.mass)),
                 'outputs': tuple(_made(Variable, each) for each in self.outputs),
-                'constraints': tuple(_made(Constraint, each) for each in self.constraints)}
+                'constraints': tuple(_made(Constraint, each) for each in self.constraints),
+                'coordinates': self.coordinates and _made(Coordinates, self.coordinates)}
         for name, value in made.items():
             object.__setattr__(self, name, value)
 
@@ -224,8 +229,8 @@ class Scaling(_Stored):
         return sum(each.width for each in self.constraints)
 
     @classmethod
-    def fit(cls, light, mass, scalars, known, *, pooled=False, outputs=OUTPUTS, constraints=CONSTRAINTS,
-            **options):
+    def fit(cls, light, mass, scalars, known, *, pooled=False, ties=True, outputs=OUTPUTS,
+            constraints=CONSTRAINTS, **options):
         """Fit the scaling such that training data have mean 0 and standard deviation 1.
 
         Parameters
@@ -238,6 +243,8 @@ class Scaling(_Stored):
             Name -> physical values, shape (n,), of the outputs and of the constraints.
         pooled : bool, optional
             One mean and one standard deviation for all scalars together, or for each separately.
+        ties : bool, optional
+            Whether the network predicts the scalars in fitted `coordinates`.
         outputs, constraints : dict, optional
             Variables by name.
         **options
@@ -254,10 +261,14 @@ class Scaling(_Stored):
             numbers = np.concatenate([outputs[name].on_scale(values) for name, values in scalars.items()])
             mean, sd = _moments(numbers)
             made = [replace(each, mean=mean, sd=sd) for each in made]
-        return replace(
+        fitted = replace(
             plain, flux=tuple(_moments(plain._compressed(each, plain.flux_floor)) for each in _planes(light)),
             mass=_moments(plain.compressed_mass(mass)), outputs=tuple(made),
             constraints=tuple(constraints[name].fitted(values) for name, values in known.items()))
+        if not ties:
+            return fitted
+        return replace(fitted, coordinates=Coordinates.fit(
+            fitted.outputs, fitted.standardised(scalars), fitted.log_flux(light)))
 
     # -- inputs
 
@@ -317,6 +328,18 @@ class Scaling(_Stored):
         """Target of the network for mass maps in blocks, shape (n, ny, nx), [Msun per pixel]."""
         mean, sd = self.mass
         return ((self.compressed_mass(mass) - mean) / sd).astype(np.float32)[..., np.newaxis]
+
+    def log_flux(self, light):
+        """ln of the mean flux of light maps, shape (n, ny, nx, channels), or their blocks: shape (n,)."""
+        mean = np.mean(light[..., 0], axis=(1, 2), dtype=float)
+        return np.log(np.maximum(mean, self.flux_floor))
+
+    def targets(self, scalars, light):
+        """Target of the network for physical scalars, as for `standardised`, of light maps in blocks."""
+        values = self.standardised(scalars)
+        if self.coordinates is None:
+            return values
+        return self.coordinates.of(values, self.log_flux(light)).astype(np.float32)
 
     def standardised(self, scalars):
         """Physical scalars, name -> shape (n,), with mean 0 and standard deviation 1: shape (n, outputs)."""

@@ -38,7 +38,7 @@ class Ours:
             train.light[:], train.mass, {name: train.truths[name] for name in outputs},
             {name: train.truths[name] for name in constraints}, pooled=settings.pooled, outputs=outputs,
             constraints=constraints, block=settings.block, channels=settings.channels,
-            compression=settings.compression)
+            compression=settings.compression, ties=settings.ties)
         mixture = {'components': settings.components, 'covariance': settings.covariance}
         self.loss = MixtureNLL(len(outputs), **mixture)
         self.posterior = mixture | {'constraints': [each.to_dict() for each in self._measured(
@@ -90,19 +90,21 @@ class Ours:
         settings, scaling = self.settings, self.scaling
         for number, rows in enumerate(shuffled(len(data), settings, member, epoch)):
             rng = np.random.default_rng((settings.seed, member, epoch, 1, number))
-            image, mass = augmented(rng, settings.orientations, scaling.image_of_blocks(data.light[rows]),
+            light = data.light[rows]
+            image, mass = augmented(rng, settings.orientations, scaling.image_of_blocks(light),
                                     scaling.mass_of_blocks(data.mass[rows]))
             true = {name: values[rows] for name, values in data.truths.items()}
-            yield [image, conditioned(rng, true, scaling, settings.given)], [mass, scaling.standardised(true)]
+            yield ([image, conditioned(rng, true, scaling, settings.given)],
+                   [mass, scaling.targets(true, light)])
 
     def _checks(self, data):
         """The validation split, with given properties as in training, but fixed."""
         scaling = self.scaling
         known = conditioned(np.random.default_rng(0), data.truths, scaling, self.settings.given)
-        scalars = scaling.standardised(data.truths)
         for rows in data.pieces():
-            yield ([scaling.image_of_blocks(data.light[rows]), known[rows]],
-                   [scaling.mass_of_blocks(data.mass[rows]), scalars[rows]])
+            light, true = data.light[rows], {name: each[rows] for name, each in data.truths.items()}
+            yield ([scaling.image_of_blocks(light), known[rows]],
+                   [scaling.mass_of_blocks(data.mass[rows]), scaling.targets(true, light)])
 
     def _compile(self, network, steps):
         settings = self.settings

@@ -145,6 +145,8 @@ class Settings:
         Scale on which the distance is learned: `~pidoc.networks.variables.SCALES`.
     pooled : bool
         Standardise all scalars together, or each separately.
+    ties : bool
+        Predict the scalars in `~pidoc.networks.coordinates.Coordinates`, or as they are.
     train_maps, validation_maps : `Selection`
         Selected maps of either split.
     turns : int
@@ -184,6 +186,7 @@ class Settings:
     compression: str = 'arcsinh'
     distance_scale: str = 'logarithm'
     pooled: bool = False
+    ties: bool = True
     train_maps: Selection = field(default_factory=Selection)
     validation_maps: Selection = field(default_factory=Selection)
     turns: int = 1
@@ -204,6 +207,7 @@ class Settings:
         check_compression(self.compression)
         _check_choice(self, 'distance_scale', ('logarithm', 'linear'))
         _check_choice(self, 'covariance', COVARIANCES)
+        _check_choice(self, 'ties', (True, False))
         _check_common(self)
         _pair(self, 'loss_weights', lambda one, two: min(one, two) >= 0.0 < one + two,
               'not negative, and not both 0')

@@ -50,6 +50,24 @@ def test_intervals_and_draws_of_a_mixture_agree():
     assert np.mean(np.abs(draws + 2.0) < 0.2) == pytest.approx(0.25, abs=0.01)
 
 
+def test_quantiles_have_their_scores_however_the_components_lie():
+    rng = np.random.default_rng(7)
+    number, components = 40, 6
+    factors = np.tril(rng.normal(size=(number, components, 2, 2))) + np.eye(2)
+    factors *= 10.0 ** rng.uniform(-2.5, 0.5, (number, components, 1, 1))
+    many = Posterior.of(PLAIN, rng.dirichlet(np.full(components, 0.5), number),
+                        5.0 * rng.normal(size=(number, components, 2)), factors)
+    scores = np.linspace(-4.0, 4.0, 17)
+    many = many.stretched(np.tile([1.0, 2.0], (number, 2, 1)))
+    values = many._values_at(np.tile(scores, (number, 2, 1)))
+    assert np.all(np.diff(values, axis=-1) >= 0.0)
+    back = np.stack([many._scores_at(each) for each in np.moveaxis(values, -1, 0)], axis=-1)
+    # in a gap between components a value is less exact than its score
+    np.testing.assert_allclose(back, np.broadcast_to(scores, back.shape), atol=1e-4)
+    # one map at a time gives the same bits
+    np.testing.assert_array_equal(many[3:4]._values_at(np.tile(scores, (1, 2, 1))), values[3:4])
+
+
 def test_normal_scores_of_draws_are_standard_normal():
     mixture = _mixture()
     draws = mixture.sample(20000, seed=6)
