@@ -36,6 +36,7 @@ _COMMENTS = {
     'SKYSHARE': 'what it would be of the light in the field', 'RELATION': 'from g and r to V',
     'COLOUR': '[mag] that V was made with: V - band, or g - r',
     'COLERR': '[mag] its standard deviation', 'COLFROM': 'where it is from',
+    'COLBV': '[mag] B - V of the field, without reddening', 'COLBVERR': '[mag] its standard error',
     'ZPREAD': 'what its keyword was taken for the magnitude of', 'ZPOTHER': '[mag] if it is not that',
     'BANDHEAD': 'band by the header of the image', 'GAIN': 'of the header, not applied',
     'COLFRAC': 'share of pixels with a colour of their own',

@@ -40,7 +40,7 @@ from pidoc.image.stars import BRIGHTEST_GIANT, find_stars
 from pidoc.image.two_bands import combine
 from pidoc.image.world import check_pixels
 from pidoc.mock.psf import MOFFAT_BETA
-from pidoc.photometry import apparent_flux, apparent_magnitude, BANDS
+from pidoc.photometry import apparent_flux, apparent_magnitude, BANDS, ps1_to_johnson
 from pidoc.units import as_quantity, scalar_value, to_value
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ _SEEN, _SEEN_FOUND = 3.5, 4.5          # standard deviations of a concentration,
 _TRUST = 0.7                           # weight of a given seeing against the measured PSF
 _REBUILT = 0.1                         # relative error of the light of a reconstructed saturated pixel
 _ENOUGH = 50_000                       # pixels that suffice for a median
+# mag: the scatter of the relation from g - r, 0.034 (Tonry et al. 2012), zero points, and a difference of 0.03 to
+# 0.08 from model atmospheres
+_B_V_ERROR = 0.07
 _UNKNOWN, _MEDIAN = 'unknown', 'median of the survey'
 _BRIGHTEST = 2.0                       # magnitude: brighter than any cluster
 # mag/arcsec^2: brighter than the centre of any globular cluster, 14.2 in V
@@ -821,6 +824,7 @@ def _two_bands(images, grid, center, best, band, relation, options):
     dimmed = 0.0
     if options['extinction'] is not None:
         dimmed = scalar_value(options['extinction'], u.mag, 'extinction', non_negative=True)
+        meta |= {'COLBV': _intrinsic_b_v(meta['COLOUR'], dimmed), 'COLBVERR': _B_V_ERROR}
     bright = 10.0 ** (0.4 * dimmed)
     plane = replace(plane, total=plane.total * bright, sharp=_times(plane.sharp, bright),
                     variance=None if plane.variance is None else plane.variance * bright**2)
@@ -829,6 +833,14 @@ def _two_bands(images, grid, center, best, band, relation, options):
     around = None if around is None else SkyFit(around.level * bright, around.error * bright)
     return (plane, around, common | meta,
             tuple(dict.fromkeys(g.flags + r.flags)))
+
+
+def _intrinsic_b_v(g_r, extinction):
+    """B - V of the field [mag] from g - r and A_V, which must be known for it."""
+    from pidoc.catalogs import EXTINCTION_RATIO
+
+    b, v = ps1_to_johnson(g_r * u.mag, 0.0 * u.mag)
+    return float((b - v).to_value(u.mag)) - extinction / EXTINCTION_RATIO
 
 
 def _times(values, factor):

@@ -49,6 +49,7 @@ _MODELS = Path(__file__).parents[1] / 'models'
 _OWN = "or a folder of your own: MassMapper.from_pretrained('path/to/folder')"
 _MOSTLY = 0.1              # share of filled pixels from which on it is flagged
 _TENSION = 3.0             # standard deviations between what is given and the image that are flagged
+_OF_IMAGES = 'the images in g and r'
 _WIDEST = 10.0             # error of ln M at which its exponential is cut
 _CALIBRATION = 0.1         # of ln of the light, that M/L times it may be off the mass for its calibration
 
@@ -337,7 +338,12 @@ class MassMapper:
         if cluster is not None:
             known, sources, center, options = self._from_catalogues(x, cluster, known, center, options)
         distance = None if 'distance' not in known else known['distance'] * UNITS['distance']
-        return self._input(x, seeing, center, distance, options), known, sources
+        image = self._input(x, seeing, center, distance, options)
+        usable = {each.name for each in self.estimator.constraints}
+        if 'b_v' in usable - set(known) and image.b_v:
+            known = known | dict(zip(('b_v', 'b_v_error'), image.b_v, strict=True))
+            sources['b_v'] = _OF_IMAGES
+        return image, known, sources
 
     def _from_catalogues(self, x, cluster, given, center, options):
         """Properties from catalogues where none are given, with the sources."""
@@ -645,6 +651,14 @@ class _Input:
         # of mocks in the mean light of a pixel, of images in the light of one
         error = light.meta.get('SKYERR') or float(light.meta.get('SKYERROR') or np.nan) * values.size / total
         return cls(light, values, sharp, bad, width, error, center, name)
+
+    @property
+    def b_v(self):
+        """B - V [mag] of the field and its standard error, of images in two bands; None without."""
+        meta = self.map.meta
+        if meta.get('COLBV') is None or 'background' in str(meta.get('FLAGS') or ''):
+            return None
+        return float(meta['COLBV']), float(meta['COLBVERR'])
 
     def channels(self, grid):
         """The input of the network, of shape (ny, nx, channels)."""

@@ -102,7 +102,7 @@ class Prediction(FitsProduct):
     known : dict
         What the prediction is conditioned on: name -> Quantity or number, with errors as ``<name>_error``.
     sources : dict
-        Name -> source, for values from catalogues.
+        Name -> source, for values from catalogues or the image.
     pixel_scale : `~astropy.units.Quantity`
         Side of a pixel.
     center : tuple of float

@@ -13,6 +13,7 @@ from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, Variance
 from astropy.wcs import WCS
 
 import pidoc
+from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.grid import APPARENT_FLUX, MapGrid
 from pidoc.image.preparation import IMAGE_FLAGS, prepare, SEEING_RANGE
@@ -498,6 +499,24 @@ class TestBands:
         assert freed.meta['COLOUR'] == plain.meta['COLOUR']
         with pytest.raises(ValueError, match='extinction must not be negative'):
             prepare(images, extinction=-1 * u.mag, **how)
+
+    def test_a_colour_is_that_of_the_cluster_if_the_extinction_is_known(self):
+        """The Sun: g - r = 0.44 is B - V = 0.65 (Willmer 2018, ApJS 236, 47), behind E(B-V) = 0.1."""
+        images = {band: image() for band in 'gr'}
+        how = {'zero_point': {'g': 26.44 * u.mag, 'r': 26 * u.mag}, 'center': CENTER, 'seeing': 1 * u.arcsec,
+               'field_of_view': 20 * u.arcsec}
+        assert 'COLBV' not in prepare(images, **how).meta
+        free, red = (prepare(images, extinction=dust * u.mag, **how).meta for dust in (0.0, 0.31))
+        assert free['COLBV'] == pytest.approx(0.65, abs=0.05) and 0.03 < free['COLBVERR'] < 0.1
+        assert red['COLBV'] == pytest.approx(free['COLBV'] - 0.1)
+
+    def test_the_colour_of_a_mock_in_two_bands_is_its_own(self):
+        stars = Snapshot(cluster().stars, 12 * u.Gyr, ClusterModel(metallicity=0.002))
+        both = {band: observe(stars, distance=20 * u.kpc, seeing=1 * u.arcsec, smoothing=0, band=band,
+                              correction='kurucz1992').light for band in 'gr'}
+        meta = prepare(both, extinction=0 * u.mag).meta
+        true = stars.colour().to_value(u.mag)
+        assert meta['COLBV'] == pytest.approx(true, abs=2.0 * meta['COLBVERR'])
 
     def test_no_light_in_one_band(self):
         sky = image()

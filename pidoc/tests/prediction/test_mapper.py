@@ -638,6 +638,28 @@ def test_predict_in_one_call(models, mock, tmp_path, monkeypatch):
         predict('none.fits')
 
 
+def test_the_colour_of_two_images_is_known_unless_another_is(mapper, mock):
+    light = mock.light.copy()
+    light.meta |= {'COLBV': 0.7, 'COLBVERR': 0.06}
+    found = mapper.predict(light)
+    assert found.known == {'b_v': 0.7 * u.mag, 'b_v_error': 0.06 * u.mag}
+    assert found.sources == {'b_v': 'the images in g and r'}
+    assert mapper.predict(light, b_v=0.5 * u.mag).known == {'b_v': 0.5 * u.mag}
+    of_catalogue = mapper.predict(light, cluster='NGC 5466')
+    assert 'Harris' in of_catalogue.sources['b_v'] and of_catalogue.known['b_v'] != 0.7 * u.mag
+    # the colour of a sky is not that of the cluster
+    light.meta['FLAGS'] = 'background'
+    assert mapper.predict(light).known == {}
+
+
+def test_a_model_without_colours_does_not_use_that_of_the_images(domain, mock):
+    light = mock.light.copy()
+    light.meta |= {'COLBV': 0.7, 'COLBVERR': 0.06}
+    estimator = StandIn()
+    estimator.constraints = tuple(each for each in estimator.constraints if each.name != 'b_v')
+    assert MassMapper(estimator, domain=domain, name='plain', sha256='ab' * 32).predict(light).known == {}
+
+
 def test_a_model_that_is_not_there(models, tmp_path):
     with pytest.raises(ValueError, match="must be one of default, paper, or a folder, received 'best'"):
         MassMapper.from_pretrained('best')
