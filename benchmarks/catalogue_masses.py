@@ -6,13 +6,13 @@
 
 FILE is a table of the catalogue's models at several ages, with the columns of
 ``benchmarks/cmc_catalogue.py``. The catalogue has no positions of stars: an image is of stars drawn with the
-age, the metallicity, the total light and the projected half-light radius of a model, from a King profile (W0 =
-6) and the mass function of Kroupa (2001). The light is the bolometric one of the catalogue times L_V / L of our population of the same
-age and metallicity, since the V of the catalogue is that of black bodies. What is known are its age and
-[Fe/H], its distance, and its central dispersion, with the usual errors. Each is as far away as makes its
-half-light radius 7", or 95 kpc, so that most of it is in the field of 40": what is asked is the catalogue's
-mass times the share of the light in the field. Models of Z = 0.02, above the training range, are counted
-apart.
+age, the metallicity, the total light and the projected half-light radius of a model, from a King profile with
+W0 = 6 and the mass function of Kroupa (2001). The light is the bolometric one of the catalogue times L_V / L
+of our population of the same age and metallicity, since the V of the catalogue is that of black bodies. What
+is known are its age and [Fe/H], its distance, and its central dispersion, with the usual errors. Each is as
+far away as makes its half-light radius 7", or 95 kpc, so that most of it is in the field of 40": what is asked
+is the catalogue's mass times the share of the light in the field. Models of Z = 0.02, above the training
+range, are counted apart.
 """
 
 import argparse
@@ -110,8 +110,8 @@ def report(rows, results):
         for _, some in bins:
             off, sure = (value / true - 1.0)[some], ((low < true) & (true < high))[some]
             wide = ((lowest < true) & (true < highest))[some]
-            texts.append(f'{100 * np.median(np.abs(off)):3.0f} %, {100 * np.median(off):+3.0f} %, '
-                         f'{100 * sure.mean():.0f}/{100 * wide.mean():.0f}, {100 * domain[some].mean():.0f} %')
+            numbers = (np.median(np.abs(off)), np.median(off), sure.mean(), wide.mean(), domain[some].mean())
+            texts.append('{:3.0f} %, {:+3.0f} %, {:.0f}/{:.0f}, {:.0f} %'.format(*(100.0 * n for n in numbers)))
         line(title, *texts)
     for title in results[0][2]:
         off = np.array([envelope[title] for *_, envelope in results]) / true - 1.0

@@ -97,8 +97,8 @@ _SEEN, _SEEN_FOUND = 3.5, 4.5          # standard deviations of a concentration,
 _TRUST = 0.7                           # weight of a given seeing against the measured PSF
 _REBUILT = 0.1                         # relative error of the light of a reconstructed saturated pixel
 _ENOUGH = 50_000                       # pixels that suffice for a median
-# mag: the scatter of the relation from g - r, 0.034 (Tonry et al. 2012), zero points, and a difference of 0.03
-# to 0.08 from model atmospheres
+# mag: the scatter of the relation from g - r, 0.034 (Tonry et al. 2012), zero points,
+# and a difference of 0.03 to 0.08 from model atmospheres
 _B_V_ERROR = 0.07
 _UNKNOWN, _MEDIAN = 'unknown', 'median of the survey'
 _BRIGHTEST = 2.0                       # magnitude: brighter than any cluster
