@@ -10,7 +10,7 @@ age, the metallicity, the total light and the projected half-light radius of a m
 W0 = 6 and the mass function of Kroupa (2001). The light is the bolometric one of the catalogue times L_V / L
 of our population of the same age and metallicity, since the V of the catalogue is that of black bodies. What
 is known are its age and [Fe/H], its distance, and its central dispersion, with the usual errors. Each is as
-far away as makes its half-light radius 7", or 95 kpc, so that most of it is in the field of 40": what is asked
+far away as makes its half-light radius 7", or 95 kpc, so that most of it is in the field of 40"; asked for
 is the catalogue's mass times the share of the light in the field. Models of Z = 0.02, above the training
 range, are counted apart.
 """
