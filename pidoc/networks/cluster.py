@@ -59,8 +59,8 @@ def cluster_network(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, k
         scales.append(x)
         averages.append(layers.GlobalAveragePooling2D(data_format=LAST, name=f'average{level}')(x))
     numbers, code = _scalar_head(x, averages, given, dense, scalars, dropout, seeds)
-    told = layers.Dense(widths[-1], kernel_initializer=he(seeds), name='told')(code)
-    x = layers.Add(name='told_sum')([x, layers.Reshape((1, 1, widths[-1]), name='told_map')(told)])
+    latent = layers.Dense(widths[-1], kernel_initializer=he(seeds), name='latent')(code)
+    x = layers.Add(name='latent_sum')([x, layers.Reshape((1, 1, widths[-1]), name='latent_map')(latent)])
     for level in range(len(widths) - 2, -1, -1):
         x = activated(x, widths[level], seeds, f'up{level}_narrow', size=1)
         x = layers.UpSampling2D(2, data_format=LAST, name=f'up{level}')(x)

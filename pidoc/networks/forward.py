@@ -111,7 +111,7 @@ class ClusterForward:
             more = self._convolved(x, f'down{level}_more', room)
             scales.append(x := np.add(x, more, out=x))
         scalars, code = self._head(scales, known, room)
-        x = x + self._dense(code, 'told', room)[:, np.newaxis]
+        x = x + self._dense(code, 'latent', room)[:, np.newaxis]
         for level in reversed(range(self._levels - 1)):
             narrow = _relu(self._dense(x, f'up{level}_narrow', room))
             x = self._convolved(scales[level], f'up{level}_mix', room, coarse=narrow)

@@ -60,7 +60,7 @@ def weight_shapes(shape=(40, 40, 1), widths=(24, 48, 96, 128), dense=256, *, kno
     kernels['few'] = 1, 1, channels, 32
     kernels['dense1'] = sum(widths) + 32 * coarse**2 + known, dense
     kernels['dense2'] = dense + known, dense // 2
-    kernels['told'] = dense // 2, channels
+    kernels['latent'] = dense // 2, channels
     for level in reversed(range(len(widths) - 1)):
         kernels[f'up{level}_narrow'] = 1, 1, widths[level + 1], widths[level]
         kernels[f'up{level}_mix'] = 3, 3, 2 * widths[level], widths[level]

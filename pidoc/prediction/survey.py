@@ -73,7 +73,7 @@ class Item:
     file: str
     product: str
     name: str = ''
-    told: dict = field(default_factory=dict)
+    options: dict = field(default_factory=dict)
     bands: dict | None = None
 
     @property
@@ -91,7 +91,7 @@ class ImageList:
         A dictionary {'g': ..., 'r': ...} is one image of two files.
     names : list of str, optional
         Names of the images; by default those of the files.
-    told : dict, optional
+    options : dict, optional
         Options of each image: name of a column of `COLUMNS` to a list or a masked array of values, one for
         each image, as numbers in the units there. Values that are masked, NaN or empty are not given.
     products : list of str, optional
@@ -105,19 +105,19 @@ class ImageList:
     Examples
     --------
     >>> from pidoc.prediction.survey import ImageList
-    >>> images = ImageList(['a/m13.fits', 'b/m92.fits.gz'], told={'distance': [7.4, float('nan')]})
-    >>> images[0].told
+    >>> images = ImageList(['a/m13.fits', 'b/m92.fits.gz'], options={'distance': [7.4, float('nan')]})
+    >>> images[0].options
     {'distance': <Quantity 7.4 kpc>}
     >>> images[1].product
     'm92-pidoc.fits'
     """
 
-    def __init__(self, files, *, names=None, told=None, products=None):
+    def __init__(self, files, *, names=None, options=None, products=None):
         self._bands = [dict(file) if isinstance(file, Mapping) else None for file in files]
         self.files = [' '.join(f'{band}={os.fspath(file)}' for band, file in bands.items()) if bands else
                       os.fspath(file) for file, bands in zip(files, self._bands, strict=True)]
         self.names = names
-        self._told = told or {}
+        self._options = options or {}
         if names is not None:
             bad = [name for name in names if not _NAME.fullmatch(name)]
             if bad:
@@ -137,23 +137,23 @@ class ImageList:
         return len(self.files)
 
     def __getitem__(self, k):
-        told = {}
-        for name, values in self._told.items():
-            value = _told_value(values[k], COLUMNS[name])
+        options = {}
+        for name, values in self._options.items():
+            value = _option(values[k], COLUMNS[name])
             if name == 'plane' and isinstance(value, str):
                 value = tuple(map(int, value.split(':')))
             if value is not None:
-                told[name] = value
-        position = {name: told.pop(name, None) for name in ('ra', 'dec')}
+                options[name] = value
+        position = {name: options.pop(name, None) for name in ('ra', 'dec')}
         if None not in position.values():
-            told['center'] = _position(**position)
-        return Item(self.files[k], self.products[k], self.names[k] if self.names else '', told,
+            options['center'] = _position(**position)
+        return Item(self.files[k], self.products[k], self.names[k] if self.names else '', options,
                     self._bands[k])
 
     def with_products(self, products):
         """The same images, with other names of products."""
         files = [bands or file for file, bands in zip(self.files, self._bands, strict=True)]
-        return ImageList(files, names=self.names, told=self._told, products=products)
+        return ImageList(files, names=self.names, options=self._options, products=products)
 
     @classmethod
     def read(cls, path):
@@ -200,9 +200,9 @@ class ImageList:
             log.warning('%s: columns that mean nothing here are not used: %s; what is used: file, name, %s',
                         path,
                         ', '.join(map(_and_what_was_meant, unused)), ', '.join(COLUMNS))
-        told = {name: _column(table[name], name, path) for name in table.colnames if name in COLUMNS}
+        options = {name: _column(table[name], name, path) for name in table.colnames if name in COLUMNS}
         names = [str(name) for name in table['name']] if 'name' in table.colnames else None
-        return cls([str(file) for file in table['file']], names=names, told=told)
+        return cls([str(file) for file in table['file']], names=names, options=options)
 
 
 def _and_what_was_meant(name):
@@ -242,7 +242,7 @@ def _column(column, name, path):
         raise ValueError(f'column {name} of {path}: {error}') from None
 
 
-def _told_value(value, unit):
+def _option(value, unit):
     """A value of a column as `MassMapper.predict` takes it; None if it is not given."""
     if unit is not None:
         return None if np.isnan(value) else value * unit
@@ -273,7 +273,7 @@ class _How:
     model: object
     checksum: str
     folder: str
-    told: dict
+    options: dict
     command: str = ''
     products: bool = True
     plot: bool = False
@@ -289,18 +289,18 @@ def _loaded(model, checksum):
 
 def _work(items, how):
     """Predict a batch: for each image the number of bytes of its product, its row, its error, its summary."""
-    files, told = [item.image for item in items], _told_of(items, how.told)
+    files, options = [item.image for item in items], _options_of(items, how.options)
     # a worker of dask may have many threads, a network is for one
     with _ONE_AT_A_TIME:
         mapper = how.model if isinstance(how.model, MassMapper) else _loaded(how.model, how.checksum)
-        predictions = mapper.predict_many(files, batch_size=len(items), return_errors=not how.stop, **told)
+        predictions = mapper.predict_many(files, batch_size=len(items), return_errors=not how.stop, **options)
         return [_finished(item, prediction, how) for item, prediction in zip(items, predictions, strict=True)]
 
 
-def _told_of(items, every):
+def _options_of(items, every):
     """Options of `MassMapper.predict_many`: those of an image override those of all."""
-    names = {name for item in items for name in item.told}
-    return every | {name: [item.told.get(name, every.get(name)) for item in items] for name in names}
+    names = {name for item in items for name in item.options}
+    return every | {name: [item.options.get(name, every.get(name)) for item in items] for name in names}
 
 
 def _finished(item, prediction, how):
@@ -406,8 +406,8 @@ def _parsed(text):
 def _key(item, how):
     """A hash of the input of a product."""
     file = [_state(path) for path in item.bands.values()] if item.bands else _state(item.file)
-    told = {name: _plain(value) for name, value in (how.told | item.told).items()}
-    content = [__version__, how.checksum, item.name, file, sorted(told.items())]
+    options = {name: _plain(value) for name, value in (how.options | item.options).items()}
+    content = [__version__, how.checksum, item.name, file, sorted(options.items())]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
 
 
@@ -433,7 +433,7 @@ def _plain(value):
 # -- the survey -----------------------------------------------------------------------------------
 
 
-def survey(images, folder, *, model='default', told=None, table=None, jobs=1, scheduler=None, resume=False,
+def survey(images, folder, *, model='default', options=None, table=None, jobs=1, scheduler=None, resume=False,
            overwrite=False, products=True, plot=False, batch_size=None, command='', progress=True,
            report=None, summaries=False, stop=False, journal=True):
     """Predict many images: a FITS file for each, and one table.
@@ -447,7 +447,7 @@ def survey(images, folder, *, model='default', told=None, table=None, jobs=1, sc
         Folder of the products; created if needed.
     model : str, path-like or `~pidoc.MassMapper`, optional
         As for `pidoc.MassMapper.from_pretrained`; or a loaded model, for one process.
-    told : dict, optional
+    options : dict, optional
         Options of `pidoc.MassMapper.predict` for all images. Options of an image in the list override them.
     table : path-like, optional
         File of the table, ending in .ecsv, .csv or .fits. It is written during the work, at most once a
@@ -512,7 +512,7 @@ def survey(images, folder, *, model='default', told=None, table=None, jobs=1, sc
     if not (products or table):
         raise ValueError('products or a table must be asked for, received neither')
     checksum = model.sha256 if isinstance(model, MassMapper) else model_checksum(model)
-    how = _How(model, checksum, os.path.abspath(folder), dict(told or {}), _cut(command), products, plot,
+    how = _How(model, checksum, os.path.abspath(folder), dict(options or {}), _cut(command), products, plot,
                summaries, stop)
     course = _Survey(images, how, table, journal)
     course.plan(resume, overwrite)

@@ -330,7 +330,7 @@ def _survey(images, folder, options):
             print(f'{summary}{where}', flush=True)
 
     return survey(
-        images, folder, model=options.model, told=_given(options), table=options.table, jobs=options.jobs,
+        images, folder, model=options.model, options=_given(options), table=options.table, jobs=options.jobs,
         scheduler=options.scheduler, resume=options.resume, overwrite=options.overwrite,
         products=not options.table_only, plot=options.plot, command=options.command, summaries=show,
         batch_size=1 if len(images) < _FEW and show else None, report=report, stop=options.debug,

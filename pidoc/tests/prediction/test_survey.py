@@ -84,7 +84,7 @@ def test_a_text_file(tmp_path):
     path.write_text('# two of them\n\n a b.fits \ndeep/é.fits.gz\n', encoding='utf-8')
     images = ImageList.read(path)
     assert [images[k].file for k in range(len(images))] == ['a b.fits', 'deep/é.fits.gz']
-    assert images[1].product == 'é-pidoc.fits' and images[1].told == {}
+    assert images[1].product == 'é-pidoc.fits' and images[1].options == {}
 
 
 @pytest.mark.parametrize('ending', ['ecsv', 'fits', 'vot', 'csv'])
@@ -97,7 +97,7 @@ def test_a_table(tmp_path, ending):
     path = tmp_path / f'images.{ending}'
     table.write(path, format='votable' if ending == 'vot' else None)
     images = ImageList.read(path)
-    first, second = images[0].told, images[1].told
+    first, second = images[0].options, images[1].options
     factor = (1, 1) if ending == 'csv' else (1000, 60)
     assert first['distance'].to_value(u.kpc) == pytest.approx(20 * factor[0]) and 'distance' not in second
     assert second['seeing'].to_value(u.arcsec) == pytest.approx(2 * factor[1])
@@ -111,17 +111,17 @@ def test_all_that_may_be_known_of_a_cluster(tmp_path):
                     'velocity_dispersion_error,dispersion_radius\na.fits,12.5,0.5,-1.98,0.1,1.6,0.2,20\n'
                     'b.fits,,,,,,,\n')
     images = ImageList.read(path)
-    assert images[0].told == {
+    assert images[0].options == {
         'age': 12.5 * u.Gyr, 'age_error': 0.5 * u.Gyr, 'metallicity': -1.98, 'metallicity_error': 0.1,
         'velocity_dispersion': 1.6 * u.km / u.s, 'velocity_dispersion_error': 0.2 * u.km / u.s,
         'dispersion_radius': 20 * u.arcsec}
-    assert images[1].told == {}
+    assert images[1].options == {}
 
 
 def test_what_is_known_reaches_the_model(images):
-    told = ImageList(images[:2], told={'age': [9.5, np.nan], 'metallicity': [-1.5, -2.0]})
+    told = ImageList(images[:2], options={'age': [9.5, np.nan], 'metallicity': [-1.5, -2.0]})
     model = mapper()
-    rows = run(told, model=model, told={'distance': 20 * u.kpc}, batch_size=2)
+    rows = run(told, model=model, options={'distance': 20 * u.kpc}, batch_size=2)
     (known,) = model.estimator.known
     np.testing.assert_array_equal(known['age'], [9.5, np.nan])
     np.testing.assert_array_equal(known['metallicity'], [-1.5, -2.0])
@@ -134,7 +134,7 @@ def test_empty_cells_are_not_told(tmp_path):
     path = tmp_path / 'images.csv'
     path.write_text('file,distance,band,seeing\na.fits,,,\nb.fits,12,V,\n')
     images = ImageList.read(path)
-    assert images[0].told == {} and images[1].told == {'distance': 12 * u.kpc, 'band': 'V'}
+    assert images[0].options == {} and images[1].options == {'distance': 12 * u.kpc, 'band': 'V'}
 
 
 def test_columns_that_are_not_used_are_told(tmp_path, caplog):
@@ -178,8 +178,8 @@ def test_more_lists_that_cannot_be_used(tmp_path):
 
 
 def test_the_table_is_that_of_the_predictions(images):
-    told = ImageList(images, told={'distance': [20, np.nan, 5, 30, 40, 50]})
-    rows = run(told, table='all.fits', told={'distance': 10 * u.kpc, 'seeing': 1.1 * u.arcsec}, batch_size=2)
+    told = ImageList(images, options={'distance': [20, np.nan, 5, 30, 40, 50]})
+    rows = run(told, table='all.fits', options={'distance': 10 * u.kpc, 'seeing': 1.1 * u.arcsec}, batch_size=2)
     assert list(rows['file']) == images
     assert rows.colnames == ['file', *row_units(), 'output', 'error']
     np.testing.assert_allclose(rows['distance'].to_value(u.kpc), [20, 10, np.nan, 30, 40, 50])
@@ -230,12 +230,12 @@ def test_a_product_that_is_gone_or_cut_short_is_made_again(images):
     assert sum(model.estimator.batches) == 2 and Path('out/1-pidoc.fits').read_bytes() == whole
 
 
-@pytest.mark.parametrize('change', ['image', 'told', 'model'])
+@pytest.mark.parametrize('change', ['image', 'options', 'model'])
 def test_what_was_made_from_something_else_is_not_taken_for_done(images, example, change):
     run(images)
     if change == 'image':
         scaled(example, 7).write('3.fits', overwrite=True)
-    options = {'told': {'distance': 3 * u.kpc}} if change == 'told' else {}
+    options = {'options': {'distance': 3 * u.kpc}} if change == 'options' else {}
     options['model'] = mapper(sha256='other' if change == 'model' else 'abc')
     with pytest.raises(OSError, match='-pidoc.fits was made from another file, or with other'):
         run(images, resume=True, **options)
