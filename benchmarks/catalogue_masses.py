@@ -110,8 +110,10 @@ def report(rows, results):
         for _, some in bins:
             off, sure = (value / true - 1.0)[some], ((low < true) & (true < high))[some]
             wide = ((lowest < true) & (true < highest))[some]
-            numbers = (np.median(np.abs(off)), np.median(off), sure.mean(), wide.mean(), domain[some].mean())
-            texts.append('{:3.0f} %, {:+3.0f} %, {:.0f}/{:.0f}, {:.0f} %'.format(*(100.0 * n for n in numbers)))
+            shares = [each.mean() for each in (sure, wide, domain[some])]
+            numbers = (np.median(np.abs(off)), np.median(off), *shares)
+            texts.append('{:3.0f} %, {:+3.0f} %, {:.0f}/{:.0f}, {:.0f} %'.format(
+                *(100.0 * number for number in numbers)))
         line(title, *texts)
     for title in results[0][2]:
         off = np.array([envelope[title] for *_, envelope in results]) / true - 1.0

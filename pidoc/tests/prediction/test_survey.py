@@ -179,7 +179,8 @@ def test_more_lists_that_cannot_be_used(tmp_path):
 
 def test_the_table_is_that_of_the_predictions(images):
     told = ImageList(images, options={'distance': [20, np.nan, 5, 30, 40, 50]})
-    rows = run(told, table='all.fits', options={'distance': 10 * u.kpc, 'seeing': 1.1 * u.arcsec}, batch_size=2)
+    rows = run(told, table='all.fits', batch_size=2,
+               options={'distance': 10 * u.kpc, 'seeing': 1.1 * u.arcsec})
     assert list(rows['file']) == images
     assert rows.colnames == ['file', *row_units(), 'output', 'error']
     np.testing.assert_allclose(rows['distance'].to_value(u.kpc), [20, 10, np.nan, 30, 40, 50])
