@@ -59,6 +59,9 @@ __all__ = ['Prediction', 'row_units']
 __doctest_requires__ = {'Prediction': ['tensorflow']}
 
 _FORMAT_VERSION = 2
+_SETTLE = {'age', 'velocity_dispersion'}
+_OPEN = ('neither age nor velocity dispersion is given: a rich old cluster looks like a younger, poorer '
+         'one, and its mass is then too low')
 _RATIO = u.Msun / u.Lsun
 # keyword and label of each quantity
 _PARAMETERS = {
@@ -321,6 +324,8 @@ class Prediction(FitsProduct):
         names = ', '.join(self.flag_names)
         if names:
             lines.append(('flags', names))
+        if 'velocity_dispersion' in self.scalars and not _SETTLE & set(self.known):
+            lines.append(('note', _OPEN))
         return lines
 
     def _given_text(self, name):

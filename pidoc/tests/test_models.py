@@ -81,6 +81,17 @@ def test_a_map_brighter_than_any_cluster_is_outside(mapper, example):
     assert not mapper.predict(bright, distance=example.distance).in_domain
 
 
+def test_a_prediction_without_age_and_dispersion_says_what_that_means(mapper, example):
+    """`paper-range` knows clusters of one richness: it cannot be given a dispersion."""
+    summary = mapper.predict(example, distance='20 kpc').summary()
+    noted = 'neither age nor velocity dispersion is given' in summary
+    assert noted == (mapper.name == 'default')
+    if noted:
+        for known in ({'age': 12 * u.Gyr}, {'velocity_dispersion': 4.5 * u.km / u.s,
+                                            'dispersion_radius': 20 * u.arcsec}):
+            assert 'neither age' not in mapper.predict(example, **known).summary()
+
+
 @pytest.mark.parametrize('name', sorted(STORED))
 def test_cards_are_those_of_the_models(name):
     card = read_card(_MODELS / name)
