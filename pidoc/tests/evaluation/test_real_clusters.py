@@ -160,6 +160,13 @@ def test_agreement(report):
                 & (table['clusters'] == 'all')][0]
     assert row['bias'] == pytest.approx(9.0 - report.table['literature_age'].value.mean())
     assert row['in_95'] == int((report.table['literature_age'].value <= 11.5).sum())
+    # M/L of 2.00 (1.81 to 2.25), and the errors of the literature
+    row = table[(table['mode'] == 'image') & (table['quantity'] == 'M/L, literature')
+                & (table['clusters'] == 'all')][0]
+    true, error = (report.table[f'literature_mass_to_light{end}'].value for end in ('', '_error'))
+    low, high = (report.table[f'mass_to_light{end}.image'].value for end in ('_low_95', '_high_95'))
+    reach = np.hypot(np.where(true < 2.0, 2.0 - low, high - 2.0), 2.0 * error)
+    assert row['in_95'] == np.sum(np.abs(true - 2.0) <= reach) > np.sum((low <= true) & (true <= high))
     # nothing is held against what was given
     assert not np.any((table['mode'] == 'distance') & (table['quantity'] == 'distance, Harris'))
     assert set(table['quantity'][table['mode'] == 'known']) == {
