@@ -34,7 +34,7 @@ TIES = {
 }
 """Scalar -> exponents of other scalars, and of the flux, to which it is nearly proportional."""
 
-_RIDGE = 1e-8      # variance: of a scalar that is the same in all maps
+_RIDGE = 1e-8      # variance that is added: for a scalar that is the same in all maps, or follows from others
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Coordinates:
         left = standardised @ matrix.T - np.outer(log_flux, flux)
         spread = np.cov(left.T).reshape(matrix.shape) + _RIDGE * np.eye(len(matrix))
         # upper triangular: each scalar is compared with those after it, among them age, distance and [Fe/H]
-        whitening = np.linalg.cholesky(np.linalg.inv(spread)).T
+        whitening = np.linalg.inv(np.linalg.cholesky(spread[::-1, ::-1]))[::-1, ::-1]
         return cls(whitening @ matrix, whitening @ flux, whitening @ left.mean(axis=0))
 
     def of(self, standardised, log_flux):

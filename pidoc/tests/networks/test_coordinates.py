@@ -97,6 +97,12 @@ def test_a_scalar_that_is_the_same_in_all_maps_is_accepted(clusters):
     assert np.all(np.isfinite(found)) and np.abs(found[:, 3]).max() < 1e-6
 
 
+def test_fewer_maps_than_scalars_are_enough(clusters):
+    variables, standardised, log_flux = clusters
+    few = Coordinates.fit(variables, standardised[:3], log_flux[:3])
+    assert np.all(np.isfinite(few.of(standardised, log_flux)))
+
+
 def test_coordinates_are_stored_with_the_scaling(clusters):
     variables, standardised, log_flux = clusters
     scaling = Scaling(outputs=variables, coordinates=Coordinates.fit(variables, standardised, log_flux))
