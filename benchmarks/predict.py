@@ -27,7 +27,9 @@ def main():
     from pidoc.scripts.pidoc_predict import EXAMPLE
 
     mapper, mock, number = MassMapper.from_pretrained(options.model), Mock.read(EXAMPLE), options.batch
-    light = np.repeat(mock.light.data[np.newaxis].astype(np.float32), number, axis=0)
+    channels = [mock.light.data if channel.smoothed else mock.sharp.data
+                for channel in mapper.grid.channels]
+    light = np.repeat(np.stack(channels, axis=-1)[np.newaxis].astype(np.float32), number, axis=0)
     prediction = mapper.predict(mock)
     print(f'{machine()}; {options.clock} time')
     row = table([('', '34s'), ('ms/map', '8.2f'), ('the paper over', '8.1f')])
@@ -37,6 +39,7 @@ def main():
                 ('networks, one map', lambda: mapper.estimator.estimate(light[:1]), 1),
                 (f'networks, batches of {number}', lambda: mapper.estimator.estimate(light), number),
                 ('prediction, one map', lambda: mapper.predict(mock), 1),
+                ('with 1000 draws', lambda: mapper.predict(mock).sample(1000), 1),
                 (f'predictions, batches of {number}', lambda: list(mapper.predict_many([mock] * number)),
                  number),
                 (f'from files, batches of {number}',
