@@ -840,7 +840,7 @@ def _intrinsic_b_v(g_r, extinction):
     from pidoc.catalogs import EXTINCTION_RATIO
 
     b, v = ps1_to_johnson(g_r * u.mag, 0.0 * u.mag)
-    return float((b - v).to_value(u.mag)) - extinction / EXTINCTION_RATIO
+    return round(float((b - v).to_value(u.mag)) - extinction / EXTINCTION_RATIO, 3)
 
 
 def _times(values, factor):

@@ -639,8 +639,9 @@ def fetch(target: str | SkyCoord, *, archive: Archive | None = None, extinction:
     colour, source = _reddening(known, extinction, reddening)
     stacks = fetch_stacks(known.position, archive=archive, grid=grid)
     images = {band: mosaic(its, bad=bad) for band, its in stacks.items()}
-    light = prepare(images, center=known.position, extinction=catalogs.EXTINCTION_RATIO * colour * u.mag,
-                    grid=grid, **options)
+    # none is not 0: an unknown reddening leaves the colour unknown
+    dust = catalogs.EXTINCTION_RATIO * colour * u.mag if extinction else None
+    light = prepare(images, center=known.position, extinction=dust, grid=grid, **options)
     light.meta |= _about(known, images) | {'EBV': colour, 'EBVFROM': source}
     return light
 

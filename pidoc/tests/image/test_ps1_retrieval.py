@@ -520,6 +520,9 @@ class TestFetch:
         assert red.meta['EBVFROM'] == 'given'
         plain = fetch('NGC 5466', archive=archive(server, offline=True), extinction=False, **SMALL)
         assert plain.meta['EBVFROM'] == 'not corrected'
+        # without the reddening the colour of the cluster is not known
+        assert 'COLBV' not in plain.meta
+        assert red.meta['COLBV'] == pytest.approx(meta['COLBV'] - 0.1, abs=0.002)
         assert meta['SURVEY'] == 'Pan-STARRS1 stacks' and meta['FORMG'] == 'cutout' and meta['NCELLR'] == 1
         assert (meta['EXPTIMEG'], meta['EXPTIMER']) == (602, 880) and meta['BADBITS'] == ps1.BAD
 
