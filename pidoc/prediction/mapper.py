@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ _OWN = "or a folder of your own: MassMapper.from_pretrained('path/to/folder')"
 _MOSTLY = 0.1              # share of filled pixels from which on it is flagged
 _TENSION = 3.0             # standard deviations between what is given and the image that are flagged
 _OF_IMAGES = 'the images in g and r'
+_BLUE, _RED = -1.0, 3.0     # mag: limits of colours
 _WIDEST = 10.0             # error of ln M at which its exponential is cut
 _CALIBRATION = 0.1         # of ln of the light, that M/L times it may be off the mass for its calibration
 
@@ -656,9 +658,11 @@ class _Input:
     def b_v(self):
         """B - V [mag] of the field and its standard error, of images in two bands; None without."""
         meta = self.map.meta
-        if meta.get('COLBV') is None or 'background' in str(meta.get('FLAGS') or ''):
+        found = meta.get('COLBV'), meta.get('COLBVERR')
+        # a header may say anything
+        if not all(isinstance(each, Real) for each in found) or 'background' in str(meta.get('FLAGS') or ''):
             return None
-        return float(meta['COLBV']), float(meta['COLBVERR'])
+        return found if _BLUE < found[0] < _RED and 0.0 < found[1] < _RED else None
 
     def channels(self, grid):
         """The input of the network, of shape (ny, nx, channels)."""

@@ -647,6 +647,10 @@ def test_the_colour_of_two_images_is_known_unless_another_is(mapper, mock):
     assert mapper.predict(light, b_v=0.5 * u.mag).known == {'b_v': 0.5 * u.mag}
     of_catalogue = mapper.predict(light, cluster='NGC 5466')
     assert 'Harris' in of_catalogue.sources['b_v'] and of_catalogue.known['b_v'] != 0.7 * u.mag
+    for wrong in ({'COLBV': 'red'}, {'COLBV': 9.9}, {'COLBVERR': 0.0}, {'COLBVERR': None}):
+        bad = mock.light.copy()
+        bad.meta |= {'COLBV': 0.7, 'COLBVERR': 0.06} | wrong
+        assert mapper.predict(bad).known == {}
     # the colour of a sky is not that of the cluster
     light.meta['FLAGS'] = 'background'
     assert mapper.predict(light).known == {}
