@@ -24,12 +24,12 @@ from common import table
 
 from pidoc import ClusterModel, MassMapper
 from pidoc.cluster.snapshot import Snapshot
-from pidoc.evaluation.envelope import KNOWN_ERRORS, TYPICAL_RATIO
+from pidoc.evaluation.envelope import Envelope, KNOWN_ERRORS
 from pidoc.mock.observation import observe
 from pidoc.photometry import band_luminosity, iron_abundance
 from pidoc.simulation.initial import king_radius, kroupa_masses
 from pidoc.stellar import StellarEvolution
-from pidoc.units import G, SOLAR_TEFF
+from pidoc.units import SOLAR_TEFF
 
 KING_W0 = 6.0
 HALF_LIGHT, FARTHEST = 7.0, 95.0    # arcsec, kpc
@@ -41,7 +41,6 @@ AGES = 11.5, 12.5              # Gyr
 GIVEN = {'nothing': (), 'distance': ('distance',), 'and age, [Fe/H]': ('distance', 'age', 'metallicity'),
          'distance, dispersion': ('distance', 'velocity_dispersion'),
          'all four': ('distance', 'age', 'metallicity', 'velocity_dispersion')}
-_VIRIAL = 64.0 / (3.0 * np.pi)     # for a Plummer model, its central dispersion and half-light radius
 
 
 def drawn(row, rng):
@@ -89,11 +88,11 @@ def measured(row, mapper, rng):
         prediction = mapper.predict(mock, **{name: known[name] for name in (*names, *extra)})
         found[title] = (*prediction.total_mass.in_unit(u.Msun), prediction.in_domain)
     share = mock.luminosity.to_value(u.Lsun) / light
-    away = known['distance'].to_value(u.kpc) / distance
-    sigma = known['velocity_dispersion'].to_value(u.km / u.s)
-    return row['mass'] * share, found, {
-        'M/L = 2': TYPICAL_RATIO * light * share * away**2,
-        'virial': _VIRIAL * sigma**2 * row['half_light_radius'] * away / G * share}
+    away = known['distance'].to_value(u.kpc)
+    envelope = Envelope(None).masses(float(mock.light.data.sum(dtype=float)), None, {
+        'distance': away, 'dispersion': known['velocity_dispersion'].to_value(u.km / u.s),
+        'radius': row['half_light_radius'] * away / distance, 'luminosity': light * (away / distance) ** 2})
+    return row['mass'] * share, found, envelope
 
 
 def report(rows, results):

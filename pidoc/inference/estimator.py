@@ -214,10 +214,8 @@ class Estimator:
         """Intervals of the total mass and the sum of the map before conditioning, if there is any."""
         if not self._measured:
             return None
-        mean, sd = self.scaling.masses(output)
-        mass, _ = self.scaling.expanded_mass(mean)
-        mass = mass * np.exp(0.5 * np.minimum(sd, 1.0) ** 2)
-        return self._total(free, names), np.maximum(mass, 0.0).sum(axis=(1, 2), dtype=float)
+        mass, _ = self._expected(*self.scaling.masses(output))
+        return self._total(free, names), mass.sum(axis=(1, 2), dtype=float)
 
     def _total(self, posterior, names):
         return self._calibrated(posterior.margin('total_mass'), names).intervals()['total_mass']
@@ -350,10 +348,14 @@ class Estimator:
 
     def _mass(self, mean, sd, factor):
         """Expected mass per pixel, and the 68 % half-width of its logarithm."""
-        mass, steep = self.scaling.expanded_mass(mean)
-        mass = mass * np.exp(0.5 * np.minimum(sd, 1.0) ** 2)
-        return (np.maximum(mass, 0.0).astype(np.float32),
+        mass, steep = self._expected(mean, sd)
+        return (mass.astype(np.float32),
                 (factor[:, np.newaxis, np.newaxis] * sd * steep).astype(np.float32))
+
+    def _expected(self, mean, sd):
+        """Expected mass per pixel, and the derivative of ln M by the compressed mass."""
+        mass, steep = self.scaling.expanded_mass(mean)
+        return np.maximum(mass * np.exp(0.5 * np.minimum(sd, 1.0) ** 2), 0.0), steep
 
     # -- files
 

@@ -14,7 +14,7 @@ from astropy import units as u
 from pidoc.networks.variables import CONSTRAINTS, OLDEST
 from pidoc.units import as_quantity, plain_number, scalar_value
 
-__all__ = ['checked', 'KNOWN', 'UNITS']
+__all__ = ['checked', 'KNOWN', 'LIMITS', 'UNITS']
 
 KNOWN = tuple(name for each in CONSTRAINTS.values() if each.name not in ('seeing', 'sky_error')
               for name in ((each.name, f'{each.name}_error') if each.errors else (each.name,)))
@@ -24,9 +24,9 @@ UNITS = {name: u.Unit(CONSTRAINTS[name.removesuffix('_error')].unit) if
          CONSTRAINTS[name.removesuffix('_error')].unit else None for name in KNOWN}
 """Their units; None for a plain number."""
 
-#: Possible values: beyond the Universe on both sides, and before numbers overflow.
-_LIMITS = {'distance': (1e-6, 1e8), 'age': (1e-4, OLDEST + 6.0), 'metallicity': (-5.0, 1.0),
+LIMITS = {'distance': (1e-6, 1e8), 'age': (1e-4, OLDEST + 6.0), 'metallicity': (-5.0, 1.0),
            'velocity_dispersion': (1e-3, 1e4), 'b_v': (-1.0, 3.0), 'dispersion_radius': (1e-2, 1e5)}
+"""Possible values: beyond the Universe on both sides, and before numbers overflow."""
 
 
 def checked(given, constraints, *, model=''):
@@ -101,7 +101,7 @@ def _number(name, value):
         number = plain_number(value, name, **({'above': 0} if is_error else {}))
     else:
         number = scalar_value(value, unit, name, positive=is_error or CONSTRAINTS[of].positive)
-    low, high = (0.0, math.inf) if is_error and of != 'distance' else _LIMITS[of]
+    low, high = (0.0, math.inf) if is_error and of != 'distance' else LIMITS[of]
     if not low <= number <= high:
         raise ValueError(f'{name} must be from {low:g} to {high:g} {unit or ""}'.rstrip()
                          + f', received {value}')

@@ -26,7 +26,7 @@ from pidoc.io.html import html_table
 from pidoc.mock.mock import Mock
 from pidoc.networks.variables import OUTPUTS
 from pidoc.prediction.known import checked as checked_known
-from pidoc.prediction.known import KNOWN, UNITS
+from pidoc.prediction.known import KNOWN, LIMITS, UNITS
 from pidoc.prediction.measured import Measured
 from pidoc.prediction.prediction import checked_center, Prediction
 from pidoc.units import to_value, whole_number
@@ -51,7 +51,6 @@ _OWN = "or a folder of your own: MassMapper.from_pretrained('path/to/folder')"
 _MOSTLY = 0.1              # share of filled pixels from which on it is flagged
 _TENSION = 3.0             # standard deviations between what is given and the image that are flagged
 _OF_IMAGES = 'the images in g and r'
-_BLUE, _RED = -1.0, 3.0     # mag: limits of colours
 _WIDEST = 10.0             # error of ln M at which its exponential is cut
 _CALIBRATION = 0.1         # of ln of the light, that M/L times it may be off the mass for its calibration
 
@@ -662,7 +661,8 @@ class _Input:
         # a header may say anything
         if not all(isinstance(each, Real) for each in found) or 'background' in str(meta.get('FLAGS') or ''):
             return None
-        return found if _BLUE < found[0] < _RED and 0.0 < found[1] < _RED else None
+        low, high = LIMITS['b_v']
+        return found if low < found[0] < high and 0.0 < found[1] < high else None
 
     def channels(self, grid):
         """The input of the network, of shape (ny, nx, channels)."""

@@ -119,9 +119,9 @@ def test_all_that_may_be_known_of_a_cluster(tmp_path):
 
 
 def test_what_is_known_reaches_the_model(images):
-    told = ImageList(images[:2], options={'age': [9.5, np.nan], 'metallicity': [-1.5, -2.0]})
+    listed = ImageList(images[:2], options={'age': [9.5, np.nan], 'metallicity': [-1.5, -2.0]})
     model = mapper()
-    rows = run(told, model=model, options={'distance': 20 * u.kpc}, batch_size=2)
+    rows = run(listed, model=model, options={'distance': 20 * u.kpc}, batch_size=2)
     (known,) = model.estimator.known
     np.testing.assert_array_equal(known['age'], [9.5, np.nan])
     np.testing.assert_array_equal(known['metallicity'], [-1.5, -2.0])
@@ -178,8 +178,8 @@ def test_more_lists_that_cannot_be_used(tmp_path):
 
 
 def test_the_table_is_that_of_the_predictions(images):
-    told = ImageList(images, options={'distance': [20, np.nan, 5, 30, 40, 50]})
-    rows = run(told, table='all.fits', batch_size=2,
+    listed = ImageList(images, options={'distance': [20, np.nan, 5, 30, 40, 50]})
+    rows = run(listed, table='all.fits', batch_size=2,
                options={'distance': 10 * u.kpc, 'seeing': 1.1 * u.arcsec})
     assert list(rows['file']) == images
     assert rows.colnames == ['file', *row_units(), 'output', 'error']
