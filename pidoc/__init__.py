@@ -57,11 +57,11 @@ from those before it.
 
 ``inference``
     `Estimator`, arrays in, calibrated arrays out; `Domain`, what it was trained on.
-    Modules: estimates, calibration, posterior, folder, estimator, features, flags, domain.
+    Modules: estimates, calibration, posterior, folder, estimator, features, flags, likeness, domain.
 
 ``training``
     `train`, from a training set to a model folder and its card.
-    Modules: model_card, settings, state, data, device, loop, ours, papers, validation, checks, fit.
+    Modules: model_card, settings, state, data, device, loop, ours, papers, likeness, validation, checks, fit.
 
 ``prediction``
     `MassMapper`, from images to predictions; `Prediction`, its FITS file; lists of images.

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pidoc.inference.features import FEATURES, GIVEN
+from pidoc.inference.features import FEATURES, GIVEN, on_scale
 from pidoc.inference.flags import flag_bits, OUTSIDE
+from pidoc.inference.likeness import Likeness
 from pidoc.units import plain_number
 
 __all__ = ['Domain', 'Verdict', 'check_numbers']
@@ -80,12 +81,18 @@ class Domain:
         Name -> values for training maps, for the quantities that are compared jointly.
     thresholds : dict
         'image' or 'distance' -> largest allowed distance to the third neighbour in the reference.
+    likeness : `~pidoc.inference.likeness.Likeness`, optional
+        Network that recognises altered maps.
+    most_unlike : dict, optional
+        'image' or 'distance' -> largest allowed score of the network.
     """
 
-    def __init__(self, ranges, reference, thresholds):
+    def __init__(self, ranges, reference, thresholds, likeness=None, most_unlike=None):
         self.ranges = {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
         self.reference = {name: np.asarray(values, dtype=np.float32) for name, values in reference.items()}
         self.thresholds = {mode: float(value) for mode, value in thresholds.items()}
+        self.likeness = likeness
+        self.most_unlike = {mode: float(value) for mode, value in (most_unlike or {}).items()}
         self._spaces = {mode: _Space(self.reference, _JOINT[mode]) for mode in self.thresholds}
 
     def __repr__(self):
@@ -93,22 +100,24 @@ class Domain:
                 f'{", ".join(self.ranges)}>')
 
     @classmethod
-    def fit(cls, training, validation, *, flagged=FLAGGED, seed=0):
+    def fit(cls, training, validation, *, likeness=None, flagged=FLAGGED, seed=0):
         """Learn the domain.
 
         The ranges exclude at either end as large a fraction of the training maps, at most 1 %, as is possible
         with at most half of ``flagged`` of the validation maps outside any range; if the full ranges are too
         narrow for this, all are widened by the same fraction of their width. The ranges of seeing, distance
         and pixel scale, which are chosen by the recipe, are the full ones. The largest allowed distance to
-        the neighbours is then set such that the other half is flagged. These are conformal quantiles (Lei et
-        al. 2018): of new maps from the distribution of the validation maps at most about ``flagged`` are
-        flagged.
+        the neighbours, or with a ``likeness`` this and the largest score of it, are then set such that the
+        other half is flagged. These are conformal quantiles (Lei et al. 2018): of new maps from the
+        distribution of the validation maps at most about ``flagged`` are flagged.
 
         Parameters
         ----------
         training, validation : dict
             Results of `features`. The validation maps should be of other simulations than the training maps.
             If both have the distance, the domains with and without a given distance are learned.
+        likeness : `~pidoc.inference.likeness.Likeness`, optional
+            Network that recognises altered maps.
         flagged : float, optional
             Fraction of the validation maps that may be flagged.
         seed : int, optional
@@ -130,10 +139,16 @@ class Domain:
         ranges = _ranges(training, validation, known, 0.5 * flagged)
         reference = _reference(training, known, seed)
         modes = [mode for mode in _JOINT if set(_JOINT[mode]) <= set(known)]
-        domain = cls(ranges, reference, dict.fromkeys(modes, math.inf))
+        domain = cls(ranges, reference, dict.fromkeys(modes, math.inf), likeness)
+        share = 0.5 * flagged / (1 if likeness is None else 2)
         for mode in domain.thresholds:
-            apart, _ = domain._spaces[mode].apart(_numbers(validation, _JOINT[mode]))
-            domain.thresholds[mode] = round(_conformal(apart, 0.5 * flagged), _DECIMALS)
+            apart, _ = domain._spaces[mode].apart(on_scale(validation, _JOINT[mode]))
+            domain.thresholds[mode] = round(_conformal(apart, share), _DECIMALS)
+            if likeness is not None:
+                seen = validation if mode == 'distance' else validation | {
+                    'distance': np.full(len(validation['total_flux']), np.nan)}
+                scores = likeness.scores(likeness.inputs(seen))
+                domain.most_unlike[mode] = round(_conformal(scores, share), _DECIMALS)
         return domain
 
     def check(self, measured):
@@ -161,6 +176,7 @@ class Domain:
             for k in np.flatnonzero(bad):
                 found[k].append((name, _sentence(feature, values[k], low, high)))
         self._check_combination(measured, found)
+        self._check_likeness(measured, found)
         return [Verdict(flag_bits(*(name for name, _ in each)), tuple(text for _, text in each))
                 for each in found]
 
@@ -173,7 +189,7 @@ class Domain:
             if not rows.size or mode not in self._spaces:
                 continue
             some = {name: np.asarray(measured[name])[rows] for name in _JOINT[mode]}
-            numbers = _numbers(some, _JOINT[mode])
+            numbers = on_scale(some, _JOINT[mode])
             apart, most = self._spaces[mode].apart(numbers)
             for k in np.flatnonzero(apart > self.thresholds[mode]):
                 feature = _BY_NAME[_JOINT[mode][most[k]]]
@@ -183,6 +199,20 @@ class Domain:
                     f'{self.thresholds[mode]:.2g} is usual, most of all in {feature.name} ({value}), for its '
                     f'{", ".join(n for n in _JOINT[mode] if n != feature.name)}')))
 
+    def _check_likeness(self, measured, found):
+        if self.likeness is None:
+            return
+        inputs = self.likeness.inputs(measured)
+        modes = np.where(inputs[:, -1] > 0.0, 'distance', 'image')
+        limits = np.array([self.most_unlike.get(mode, self.most_unlike['image']) for mode in modes])
+        rows = np.flatnonzero(self.likeness.scores(inputs) > limits)
+        for k, name in zip(rows, self.likeness.most_unlike(inputs[rows]), strict=True):
+            feature = _BY_NAME[name]
+            found[k].append(('combination', (
+                'combination: the map looks less like those of the training than like altered ones (other '
+                'light, two clusters, stars without a cluster, other combinations), most of all in '
+                f'{name} ({_show(feature, float(measured[name][k]))})')))
+
     def to_dict(self):
         """The domain as plain numbers, for JSON.
 
@@ -190,10 +220,13 @@ class Domain:
         -------
         dict
         """
-        return {'format': _FORMAT, 'ranges': {name: list(ends) for name, ends in self.ranges.items()},
-                'thresholds': self.thresholds,
-                'reference': {name: [round(float(value), _DECIMALS) for value in values]
-                              for name, values in self.reference.items()}}
+        values = {'format': _FORMAT, 'ranges': {name: list(ends) for name, ends in self.ranges.items()},
+                  'thresholds': self.thresholds,
+                  'reference': {name: [round(float(value), _DECIMALS) for value in values]
+                                for name, values in self.reference.items()}}
+        if self.likeness is not None:
+            values |= {'likeness': self.likeness.to_dict(), 'most_unlike': self.most_unlike}
+        return values
 
     @classmethod
     def from_dict(cls, values):
@@ -223,7 +256,9 @@ class Domain:
                              f'reference, received one {"without" if missing else "with"} '
                              f'{", ".join(sorted(missing or unknown))}')
         try:
-            return cls(values['ranges'], values['reference'], values['thresholds'])
+            likeness = Likeness.from_dict(values['likeness']) if 'likeness' in values else None
+            return cls(values['ranges'], values['reference'], values['thresholds'], likeness,
+                       {} if likeness is None else values['most_unlike'])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError('a domain must have numbers for each of its quantities, received one that is '
                              f'damaged: {error!r}') from error
@@ -296,12 +331,8 @@ def _reference(training, known, seed):
     names = [name for name in _JOINT['distance'] if name in known]
     number = len(training['total_flux'])
     rows = np.sort(np.random.default_rng(seed).permutation(number)[:_REFERENCE])
-    numbers = _numbers({name: np.asarray(training[name])[rows] for name in names}, names)
+    numbers = on_scale({name: np.asarray(training[name])[rows] for name in names}, names)
     return {name: np.round(column, _DECIMALS) for name, column in zip(names, numbers.T, strict=True)}
-
-
-def _numbers(maps, names):
-    return np.column_stack([_BY_NAME[name].inside(np.asarray(maps[name], dtype=float)) for name in names])
 
 
 class _Space:

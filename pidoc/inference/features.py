@@ -9,7 +9,7 @@ import numpy as np
 from pidoc.grid import MapGrid
 from pidoc.units import plain_number
 
-__all__ = ['FEATURES', 'Feature', 'features', 'GIVEN']
+__all__ = ['FEATURES', 'Feature', 'features', 'GIVEN', 'on_scale']
 
 _CHUNK = 32                # maps processed at a time, which fit into the cache
 _TINY = 1e-6               # lower limit of fractions and ratios before taking the logarithm
@@ -65,6 +65,8 @@ FEATURES = (
     Feature('b_v', 'colour B - V that was given', 'mag', log=False),
 )
 """The quantities, in this order. The last ten are used only if they are known."""
+
+_BY_NAME = {feature.name: feature for feature in FEATURES}
 
 GIVEN = 'age', 'metallicity', 'velocity_dispersion', 'b_v'
 """Quantities that are not measured in the image, but given."""
@@ -141,6 +143,22 @@ def features(light, *, sharp=None, pixel_scale=MapGrid.pixel_scale.value, seeing
     found['luminosity'] = 4.0 * np.pi * found['distance']**2 * found['total_flux']
     found['size'] = _PARSEC * found['distance'] * found['half_light_radius']
     return found
+
+
+def on_scale(measured, names):
+    """Quantities on the scales of their ranges.
+
+    Parameters
+    ----------
+    measured : dict
+        Result of `features`.
+    names : sequence of str
+
+    Returns
+    -------
+    ndarray, shape (n, len(names))
+    """
+    return np.column_stack([_BY_NAME[name].inside(np.asarray(measured[name], dtype=float)) for name in names])
 
 
 def _rulers(shape, pixel_scale):

@@ -12,6 +12,7 @@ from pidoc.inference.domain import Domain
 from pidoc.inference.features import features, GIVEN
 from pidoc.io.files import replacing
 from pidoc.training.data import CHUNK, measured
+from pidoc.training.likeness import learn_likeness
 from pidoc.training_set.truths import truths
 
 __all__ = ['calibrate']
@@ -60,9 +61,11 @@ def learn_domain(maps, work, progress):
     """The training domain from the maps of both splits, as a dictionary; cached in ``work``."""
     path = work / 'domain.json'
     if not path.exists():
-        measured = [_features(maps[split], progress) for split in ('train', 'validation')]
+        training, validation = (_features(maps[split], progress) for split in ('train', 'validation'))
+        likeness = learn_likeness(maps['train'], training, progress=progress)
+        domain = Domain.fit(training, validation, likeness=likeness)
         with replacing(path) as new:
-            new.write_text(json.dumps(Domain.fit(*measured).to_dict()), encoding='utf-8')
+            new.write_text(json.dumps(domain.to_dict()), encoding='utf-8')
     return json.loads(path.read_text(encoding='utf-8'))
 
 

@@ -1,0 +1,141 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""`Likeness`: how much the appearance of a map is that of the training maps rather than of altered ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pidoc.inference.features import on_scale
+
+__all__ = ['Likeness']
+
+_LIMIT = 6.0               # standard deviations beyond which all values are equal
+_DIGITS = 4                # in files
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """A small network that tells maps of a training set from altered ones, by their `features`.
+
+    Outlier exposure (Hendrycks, Mazeika & Dietterich 2019): it learns from examples of what does not belong
+    to the set (`pidoc.training.likeness`). The inputs are standardised; a distance that is not given is 0
+    there, and the last input says whether it is given.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of `FEATURES`.
+    middle, spread : array_like, shape (n,)
+        Mean and standard deviation of the training maps, on the scale of the features' ranges.
+    layers : sequence of pair of array_like
+        Kernel and bias of the dense layers, with ReLU between them; the last has one output.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other.
+    """
+
+    names: tuple
+    middle: np.ndarray
+    spread: np.ndarray
+    layers: tuple
+
+    def __post_init__(self):
+        for name, value in (('names', tuple(self.names)), ('middle', np.asarray(self.middle, dtype=float)),
+                            ('spread', np.asarray(self.spread, dtype=float)),
+                            ('layers', tuple((np.asarray(kernel, dtype=float), np.asarray(bias, dtype=float))
+                                             for kernel, bias in self.layers))):
+            object.__setattr__(self, name, value)
+        sizes = [len(self.names) + 1, *(bias.size for _, bias in self.layers)]
+        fit = all(kernel.shape == pair for (kernel, _), pair in
+                  zip(self.layers, zip(sizes[:-1], sizes[1:], strict=True), strict=True))
+        if not (fit and sizes[-1] == 1 and self.middle.shape == self.spread.shape == (len(self.names),)):
+            raise ValueError(f'the layers must lead from the {len(self.names)} quantities, and whether there '
+                             'is a distance, to one number, received '
+                             f'{[kernel.shape for kernel, _ in self.layers]}')
+
+    def inputs(self, measured):
+        """Inputs of the network.
+
+        Parameters
+        ----------
+        measured : dict
+            Result of `features`.
+
+        Returns
+        -------
+        ndarray, shape (n, len(names) + 1)
+        """
+        values = (on_scale(measured, self.names) - self.middle) / self.spread
+        values = np.clip(np.where(np.isfinite(values), values, 0.0), -_LIMIT, _LIMIT)
+        return np.column_stack([values, np.isfinite(np.asarray(measured['distance'], dtype=float))])
+
+    def scores(self, inputs):
+        """The logarithm of the odds that a map is an altered one.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (n, len(names) + 1)
+            See `inputs`.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+        for kernel, bias in self.layers[:-1]:
+            inputs = np.maximum(inputs @ kernel + bias, 0.0)
+        kernel, bias = self.layers[-1]
+        return (inputs @ kernel + bias)[:, 0]
+
+    def most_unlike(self, inputs):
+        """The quantity that raises the score of each map most, compared with its mean in training.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (n, len(names) + 1)
+
+        Returns
+        -------
+        list of str
+        """
+        drops = np.full((len(inputs), len(self.names)), -np.inf)
+        whole = self.scores(inputs)
+        for k in range(len(self.names)):
+            usual = inputs.copy()
+            usual[:, k] = 0.0
+            drops[:, k] = whole - self.scores(usual)
+        return [self.names[k] for k in np.argmax(drops, axis=1)]
+
+    def to_dict(self):
+        """As plain numbers, for JSON.
+
+        Returns
+        -------
+        dict
+        """
+        return {'names': list(self.names), 'middle': _short(self.middle), 'spread': _short(self.spread),
+                'layers': [[_short(kernel), _short(bias)] for kernel, bias in self.layers]}
+
+    @classmethod
+    def from_dict(cls, values):
+        """The inverse of `to_dict`.
+
+        Parameters
+        ----------
+        values : dict
+
+        Returns
+        -------
+        Likeness
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is incomplete or damaged.
+        """
+        return cls(values['names'], values['middle'], values['spread'], values['layers'])
+
+
+def _short(numbers):
+    return np.vectorize(lambda number: float(f'{number:.{_DIGITS}g}'))(numbers).tolist()

@@ -1,0 +1,160 @@
+# Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
+"""Altered maps, which do not belong to a training set, and a small network that learns to recognise them."""
+
+import numpy as np
+from astropy import units as u
+from tqdm import tqdm
+
+from pidoc.grid import APPARENT_FLUX
+from pidoc.inference.features import features, on_scale
+from pidoc.inference.likeness import Likeness
+from pidoc.networks.backend import keras
+from pidoc.photometry import apparent_flux
+from pidoc.training.data import CHUNK
+
+__all__ = ['learn_likeness']
+
+#: quantities of the appearance, and what it depends on
+_NAMES = ('total_flux', 'flux_2', 'flux_5', 'flux_10', 'half_light_radius', 'contrast', 'clumpiness',
+          'granularity', 'asymmetry', 'sharpness', 'noise', 'offset', 'sharp_scatter', 'seeing', 'distance')
+_IN_FLUX = 'total_flux', 'noise'
+_MAPS = 3000               # whose images are altered; three times as many give quantities
+_UNITS, _EPOCHS, _BATCH = 64, 25, 256
+_FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
+
+
+def learn_likeness(maps, measured, *, seed=0, progress=False):
+    """Train a `Likeness` on the maps of a set and on altered ones.
+
+    The altered ones are the same light 5 to 300 times brighter or fainter; two clusters in one field, 6 to 16
+    arcsec apart, of which the second has 0.2 to 5 times the light of the first; stars on an empty sky; and
+    quantities each of which is that of another map. Each is used with and without its distance.
+
+    Parameters
+    ----------
+    maps : `~pidoc.training_set.dataset.TrainingSet`
+        The training part.
+    measured : dict
+        Results of `features` for these maps.
+    seed : int, optional
+    progress : bool, optional
+
+    Returns
+    -------
+    `~pidoc.inference.likeness.Likeness`
+    """
+    rng = np.random.default_rng(seed)
+    names = [name for name in _NAMES if np.isfinite(np.asarray(measured[name], dtype=float)).all()]
+    rows = np.sort(rng.permutation(len(maps))[:3 * _MAPS])
+    usual = {name: np.asarray(measured[name], dtype=float)[rows] for name in {*names, 'distance'}}
+    altered = [_other_light(usual, rng), _mixed(usual, rng)]
+    altered += _other_images(maps[np.sort(rng.permutation(len(maps))[:_MAPS])], rng, progress)
+    untrained = Likeness(names, *_mean_and_spread(usual, names), [(np.zeros((len(names) + 1, 1)), [0.0])])
+    kinds = [np.concatenate([untrained.inputs(each), untrained.inputs(_without_distance(each))])
+             for each in (usual, *altered)]
+    return Likeness(names, untrained.middle, untrained.spread, _trained(kinds, seed))
+
+
+def _without_distance(measured):
+    return measured | {'distance': np.full(len(measured['distance']), np.nan)}
+
+
+def _mean_and_spread(usual, names):
+    values = on_scale(usual, names)
+    spread = values.std(axis=0)
+    return values.mean(axis=0), np.where(spread > 0.0, spread, 1.0)
+
+
+def _trained(kinds, seed):
+    """Layers of a classifier of the first kind against all others, each of the same weight."""
+    keras.utils.set_random_seed(seed)
+    inputs = np.concatenate(kinds).astype(np.float32)
+    numbers = [len(each) for each in kinds]
+    altered = np.repeat([0.0, *np.ones(len(kinds) - 1)], numbers).astype(np.float32)
+    share = np.array([len(kinds) - 1, *np.ones(len(kinds) - 1)]) / numbers
+    weights = np.repeat(share * numbers[0], numbers).astype(np.float32)
+    dense = [keras.layers.Dense(units, activation=activation)
+             for units, activation in ((_UNITS, 'relu'), (_UNITS, 'relu'), (1, None))]
+    network = keras.Sequential([keras.Input(inputs.shape[1:]), dense[0], keras.layers.Dropout(0.1), dense[1],
+                                keras.layers.Dropout(0.1), dense[2]])
+    network.compile('adam', keras.losses.BinaryCrossentropy(from_logits=True))
+    network.fit(inputs, altered[:, np.newaxis], sample_weight=weights, epochs=_EPOCHS, batch_size=_BATCH,
+                verbose=0)
+    return [tuple(keras.ops.convert_to_numpy(each) for each in (layer.kernel, layer.bias)) for layer in dense]
+
+
+# -- what does not belong to the set ------------------------------------------------------------------------
+
+
+def _other_light(usual, rng):
+    """The same appearance with more or less light than it can have."""
+    factor = np.exp(rng.uniform(np.log(5.0), np.log(300.0), len(usual['total_flux'])))
+    factor **= rng.choice([-1.0, 1.0], factor.size)
+    return usual | {name: usual[name] * factor for name in _IN_FLUX}
+
+
+def _mixed(usual, rng):
+    """Each quantity from another map."""
+    return {name: rng.permutation(values) for name, values in usual.items()}
+
+
+def _other_images(maps, rng, progress):
+    """Quantities of images of two clusters, and of stars on an empty sky."""
+    found = []
+    with tqdm(total=2 * len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:
+        for alter in (_two_clusters, _only_stars):
+            parts = []
+            for k in range(0, len(maps), CHUNK):
+                part = maps[k:k + CHUNK]
+                seeing = part.table['seeing'].to_value(u.arcsec)
+                light, sharp = alter(_smoothed_and_sharp(part), seeing, maps.grid, rng)
+                parts.append(features(light, sharp=sharp if part.has_sharp else None, seeing=seeing,
+                                      pixel_scale=maps.grid.scale,
+                                      distance=part.table['distance'].to_value(u.kpc)))
+                bar.update(len(part))
+            found.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return found
+
+
+def _smoothed_and_sharp(maps):
+    """Both images of each map, shape (2, n, y, x); without a sharp one the smoothed one twice."""
+    light = maps.light().astype(float)
+    sharp = maps.sharp().astype(float) if maps.has_sharp else light
+    return np.stack([light, np.where(np.isfinite(sharp), sharp, light)])
+
+
+def _two_clusters(images, seeing, grid, rng):
+    """Each image with that of another map, moved and of comparable light."""
+    light = images[0].sum(axis=(1, 2))
+    other = rng.permutation(images.shape[1])
+    share = np.exp(rng.uniform(np.log(0.2), np.log(5.0), other.size))
+    share *= light / np.maximum(light[other], 1e-30)
+    away = rng.uniform(6.0, 16.0, other.size) / grid.scale
+    angle = rng.uniform(0.0, 2.0 * np.pi, other.size)
+    both = images.copy()
+    for k, second in enumerate(other):
+        steps = np.rint(away[k] * np.array([np.sin(angle[k]), np.cos(angle[k])])).astype(int)
+        rows, columns = (np.clip(np.arange(n) - step, 0, n - 1)
+                         for n, step in zip(images.shape[2:], steps, strict=True))
+        both[:, k] += share[k] * images[:, second][:, rows[:, np.newaxis], columns]
+    return both
+
+
+def _only_stars(images, seeing, grid, rng):
+    """10 to 300 stars over 2 to 8 mag, the brightest of 13 to 18 mag, half of the images with noise."""
+    from scipy.ndimage import gaussian_filter
+
+    made = np.zeros(images.shape)
+    shape = images.shape[2:]
+    for k in range(images.shape[1]):
+        number = round(np.exp(rng.uniform(np.log(10.0), np.log(300.0))))
+        magnitude = (rng.uniform(13.0, 18.0)
+                     + rng.uniform(2.0, 8.0) * rng.uniform(size=number) ** rng.uniform(0.3, 1.0))
+        place = tuple(rng.integers(0, n, number) for n in shape)
+        stars = np.zeros(shape)
+        np.add.at(stars, place, apparent_flux(magnitude * u.mag, grid.band).to_value(APPARENT_FLUX))
+        stars = gaussian_filter(stars, seeing[k] / _FWHM / grid.scale)
+        noise = np.exp(rng.uniform(np.log(1e-3), np.log(1.0))) * stars.mean() * rng.integers(0, 2)
+        made[1, k] = stars + noise * rng.normal(size=shape)
+        made[0, k] = gaussian_filter(made[1, k], grid.smoothing)
+    return made
