@@ -2,9 +2,9 @@
 """Fraction of images that a model flags: ``python benchmarks/domain.py MODEL SET``.
 
 Fractions of images that are flagged as outside the training domain: unchanged maps of the test part, and
-images that should be flagged: the light 100 times brighter or fainter; shuffled pixels; two clusters in one
-field; field stars on an empty sky; a smooth exponential disc; and maps that are 10 times brighter, first all
-of them (most then look like another cluster of the training set), then those that are brighter at their
+images that should be flagged: the light 100 times brighter or fainter; two clusters in one field, as bright
+as they come, and equally bright; field stars on an empty sky; of kinds that the domain has no examples of,
+shuffled pixels and a smooth exponential disc; and maps that are 10 times brighter, first all of them (most then look like another cluster of the training set), then those that are brighter at their
 distance than the model's range of luminosities. From the image only, with the distance, and with age and
 [Fe/H] given too, if the model can use them.
 """
@@ -40,6 +40,12 @@ def doubled(light, sharp, rng):
     return [maps + np.roll(maps[other], 48, axis=2) for maps in (light, sharp)]
 
 
+def twins(light, sharp, rng):
+    """Another cluster of the same light 12" away."""
+    total = light.sum(axis=(1, 2), keepdims=True)
+    return [maps * total for maps in doubled(light / total, sharp / total, rng)]
+
+
 def field_stars(light, sharp, rng, smoothing=4.0):
     """Stars of V 15 to 21 on an empty sky, seen with 1"."""
     star = np.zeros(light.shape)
@@ -71,6 +77,7 @@ KINDS = {
     '1/100 of the light': lambda light, sharp, rng: (0.01 * light, 0.01 * sharp),
     'pixels in another order': shuffled,
     'two clusters': doubled,
+    'two, equally bright': twins,
     'field stars only': field_stars,
     'a smooth disc': disc,
     '10 times the light': lambda light, sharp, rng: (10.0 * light, 10.0 * sharp),
