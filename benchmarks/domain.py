@@ -4,9 +4,10 @@
 Fractions of images that are flagged as outside the training domain: unchanged maps of the test part, and
 images that should be flagged: the light 100 times brighter or fainter; two clusters in one field, as bright
 as they come, and equally bright; field stars on an empty sky; of kinds that the domain has no examples of,
-shuffled pixels and a smooth exponential disc; and maps that are 10 times brighter, first all of them (most then look like another cluster of the training set), then those that are brighter at their
-distance than the model's range of luminosities. From the image only, with the distance, and with age and
-[Fe/H] given too, if the model can use them.
+shuffled pixels and a smooth exponential disc; and maps that are 10 times brighter, first all of them (most
+then look like another cluster of the training set), then those that are brighter at their distance than the
+model's range of luminosities. From the image only, with the distance, and with age and [Fe/H] given too, if
+the model can use them.
 """
 
 import argparse

@@ -19,7 +19,7 @@ class Flag:
 
 FLAGS = tuple(Flag(1 << k, name, text) for k, (name, text) in enumerate([
     *((feature.name, f'outside training: {feature.description}') for feature in FEATURES),
-    ('combination', 'outside training: flux, concentration, contrast and granularity do not go together'),
+    ('combination', 'outside training: quantities of its appearance do not go together'),
     ('no_domain', 'the model has no training domain'),
     ('tension', 'a given value differs from that inferred from the image by more than 3 standard deviations'),
     ('inconsistent', 'the mass in the field, the sum of its map, and M/L times the light do not agree'),
