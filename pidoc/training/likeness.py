@@ -46,7 +46,9 @@ def learn_likeness(maps, measured, *, seed=0, progress=False):
     rng = np.random.default_rng(seed)
     names = [name for name in _NAMES if np.isfinite(np.asarray(measured[name], dtype=float)).all()]
     rows = np.sort(rng.permutation(len(maps))[:3 * _MAPS])
-    usual = {name: np.asarray(measured[name], dtype=float)[rows] for name in {*names, 'distance'}}
+    # in a fixed order, which the random numbers follow
+    usual = {name: np.asarray(measured[name], dtype=float)[rows]
+             for name in dict.fromkeys([*names, 'distance'])}
     altered = [_other_light(usual, rng), _mixed(usual, rng)]
     altered += _other_images(maps[np.sort(rng.permutation(len(maps))[:_MAPS])], rng, progress)
     untrained = Likeness(names, *_mean_and_spread(usual, names), [(np.zeros((len(names) + 1, 1)), [0.0])])
