@@ -145,9 +145,7 @@ class Domain:
             apart, _ = domain._spaces[mode].apart(on_scale(validation, _JOINT[mode]))
             domain.thresholds[mode] = round(_conformal(apart, share), _DECIMALS)
             if likeness is not None:
-                seen = validation if mode == 'distance' else validation | {
-                    'distance': np.full(len(validation['total_flux']), np.nan)}
-                scores = likeness.scores(likeness.inputs(seen))
+                scores = likeness.scores(likeness.inputs(validation, distance=mode == 'distance'))
                 domain.most_unlike[mode] = round(_conformal(scores, share), _DECIMALS)
         return domain
 

@@ -15,7 +15,7 @@ _DIGITS = 4                # in files
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """A small network that tells maps of a training set from altered ones, by their `features`.
+    """A small network that classifies maps as training maps or altered ones, by their `features`.
 
     Outlier exposure (Hendrycks, Mazeika & Dietterich 2019): it learns from examples of what does not belong
     to the set (`pidoc.training.likeness`). The inputs are standardised; a distance that is not given is 0
@@ -55,18 +55,22 @@ class Likeness:
                              'is a distance, to one number, received '
                              f'{[kernel.shape for kernel, _ in self.layers]}')
 
-    def inputs(self, measured):
+    def inputs(self, measured, *, distance=True):
         """Inputs of the network.
 
         Parameters
         ----------
         measured : dict
             Result of `features`.
+        distance : bool, optional
+            Whether to use the distances that are known.
 
         Returns
         -------
         ndarray, shape (n, len(names) + 1)
         """
+        if not distance:
+            measured = measured | {'distance': np.full(len(measured['total_flux']), np.nan)}
         values = (on_scale(measured, self.names) - self.middle) / self.spread
         values = np.clip(np.where(np.isfinite(values), values, 0.0), -_LIMIT, _LIMIT)
         return np.column_stack([values, np.isfinite(np.asarray(measured['distance'], dtype=float))])

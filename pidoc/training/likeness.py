@@ -3,6 +3,7 @@
 
 import numpy as np
 from astropy import units as u
+from astropy.stats import gaussian_fwhm_to_sigma
 from tqdm import tqdm
 
 from pidoc.grid import APPARENT_FLUX
@@ -12,7 +13,7 @@ from pidoc.networks.backend import keras
 from pidoc.photometry import apparent_flux
 from pidoc.training.data import CHUNK
 
-__all__ = ['learn_likeness']
+__all__ = ['features_of', 'learn_likeness']
 
 #: quantities of the appearance, and what it depends on
 _NAMES = ('total_flux', 'flux_2', 'flux_5', 'flux_10', 'half_light_radius', 'contrast', 'clumpiness',
@@ -20,7 +21,6 @@ _NAMES = ('total_flux', 'flux_2', 'flux_5', 'flux_10', 'half_light_radius', 'con
 _IN_FLUX = 'total_flux', 'noise'
 _MAPS = 3000               # whose images are altered; three times as many give quantities
 _UNITS, _EPOCHS, _BATCH = 64, 25, 256
-_FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
 
 def learn_likeness(maps, measured, *, seed=0, progress=False):
@@ -50,15 +50,44 @@ def learn_likeness(maps, measured, *, seed=0, progress=False):
     usual = {name: np.asarray(measured[name], dtype=float)[rows]
              for name in dict.fromkeys([*names, 'distance'])}
     altered = [_other_light(usual, rng), _mixed(usual, rng)]
-    altered += _other_images(maps[np.sort(rng.permutation(len(maps))[:_MAPS])], rng, progress)
+    some = maps[np.sort(rng.permutation(len(maps))[:_MAPS])]
+    altered += [features_of(some, lambda *images, alter=alter: alter(*images, rng), progress=progress)
+                for alter in (_two_clusters, _only_stars)]
     untrained = Likeness(names, *_mean_and_spread(usual, names), [(np.zeros((len(names) + 1, 1)), [0.0])])
-    kinds = [np.concatenate([untrained.inputs(each), untrained.inputs(_without_distance(each))])
+    kinds = [np.concatenate([untrained.inputs(each, distance=given) for given in (True, False)])
              for each in (usual, *altered)]
     return Likeness(names, untrained.middle, untrained.spread, _trained(kinds, seed))
 
 
-def _without_distance(measured):
-    return measured | {'distance': np.full(len(measured['distance']), np.nan)}
+def features_of(maps, alter=None, *, progress=False):
+    """The quantities of the maps of a set, or of altered images of them.
+
+    Parameters
+    ----------
+    maps : `~pidoc.training_set.dataset.TrainingSet`
+    alter : callable, optional
+        From the smoothed and the sharp images, shape (2, n, y, x), the seeing of each [arcsec] and the grid
+        to other images. Without sharp ones it gets the smoothed ones twice.
+    progress : bool, optional
+
+    Returns
+    -------
+    dict
+        As of `features`.
+    """
+    parts = []
+    with tqdm(total=len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:
+        for k in range(0, len(maps), CHUNK):
+            rows = slice(k, k + CHUNK)
+            table, light = maps.table[rows], maps.light(rows)
+            seeing, sharp = table['seeing'].to_value(u.arcsec), maps.sharp(rows) if maps.has_sharp else light
+            sharp = np.where(np.isfinite(sharp), sharp, light)
+            if alter is not None:
+                light, sharp = alter(np.stack([light, sharp]).astype(float), seeing, maps.grid)
+            parts.append(features(light, sharp=sharp if maps.has_sharp else None, pixel_scale=maps.grid.scale,
+                                  seeing=seeing, distance=table['distance'].to_value(u.kpc)))
+            bar.update(len(table))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _mean_and_spread(usual, names):
@@ -100,31 +129,6 @@ def _mixed(usual, rng):
     return {name: rng.permutation(values) for name, values in usual.items()}
 
 
-def _other_images(maps, rng, progress):
-    """Quantities of images of two clusters, and of stars on an empty sky."""
-    found = []
-    with tqdm(total=2 * len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:
-        for alter in (_two_clusters, _only_stars):
-            parts = []
-            for k in range(0, len(maps), CHUNK):
-                part = maps[k:k + CHUNK]
-                seeing = part.table['seeing'].to_value(u.arcsec)
-                light, sharp = alter(_smoothed_and_sharp(part), seeing, maps.grid, rng)
-                parts.append(features(light, sharp=sharp if part.has_sharp else None, seeing=seeing,
-                                      pixel_scale=maps.grid.scale,
-                                      distance=part.table['distance'].to_value(u.kpc)))
-                bar.update(len(part))
-            found.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-    return found
-
-
-def _smoothed_and_sharp(maps):
-    """Both images of each map, shape (2, n, y, x); without a sharp one the smoothed one twice."""
-    light = maps.light().astype(float)
-    sharp = maps.sharp().astype(float) if maps.has_sharp else light
-    return np.stack([light, np.where(np.isfinite(sharp), sharp, light)])
-
-
 def _two_clusters(images, seeing, grid, rng):
     """Each image with that of another map, moved and of comparable light."""
     light = images[0].sum(axis=(1, 2))
@@ -155,7 +159,7 @@ def _only_stars(images, seeing, grid, rng):
         place = tuple(rng.integers(0, n, number) for n in shape)
         stars = np.zeros(shape)
         np.add.at(stars, place, apparent_flux(magnitude * u.mag, grid.band).to_value(APPARENT_FLUX))
-        stars = gaussian_filter(stars, seeing[k] / _FWHM / grid.scale)
+        stars = gaussian_filter(stars, seeing[k] * gaussian_fwhm_to_sigma / grid.scale)
         noise = np.exp(rng.uniform(np.log(1e-3), np.log(1.0))) * stars.mean() * rng.integers(0, 2)
         made[1, k] = stars + noise * rng.normal(size=shape)
         made[0, k] = gaussian_filter(made[1, k], grid.smoothing)

@@ -4,15 +4,13 @@
 import json
 
 import numpy as np
-from astropy import units as u
-from tqdm import tqdm
 
 from pidoc.inference.calibration import Calibration, given_names, subsets
 from pidoc.inference.domain import Domain
-from pidoc.inference.features import features, GIVEN
+from pidoc.inference.features import GIVEN
 from pidoc.io.files import replacing
 from pidoc.training.data import CHUNK, measured
-from pidoc.training.likeness import learn_likeness
+from pidoc.training.likeness import features_of, learn_likeness
 from pidoc.training_set.truths import truths
 
 __all__ = ['calibrate']
@@ -70,19 +68,5 @@ def learn_domain(maps, work, progress):
 
 
 def _features(maps, progress):
-    parts = []
-    with tqdm(total=len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:
-        for k in range(0, len(maps), CHUNK):
-            table = maps.table[k:k + CHUNK]
-            rows = slice(k, k + CHUNK)
-            light = maps.light(rows)
-            sharp = maps.sharp(rows) if maps.has_sharp else None
-            if sharp is not None:
-                sharp = np.where(np.isfinite(sharp), sharp, light)
-            parts.append(features(light, sharp=sharp, pixel_scale=maps.grid.scale,
-                                  seeing=table['seeing'].to_value(u.arcsec),
-                                  distance=table['distance'].to_value(u.kpc)))
-            bar.update(len(table))
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     known = truths(maps.table)
-    return found | {name: known[name] for name in GIVEN if name in known}
+    return features_of(maps, progress=progress) | {name: known[name] for name in GIVEN if name in known}
