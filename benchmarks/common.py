@@ -156,7 +156,8 @@ def prediction_errors(estimator, maps, given):
         rows = np.arange(start, min(start + 256, len(maps)))
         channels = channels_of(estimator, maps, rows, np.asarray(maps.light(rows)))
         begin = time.perf_counter()
-        found = estimator.estimate(channels, known={name: values[rows] for name, values in known.items()})
+        found = estimator.estimate(channels, known={name: values[rows] for name, values in known.items()},
+                                   pixel_scale=maps.pixel_scales[rows])
         took += time.perf_counter() - begin
         mass = np.asarray(maps.mass(rows))
         bright = mass > FAINTEST

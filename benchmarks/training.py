@@ -59,7 +59,7 @@ def noise(rng, number, side):
         ('age', 1.0, 13.0, u.Gyr), ('distance', 8.0, 80.0, u.kpc), ('mass', 1e3, 1e4, u.Msun),
         ('luminosity', 1e3, 1e4, u.Lsun))}
     light, mass = np.abs(rng.normal(size=(2, number, side, side))).astype('float32')
-    return Split(QTable(uniform), 1e-5 * light, 0.1 * mass)
+    return Split(SimpleNamespace(table=QTable(uniform), zoom=np.ones(number)), 1e-5 * light, 0.1 * mass)
 
 
 def gathered(batches):

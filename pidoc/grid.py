@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from astropy.nddata import CCDData
 
-__all__ = ['APPARENT_FLUX', 'Channel', 'GAUSSIAN_END', 'MASS_PER_PIXEL', 'MapGrid', 'tangent_plane']
+__all__ = ['APPARENT_FLUX', 'Channel', 'FIELDS', 'GAUSSIAN_END', 'MASS_PER_PIXEL', 'MapGrid', 'tangent_plane']
 
 APPARENT_FLUX = u.Lsun / u.kpc**2
 """Unit of the light map: F = L / (4 pi d^2), per pixel."""
@@ -36,7 +36,11 @@ MASS_PER_PIXEL = u.Msun
 GAUSSIAN_END = 5.0
 """Truncation radius of the Gaussian of the smoothing, in standard deviations."""
 
+FIELDS = 1.0, 1.6, 2.5, 4.0
+"""Widths of the fields of `MapGrid.holding`, relative to that of the grid."""
+
 _MOST_PIXELS = 8192        # per side
+_SEEING = np.array([2.0, 6.0])    # pixels
 _WHOLE = 1e-6              # negligible relative difference from a whole number of pixels
 _SAME = 1e-3               # negligible relative difference of pixel scales
 
@@ -228,6 +232,14 @@ class MapGrid:
         return 0.5 * math.hypot(self.nx, self.ny) * self.scale
 
     @property
+    def seeing_range(self) -> u.Quantity:
+        """Best and worst seeing (FWHM) that networks learn from: 2 and 6 pixels.
+
+        For pixels of 0.25 arcsec these are 0.5 and 1.5 arcsec, as in Chardin & Bianchini (2021), table 1.
+        """
+        return _SEEING * self.pixel_scale
+
+    @property
     def band(self) -> str:
         """Band of the first channel."""
         return self.channels[0].band
@@ -267,13 +279,60 @@ class MapGrid:
         """
         if image.shape != self.shape or image.unit is None or not image.unit.is_equivalent(APPARENT_FLUX):
             return False
-        scale = image.meta.get('PIXSCALE')
-        if image.wcs is not None and image.wcs.has_celestial:
-            scale = float(np.mean(proj_plane_pixel_scales(image.wcs))) * 3600.0
+        scale = _scale_of(image)
         if scale is not None and abs(scale / self.scale - 1.0) > _SAME:
             return False
         return (image.meta.get('BAND', self.band) == self.band
                 and image.meta.get('SMOOTH', self.smoothing) == self.smoothing)
+
+    def resized(self, image: CCDData) -> MapGrid | None:
+        """The grid of a map that differs from this one only in the pixel scale; None if it differs in more.
+
+        Parameters
+        ----------
+        image : `~astropy.nddata.CCDData`
+            For another pixel scale its ``meta`` must have its smoothing [pixels] (SMOOTH).
+
+        Returns
+        -------
+        MapGrid or None
+        """
+        if self.holds(image):
+            return self
+        scale = _scale_of(image)
+        if scale is None or image.meta.get('SMOOTH') is None:
+            return None
+        grid = replace(self, pixel_scale=scale * u.arcsec)
+        return grid if grid.holds(image) else None
+
+    def holding(self, radius: u.Quantity, *, largest: u.Quantity = np.inf * u.arcsec) -> MapGrid:
+        """The grid with as many pixels and a field that is twice as wide as a radius.
+
+        Parameters
+        ----------
+        radius : `~astropy.units.Quantity`
+            Half-light radius of a cluster.
+        largest : `~astropy.units.Quantity`, optional
+            Largest width of the field.
+
+        Returns
+        -------
+        MapGrid
+            With the smallest of `FIELDS` times the field of this one that is wide enough, or else the largest
+            of them that is allowed.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.grid import MapGrid
+        >>> print(MapGrid().holding(45 * u.arcsec))
+        160 x 160 pixels of 0.625 arcsec in V, smoothed with 4 pixels
+        """
+        width = self.field_of_view.min()
+        wide_enough = [factor for factor in FIELDS if factor * width >= 2.0 * radius][:1]
+        allowed = [factor for factor in FIELDS if factor == 1.0 or factor * width <= largest]
+        factor = min([*wide_enough, allowed[-1]])
+        return replace(self, pixel_scale=factor * self.pixel_scale)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and texts, for JSON; the pixel scale is in arcsec.
@@ -308,3 +367,11 @@ class MapGrid:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError('a grid must have shape, pixel_scale, smoothing and channels, received '
                              f'{values!r}: {error}') from error
+
+
+def _scale_of(image):
+    """Side of a pixel [arcsec], by the world coordinates or the header; None if neither has it."""
+    if image.wcs is not None and image.wcs.has_celestial:
+        return float(np.mean(proj_plane_pixel_scales(image.wcs))) * 3600.0
+    scale = image.meta.get('PIXSCALE')
+    return None if scale is None else float(scale)

@@ -75,7 +75,10 @@ def known_of(table, *, errors=KNOWN_ERRORS, seed=0):
 
 
 def observed(light, scale):
-    """Flux in the field [Lsun/kpc^2] and half-light radius [arcsec] of light maps (n, ny, nx)."""
+    """Flux in the field [Lsun/kpc^2] and half-light radius [arcsec] of light maps (n, ny, nx).
+
+    The side of a pixel [arcsec] is that of all of them, or of each.
+    """
     flux = np.maximum(np.asarray(light, dtype=float), 0.0).sum(axis=(1, 2))
     half = np.array([light_frame(np.asarray(image, dtype=float))[1] for image in light])
     return flux, half * scale
@@ -118,7 +121,7 @@ class Envelope:
         known = known_of(table[rows], errors={})
         if 'iron' not in known:
             return cls(None)
-        half = np.concatenate([observed(training.light(piece), training.grid.scale)[1]
+        half = np.concatenate([observed(training.light(piece), training.pixel_scales[piece])[1]
                                for piece in np.array_split(rows, max(1, rows.size // 256))])
         ratio = (table['mass'] / table['luminosity'])[rows].to_value(u.Msun / u.Lsun)
         coefficients, *_ = np.linalg.lstsq(_terms(known, half), np.log(ratio), rcond=None)

@@ -279,7 +279,7 @@ def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None
     Parameters
     ----------
     estimator : object
-        With ``estimate(light, *, known=None, batch_size=64)``, which returns
+        With ``estimate(light, *, known=None, pixel_scale=None, batch_size=64)``, which returns
         `~pidoc.inference.estimates.Estimates`, ``constraints`` and ``grid``.
     maps : TrainingSet
         Maps for the evaluation.
@@ -319,7 +319,7 @@ def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None
     known = {each: known_values(truth['scalars'], each, estimator.constraints, seed) for each in given}
     if not known:
         raise ValueError("given must be at least 'image', received nothing")
-    edges, distance = _edges(truth), truth['distance']
+    edges, distance, scales = _edges(truth), truth['distance'], maps.pixel_scales
     baselines = {} if training is None else fit_baselines(training)
     envelope = None if training is None or maps.grid.band != 'V' else Envelope.fit(training)
     seen = np.empty((2, distance.size))
@@ -331,14 +331,15 @@ def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None
         light, mass = np.asarray(maps.light(rows)), np.asarray(maps.mass(rows), dtype=float)
         channels = channels_of(estimator, maps, rows, light)
         if envelope:
-            seen[:, rows] = observed(light, maps.grid.scale)
+            seen[:, rows] = observed(light, scales[rows])
         for key, tally in tallies.items():
             begin = time.perf_counter()
             if key in baselines:
                 guess = baselines[key].estimate(light, distance=distance[rows])
             else:
-                guess = estimator.estimate(channels, batch_size=batch_size, known={
-                    name: values[rows] for name, values in known[key].items()})
+                guess = estimator.estimate(
+                    channels, known={name: values[rows] for name, values in known[key].items()},
+                    pixel_scale=scales[rows], batch_size=batch_size)
             if key in given:
                 tally.seconds += time.perf_counter() - begin
             tally.add(rows, mass, guess)

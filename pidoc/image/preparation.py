@@ -35,7 +35,14 @@ from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
 from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf, rebuilt_cores
 from pidoc.image.read import opened
 from pidoc.image.resample import Layer, pixel_areas
-from pidoc.image.sky import background_in_annulus, concentration, find_center, fit_sky, SkyFit
+from pidoc.image.sky import (
+    background_in_annulus,
+    concentration,
+    find_center,
+    fit_sky,
+    half_light_radius,
+    SkyFit,
+)
 from pidoc.image.stars import BRIGHTEST_GIANT, find_stars
 from pidoc.image.two_bands import combine
 from pidoc.image.world import check_pixels
@@ -46,12 +53,12 @@ from pidoc.units import as_quantity, scalar_value, to_value
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'check_options', 'prepare']
+__all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'check_options', 'largest_of', 'prepare']
 
 log = logging.getLogger(__name__)
 
-SEEING_RANGE = (0.5, 1.5) * u.arcsec
-"""Seeing (FWHM) of the mock observations of Chardin & Bianchini (2021), table 1."""
+SEEING_RANGE = MapGrid().seeing_range
+"""Best and worst seeing of the training data for the default grid: 0.5 and 1.5 arcsec."""
 
 IMAGE_FLAGS = {
     'seeing-unknown': 'the seeing was neither given nor could be measured',
@@ -73,13 +80,14 @@ IMAGE_FLAGS = {
     'bright-star': 'one star has 15 % of the light in the field or more, 2 mag brighter than all others',
     'background': 'beside a model of the cluster there is a level of the sky, above or below 0, of 3.5 % of '
                   'the light in the field or more, or half of the light may be such a level',
-    'coarse-pixels': 'the pixels of the image are larger than 1 arcsec',
+    'coarse-pixels': 'the pixels of the image are larger than four of the map: 1 arcsec for a field of 40',
     'no-sky-position': 'the image has no world coordinates: those of the map are made up',
     'no-light': 'the light in the field is not positive',
 }
 """Possible flags in ``meta['FLAGS']``, with descriptions."""
 
 _FORMAT_VERSION = 2
+_COARSE = 4.0                          # pixels of the map, side of a pixel of the image, if flagged
 _SURROUNDINGS = 90.0                   # arcsec from the centre, within which stars and sky are measured
 _LARGEST = 4096                        # pixels per side that are searched or measured at once
 _LARGEST_PIXEL = 3600.0                # arcsec: larger ones mean coordinates without or with a wrong unit
@@ -109,10 +117,11 @@ _BRIGHTER = 0.5                        # mag by which the field must not be brig
 
 def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: Any = None,
             zero_point: Any = None, exposure: Any = None, band: str | None = None, pixel_scale: Any = None,
-            center: Any = None, seeing: Any = None, seeing_range: u.Quantity | None = SEEING_RANGE,
+            center: Any = None, seeing: Any = None, seeing_range: u.Quantity | str | None = 'training',
             background: Any = None, sky_error: Any = None, mask: Any = None, weight: Any = None,
             good_bits: Any = None, colour: Any = None, extinction: Any = None, relation: str = 'kostov2018',
             distance: u.Quantity | str | None = None, field_of_view: u.Quantity | str | None = None,
+            largest_field: u.Quantity | None = None,
             output_pixel_scale: u.Quantity | str | None = None, smoothing: float | None = None,
             min_coverage: float = 0.5, plane: int | tuple[int, ...] | None = None,
             wcs_frame: str | None = None, **unknown: Any) -> Light:
@@ -155,7 +164,8 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         too few isolated stars, the median of the survey is used, and flagged.
     seeing_range : `~astropy.units.Quantity`, optional
         Best and worst seeing of the training data. Better seeing is degraded to the best one with a Gaussian,
-        worse seeing is flagged. None: unchanged.
+        worse seeing is flagged. By default that of the grid, 2 and 6 pixels of the map
+        (`pidoc.grid.MapGrid.seeing_range`). None: unchanged.
     background : None, 'fit', 'annulus', two radii or a level, optional
         None: nothing is subtracted. 'fit': the level fitted together with a model of the cluster, which may
         fill the image (`pidoc.image.sky.fit_sky`). 'annulus': the level in the largest annulus about the
@@ -173,7 +183,12 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         Distance to the cluster; by default from the catalogue, for a catalogued cluster at the centre. Stars
         brighter than any star of the cluster are subtracted (`pidoc.image.stars`), and flagged.
     field_of_view, output_pixel_scale : `~astropy.units.Quantity`, optional
-        Override those of the grid: one angle, or width and height; side of a pixel.
+        Override those of the grid: one angle, or width and height; side of a pixel. The field 'auto' has as
+        many pixels as the grid, and is the smallest of a few that is twice as wide as the half-light radius
+        of the cluster, by the catalogue or else by the image, and no larger than the image
+        (`pidoc.grid.MapGrid.holding`). For a map of `pidoc.mock` it is that of the map.
+    largest_field : `~astropy.units.Quantity`, optional
+        Largest field for 'auto'; by default four times that of the grid.
     smoothing : float, optional
         Overrides that of the grid: standard deviation of the Gaussian [pixels of the map]; 0 for no
         smoothing.
@@ -213,10 +228,11 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         raise TypeError(f'grid must be a MapGrid, received {grid!r}')
     if output_pixel_scale is not None:
         scalar_value(output_pixel_scale, u.arcsec, 'output_pixel_scale', positive=True)
+    largest, field_of_view = largest_of(field_of_view, largest_field, output_pixel_scale)
     grid = MapGrid.of_field(field_of_view, pixel_scale=output_pixel_scale, smoothing=smoothing, grid=grid)
     if relation not in RELATIONS:
         raise ValueError(f'relation must be one of {", ".join(RELATIONS)}, received {relation!r}')
-    low, high = _range(seeing_range)
+    _range(seeing_range, grid)
     if not (isinstance(min_coverage, Real) and 0.0 <= min_coverage <= 1.0):
         raise ValueError(f'min_coverage must be from 0 to 1, received {min_coverage!r}')
     if isinstance(background, Mapping):
@@ -229,16 +245,19 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         'sky_error': _sky_error_of(sky_error, background),
         'mask': mask, 'weight': weight, 'good_bits': good_bits, 'zero_point': zero_point,
         'exposure': exposure, 'colour': colour, 'extinction': extinction, 'freed': bool(dust),
-        'matched': False, 'distance': distance, 'plane': plane, 'wcs_frame': wcs_frame}
+        'matched': False, 'distance': distance, 'plane': plane, 'wcs_frame': wcs_frame,
+        'largest': largest, 'seeing_range': seeing_range}
     if isinstance(image, Mapping):
-        plane, around, meta, flags = _two_bands(image, grid, center, low, band, relation, options)
+        plane, around, meta, flags = _two_bands(image, grid, center, band, relation, options)
     else:
         options.update(band=band, target=grid.band)
         layer = _measured(image, grid, center, options)
-        plane, around, meta, flags = layer.put(grid, low), layer.around, layer.meta, layer.flags
+        best, _ = _range(seeing_range, layer.grid)
+        plane, around, meta, flags = layer.put(layer.grid, best), layer.around, layer.meta, layer.flags
     sun = BANDS[grid.band]
     meta |= {'BANDNAME': sun.name, 'SUNMAG': sun.solar_magnitude} | dust
-    return _product(plane, around, meta, flags, high, min_coverage)
+    grid = replace(grid, pixel_scale=meta['PIXSCALE'] * u.arcsec)
+    return _product(plane, around, meta, flags, _range(seeing_range, grid)[1], min_coverage)
 
 
 # -- options --------------------------------------------------------------------------------------
@@ -269,9 +288,45 @@ def check_options(names, *, others=()):
         raise TypeError(f'an image has no option {name!r}, it has {", ".join(all_names)}')
 
 
-def _range(seeing_range):
+def largest_of(field_of_view, largest_field, output_pixel_scale):
+    """Largest field and given field, from options of `prepare`.
+
+    Parameters
+    ----------
+    field_of_view, largest_field, output_pixel_scale
+        As for `prepare`.
+
+    Returns
+    -------
+    largest : float or None
+        [arcsec], for the field 'auto'.
+    field : `~astropy.units.Quantity` or None
+        A given field.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If they are invalid or do not go together.
+    """
+    if not (isinstance(field_of_view, str) and field_of_view == 'auto'):
+        if largest_field is not None:
+            raise ValueError("largest_field goes with field_of_view='auto', received "
+                             f'{largest_field} without it')
+        return None, field_of_view
+    if output_pixel_scale is not None:
+        raise ValueError("output_pixel_scale must be left out with field_of_view='auto', received "
+                         f'{output_pixel_scale}')
+    if largest_field is None:
+        return math.inf, None
+    return scalar_value(largest_field, u.arcsec, 'largest_field', positive=True), None
+
+
+def _range(seeing_range, grid):
+    """Best and worst seeing [arcsec]."""
     if seeing_range is None:
         return 0.0, math.inf
+    if isinstance(seeing_range, str) and seeing_range == 'training':
+        seeing_range = grid.seeing_range
     value = to_value(seeing_range, u.arcsec, 'seeing_range', non_negative=True)
     if np.shape(value) != (2,) or value[0] > value[1]:
         raise ValueError(f'seeing_range must be two angles, the smaller one first, received {seeing_range}')
@@ -317,7 +372,11 @@ def _measured(image, grid, center, options):
                              'extinction out')
         calibration = _calibrated(source, options['pixel_scale'], given)
         found = _Found(source, calibration, options['pixel_scale'])
+        if options['largest'] is not None:
+            grid = found.own_grid(grid)
         found.place(center, grid)
+        if options['largest'] is not None and not found.on_grid:
+            grid = found.suited_grid(grid, options['largest'])
         box, around = found.boxes(grid, options)
         pixels, bad, deviation, missing = found.read(around)
     if calibration.magnitudes:
@@ -359,13 +418,13 @@ def _measured(image, grid, center, options):
     flags = found.flags + calibration.flags + noted
     if stars.get('SEEFROM') in (_UNKNOWN, _MEDIAN):
         flags += ('seeing-unknown',)
-    if found.scale > 1.0 + 1e-6:
+    if found.scale > _COARSE * grid.scale + 1e-6:
         flags += ('coarse-pixels',)
     if lost.get('SATLIGHT', 0.0) > _SATURATED_SHARE:
         flags += ('saturated',)
     if not found.is_cluster(pixels, bad, here):
         flags += ('no-cluster',)
-    return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part,
+    return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part, grid,
                  found.scale, found.position, found.on_grid, psf, found.smoothed, around,
                  found.meta() | sky | stars | lost | front, flags)
 
@@ -543,6 +602,34 @@ class _Found:
         if found.shape != (2,) or not np.all(np.isfinite(found)):
             raise ValueError(f'center must return column and row, received {found} from {center!r}')
         return (float(found[0]), float(found[1])), getattr(center, '__name__', 'function')
+
+    # the field
+
+    def own_grid(self, grid):
+        """That of a map made by pidoc which differs from a grid only in its pixel scale; else the grid."""
+        own = self.source.shape == grid.shape and self.header.get('SMOOTH') == grid.smoothing
+        return replace(grid, pixel_scale=self.scale * u.arcsec) if self.ours and own else grid
+
+    def suited_grid(self, grid, largest):
+        """The grid with the smallest field that holds the cluster, and that the image holds."""
+        (ny, nx), (x, y) = self.source.shape, self.middle
+        room = (2.0 * min(x, y, nx - 1 - x, ny - 1 - y) + 1.0) * self.scale
+        largest = min(room, largest) * u.arcsec
+        widest = grid.holding(np.inf * u.arcsec, largest=largest)
+        if widest == grid:
+            return grid
+        return grid.holding(self._half_light_radius(widest.reach) * u.arcsec, largest=largest)
+
+    def _half_light_radius(self, largest):
+        """By the catalogue, or else within a circle in the image [arcsec]."""
+        row = _catalogued(self.position) if self.positioned else None
+        if row is not None and not getattr(row['half_light_radius'], 'mask', False):
+            return float(row['half_light_radius'].to_value(u.arcsec))
+        box = self._box(largest)
+        pixels, bad, _, _ = self.read(box)
+        pixels = self.calibration.linear(pixels)
+        center = self.middle[0] - box[2], self.middle[1] - box[0]
+        return half_light_radius(pixels, bad | ~np.isfinite(pixels), center, self.scale, largest=largest)
 
     def is_cluster(self, pixels, bad, here):
         """Whether the light is concentrated, the catalogue has a cluster there, or it is a map of ours."""
@@ -754,8 +841,9 @@ class _Surroundings:
 
     def sky(self, level=0.0):
         """The level of the sky after subtraction of ``level``: `SkyFit` or None."""
-        return fit_sky(self.pixels - level, self.bad, self.here, self.scale, noise=self.noise,
-                       reach=0.5 * min(self.grid.nx, self.grid.ny) * self.grid.scale, outermost=_SURROUNDINGS,
+        reach = 0.5 * min(self.grid.nx, self.grid.ny) * self.grid.scale
+        return fit_sky(self.pixels - level, self.bad, self.here, self.scale, noise=self.noise, reach=reach,
+                       outermost=max(_SURROUNDINGS, _WIDER * reach),
                        known=None if self.position is None else _king(self.position))
 
 
@@ -794,7 +882,7 @@ _OF_BAND = {'IMAGE': 'IMAGE', 'IMAGEHDU': 'IMAGEHD', 'IMGUNIT': 'IMGUNIT', 'IMGZ
 _NOT_OF_V = {*_OF_BAND, 'SKYLEFTE', 'SEESCAT', 'BKGERROR', 'PSFFWHM', 'PSFBETA'}
 
 
-def _two_bands(images, grid, center, best, band, relation, options):
+def _two_bands(images, grid, center, band, relation, options):
     """V from g and r: plane, residual sky, cards, flags."""
     if sorted(images) != ['g', 'r']:
         raise ValueError(f"images in two bands must be {{'g': ..., 'r': ...}}, received "
@@ -812,6 +900,8 @@ def _two_bands(images, grid, center, best, band, relation, options):
             if isinstance(options[option], Mapping):
                 its[option] = options[option].get(name)
         layers[name] = _measured(images[name], grid, center, its)
+        # the field is chosen once
+        grid, options = layers[name].grid, options | {'largest': None}
         if 'band' in layers[name].flags:
             raise ValueError(f"the image in '{name}' must be in that band, received one in "
                              f"'{layers[name].meta['BANDHEAD']}' by its header")
@@ -820,7 +910,7 @@ def _two_bands(images, grid, center, best, band, relation, options):
                 raise ValueError('images in two bands without world coordinates need center, received None')
             center = SkyCoord(*layers[name].position, unit='deg')
     g, r = layers['g'], layers['r']
-    plane, around, meta = combine(g, r, grid, best, relation)
+    plane, around, meta = combine(g, r, grid, _range(options['seeing_range'], grid)[0], relation)
     dimmed = 0.0
     if options['extinction'] is not None:
         dimmed = scalar_value(options['extinction'], u.mag, 'extinction', non_negative=True)

@@ -13,7 +13,7 @@ import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
 from astropy.wcs import WCS
 
-from pidoc.grid import GAUSSIAN_END
+from pidoc.grid import GAUSSIAN_END, MapGrid
 from pidoc.image.psf import Psf
 
 __all__ = ['Layer', 'Plane', 'blurred', 'pixel_areas']
@@ -32,6 +32,7 @@ class Layer:
     deviation: np.ndarray      # of flux, or None
     scatter: float             # of the flux of pixels about their median, due to sky, noise and stars
     wcs: WCS                   # of this part
+    grid: MapGrid              # that it is meant for
     scale: float               # arcsec
     position: tuple            # of the centre, degrees
     on_grid: bool

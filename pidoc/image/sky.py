@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ['background_in_annulus', 'concentration', 'find_center', 'fit_sky', 'SkyFit']
+__all__ = ['background_in_annulus', 'concentration', 'find_center', 'fit_sky', 'half_light_radius', 'SkyFit']
 
 _BOX = 2.0               # arcsec, side of the boxes for the faint light
 _INNERMOST = 4.0         # arcsec, radius of the disk inside the annuli
@@ -31,6 +31,9 @@ _MOST = 200_000          # pixels, at most, for a percentile
 _CELL = 4.0              # arcsec, side of the cells for the concentration of the light
 _FEWEST_CELLS = 20
 _ROUNDS = 50             # iterations of the centroid at most
+_RING = 4.47             # arcsec, radius of a circle with the area of a ring of the field
+_FINE = 1.0              # arcsec, side of the boxes for the half-light radius
+_EDGE = 0.85             # inner radius of the edge of its circle, relative to the outer one
 
 
 def find_center(pixels, bad, *, least):
@@ -116,6 +119,48 @@ def _brightest(light, good, sigma):
     smooth[~good] = -np.inf
     row, column = np.unravel_index(smooth.argmax(), smooth.shape)
     return float(column), float(row)
+
+
+def half_light_radius(pixels, bad, center, scale, *, largest):
+    """Radius of half of the light of a cluster within a circle, above the median at its edge.
+
+    It is a lower limit for clusters that fill the circle, whose light at its edge passes for sky.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+        Proportional to light.
+    bad : `~numpy.ndarray` of bool
+    center : tuple of float
+        Column and row.
+    scale : float
+        Side of a pixel [arcsec].
+    largest : float
+        Radius of the circle [arcsec].
+
+    Returns
+    -------
+    float
+        [arcsec]; 0 without light above that at the edge.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pidoc.image.sky import half_light_radius
+    >>> y, x = np.mgrid[:160, :160] - 79.5
+    >>> light = np.exp(-(x**2 + y**2) / (2 * 12**2)) + 0.1
+    >>> print(f'{half_light_radius(light, light < 0, (79.5, 79.5), 0.5, largest=40.0):.1f}')
+    7.1
+    """
+    size = max(1, int(_FINE / scale))
+    light, good = _binned(np.where(bad, 0.0, pixels), ~bad, size)
+    rows, columns = np.indices(light.shape)
+    x, y = ((at + 0.5) / size - 0.5 for at in center)
+    separation = np.hypot(columns - x, rows - y) * size * scale
+    edge = good & (separation > _EDGE * largest) & (separation <= largest)
+    if not edge.any():
+        return 0.0
+    return _half_light_radius(np.where(good, light - np.median(light[edge]), 0.0), separation, largest)
 
 
 def _half_light_radius(light, separation, largest):
@@ -303,7 +348,9 @@ def fit_sky(pixels, bad, center, scale, *, reach, noise=0.0, outermost=90.0, kno
     if light is None:
         return None
     radius, faint, error, field = light
-    within = reach * np.sqrt((np.arange(20) + 0.5) / 20)
+    # enough rings that the innermost is inside every profile
+    rings = max(20, math.ceil((reach / _RING) ** 2))
+    within = reach * np.sqrt((np.arange(rings) + 0.5) / rings)
     models, prior = _profiles(np.concatenate([radius, within]), known)
     models, weight = models[:, :radius.size], prior + np.log(models[:, radius.size:].mean(axis=1))
     usable = (models**2).sum(axis=1) > 1e-8

@@ -25,6 +25,8 @@ _CHOSEN = ('seeing', 'distance', 'pixel_scale', *GIVEN)   # by the recipe: their
 _MEASURED = 0.05           # tolerance for given properties, as a fraction of the range
 _REFERENCE = 3000          # training maps that are kept
 _DECIMALS = 4
+# arcsec: a model sees other pixels as another distance (`pidoc.networks.variables.ZOOM`)
+_PIXEL_SCALES = 0.1, 1.0
 _PIXEL_TOLERANCE = 0.02    # relative difference of pixel scales that is ignored
 _BY_NAME = {feature.name: feature for feature in FEATURES}
 _JOINT = {'image': ('total_flux', 'flux_5', 'contrast', 'granularity'),
@@ -105,8 +107,9 @@ class Domain:
 
         The ranges exclude at either end as large a fraction of the training maps, at most 1 %, as is possible
         with at most half of ``flagged`` of the validation maps outside any range; if the full ranges are too
-        narrow for this, all are widened by the same fraction of their width. The ranges of seeing, distance
-        and pixel scale, which are chosen by the recipe, are the full ones. The largest allowed distance to
+        narrow for this, all are widened by the same fraction of their width. The ranges of seeing and
+        distance, which are chosen by the recipe, are the full ones; that of the pixel scale includes 0.1 to 1
+        arcsec, for which a model sees the same cluster at another distance. The largest allowed distance to
         the neighbours, or with a ``likeness`` this and the largest score of it, are then set such that the
         other half is flagged. These are conformal quantiles (Lei et al. 2018): of new maps from the
         distribution of the validation maps at most about ``flagged`` are flagged.
@@ -290,7 +293,8 @@ def _ranges(training, validation, known, share):
 def _range(feature, values, tail):
     values = np.asarray(values, dtype=float)
     if feature.name == 'pixel_scale':
-        return float(values.min()) * (1.0 - _PIXEL_TOLERANCE), float(values.max()) * (1.0 + _PIXEL_TOLERANCE)
+        low, high = min(_PIXEL_SCALES[0], values.min()), max(_PIXEL_SCALES[1], values.max())
+        return float(low) * (1.0 - _PIXEL_TOLERANCE), float(high) * (1.0 + _PIXEL_TOLERANCE)
     ends = (0.0, 1.0) if feature.name in _CHOSEN else (tail, 1.0 - tail)
     low, high = np.quantile(feature.inside(values), ends).tolist()
     beyond = _MEASURED * (high - low) if feature.name in GIVEN else 0.0

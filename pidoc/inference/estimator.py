@@ -32,7 +32,7 @@ from pidoc.networks.forward import ClusterForward
 from pidoc.networks.mixture import Layout
 from pidoc.networks.orientation import turned, turned_back
 from pidoc.networks.scaling import PaperScaling, Scaling
-from pidoc.networks.variables import Constraint, CONSTRAINTS, OUTPUTS
+from pidoc.networks.variables import Constraint, CONSTRAINTS, OUTPUTS, ZOOM, zoomed
 from pidoc.units import whole_number
 
 __all__ = ['Estimator', 'PaperEstimator']
@@ -124,7 +124,7 @@ class Estimator:
 
     # -- estimates
 
-    def estimate(self, light, *, known=None, batch_size=64):
+    def estimate(self, light, *, known=None, pixel_scale=None, batch_size=64):
         """Predict mass maps and posteriors from light maps.
 
         Parameters
@@ -134,6 +134,9 @@ class Estimator:
         known : dict, optional
             Name of one of `constraints` -> values, shape (n,), in its unit, NaN if unknown; and the name with
             ``_error`` -> their standard errors, in the same unit, NaN for the default.
+        pixel_scale : float or ndarray of shape (n,), optional
+            Side of a pixel of each map [arcsec]; by default that of ``grid``. For others the model sees the
+            same cluster at another distance: `pidoc.networks.variables.ZOOM`.
         batch_size : int, optional
             Number of maps per batch.
 
@@ -144,18 +147,34 @@ class Estimator:
         Raises
         ------
         ValueError
-            If the shape is not that of ``grid``, a pixel is not finite, a map has no light, or a given
-            property is not a constraint of this model, or invalid.
+            If the shape is not that of ``grid``, a pixel is not finite, a map has no light, a pixel scale is
+            not positive, or a given property is not a constraint of this model, or invalid.
         """
         light = self._checked(light)
         known = checked_known(known or {}, self.constraints, len(light))
+        zoom = self._zoom(pixel_scale, len(light))
+        if zoom is not None:
+            light = light / (zoom**2).reshape(-1, *[1] * (light.ndim - 1))
+            known = zoomed(known, zoom)
         parts = [self._batch(light[k:k + batch_size], _some(known, slice(k, k + batch_size)))
                  for k in range(0, len(light), batch_size)]
         posterior = Posterior.joined([part.posterior for part in parts])
+        if zoom is not None:
+            for name in set(ZOOM) & set(posterior.names):
+                posterior = posterior.scaled(name, zoom ** -ZOOM[name])
         tension = {name: np.concatenate([part.tension[name] for part in parts]) for name in parts[0].tension}
         return Estimates(np.concatenate([part.mass for part in parts]),
                          np.concatenate([part.log_mass_error for part in parts]), posterior.intervals(),
                          posterior, tension)
+
+    def _zoom(self, pixel_scale, number):
+        """Side of a pixel over that of ``grid``, shape (n,); None if all are those of ``grid``."""
+        if pixel_scale is None:
+            return None
+        scales = np.broadcast_to(np.asarray(pixel_scale, dtype=float), number)
+        if not np.all((scales > 0.0) & np.isfinite(scales)):
+            raise ValueError(f'pixel_scale must be positive and finite, received {pixel_scale}')
+        return None if np.all(scales == self.grid.scale) else scales / self.grid.scale
 
     def _checked(self, light):
         light = np.asarray(light)

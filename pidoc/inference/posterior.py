@@ -76,6 +76,33 @@ class Posterior:
         """The posterior with another ``stretch``."""
         return replace(self, stretch=np.asarray(stretch, dtype=float))
 
+    def scaled(self, name, factor):
+        """The posterior of a multiple of a scalar whose scale is the logarithm.
+
+        Parameters
+        ----------
+        name : str
+        factor : ndarray, shape (n,)
+            Positive.
+
+        Returns
+        -------
+        Posterior
+
+        Raises
+        ------
+        ValueError
+            If the scale of the scalar is another one.
+        """
+        j = self.names.index(name)
+        variable = self.variables[j]
+        if variable.scale != 'logarithm':
+            raise ValueError(f'only a scalar with the scale logarithm can be scaled, {name} has '
+                             f'{variable.scale}')
+        means = self.means.copy()
+        means[:, :, j] += np.log(factor)[:, np.newaxis] / variable.sd
+        return replace(self, means=means)
+
     def conditioned(self, measurements):
         """Condition on independent measurements of some scalars.
 

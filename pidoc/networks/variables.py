@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-__all__ = ['CONSTRAINTS', 'Constraint', 'OLDEST', 'OUTPUTS', 'SCALES', 'Scale', 'Variable']
+__all__ = ['CONSTRAINTS', 'Constraint', 'OLDEST', 'OUTPUTS', 'SCALES', 'Scale', 'Variable', 'ZOOM', 'zoomed']
 
 OLDEST = 14.0
 """Gyr: upper limit of ages, above the age of the Universe (13.8 Gyr; Planck Collaboration 2020, A&A 641,
@@ -292,3 +292,27 @@ CONSTRAINTS = _table(
 """Name -> `Constraint`: all properties that a network can be conditioned on. ``metallicity`` is [Fe/H];
 ``b_v`` is the integrated colour of the cluster in the field, corrected for reddening; ``sky_error`` is the
 standard error of the level of the sky, in units of the mean light of a pixel of the field."""
+
+ZOOM = {'distance': 1, 'seeing': -1, 'dispersion_radius': -1}
+"""Name -> power of the zoom z with which a quantity appears in an image; 0 for all others.
+
+An image with pixels z times as large as those of a model is the same as one, with the pixels of the model,
+of the same cluster at z times the distance: pixels have the same size in pc and the same luminosity
+4 pi d^2 F, angles are smaller by z, and fluxes by z^2."""
+
+
+def zoomed(values, zoom):
+    """Quantities as they appear in images with the pixels of a model: see `ZOOM`.
+
+    Parameters
+    ----------
+    values : dict
+        Name of a quantity, or with ``_error`` of its standard error, -> values, shape (n,).
+    zoom : ndarray, shape (n,)
+        Side of a pixel over that of the model.
+
+    Returns
+    -------
+    dict
+    """
+    return {name: each * zoom ** ZOOM.get(name.removesuffix('_error'), 0) for name, each in values.items()}

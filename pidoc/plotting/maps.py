@@ -23,6 +23,7 @@ def plot_maps(light, true_mass, predicted_mass, *, true_age=None, predicted_age=
     true_age, predicted_age, true_distance, predicted_distance : `~astropy.units.Quantity`, optional
         Shape (n,); printed on the masses.
     pixel_scale : `~astropy.units.Quantity`, optional
+        Of all maps, or shape (n,).
 
     Returns
     -------
@@ -40,15 +41,16 @@ def plot_maps(light, true_mass, predicted_mass, *, true_age=None, predicted_age=
     maps[2] *= predicted_mass.unit.to(true_mass.unit)
     number, ny, nx = maps[0].shape
     figure = Figure(figsize=(2.3 * number + 1.6, 6.6), layout='compressed')
-    axes = figure.subplots(3, number, sharex=True, sharey=True, squeeze=False)
-    scale = pixel_scale.to_value(u.arcsec)
-    extent = (-0.5 * nx * scale, 0.5 * nx * scale, -0.5 * ny * scale, 0.5 * ny * scale)
+    scales = np.broadcast_to(pixel_scale.to_value(u.arcsec), number)
+    one = np.ptp(scales) == 0.0
+    axes = figure.subplots(3, number, sharex=True if one else 'col', sharey=one, squeeze=False)
+    sides = 0.5 * np.array([-nx, nx, -ny, ny])
     mass_norm = _map_norm(maps[1])
     for row, norm, colours in ((0, _map_norm(maps[0]), 'cividis'), (1, mass_norm, 'viridis'),
                                (2, mass_norm, 'viridis')):
-        for axis, values in zip(axes[row], maps[row], strict=True):
-            image = axis.imshow(np.maximum(values, norm.vmin), origin='lower', extent=extent, norm=norm,
-                                cmap=colours, interpolation='nearest')
+        for axis, values, scale in zip(axes[row], maps[row], scales, strict=True):
+            image = axis.imshow(np.maximum(values, norm.vmin), origin='lower', extent=scale * sides,
+                                norm=norm, cmap=colours, interpolation='nearest')
         if row != 1:
             unit = light.unit if row == 0 else true_mass.unit
             label = f'{"light" if row == 0 else "mass"} per pixel [{unit.to_string("latex_inline")}]'

@@ -24,12 +24,12 @@ from pidoc.inference.features import features, GIVEN
 from pidoc.inference.flags import flag_bits
 from pidoc.io.html import html_table
 from pidoc.mock.mock import Mock
-from pidoc.networks.variables import OUTPUTS
+from pidoc.networks.variables import OUTPUTS, zoomed
 from pidoc.prediction.known import checked as checked_known
 from pidoc.prediction.known import KNOWN, LIMITS, UNITS
 from pidoc.prediction.measured import Measured
 from pidoc.prediction.prediction import checked_center, Prediction
-from pidoc.units import to_value, whole_number
+from pidoc.units import as_quantity, to_value, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -454,11 +454,14 @@ class MassMapper:
         if light is None:
             from pidoc.image.preparation import prepare
 
-            light = prepare(x, grid=self.grid, center=center, distance=distance,
-                            **({} if seeing is None else {'seeing': seeing}), **options)
-            if light.shape != self.grid.shape:
-                raise ValueError(f'{name or "the image"} must have the shape {self.grid.shape} on the grid '
-                                 f'of the model, received {light.shape}')
+            light = prepare(x, center=center, distance=distance, **self.with_field(options, distance),
+                            **({} if seeing is None else {'seeing': seeing}))
+            if self.grid.resized(light) is None:
+                raise ValueError(f'{name or "the image"} must have {self.grid.nx} x {self.grid.ny} pixels, '
+                                 f'smoothed with {self.grid.smoothing:g} pixels, for this model, received '
+                                 f'{light.shape[1]} x {light.shape[0]} pixels, smoothed with '
+                                 f'{light.meta["SMOOTH"]:g}: leave out output_pixel_scale and smoothing')
+            sharp = None
             # the map has been put about the centre, but for one that came on the grid
             center = center if light.meta.get('CENFROM') == 'grid' else None
         if self._sharp and sharp is None:
@@ -470,7 +473,46 @@ class MassMapper:
                              f'{name or "the image"} does not hold it: give the image itself, or a Mock made '
                              'with keep_sharp=True')
         place = checked_center(center, light.wcs, light.shape)
-        return _Input.of(light, sharp, name or str(light.meta.get('OBJECT') or ''), seeing, place)
+        return _Input.of(light, sharp, name or str(light.meta.get('OBJECT') or ''), seeing, place,
+                         self.grid.resized(light).scale)
+
+    def with_field(self, options: dict[str, Any], distance: u.Quantity | None = None) -> dict[str, Any]:
+        """Options of `pidoc.image.prepare` for a map with as many pixels as the model takes.
+
+        Parameters
+        ----------
+        options : dict
+            Options that are given; ``field_of_view`` is 'auto' if it is not.
+        distance : `~astropy.units.Quantity`, optional
+            Distance to the cluster: no field is chosen in which it would be outside the training domain.
+
+        Returns
+        -------
+        dict
+            With ``grid``.
+
+        Raises
+        ------
+        TypeError, `~astropy.units.UnitConversionError`, ValueError
+            If ``field_of_view`` is invalid.
+        """
+        field = options.get('field_of_view', 'auto')
+        if 'output_pixel_scale' in options:
+            return options | {'grid': self.grid}
+        if isinstance(field, str) and field == 'auto':
+            return {'largest_field': self._widest(distance)} | options | {'grid': self.grid,
+                                                                          'field_of_view': 'auto'}
+        field = as_quantity(field, u.arcsec, 'field_of_view')
+        width = np.ravel(to_value(field, u.arcsec, 'field_of_view', positive=True))[0]
+        grid = MapGrid.of_field(field, pixel_scale=width / self.grid.nx * u.arcsec, grid=self.grid)
+        return {name: value for name, value in options.items() if name != 'field_of_view'} | {'grid': grid}
+
+    def _widest(self, distance):
+        """The largest field in which a cluster at this distance is inside the training domain, or None."""
+        if distance is None or self.domain is None or 'distance' not in self.domain.ranges:
+            return None
+        farthest = 10.0 ** self.domain.ranges['distance'][1] * u.kpc
+        return max(1.0, float(farthest / distance)) * self.grid.field_of_view.min()
 
     @property
     def _sharp(self):
@@ -478,10 +520,10 @@ class MassMapper:
         return any(not channel.smoothed for channel in self.grid.channels)
 
     def _on_grid(self, x):
-        """The map itself if it is on the grid of the model; None if it has to be put there."""
+        """The map itself if it is on the grid of the model, with any pixel scale; None if not."""
         if isinstance(x, u.Quantity) and x.ndim == 2:
             x = CCDData(x)
-        return x if isinstance(x, CCDData) and self.grid.holds(x) else None
+        return x if isinstance(x, CCDData) and self.grid.resized(x) is not None else None
 
     # -- the work
 
@@ -490,7 +532,8 @@ class MassMapper:
         inputs, given, sources = zip(*ready, strict=True)
         known = self._columns(inputs, given)
         estimates = self.estimator.estimate(np.stack([each.channels(self.grid) for each in inputs]),
-                                            known=known)
+                                            known=known,
+                                            pixel_scale=np.array([each.scale for each in inputs]))
         verdicts = self._verdicts(inputs, known)
         return [self._prediction(k, each, estimates, verdict, given[k], sources[k])
                 for k, (each, verdict) in enumerate(zip(inputs, verdicts, strict=True))]
@@ -508,11 +551,16 @@ class MassMapper:
             reason = 'no_domain: the model folder does not say what the model was trained on'
             unknown = Verdict(flag_bits('no_domain'), (reason,))
             return [unknown] * len(inputs)
-        sharp = np.stack([each.sharp for each in inputs]) if self._sharp else None
-        measured = features(np.stack([each.light for each in inputs]), sharp=sharp,
-                            pixel_scale=self.grid.scale,
-                            seeing=np.array([each.seeing for each in inputs]), distance=known.get('distance'))
-        return self.domain.check(measured | {name: known[name] for name in GIVEN if name in known})
+        scales = np.array([each.scale for each in inputs])
+        # as the model sees them
+        zoom = scales / self.grid.scale
+        area = (zoom**2)[:, np.newaxis, np.newaxis]
+        sharp = np.stack([each.sharp for each in inputs]) / area if self._sharp else None
+        seen = zoomed({'seeing': np.array([each.seeing for each in inputs]), **known}, zoom)
+        measured = features(np.stack([each.light for each in inputs]) / area, sharp=sharp,
+                            pixel_scale=self.grid.scale, seeing=seen['seeing'], distance=seen.get('distance'))
+        return self.domain.check(measured | {name: known[name] for name in GIVEN if name in known}
+                                 | {'pixel_scale': scales})
 
     def _prediction(self, k, each, estimates, verdict, known, sources):
         flags, reasons = each.flags()
@@ -532,7 +580,7 @@ class MassMapper:
             scalars=scalars, posterior=estimates.posterior[k],
             known={name: value if UNITS[name] is None else value * UNITS[name]
                    for name, value in known.items()}, sources=sources,
-            pixel_scale=self.grid.pixel_scale, center=each.center,
+            pixel_scale=each.scale * u.arcsec, center=each.center,
             flags=verdict.flags | flags | more, reasons=(*verdict.reasons, *reasons, *why), name=each.name,
             model=self.name, model_sha256=self.sha256)
 
@@ -597,10 +645,14 @@ def predict(x: Any, *, model: str | os.PathLike[str] = 'default', **options: Any
     """
     mapper = MassMapper.from_pretrained(model)
     if isinstance(x, str) and not _is_path(x):
+        from pidoc import catalogs
         from pidoc.image.ps1.retrieval import fetch
 
+        field = {name: options.pop(name) for name in ('field_of_view', 'largest_field') if name in options}
         try:
-            image = fetch(x, grid=mapper.grid)
+            distance = as_quantity(options.get('distance') or catalogs.known(x)['distance'].value, u.kpc,
+                                   'distance')
+            image = fetch(x, **mapper.with_field(field, distance))
         except ValueError as error:
             raise ValueError(f'an image must be a file or the name of a cluster, received {x!r}: '
                              f'{error}') from error
@@ -629,9 +681,10 @@ class _Input:
     sky_error: float
     center: tuple
     name: str
+    scale: float
 
     @classmethod
-    def of(cls, light, sharp, name, seeing, center):
+    def of(cls, light, sharp, name, seeing, center, scale):
         values = np.array((light.data * light.unit).to_value(APPARENT_FLUX), dtype=np.float32)
         bad = ~np.isfinite(values)
         if light.mask is not None:
@@ -651,7 +704,7 @@ class _Input:
             sharp = np.where(np.isfinite(sharp) & ~bad, sharp, values)
         # of mocks in the mean light of a pixel, of images in the light of one
         error = light.meta.get('SKYERR') or float(light.meta.get('SKYERROR') or np.nan) * values.size / total
-        return cls(light, values, sharp, bad, width, error, center, name)
+        return cls(light, values, sharp, bad, width, error, center, name, scale)
 
     @property
     def b_v(self):

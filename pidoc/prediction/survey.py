@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 COLUMNS = {**{name: unit or u.one for name, unit in KNOWN_UNITS.items()},
            'seeing': u.arcsec, 'ra': u.deg, 'dec': u.deg,
            'zero_point': u.mag, 'exposure': u.s, 'extinction': u.mag, 'colour': u.mag,
-           'pixel_scale': u.arcsec, 'band': None, 'unit': None, 'hdu': None, 'plane': None,
+           'pixel_scale': u.arcsec, 'field_of_view': u.arcsec, 'band': None, 'unit': None, 'hdu': None,
+           'plane': None,
            'wcs_frame': None, 'cluster': None}
 """Columns that a table of images can have, and the unit of numbers without one."""
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pidoc import __version__
 
 __all__ = ['BAD', 'HelpFormatter', 'INTERRUPTED', 'NO_POSITION', 'Parser', 'TERMINATED', 'above_zero',
-           'add_quiet_and_debug', 'is_fits_name', 'quantity', 'run', 'sky_position', 'spelled']
+           'add_quiet_and_debug', 'angle_or_auto', 'is_fits_name', 'quantity', 'run', 'sky_position',
+           'spelled']
 
 BAD = 2
 INTERRUPTED = 130
@@ -159,6 +160,11 @@ def quantity(unit):
             raise argparse.ArgumentTypeError(f'must be finite, received {text!r}')
         return value
     return convert
+
+
+def angle_or_auto(text):
+    """Converter of an argument that is an angle [arcsec] or 'auto'."""
+    return text if text == 'auto' else quantity('arcsec')(text)
 
 
 def sky_position(text, *, option):

@@ -47,6 +47,8 @@ def _parser():
     parser.add_argument('-o', '--output', metavar='FOLDER', type=Path, required=True,
                         help='folder of the report')
     parser.add_argument('--split', default='test', help='part of the set (default: test)')
+    parser.add_argument('--parts', metavar='NAME', nargs='+',
+                        help="only the maps of these parts of the set's recipe (default: all)")
     parser.add_argument('--given', metavar='WHAT', nargs='+', default=['image'],
                         help='given properties: image (none), or constraints joined by +, such as '
                              'distance+age+metallicity; one or more (default: image)')
@@ -84,7 +86,7 @@ def _evaluate(options):
     if page.exists() and not options.overwrite:
         raise OSError(f'{page} exists: give --overwrite to replace it')
     everything = TrainingSet.read(options.set)
-    maps = _some(everything.split(options.split), options.maps)
+    maps = _some(_of_parts(everything.split(options.split), options.parts), options.maps)
     training = None if options.no_baselines else _training(everything, options)
     estimator = Estimator.load(options.model)
     snapshots = None if options.snapshots is None else map(Snapshot.read, options.snapshots)
@@ -111,7 +113,7 @@ def _check(options):
             raise ValueError('MODEL and SET must be given, or --clusters')
         return
     defaults = vars(_parser().parse_args(['--clusters', '-o', 'x']))
-    for name in ('split', 'given', 'maps', 'snapshots', 'card', 'no_baselines'):
+    for name in ('split', 'parts', 'given', 'maps', 'snapshots', 'card', 'no_baselines'):
         if getattr(options, name) != defaults[name]:
             raise ValueError(f'--{name.replace("_", "-")} is not for --clusters')
     if options.stand_ins and (options.offline or options.server):
@@ -207,6 +209,17 @@ def _cluster_figures(report, options):
     return made
 
 
+def _of_parts(maps, names):
+    import numpy as np
+
+    if names is None:
+        return maps
+    there = sorted(set(map(str, maps.table['part'])))
+    if unknown := sorted(set(names) - set(there)):
+        raise ValueError(f'--parts must be of {", ".join(there)}, received {", ".join(unknown)}')
+    return maps[np.flatnonzero(np.isin(maps.table['part'], names))]
+
+
 def _some(maps, number):
     import numpy as np
 
@@ -292,19 +305,20 @@ def _examples(estimator, maps, mode, said, options):
     rows = _example_rows(maps.table)
     light, mass, table = maps.light(rows), maps.mass(rows) * MASS_PER_PIXEL, maps.table[rows]
     known = known_values(truths(table), mode, estimator.constraints)
-    estimates = estimator.estimate(channels_of(estimator, maps, rows, light), known=known)
+    estimates = estimator.estimate(channels_of(estimator, maps, rows, light), known=known,
+                                   pixel_scale=maps.pixel_scales[rows])
     found, light = np.asarray(estimates.mass) * MASS_PER_PIXEL, light * APPARENT_FLUX
     labels = {'true_age': table['age'], 'true_distance': table['distance']}
     for name, unit in (('age', u.Gyr), ('distance', u.kpc)):
         if name in estimates.scalars:
             labels[f'predicted_{name}'] = estimates.scalars[name].value * unit
-    scale = maps.grid.pixel_scale
-    drawn = plot_maps(light, mass, found, pixel_scale=scale, **labels)
+    scales = maps.pixel_scales[rows] * u.arcsec
+    drawn = plot_maps(light, mass, found, pixel_scale=scales, **labels)
     made = [_save(drawn, 'examples', mode, said, 'Light, true mass and predicted mass, as Fig. 4', options)]
 
     profiles = [[], [], [], []]
     for i, row in enumerate(table):
-        same = {'pixel_scale': scale, 'center': _center(row, scale, light.shape[1:])}
+        same = {'pixel_scale': scales[i], 'center': _center(row, scales[i], light.shape[1:])}
         for j, each in enumerate((mass[i], found[i])):
             profiles[j].append(mass_profile(each, **same))
             profiles[2 + j].append(mass_to_light_profile(each, light[i], distance=row['distance'], **same))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pidoc.scripts.command import (
     add_quiet_and_debug,
+    angle_or_auto,
     BAD,
     is_fits_name,
     Parser,
@@ -57,8 +58,9 @@ def _parser():
                        help='FWHM of stars in g and in r [arcsec] (default: measured)')
     light.add_argument('--subtract-sky', action='store_true',
                        help='subtract the remaining sky level around the field')
-    light.add_argument('--field-of-view', metavar='ANGLE', type=quantity('arcsec'),
-                       help="side of the map [arcsec] (default: the paper's)")
+    light.add_argument('--field-of-view', metavar='ANGLE', type=angle_or_auto,
+                       help="side of the map [arcsec] (default: the paper's, 40); \"auto\": 40 to 160, twice "
+                            'the half-light radius, with as many pixels')
     light.add_argument('--smoothing', metavar='PIXELS', type=float,
                        help="standard deviation of the Gaussian (default: the paper's)")
     archive = parser.add_argument_group('archive')

@@ -10,6 +10,7 @@ from pidoc.io.files import example
 from pidoc.scripts.command import (
     above_zero,
     add_quiet_and_debug,
+    angle_or_auto,
     BAD,
     is_fits_name,
     Parser,
@@ -39,9 +40,9 @@ all images were processed, and 2 if one was not; its row of the table has the re
 
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
 distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
-velocity_dispersion_error [km/s], dispersion_radius, seeing [arcsec], b_v, b_v_error [mag], cluster, ra, dec
-[deg], zero_point, extinction, colour [mag], exposure [s], pixel_scale [arcsec], band, unit, hdu, plane and
-wcs_frame. Values in the list override options of the command line.
+velocity_dispersion_error [km/s], dispersion_radius, seeing, field_of_view [arcsec], b_v, b_v_error [mag],
+cluster, ra, dec [deg], zero_point, extinction, colour [mag], exposure [s], pixel_scale [arcsec], band, unit,
+hdu, plane and wcs_frame. Values in the list override options of the command line.
 
 Two images in g and r are combined into V: --image g=a.fits --image r=b.fits. Their pixels, seeing and
 orientation may differ. Values for each of them are given as g=25.1,r=24.9.
@@ -148,11 +149,16 @@ def _parser():
     known.add_argument('--wcs-frame', metavar='FRAME', choices=('icrs', 'fk5', 'fk4', 'galactic', 'none'),
                        help='frame of the world coordinates, overriding the header: icrs, fk5, fk4, '
                             'galactic; none ignores them')
+    known.add_argument('--field-of-view', metavar='ANGLE', type=angle_or_auto,
+                       help='width of the field that is used, always as many pixels as the model takes '
+                            '[arcsec]; "auto" (the default): 40 to 160 arcsec, twice the half-light radius '
+                            'if the image is large enough; less makes use of seeing better than 0.5 arcsec')
     known.add_argument('--min-coverage', metavar='SHARE', type=float,
                        help='share of the field that must have good pixels (default: 0.5)')
     known.add_argument('--seeing-range', metavar='ANGLE', nargs=2, type=quantity('arcsec'),
                        help='best and worst seeing of the training of the model [arcsec]: better seeing is '
-                            'degraded, worse is flagged (default: 0.5 1.5)')
+                            'degraded, worse is flagged (default: 2 and 6 pixels of the field, which are 0.5 '
+                            'and 1.5 for 40 arcsec)')
     known.add_argument('--sky', metavar='LEVEL', type=_of_each_band(_level_or_fit),
                        help='level of the sky to be subtracted, in the unit of the image; "fit": fitted '
                             'together with a model of the cluster (default: nothing is subtracted)')
@@ -361,7 +367,7 @@ def _given(options):
 
     names = (*KNOWN, 'cluster', 'seeing', 'zero_point', 'exposure', 'extinction', 'pixel_scale', 'colour',
              'band', 'relation', 'unit', 'hdu', 'plane', 'mask', 'good_bits', 'weight', 'wcs_frame',
-             'min_coverage', 'sky_error')
+             'field_of_view', 'min_coverage', 'sky_error')
     given = {name: getattr(options, name) for name in names} | {'center': _center(options.center)}
     given['background'] = _background(options)
     if options.seeing_range:

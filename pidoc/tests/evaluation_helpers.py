@@ -46,6 +46,10 @@ class StandIn:
     def __len__(self):
         return len(self.table)
 
+    @property
+    def pixel_scales(self):
+        return np.full(len(self), self.grid.scale)
+
     def __getitem__(self, rows):
         new = object.__new__(StandIn)
         new._light, new._mass, new.table = self._light[rows], self._mass[rows], self.table[rows]
@@ -85,7 +89,7 @@ class Oracle:
         self.maps, self.factor, self.older, self.further, self.half = maps, factor, older, further, half
         self.calls = []
 
-    def estimate(self, light, *, known=None, batch_size=64):
+    def estimate(self, light, *, known=None, pixel_scale=None, batch_size=64):
         self.calls.append((len(light), known))
         # found by its light: the caller tells nothing else
         rows = [int(np.flatnonzero((self.maps._light[:, 80, 80] == image[80, 80])

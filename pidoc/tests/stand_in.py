@@ -33,7 +33,7 @@ class StandIn:
     def __init__(self):
         self.batches, self.known = [], []
 
-    def estimate(self, light, *, known=None, batch_size=64):
+    def estimate(self, light, *, known=None, pixel_scale=None, batch_size=64):
         assert light.shape[1:] == (*self.grid.shape, len(self.grid.channels)) and np.isfinite(light).all()
         light = light[..., 0]
         self.batches.append(len(light))

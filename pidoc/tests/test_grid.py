@@ -2,6 +2,7 @@
 """Pixels, channels and units of the maps."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,3 +124,25 @@ def test_what_it_holds():
     {'wcs': MapGrid().wcs((0.0, 0.0))}, {'wcs': None, 'meta': {'PIXSCALE': 0.25}}])
 def test_what_it_does_not_hold(changes):
     assert not WIDE.holds(on_grid(**changes))
+
+
+@pytest.mark.parametrize(('radius', 'largest', 'scale'), [
+    (5, None, 0.25), (20, None, 0.25), (21, None, 0.4), (40, None, 0.625), (80, None, 1.0), (500, None, 1.0),
+    (500, 100, 0.625), (45, 99, 0.4), (500, 10, 0.25)])
+def test_the_field_that_holds_a_cluster(radius, largest, scale):
+    grid = MapGrid(channels=(Channel('r'), Channel('r', smoothed=False)))
+    found = grid.holding(radius * u.arcsec, **({} if largest is None else {'largest': largest * u.arcsec}))
+    assert found.scale == pytest.approx(scale)
+    assert (found.shape, found.smoothing, found.channels) == (grid.shape, grid.smoothing, grid.channels)
+
+
+def test_maps_of_another_pixel_scale():
+    fine = replace(WIDE, pixel_scale=0.3 * u.arcsec)
+    image = on_grid()
+    assert WIDE.resized(image) is WIDE
+    assert fine.resized(image).scale == pytest.approx(1.0)
+    assert replace(fine, smoothing=2.0).resized(image) is None
+    assert replace(fine, shape=(80, 80)).resized(image) is None
+    # another scale is believed only where the smoothing is known
+    assert fine.resized(on_grid(meta={'BAND': 'r'})) is None
+    assert fine.resized(on_grid(wcs=None)) is fine

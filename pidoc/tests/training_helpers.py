@@ -27,8 +27,9 @@ class Maps:
     recipe = Recipe()
     has_sharp = True
 
-    def __init__(self, table, light, mass):
+    def __init__(self, table, light, mass, zoom=None):
         self.table, self._light, self._mass = table, light, mass
+        self.zoom = np.ones(len(table)) if zoom is None else zoom
         self.grid = MapGrid(shape=light.shape[1:])
 
     @classmethod
@@ -52,8 +53,9 @@ class Maps:
     def __len__(self):
         return len(self.table)
 
+
     def __getitem__(self, rows):
-        return Maps(self.table[rows], self._light[rows], self._mass[rows])
+        return Maps(self.table[rows], self._light[rows], self._mass[rows], self.zoom[rows])
 
     def split(self, name):
         return self[np.flatnonzero(self.table['split'] == name)]

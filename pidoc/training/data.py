@@ -9,11 +9,12 @@ from tqdm import tqdm
 from pidoc.io.files import replacing
 from pidoc.networks.orientation import turned
 from pidoc.networks.scaling import block_mean, reduced
+from pidoc.networks.variables import zoomed
 from pidoc.training.state import TrainingError
 from pidoc.training_set.truths import truths
 
 __all__ = ['CHUNK', 'Split', 'Streamed', 'augmented', 'conditioned', 'digest_of', 'in_blocks', 'measured',
-           'shuffled']
+           'seen', 'shuffled']
 
 CHUNK = 256                          # maps read at a time
 _SHARE_OF_EXTREMES = 0.125           # of maps with no given properties, and of those with all
@@ -21,11 +22,11 @@ _SHARE_UNKNOWN = 0.1                 # of maps with unknown seeing and other exa
 
 
 class Split:
-    """Maps of a split, and their true values in memory."""
+    """Maps of a split, and their true values in memory, as a network sees them (`zoomed`)."""
 
-    def __init__(self, table, light, mass):
-        self.table, self.light, self.mass = table, light, mass
-        self.truths = truths(table)
+    def __init__(self, maps, light, mass):
+        self.table, self.light, self.mass = maps.table, light, mass
+        self.truths = zoomed(truths(maps.table), maps.zoom)
 
     def __len__(self):
         return len(self.table)
@@ -44,10 +45,29 @@ def digest_of(table):
 
 def in_blocks(maps, name, settings, folder, progress):
     """A split in blocks, memory-mapped."""
-    cubes = [_cached(getattr(maps, image), len(maps), settings.block, image, folder / f'{name}-{image}.npy',
+    cubes = [_cached(seen(maps, image), len(maps), settings.block, image, folder / f'{name}-{image}.npy',
                      progress)
              for image in (*settings.channels, 'mass')]
-    return Split(maps.table, _Beside(cubes[:-1]), cubes[-1])
+    return Split(maps, _Beside(cubes[:-1]), cubes[-1])
+
+
+def seen(maps, image):
+    """Reader of the images of a set as a network sees them, from rows to maps.
+
+    Parameters
+    ----------
+    maps : `~pidoc.training_set.dataset.TrainingSet`
+    image : {'light', 'sharp', 'mass'}
+
+    Returns
+    -------
+    callable
+    """
+    read, zoom = getattr(maps, image), maps.zoom
+    if image == 'mass' or np.all(zoom == 1.0):
+        return read
+    area = (zoom**2).astype(np.float32)[:, np.newaxis, np.newaxis]
+    return lambda rows=slice(None): read(rows) / area[rows]
 
 
 class _Beside:

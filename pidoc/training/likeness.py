@@ -10,8 +10,9 @@ from pidoc.grid import APPARENT_FLUX
 from pidoc.inference.features import features, on_scale
 from pidoc.inference.likeness import Likeness
 from pidoc.networks.backend import keras
+from pidoc.networks.variables import zoomed
 from pidoc.photometry import apparent_flux
-from pidoc.training.data import CHUNK
+from pidoc.training.data import CHUNK, seen
 
 __all__ = ['features_of', 'learn_likeness']
 
@@ -60,7 +61,7 @@ def learn_likeness(maps, measured, *, seed=0, progress=False):
 
 
 def features_of(maps, alter=None, *, progress=False):
-    """The quantities of the maps of a set, or of altered images of them.
+    """The quantities of the maps of a set as a network sees them, or of altered images of them.
 
     Parameters
     ----------
@@ -75,17 +76,19 @@ def features_of(maps, alter=None, *, progress=False):
     dict
         As of `features`.
     """
-    parts = []
+    parts, read = [], {image: seen(maps, image) for image in ('light', *['sharp'] * maps.has_sharp)}
     with tqdm(total=len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:
         for k in range(0, len(maps), CHUNK):
             rows = slice(k, k + CHUNK)
-            table, light = maps.table[rows], maps.light(rows)
-            seeing, sharp = table['seeing'].to_value(u.arcsec), maps.sharp(rows) if maps.has_sharp else light
+            table, light = maps.table[rows], read['light'](rows)
+            known = zoomed({'seeing': table['seeing'].to_value(u.arcsec),
+                            'distance': table['distance'].to_value(u.kpc)}, maps.zoom[rows])
+            seeing, sharp = known['seeing'], read['sharp'](rows) if maps.has_sharp else light
             sharp = np.where(np.isfinite(sharp), sharp, light)
             if alter is not None:
                 light, sharp = alter(np.stack([light, sharp]).astype(float), seeing, maps.grid)
             parts.append(features(light, sharp=sharp if maps.has_sharp else None, pixel_scale=maps.grid.scale,
-                                  seeing=seeing, distance=table['distance'].to_value(u.kpc)))
+                                  **known))
             bar.update(len(table))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -10,7 +10,7 @@ from pidoc.networks.backend import keras
 from pidoc.networks.losses import PerceptualLoss
 from pidoc.networks.paper import paper_age_distance_network, paper_mass_network
 from pidoc.networks.scaling import PaperScaling
-from pidoc.training.data import shuffled, Split, Streamed
+from pidoc.training.data import seen, shuffled, Split, Streamed
 from pidoc.training.loop import Course
 
 __all__ = ['Papers', 'square_error']
@@ -30,7 +30,7 @@ class Papers:
         self.stated = json.loads(json.dumps(self.stated))
 
     def read(self, maps, name, work, progress):
-        return Split(maps.table, Streamed(maps.light), Streamed(maps.mass))
+        return Split(maps, Streamed(seen(maps, 'light')), Streamed(maps.mass))
 
     def courses(self, data):
         train = data['train']

@@ -6,9 +6,11 @@ table of all maps; and a manifest with the recipe and checksums. The k-th map of
 recipe's seed, the name of the part and k, so that any process makes the same bytes, in any order.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from astropy import units as u
 from astropy.nddata import CCDData
 
 from pidoc.grid import APPARENT_FLUX, MASS_PER_PIXEL
@@ -51,8 +53,8 @@ class TrainingSet:
         (0.2 to 0.8 Msun), ``dark_share`` and ``black_hole_share``, the mass fractions of remnants and of
         black holes, ``central_dispersion`` (line of sight, bright stars within a quarter of the half-light
         radius), and ``velocity_dispersion`` (within the ``dispersion_radius`` of the map; NaN without one);
-        and columns for ``stars_kept``, ``size_factor``, ``dispersion_radius`` and each condition of the
-        recipe, if used.
+        and columns for ``stars_kept``, ``size_factor``, ``dispersion_radius``, ``pixel_scale`` [arcsec] of
+        parts that choose their field, and each condition of the recipe, if used.
     recipe : `~pidoc.training_set.recipe.Recipe`
     folder : `~pathlib.Path`
 
@@ -103,6 +105,19 @@ class TrainingSet:
     def grid(self):
         """Pixels, smoothing and band of the maps (`~pidoc.grid.MapGrid`)."""
         return self.recipe.maps.grid
+
+    @property
+    def pixel_scales(self):
+        """Side of a pixel of each map [arcsec], shape (n,)."""
+        if 'pixel_scale' not in self.table.colnames:
+            return np.full(len(self), self.grid.scale)
+        scales = self.table['pixel_scale'].to_value(u.arcsec)
+        return np.where(np.isfinite(scales), scales, self.grid.scale)
+
+    @property
+    def zoom(self):
+        """Side of a pixel of each map over that of the grid, shape (n,): `pidoc.networks.variables.ZOOM`."""
+        return self.pixel_scales / self.grid.scale
 
     @property
     def has_sharp(self):
@@ -190,8 +205,9 @@ class TrainingSet:
         values = self.table[int(row)]
         maps = self.recipe.maps
         part = next(part for part in self.recipe.parts if part.name == values['part'])
+        grid = replace(self.grid, pixel_scale=self.pixel_scales[int(row)] * u.arcsec)
         header, wcs = mock_header(
-            self.grid, shift=[values['shift_x'].value, values['shift_y'].value],
+            grid, shift=[values['shift_x'].value, values['shift_y'].value],
             simulation=str(values['simulation']), age=values['age'].value, distance=values['distance'].value,
             seeing=values['seeing'].value, correction=maps.correction, oversampling=maps.oversampling,
             rotation=values['rotation'].value, seed=int(values['seed']),

@@ -82,14 +82,27 @@ def rescaled_snapshot(snapshot, part, row):
         seed=np.random.SeedSequence(int(row['seed']), spawn_key=(2,)))
 
 
+def grid_of(snapshot, recipe, part, row):
+    """Grid of a map, and its seeing [arcsec], of the rescaled cluster."""
+    grid, seeing = recipe.maps.grid, float(row['seeing'])
+    if part.field is None:
+        return grid, seeing
+    distance = row['distance'] * u.kpc
+    radius = (snapshot.projected_half_light_radius / distance).to(u.arcsec, u.dimensionless_angles())
+    farthest = max(part.distance.choices or [part.distance.high]) * u.kpc
+    grid = grid.holding(radius, largest=farthest / distance * grid.field_of_view.min())
+    return grid, max(seeing, float(grid.seeing_range[0].value))
+
+
 def observe_map(snapshot, recipe, part, row, name):
-    maps = recipe.maps
+    """The mock observation of a map."""
+    maps, (grid, seeing) = recipe.maps, grid_of(snapshot, recipe, part, row)
     view = [row['view_x'], row['view_y'], row['view_z']]
     luminosities = None
     if part.light_jitter:
         luminosities = _jittered_light(snapshot, part.light_jitter, int(row['seed']), maps, name)
     return observe(
-        snapshot, distance=row['distance'] * u.kpc, seeing=row['seeing'] * u.arcsec, grid=maps.grid,
+        snapshot, distance=row['distance'] * u.kpc, seeing=seeing * u.arcsec, grid=grid,
         shift=[row['shift_x'], row['shift_y']] * u.arcsec, rotation=row['rotation'] * u.deg,
         direction='random' if np.isnan(view[0]) else view, correction=maps.correction,
         luminosities=luminosities, oversampling=maps.oversampling, conditions=map_conditions(part, row),
@@ -188,6 +201,7 @@ def whole_cluster(snapshot, row, grid):
 
 
 def measured_row(snapshot, mock):
+    """Quantities of a map that are measured when it is made, of the rescaled cluster."""
     model = snapshot.model
     light = mock.light.meta.get('LUMTRUE')
     share, size = snapshot.meta.get('STARSHAR', 1.0), snapshot.meta.get('SIZEFACT', 1.0)
@@ -196,4 +210,5 @@ def measured_row(snapshot, mock):
         'luminosity': mock.luminosity.value if light is None else light,
         'n_stars': -1 if model is None else round(share * model.n_stars),
         'half_mass_radius0': np.nan if model is None else size * model.half_mass_radius.to_value(u.pc),
-        'metallicity': np.nan if model is None else model.metallicity}
+        'metallicity': np.nan if model is None else model.metallicity,
+        'seeing': mock.psf_fwhm.to_value(u.arcsec), 'pixel_scale': mock.grid.scale}

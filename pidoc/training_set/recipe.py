@@ -315,6 +315,10 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
         Stars that replace those of the simulation; for the training split only.
     dispersion_radius : `Values` or None
         Radius about the centre [arcsec] within which the velocity dispersion of the bright stars is measured.
+    field : 'auto' or None
+        'auto': each map has the pixel scale with which its field holds the cluster
+        (`pidoc.grid.MapGrid.holding`), but not one with which it would look farther away than the largest
+        distance of the part does; the seeing is at least the best one of `pidoc.image.prepare` for it.
     conditions : dict or None
         Names of conditions and their `Values`, or a value for all maps.
     """
@@ -336,6 +340,7 @@ class Part(Table, frozen=True, rename={'_number': 'number'}):
     size_factor: _values(number(least=0.1, most=10.0)) | None = None
     population: Population | None = None
     dispersion_radius: _values(_POSITIVE) | None = None
+    field: Literal['auto'] | None = None
     conditions: _Conditions | None = None
 
     def __post_init__(self):

@@ -37,7 +37,8 @@ def condition_names(part):
 
 def own_columns(part):
     """Columns that not every part has."""
-    return [*part.own, *condition_names(part), *(POPULATION if part.population else ())]
+    return [*part.own, *condition_names(part), *(POPULATION if part.population else ()),
+            *(['pixel_scale'] if part.field else ())]
 
 
 def draw_maps(recipe, part, sources):

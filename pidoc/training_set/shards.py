@@ -39,7 +39,7 @@ _COLUMNS = ('split', 'part', 'simulation', 'snapshot', 'age', 'distance', 'seein
             'central_dispersion', 'velocity_dispersion', 'b_v')
 
 #: units and comments of columns that not every part has
-_OWN_UNITS = {**CONDITION_UNITS, 'dispersion_radius': u.arcsec}
+_OWN_UNITS = {**CONDITION_UNITS, 'dispersion_radius': u.arcsec, 'pixel_scale': u.arcsec}
 
 ShardTask = namedtuple('ShardTask', 'path recipe part split draws names files')
 """A shard to be made: its file, recipe, part and split, the rows of `draw_maps`, and for each row the name of
@@ -125,7 +125,7 @@ class OpenShard:
         mock = observe_map(varied, task.recipe, task.part, row, task.names[k])
         for name, cube in self.cubes.items():
             cube[k] = getattr(mock, name.lower()).data
-        self.measured.append(measured_row(varied, mock) | whole_cluster(snapshot, row, task.recipe.maps.grid))
+        self.measured.append(measured_row(varied, mock) | whole_cluster(snapshot, row, mock.grid))
 
     def write(self):
         """Write the file; returns its number of maps, size and SHA-256."""
@@ -184,7 +184,7 @@ def _maps_hdu(task, measured):
             table[name] = [getattr(task, name) if name == 'split' else task.part.name] * number
         elif name == 'simulation':
             table[name] = task.names
-        elif name in MEASURED:
+        elif name in measured[0]:
             table[name] = np.array([row[name] for row in measured])
         else:
             table[name] = task.draws[name]

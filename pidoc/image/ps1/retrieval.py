@@ -30,7 +30,7 @@ from astropy.utils import data as astropy_data
 
 from pidoc import __version__, catalogs
 from pidoc.grid import MapGrid
-from pidoc.image.preparation import prepare
+from pidoc.image.preparation import largest_of, prepare
 from pidoc.image.ps1.files import (
     BAD,
     parse_listing,
@@ -395,14 +395,15 @@ class Target:
     ----------
     name : str
     position : `~astropy.coordinates.SkyCoord`
-    reddening, distance : `~astropy.units.Quantity` or None
-        E(B-V) and distance from the catalogue.
+    reddening, distance, half_light_radius : `~astropy.units.Quantity` or None
+        E(B-V), distance and half-light radius from the catalogue.
     """
 
     name: str
     position: SkyCoord
     reddening: u.Quantity = None
     distance: u.Quantity = None
+    half_light_radius: u.Quantity = None
 
 
 def find_target(target, *, offline=False):
@@ -448,7 +449,7 @@ def find_target(target, *, offline=False):
 
 def _of_catalogue(row):
     known = {}
-    for name in ('reddening', 'distance'):
+    for name in ('reddening', 'distance', 'half_light_radius'):
         value = row[name]
         known[name] = None if getattr(value, 'mask', False) else u.Quantity(float(value.value), value.unit)
     return Target(name=str(row['name']), position=row['position'], **known)
@@ -594,7 +595,7 @@ def _around(position, side):
 def fetch(target: str | SkyCoord, *, archive: Archive | None = None, extinction: Any = True,
           reddening: float | None = None, bad: Any = BAD, grid: MapGrid | None = None,
           field_of_view: u.Quantity | str | None = None, output_pixel_scale: u.Quantity | str | None = None,
-          smoothing: float | None = None, **options: Any) -> Light:
+          largest_field: u.Quantity | None = None, smoothing: float | None = None, **options: Any) -> Light:
     """Fetch a map of the V light of a cluster from Pan-STARRS1.
 
     The survey's stacks in g and r are fetched (`fetch_stacks`), combined (`pidoc.image.ps1.stacks.mosaic`)
@@ -611,9 +612,10 @@ def fetch(target: str | SkyCoord, *, archive: Archive | None = None, extinction:
         E(B-V) to use instead.
     bad : int, optional
         Bits of the survey's masks that make a pixel bad.
-    grid, field_of_view, output_pixel_scale, smoothing, **options
+    grid, field_of_view, largest_field, output_pixel_scale, smoothing, **options
         Options of `pidoc.image.prepare`, such as ``seeing``, ``background`` and ``relation``; a dictionary
-        with ``'g'`` and ``'r'`` if they differ.
+        with ``'g'`` and ``'r'`` if they differ. The field 'auto' is chosen by the half-light radius of the
+        catalogue: that of the grid for clusters without.
 
     Returns
     -------
@@ -634,8 +636,11 @@ def fetch(target: str | SkyCoord, *, archive: Archive | None = None, extinction:
     >>> image = fetch('NGC 5466')                                              # doctest: +REMOTE_DATA
     """
     archive = Archive() if archive is None else archive
+    largest, field_of_view = largest_of(field_of_view, largest_field, output_pixel_scale)
     grid = MapGrid.of_field(field_of_view, pixel_scale=output_pixel_scale, smoothing=smoothing, grid=grid)
     known = find_target(target, offline=archive.offline)
+    if largest is not None and known.half_light_radius is not None:
+        grid = grid.holding(known.half_light_radius, largest=largest * u.arcsec)
     colour, source = _reddening(known, extinction, reddening)
     stacks = fetch_stacks(known.position, archive=archive, grid=grid)
     images = {band: mosaic(its, bad=bad) for band, its in stacks.items()}

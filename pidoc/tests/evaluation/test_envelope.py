@@ -37,6 +37,7 @@ class Lawful:
         iron = known_of(self.table, errors={})['iron']
         t = np.log(age)
         terms = np.stack([np.ones(number), t, t**2, np.log(half), np.log(distance), iron], axis=1)
+        self.pixel_scales = np.full(number, GRID.scale)
         self.table['mass'] = np.exp(terms @ self.law) * luminosity * u.Msun
 
     def light(self, rows=slice(None)):

@@ -13,6 +13,7 @@ from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, Variance
 from astropy.wcs import WCS
 
 import pidoc
+from pidoc import catalogs
 from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.grid import APPARENT_FLUX, MapGrid
@@ -87,6 +88,51 @@ class TestTheSameSky:
         same_map(light, rms=0.05)
         assert flags(light) == []
         assert flags(prepare(image(1.2, 60.0), **COUNTS)) == ['coarse-pixels']
+
+    def test_a_field_that_holds_the_cluster(self):
+        """Twice the half-light radius, as far as the image and what is allowed reach."""
+        auto = FULL | {'field_of_view': 'auto'}
+        for spread, side, largest, field in (
+                (5.0, 250.0, None, 40.0), (24.0, 250.0, None, 64.0), (36.0, 250.0, None, 100.0),
+                (36.0, 90.0, None, 64.0), (36.0, 50.0, None, 40.0), (36.0, 250.0, 70 * u.arcsec, 64.0)):
+            number = round(side / 0.5)
+            wcs = tan_wcs((number, number), 0.5)
+            y, x = np.indices((number, number)) - 0.5 * (number - 1)
+            counts = 1e3 * np.exp(-0.5 * (x**2 + y**2) / (2 * spread) ** 2) + 0.5
+            light = prepare(CCDData(counts, unit='adu', wcs=wcs), **auto, largest_field=largest)
+            assert light.shape == (160, 160)
+            assert light.meta['PIXSCALE'] * 160 == pytest.approx(field)
+            # seeing and smoothing are in proportion
+            assert light.meta['PSFFWHM'] == max(1.0, 0.5 * field / 40) and light.meta['SMOOTH'] == 4.0
+
+    def test_the_field_by_the_catalogue(self):
+        """M 13 has a half-light radius of 1.69 arcmin (Harris 2010), Palomar 4 0.51 arcmin."""
+        for name, field in (('NGC 6205', 160.0), ('Pal 4', 64.0)):
+            place = catalogs.cluster(name)['position']
+            wcs = tan_wcs((180, 180), 1.0)
+            wcs.wcs.crval = place.ra.deg, place.dec.deg
+            y, x = np.indices((180, 180)) - 89.5
+            sky = CCDData(20 * np.exp(-0.5 * (x**2 + y**2) / 10**2), unit='adu', wcs=wcs)
+            light = prepare(sky, **COUNTS | {'field_of_view': 'auto', 'center': name})
+            assert light.meta['PIXSCALE'] * 160 == pytest.approx(field)
+
+    def test_the_field_of_a_map_of_ours_is_its_own(self, tmp_path):
+        mock = observe(cluster(), distance=10 * u.kpc, pixel_scale=0.7 * u.arcsec, seeing=2 * u.arcsec,
+                       field_of_view=112 * u.arcsec)
+        mock.write(tmp_path / 'a.fits')
+        light = prepare(tmp_path / 'a.fits', field_of_view='auto')
+        assert light.meta['PIXSCALE'] == pytest.approx(0.7) and light.meta['CENFROM'] == 'grid'
+        np.testing.assert_allclose(light.data, mock.light.data, rtol=1e-6)
+
+    def test_two_bands_have_one_field(self):
+        number = 300
+        wcs = tan_wcs((number, number), 0.5)
+        y, x = np.indices((number, number)) - 0.5 * (number - 1)
+        sky = {band: CCDData(1e3 * np.exp(-0.5 * (x**2 + y**2) / wide**2) + 1.0, unit='adu', wcs=wcs)
+               for band, wide in (('g', 40.0), ('r', 70.0))}
+        how = {name: value for name, value in FULL.items() if name != 'band'}
+        light = prepare(sky, **how, field_of_view='auto')
+        assert light.shape == (160, 160) and light.meta['PIXSCALE'] == pytest.approx(0.4)
 
     def test_not_smoothed(self):
         light = prepare(image(0.25, offset=(0.5, 0.5)), smoothing=0, **COUNTS)
@@ -1052,6 +1098,12 @@ class TestNotes:
                                                   'arcsec, or be '),
     ({'field_of_view': 40.1 * u.arcsec}, ValueError, 'a whole number of pixels of 0.25 arcsec, received '
                                                      '40.1 arcsec'),
+    ({'largest_field': 50 * u.arcsec}, ValueError,
+     "largest_field goes with field_of_view='auto', received 50.0 arcsec without it"),
+    ({'field_of_view': 'auto', 'largest_field': -1 * u.arcsec}, ValueError, 'largest_field must be positive'),
+    ({'field_of_view': 'auto', 'output_pixel_scale': 1 * u.arcsec}, ValueError,
+     "output_pixel_scale must be left out with field_of_view='auto', received 1.0 arcsec"),
+    ({'field_of_view': 'wide'}, ValueError, 'field_of_view must be a number with a unit'),
     ({'output_pixel_scale': -1 * u.arcsec}, ValueError, 'output_pixel_scale must be positive'),
     ({'output_pixel_scale': (1, 1) * u.arcsec}, ValueError, 'output_pixel_scale must be a scalar'),
     ({'smoothing': 161.0}, ValueError, 'smoothing must be of no more pixels than the map has, 80, received'),

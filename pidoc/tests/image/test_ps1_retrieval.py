@@ -526,6 +526,14 @@ class TestFetch:
         assert meta['SURVEY'] == 'Pan-STARRS1 stacks' and meta['FORMG'] == 'cutout' and meta['NCELLR'] == 1
         assert (meta['EXPTIMEG'], meta['EXPTIMER']) == (602, 880) and meta['BADBITS'] == ps1.BAD
 
+    def test_a_field_that_holds_the_cluster(self, server):
+        """Its half-light radius is 2.3 arcmin."""
+        how = {'seeing': SMALL['seeing'], 'field_of_view': 'auto'}
+        image = fetch('NGC 5466', archive=archive(server), **how, largest_field=70 * u.arcsec)
+        assert image.shape == (160, 160) and image.meta['PIXSCALE'] == pytest.approx(0.4)
+        with pytest.raises(ValueError, match="largest_field goes with field_of_view='auto', received 70"):
+            fetch('NGC 5466', archive=archive(server), largest_field=70 * u.arcsec)
+
     def test_reddening_that_nobody_knows(self, server):
         place = SkyCoord(211.4, 28.6, unit='deg')
         with pytest.raises(ValueError, match='the reddening of 14h05m36.0s .* is in no catalogue here: give'):

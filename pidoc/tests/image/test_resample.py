@@ -60,8 +60,8 @@ def layer(scale=0.4, number=60, seeing=1.0, smoothed=0.0, on_grid=False):
     rng = np.random.default_rng(5)
     flux = rng.uniform(size=(number, number))
     return Layer(flux, np.zeros(flux.shape, dtype=bool), np.full(flux.shape, 0.2), 0.2,
-                 tan_wcs(flux.shape, scale), scale, POSITION, on_grid, Psf(fwhm=seeing), smoothed, None, {},
-                 ())
+                 tan_wcs(flux.shape, scale), grid(), scale, POSITION, on_grid, Psf(fwhm=seeing), smoothed,
+                 None, {}, ())
 
 
 class TestLayers:
@@ -70,8 +70,8 @@ class TestLayers:
         line = tan_wcs((20, 20), 0.4)
         line.wcs.cd = [[-0.4 / 3600, 9e59], [3e-5, 0.4 / 3600]]
         bad = np.zeros((20, 20), dtype=bool)
-        layer = Layer(np.ones((20, 20)), bad, None, 0.2, line, 0.4, POSITION, False, Psf(fwhm=1.0), 0.0, None,
-                      {}, ())
+        layer = Layer(np.ones((20, 20)), bad, None, 0.2, line, grid(), 0.4, POSITION, False, Psf(fwhm=1.0),
+                      0.0, None, {}, ())
         with pytest.raises(ValueError, match='world coordinates must give each pixel an area, received some '
                                              'with'):
             layer.plane(grid(), 0)
@@ -100,8 +100,8 @@ class TestLayers:
         rows, columns = np.random.default_rng(2).integers(int(0.3 * number), int(0.7 * number), (2, 60))
         np.add.at(flux, (rows, columns), 1.0)
         wcs = tan_wcs(flux.shape, scale, turn=20.0)
-        one = Layer(flux, flux < 0.0, flux + 1.0, 0.0, wcs, scale, POSITION, False, Psf(fwhm=1.0), 0.0, None,
-                    {}, ())
+        one = Layer(flux, flux < 0.0, flux + 1.0, 0.0, wcs, grid(), scale, POSITION, False, Psf(fwhm=1.0),
+                    0.0, None, {}, ())
         points = one.put(grid(), 0.5)
         x, y = grid().wcs(POSITION).world_to_pixel(wcs.pixel_to_world(columns, rows))
         down, right = np.indices(points.total.shape)

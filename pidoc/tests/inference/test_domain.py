@@ -189,7 +189,8 @@ def test_brighter_clusters_are_flagged_without_a_distance(fitted):
 
 @pytest.mark.parametrize(('name', 'value', 'side'), [
     ('seeing', 2.5, 'above'), ('distance', 300.0, 'above'), ('distance', 3.0, 'below'),
-    ('total_flux', 1e6, 'above'), ('half_light_radius', 0.1, 'below'), ('pixel_scale', 0.4, 'below'),
+    ('total_flux', 1e6, 'above'), ('half_light_radius', 0.1, 'below'), ('pixel_scale', 0.09, 'below'),
+    ('pixel_scale', 1.1, 'above'),
     ('sharp_scatter', 1e4, 'above')])
 def test_the_quantity_is_named(fitted, name, value, side):
     one = picked(measured(1, np.random.default_rng(10)), slice(0, 1)) | {name: np.array([value])}

@@ -166,6 +166,35 @@ def test_refuses_impossible_input(estimator, light, change, known, message):
         estimator.estimate(change(light), known=known)
 
 
+@pytest.mark.parametrize('zoom', [0.4, 4.0, np.array([1.0, 0.4, 2.0, 4.0, 1.0])])
+def test_other_pixels_are_another_distance(estimator, light, zoom):
+    """Light per pixel times z^2, angles times z and distances over z: the same cluster (`ZOOM`)."""
+    zoom = np.broadcast_to(zoom, 5)
+    distance = np.array([20.0, np.nan, 20.0, 50.0, np.nan])
+    known = {'distance': distance, 'distance_error': 0.1 * distance, 'age': np.full(5, 9.0),
+             'seeing': np.full(5, 0.9)}
+    here = estimator.estimate(light, known=known)
+    there = estimator.estimate(
+        light * (zoom**2)[:, np.newaxis, np.newaxis], pixel_scale=0.25 * zoom,
+        known=known | {'distance': distance / zoom, 'distance_error': 0.1 * distance / zoom,
+                       'seeing': 0.9 * zoom})
+    np.testing.assert_allclose(there.mass, here.mass, rtol=2e-5)
+    np.testing.assert_allclose(there.tension['age'], here.tension['age'], rtol=1e-4)
+    for name in NAMES:
+        factor = 1.0 / zoom if name == 'distance' else 1.0
+        for one, other in zip((there.scalars[name].value, *there.scalars[name].ends),
+                              (here.scalars[name].value, *here.scalars[name].ends), strict=True):
+            np.testing.assert_allclose(one, other * factor, rtol=1e-4)
+        np.testing.assert_allclose(there.posterior.sample(20)[name],
+                                   here.posterior.sample(20)[name] * np.reshape(factor, (-1, 1)), rtol=1e-3)
+
+
+@pytest.mark.parametrize('scale', [0.0, -1.0, np.nan, np.inf])
+def test_impossible_pixels(estimator, light, scale):
+    with pytest.raises(ValueError, match=f'pixel_scale must be positive and finite, received {scale}'):
+        estimator.estimate(light, pixel_scale=scale)
+
+
 def test_input_is_not_modified(estimator, light):
     kept, distance = light.copy(), np.array([20.0] * 5)
     estimator.estimate(light, known={'distance': distance})

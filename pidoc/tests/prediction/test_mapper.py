@@ -11,6 +11,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData
+from scipy.special import erf
 
 from pidoc import catalogs
 from pidoc.cluster.snapshot import Snapshot
@@ -205,7 +206,7 @@ def test_a_map_that_does_not_add_up(mapper, mock, monkeypatch, factor, said):
 
 def test_tension_of_a_plain_number(mapper, mock):
     estimate = mapper.estimator.estimate
-    mapper.estimator.estimate = lambda light, *, known: replace(
+    mapper.estimator.estimate = lambda light, *, known, pixel_scale: replace(
         estimate(light, known=known), tension={'metallicity': np.array([-5.0])})
     assert mapper.predict(mock, metallicity=-1.5).reasons[0].startswith(
         'tension: metallicity was given as -1.5, 5.0 standard deviations below')
@@ -565,10 +566,55 @@ def test_impossible_images(mapper, mock):
         mapper.predict(np.full((160, 160), np.nan) * FLUX)
 
 
-def test_another_grid(mapper):
-    pytest.importorskip('reproject')
-    with pytest.raises(ValueError, match=r'shape \(160, 160\) on the grid of the model, received \(40, 40\)'):
-        mapper.predict(a_mock(smoothing=0), field_of_view=10 * u.arcsec)
+@pytest.mark.parametrize('zoom', [0.4, 4.0])
+def test_other_pixels_are_another_distance(zoom):
+    """A mock of z times the pixels at 1/z of the distance has the same mass in the same pixels."""
+    mapper = MassMapper.from_pretrained()
+    known = {'velocity_dispersion': 3 * u.km / u.s, 'age': 11 * u.Gyr}
+    one, other = (mapper.predict(
+        a_mock(distance=20 / z, seeing=0.8 * z * u.arcsec, pixel_scale=0.25 * z * u.arcsec,
+               field_of_view=40 * z * u.arcsec, keep_sharp=True),
+        distance=20 / z * u.kpc, dispersion_radius=15 * z * u.arcsec, **known) for z in (1.0, zoom))
+    np.testing.assert_allclose(other.mass.data, one.mass.data, rtol=1e-3)
+    for name in ('total_mass', 'mass_to_light', 'age', 'cluster_mass'):
+        np.testing.assert_allclose(getattr(other, name).value, getattr(one, name).value, rtol=1e-4)
+    assert other.distance.value * zoom == pytest.approx(one.distance.value, rel=1e-4)
+    assert other.pixel_scale.value == pytest.approx(0.25 * zoom)
+    assert other.light.data.sum() == pytest.approx(zoom**2 * one.light.data.sum(), rel=1e-4)
+    # the radius of half of the mass is the same length
+    half = [each.half_mass_radius.to_value(u.pc) for each in (one, other)]
+    assert half[1] == pytest.approx(half[0], rel=1e-3)
+    assert [flag for flag in other.flag_names if flag != 'pixel_scale'] == list(one.flag_names)
+
+
+def test_pixels_that_were_not_tested(mapper):
+    mock = a_mock(pixel_scale=2 * u.arcsec, field_of_view=320 * u.arcsec, distance=2.5, seeing=8 * u.arcsec)
+    prediction = mapper.predict(mock)
+    assert 'pixel_scale' in prediction.flag_names and not prediction.in_domain
+    mock = a_mock(pixel_scale=0.5 * u.arcsec, field_of_view=80 * u.arcsec, distance=10,
+                  seeing=2 * u.arcsec)
+    assert mapper.predict(mock).in_domain
+
+
+def test_the_field_of_view(mapper, tmp_path):
+    """As many pixels as the model takes: of a given field, or of one that holds the cluster."""
+    wide = a_mock(smoothing=0, distance=5, pixel_scale=0.5 * u.arcsec, field_of_view=200 * u.arcsec)
+    for field, scale in ((160 * u.arcsec, 1.0), ('100 arcsec', 0.625), ([40, 40] * u.arcsec, 0.25),
+                         ('auto', 0.4), (None, 0.4)):
+        prediction = mapper.predict(wide, **({} if field is None else {'field_of_view': field}))
+        assert prediction.pixel_scale.value == pytest.approx(scale)
+        # what a Gaussian of 0.5 pc has in a square
+        inside = erf(80 * scale / (0.5e-3 / 5 / np.radians(1 / 3600)) / np.sqrt(2)) ** 2
+        assert prediction.light.data.sum() == pytest.approx(wide.light.data.sum() * inside, rel=0.1)
+    # 64 arcsec would be as 40 arcsec at 48 kpc, beyond the training
+    assert mapper.predict(wide, distance=30 * u.kpc).pixel_scale.value == pytest.approx(0.25)
+    with pytest.raises(ValueError, match='must have 160 x 160 pixels, smoothed with 4 pixels, for this '
+                                         'model, received 160 x 80 pixels'):
+        mapper.predict(wide, field_of_view=[80, 40] * u.arcsec)
+    with pytest.raises(ValueError, match='received 160 x 160 pixels, smoothed with 2: leave out'):
+        mapper.predict(wide, smoothing=2)
+    with pytest.raises(ValueError, match='received 80 x 80 pixels, smoothed with 4: leave out output_pixel'):
+        mapper.predict(wide, output_pixel_scale=0.5 * u.arcsec)
 
 
 def test_the_input_is_not_changed(mapper, mock):
@@ -609,8 +655,8 @@ def test_packaged_models(models, mock):
 def test_predict_in_one_call(models, mock, tmp_path, monkeypatch):
     from pidoc.image.ps1 import retrieval
 
-    def fetch(name, *, grid):
-        asked.append((name, grid))
+    def fetch(name, **options):
+        asked.append((name, options))
         if name == 'M 999':
             raise ValueError('it is in no catalogue')
         return mock.light
@@ -626,7 +672,13 @@ def test_predict_in_one_call(models, mock, tmp_path, monkeypatch):
     assert asked == []
     # the name of a cluster: what the catalogues know of it, but for what is given
     prediction = predict('NGC 5466', age=9 * u.Gyr)
-    assert asked == [('NGC 5466', StandIn.grid)]
+    # no field in which it would look farther than all of the training
+    (name, how), = asked
+    farthest = 10 ** MassMapper.from_pretrained().domain.ranges['distance'][1]
+    assert name == 'NGC 5466' and how.pop('largest_field').value == pytest.approx(40 * farthest / 16)
+    assert how == {'grid': StandIn.grid, 'field_of_view': 'auto'}
+    predict('NGC 5466', field_of_view=80 * u.arcsec)
+    assert asked[1][1]['grid'].scale == 0.5
     known = catalogs.known('NGC 5466')
     assert prediction.known['distance'].value == pytest.approx(known['distance'].value.to_value(u.kpc))
     assert prediction.known['age'] == 9 * u.Gyr and 'age' not in prediction.sources

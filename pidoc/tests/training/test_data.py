@@ -9,6 +9,7 @@ from pidoc.networks.variables import CONSTRAINTS
 from pidoc.tests.training_helpers import Maps
 from pidoc.training.checks import selected
 from pidoc.training.data import augmented, conditioned, digest_of, in_blocks
+from pidoc.training.likeness import features_of
 from pidoc.training.loop import Means
 from pidoc.training.settings import Settings
 
@@ -60,6 +61,28 @@ def test_channels_are_read_into_blocks_and_lie_beside_each_other(tmp_path):
     np.testing.assert_array_equal(two.light[:][..., 1], sharp)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {'train-light.npy', 'train-mass.npy', 'train-sharp.npy'}
+
+
+def test_maps_of_other_pixels_are_seen_as_farther_or_nearer(tmp_path):
+    """To a network a cluster with z times larger pixels is one at z times the distance."""
+    maps = Maps.make(20, 3)
+    zoom = np.random.default_rng(0).choice([0.4, 1.0, 4.0], 20)
+    table = maps.table.copy()
+    table['distance'] /= zoom
+    table['seeing'] *= zoom
+    area = zoom[:, np.newaxis, np.newaxis] ** 2
+    other = Maps(table, maps.light() * area, maps.mass(), zoom=zoom)
+    other.sharp = lambda rows=slice(None): maps.sharp(rows) * area[rows]
+    settings = Settings(channels=('light', 'sharp'))
+    one, two = (in_blocks(each, name, settings, tmp_path, False)
+                for name, each in (('one', maps), ('two', other)))
+    np.testing.assert_allclose(two.light[:], one.light[:], rtol=1e-5)
+    np.testing.assert_array_equal(two.mass, one.mass)
+    for name, values in one.truths.items():
+        np.testing.assert_allclose(two.truths[name], values, rtol=1e-9)
+    for name, values in features_of(maps).items():
+        # up to single precision
+        np.testing.assert_allclose(features_of(other)[name], values, rtol=1e-3, atol=1e-4)
 
 
 def test_the_digest_follows_the_maps():

@@ -189,6 +189,34 @@ def test_a_row_becomes_a_mock(made, runs, tmp_path):
     assert made.mock(-1).seed == made.table['seed'][-1]
 
 
+def test_fields_that_hold_the_cluster(runs, tmp_path):
+    """Maps with pixels of their own: the truth and the table fit them."""
+    how = {'number': 12, 'distance': {'low': 0.2, 'high': 60, 'scale': 'log'}, 'light_jitter': 0.0}
+    made = build(tmp_path / 'set', runs, part=[part(**how), part(name='field', field='auto', **how)])
+    scales = made.pixel_scales
+    plain = made.table['part'] == 'first'
+    np.testing.assert_array_equal(scales[plain], 0.5)
+    np.testing.assert_array_equal(made.zoom, scales / 0.5)
+    assert len(set(scales[~plain])) > 2 and set(np.round(scales[~plain], 3)) <= {0.5, 0.8, 1.25, 2.0}
+    for i in np.flatnonzero(~plain):
+        row, grid = made.table[i], MapGrid.of_field(20 * u.arcsec, pixel_scale=0.5 * u.arcsec)
+        # no farther than the farthest of the part, as a network sees it
+        assert row['distance'].value * made.zoom[i] <= 60.0
+        radius = (snapshot_of(row, runs).projected_half_light_radius / row['distance']).to(
+            u.arcsec, u.dimensionless_angles())
+        expected = grid.holding(radius, largest=60 * u.kpc / row['distance'] * 20 * u.arcsec)
+        assert scales[i] == pytest.approx(expected.scale)
+        assert row['seeing'].value >= 2.0 * scales[i] * (1 - 1e-9)
+        mock = made.mock(i)
+        assert mock.grid.scale == pytest.approx(scales[i])
+        assert mock.total_mass.value == pytest.approx(row['mass'].value, rel=1e-5)
+        true = observe(
+            snapshot_of(row, runs), distance=row['distance'], seeing=row['seeing'], grid=expected,
+            shift=u.Quantity([row['shift_x'], row['shift_y']]), rotation=row['rotation'], direction='random',
+            seed=row['seed'], keep_sharp=True)
+        np.testing.assert_allclose(made.light([i])[0], true.light.data, rtol=1e-5)
+
+
 def test_rows_are_read_in_the_order_that_is_asked_for(made):
     every = made.light()
     assert every.shape == (21, 40, 40)
