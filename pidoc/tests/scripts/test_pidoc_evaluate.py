@@ -98,6 +98,18 @@ def test_few_maps(tmp_path, stand_ins):
     assert len(QTable.read(tmp_path / 'maps_image.ecsv')) == 12
 
 
+def test_maps_of_some_parts(tmp_path, everything, stand_ins, capsys):
+    maps = stand_ins['set'] = everything[np.arange(len(everything))]
+    maps.table['part'] = np.where(np.arange(len(maps)) % 3, 'most', 'rest')
+    how = ['m', 's', '-o', str(tmp_path), '--no-figures', '--quiet', '--overwrite']
+    test = maps.split('test').table['part']
+    for parts, number in ((['rest'], np.sum(test == 'rest')), (['most', 'rest'], 12)):
+        assert main([*how, '--parts', *parts]) == 0
+        assert len(QTable.read(tmp_path / 'maps_image.ecsv')) == number
+    assert main([*how, '--parts', 'most', 'none']) == 2
+    assert '--parts must be of most, rest, received none' in capsys.readouterr().err
+
+
 def test_what_is_given_and_the_seed(tmp_path, stand_ins):
     for seed in ('3', '4'):
         assert main(['m', 's', '-o', str(tmp_path / seed), '--given', 'distance', '--seed', seed,

@@ -199,6 +199,20 @@ class TestWhatIsKnown:
         assert light(['frame.fits', '--wcs-frame', 'none', '--pixel-scale', '0.4']) == pytest.approx(v,
                                                                                                      rel=1e-3)
 
+    def test_the_field_of_view(self):
+        """A square of side s holds as much of 1 / (1 + r^2 / a^2)^2 as its integral says."""
+        y, x = np.mgrid[:4000, :4000] * 0.01 + 0.005
+        profile = 1 / (1 + (x**2 + y**2) / 36.0)**2
+        v = light([image('v.fits')])
+        for field in ('16', '0.5arcmin', '40', 'auto'):
+            side = {'0.5arcmin': 30.0, 'auto': 40.0}.get(field) or float(field)
+            share = profile[:round(side * 50), :round(side * 50)].sum() / profile[:2000, :2000].sum()
+            assert light(['v.fits', '--field-of-view', field]) / v == pytest.approx(share, rel=0.02)
+            assert Prediction.read('out.fits').pixel_scale.value == pytest.approx(side / 160)
+        Path('list.csv').write_text('file,field_of_view\nv.fits,20\n')
+        assert main(['--list', 'list.csv', '-o', 'out', '--quiet', '--seeing', '1']) == 0
+        assert Prediction.read('out/v-pidoc.fits').pixel_scale.value == pytest.approx(0.125)
+
     @pytest.mark.parametrize(('args', 'message'), [
         (['--image', 'g=a.fits', '--image', 'g=b.fits'], '--image must be of two bands, received g and g'),
         (['--image', 'V=a.fits', '--band', 'V'], '--band must be left out with --image, which gives it, '
