@@ -21,8 +21,10 @@ from pidoc import MassMapper
 from pidoc.evaluation.report import known_values
 from pidoc.grid import APPARENT_FLUX
 from pidoc.image.light import Light
+from pidoc.networks.variables import zoomed
 from pidoc.photometry import apparent_flux
 from pidoc.prediction.known import KNOWN, UNITS
+from pidoc.training.data import seen
 from pidoc.training_set.dataset import TrainingSet
 from pidoc.training_set.truths import truths
 
@@ -85,10 +87,10 @@ KINDS = {
 }
 
 
-def flagged(mapper, light, sharp, table, known):
+def flagged(mapper, light, sharp, known):
     """Which images are outside."""
     images = [Light(one, unit=APPARENT_FLUX, sharp=other, meta={'PSFFWHM': float(seeing)})
-              for one, other, seeing in zip(light, sharp, table['seeing'].to_value(u.arcsec), strict=True)]
+              for one, other, seeing in zip(light, sharp, known['seeing'], strict=True)]
     given = {name: [value if UNITS[name] is None else value * UNITS[name] for value in values.tolist()]
              for name, values in known.items() if name in KNOWN}
     return np.array([isinstance(each, Exception) or not each.in_domain
@@ -105,8 +107,8 @@ def main():
     mapper = MassMapper.from_pretrained(options.model)
     maps = TrainingSet.read(options.set).split('test')
     maps = maps[np.unique(np.linspace(0, len(maps) - 1, options.maps).astype(int))]
-    light = maps.light().astype(float)
-    sharp = maps.sharp().astype(float) if maps.has_sharp else light
+    light = seen(maps, 'light')().astype(float)
+    sharp = seen(maps, 'sharp')().astype(float) if maps.has_sharp else light
     sharp = np.where(np.isfinite(sharp), sharp, light)
     usable = {each.name for each in mapper.estimator.constraints}
     given = [each for each in GIVEN if each == 'image' or usable.issuperset(each.split('+'))]
@@ -115,8 +117,8 @@ def main():
     rows, true = [], truths(maps.table)
     for kind, change in KINDS.items():
         images = change(light, sharp, np.random.default_rng(0))
-        found = [flagged(mapper, *images, maps.table, known_values(true, each, mapper.estimator.constraints))
-                 for each in given]
+        known = [zoomed(known_values(true, each, mapper.estimator.constraints), maps.zoom) for each in given]
+        found = [flagged(mapper, *images, {'seeing': true['seeing'] / maps.zoom} | each) for each in known]
         rows.append((kind, len(maps), *(f'{100 * each.mean():.1f} %' for each in found)))
     rows.append((f'these, above {brightest:.2g} Lsun', np.count_nonzero(beyond),
                  *(f'{100 * each[beyond].mean():.1f} %' for each in found)))

@@ -277,10 +277,10 @@ class MassMapper:
         ----------
         x : path-like, HDU, `~astropy.io.fits.HDUList`, `~astropy.nddata.CCDData`, Quantity or Mock
             An image in the band of the model, V for the packaged ones. An image that is on the model's
-            ``grid`` already (a `~pidoc.mock.Mock`; an array or CCDData of that shape in Lsun/kpc^2) is used
-            unchanged: apparent flux per pixel, smoothed. If a model also uses the light before smoothing, it
-            must be a Mock or a `~pidoc.image.light.Light` that has it. Any other image is prepared by
-            `pidoc.image.prepare`. The true age and distance of a mock are not used.
+            ``grid`` already, with pixels of any size (a `~pidoc.mock.Mock`; an array or CCDData of that shape
+            in Lsun/kpc^2), is used unchanged: apparent flux per pixel, smoothed. If a model also uses the
+            light before smoothing, it must be a Mock or a `~pidoc.image.light.Light` that has it. Any other
+            image is prepared by `pidoc.image.prepare`. The true age and distance of a mock are not used.
         distance : `~astropy.units.Quantity`, optional
             Distance to the cluster, if known. It makes all other predictions much more certain, and lets
             `pidoc.image.prepare` subtract stars that are too bright for the cluster.
@@ -307,7 +307,9 @@ class MassMapper:
             profiles, by default the reference point of the world coordinates if it is in the image, else the
             middle.
         **options
-            Passed on to `pidoc.image.prepare`.
+            Passed on to `pidoc.image.prepare`. ``field_of_view`` is 'auto' by default: it always has as many
+            pixels as the model takes, for which the cluster is seen as at another distance
+            (`pidoc.networks.variables.ZOOM`).
 
         Returns
         -------

@@ -301,6 +301,11 @@ class Prediction(FitsProduct):
         return {name: getattr(self, name) for name in _PARAMETERS
                 if name in self.scalars or name == 'luminosity'}
 
+    @property
+    def field_of_view(self) -> u.Quantity:
+        """Width and height of the field (`~astropy.units.Quantity`, shape (2,), arcsec)."""
+        return u.Quantity(self.mass.shape[::-1] * self.pixel_scale, u.arcsec)
+
     # -- display
 
     def __repr__(self):
@@ -320,6 +325,8 @@ class Prediction(FitsProduct):
             label = {'luminosity': f'{self.band} luminosity', 'mass_to_light': f'M/L_{self.band}'}.get(
                 name, _PARAMETERS[name][1])
             lines.append((label, f'{measured}{self._given_text(name)}'))
+        width, height = self.field_of_view.value
+        lines.append(('field', f'{width:.3g} x {height:.3g} arcsec'))
         lines.append(('domain', 'inside' if self.in_domain else 'OUTSIDE: do not trust these numbers'))
         names = ', '.join(self.flag_names)
         if names:
@@ -401,8 +408,8 @@ class Prediction(FitsProduct):
         -------
         `~astropy.table.QTable`
             ``name``, for each quantity the value, ``_low_68`` and so on, NaN if the model does not
-            predict it; ``given`` (the properties that were given), ``in_domain``, ``flags``, ``flag_names``,
-            ``model``.
+            predict it; ``field_of_view`` (its width), ``given`` (the properties that were given),
+            ``in_domain``, ``flags``, ``flag_names``, ``model``.
         """
         return QTable({name: [value] if unit is None else [value] * unit
                        for (name, value), unit in zip(self.row_values().items(), row_units().values(),
@@ -420,7 +427,8 @@ class Prediction(FitsProduct):
         for name in _PARAMETERS:
             numbers = parameters[name].in_unit(_UNITS[name]) if name in parameters else [np.nan] * len(ENDS)
             row |= zip((_end_name(name, end) for end in ENDS), numbers, strict=True)
-        return row | {'given': ' '.join(name for name in self.known if not name.endswith('_error')),
+        return row | {'field_of_view': float(self.field_of_view[0].to_value(u.arcsec)),
+                      'given': ' '.join(name for name in self.known if not name.endswith('_error')),
                       'in_domain': self.in_domain,
                       'flags': int(self.flags), 'flag_names': ' '.join(self.flag_names), 'model': self.model}
 
@@ -564,6 +572,7 @@ def row_units() -> dict[str, u.UnitBase | None]:
     columns = {'name': None}
     for name in _PARAMETERS:
         columns |= {_end_name(name, end): _UNITS[name] for end in ENDS}
+    columns['field_of_view'] = u.arcsec
     return columns | dict.fromkeys(('given', 'in_domain', 'flags', 'flag_names', 'model'))
 
 
