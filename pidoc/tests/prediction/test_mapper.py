@@ -684,7 +684,7 @@ def test_predict_in_one_call(models, mock, tmp_path, monkeypatch):
     assert prediction.known['distance'].value == pytest.approx(known['distance'].value.to_value(u.kpc))
     assert prediction.known['age'] == 9 * u.Gyr and 'age' not in prediction.sources
     assert prediction.sources['distance'] == known['distance'].source
-    with pytest.raises(ValueError, match="a file or the name of a cluster, received 'M 999': it is in no"):
+    with pytest.raises(ValueError, match="a file or the name of a cluster, received 'M 999': name must be"):
         predict('M 999')
     # what looks like a file is one
     with pytest.raises(FileNotFoundError, match='none.fits'):
