@@ -19,10 +19,12 @@ from pidoc import __version__
 from pidoc.catalogs import paper_table
 from pidoc.evaluation.envelope import TYPICAL_RATIO
 from pidoc.evaluation.report import _rst, write_report
-from pidoc.image.ps1.retrieval import fetch, NotInCacheError, ServiceError
+from pidoc.grid import MapGrid
+from pidoc.image.ps1.retrieval import fetch, find_target, NotInCacheError, ServiceError
 from pidoc.units import plain_number
 
-__all__ = ['ASSUMED_AGE', 'HOW', 'OLD', 'PAPER_RANGE', 'ClusterReport', 'compare', 'fetch_all']
+__all__ = ['ASSUMED_AGE', 'HOW', 'OLD', 'PAPER_RANGE', 'ClusterReport', 'compare', 'fetch_all',
+           'suited_grids']
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ OLD = 11.0 * u.Gyr
 ASSUMED_AGE = 12.0 * u.Gyr
 """Assumed age of clusters without an age in the literature, as in the paper."""
 
+_PAPER_FIELD = MapGrid().field_of_view[0]
 _NEAR = 1.5                # factor in distance of training maps that are compared with a cluster
 _FEWEST = 10               # least number of them
 #: given properties in each mode, if the model can use them
@@ -50,7 +53,29 @@ _QUANTITIES = (('mass_to_light', u.Msun / u.Lsun), ('age', u.Gyr), ('distance', 
 _ENDS = ('', '_low_68', '_high_68', '_low_95', '_high_95')
 
 
-def fetch_all(archive, *, names=None):
+def suited_grids(mapper):
+    """Grids whose fields hold the clusters of the paper's Table 3, as far as a model knows such distances.
+
+    Parameters
+    ----------
+    mapper : `~pidoc.prediction.mapper.MassMapper`
+
+    Returns
+    -------
+    dict
+        Name -> `~pidoc.grid.MapGrid`.
+    """
+    found = {}
+    for row in paper_table():
+        far = u.Quantity(float(_plain(row['distance'])), u.kpc)
+        options = mapper.with_field({}, far)
+        radius = find_target(str(row['name']), offline=True).half_light_radius
+        largest = {} if options['largest_field'] is None else {'largest': options['largest_field']}
+        found[str(row['name'])] = options['grid'].holding(radius, **largest)
+    return found
+
+
+def fetch_all(archive, *, names=None, grids=None):
     """Make maps of clusters from the survey's files; failures are listed, not raised.
 
     After the survey has failed to answer once, only the cache is used.
@@ -61,6 +86,8 @@ def fetch_all(archive, *, names=None):
         An archive, or a function from the name of a cluster to an archive.
     names : sequence of str, optional
         Names of clusters; by default the paper's 17.
+    grids : dict, optional
+        Name -> `~pidoc.grid.MapGrid` of its map; by default 40 x 40 arcsec, as in the paper.
 
     Returns
     -------
@@ -73,7 +100,8 @@ def fetch_all(archive, *, names=None):
     images, missing = {}, {}
     for name in names:
         try:
-            images[name] = fetch(name, archive=archive(name) if callable(archive) else archive)
+            images[name] = fetch(name, archive=archive(name) if callable(archive) else archive,
+                                 grid=None if grids is None else grids[name])
         except (ServiceError, NotInCacheError, ValueError) as error:
             missing[name] = ' '.join(str(error).split())
             log.info('%s: %s', name, missing[name])
@@ -86,7 +114,8 @@ def compare(mapper, images, *, distance_error=0.02, training=None, missing=None)
     """Predict from maps of the paper's clusters and compare the results with the literature.
 
     A cluster is *out of range* if its light in the field, at Harris's distance, is outside that of all
-    training maps of clusters older than 11 Gyr at 2/3 to 3/2 of its distance. Without a training set the
+    training maps of clusters older than 11 Gyr at 2/3 to 3/2 of its distance, for a network that sees larger
+    pixels as a larger distance (`pidoc.networks.variables.ZOOM`). Without a training set the
     range is the paper's, 300 to 5000 Lsun.
 
     Parameters
@@ -122,7 +151,7 @@ def compare(mapper, images, *, distance_error=0.02, training=None, missing=None)
     table = _literature(paper[rows])
     maps = [images[name] for name in table['name']]
     _add_light(table, maps, paper[rows])
-    _add_range(table, training)
+    _add_range(table, training, [each.meta['PIXSCALE'] / mapper.grid.scale for each in maps])
     predictions = {}
     known = _known(table, distance_error)
     usable = {each.name for each in mapper.estimator.constraints}
@@ -183,6 +212,7 @@ def _plain(column):
 def _add_light(table, maps, paper):
     """Luminosities in the field at Harris's distances, corrected for extinction and uncorrected."""
     flux = np.array([np.nansum(each.data, dtype=float) for each in maps])
+    table['field_of_view'] = [each.shape[1] * each.meta['PIXSCALE'] for each in maps] * u.arcsec
     table['luminosity'] = 4.0 * math.pi * flux * table['distance'].to_value(u.kpc) ** 2 * u.Lsun
     table['extinction'] = [each.meta['EXTCORR'] for each in maps] * u.mag
     table['luminosity_seen'] = table['luminosity'] * 10.0 ** (-0.4 * table['extinction'].value)
@@ -196,14 +226,14 @@ def _add_light(table, maps, paper):
         table['true_mass_to_light'] = mass / light * u.Msun / u.Lsun
 
 
-def _add_range(table, training):
-    """The light in the field of old training clusters about each distance."""
+def _add_range(table, training, zoom):
+    """The light in the field of old training clusters about each distance, as a network sees it."""
     low = np.full(len(table), PAPER_RANGE[0].value)
     high = np.full(len(table), PAPER_RANGE[1].value)
     if training is not None:
         old = training['age'] >= OLD
         far, light = training['distance'][old].to_value(u.kpc), training['luminosity'][old].to_value(u.Lsun)
-        for k, distance in enumerate(table['distance'].to_value(u.kpc)):
+        for k, distance in enumerate(table['distance'].to_value(u.kpc) * zoom):
             near = light[np.abs(np.log(far / distance)) <= math.log(_NEAR)]
             if near.size < _FEWEST:
                 raise ValueError(f'the training set must have {_FEWEST} maps of clusters older than {OLD} at '
@@ -233,8 +263,9 @@ class ClusterReport:
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        One row per cluster. ``luminosity`` of the field with Harris's distance, ``luminosity_seen`` without a
-        correction for extinction, ``paper_luminosity``; ``range_low``, ``range_high``, ``in_range``;
+        One row per cluster. ``field_of_view``; ``luminosity`` of the field with Harris's distance,
+        ``luminosity_seen`` without a correction for extinction, ``paper_luminosity`` of 40 x 40 arcsec;
+        ``range_low``, ``range_high``, ``in_range``;
         literature; ``mass_to_light``, ``age``, ``distance`` and ``total_mass`` with the ends of their
         intervals, ``in_domain`` and ``flags``, each with ``.image``, ``.distance`` and so on; the paper's
         predictions (``paper_...``); for synthetic maps ``true_mass`` and so on.
@@ -397,12 +428,14 @@ class ClusterReport:
     def _light(self):
         table = self.table
         shown = QTable({'cluster': table['name'], 'd [kpc]': table['distance'].value,
+                        'field [arcsec]': table['field_of_view'].value,
                         'A_V [mag]': table['extinction'].value, 'L [Lsun]': table['luminosity'].value,
                         'L as seen': table['luminosity_seen'].value})
         if self.synthetic:
             shown['L, true'] = table['true_luminosity'].value
         shown['L, paper'] = table['paper_luminosity'].value
-        shown['as seen / paper'] = (table['luminosity_seen'] / table['paper_luminosity']).value
+        if np.all(table['field_of_view'] == _PAPER_FIELD):
+            shown['as seen / paper'] = (table['luminosity_seen'] / table['paper_luminosity']).value
         shown['training, lowest'] = table['range_low'].value
         shown['highest'] = table['range_high'].value
         shown['in range'] = ['yes' if each else 'no' for each in table['in_range']]
@@ -479,9 +512,10 @@ each, and written in the format of Pan-STARRS1 stacks (`pidoc.evaluation.synthet
 measurements of real clusters. The true M/L is that of the stars, not that of the literature."""
 
 _LIGHT = """\
-V luminosity in 40" x 40" at Harris's distance, corrected for extinction; "as seen" is without that
-correction. The last columns: the range of training maps older than 11 Gyr at 2/3 to 3/2 of the distance
-(without a training set, the paper's range for all)."""
+V luminosity in the field at Harris's distance, corrected for extinction; "as seen" is without that
+correction; that of the paper is in 40" x 40". The last columns: the range of training maps older than 11 Gyr
+at 2/3 to 3/2 of the distance, or as far as a cluster looks in a larger field (without a training set, the
+paper's range for all)."""
 
 _IMAGE = """\
 In brackets the 68 % interval. Ages in brackets are assumed. "paper" is pi-DOC's own prediction from the real

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.wcs import WCS
 
 from pidoc.catalogs import cluster as catalogued
@@ -27,7 +28,7 @@ from pidoc.cluster.mass_function import MASS_FUNCTIONS
 from pidoc.cluster.model import ClusterModel
 from pidoc.grid import MapGrid, tangent_plane
 from pidoc.image.ps1 import files as ps1
-from pidoc.image.ps1.retrieval import Archive, ServiceError
+from pidoc.image.ps1.retrieval import Archive, cutout_size, ServiceError
 from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_magnitude, band_luminosity
 from pidoc.simulation.initial import king_density, king_radius, king_structure, kroupa_masses
@@ -50,11 +51,10 @@ _EXTINCTION = {'g': 3.172 / 2.742, 'r': 2.271 / 2.742}
 # A_g / A_V and A_r / A_V: Schlafly & Finkbeiner (2011, ApJ 737, 103), table 6, R_V = 3.1, V of Landolt
 
 _FIELD = MapGrid().field_of_view[0]
-_SIDE = 720                # pixels of a file, as requested by `pidoc.image.ps1.retrieval`
 _SCALE = ps1.PIXEL_SCALE.to_value(u.arcsec)
-_REACH = 100.0             # arcsec from the centre, within which stars are rendered
+_REACH = 100.0             # arcsec from the centre, at least, within which stars are rendered
 _FIELD_STARS = 60
-_RADII = (45.0, 85.0)      # arcsec: these stars are outside the field of 40" x 40"
+_NEAREST = 45.0            # arcsec, at least, to these stars: outside the field
 _CELL = '0000'             # no projection cell of the survey has this number
 _GRID = 400_000            # masses in the integral of the mean light of a star
 
@@ -202,7 +202,7 @@ class SyntheticCluster:
         return float(self.mass[here].sum()) * u.Msun, float(self.luminosity[here].sum()) * u.Lsun
 
 
-def draw_cluster(name, *, age=None, seed=0):
+def draw_cluster(name, *, age=None, seed=0, field_of_view=_FIELD):
     """Draw the stars of a catalogued cluster.
 
     Neutron stars and black holes are not included; white dwarfs are. The number of stars is such that their
@@ -215,6 +215,9 @@ def draw_cluster(name, *, age=None, seed=0):
     age : `~astropy.units.Quantity`, optional
         Age; by default that of VandenBerg et al. (2013), or 12 Gyr without it.
     seed : int, optional
+    field_of_view : `~astropy.units.Quantity`, optional
+        Side of the field for which stars are drawn, with a margin. Those nearer to the centre than 100 arcsec
+        do not depend on it.
 
     Returns
     -------
@@ -238,8 +241,12 @@ def draw_cluster(name, *, age=None, seed=0):
     w0 = king_potential(told['concentration'])
     unit = 60.0 * told['core_radius'] / core_radius(w0)
     x, y = _projected(unit * king_radius(rng.random(number), w0=w0), rng)
-    near = (np.abs(x) < _REACH) & (np.abs(y) < _REACH)
-    stars = tracks.state(kroupa_masses(int(near.sum()), rng, lower=_LOW, upper=_HIGH), 1e3 * years)
+    side = to_value(field_of_view, u.arcsec, 'field_of_view', positive=True)
+    away = np.maximum(np.abs(x), np.abs(y))
+    # the inner ones first, so that they are the same in every field
+    near = np.concatenate([np.flatnonzero(away < _REACH), np.flatnonzero(
+        (away >= _REACH) & (away < 0.5 * cutout_size(side) * _SCALE + _REACH - 90.0))])
+    stars = tracks.state(kroupa_masses(near.size, rng, lower=_LOW, upper=_HIGH), 1e3 * years)
     light = {band: _light(stars, metals, band) for band in 'Vgr'}
     far = 4.0 * math.pi * told['distance'] ** 2
     magnitude = {}
@@ -337,7 +344,7 @@ def _shared_out(x, y, flux, side):
     return cells
 
 
-def _skycell_wcs(position):
+def _skycell_wcs(position, side):
     """Pixels about a position, in a tangent plane with a distant tangent point, as in skycells."""
     away = position.icrs.spherical_offsets_by(0.9 * u.deg, 1.4 * u.deg)
     wcs = WCS(naxis=2)
@@ -348,7 +355,7 @@ def _skycell_wcs(position):
     wcs.wcs.crpix = [0, 0]
     wcs.wcs.radesys = 'FK5'
     x, y = wcs.world_to_pixel(position)
-    wcs.wcs.crpix = [_SIDE // 2 - round(float(x)), _SIDE // 2 - round(float(y))]
+    wcs.wcs.crpix = [side // 2 - round(float(x)), side // 2 - round(float(y))]
     return wcs
 
 
@@ -358,7 +365,8 @@ def _places(cluster, x, y):
     return tangent_plane((position.ra.deg, position.dec.deg), (1, 1), 1.0).pixel_to_world(-x, y)
 
 
-def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0, overwrite=False):
+def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0, field_of_view=_FIELD,
+                overwrite=False):
     """Write the survey's files of a cluster: stacks, variances and masks, and their list.
 
     Parameters
@@ -372,7 +380,9 @@ def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0
         Add photon noise of stars and sky (`SKY`).
     seed : int, optional
         Seed of the noise, and of the foreground stars for the measurement of the PSF, which are outside the
-        field of 40" x 40".
+        field.
+    field_of_view : `~astropy.units.Quantity`, optional
+        Side of the field; the files are larger.
     overwrite : bool, optional
         Replace existing files.
 
@@ -388,8 +398,11 @@ def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, *cluster.name.encode(), 1])
-    wcs, skycell = _skycell_wcs(cluster.position), f'skycell.{_CELL}.000'
-    angle, away = rng.uniform(0.0, 2.0 * math.pi, _FIELD_STARS), rng.uniform(*_RADII, _FIELD_STARS)
+    field = to_value(field_of_view, u.arcsec, 'field_of_view', positive=True)
+    side = cutout_size(field)
+    wcs, skycell = _skycell_wcs(cluster.position, side), f'skycell.{_CELL}.000'
+    radii = max(_NEAREST, math.sqrt(0.5) * field + 2.0), 0.5 * side * _SCALE - 5.0
+    angle, away = rng.uniform(0.0, 2.0 * math.pi, _FIELD_STARS), rng.uniform(*radii, _FIELD_STARS)
     bright = rng.uniform(15.5, 17.5, _FIELD_STARS)
     place = _places(cluster, np.concatenate([cluster.x, away * np.cos(angle)]),
                     np.concatenate([cluster.y, away * np.sin(angle)]))
@@ -398,7 +411,7 @@ def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0
     for band in 'gr':
         magnitude = np.concatenate([cluster.magnitude[band], bright + (0.6 if band == 'g' else 0.0)])
         seconds = EXPOSURE[band].to_value(u.s)
-        flux = painted(place, 10.0 ** (-0.4 * magnitude), wcs, _SIDE,
+        flux = painted(place, 10.0 ** (-0.4 * magnitude), wcs, side,
                        to_value(seeing[band], u.arcsec, 'seeing', positive=True))
         counts = flux * 10.0 ** (0.4 * (25.0 + 2.5 * math.log10(seconds)))
         # convolution may leave slightly negative values in empty areas
@@ -409,7 +422,7 @@ def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0
             end = '' if kind == 'stack' else f'.{kind}'
             name = f'synthetic.{skycell}.stk.{band}.unconv{end}.fits'
             ps1.write_cutout(folder / name, pixels, wcs, band=band, skycell=skycell, kind=kind,
-                             exposure=EXPOSURE[band], cards=_cards(cluster), overwrite=overwrite)
+                             exposure=EXPOSURE[band], cards=_cards(cluster, field), overwrite=overwrite)
             ra, dec = cluster.position.icrs.ra.deg, cluster.position.icrs.dec.deg
             lines.append(f'0 0 {ra:.6f} {dec:.6f} {band} 0.0 {"stack" + end} /synthetic/{name} {name} 0')
             paths.append(folder / name)
@@ -417,12 +430,13 @@ def write_files(cluster, folder, *, seeing=ps1.MEDIAN_SEEING, noise=True, seed=0
     return [*paths, folder / 'listing.txt']
 
 
-def _cards(cluster):
-    mass, light = cluster.content()
+def _cards(cluster, field):
+    mass, light = cluster.content(field * u.arcsec)
+    where = f'in {field:g} arcsec'
     return [('SYNTHET', True, 'no image of the sky: made by pidoc'),
             ('OBJECT', f'{cluster.name} (synthetic)', 'a model with the light of this'),
-            ('TRUEMASS', mass.value, "[solMass] of the model, in 40 x 40 arcsec"),
-            ('TRUELUM', light.value, "[solLum] in V, of the model, in 40 x 40 arcsec"),
+            ('TRUEMASS', mass.value, f'[solMass] of the model, {where}'),
+            ('TRUELUM', light.value, f'[solLum] in V, of the model, {where}'),
             ('TRUEDIST', cluster.distance.to_value(u.kpc), '[kpc] of the model'),
             ('TRUEAGE', cluster.age.to_value(u.Gyr), '[Gyr] of the model'),
             ('TRUEFEH', cluster.fe_h, '[Fe/H] of the model'),
@@ -451,7 +465,7 @@ class SyntheticArchive(Archive):
         """See `pidoc.image.ps1.retrieval.Archive.listing`: no rows far from the cluster."""
         table = ps1.parse_listing((Path(self.folder) / 'listing.txt').read_text(encoding='utf-8'))
         place = SkyCoord(table['ra'], table['dec'], unit='deg')
-        near = position.icrs.separation(place).arcsec < 0.5 * _SIDE * _SCALE
+        near = position.icrs.separation(place).arcsec < 0.5 * cutout_size(0.0) * _SCALE
         return table[near & np.isin(table['filter'], list(bands)) & np.isin(table['type'], list(kinds))]
 
     def cutout(self, filename, position, size):
@@ -462,6 +476,8 @@ class SyntheticArchive(Archive):
         ServiceError
             If it is smaller.
         """
-        if size > _SIDE:
-            raise ServiceError(f'synthetic files have {_SIDE} pixels to a side, asked for were {size}')
-        return Path(self.folder) / Path(filename).name
+        path = Path(self.folder) / Path(filename).name
+        side = min(fits.getval(path, f'NAXIS{axis}') for axis in (1, 2))
+        if size > side:
+            raise ServiceError(f'synthetic files have {side} pixels to a side, asked for were {size}')
+        return path

@@ -19,7 +19,7 @@ _COMMENTS = {
     'ZPHEADER': '[mag] zero point of the header', 'ZPKEYWRD': 'its keyword',
     'CENFROM': 'how the centre is known', 'CENX': '[pixel] column of the centre', 'CENY': '[pixel] row',
     'CENRA': '[deg] of the middle of the map', 'CENDEC': '[deg] of the middle of the map',
-    'SYNTHET': 'no image of the sky', 'TRUEMASS': '[solMass] of the model in 40 x 40 arcsec',
+    'SYNTHET': 'no image of the sky', 'TRUEMASS': '[solMass] of the model in the field',
     'TRUELUM': '[solLum] likewise, in V', 'TRUEDIST': '[kpc] of the model', 'TRUEAGE': '[Gyr] of the model',
     'TRUEFEH': '[Fe/H] of the model', 'TRUEEBV': '[mag] E(B-V) of the model',
     'DISTANCE': '[kpc] from the catalogue', 'SMOOTH': '[pixel] sigma of the smoothing',

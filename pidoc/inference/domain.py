@@ -298,7 +298,7 @@ def _range(feature, values, tail):
     ends = (0.0, 1.0) if feature.name in _CHOSEN else (tail, 1.0 - tail)
     low, high = np.quantile(feature.inside(values), ends).tolist()
     beyond = _MEASURED * (high - low) if feature.name in GIVEN else 0.0
-    return low - beyond, high + beyond
+    return 0.0 if feature.from_zero else low - beyond, high + beyond
 
 
 def _excess(ranges, maps):

@@ -25,12 +25,15 @@ class Feature:
     name, description, unit : str
     log : bool
         Whether its range is in its logarithm.
+    from_zero : bool
+        Whether its range begins at 0, because no value is too small.
     """
 
     name: str
     description: str
     unit: str = ''
     log: bool = True
+    from_zero: bool = False
 
     def inside(self, value):
         """The value on the scale of ranges."""
@@ -52,7 +55,9 @@ FEATURES = (
     Feature('asymmetry', 'share of the flux within 10" that changes in half a turn', log=False),
     Feature('sharpness', 'structure of single pixels over that of 1": the smoothing and the PSF'),
     Feature('noise', 'scatter near the edge, in a pixel', 'Lsun/kpc2'),
-    Feature('offset', 'of the brightest place from the middle of the field', 'arcsec', log=False),
+    # training maps are seldom centred as well as images are
+    Feature('offset', 'of the brightest place from the middle of the field', 'arcsec', log=False,
+            from_zero=True),
     Feature('sharp_scatter', 'rms of what the smoothing took away, over the mean'),
     Feature('seeing', 'full width at half maximum of the PSF', 'arcsec', log=False),
     Feature('pixel_scale', 'side of a pixel', 'arcsec', log=False),

@@ -8,7 +8,7 @@ import itertools
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -561,8 +561,16 @@ class MassMapper:
         seen = zoomed({'seeing': np.array([each.seeing for each in inputs]), **known}, zoom)
         measured = features(np.stack([each.light for each in inputs]) / area, sharp=sharp,
                             pixel_scale=self.grid.scale, seeing=seen['seeing'], distance=seen.get('distance'))
-        return self.domain.check(measured | {name: known[name] for name in GIVEN if name in known}
-                                 | {'pixel_scale': scales})
+        verdicts = self.domain.check(measured | {name: known[name] for name in GIVEN if name in known}
+                                     | {'pixel_scale': scales})
+        return [verdict if each.scale == self.grid.scale else self._of_other_pixels(verdict)
+                for each, verdict in zip(inputs, verdicts, strict=True)]
+
+    def _of_other_pixels(self, verdict):
+        """A verdict whose reasons say that angles, fluxes and distances are those that the model sees."""
+        seen = f', as seen with pixels of {self.grid.scale:g} arcsec'
+        return replace(verdict, reasons=tuple(
+            reason if reason.startswith('pixel_scale: ') else reason + seen for reason in verdict.reasons))
 
     def _prediction(self, k, each, estimates, verdict, known, sources):
         flags, reasons = each.flags()

@@ -63,6 +63,9 @@ def _parser():
     real = parser.add_argument_group("the paper's clusters")
     real.add_argument('--clusters', action='store_true', help="apply the model to the paper's 17 clusters")
     real.add_argument('--stand-ins', action='store_true', help='use synthetic images with their light')
+    real.add_argument('--field-of-view', choices=('paper', 'auto'), default='paper',
+                      help='field of the maps: 40 arcsec, as in the paper, or "auto", 40 to 160 arcsec as '
+                           'the cluster needs, as in predictions (default: paper)')
     real.add_argument('--offline', action='store_true', help='use only images in the cache')
     real.add_argument('--server', metavar='URL', help="address of the survey's services")
     parser.add_argument('--no-figures', action='store_true', help='tables only')
@@ -107,6 +110,7 @@ def _check(options):
     if not options.clusters:
         told = [f'--{name.replace("_", "-")}' for name in ('stand_ins', 'offline', 'server')
                 if getattr(options, name)]
+        told += ['--field-of-view'] * (options.field_of_view != 'paper')
         if told:
             raise ValueError(f'{told[0]} is for --clusters')
         if options.set is None:
@@ -137,13 +141,13 @@ def _clusters(options):
 
         maps = TrainingSet.read(options.set)
         training = maps.split('train').table if 'train' in set(maps.table['split']) else maps.table
-    images, missing = _images(options)
+    mapper = MassMapper.from_pretrained(str(options.model or 'default'))
+    images, missing = _images(options, mapper)
     for name, why in missing.items():
         log.warning('%s: %s', name, why)
     if not images:
         raise OSError(f'none of the {len(missing)} clusters is in the cache, and the survey does not answer: '
                       'nothing was written (--stand-ins runs on synthetic images)')
-    mapper = MassMapper.from_pretrained(str(options.model or 'default'))
     report = compare(mapper, images, training=training, missing=missing)
     options.output.mkdir(parents=True, exist_ok=True)
     figures = [] if options.no_figures else _cluster_figures(report, options)
@@ -157,14 +161,15 @@ def _clusters(options):
     return BAD if missing else 0
 
 
-def _images(options):
+def _images(options, mapper):
     """Maps of the clusters, and the reasons where they are missing."""
-    from pidoc.evaluation.real_clusters import fetch_all
+    from pidoc.evaluation.real_clusters import fetch_all, suited_grids
     from pidoc.image.ps1.retrieval import Archive
 
+    grids = suited_grids(mapper) if options.field_of_view == 'auto' else None
     if not options.stand_ins:
         server = {'server': options.server.rstrip('/')} if options.server else {}
-        return fetch_all(Archive(offline=options.offline, **server))
+        return fetch_all(Archive(offline=options.offline, **server), grids=grids)
     from tempfile import TemporaryDirectory
 
     from astropy import units as u
@@ -179,10 +184,13 @@ def _images(options):
     with TemporaryDirectory(prefix='pidoc-synthetic-') as folder:
         def archive(name):
             its = Path(folder) / name
-            write_files(draw_cluster(name, age=ages[name], seed=options.seed), its, seed=options.seed)
+            how = {'seed': options.seed}
+            if grids is not None:
+                how['field_of_view'] = grids[name].field_of_view[0]
+            write_files(draw_cluster(name, age=ages[name], **how), its, **how)
             return SyntheticArchive(folder=its)
 
-        return fetch_all(archive)
+        return fetch_all(archive, grids=grids)
 
 
 def _cluster_figures(report, options):

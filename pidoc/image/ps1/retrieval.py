@@ -58,6 +58,7 @@ log = logging.getLogger(__name__)
 _BANDS = ('g', 'r')
 _KINDS = ('stack', 'stack.wt', 'stack.mask')
 _READERS = {'stack': read_stack, 'stack.wt': read_variance, 'stack.mask': read_mask}
+_MARGIN = 20.0                    # arcsec about a field, from which light is smoothed into it
 _SIZE = 720                       # pixels of a cutout: 3 arcmin, to include stars and sky
 _HEAD = 20 * 2880                 # bytes that are downloaded for a header
 _FITS = b'SIMPLE  ='
@@ -503,9 +504,8 @@ def fetch_stacks(position, *, archive=None, grid=None, bands=_BANDS):
     if position.icrs.dec <= SOUTHERN_LIMIT:
         raise ValueError(f'Pan-STARRS1 has seen the sky north of {SOUTHERN_LIMIT.value:g} deg, received '
                          f'a declination of {position.icrs.dec.deg:.3f} deg')
-    # with a margin, from which light is smoothed into the field
-    wide = side + 20.0
-    size = max(_SIZE, int(2.0 * wide / PIXEL_SCALE.to_value(u.arcsec)))
+    wide = side + _MARGIN
+    size = cutout_size(side)
     result, neighbours = {}, None
     middle = _cells(archive, position, bands)
     for band in bands:
@@ -524,6 +524,11 @@ def fetch_stacks(position, *, archive=None, grid=None, bands=_BANDS):
         if not result[band]:
             raise ValueError(f'the stacks in {band} have no data at {position.icrs.to_string("hmsdms")}')
     return result
+
+
+def cutout_size(side):
+    """Pixels per side of the cutouts for a field with a side [arcsec]."""
+    return max(_SIZE, int(2.0 * (side + _MARGIN) / PIXEL_SCALE.to_value(u.arcsec)))
 
 
 def _cells(archive, position, bands):

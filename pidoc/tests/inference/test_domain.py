@@ -200,6 +200,14 @@ def test_the_quantity_is_named(fitted, name, value, side):
     assert re.search(rf' is {re.escape(f"{value:.3g}")}[, ]', reason) and f', {side} the ' in reason
 
 
+def test_an_image_that_is_centred_well_is_usual(fitted):
+    one = picked(measured(1, np.random.default_rng(10)), slice(0, 1)) | {'offset': np.array([0.0])}
+    (verdict,) = fitted.check(one)
+    assert 'offset' not in decode_flags(verdict.flags)
+    (verdict,) = fitted.check(one | {'offset': np.array([19.0])})
+    assert 'offset' in decode_flags(verdict.flags)
+
+
 def test_the_range_in_the_reason_is_that_of_the_training(fitted):
     one = measured(1, np.random.default_rng(10)) | {'seeing': np.array([2.5])}
     low, high = fitted.ranges['seeing']

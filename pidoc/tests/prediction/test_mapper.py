@@ -594,6 +594,10 @@ def test_pixels_that_were_not_tested(mapper):
     mock = a_mock(pixel_scale=0.5 * u.arcsec, field_of_view=80 * u.arcsec, distance=10,
                   seeing=2 * u.arcsec)
     assert mapper.predict(mock).in_domain
+    # what is out of range is given as the model sees it
+    (reason,) = mapper.predict(mock, seeing=4 * u.arcsec).reasons
+    assert reason.startswith('seeing: ') and ' is 2 arcsec, above' in reason
+    assert reason.endswith('of the training, as seen with pixels of 0.25 arcsec')
 
 
 def test_the_field_of_view(mapper, tmp_path):
