@@ -12,7 +12,7 @@ from astropy.table import QTable
 from pidoc import catalogs
 from pidoc.catalogs import paper_table
 from pidoc.evaluation import real_clusters
-from pidoc.evaluation.real_clusters import compare, fetch_all, HOW
+from pidoc.evaluation.real_clusters import compare, fetch_all, HOW, suited_grids
 from pidoc.grid import APPARENT_FLUX
 from pidoc.image.ps1.retrieval import Archive, NotInCacheError, ServiceError
 from pidoc.inference.domain import Domain
@@ -212,7 +212,8 @@ class TestFetchAll:
     def test_what_is_not_there_is_told(self, monkeypatch):
         asked = []
 
-        def fetch(name, *, archive):
+        def fetch(name, *, archive, grid):
+            assert grid is None
             asked.append((name, archive.offline))
             if name == 'Pal 11':
                 raise ServiceError('nobody\nanswers')
@@ -228,6 +229,21 @@ class TestFetchAll:
         assert asked == [('NGC 5053', False), ('Pal 11', False), ('NGC 7492', True)]
 
     def test_an_archive_for_each(self, monkeypatch):
-        monkeypatch.setattr(real_clusters, 'fetch', lambda name, *, archive: archive)
+        monkeypatch.setattr(real_clusters, 'fetch', lambda name, *, archive, grid: (archive, grid))
         images, missing = fetch_all(lambda name: f'archive of {name}')
-        assert list(images) == NAMES and images['Pal 11'] == 'archive of Pal 11' and missing == {}
+        assert list(images) == NAMES and images['Pal 11'] == ('archive of Pal 11', None) and missing == {}
+
+    def test_fields_that_hold_them(self, monkeypatch):
+        """Half-light radii of Harris: 2.61, 1.46, 0.48 and 0.36 arcmin; the last two are 19 and 30 kpc away."""
+        mapper = MassMapper(StandIn())
+        grids = suited_grids(mapper)
+        assert list(grids) == NAMES
+        width = {name: grid.field_of_view[0].value for name, grid in grids.items()}
+        names = 'NGC 5053', 'Pal 11', 'NGC 4147', 'NGC 6229'
+        assert [width[name] for name in names] == [160, 160, 64, 64]
+        monkeypatch.setattr(mapper, 'with_field', lambda options, distance: {
+            'grid': mapper.grid, 'largest_field': 40 * 30 * u.kpc / distance * u.arcsec})
+        width = {name: grid.field_of_view[0].value for name, grid in suited_grids(mapper).items()}
+        assert (width['NGC 5053'], width['NGC 4147'], width['NGC 6229']) == (64, 40, 40)
+        monkeypatch.setattr(real_clusters, 'fetch', lambda name, *, archive, grid: grid)
+        assert fetch_all(None, grids=grids)[0] == grids

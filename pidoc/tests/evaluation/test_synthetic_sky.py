@@ -154,6 +154,29 @@ def test_without_noise(cluster, tmp_path):
         write_files(cluster, tmp_path / 'clean')
 
 
+def test_a_larger_field(cluster, tmp_path):
+    """The files are as large as fetched ones; the inner stars are the same."""
+    wide = draw_cluster('NGC 4147', field_of_view=100 * u.arcsec)
+    inner = np.maximum(np.abs(cluster.x), np.abs(cluster.y)) < 100
+    np.testing.assert_array_equal(wide.x[:inner.sum()], cluster.x)
+    np.testing.assert_array_equal(wide.mass[:inner.sum()], cluster.mass)
+    assert np.abs(wide.x).max() > 120 and np.abs(cluster.x).max() < 100
+    paths = write_files(wide, tmp_path, noise=False, field_of_view=100 * u.arcsec)
+    # 100 and 20 arcsec to either side, in pixels of 0.25
+    assert fits.getval(paths[0], 'NAXIS1') == 960
+    mass, light = wide.content(100 * u.arcsec)
+    assert fits.getval(paths[0], 'TRUEMASS') == pytest.approx(mass.value)
+    assert mass > cluster.content()[0]
+    stack = ps1.read_stack(paths[0])
+    # stars for the PSF are outside the field, so that its light is that of the cluster
+    middle = np.s_[280:680, 280:680]
+    g = wide.inside(100 * u.arcsec)
+    flux = np.sum(10 ** (-0.4 * (wide.magnitude['g'][g] - 25))) * EXPOSURE['g'].value
+    assert stack.counts[middle].sum() == pytest.approx(flux, rel=0.03)
+    archive = SyntheticArchive(folder=tmp_path)
+    assert archive.cutout(f'/synthetic/{paths[0].name}', wide.position, 960) == paths[0]
+
+
 def test_the_archive_asks_nobody(cluster, folder):
     archive = SyntheticArchive(folder=folder)
     assert archive.offline
@@ -161,7 +184,7 @@ def test_the_archive_asks_nobody(cluster, folder):
     assert len(archive.listing(cluster.position, bands='g', kinds=('stack',))) == 1
     assert len(archive.listing(SkyCoord(10, 10, unit='deg'))) == 0
     with pytest.raises(ServiceError, match='have 720 pixels to a side, asked for were 900'):
-        archive.cutout('/synthetic/x.fits', cluster.position, 900)
+        archive.cutout(next(folder.glob('*.stk.g.unconv.fits')), cluster.position, 900)
 
 
 def test_what_the_catalogue_lacks(monkeypatch):

@@ -282,6 +282,8 @@ def test_stand_ins(formulae, capsys, monkeypatch, stand_ins):
     (['m'], 'MODEL and SET must be given, or --clusters'),
     (['m', 's', '--offline'], '--offline is for --clusters'),
     (['m', 's', '--stand-ins'], '--stand-ins is for --clusters'),
+    (['m', 's', '--field-of-view', 'auto'], '--field-of-view is for --clusters'),
+    (['--clusters', '--parts', 'a'], '--parts is not for --clusters'),
     (['--clusters', '--card'], '--card is not for --clusters'),
     (['--clusters', '--given', 'distance'], '--given is not for --clusters'),
     (['--clusters', '--no-baselines'], '--no-baselines is not for --clusters'),
