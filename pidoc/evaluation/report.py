@@ -272,8 +272,8 @@ def _over(values):
     return np.linspace(low, max(high, low + 0.05), 20)
 
 
-def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None, minimum_pixels=100,
-             minimum_maps=10, batch_size=64, seed=0, name='', progress=None):
+def evaluate(estimator, maps, *, given=('image',), training=None, regression=None, snapshots=None,
+             minimum_pixels=100, minimum_maps=10, batch_size=64, seed=0, name='', progress=None):
     """Score an estimator on a set of mock observations, in batches.
 
     Parameters
@@ -288,6 +288,9 @@ def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None
         'distance+age+metallicity'. Their values are the true ones with random errors of the default size.
     training : TrainingSet, optional
         The training part; with it baselines and the envelope are fitted and also scored.
+    regression : TrainingSet, optional
+        Other maps for the regression of the envelope, with fields like those of ``maps``: the M/L of a core
+        is not that of a field that holds the cluster. By default the training part.
     snapshots : iterable of Snapshot, optional
         Snapshots of the simulations in ``maps``, for the shot-noise floor, at up to eight distances.
     minimum_pixels, minimum_maps : int, optional
@@ -321,7 +324,9 @@ def evaluate(estimator, maps, *, given=('image',), training=None, snapshots=None
         raise ValueError("given must be at least 'image', received nothing")
     edges, distance, scales = _edges(truth), truth['distance'], maps.pixel_scales
     baselines = {} if training is None else fit_baselines(training)
-    envelope = None if training is None or maps.grid.band != 'V' else Envelope.fit(training)
+    envelope = None
+    if training is not None and maps.grid.band == 'V':
+        envelope = Envelope.fit(training if regression is None else regression)
     seen = np.empty((2, distance.size))
     tallies = {key: _Tally(truth) for key in (*given, *baselines)}
 

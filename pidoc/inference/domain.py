@@ -286,8 +286,9 @@ def _ranges(training, validation, known, share):
         widening = _conformal(_excess(ranges, validation), share)
         if widening <= 0.0:
             break
-    return {name: _widened(low, high, 0.0 if name in _CHOSEN else widening)
-            for name, (low, high) in ranges.items()}
+    widened = {name: _widened(low, high, 0.0 if name in _CHOSEN else widening)
+               for name, (low, high) in ranges.items()}
+    return {name: (0.0 if _BY_NAME[name].from_zero else low, high) for name, (low, high) in widened.items()}
 
 
 def _range(feature, values, tail):
@@ -298,7 +299,7 @@ def _range(feature, values, tail):
     ends = (0.0, 1.0) if feature.name in _CHOSEN else (tail, 1.0 - tail)
     low, high = np.quantile(feature.inside(values), ends).tolist()
     beyond = _MEASURED * (high - low) if feature.name in GIVEN else 0.0
-    return 0.0 if feature.from_zero else low - beyond, high + beyond
+    return low - beyond, high + beyond
 
 
 def _excess(ranges, maps):

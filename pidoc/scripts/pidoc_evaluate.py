@@ -93,14 +93,15 @@ def _evaluate(options):
     training = None if options.no_baselines else _training(everything, options)
     estimator = Estimator.load(options.model)
     snapshots = None if options.snapshots is None else map(Snapshot.read, options.snapshots)
-    report = evaluate(estimator, maps, given=options.given, training=training, snapshots=snapshots,
-                      seed=options.seed, name=options.model.name,
+    regression = None if training is None else _like(everything, maps, options.split)
+    report = evaluate(estimator, maps, given=options.given, training=training, regression=regression,
+                      snapshots=snapshots, seed=options.seed, name=options.model.name,
                       progress=False if options.quiet else None)
     options.output.mkdir(parents=True, exist_ok=True)
     figures = [] if options.no_figures else _figures(report, estimator, maps, options)
     report.write(options.output, overwrite=options.overwrite, figures=figures)
     if options.card:
-        add_scores(options.model, report, split=options.split)
+        add_scores(options.model, report, split=options.split, parts=options.parts)
     if not options.quiet:
         _print_main(report, page)
 
@@ -242,6 +243,23 @@ def _training(everything, options):
         log.warning('no baselines: the set has no training part besides the one that is scored')
         return None
     return everything.split('train')
+
+
+def _like(everything, maps, split):
+    """Maps of another split with fields like those that are scored, for the regression of the envelope.
+
+    Those of the training part, or of the validation part if only it has such fields; None if neither has.
+    """
+    import numpy as np
+
+    of_part = {part.name: part.field or '' for part in everything.recipe.parts}
+    fields = np.array([of_part[str(name)] for name in everything.table['part']])
+    wanted = {of_part[str(name)] for name in maps.table['part']}
+    for other in [name for name in ('train', 'validation') if name != split]:
+        rows = np.flatnonzero(np.isin(fields, list(wanted)) & (everything.table['split'] == other))
+        if wanted == set(fields[rows]):
+            return everything[rows]
+    return None
 
 
 # -- figures --------------------------------------------------------------------------------------

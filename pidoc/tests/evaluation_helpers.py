@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """A small set of mock observations of Plummer models, and estimators whose errors are known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
@@ -28,11 +30,15 @@ def plummer_snapshot(number=4000, *, scale=2.0, age=5.0, seed=0, mass=0.5, ratio
 class StandIn:
     """What `TrainingSet` offers, from mocks in memory."""
 
+    recipe = SimpleNamespace(parts=[SimpleNamespace(name=name, field=None)
+                                    for name in ('train', 'validation', 'test')])
+
     def __init__(self, mocks, *, split='test', n_stars=4000):
         self._light = np.array([mock.light.data for mock in mocks], dtype=np.float32)
         self._mass = np.array([mock.mass.data for mock in mocks], dtype=np.float32)
         self.table = QTable({
-            'split': [split] * len(mocks), 'simulation': [mock.simulation for mock in mocks],
+            'split': [split] * len(mocks), 'part': [split] * len(mocks),
+            'simulation': [mock.simulation for mock in mocks],
             'age': u.Quantity([mock.age for mock in mocks]),
             'distance': u.Quantity([mock.distance for mock in mocks]),
             'mass': self._mass.sum(axis=(1, 2), dtype=float) * u.Msun,

@@ -136,7 +136,7 @@ def write_model_card(folder):
         new.write_text(card_text(card['about'], sha256=card['sha256']), encoding='utf-8')
 
 
-def add_scores(folder, report, *, split):
+def add_scores(folder, report, *, split, parts=None):
     """Add the main scores of a report to a model folder, and write its card again.
 
     Parameters
@@ -145,6 +145,8 @@ def add_scores(folder, report, *, split):
     report : `~pidoc.evaluation.Report`
     split : str
         Split of the report.
+    parts : sequence of str, optional
+        Parts of the recipe that it is of, if not of the whole split.
     """
     card = read_card(folder)
     table = report.tables['scores']
@@ -155,8 +157,9 @@ def add_scores(folder, report, *, split):
         if any(row[name] == row[name] for name in columns if name not in ('paper', 'floor')):
             unit = f' [{row["unit"]}]' if row['unit'] else ''
             rows.append([str(row['text']) + unit, *values])
+    which = '' if parts is None else f' ({", ".join(parts)})'
     card['about']['scores'] = {
-        'text': f'On the {split} part of its training set, {report.meta["maps"]} maps of simulations that '
-                'it was not trained on.', 'columns': ['score', *columns], 'rows': rows}
+        'text': f'On the {split} part of its training set, {report.meta["maps"]} maps{which} of simulations '
+                'that it was not trained on.', 'columns': ['score', *columns], 'rows': rows}
     write_card(folder, card)
     write_model_card(folder)

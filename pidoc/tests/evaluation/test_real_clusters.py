@@ -234,7 +234,7 @@ class TestFetchAll:
         assert list(images) == NAMES and images['Pal 11'] == ('archive of Pal 11', None) and missing == {}
 
     def test_fields_that_hold_them(self, monkeypatch):
-        """Half-light radii of Harris: 2.61, 1.46, 0.48 and 0.36 arcmin; the last two are 19 and 30 kpc away."""
+        """Half-light radii of Harris: 2.61, 1.46, 0.48 and 0.36 arcmin; the last two are far away."""
         mapper = MassMapper(StandIn())
         grids = suited_grids(mapper)
         assert list(grids) == NAMES

@@ -5,7 +5,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from astropy import units as u
 from astropy.table import QTable, vstack
 
 from pidoc.evaluation.report import evaluate
-from pidoc.scripts.pidoc_evaluate import _distances, main
+from pidoc.scripts.pidoc_evaluate import _distances, _like, main
 from pidoc.tests import stand_in
 from pidoc.tests.evaluation_helpers import a_set, Oracle, plummer_snapshot, StandIn
 
@@ -100,14 +100,40 @@ def test_few_maps(tmp_path, stand_ins):
 
 def test_maps_of_some_parts(tmp_path, everything, stand_ins, capsys):
     maps = stand_ins['set'] = everything[np.arange(len(everything))]
-    maps.table['part'] = np.where(np.arange(len(maps)) % 3, 'most', 'rest')
+    maps.table['part'] = np.where(np.arange(len(maps)) % 3, 'train', 'rest')
+    maps.recipe = SimpleNamespace(parts=[*maps.recipe.parts, SimpleNamespace(name='rest', field=None)])
     how = ['m', 's', '-o', str(tmp_path), '--no-figures', '--quiet', '--overwrite']
     test = maps.split('test').table['part']
-    for parts, number in ((['rest'], np.sum(test == 'rest')), (['most', 'rest'], 12)):
+    for parts, number in ((['rest'], np.sum(test == 'rest')), (['train', 'rest'], 12)):
         assert main([*how, '--parts', *parts]) == 0
         assert len(QTable.read(tmp_path / 'maps_image.ecsv')) == number
-    assert main([*how, '--parts', 'most', 'none']) == 2
-    assert '--parts must be of most, rest, received none' in capsys.readouterr().err
+    assert main([*how, '--parts', 'train', 'none']) == 2
+    assert '--parts must be of rest, train, received none' in capsys.readouterr().err
+
+
+def test_the_regression_is_of_fields_like_those_that_are_scored():
+    """A set whose validation part alone has maps of fields that hold the cluster."""
+    class Set:
+        recipe = SimpleNamespace(parts=[SimpleNamespace(name=name, field='auto' if 'field' in name else None)
+                                        for name in ('a', 'b', 'b-field', 'c', 'c-field')])
+
+        def __init__(self, table):
+            self.table = table
+
+        def __getitem__(self, rows):
+            return Set(self.table[rows])
+
+    maps = Set(QTable({'part': ['a', 'b', 'b-field', 'c', 'c-field'] * 3,
+                       'split': ['train', 'validation', 'validation', 'test', 'test'] * 3}))
+
+    def parts(name, split='test'):
+        found = _like(maps, maps[maps.table['part'] == name], split)
+        return None if found is None else set(map(str, found.table['part']))
+
+    assert parts('c') == {'a'} and parts('c-field') == {'b-field'}
+    assert parts('b-field', 'validation') is None
+    both = maps[np.isin(maps.table['part'], ['c', 'c-field'])]
+    assert set(_like(maps, both, 'test').table['part']) == {'b', 'b-field'}
 
 
 def test_what_is_given_and_the_seed(tmp_path, stand_ins):

@@ -54,6 +54,10 @@ def test_scores_go_into_the_model_and_its_card(folder):
     text = (folder / 'CARD.rst').read_text(encoding='utf-8')
     assert 'On the test part of its training set, 99 maps' in text
     assert 'age [Gyr]  1.26   0.512' in text and 'mass       –      7' in text
+    report = SimpleNamespace(tables={'scores': table}, meta={'maps': 9})
+    add_scores(folder, report, split='test', parts=['a', 'b'])
+    assert read_card(folder)['about']['scores']['text'] == (
+        'On the test part of its training set, 9 maps (a, b) of simulations that it was not trained on.')
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
