@@ -20,7 +20,13 @@ from pidoc.catalogs import paper_table
 from pidoc.evaluation.envelope import TYPICAL_RATIO
 from pidoc.evaluation.report import _rst, write_report
 from pidoc.grid import MapGrid
-from pidoc.image.ps1.retrieval import fetch, find_target, NotInCacheError, ServiceError
+from pidoc.image.ps1.retrieval import (
+    fetch,
+    find_target,
+    NotInCacheError,
+    ServiceError,
+    suited_grid,
+)
 from pidoc.units import plain_number
 
 __all__ = ['ASSUMED_AGE', 'HOW', 'OLD', 'PAPER_RANGE', 'ClusterReport', 'compare', 'fetch_all',
@@ -65,13 +71,11 @@ def suited_grids(mapper):
     dict
         Name -> `~pidoc.grid.MapGrid`.
     """
-    found = {}
+    options, found = mapper.with_field({}), {}
     for row in paper_table():
-        far = u.Quantity(float(_plain(row['distance'])), u.kpc)
-        options = mapper.with_field({}, far)
-        radius = find_target(str(row['name']), offline=True).half_light_radius
-        largest = {} if options['largest_field'] is None else {'largest': options['largest_field']}
-        found[str(row['name'])] = options['grid'].holding(radius, **largest)
+        name, far = str(row['name']), u.Quantity(float(_plain(row['distance'])), u.kpc)
+        farthest = np.inf * u.kpc if options['farthest'] is None else options['farthest']
+        found[name] = suited_grid(find_target(name, offline=True), options['grid'], farthest, distance=far)
     return found
 
 

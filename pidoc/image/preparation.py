@@ -53,7 +53,7 @@ from pidoc.units import as_quantity, scalar_value, to_value
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'check_options', 'largest_of', 'prepare']
+__all__ = ['IMAGE_FLAGS', 'SEEING_RANGE', 'check_options', 'farthest_of', 'prepare']
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
             background: Any = None, sky_error: Any = None, mask: Any = None, weight: Any = None,
             good_bits: Any = None, colour: Any = None, extinction: Any = None, relation: str = 'kostov2018',
             distance: u.Quantity | str | None = None, field_of_view: u.Quantity | str | None = None,
-            largest_field: u.Quantity | None = None,
+            farthest: u.Quantity | str | None = None,
             output_pixel_scale: u.Quantity | str | None = None, smoothing: float | None = None,
             min_coverage: float = 0.5, plane: int | tuple[int, ...] | None = None,
             wcs_frame: str | None = None, **unknown: Any) -> Light:
@@ -187,8 +187,9 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         many pixels as the grid, and is the smallest of a few that is twice as wide as the half-light radius
         of the cluster, by the catalogue or else by the image, and no larger than the image
         (`pidoc.grid.MapGrid.holding`). For a map of `pidoc.mock` it is that of the map.
-    largest_field : `~astropy.units.Quantity`, optional
-        Largest field for 'auto'; by default four times that of the grid.
+    farthest : `~astropy.units.Quantity`, optional
+        For the field 'auto': largest distance that the cluster may have for a network, to which larger pixels
+        are a larger distance (`pidoc.networks.variables.ZOOM`); by default any.
     smoothing : float, optional
         Overrides that of the grid: standard deviation of the Gaussian [pixels of the map]; 0 for no
         smoothing.
@@ -228,7 +229,7 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         raise TypeError(f'grid must be a MapGrid, received {grid!r}')
     if output_pixel_scale is not None:
         scalar_value(output_pixel_scale, u.arcsec, 'output_pixel_scale', positive=True)
-    largest, field_of_view = largest_of(field_of_view, largest_field, output_pixel_scale)
+    farthest, field_of_view = farthest_of(field_of_view, farthest, output_pixel_scale)
     grid = MapGrid.of_field(field_of_view, pixel_scale=output_pixel_scale, smoothing=smoothing, grid=grid)
     if relation not in RELATIONS:
         raise ValueError(f'relation must be one of {", ".join(RELATIONS)}, received {relation!r}')
@@ -246,7 +247,7 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         'mask': mask, 'weight': weight, 'good_bits': good_bits, 'zero_point': zero_point,
         'exposure': exposure, 'colour': colour, 'extinction': extinction, 'freed': bool(dust),
         'matched': False, 'distance': distance, 'plane': plane, 'wcs_frame': wcs_frame,
-        'largest': largest, 'seeing_range': seeing_range}
+        'farthest': farthest, 'seeing_range': seeing_range}
     if isinstance(image, Mapping):
         plane, around, meta, flags = _two_bands(image, grid, center, band, relation, options)
     else:
@@ -288,18 +289,18 @@ def check_options(names, *, others=()):
         raise TypeError(f'an image has no option {name!r}, it has {", ".join(all_names)}')
 
 
-def largest_of(field_of_view, largest_field, output_pixel_scale):
-    """Largest field and given field, from options of `prepare`.
+def farthest_of(field_of_view, farthest, output_pixel_scale):
+    """Farthest distance and given field, from options of `prepare`.
 
     Parameters
     ----------
-    field_of_view, largest_field, output_pixel_scale
+    field_of_view, farthest, output_pixel_scale
         As for `prepare`.
 
     Returns
     -------
-    largest : float or None
-        [arcsec], for the field 'auto'.
+    farthest : float or None
+        [kpc]; None if the field is not to be chosen.
     field : `~astropy.units.Quantity` or None
         A given field.
 
@@ -309,16 +310,15 @@ def largest_of(field_of_view, largest_field, output_pixel_scale):
         If they are invalid or do not go together.
     """
     if not (isinstance(field_of_view, str) and field_of_view == 'auto'):
-        if largest_field is not None:
-            raise ValueError("largest_field goes with field_of_view='auto', received "
-                             f'{largest_field} without it')
+        if farthest is not None:
+            raise ValueError(f"farthest goes with field_of_view='auto', received {farthest} without it")
         return None, field_of_view
     if output_pixel_scale is not None:
         raise ValueError("output_pixel_scale must be left out with field_of_view='auto', received "
                          f'{output_pixel_scale}')
-    if largest_field is None:
+    if farthest is None:
         return math.inf, None
-    return scalar_value(largest_field, u.arcsec, 'largest_field', positive=True), None
+    return scalar_value(farthest, u.kpc, 'farthest', positive=True), None
 
 
 def _range(seeing_range, grid):
@@ -372,11 +372,11 @@ def _measured(image, grid, center, options):
                              'extinction out')
         calibration = _calibrated(source, options['pixel_scale'], given)
         found = _Found(source, calibration, options['pixel_scale'])
-        if options['largest'] is not None:
+        if options['farthest'] is not None:
             grid = found.own_grid(grid)
         found.place(center, grid)
-        if options['largest'] is not None and not found.on_grid:
-            grid = found.suited_grid(grid, options['largest'])
+        if options['farthest'] is not None and not found.on_grid:
+            grid = found.suited_grid(grid, options['farthest'], options['distance'])
         box, around = found.boxes(grid, options)
         pixels, bad, deviation, missing = found.read(around)
     if calibration.magnitudes:
@@ -610,11 +610,16 @@ class _Found:
         own = self.source.shape == grid.shape and self.header.get('SMOOTH') == grid.smoothing
         return replace(grid, pixel_scale=self.scale * u.arcsec) if self.ours and own else grid
 
-    def suited_grid(self, grid, largest):
-        """The grid with the smallest field that holds the cluster, and that the image holds."""
+    def suited_grid(self, grid, farthest, distance):
+        """The grid with the smallest field that holds the cluster, and that the image holds.
+
+        No cluster looks farther than a distance [kpc].
+        """
         (ny, nx), (x, y) = self.source.shape, self.middle
-        room = (2.0 * min(x, y, nx - 1 - x, ny - 1 - y) + 1.0) * self.scale
-        largest = min(room, largest) * u.arcsec
+        largest = (2.0 * min(x, y, nx - 1 - x, ny - 1 - y) + 1.0) * self.scale * u.arcsec
+        away = self._distance(distance)
+        if away is not None:
+            largest = min(largest, farthest / away * grid.field_of_view.min())
         widest = grid.holding(np.inf * u.arcsec, largest=largest)
         if widest == grid:
             return grid
@@ -642,15 +647,21 @@ class _Found:
         """Flux [unit of the pixels] of the brightest possible star of the cluster, or None."""
         if self.ours or self.smoothed > 0.0:
             return None
-        if distance is None and self.positioned:
-            row = _catalogued(self.position)
-            if row is not None and not getattr(row['distance'], 'mask', False):
-                distance = u.Quantity(float(row['distance'].value), row['distance'].unit)
-        if distance is None:
+        away = self._distance(distance)
+        if away is None:
             return None
-        modulus = 5.0 * math.log10(scalar_value(distance, u.pc, 'distance', positive=True) / 10.0)
+        modulus = 5.0 * math.log10(100.0 * away)
         magnitude = BRIGHTEST_GIANT + _REDDER.get(self.calibration.meta['IMGBAND'], 0.0) + modulus
         return apparent_flux(magnitude * u.mag, self.calibration.band).to_value(APPARENT_FLUX) / factor
+
+    def _distance(self, given):
+        """A given distance, or that of the catalogue [kpc]; None if neither is known."""
+        if given is not None:
+            return scalar_value(given, u.kpc, 'distance', positive=True)
+        row = _catalogued(self.position) if self.positioned else None
+        if row is None or getattr(row['distance'], 'mask', False):
+            return None
+        return float(row['distance'].to_value(u.kpc))
 
     # reading pixels
 
@@ -901,7 +912,7 @@ def _two_bands(images, grid, center, band, relation, options):
                 its[option] = options[option].get(name)
         layers[name] = _measured(images[name], grid, center, its)
         # the field is chosen once
-        grid, options = layers[name].grid, options | {'largest': None}
+        grid, options = layers[name].grid, options | {'farthest': None}
         if 'band' in layers[name].flags:
             raise ValueError(f"the image in '{name}' must be in that band, received one in "
                              f"'{layers[name].meta['BANDHEAD']}' by its header")

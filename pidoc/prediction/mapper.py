@@ -456,7 +456,7 @@ class MassMapper:
         if light is None:
             from pidoc.image.preparation import prepare
 
-            light = prepare(x, center=center, distance=distance, **self.with_field(options, distance),
+            light = prepare(x, center=center, distance=distance, **self.with_field(options),
                             **({} if seeing is None else {'seeing': seeing}))
             if self.grid.resized(light) is None:
                 raise ValueError(f'{name or "the image"} must have {self.grid.nx} x {self.grid.ny} pixels, '
@@ -478,43 +478,36 @@ class MassMapper:
         return _Input.of(light, sharp, name or str(light.meta.get('OBJECT') or ''), seeing, place,
                          self.grid.resized(light).scale)
 
-    def with_field(self, options: dict[str, Any], distance: u.Quantity | None = None) -> dict[str, Any]:
+    def with_field(self, options: dict[str, Any]) -> dict[str, Any]:
         """Options of `pidoc.image.prepare` for a map with as many pixels as the model takes.
 
         Parameters
         ----------
         options : dict
             Options that are given; ``field_of_view`` is 'auto' if it is not.
-        distance : `~astropy.units.Quantity`, optional
-            Distance to the cluster: no field is chosen in which it would be outside the training domain.
 
         Returns
         -------
         dict
-            With ``grid``.
+            With ``grid``, and for 'auto' ``farthest``: no field is chosen in which a cluster would look
+            farther away than those of the training.
 
         Raises
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
             If ``field_of_view`` is invalid.
         """
-        field = options.get('field_of_view', 'auto')
+        field = options.get('field_of_view')
         if 'output_pixel_scale' in options:
             return options | {'grid': self.grid}
-        if isinstance(field, str) and field == 'auto':
-            return {'largest_field': self._widest(distance)} | options | {'grid': self.grid,
-                                                                          'field_of_view': 'auto'}
+        if field is None or (isinstance(field, str) and field == 'auto'):
+            known = self.domain is not None and 'distance' in self.domain.ranges
+            farthest = 10.0 ** self.domain.ranges['distance'][1] * u.kpc if known else None
+            return {'farthest': farthest} | options | {'grid': self.grid, 'field_of_view': 'auto'}
         field = as_quantity(field, u.arcsec, 'field_of_view')
         width = np.ravel(to_value(field, u.arcsec, 'field_of_view', positive=True))[0]
         grid = MapGrid.of_field(field, pixel_scale=width / self.grid.nx * u.arcsec, grid=self.grid)
         return {name: value for name, value in options.items() if name != 'field_of_view'} | {'grid': grid}
-
-    def _widest(self, distance):
-        """The largest field in which a cluster at this distance is inside the training domain, or None."""
-        if distance is None or self.domain is None or 'distance' not in self.domain.ranges:
-            return None
-        farthest = 10.0 ** self.domain.ranges['distance'][1] * u.kpc
-        return max(1.0, float(farthest / distance)) * self.grid.field_of_view.min()
 
     @property
     def _sharp(self):
@@ -655,14 +648,11 @@ def predict(x: Any, *, model: str | os.PathLike[str] = 'default', **options: Any
     """
     mapper = MassMapper.from_pretrained(model)
     if isinstance(x, str) and not _is_path(x):
-        from pidoc import catalogs
         from pidoc.image.ps1.retrieval import fetch
 
-        field = {name: options.pop(name) for name in ('field_of_view', 'largest_field') if name in options}
+        field = {name: options.pop(name) for name in ('field_of_view', 'farthest') if name in options}
         try:
-            distance = as_quantity(options.get('distance') or catalogs.known(x)['distance'].value, u.kpc,
-                                   'distance')
-            image = fetch(x, **mapper.with_field(field, distance))
+            image = fetch(x, distance=options.get('distance'), **mapper.with_field(field))
         except ValueError as error:
             raise ValueError(f'an image must be a file or the name of a cluster, received {x!r}: '
                              f'{error}') from error

@@ -30,7 +30,7 @@ from astropy.utils import data as astropy_data
 
 from pidoc import __version__, catalogs
 from pidoc.grid import MapGrid
-from pidoc.image.preparation import largest_of, prepare
+from pidoc.image.preparation import farthest_of, prepare
 from pidoc.image.ps1.files import (
     BAD,
     parse_listing,
@@ -600,7 +600,8 @@ def _around(position, side):
 def fetch(target: str | SkyCoord, *, archive: Archive | None = None, extinction: Any = True,
           reddening: float | None = None, bad: Any = BAD, grid: MapGrid | None = None,
           field_of_view: u.Quantity | str | None = None, output_pixel_scale: u.Quantity | str | None = None,
-          largest_field: u.Quantity | None = None, smoothing: float | None = None, **options: Any) -> Light:
+          farthest: u.Quantity | str | None = None, distance: u.Quantity | str | None = None,
+          smoothing: float | None = None, **options: Any) -> Light:
     """Fetch a map of the V light of a cluster from Pan-STARRS1.
 
     The survey's stacks in g and r are fetched (`fetch_stacks`), combined (`pidoc.image.ps1.stacks.mosaic`)
@@ -617,7 +618,7 @@ def fetch(target: str | SkyCoord, *, archive: Archive | None = None, extinction:
         E(B-V) to use instead.
     bad : int, optional
         Bits of the survey's masks that make a pixel bad.
-    grid, field_of_view, largest_field, output_pixel_scale, smoothing, **options
+    grid, field_of_view, farthest, distance, output_pixel_scale, smoothing, **options
         Options of `pidoc.image.prepare`, such as ``seeing``, ``background`` and ``relation``; a dictionary
         with ``'g'`` and ``'r'`` if they differ. The field 'auto' is chosen by the half-light radius of the
         catalogue: that of the grid for clusters without.
@@ -641,19 +642,44 @@ def fetch(target: str | SkyCoord, *, archive: Archive | None = None, extinction:
     >>> image = fetch('NGC 5466')                                              # doctest: +REMOTE_DATA
     """
     archive = Archive() if archive is None else archive
-    largest, field_of_view = largest_of(field_of_view, largest_field, output_pixel_scale)
+    far, field_of_view = farthest_of(field_of_view, farthest, output_pixel_scale)
     grid = MapGrid.of_field(field_of_view, pixel_scale=output_pixel_scale, smoothing=smoothing, grid=grid)
     known = find_target(target, offline=archive.offline)
-    if largest is not None and known.half_light_radius is not None:
-        grid = grid.holding(known.half_light_radius, largest=largest * u.arcsec)
+    if far is not None:
+        grid = suited_grid(known, grid, far * u.kpc, distance=distance)
     colour, source = _reddening(known, extinction, reddening)
     stacks = fetch_stacks(known.position, archive=archive, grid=grid)
     images = {band: mosaic(its, bad=bad) for band, its in stacks.items()}
     # none is not 0: an unknown reddening leaves the colour unknown
     dust = catalogs.EXTINCTION_RATIO * colour * u.mag if extinction else None
-    light = prepare(images, center=known.position, extinction=dust, grid=grid, **options)
+    light = prepare(images, center=known.position, extinction=dust, grid=grid, distance=distance, **options)
     light.meta |= _about(known, images) | {'EBV': colour, 'EBVFROM': source}
     return light
+
+
+def suited_grid(known, grid, farthest, *, distance=None):
+    """The grid whose field holds a cluster: `~pidoc.grid.MapGrid.holding`.
+
+    Parameters
+    ----------
+    known : Target
+    grid : `~pidoc.grid.MapGrid`
+    farthest : `~astropy.units.Quantity`
+        As for `pidoc.image.prepare`.
+    distance : `~astropy.units.Quantity`, optional
+        By default that of the catalogue.
+
+    Returns
+    -------
+    `~pidoc.grid.MapGrid`
+        For clusters without a half-light radius in the catalogue the grid itself.
+    """
+    if known.half_light_radius is None:
+        return grid
+    distance = known.distance if distance is None else as_quantity(distance, u.kpc, 'distance')
+    if distance is None:
+        return grid.holding(known.half_light_radius)
+    return grid.holding(known.half_light_radius, largest=farthest / distance * grid.field_of_view.min())
 
 
 def _reddening(known, extinction, reddening):

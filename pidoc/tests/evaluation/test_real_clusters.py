@@ -241,8 +241,8 @@ class TestFetchAll:
         width = {name: grid.field_of_view[0].value for name, grid in grids.items()}
         names = 'NGC 5053', 'Pal 11', 'NGC 4147', 'NGC 6229'
         assert [width[name] for name in names] == [160, 160, 64, 64]
-        monkeypatch.setattr(mapper, 'with_field', lambda options, distance: {
-            'grid': mapper.grid, 'largest_field': 40 * 30 * u.kpc / distance * u.arcsec})
+        monkeypatch.setattr(mapper, 'with_field',
+                            lambda options: {'grid': mapper.grid, 'farthest': 30 * u.kpc})
         width = {name: grid.field_of_view[0].value for name, grid in suited_grids(mapper).items()}
         assert (width['NGC 5053'], width['NGC 4147'], width['NGC 6229']) == (64, 40, 40)
         monkeypatch.setattr(real_clusters, 'fetch', lambda name, *, archive, grid: grid)

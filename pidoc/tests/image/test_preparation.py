@@ -90,16 +90,18 @@ class TestTheSameSky:
         assert flags(prepare(image(1.2, 60.0), **COUNTS)) == ['coarse-pixels']
 
     def test_a_field_that_holds_the_cluster(self):
-        """Twice the half-light radius, as far as the image and what is allowed reach."""
+        """Twice the half-light radius, as far as the image reaches and up to z times d = 100 kpc."""
         auto = FULL | {'field_of_view': 'auto'}
-        for spread, side, largest, field in (
-                (5.0, 250.0, None, 40.0), (24.0, 250.0, None, 64.0), (36.0, 250.0, None, 100.0),
-                (36.0, 90.0, None, 64.0), (36.0, 50.0, None, 40.0), (36.0, 250.0, 70 * u.arcsec, 64.0)):
+        for spread, side, distance, field in (
+                (5.0, 250.0, 5, 40.0), (24.0, 250.0, 5, 64.0), (36.0, 250.0, 5, 100.0),
+                (36.0, 250.0, None, 100.0), (36.0, 90.0, 5, 64.0), (36.0, 50.0, 5, 40.0),
+                (36.0, 250.0, 50, 64.0), (36.0, 250.0, 70, 40.0)):
             number = round(side / 0.5)
             wcs = tan_wcs((number, number), 0.5)
             y, x = np.indices((number, number)) - 0.5 * (number - 1)
             counts = 1e3 * np.exp(-0.5 * (x**2 + y**2) / (2 * spread) ** 2) + 0.5
-            light = prepare(CCDData(counts, unit='adu', wcs=wcs), **auto, largest_field=largest)
+            away = None if distance is None else distance * u.kpc
+            light = prepare(CCDData(counts, unit='adu', wcs=wcs), **auto, farthest=100 * u.kpc, distance=away)
             assert light.shape == (160, 160)
             assert light.meta['PIXSCALE'] * 160 == pytest.approx(field)
             # seeing and smoothing are in proportion
@@ -1098,9 +1100,9 @@ class TestNotes:
                                                   'arcsec, or be '),
     ({'field_of_view': 40.1 * u.arcsec}, ValueError, 'a whole number of pixels of 0.25 arcsec, received '
                                                      '40.1 arcsec'),
-    ({'largest_field': 50 * u.arcsec}, ValueError,
-     "largest_field goes with field_of_view='auto', received 50.0 arcsec without it"),
-    ({'field_of_view': 'auto', 'largest_field': -1 * u.arcsec}, ValueError, 'largest_field must be positive'),
+    ({'farthest': 50 * u.kpc}, ValueError,
+     "farthest goes with field_of_view='auto', received 50.0 kpc without it"),
+    ({'field_of_view': 'auto', 'farthest': -1 * u.kpc}, ValueError, 'farthest must be positive'),
     ({'field_of_view': 'auto', 'output_pixel_scale': 1 * u.arcsec}, ValueError,
      "output_pixel_scale must be left out with field_of_view='auto', received 1.0 arcsec"),
     ({'field_of_view': 'wide'}, ValueError, 'field_of_view must be a number with a unit'),

@@ -529,10 +529,13 @@ class TestFetch:
     def test_a_field_that_holds_the_cluster(self, server):
         """Its half-light radius is 2.3 arcmin."""
         how = {'seeing': SMALL['seeing'], 'field_of_view': 'auto'}
-        image = fetch('NGC 5466', archive=archive(server), **how, largest_field=70 * u.arcsec)
+        # 16 kpc away
+        image = fetch('NGC 5466', archive=archive(server), **how, farthest=28 * u.kpc)
         assert image.shape == (160, 160) and image.meta['PIXSCALE'] == pytest.approx(0.4)
-        with pytest.raises(ValueError, match="largest_field goes with field_of_view='auto', received 70"):
-            fetch('NGC 5466', archive=archive(server), largest_field=70 * u.arcsec)
+        image = fetch('NGC 5466', archive=archive(server), **how, farthest=28 * u.kpc, distance='20 kpc')
+        assert image.meta['PIXSCALE'] == pytest.approx(0.25)
+        with pytest.raises(ValueError, match="farthest goes with field_of_view='auto', received 70"):
+            fetch('NGC 5466', archive=archive(server), farthest=70 * u.kpc)
 
     def test_reddening_that_nobody_knows(self, server):
         place = SkyCoord(211.4, 28.6, unit='deg')

@@ -679,16 +679,16 @@ def test_predict_in_one_call(models, mock, tmp_path, monkeypatch):
     # no field in which it would look farther than all of the training
     (name, how), = asked
     farthest = 10 ** MassMapper.from_pretrained().domain.ranges['distance'][1]
-    away = catalogs.known('NGC 5466')['distance'].value.to_value(u.kpc)
-    assert name == 'NGC 5466' and how.pop('largest_field').value == pytest.approx(40 * farthest / away)
+    assert name == 'NGC 5466' and how.pop('farthest').to_value(u.kpc) == pytest.approx(farthest)
+    assert how.pop('distance') is None
     assert how == {'grid': StandIn.grid, 'field_of_view': 'auto'}
-    predict('NGC 5466', field_of_view=80 * u.arcsec)
-    assert asked[1][1]['grid'].scale == 0.5
+    predict('NGC 5466', field_of_view=80 * u.arcsec, distance=20 * u.kpc)
+    assert asked[1][1]['grid'].scale == 0.5 and asked[1][1]['distance'] == 20 * u.kpc
     known = catalogs.known('NGC 5466')
     assert prediction.known['distance'].value == pytest.approx(known['distance'].value.to_value(u.kpc))
     assert prediction.known['age'] == 9 * u.Gyr and 'age' not in prediction.sources
     assert prediction.sources['distance'] == known['distance'].source
-    with pytest.raises(ValueError, match="a file or the name of a cluster, received 'M 999': name must be"):
+    with pytest.raises(ValueError, match="a file or the name of a cluster, received 'M 999': it is in no"):
         predict('M 999')
     # what looks like a file is one
     with pytest.raises(FileNotFoundError, match='none.fits'):

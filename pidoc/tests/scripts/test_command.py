@@ -104,8 +104,8 @@ def test_options_that_there_are_not(args, hint, capsys):
     ('leave extinction out', 'leave --extinction out'),
     ('zero_point and exposure go together', '--zero-point and --exposure go together'),
     # names of files, other words, and what the command has not
-    ('dir/zero_point.fits: the unit and the band of largest_field', 'dir/zero_point.fits: the unit and the '
-                                                                    'band of largest_field')])
+    ('dir/zero_point.fits: the unit and the band of largest_pixel', 'dir/zero_point.fits: the unit and the '
+                                                                    'band of largest_pixel')])
 def test_options_by_their_names_here(message, ours):
     assert spelled(message, pidoc_predict._parser()) == ours
 
