@@ -134,5 +134,5 @@ class TestMaps:
         assert 'foreground-stars' in light.meta['FLAGS']
 
     def test_no_distance(self):
-        with pytest.raises(TypeError, match='distance must be an astropy Quantity in pc'):
+        with pytest.raises(TypeError, match='distance must be an astropy Quantity in kpc'):
             prepare(cluster_with(), **HOW, distance=15.0)
