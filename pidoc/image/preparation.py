@@ -93,6 +93,7 @@ _LARGEST = 4096                        # pixels per side that are searched or me
 _LARGEST_PIXEL = 3600.0                # arcsec: larger ones mean coordinates without or with a wrong unit
 _CENTER_WIDTH = 20.0                   # arcsec, least diameter of the aperture for the centroid
 _ANNULUS = 0.75                        # inner radius of the default annulus, relative to the outer one
+_BESIDE = 1.1                          # least outer radius of it, relative to the extent of the field
 _WIDER = 1.5                           # times the extent of the field, least radius of the sky measurement
 _OUTERMOST = 150.0                     # arcsec, largest radius of the default annulus
 _SKY_SHARE = 0.035                     # share of the residual sky in the light of the field, if flagged
@@ -376,7 +377,7 @@ def _measured(image, grid, center, options):
             grid = found.own_grid(grid)
         found.place(center, grid)
         if options['farthest'] is not None and not found.on_grid:
-            grid = found.suited_grid(grid, options['farthest'], options['distance'])
+            grid = found.suited_grid(grid, options['farthest'], options['distance'], options['background'])
         box, around = found.boxes(grid, options)
         pixels, bad, deviation, missing = found.read(around)
     if calibration.magnitudes:
@@ -610,13 +611,17 @@ class _Found:
         own = self.source.shape == grid.shape and self.header.get('SMOOTH') == grid.smoothing
         return replace(grid, pixel_scale=self.scale * u.arcsec) if self.ours and own else grid
 
-    def suited_grid(self, grid, farthest, distance):
+    def suited_grid(self, grid, farthest, distance, background):
         """The grid with the smallest field that holds the cluster, and that the image holds.
 
-        No cluster looks farther than a distance [kpc].
+        No cluster looks farther than a distance [kpc], and an annulus of the background is outside the field.
         """
         (ny, nx), (x, y) = self.source.shape, self.middle
         largest = (2.0 * min(x, y, nx - 1 - x, ny - 1 - y) + 1.0) * self.scale * u.arcsec
+        if isinstance(background, tuple):
+            largest = min(largest, math.sqrt(2.0) * background[0] * u.arcsec)
+        elif isinstance(background, str) and background == 'annulus':
+            largest /= math.sqrt(2.0) * _BESIDE
         away = self._distance(distance)
         if away is not None:
             largest = min(largest, farthest / away * grid.field_of_view.min())
@@ -830,7 +835,7 @@ def _farthest(image):
     (ny, nx), here, reach = image.pixels.shape, image.here, image.grid.reach
     outermost = max(_OUTERMOST, _WIDER * reach)
     outer = min(min(here[0], here[1], nx - 1 - here[0], ny - 1 - here[1]) * image.scale, outermost)
-    if outer < 1.1 * reach:
+    if outer < _BESIDE * reach:
         raise ValueError(f'the annulus of the background must lie outside the field, {reach:.1f} arcsec from '
                          f'the centre, but the image only reaches {outer:.1f} arcsec: give two '
                          'radii, or a level')

@@ -235,6 +235,9 @@ def test_wide_cluster_zero_sky():
     fitted = answer(pixels, told={'background': 'fit'})
     assert fitted.notes == [] and fitted.map.sum() == pytest.approx(must, rel=0.2)
     cut = answer(pixels, told={'background': (28.0, 45.0) * u.arcsec})
+    # which is beside the field
+    must = expected(truth(wide, fwhm=FWHM)).sum()
+    assert cut.meta['PIXSCALE'] == 0.25
     assert cut.notes == ['background'] and cut.map.sum() < 0.75 * must
 
 

@@ -107,6 +107,17 @@ class TestTheSameSky:
             # seeing and smoothing are in proportion
             assert light.meta['PSFFWHM'] == max(1.0, 0.5 * field / 40) and light.meta['SMOOTH'] == 4.0
 
+    @pytest.mark.parametrize(('background', 'field'), [
+        (None, 100.0), ('fit', 100.0), ('annulus', 64.0), ((50, 70) * u.arcsec, 64.0),
+        ((30, 40) * u.arcsec, 40.0)])
+    def test_an_annulus_is_beside_the_field(self, background, field):
+        wcs = tan_wcs((280, 280), 0.5)
+        y, x = np.indices((280, 280)) - 139.5
+        counts = 1e3 * np.exp(-0.5 * (x**2 + y**2) / 100**2) + 5.0
+        light = prepare(CCDData(counts, unit='adu', wcs=wcs), **FULL | {'field_of_view': 'auto'},
+                        background=background)
+        assert light.meta['PIXSCALE'] * 160 == pytest.approx(field)
+
     def test_the_field_by_the_catalogue(self):
         """M 13 has a half-light radius of 1.69 arcmin (Harris 2010), Palomar 4 0.51 arcmin."""
         for name, field in (('NGC 6205', 160.0), ('Pal 4', 64.0)):
