@@ -305,7 +305,8 @@ class MapGrid:
         grid = replace(self, pixel_scale=scale * u.arcsec)
         return grid if grid.holds(image) else None
 
-    def holding(self, radius: u.Quantity, *, largest: u.Quantity = np.inf * u.arcsec) -> MapGrid:
+    def holding(self, radius: u.Quantity, *, largest: u.Quantity = np.inf * u.arcsec,
+                distance: u.Quantity | None = None, farthest: u.Quantity = np.inf * u.kpc) -> MapGrid:
         """The grid with as many pixels and a field that is twice as wide as a radius.
 
         Parameters
@@ -314,6 +315,9 @@ class MapGrid:
             Half-light radius of a cluster.
         largest : `~astropy.units.Quantity`, optional
             Largest width of the field.
+        distance, farthest : `~astropy.units.Quantity`, optional
+            Distance to the cluster, if it is known, and the largest that it may have for a network, to which
+            larger pixels are a larger distance (`pidoc.networks.variables.ZOOM`).
 
         Returns
         -------
@@ -329,6 +333,8 @@ class MapGrid:
         160 x 160 pixels of 0.625 arcsec in V, smoothed with 4 pixels
         """
         width = self.field_of_view.min()
+        if distance is not None:
+            largest = min(largest, farthest / distance * width)
         wide_enough = [factor for factor in FIELDS if factor * width >= 2.0 * radius][:1]
         allowed = [factor for factor in FIELDS if factor == 1.0 or factor * width <= largest]
         factor = min([*wide_enough, allowed[-1]])

@@ -72,9 +72,9 @@ def suited_grids(mapper):
         Name -> `~pidoc.grid.MapGrid`.
     """
     options, found = mapper.with_field({}), {}
+    farthest = np.inf * u.kpc if options['farthest'] is None else options['farthest']
     for row in paper_table():
         name, far = str(row['name']), u.Quantity(float(_plain(row['distance'])), u.kpc)
-        farthest = np.inf * u.kpc if options['farthest'] is None else options['farthest']
         found[name] = suited_grid(find_target(name, offline=True), options['grid'], farthest, distance=far)
     return found
 

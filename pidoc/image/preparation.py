@@ -623,12 +623,12 @@ class _Found:
         elif isinstance(background, str) and background == 'annulus':
             largest /= math.sqrt(2.0) * _BESIDE
         away = self._distance(distance)
-        if away is not None:
-            largest = min(largest, farthest / away * grid.field_of_view.min())
-        widest = grid.holding(np.inf * u.arcsec, largest=largest)
+        limits = {'largest': largest, 'distance': None if away is None else away * u.kpc,
+                  'farthest': farthest * u.kpc}
+        widest = grid.holding(np.inf * u.arcsec, **limits)
         if widest == grid:
             return grid
-        return grid.holding(self._half_light_radius(widest.reach) * u.arcsec, largest=largest)
+        return grid.holding(self._half_light_radius(widest.reach) * u.arcsec, **limits)
 
     def _half_light_radius(self, largest):
         """By the catalogue, or else within a circle in the image [arcsec]."""

@@ -109,11 +109,11 @@ def _evaluate(options):
 def _check(options):
     """Raise an error if options contradict each other."""
     if not options.clusters:
-        told = [f'--{name.replace("_", "-")}' for name in ('stand_ins', 'offline', 'server')
-                if getattr(options, name)]
-        told += ['--field-of-view'] * (options.field_of_view != 'paper')
-        if told:
-            raise ValueError(f'{told[0]} is for --clusters')
+        given = [f'--{name.replace("_", "-")}' for name in ('stand_ins', 'offline', 'server')
+                 if getattr(options, name)]
+        given += ['--field-of-view'] * (options.field_of_view != 'paper')
+        if given:
+            raise ValueError(f'{given[0]} is for --clusters')
         if options.set is None:
             raise ValueError('MODEL and SET must be given, or --clusters')
         return

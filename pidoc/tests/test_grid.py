@@ -136,6 +136,14 @@ def test_the_field_that_holds_a_cluster(radius, largest, scale):
     assert (found.shape, found.smoothing, found.channels) == (grid.shape, grid.smoothing, grid.channels)
 
 
+@pytest.mark.parametrize(('distance', 'scale'), [(None, 1.0), (5, 1.0), (25, 1.0), (26, 0.625), (50, 0.4),
+                                                   (500, 0.25)])
+def test_no_field_in_which_a_cluster_looks_too_far(distance, scale):
+    away = None if distance is None else distance * u.kpc
+    found = MapGrid().holding(500 * u.arcsec, distance=away, farthest=0.1 * u.Mpc)
+    assert found.scale == pytest.approx(scale)
+
+
 def test_maps_of_another_pixel_scale():
     fine = replace(WIDE, pixel_scale=0.3 * u.arcsec)
     image = on_grid()

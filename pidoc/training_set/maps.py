@@ -90,7 +90,7 @@ def grid_of(snapshot, recipe, part, row):
     distance = row['distance'] * u.kpc
     radius = (snapshot.projected_half_light_radius / distance).to(u.arcsec, u.dimensionless_angles())
     farthest = max(part.distance.choices or [part.distance.high]) * u.kpc
-    grid = grid.holding(radius, largest=farthest / distance * grid.field_of_view.min())
+    grid = grid.holding(radius, distance=distance, farthest=farthest)
     return grid, max(seeing, float(grid.seeing_range[0].value))
 
 

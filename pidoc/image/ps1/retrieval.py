@@ -677,9 +677,7 @@ def suited_grid(known, grid, farthest, *, distance=None):
     if known.half_light_radius is None:
         return grid
     distance = known.distance if distance is None else as_quantity(distance, u.kpc, 'distance')
-    if distance is None:
-        return grid.holding(known.half_light_radius)
-    return grid.holding(known.half_light_radius, largest=farthest / distance * grid.field_of_view.min())
+    return grid.holding(known.half_light_radius, distance=distance, farthest=farthest)
 
 
 def _reddening(known, extinction, reddening):
