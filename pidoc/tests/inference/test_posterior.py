@@ -101,6 +101,17 @@ def test_stretching_widens_margins_and_keeps_what_goes_with_what():
         np.testing.assert_array_equal(np.argsort(draws[name][0]), np.argsort(before[name][0]))
 
 
+def test_a_multiple_of_a_scalar_has_multiples_of_its_draws():
+    mixture = _mixture()
+    other = mixture.scaled('b', np.array([3.0]))
+    for name, factor in (('a', 1.0), ('b', 3.0)):
+        draws, ends = mixture.sample(50, seed=1)[name], mixture.intervals()[name].high_95
+        np.testing.assert_allclose(other.sample(50, seed=1)[name], factor * draws)
+        np.testing.assert_allclose(other.intervals()[name].high_95, factor * ends)
+    with pytest.raises(ValueError, match='with the scale logarithm can be scaled, a has linear'):
+        mixture.scaled('a', np.array([3.0]))
+
+
 def test_draws_are_possible_values():
     variables = tuple(OUTPUTS[name] for name in ('age', 'total_mass', 'black_hole_share', 'dark_share'))
     wild = Posterior.of(variables, np.ones((1, 1)), np.zeros((1, 1, 4)),
