@@ -353,13 +353,14 @@ def _index():
     aged = [rows[_key(name)] for name in ages['name']]
     for name in ('age', 'age_error'):
         table[name] = _spread(ages[name], aged, number)
-    for name in ('mass', 'mass_error', 'mass_to_light', 'mass_to_light_error', 'half_mass_radius', 'distance',
-                 'core_radius', 'half_light_radius', 'velocity_dispersion'):
+    for name in ('mass', 'mass_error', 'mass_to_light', 'mass_to_light_error', 'half_mass_radius',
+                 'mass_function_slope', 'distance', 'core_radius', 'half_light_radius',
+                 'velocity_dispersion'):
         new = f'model_{name}' if name in table.colnames else name
         table[new] = _spread(models[name], where, number)
     table.meta = {'sources': {
         'age': ages.meta['reference'],
-        'mass, mass_to_light, half_mass_radius, model_': models.meta['reference'],
+        'mass, mass_to_light, half_mass_radius, mass_function_slope, model_': models.meta['reference'],
         'the others': base.meta['reference']}}
     return table, rows
 
@@ -384,8 +385,9 @@ def clusters() -> QTable:
         ``name``, ``other_name``, ``position``, ``distance``, ``reddening``, ``b_v``, ``fe_h``,
         ``v_total``, ``m_v``, ``core_radius``, ``half_light_radius`` [arcmin], ``velocity_dispersion`` and
         others from Harris (2010); ``luminosity`` in V, from ``m_v``; ``age`` from VandenBerg et al. (2013);
-        ``mass``, ``mass_to_light``, ``half_mass_radius`` and ``model_distance``, ``model_core_radius``,
-        ``model_half_light_radius`` [pc], ``model_velocity_dispersion`` from Baumgardt & Hilker;
+        ``mass``, ``mass_to_light``, ``half_mass_radius``, ``mass_function_slope`` and ``model_distance``,
+        ``model_core_radius``, ``model_half_light_radius`` [pc], ``model_velocity_dispersion`` from Baumgardt
+        & Hilker;
         ``position_error``: separation of the two positions, at least 1". Masked where a catalogue
         has no value.
 
@@ -534,6 +536,7 @@ _DISPERSION_ROUNDING = 0.05        # km/s: printed with one decimal
 _COLOUR_ERROR = 0.05               # mag, of an integrated colour, and of the atmospheres
 _EXTINCTION_ERROR = 0.1            # of the extinction
 _REDDENING_ERROR = 0.01            # mag of E(B-V), at least
+_SLOPE_ERROR = 0.3                 # of the mass function: fitted to star counts of some, else by the models
 # younger than 10 Gyr in the literature, without an age in these tables: Whiting 1 (Carraro et al. 2007), Pal
 # 1 (Rosenberg et al. 1998), AM 4 (Carraro 2009), Ko 1 and 2 (Paust et al. 2014), BH 176 (Davoust et al.
 # 2011), Crater (Weisz et al. 2016)
@@ -551,8 +554,9 @@ def known(name: str) -> dict[str, Known]:
     along the line of sight: from Baumgardt's models, if they are based on velocities, with 10 % or half of
     the difference to Harris's if that is more; else Harris's with his error. It applies to the core:
     ``radius`` is the core radius. ``b_v`` is Harris's integrated colour, corrected for reddening, with 0.05
-    mag and a tenth of the reddening. ``extinction`` is A_V = 3.1 E(B-V) of Harris, with 10 %, at least that
-    of 0.01 mag in E(B-V).
+    mag and a tenth of the reddening. ``mass_function_slope`` (0.2 to 0.8 Msun, whole cluster) is that of
+    Baumgardt's models, if they are based on velocities; the table has no errors, 0.3 is assumed.
+    ``extinction`` is A_V = 3.1 E(B-V) of Harris, with 10 %, at least that of 0.01 mag in E(B-V).
 
     Parameters
     ----------
@@ -563,8 +567,8 @@ def known(name: str) -> dict[str, Known]:
     -------
     dict of str to Known
         ``position`` (its value a `~astropy.coordinates.SkyCoord`), ``distance`` [kpc], ``age`` [Gyr],
-        ``metallicity`` [dimensionless, dex], ``velocity_dispersion`` [km/s], ``b_v``, ``extinction`` [mag],
-        if they are known.
+        ``metallicity`` [dimensionless, dex], ``velocity_dispersion`` [km/s], ``b_v`` [mag],
+        ``mass_function_slope`` [dimensionless], ``extinction`` [mag], if they are known.
 
     Raises
     ------
@@ -582,13 +586,14 @@ def known(name: str) -> dict[str, Known]:
     metallicity: -1.98 +- 0.15 (Harris 1996 (2010 edition))
     velocity_dispersion: 1.60 km / s +- 0.17 km / s (Baumgardt et al. 2019)
     b_v: 0.67 mag +- 0.05 mag (Harris 1996 (2010 edition))
+    mass_function_slope: -1.07 +- 0.30 (Baumgardt et al. 2019)
     extinction: 0.00 mag +- 0.03 mag (Harris 1996 (2010 edition))
     """
     row = cluster(name)
     by_harris = _value(row, 'distance', u.kpc) is not None
     found = [Known('position', row['position'], row['position_error'], _HARRIS if by_harris else _MODELS)]
     for its in (_distance(row), _age(row), _metallicity(row), _dispersion(row), _colour(row),
-                _extinction(row)):
+                _slope(row), _extinction(row)):
         if its is not None:
             found.append(its)
     return {its.name: its for its in found}
@@ -649,6 +654,13 @@ def _colour(row):
         return None
     error = math.hypot(_COLOUR_ERROR, max(_EXTINCTION_ERROR * red, _REDDENING_ERROR))
     return Known('b_v', (seen - red) * u.mag, error * u.mag, _HARRIS)
+
+
+def _slope(row):
+    value = _value(row, 'mass_function_slope')
+    if value is None or _value(row, 'mass_error', u.Msun) is None:
+        return None
+    return Known('mass_function_slope', value * u.one, _SLOPE_ERROR * u.one, _MODELS)
 
 
 def _extinction(row):

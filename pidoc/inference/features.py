@@ -68,12 +68,13 @@ FEATURES = (
     Feature('metallicity', '[Fe/H] that was given', log=False),
     Feature('velocity_dispersion', 'velocity dispersion that was given', 'km/s'),
     Feature('b_v', 'colour B - V that was given', 'mag', log=False),
+    Feature('mass_function_slope', 'slope of the mass function that was given', log=False),
 )
-"""The quantities, in this order. The last ten are used only if they are known."""
+"""The quantities, in this order. The last eleven are used only if they are known."""
 
 _BY_NAME = {feature.name: feature for feature in FEATURES}
 
-GIVEN = 'age', 'metallicity', 'velocity_dispersion', 'b_v'
+GIVEN = 'age', 'metallicity', 'velocity_dispersion', 'b_v', 'mass_function_slope'
 """Quantities that are not measured in the image, but given."""
 
 

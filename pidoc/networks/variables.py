@@ -284,14 +284,17 @@ CONSTRAINTS = _table(
      'default_error': 0.05},
     {'name': 'b_v', 'unit': 'mag', 'scale': 'linear', 'errors': (0.01, 0.15), 'default_error': 0.03,
      'positive': False},
+    {'name': 'mass_function_slope', 'scale': 'linear', 'errors': (0.05, 0.5), 'default_error': 0.2,
+     'positive': False},
     # properties of the observation
     {'name': 'dispersion_radius', 'unit': 'arcsec', 'scale': 'logarithm'},
     {'name': 'seeing', 'unit': 'arcsec', 'scale': 'logarithm'},
     {'name': 'sky_error', 'scale': 'logarithm'},
 )
 """Name -> `Constraint`: all properties that a network can be conditioned on. ``metallicity`` is [Fe/H];
-``b_v`` is the integrated colour of the cluster in the field, corrected for reddening; ``sky_error`` is the
-standard error of the level of the sky, in units of the mean light of a pixel of the field."""
+``b_v`` is the integrated colour of the cluster in the field, corrected for reddening; ``mass_function_slope``
+that of main-sequence stars of the whole cluster from 0.2 to 0.8 Msun; ``sky_error`` the standard error of the
+level of the sky, in units of the mean light of a pixel of the field."""
 
 ZOOM = {'distance': 1, 'seeing': -1, 'dispersion_radius': -1}
 """Name -> power of the zoom z with which a quantity appears in an image; 0 for all others.

@@ -25,7 +25,8 @@ UNITS = {name: u.Unit(CONSTRAINTS[name.removesuffix('_error')].unit) if
 """Their units; None for a plain number."""
 
 LIMITS = {'distance': (1e-6, 1e8), 'age': (1e-4, OLDEST + 6.0), 'metallicity': (-5.0, 1.0),
-           'velocity_dispersion': (1e-3, 1e4), 'b_v': (-1.0, 3.0), 'dispersion_radius': (1e-2, 1e5)}
+           'velocity_dispersion': (1e-3, 1e4), 'b_v': (-1.0, 3.0), 'mass_function_slope': (-10.0, 10.0),
+           'dispersion_radius': (1e-2, 1e5)}
 """Possible values: beyond the Universe on both sides, and before numbers overflow."""
 
 
@@ -35,8 +36,8 @@ def checked(given, constraints, *, model=''):
     Parameters
     ----------
     given : dict
-        Name, one of `KNOWN`, -> `~astropy.units.Quantity` (or a text such as '20 kpc'), for the metallicity a
-        number; None or NaN if it is not known.
+        Name, one of `KNOWN`, -> `~astropy.units.Quantity` (or a text such as '20 kpc'), a number for
+        properties without a unit (`UNITS`); None or NaN if it is not known.
     constraints : sequence of `~pidoc.networks.variables.Constraint`
         What the model can be conditioned on.
     model : str, optional

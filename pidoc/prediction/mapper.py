@@ -268,7 +268,8 @@ class MassMapper:
                 metallicity_error: float | None = None, velocity_dispersion: u.Quantity | str | None = None,
                 velocity_dispersion_error: u.Quantity | str | None = None,
                 dispersion_radius: u.Quantity | str | None = None, b_v: u.Quantity | str | None = None,
-                b_v_error: u.Quantity | str | None = None, cluster: str | None = None,
+                b_v_error: u.Quantity | str | None = None, mass_function_slope: float | None = None,
+                mass_function_slope_error: float | None = None, cluster: str | None = None,
                 seeing: u.Quantity | str | None = None, center: SkyCoord | tuple[float, float] | None = None,
                 **options: Any) -> Prediction:
         """Predict from one image, conditioned on the known properties of the cluster.
@@ -293,10 +294,13 @@ class MassMapper:
             centre within which it was measured.
         b_v : `~astropy.units.Quantity`, optional
             Integrated colour B - V of the cluster [mag], corrected for reddening.
+        mass_function_slope : float, optional
+            Slope of the mass function of main-sequence stars of the whole cluster from 0.2 to 0.8 Msun,
+            dN/dm ~ m^slope (Salpeter: -2.35), from counts of stars.
         distance_error, age_error, velocity_dispersion_error, b_v_error : `~astropy.units.Quantity`, optional
             Standard errors; by default 2 %, 0.75 Gyr, 5 %, 0.03 mag.
-        metallicity_error : float, optional
-            By default 0.15.
+        metallicity_error, mass_function_slope_error : float, optional
+            By default 0.15 and 0.2.
         cluster : str, optional
             Name of a cluster of the Milky Way. The properties above that the model can use, ``center`` and
             ``extinction`` are taken from the catalogues (`pidoc.catalogs.known`) if they are not given.
@@ -328,7 +332,8 @@ class MassMapper:
             'metallicity': metallicity, 'metallicity_error': metallicity_error,
             'velocity_dispersion': velocity_dispersion,
             'velocity_dispersion_error': velocity_dispersion_error, 'dispersion_radius': dispersion_radius,
-            'b_v': b_v, 'b_v_error': b_v_error})
+            'b_v': b_v, 'b_v_error': b_v_error, 'mass_function_slope': mass_function_slope,
+            'mass_function_slope_error': mass_function_slope_error})
         return self._predict([self._ready(x, cluster, seeing, center, known, options)])[0]
 
     def _ready(self, x, cluster, seeing, center, known, options):

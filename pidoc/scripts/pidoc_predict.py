@@ -41,8 +41,9 @@ all images were processed, and 2 if one was not; its row of the table has the re
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
 distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
 velocity_dispersion_error [km/s], dispersion_radius, seeing, field_of_view [arcsec], b_v, b_v_error [mag],
-cluster, ra, dec [deg], zero_point, extinction, colour [mag], exposure [s], pixel_scale [arcsec], band, unit,
-hdu, plane and wcs_frame. Values in the list override options of the command line.
+mass_function_slope, mass_function_slope_error, cluster, ra, dec [deg], zero_point, extinction, colour [mag],
+exposure [s], pixel_scale [arcsec], band, unit, hdu, plane and wcs_frame. Values in the list override options
+of the command line.
 
 Two images in g and r are combined into V: --image g=a.fits --image r=b.fits. Their pixels, seeing and
 orientation may differ. Values for each of them are given as g=25.1,r=24.9.
@@ -107,6 +108,11 @@ def _parser():
                        help='integrated colour B - V of the cluster, if known, corrected for reddening [mag]')
     known.add_argument('--b-v-error', metavar='VALUE', type=quantity('mag'),
                        help='standard error of --b-v [mag] (default: 0.03)')
+    known.add_argument('--mass-function-slope', metavar='SLOPE', type=float,
+                       help='slope of the mass function of the whole cluster, if known from counts of its '
+                            'stars from 0.2 to 0.8 Msun: dN/dm ~ m^slope, -2.35 for Salpeter')
+    known.add_argument('--mass-function-slope-error', metavar='VALUE', type=float,
+                       help='standard error of --mass-function-slope (default: 0.2)')
     known.add_argument('--cluster', metavar='NAME',
                        help='name of a Milky Way cluster: take the properties above, --center and '
                             '--extinction from catalogues, unless they are given')

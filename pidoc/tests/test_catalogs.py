@@ -471,7 +471,7 @@ class TestKnown:
     def test_a_cluster_that_all_tables_have(self):
         known = catalogs.known('NGC 5466')
         assert list(known) == ['position', 'distance', 'age', 'metallicity', 'velocity_dispersion', 'b_v',
-                               'extinction']
+                               'mass_function_slope', 'extinction']
         assert all(its.name == name for name, its in known.items())
         position = known['position']
         assert position.value.separation(SkyCoord('14h05m27.29s +28d32m04.0s')) < 0.01 * u.arcsec
@@ -492,6 +492,8 @@ class TestKnown:
         assert known['b_v'].value == 0.67 * u.mag and known['b_v'].source == 'Harris 1996 (2010 edition)'
         # E(B-V) of 0.00 is not without an error
         assert known['b_v'].error.to_value(u.mag) == pytest.approx(np.hypot(0.05, 0.01))
+        slope = known['mass_function_slope']
+        assert slope.value == -1.07 and slope.error == 0.3 and slope.source == 'Baumgardt et al. 2019'
         assert known['extinction'].value == 0 * u.mag
         assert known['extinction'].error.to_value(u.mag) == pytest.approx(0.031)
 
@@ -540,7 +542,7 @@ class TestKnown:
         assert list(ko) == ['position', 'distance', 'extinction']
         # none in Harris's
         crater = catalogs.known('Crater 1')
-        assert list(crater) == ['position', 'distance', 'velocity_dispersion']
+        assert list(crater) == ['position', 'distance', 'velocity_dispersion', 'mass_function_slope']
         assert crater['distance'].value == 145 * u.kpc
         assert crater['position'].source == 'Baumgardt et al. 2019'
         # no age
@@ -552,7 +554,7 @@ class TestKnown:
         """Where nobody measured velocities, a dispersion is the light again, by an assumed M/L."""
         for row in catalogs.clusters():
             if blank(row['mass_error']):
-                assert 'velocity_dispersion' not in catalogs.known(row['name'])
+                assert not {'velocity_dispersion', 'mass_function_slope'} & set(catalogs.known(row['name']))
             else:
                 assert catalogs.known(row['name'])['velocity_dispersion'].source == 'Baumgardt et al. 2019'
 

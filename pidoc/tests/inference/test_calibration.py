@@ -10,8 +10,9 @@ from pidoc.networks.variables import CONSTRAINTS
 
 def test_all_choices_of_what_is_known():
     chosen = subsets(CONSTRAINTS.values())
-    assert len(chosen) == 2**5 and chosen[0] == ()
-    assert chosen[-1] == ('distance', 'age', 'metallicity', 'velocity_dispersion', 'b_v')
+    assert len(chosen) == 2**6 and chosen[0] == ()
+    assert chosen[-1] == ('distance', 'age', 'metallicity', 'velocity_dispersion', 'b_v',
+                          'mass_function_slope')
     assert [given_names(each) for each in chosen[:3]] == ['image', 'distance', 'age']
     assert given_names(('distance', 'age')) == 'distance+age'
 
