@@ -9,10 +9,9 @@ FILE is a table of the catalogue's models at several ages, with the columns of
 age, the metallicity, the total light and the projected half-light radius of a model, from a King profile with
 W0 = 6 and the mass function of Kroupa (2001). The light is the bolometric one of the catalogue times L_V / L
 of our population of the same age and metallicity, since the V of the catalogue is that of black bodies. What
-is known are its age and [Fe/H], its distance, and its central dispersion, with the usual errors. Each is as
-far away as makes its half-light radius 7", or 95 kpc, so that most of it is in the field of 40"; asked for
-is the catalogue's mass times the share of the light in the field. Models of Z = 0.02, above the training
-range, are counted apart.
+is known are its age and [Fe/H], its distance, and its central dispersion, with the usual errors. Distances are
+drawn from 3 to 30 kpc, fields are 40 to 160" wide, as predictions choose them. Asked for is the mass of the
+whole cluster. Models of Z = 0.02, above the training range, are counted apart.
 """
 
 import argparse
@@ -32,7 +31,8 @@ from pidoc.stellar import StellarEvolution
 from pidoc.units import SOLAR_TEFF
 
 KING_W0 = 6.0
-HALF_LIGHT, FARTHEST = 7.0, 95.0    # arcsec, kpc
+DISTANCES = 3.0, 30.0          # kpc
+FARTHEST = 100.0               # kpc, to which pixels of a model may be enlarged
 CORE = 0.1                     # projected half-light radii, within which the dispersion is
 RICH = 1e6                     # objects at birth: the border of the two bins
 HIGHEST = 0.0101               # metallicity of the training range
@@ -76,23 +76,24 @@ def known_of(row, distance, rng):
 
 
 def measured(row, mapper, rng):
-    """Masses in the field of one model: true; ours for each choice of what is known; the envelope's."""
-    distance = min(FARTHEST, row['half_light_radius'] / (1e3 * np.radians(HALF_LIGHT / 3600.0)))
+    """Masses of one model: true; ours for each choice of what is known; the envelope's."""
+    distance = float(np.exp(rng.uniform(*np.log(DISTANCES))))
     snapshot, light = drawn(row, rng)
-    mock = observe(snapshot, distance=distance * u.kpc, seeing=1.0 * u.arcsec, correction='kurucz1992',
-                   seed=int(rng.integers(2**31)))
+    radius = (row['half_light_radius'] * u.pc / (distance * u.kpc)).to(u.arcsec, u.dimensionless_angles())
+    grid = mapper.grid.holding(radius, distance=distance * u.kpc, farthest=FARTHEST * u.kpc)
+    mock = observe(snapshot, distance=distance * u.kpc, seeing=max(1.0 * u.arcsec, grid.seeing_range[0]),
+                   grid=grid, correction='kurucz1992', seed=int(rng.integers(2**31)))
     known = known_of(row, distance, rng)
     found = {}
     for title, names in GIVEN.items():
         extra = ('dispersion_radius',) if 'velocity_dispersion' in names else ()
         prediction = mapper.predict(mock, **{name: known[name] for name in (*names, *extra)})
-        found[title] = (*prediction.total_mass.in_unit(u.Msun), prediction.in_domain)
-    share = mock.luminosity.to_value(u.Lsun) / light
+        found[title] = (*prediction.cluster_mass.in_unit(u.Msun), prediction.in_domain)
     away = known['distance'].to_value(u.kpc)
-    envelope = Envelope(None).masses(float(mock.light.data.sum(dtype=float)), None, {
+    envelope = Envelope(None).masses(light / (4.0 * np.pi * distance**2), None, {
         'distance': away, 'dispersion': known['velocity_dispersion'].to_value(u.km / u.s),
         'radius': row['half_light_radius'] * away / distance, 'luminosity': light * (away / distance) ** 2})
-    return row['mass'] * share, found, envelope
+    return row['mass'], found, envelope
 
 
 def report(rows, results):

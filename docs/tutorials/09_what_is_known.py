@@ -2,14 +2,16 @@
 The value of what is known
 ==========================
 
-An image leaves much open. How much does it help to know the distance, the age, [Fe/H], a velocity dispersion?
+An image leaves much open. How much does it help to know the distance, the age, [Fe/H], a velocity dispersion, the
+slope of the mass function?
 """
 # %%
 # A cluster of which everything is known
 # --------------------------------------
 #
 # The example image is a mock observation, so that the truth is known. Its velocity dispersion (of bright
-# stars within 20" of the centre) is not in the file; it is from the same simulation.
+# stars within 20" of the centre) and the slope of its mass function are not in the file; they are from the
+# same simulation.
 
 from astropy import units as u
 
@@ -26,13 +28,13 @@ print(f'mass {truth.total_mass:.0f}, M/L {truth.mass_to_light:.2f}, age {truth.a
 # One property after the other
 # ----------------------------
 #
-# Errors are the default ones: 2 % of the distance, 0.75 Gyr, 0.15 in [Fe/H], 5 % of the dispersion. From the
-# image alone the intervals are wide, and they should be: in one band an old cluster looks much like a younger
-# one of lower mass.
+# Errors are the default ones: 2 % of the distance, 0.75 Gyr, 0.15 in [Fe/H], 5 % of the dispersion, 0.2 in the
+# slope. From the image alone the intervals are wide, and they should be: in one band an old cluster looks much
+# like a younger one of lower mass.
 
 mapper = MassMapper.from_pretrained()
 properties = {'distance': 20 * u.kpc, 'age': 12 * u.Gyr, 'metallicity': -1.58, 'b_v': 0.65 * u.mag,
-              'velocity_dispersion': 4.5 * u.km / u.s}
+              'velocity_dispersion': 4.5 * u.km / u.s, 'mass_function_slope': -0.95}
 known, predictions = {}, [mapper.predict(image)]
 print(f'{"nothing":24} mass {predictions[0].total_mass},  M/L {predictions[0].mass_to_light}')
 for name, value in properties.items():
