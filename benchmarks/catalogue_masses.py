@@ -9,9 +9,9 @@ FILE is a table of the catalogue's models at several ages, with the columns of
 age, the metallicity, the total light and the projected half-light radius of a model, from a King profile with
 W0 = 6 and the mass function of Kroupa (2001). The light is the bolometric one of the catalogue times L_V / L
 of our population of the same age and metallicity, since the V of the catalogue is that of black bodies. What
-is known are its age and [Fe/H], its distance, and its central dispersion, with the usual errors. Distances are
-drawn from 3 to 30 kpc, fields are 40 to 160" wide, as predictions choose them. Asked for is the mass of the
-whole cluster. Models of Z = 0.02, above the training range, are counted apart.
+is known are its age and [Fe/H], its distance, and its central dispersion, with the usual errors. Distances
+are drawn from 3 to 30 kpc, fields are 40 to 160" wide, as predictions choose them. Asked for is the mass of
+the whole cluster. Models of Z = 0.02, above the training range, are counted apart.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 The value of what is known
 ==========================
 
-An image leaves much open. How much does it help to know the distance, the age, [Fe/H], a velocity dispersion, the
-slope of the mass function?
+An image leaves much open. How much does it help to know the distance, the age, [Fe/H], a velocity dispersion,
+the slope of the mass function?
 """
 # %%
 # A cluster of which everything is known
@@ -28,9 +28,9 @@ print(f'mass {truth.total_mass:.0f}, M/L {truth.mass_to_light:.2f}, age {truth.a
 # One property after the other
 # ----------------------------
 #
-# Errors are the default ones: 2 % of the distance, 0.75 Gyr, 0.15 in [Fe/H], 5 % of the dispersion, 0.2 in the
-# slope. From the image alone the intervals are wide, and they should be: in one band an old cluster looks much
-# like a younger one of lower mass.
+# Errors are the default ones: 2 % of the distance, 0.75 Gyr, 0.15 in [Fe/H], 5 % of the dispersion, 0.2 in
+# the slope. From the image alone the intervals are wide, and they should be: in one band an old cluster looks
+# much like a younger one of lower mass.
 
 mapper = MassMapper.from_pretrained()
 properties = {'distance': 20 * u.kpc, 'age': 12 * u.Gyr, 'metallicity': -1.58, 'b_v': 0.65 * u.mag,

@@ -48,12 +48,14 @@ _NEAR = 1.5                # factor in distance of training maps that are compar
 _FEWEST = 10               # least number of them
 #: given properties in each mode, if the model can use them
 _MODES = {'image': (), 'distance': ('distance',), 'known': ('distance', 'age', 'metallicity'),
+          'slope': ('distance', 'age', 'metallicity', 'mass_function_slope'),
           'dispersion': ('distance', 'age', 'metallicity', 'velocity_dispersion')}
 HOW = {'image': 'From the image only', 'distance': "With Harris's distance",
         'known': "With Harris's distance and [Fe/H] and the age",
-        'dispersion': 'With all this and the central velocity dispersion'}
+        'slope': 'With all this and the slope of the mass function',
+        'dispersion': "With Harris's distance and [Fe/H], the age and the central velocity dispersion"}
 """Headings of the modes."""
-_AGE_ERROR, _ASSUMED_ERROR, _IRON_ERROR = 0.75, 1.0, 0.15     # Gyr, Gyr, dex
+_AGE_ERROR, _ASSUMED_ERROR, _IRON_ERROR, _SLOPE_ERROR = 0.75, 1.0, 0.15, 0.2     # Gyr, Gyr, dex, none
 _QUANTITIES = (('mass_to_light', u.Msun / u.Lsun), ('age', u.Gyr), ('distance', u.kpc),
                ('total_mass', u.Msun))
 _ENDS = ('', '_low_68', '_high_68', '_low_95', '_high_95')
@@ -157,7 +159,7 @@ def compare(mapper, images, *, distance_error=0.02, training=None, missing=None)
     _add_light(table, maps, paper[rows])
     _add_range(table, training, [each.meta['PIXSCALE'] / mapper.grid.scale for each in maps])
     predictions = {}
-    known = _known(table, distance_error)
+    known = _known(table, maps, distance_error)
     usable = {each.name for each in mapper.estimator.constraints}
     for mode in [mode for mode, names in _MODES.items() if usable.issuperset(names)]:
         given = {name: values for name, values in known.items() if name.removesuffix('_error') in _MODES[mode]
@@ -191,11 +193,13 @@ def _literature(paper):
     return table
 
 
-def _known(table, distance_error):
+def _known(table, maps, distance_error):
     """Known properties of each cluster: names of arguments of `MassMapper.predict_many` -> lists."""
     from pidoc.catalogs import known
 
-    rows = [known(str(name)).get('velocity_dispersion') for name in table['name']]
+    catalogued = [known(str(name)) for name in table['name']]
+    rows = [each.get('velocity_dispersion') for each in catalogued]
+    slopes = [each.get('mass_function_slope') for each in catalogued]
     assumed = np.asarray(table['age_assumed'])
     return {
         'distance': list(table['distance']), 'distance_error': list(distance_error * table['distance']),
@@ -203,6 +207,12 @@ def _known(table, distance_error):
         'age_error': list(np.where(assumed, _ASSUMED_ERROR, _AGE_ERROR) * u.Gyr),
         'metallicity': [float(value) for value in table['fe_h']],
         'metallicity_error': [_IRON_ERROR] * len(table),
+        # a stand-in has its own
+        'mass_function_slope': [each.meta.get('TRUESLOP', None if row is None else float(row.value))
+                                for each, row in zip(maps, slopes, strict=True)],
+        'mass_function_slope_error': [_SLOPE_ERROR if 'TRUESLOP' in each.meta else
+                                      None if row is None else float(row.error)
+                                      for each, row in zip(maps, slopes, strict=True)],
         'velocity_dispersion': [None if row is None else row.value for row in rows],
         'velocity_dispersion_error': [None if row is None else row.error for row in rows],
         'dispersion_radius': [None if row is None else row.radius for row in rows]}
@@ -274,8 +284,9 @@ class ClusterReport:
         intervals, ``in_domain`` and ``flags``, each with ``.image``, ``.distance`` and so on; the paper's
         predictions (``paper_...``); for synthetic maps ``true_mass`` and so on.
     predictions : dict
-        Mode of given properties, 'image', 'distance', 'known' (also age and [Fe/H]) or 'dispersion', if the
-        model can use them -> list of `~pidoc.prediction.Prediction`.
+        Mode of given properties, 'image', 'distance', 'known' (also age and [Fe/H]), 'slope' (of the mass
+        function, too) or 'dispersion' (in its place), if the model can use them -> list of
+        `~pidoc.prediction.Prediction`.
     missing : dict
         Name -> reason why there is no map of a cluster.
     training : `~astropy.table.QTable` or None
@@ -531,8 +542,10 @@ _TEXTS = {
     'distance': "Conditioned on Harris's distances, with a relative error of {distance_error:g}.",
     'known': 'Conditioned on these, on the ages with an error of 0.75 Gyr (assumed ones: 1 Gyr), and on '
              '[Fe/H] with 0.15 dex.',
-    'dispersion': 'Conditioned on all this and on the central velocity dispersion of the catalogues, of the '
-                  'real cluster.'}
+    'slope': 'Conditioned on all this and on the slope of the mass function from 0.2 to 0.8 Msun: that of '
+             'the catalogues, with an error of 0.3, or of a stand-in its own, with 0.2.',
+    'dispersion': 'Conditioned on distance, age, [Fe/H] and the central velocity dispersion of the '
+                  'catalogues, of the real cluster.'}
 
 _AGREEMENT = """\
 Mean error and bias (predicted - known) in per cent, for ages in Gyr; number of clusters whose known value is

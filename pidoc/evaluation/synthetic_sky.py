@@ -26,6 +26,7 @@ from pidoc.catalogs import cluster as catalogued
 from pidoc.catalogs import EXTINCTION_RATIO
 from pidoc.cluster.mass_function import MASS_FUNCTIONS
 from pidoc.cluster.model import ClusterModel
+from pidoc.cluster.quantities import power_law_slope
 from pidoc.grid import MapGrid, tangent_plane
 from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1.retrieval import Archive, cutout_size, ServiceError
@@ -167,6 +168,8 @@ class SyntheticCluster:
     position : `~astropy.coordinates.SkyCoord`
     distance, age, reddening : `~astropy.units.Quantity`
     fe_h, king_w0 : float
+    slope : float
+        Slope of the mass function of its main-sequence stars from 0.2 to 0.8 Msun.
     number : int
         Number of stars of the whole cluster at birth.
     x, y : array
@@ -184,6 +187,7 @@ class SyntheticCluster:
     reddening: u.Quantity
     fe_h: float
     king_w0: float
+    slope: float
     number: int
     x: np.ndarray
     y: np.ndarray
@@ -255,10 +259,11 @@ def draw_cluster(name, *, age=None, seed=0, field_of_view=_FIELD):
         magnitude[band] = np.full(dark.size, np.inf)
         magnitude[band][~dark] = apparent_magnitude(light[band][~dark] / far * u.Lsun / u.kpc**2, band).value
         magnitude[band] += _EXTINCTION[band] * EXTINCTION_RATIO * told['reddening']
+    slope, _ = power_law_slope(stars.mass[stars.kind <= 1], low=0.2, high=0.8)
     return SyntheticCluster(
         name=str(row['name']), position=row['position'], distance=told['distance'] * u.kpc, age=years * u.Gyr,
-        reddening=told['reddening'] * u.mag, fe_h=told['fe_h'], king_w0=w0, number=number, x=x[near],
-        y=y[near], mass=stars.mass * (stars.kind < 13), luminosity=light['V'], magnitude=magnitude)
+        reddening=told['reddening'] * u.mag, fe_h=told['fe_h'], king_w0=w0, slope=slope, number=number,
+        x=x[near], y=y[near], mass=stars.mass * (stars.kind < 13), luminosity=light['V'], magnitude=magnitude)
 
 
 _LOW, _HIGH = (float(value) for value in ClusterModel().mass_limits.to_value(u.Msun))
@@ -440,6 +445,7 @@ def _cards(cluster, field):
             ('TRUEDIST', cluster.distance.to_value(u.kpc), '[kpc] of the model'),
             ('TRUEAGE', cluster.age.to_value(u.Gyr), '[Gyr] of the model'),
             ('TRUEFEH', cluster.fe_h, '[Fe/H] of the model'),
+            ('TRUESLOP', cluster.slope, 'of its mass function, 0.2 to 0.8 solMass'),
             ('TRUEEBV', cluster.reddening.to_value(u.mag), '[mag] E(B-V) of the model'),
             ('KINGW0', cluster.king_w0, 'central potential of its King model'),
             ('NSTARS', cluster.number, 'stars of the whole model at birth')]

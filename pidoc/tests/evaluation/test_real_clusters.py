@@ -84,24 +84,31 @@ def test_predictions(report):
 
 def test_what_is_given_in_each_mode():
     names, estimator = ['NGC 5053', 'Pal 11', 'NGC 5466'], StandIn()
-    found = compare(MassMapper(estimator), {name: light_of(name) for name in names})
-    assert found.modes == ('image', 'distance', 'known', 'dispersion') == tuple(HOW)
-    nothing, distance, both, everything = estimator.known
+    images = {name: light_of(name) for name in names}
+    images['NGC 5053'].meta['TRUESLOP'] = -1.6
+    found = compare(MassMapper(estimator), images)
+    assert found.modes == ('image', 'distance', 'known', 'slope', 'dispersion') == tuple(HOW)
+    nothing, distance, both, counted, everything = estimator.known
     known = {name for name in nothing if np.isfinite(nothing[name]).any()}
     assert known == {'seeing'}
     rows = [NAMES.index(name) for name in found.table['name']]
-    for each in (distance, both, everything):
+    for each in (distance, both, counted, everything):
         np.testing.assert_allclose(each['distance'], PAPER['distance'].value[rows])
         np.testing.assert_allclose(each['distance_error'], 0.02 * each['distance'])
     assert np.all(np.isnan(distance['age'])) and np.all(np.isnan(distance['metallicity']))
-    for each in (both, everything):
+    for each in (both, counted, everything):
         np.testing.assert_allclose(each['age'], found.table['literature_age'].value)
         # Pal 11 has none
         np.testing.assert_allclose(each['age_error'], np.where(found.table['age_assumed'], 1.0, 0.75))
         np.testing.assert_allclose(each['metallicity'], PAPER['fe_h'][rows])
         np.testing.assert_allclose(each['metallicity_error'], 0.15)
     assert set(both['age_error']) == {0.75, 1.0} and np.all(np.isnan(both['velocity_dispersion']))
+    assert np.all(np.isnan([both['mass_function_slope'], everything['mass_function_slope']]))
     for k, name in enumerate(found.table['name']):
+        # of a stand-in it is its own
+        slope = catalogs.known(str(name))['mass_function_slope'].value if k else -1.6
+        assert counted['mass_function_slope'][k] == pytest.approx(float(slope))
+        assert counted['mass_function_slope_error'][k] == (0.3 if k else 0.2)
         its = catalogs.known(str(name))['velocity_dispersion']
         assert everything['velocity_dispersion'][k] == pytest.approx(its.value.to_value(u.km / u.s))
         assert everything['velocity_dispersion_error'][k] == pytest.approx(its.error.to_value(u.km / u.s))

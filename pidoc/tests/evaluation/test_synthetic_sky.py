@@ -129,6 +129,8 @@ def test_light_comes_through_the_files(cluster, image):
     # the smoothing takes light over the edge, and the V of stars is by Kurucz, of maps by Kostov & Bonev
     assert found == pytest.approx(light.value, rel=0.05)
     assert image.meta['TRUEMASS'] == pytest.approx(mass.value)
+    # Kroupa's slopes of -1.3 and -2.3 below and above 0.5 Msun
+    assert image.meta['TRUESLOP'] == pytest.approx(cluster.slope) and -2.0 < cluster.slope < -1.5
     assert image.meta['PSFBYG'] == 'stars'
     assert image.meta['PSFG'] == pytest.approx(1.31, rel=0.05)
     assert image.meta['EBV'] == float(catalogs.cluster('NGC 4147')['reddening'].value)
