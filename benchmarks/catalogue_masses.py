@@ -22,11 +22,12 @@ from astropy.table import Table
 from common import table
 
 from pidoc import ClusterModel, MassMapper
+from pidoc.cluster.king import king_radius
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.evaluation.envelope import Envelope, KNOWN_ERRORS
 from pidoc.mock.observation import observe
 from pidoc.photometry import band_luminosity, iron_abundance
-from pidoc.simulation.initial import king_radius, kroupa_masses
+from pidoc.simulation.initial import kroupa_masses
 from pidoc.stellar import StellarEvolution
 from pidoc.units import SOLAR_TEFF
 

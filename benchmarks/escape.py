@@ -45,8 +45,8 @@ from validation import (
     late_means as two_mass_means,
 )
 
+from pidoc.cluster.king import king_structure
 from pidoc.simulation import tides
-from pidoc.simulation.initial import king_structure
 
 EXCESSES = (0.02, 0.04, 0.08, 0.12, 0.16, 0.24, 0.32, 0.4, 0.5, 0.7)
 TIMES = np.geomspace(0.5, 100.0, 16)        # 1 / omega

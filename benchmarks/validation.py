@@ -34,13 +34,13 @@ from astropy.table import Table, vstack
 from scipy.optimize import brentq, curve_fit
 
 from pidoc import ClusterModel, Snapshot
+from pidoc.cluster.king import king_structure
 from pidoc.photometry import v_luminosity
 from pidoc.simulation import Numerics, Simulation
 from pidoc.simulation.evolve import BLACK_HOLE, NEUTRON_STAR
 from pidoc.simulation.initial import (
     initial_conditions,
     InitialConditions,
-    king_structure,
     kroupa_masses,
     plummer,
     plummer_radius,

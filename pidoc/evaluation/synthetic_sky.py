@@ -13,7 +13,6 @@ for the PSF, saturation, an over-subtracted sky.
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from astropy.wcs import WCS
 
 from pidoc.catalogs import cluster as catalogued
 from pidoc.catalogs import EXTINCTION_RATIO
+from pidoc.cluster.king import core_radius, king_potential, king_radius
 from pidoc.cluster.mass_function import MASS_FUNCTIONS
 from pidoc.cluster.model import ClusterModel
 from pidoc.cluster.quantities import power_law_slope
@@ -32,12 +32,12 @@ from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1.retrieval import Archive, cutout_size, ServiceError
 from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_magnitude, band_luminosity
-from pidoc.simulation.initial import king_density, king_radius, king_structure, kroupa_masses
+from pidoc.simulation.initial import kroupa_masses
 from pidoc.stellar import StellarEvolution
 from pidoc.units import SOLAR_TEFF, to_value
 
-__all__ = ['DEPTH', 'EXPOSURE', 'SKY', 'SyntheticArchive', 'SyntheticCluster', 'core_radius', 'draw_cluster',
-           'king_potential', 'metal_fraction', 'painted', 'write_files']
+__all__ = ['DEPTH', 'EXPOSURE', 'SKY', 'SyntheticArchive', 'SyntheticCluster', 'draw_cluster',
+           'metal_fraction', 'painted', 'write_files']
 
 EXPOSURE = {'g': 602.0 * u.s, 'r': 880.0 * u.s}
 """Exposure times of the stacks."""
@@ -58,80 +58,6 @@ _FIELD_STARS = 60
 _NEAREST = 45.0            # arcsec, at least, to these stars: outside the field
 _CELL = '0000'             # no projection cell of the survey has this number
 _GRID = 400_000            # masses in the integral of the mean light of a star
-
-
-# -- structure ------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def king_potential(concentration):
-    """Central potential W_0 of the King (1966) model with a concentration log10(r_t / r_0).
-
-    Parameters
-    ----------
-    concentration : float
-        Concentration in the range of globular clusters: 0.5 to 2.5.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If no King model between W_0 = 0.2 and 14.5 has it.
-
-    Examples
-    --------
-    >>> print(f'{king_potential(1.03):.1f}')
-    5.0
-    """
-    from scipy.optimize import brentq
-
-    low, high = 0.2, 14.5
-    ends = [king_structure(w0).concentration for w0 in (low, high)]
-    if not ends[0] < concentration < ends[1]:
-        raise ValueError(f'concentration must be between {ends[0]:.2f} and {ends[1]:.2f}, '
-                         f'received {concentration}')
-    return float(brentq(lambda w0: king_structure(w0).concentration - concentration, low, high, xtol=1e-3))
-
-
-@lru_cache(maxsize=64)
-def core_radius(w0):
-    """Core radius of a King model, where the projected density is half the central one, in units of r_0.
-
-    Parameters
-    ----------
-    w0 : float
-        Central potential W_0.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    King's r_0 is slightly larger, especially for less concentrated models.
-
-    >>> print(f'{core_radius(3.0):.2f} {core_radius(9.0):.2f}')
-    0.74 0.98
-    """
-    from scipy.integrate import trapezoid
-    from scipy.interpolate import PchipInterpolator
-    from scipy.optimize import brentq
-
-    structure = king_structure(w0)
-    potential = PchipInterpolator(structure.radius, structure.potential)
-    edge = structure.tidal_radius
-
-    def density(separation):
-        # along the line of sight, in steps that increase with the distance from the centre
-        away = np.concatenate(([0.0], np.geomspace(1e-3, 1.0, 2000) * math.sqrt(edge**2 - separation**2)))
-        radius = np.minimum(np.hypot(separation, away), edge)
-        return trapezoid(king_density(potential(radius)), away)
-
-    center = density(0.0)
-    return float(brentq(lambda separation: density(separation) - 0.5 * center, 1e-3, min(2.0, 0.99 * edge)))
 
 
 def metal_fraction(fe_h):

@@ -5,9 +5,12 @@ All functions take plain arrays [y, x]; bad pixels are given by a boolean array.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
+
+from pidoc.cluster.king import core_radius, king_structure, king_surface_density
 
 __all__ = ['background_in_annulus', 'concentration', 'find_center', 'fit_sky', 'half_light_radius', 'SkyFit']
 
@@ -24,6 +27,7 @@ _CONCENTRATIONS = np.linspace(0.5, 2.6, 15)
 _USUAL = 1.5, 0.5        # concentration of globular clusters (Harris 2010): mean and standard deviation
 _POWERS = (1.0, 1.5, 2.0, 2.5)                 # of the profiles of young clusters
 _CATALOGUED = 0.2, 0.15  # catalogue errors of the core radius (its logarithm) and concentration
+_POTENTIALS = tuple(0.5 * k for k in range(2, 30))   # W_0 of the King (1966) models
 _WRONG = 4.0             # log prior penalty for profiles that differ from the catalogue
 _LIKELY = 0.1            # standard deviation of the prior of the sky, relative to the light in the field
 _ACROSS = 14             # bins, at least, across the smallest aperture of the centroid
@@ -317,7 +321,8 @@ def fit_sky(pixels, bad, center, scale, *, reach, noise=0.0, outermost=90.0, kno
     The fit is to the faint light: the 25th percentile, in each annulus, of the means of boxes of 2 arcsec. It
     contains few giants, which make most of the scatter of the light, but all of the sky. The models are the
     profiles of King (1962, AJ 67, 471), I ~ (1 / sqrt(1 + (r / r_c)^2) - 1 / sqrt(1 + (r_t / r_c)^2))^2, and
-    of Elson, Fall & Freeman (1987, ApJ 323, 54), I ~ (1 + (r / a)^2)^-power. The level is the mean over all
+    of Elson, Fall & Freeman (1987, ApJ 323, 54), I ~ (1 + (r / a)^2)^-power; with ``known`` above all the
+    models of King (1966, AJ 71, 64) about the catalogued one. The level is the mean over all
     of them, weighted by their likelihoods, with flat priors for the light in the field and the logarithm of
     the radius. The prior of the sky is 0 +- 10 % of the light in the field; if the faintest of the faint
     light is more than half of that light, the width is the faintest. The sky is not above the faintest.
@@ -418,22 +423,38 @@ def _faint_light(pixels, bad, center, scale, noise, reach, outermost, unlike):
 def _profiles(radius, known):
     """Profiles at radii, with central value 1, and the logarithms of their prior probabilities."""
     cores, concentrations = (grid.ravel() for grid in np.meshgrid(_CORES, _CONCENTRATIONS))
-    prior = -0.5 * ((concentrations - _USUAL[0]) / _USUAL[1]) ** 2
-    if known is not None:
-        # in case the cluster differs from the catalogue
-        others, unlikely = _profiles(radius, None)
-        # a fine grid where it is probable
-        cores, concentrations = (grid.ravel() for grid in np.meshgrid(
-            known[0] * np.exp(_CATALOGUED[0] * np.linspace(-2.5, 2.5, 11)),
-            np.maximum(known[1] + _CATALOGUED[1] * np.linspace(-2.5, 2.5, 11), 0.1)))
-        prior = -0.5 * ((np.log(cores / known[0]) / _CATALOGUED[0]) ** 2
-                        + ((concentrations - known[1]) / _CATALOGUED[1]) ** 2)
     end = 1.0 / np.sqrt(1.0 + 100.0**concentrations)[:, np.newaxis]
     king = np.maximum(1.0 / np.sqrt(1.0 + (radius / cores[:, np.newaxis]) ** 2) - end, 0.0) / (1.0 - end)
-    if known is not None:
-        return np.vstack([king**2, others]), np.concatenate([prior, unlikely - _WRONG])
     others = [(1.0 + (radius / _CORES[:, np.newaxis]) ** 2) ** -power for power in _POWERS]
-    return np.vstack([king**2, *others]), np.concatenate([prior, np.zeros(len(_POWERS) * _CORES.size)])
+    models = np.vstack([king**2, *others])
+    prior = np.concatenate([-0.5 * ((concentrations - _USUAL[0]) / _USUAL[1]) ** 2,
+                            np.zeros(len(_POWERS) * _CORES.size)])
+    if known is None:
+        return models, prior
+    # the others in case the cluster differs from the catalogue
+    catalogued, probable = _catalogued(radius, *known)
+    return np.vstack([catalogued, models]), np.concatenate([probable, prior - _WRONG])
+
+
+def _catalogued(radius, core, concentration):
+    """King (1966) models about those of a catalogue, and the logarithms of their prior probabilities."""
+    # few of the models, since each takes a twentieth of a second
+    ends = (concentration + sign * 2.5 * _CATALOGUED[1] for sign in (-1.0, 1.0))
+    first, last = (bisect_left(_POTENTIALS, end, key=_concentration) for end in ends)
+    first = min(first, len(_POTENTIALS) - 1)
+    models, prior = [], []
+    for w0 in _POTENTIALS[first:max(last, first + 1)]:
+        wrong = (_concentration(w0) - concentration) / _CATALOGUED[1]
+        place, density = king_surface_density(w0)
+        for factor in np.linspace(-2.5, 2.5, 11):
+            unit = core * np.exp(_CATALOGUED[0] * factor) / core_radius(w0)
+            models.append(np.interp(radius / unit, place, density, right=0.0))
+            prior.append(-0.5 * (factor**2 + wrong**2))
+    return np.array(models), np.array(prior)
+
+
+def _concentration(w0):
+    return king_structure(w0).concentration
 
 
 def _chances(models, weight, faint, error, levels):

@@ -9,20 +9,19 @@ In this module all numbers are plain floats: Msun, pc, km/s. The functions that 
 = 1 and the profile's length unit; `initial_conditions` converts the units.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from astropy import units as u
 
+from pidoc.cluster.king import king_radius, king_structure
 from pidoc.cluster.mass_function import MASS_FUNCTIONS
 from pidoc.stellar import StellarEvolution
 from pidoc.units import G
 
 __all__ = [
-    'Binaries', 'InitialConditions', 'KingStructure', 'NO_BINARIES', 'initial_conditions', 'king',
-    'king_density', 'king_radius', 'king_structure', 'kroupa_masses', 'pair_up', 'plummer', 'plummer_radius',
-    'primordial_binaries', 'shell_energies', 'virialised',
+    'Binaries', 'InitialConditions', 'NO_BINARIES', 'initial_conditions', 'king', 'kroupa_masses', 'pair_up',
+    'plummer', 'plummer_radius', 'primordial_binaries', 'shell_energies', 'virialised',
 ]
 
 # Fraction of a Plummer model's mass that is drawn. The rest is beyond 122 scale radii, outside any realistic
@@ -31,9 +30,6 @@ PLUMMER_MASS_FRACTION = 0.9999
 
 # lowest mass for which the shallower slope of Kroupa (2001, eq. 2) applies [Msun]
 KROUPA_LIMIT = 0.08
-
-# central potentials for which the integration has been checked
-KING_W0_LIMITS = (0.1, 15.0)
 
 
 # Limits of the orbits of binaries, as in CMC and its catalogue (Kremer+ 2020; `addbinaries`, COSMIC's
@@ -335,154 +331,6 @@ def plummer(n_stars, rng, *, mass_fraction=PLUMMER_MASS_FRACTION):
 
 
 # -- King -----------------------------------------------------------------------------------------
-
-
-class KingStructure(NamedTuple):
-    """A King (1966) model in units of its core radius r_0 (King's radius) and G = M = 1.
-
-    Attributes
-    ----------
-    radius : ndarray
-        Grid of radii, from 0 to the tidal radius [r_0].
-    potential : ndarray
-        W, the relative potential in units of sigma^2, at these radii; 0 at the tidal radius.
-    mass : ndarray
-        Fraction of the mass inside these radii, from 0 to 1.
-    half_mass_radius : float
-        [r_0]
-    tidal_radius : float
-        [r_0]
-    sigma : float
-        Velocity parameter of the distribution function, in sqrt(G M / r_0).
-    """
-
-    radius: np.ndarray
-    potential: np.ndarray
-    mass: np.ndarray
-    half_mass_radius: float
-    tidal_radius: float
-    sigma: float
-
-    @property
-    def concentration(self):
-        """Logarithm of tidal over core radius, King's c."""
-        return float(np.log10(self.tidal_radius))
-
-
-def king_density(potential):
-    """Density of a King model for a relative potential W, up to a constant.
-
-    The integral of the lowered Maxwellian exp(W - u^2/2) - 1 over velocity u (King 1966; Binney &
-    Tremaine 2008, eq. 4.111) written as exp(W) P(5/2, W), with P the regularised incomplete gamma
-    function (Gieles & Zocchi 2015): free of cancellation, unlike the form with an error function.
-    """
-    from scipy.special import gammainc
-
-    potential = np.maximum(potential, 0.0)
-    return np.exp(potential) * gammainc(2.5, potential)
-
-
-@lru_cache(maxsize=8)
-def king_structure(w0):
-    """Integrate Poisson's equation of a King (1966) model.
-
-    With x = r / r_0 and r_0^2 = 9 sigma^2 / (4 pi G rho_0), Poisson's equation reads
-    (x^2 W')' = -9 x^2 rho(W) / rho(W_0) (King 1966; Binney & Tremaine 2008, eq. 4.112).
-
-    Parameters
-    ----------
-    w0 : float
-        Central potential W_0, between 0.1 and 15.
-
-    Returns
-    -------
-    KingStructure
-
-    Raises
-    ------
-    ValueError
-        If `w0` is out of range.
-
-    Examples
-    --------
-    >>> round(king_structure(5.0).concentration, 2)
-    1.03
-    """
-    from scipy.integrate import solve_ivp
-    from scipy.interpolate import PchipInterpolator
-
-    low, high = KING_W0_LIMITS
-    if w0 is None or not low <= w0 <= high:
-        raise ValueError(f'king_w0 must lie between {low:g} and {high:g}, received {w0}')
-
-    central = king_density(w0)
-
-    def slopes(x, state):
-        potential, gravity = state  # gravity is G M(<x) in units of sigma^2 r_0
-        return -gravity / x**2, 9.0 * x**2 * king_density(potential) / central
-
-    def edge(x, state):
-        return state[0]
-
-    edge.terminal = True
-    first = 1e-3  # W = W_0 - 3 x^2 / 2 to rounding this close to the centre
-    solution = solve_ivp(
-        slopes,
-        (first, 1e5),
-        (w0 - 1.5 * first**2, 3.0 * first**3),
-        method='DOP853',
-        rtol=1e-11,
-        atol=1e-13,
-        dense_output=True,
-        events=edge,
-    )
-    tidal_radius = float(solution.t_events[0][0])
-    total = float(solution.y_events[0][0][1])
-    # fine both in the core and at the edge, where W vanishes
-    inner = np.geomspace(first, 0.5 * tidal_radius, 4000)
-    outer = tidal_radius * (1.0 - np.geomspace(0.5, 1e-3, 500)[1:])
-    radius = np.concatenate((inner, outer))
-    potential, gravity = solution.sol(radius)
-    mass = gravity / total
-    # near the edge the density is so low that the mass is constant in double precision
-    growing = (np.diff(mass, prepend=0.0) > 1e-13 * mass) & (mass < 1.0 - 1e-13)
-    radius = np.concatenate(([0.0], radius[growing], [tidal_radius]))
-    potential = np.concatenate(([w0], potential[growing], [0.0]))
-    mass = np.concatenate(([0.0], mass[growing], [1.0]))
-    half_mass_radius = float(PchipInterpolator(mass, radius)(0.5))
-    sigma = total**-0.5
-    return KingStructure(radius, potential, mass, half_mass_radius, tidal_radius, sigma)
-
-
-def king_radius(mass_fraction, *, w0):
-    """Radius that contains a given fraction of the mass of a King model, in core radii r_0.
-
-    Parameters
-    ----------
-    mass_fraction : float or array
-        From 0 to 1.
-    w0 : float
-        Central potential W_0, between 0.1 and 15.
-
-    Returns
-    -------
-    float or array
-
-    Raises
-    ------
-    ValueError
-        If `w0` is out of range.
-
-    Examples
-    --------
-    >>> print(f'{king_radius(0.5, w0=5.0):.3f}')
-    1.998
-    """
-    from scipy.interpolate import PchipInterpolator
-
-    structure = king_structure(w0)
-    # M(<x) ~ x^3 in the core: its cube root is interpolated accurately
-    return PchipInterpolator(np.cbrt(structure.mass), structure.radius)(np.cbrt(mass_fraction))
 
 
 def king(n_stars, rng, *, w0):

@@ -14,11 +14,9 @@ from astropy.utils.masked import Masked
 from pidoc import catalogs
 from pidoc.evaluation import synthetic_sky
 from pidoc.evaluation.synthetic_sky import (
-    core_radius,
     DEPTH,
     draw_cluster,
     EXPOSURE,
-    king_potential,
     metal_fraction,
     SKY,
     SyntheticArchive,
@@ -28,7 +26,6 @@ from pidoc.image.files import write_map
 from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1.retrieval import fetch, ServiceError
 from pidoc.photometry import iron_abundance
-from pidoc.simulation.initial import king_structure
 
 
 @pytest.fixture(scope='module')
@@ -47,31 +44,6 @@ def folder(cluster, tmp_path_factory):
 def image(folder):
     pytest.importorskip('reproject')
     return fetch('NGC 4147', archive=SyntheticArchive(folder=folder))
-
-
-@pytest.mark.parametrize('w0', [2.0, 7.0, 12.0])
-def test_potential_is_the_inverse_of_the_concentration(w0):
-    assert king_potential(king_structure(w0).concentration) == pytest.approx(w0, abs=0.01)
-
-
-@pytest.mark.parametrize('concentration', [-1.0, 3.9])
-def test_impossible_concentrations(concentration):
-    with pytest.raises(ValueError, match=f'concentration must be between .*, received {concentration}'):
-        king_potential(concentration)
-
-
-@pytest.mark.parametrize('w0', [3.0, 8.0])
-def test_core_radius_by_stars(w0):
-    """Counts within a tenth of the core, and of those about its edge: half of the density."""
-    from pidoc.simulation.initial import king_radius
-
-    rng = np.random.default_rng(2)
-    radius = king_radius(rng.random(1_500_000), w0=w0)
-    x, y = synthetic_sky._projected(radius, rng)
-    apart, edge = np.hypot(x, y), core_radius(w0)
-    middle = np.count_nonzero(apart < 0.2 * edge) / 0.2**2
-    ring = np.count_nonzero((apart > 0.95 * edge) & (apart < 1.05 * edge)) / (1.05**2 - 0.95**2)
-    assert ring / middle == pytest.approx(0.5, rel=0.05)
 
 
 @pytest.mark.parametrize('fe_h', [-2.27, -0.4, 0.0])

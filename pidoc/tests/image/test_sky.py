@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from pidoc.cluster.king import core_radius, king_potential, king_radius
 from pidoc.image.sky import background_in_annulus, concentration, find_center, fit_sky
 from pidoc.tests.image_helpers import paint, stars, tan_wcs
 
@@ -186,6 +187,24 @@ class TestFit:
             # which the catalogue makes smaller
             better, smaller = fitted(pixels, field, known=(core, 1.0))
             assert abs(better - level) < 2.5 * smaller and smaller < 1.3 * error
+
+    @pytest.mark.parametrize('concentration', [2.0, 2.5])
+    def test_of_a_halo_in_a_wide_field(self, concentration):
+        """A King (1966) model with c = 2.5 falls as 1 / R where those of King (1962) fall as 1 / R^2."""
+        w0, core, rng = king_potential(concentration), 4.0, np.random.default_rng(1)
+        radius = core / core_radius(w0) * king_radius(rng.random(60_000), w0=w0)
+        away = radius * np.sqrt(1.0 - rng.uniform(-1.0, 1.0, radius.size) ** 2)
+        angle = rng.uniform(0.0, 2.0 * np.pi, radius.size)
+        flux = 30.0 * np.minimum(rng.pareto(1.3, radius.size), 100.0) + 20.0
+        edges = (np.arange(401) - 200.0) * 0.5
+        pixels = np.histogram2d(away * np.sin(angle), away * np.cos(angle), [edges, edges], weights=flux)[0]
+        pixels = gaussian_filter(pixels, 1.0)
+        y, x = np.indices(pixels.shape) - 199.5
+        field = pixels[np.hypot(x, y) * 0.5 < 80.0].mean()
+        pixels += rng.normal(0.0, 1.0, pixels.shape)
+        found, error = fitted(pixels, field, reach=80.0, noise=1.0, outermost=120.0,
+                              known=(core, concentration))
+        assert abs(found) < 2.5 * error and error < 0.04
 
     def test_bad_pixels_and_bright_stars_do_not_count(self):
         pixels, field = king_field(5.0, 1.2)

@@ -17,10 +17,11 @@ from astropy import units as u
 
 from pidoc import simulation as wing
 from pidoc import stellar
+from pidoc.cluster.king import king_structure
 from pidoc.cluster.model import ClusterModel
 from pidoc.simulation import CheckpointError, evolve, kernels, LedgerError, Numerics, simulate, Simulation
 from pidoc.simulation.evolve import BLACK_HOLE, check_ages, NEUTRON_STAR
-from pidoc.simulation.initial import InitialConditions, king_structure, plummer, virialised
+from pidoc.simulation.initial import InitialConditions, plummer, virialised
 from pidoc.simulation.tides import critical_energy, remaining_fraction, TidalField
 from pidoc.stellar import StellarEvolution
 

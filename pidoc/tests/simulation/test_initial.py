@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from astropy import units as u
 from scipy.integrate import quad
-from scipy.special import erf
 from scipy.stats import ks_1samp, norm
 
+from pidoc.cluster.king import king_density, king_structure
 from pidoc.cluster.model import ClusterModel
 from pidoc.simulation import initial
 from pidoc.units import G
@@ -166,35 +166,6 @@ def test_binaries_do_not_change_what_singles_get():
 # -- King -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    'w0, concentration', [(3, 0.67), (5, 1.03), (6, 1.25), (7, 1.53), (9, 2.12), (12, 2.74)]
-)
-def test_king_concentration_as_published(w0, concentration):
-    """log10(r_t / r_c) of King models, two decimals (King 1966, Binney & Tremaine 2008 fig. 4.9)."""
-    assert initial.king_structure(w0).concentration == pytest.approx(concentration, abs=0.011)
-
-
-def test_king_density_is_the_form_with_the_error_function():
-    w = np.array([0.5, 1.0, 3.0, 8.0, 12.0])
-    expected = np.exp(w) * erf(np.sqrt(w)) - np.sqrt(4.0 * w / np.pi) * (1.0 + 2.0 * w / 3.0)
-    np.testing.assert_allclose(initial.king_density(w), expected, rtol=1e-10)
-    assert initial.king_density(-1.0) == 0.0
-
-
-@pytest.mark.parametrize('w0', [0.1, 1.0, 5.0, 9.0, 12.0, 15.0])
-def test_king_structure_against_limepy(w0):
-    limepy = pytest.importorskip('limepy').limepy
-    # Its default tolerance is coarser than what is wanted here.
-    other = limepy(w0, 1, ode_rtol=1e-10, ode_atol=1e-12)
-    structure = initial.king_structure(w0)
-    assert structure.tidal_radius == pytest.approx(other.rt / other.r0, rel=1e-5)
-    assert structure.half_mass_radius == pytest.approx(other.rh / other.r0, rel=1e-3)
-    # limepy's velocity parameter s and G M / r_0 in its own units
-    assert structure.sigma == pytest.approx(
-        np.sqrt(other.s2 * other.r0 / (other.G * other.M)), rel=1e-4
-    )
-
-
 @pytest.fixture(scope='module', params=[1.0, 7.0, 12.0])
 def king(request):
     return request.param, sorted_by_radius(*initial.king(N, rng(2), w0=request.param))
@@ -203,9 +174,9 @@ def king(request):
 def test_king_radii_follow_the_density(king):
     """Mass inside r by a direct quadrature of the density of the potential."""
     w0, (radius, _, _) = king
-    structure = initial.king_structure(w0)
+    structure = king_structure(w0)
     x = np.linspace(0.0, 1.0, 200001) ** 2 * structure.tidal_radius
-    density = x**2 * initial.king_density(np.interp(x, structure.radius, structure.potential))
+    density = x**2 * king_density(np.interp(x, structure.radius, structure.potential))
     mass = np.concatenate(([0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(x))))
     result = ks_1samp(radius, lambda value: np.interp(value, x, mass / mass[-1]))
     assert result.pvalue > P_VALUE

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from astropy import units as u
 
+from pidoc.cluster.king import king_structure
 from pidoc.cluster.model import ClusterModel
 from pidoc.simulation import tides
-from pidoc.simulation.initial import king_structure
 from pidoc.units import G, KMS_IN_PC_PER_MYR
 
 
