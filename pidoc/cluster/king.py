@@ -229,7 +229,7 @@ def king_surface_density(w0):
 
 
 def _column_density(w0, radius, steps):
-    """Integrals of the density along half of a line of sight, in steps of it, at radii up to the tidal one."""
+    """Integrals of the density along half of a line of sight, in steps of it, up to the tidal radius."""
     from scipy.integrate import trapezoid
     from scipy.interpolate import PchipInterpolator
 
