@@ -5,9 +5,9 @@
     python benchmarks/sky.py
 
 The images are stand-ins of the paper's 17 clusters in the g band of Pan-STARRS1
-(`pidoc.evaluation.synthetic_sky`), 180, 90 and 44 arcsec wide with a field of 40, and with the field that holds
-each cluster. Printed are the share of the sky that `pidoc.image.prepare` finds in the light of the field, its
-error, and a star where it is noted.
+(`pidoc.evaluation.synthetic_sky`), 180, 90 and 44 arcsec wide with a field of 40, and with the field that
+holds each cluster. Printed are the share of the sky that `pidoc.image.prepare` finds in the light of the
+field, its error, and a star where it is noted.
 """
 
 import logging
