@@ -169,7 +169,10 @@ class Posterior:
 
         weights, means, sds = self._components
         away = (values[..., np.newaxis] - means) / sds
-        below, above = (logsumexp(log_ndtr(sign * away), axis=-1, b=weights) for sign in (1.0, -1.0))
+        # with the logarithms of the weights, one of which may be tiny where its component is all there is
+        with np.errstate(divide='ignore'):
+            log_weights = np.log(weights)
+        below, above = (logsumexp(log_ndtr(sign * away) + log_weights, axis=-1) for sign in (1.0, -1.0))
         # from the nearer tail, to avoid cancellation
         return np.where(below < above, ndtri_exp(np.minimum(below, -1e-300)),
                         -ndtri_exp(np.minimum(above, -1e-300)))

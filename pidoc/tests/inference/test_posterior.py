@@ -81,6 +81,14 @@ def test_normal_scores_of_draws_are_standard_normal():
     assert score == pytest.approx(exact, abs=1e-3)
 
 
+def test_a_component_of_almost_no_weight_changes_nothing():
+    """After conditioning, weights may be as small as numbers can be."""
+    mixture = Posterior.of(PLAIN, np.array([[1.0, 1e-310]]), np.array([[[0.3, -0.2], [-3.0, 3.0]]]),
+                           np.array([[np.linalg.cholesky(COVARIANCE), np.eye(2)]]))
+    values = {'a': np.array([0.8]), 'b': np.array([9.0])}
+    np.testing.assert_allclose(mixture.normal_scores(values), _normal().normal_scores(values), rtol=1e-12)
+
+
 def test_far_from_all_components_scores_are_those_of_the_nearer_tail():
     posterior = _normal()
     for value in (-8.0, 8.0):
