@@ -53,6 +53,7 @@ _SIGNED = ('v_r', *_PLACE, *_VELOCITY)
 _SHARED = ('radius', 'v_r', 'v_t')  # by both components of a binary
 
 _MAIN_SEQUENCE = (0, 1)
+_HEAVIEST_DWARF = 0.8      # Msun: the end of the mass function that is flattened
 _REMNANTS = {'white_dwarfs': (10, 11, 12), 'neutron_stars': (13,), 'black_holes': (14,)}
 
 # neighbours for the local density (Casertano & Hut 1985 prefer six)
@@ -363,14 +364,20 @@ class Snapshot:
         return other
 
     def repopulated(self, *, age: u.Quantity | str | None = None, metallicity: float | None = None,
-                    giant_mass_loss: float | None = None) -> Snapshot:
-        """The same cluster with stars of another age, metallicity or mass loss of giants.
+                    giant_mass_loss: float | None = None, flattening: float = 0.0,
+                    seed: int | np.random.SeedSequence = 0) -> Snapshot:
+        """The same cluster with stars of another age, metallicity, mass loss of giants or mass function.
 
         Each star keeps its initial mass and its position; mass, luminosity, radius and type are taken from
         the tracks (`pidoc.stellar.StellarEvolution`) of the other population. Neutron stars and black holes
         are unchanged, and no star becomes one. Velocities are multiplied by the square root of the ratio of
         the masses, which conserves the virial ratio. The structure remains that of the simulated cluster at
         its own age, so changes of age should be small compared with the time scale of structural changes.
+
+        For a flatter mass function light stars are removed at random: of initial masses m below 0.8 Msun a
+        fraction (m / 0.8 Msun)^flattening is kept; binaries by their more massive star. The slope
+        (`mass_function_slope`) becomes larger by ``flattening``. The structure remains, although a cluster
+        that was born so would have evolved otherwise.
 
         Parameters
         ----------
@@ -379,12 +386,16 @@ class Snapshot:
             Mass fraction Z of metals.
         giant_mass_loss : float, optional
             Reimers' eta.
+        flattening : float, optional
+            Change of the slope of the mass function below 0.8 Msun, at least 0.
+        seed : int or `~numpy.random.SeedSequence`, optional
+            Seed of the selection.
 
         Returns
         -------
         Snapshot
             Its model has the new metallicity and mass loss, its ``meta`` the age of the structure [Gyr] as
-            the card DYNAGE.
+            the card DYNAGE, and a flattening as FLATTEN.
 
         Raises
         ------
@@ -406,6 +417,7 @@ class Snapshot:
         # imports numba
         from pidoc.stellar import FIRST_COLLAPSED, StellarEvolution
 
+        plain_number(flattening, 'flattening', at_least=0)
         native, model = self._native, self.model
         if not {'initial_mass', 'kind'} <= native.keys() or model is None or not model.stellar_evolution:
             raise ValueError('stars must have initial_mass and kind, and a model whose stars evolve, to be '
@@ -421,11 +433,27 @@ class Snapshot:
                              ('stellar_radius', state.radius)):
             before = native.get(name, np.zeros_like(values))
             changed[name] = np.where(alive, values, before).astype(before.dtype)
+        partner_row = self._partner_row
+        if flattening:
+            kept = self._flattened(flattening, seed)
+            changed = {name: column[kept] for name, column in changed.items()}
+            partner_row = self._partners_of(kept)
         faster = np.sqrt(changed['mass'].sum() / native['mass'].sum())
         for name in {'v_r', 'v_t', *_VELOCITY} & changed.keys():
             changed[name] = changed[name] * faster
-        return self._changed(changed, self._partner_row, age=at, model=model,
-                             DYNAGE=self.age.to_value(u.Gyr))
+        cards = {'FLATTEN': float(flattening)} if flattening else {}
+        return self._changed(changed, partner_row, age=at, model=model, DYNAGE=self.age.to_value(u.Gyr),
+                             **cards)
+
+    def _flattened(self, flattening, seed):
+        """Rows of the stars that are left of a flatter mass function."""
+        heavier = self._native['initial_mass']
+        chance = np.random.default_rng(seed).random(self.n_stars)
+        if self._partner_row is not None:
+            rows = np.arange(self.n_stars)
+            other = np.where(self._partner_row >= 0, self._partner_row, rows)
+            heavier, chance = np.maximum(heavier, heavier[other]), chance[np.minimum(rows, other)]
+        return np.flatnonzero(chance < (heavier / _HEAVIEST_DWARF) ** flattening)
 
     def _some(self, share, seed, at_least=1):
         """Rows of a random fraction of the stars; both components of a binary are kept or removed."""

@@ -58,18 +58,18 @@ def populated_snapshot(snapshot, part, row):
     if part.population is None:
         return snapshot
     try:
-        return _repopulated(snapshot, *(float(row[name]) for name in (
-            'age_factor', 'population_metallicity', 'population_giant_mass_loss')))
+        return _repopulated(snapshot, *(float(row[name]) for name in part.population.drawn))
     except ValueError as error:
         raise TrainingSetError(f'[[part]] {part.name}: population: {error}') from error
 
 
 @lru_cache(maxsize=1)
-def _repopulated(snapshot, age_factor, metallicity, giant_mass_loss):
+def _repopulated(snapshot, age_factor, metallicity, giant_mass_loss, flattening=0.0):
     older = snapshot.age * age_factor
     # the inverse factor is as probable, and avoids ages above that of the Universe
     age = older if older <= _OLDEST else snapshot.age / age_factor
-    return snapshot.repopulated(age=age, metallicity=metallicity, giant_mass_loss=giant_mass_loss)
+    return snapshot.repopulated(age=age, metallicity=metallicity, giant_mass_loss=giant_mass_loss,
+                                flattening=flattening)
 
 
 def rescaled_snapshot(snapshot, part, row):

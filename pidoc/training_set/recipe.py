@@ -238,16 +238,27 @@ class Population(Table, frozen=True):
         Reimers' eta.
     age_factor : `Values`
         Age of the stars relative to that of the snapshot; its inverse if they would be older than 13.9 Gyr.
+    flattening : `Values` or None
+        Added to the slope of the mass function below 0.8 Msun: stars are removed.
     """
 
     metallicity: _values(_POSITIVE)
     giant_mass_loss: _values(_POSITIVE)
     age_factor: _values(number(least=0.8, most=1.25)) = 1.0
+    flattening: _values(number(least=0.0, most=3.0)) | None = None
     number: _COUNT = 1
 
     def __post_init__(self):
-        for key in ('metallicity', 'giant_mass_loss', 'age_factor'):
-            force_setattr(self, key, _made(getattr(self, key)))
+        for key in ('metallicity', 'giant_mass_loss', 'age_factor', 'flattening'):
+            if getattr(self, key) is not None:
+                force_setattr(self, key, _made(getattr(self, key)))
+
+    @property
+    def drawn(self):
+        """Column of the maps' table -> `Values`, in the order in which they are drawn."""
+        found = {'age_factor': self.age_factor, 'population_metallicity': self.metallicity,
+                 'population_giant_mass_loss': self.giant_mass_loss}
+        return found if self.flattening is None else found | {'flattening': self.flattening}
 
 
 class _ConditionsBase(Table, frozen=True):

@@ -9,7 +9,7 @@ from astropy import units as u
 from pidoc.training_set.files import TrainingSetError
 from pidoc.training_set.recipe import CONDITION_UNITS, Values
 
-__all__ = ['DRAWN', 'POPULATION', 'condition_names', 'draw_maps', 'own_columns']
+__all__ = ['DRAWN', 'condition_names', 'draw_maps', 'own_columns']
 
 #: parameters of each map that are drawn before it is made
 DRAWN = {
@@ -21,8 +21,6 @@ DRAWN = {
     'view_y': (u.one, 'direction of the observer'), 'view_z': (u.one, 'direction of the observer'),
     'seed': (None, 'of everything else that is drawn'),
 }
-#: parameters of the population of a map, if a part has several for each snapshot
-POPULATION = ('population', 'age_factor', 'population_metallicity', 'population_giant_mass_loss')
 _INTEGERS = ('number', 'snapshot', 'seed', 'n_stars')
 
 
@@ -37,8 +35,8 @@ def condition_names(part):
 
 def own_columns(part):
     """Columns that not every part has."""
-    return [*part.own, *condition_names(part), *(POPULATION if part.population else ()),
-            *(['pixel_scale'] if part.field else ())]
+    population = ['population', *part.population.drawn] if part.population else []
+    return [*part.own, *condition_names(part), *population, *(['pixel_scale'] if part.field else ())]
 
 
 def draw_maps(recipe, part, sources):
@@ -83,13 +81,12 @@ def draw_maps(recipe, part, sources):
 
 def _draw_populations(rows, population, sources, seed, key):
     """Fill in the parameters of each map's population, which is common to maps of a snapshot."""
-    values = (population.age_factor, population.metallicity, population.giant_mass_loss)
     for row in rows:
         numbers = int(row['snapshot']), int(row['population'])
         rng = np.random.default_rng(np.random.SeedSequence(
             seed, spawn_key=(key, sources[row['source']], *numbers)))
-        for name, value in zip(POPULATION[1:], values, strict=True):
-            row[name] = value.draw(rng)
+        for name, values in population.drawn.items():
+            row[name] = values.draw(rng)
 
 
 def _product(recipe, part, counts, key):

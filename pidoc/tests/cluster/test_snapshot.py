@@ -232,7 +232,41 @@ def test_another_population_keeps_the_virial_ratio():
     np.testing.assert_array_equal(other.stars['radius'], whole.stars['radius'])
 
 
+@pytest.mark.parametrize('flattening', [0.5, 1.5])
+def test_a_flatter_mass_function(flattening):
+    whole = born_at(12 * u.Gyr, 0.001, number=20000)
+    flat = whole.repopulated(flattening=flattening, seed=3)
+    before, error = whole.mass_function_slope()
+    slope, larger = flat.mass_function_slope()
+    assert slope - before == pytest.approx(flattening, abs=3.0 * larger) and larger < 0.07
+    # all that is heavier is kept, so the light is
+    heavy = [each.stars['initial_mass'] > 0.8 * u.Msun for each in (whole, flat)]
+    np.testing.assert_array_equal(*(each.stars['radius'][some] for each, some in
+                                    zip((whole, flat), heavy, strict=True)))
+    assert flat.stars['luminosity'].sum() > 0.9 * whole.stars['luminosity'].sum()
+    assert flat.total_mass < whole.total_mass
+    (kinetic, potential), (start, deep) = energies(flat), energies(whole)
+    assert kinetic / potential == pytest.approx(start / deep, rel=0.03)
+    assert flat.meta == {'DYNAGE': 12.0, 'FLATTEN': flattening}
+    again, other = (whole.repopulated(flattening=flattening, seed=seed).n_stars for seed in (3, 4))
+    assert again == flat.n_stars != other
+
+
+def test_binaries_stay_or_go_together():
+    columns = binary_stars()
+    for name in ('mass', 'initial_mass'):
+        columns[name] = np.array([0.9, 0.3, 0.9, 0.2, 0.5, 0.9]) * u.Msun
+    columns['kind'] = np.ones(6, dtype=int)
+    pairs = Snapshot(columns, 1 * u.Gyr, ClusterModel())
+    kept = [set(pairs.repopulated(flattening=2.0, seed=seed).stars['id']) for seed in range(100)]
+    assert all(len(each & {11, 14}) != 1 and {10, 12, 15} <= each for each in kept)
+    # by the heavier one: (0.5 / 0.8)^2 and (0.2 / 0.8)^2
+    assert np.mean([11 in each for each in kept]) == pytest.approx(0.39, abs=0.15)
+    assert np.mean([13 in each for each in kept]) == pytest.approx(0.06, abs=0.08)
+
+
 @pytest.mark.parametrize(('snapshot', 'options', 'message'), [
+    (lambda: born_at(1 * u.Gyr, 0.001), {'flattening': -0.5}, 'flattening must be a number, at least 0'),
     (lambda: Snapshot(few_stars(), 1 * u.Gyr), {}, 'stars must have initial_mass and kind, and a model'),
     (lambda: born_at(1 * u.Gyr, 0.001), {'metallicity': 0.2}, 'metallicity must be'),
     (lambda: born_at(1 * u.Gyr, 0.001), {'giant_mass_loss': 0.05}, 'giant_mass_loss must be'),

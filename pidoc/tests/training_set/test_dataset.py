@@ -33,7 +33,7 @@ from pidoc.training_set import maps as maps_module
 from pidoc.training_set import shards
 from pidoc.training_set.dataset import TrainingSet
 from pidoc.training_set.files import TrainingSetError
-from pidoc.training_set.recipe import Recipe
+from pidoc.training_set.recipe import Population, Recipe
 from pidoc.training_set.sampler import draw_maps
 from pidoc.training_set.sources import _foreign_source, simulate, Source
 from pidoc.training_set.truths import truths
@@ -390,9 +390,13 @@ def test_rescaled_clusters_are_those_of_the_row(runs, tmp_path):
         assert u.isclose(row['half_mass_radius0'], row['size_factor'] * whole.model.half_mass_radius)
 
 
+OTHER = Population(metallicity=0.001, giant_mass_loss=0.4)
+
+
 def test_populations_are_those_of_the_row(runs, tmp_path):
     population = {'number': 2, 'metallicity': [0.0001, 0.0004, 0.006],
-                  'age_factor': {'low': 0.85, 'high': 1.2}, 'giant_mass_loss': {'low': 0.1, 'high': 0.5}}
+                  'age_factor': {'low': 0.85, 'high': 1.2}, 'giant_mass_loss': {'low': 0.1, 'high': 0.5},
+                  'flattening': {'low': 0.0, 'high': 1.5}}
     made = build(tmp_path / 'set', runs, part=[part(number=8, light_jitter=0.0, population=population)])
     table = TrainingSet.read(tmp_path / 'set').table
     assert set(np.unique(table['population'])) == {0, 1}
@@ -401,7 +405,8 @@ def test_populations_are_those_of_the_row(runs, tmp_path):
         whole = snapshot_of(row, runs)
         cluster = whole.repopulated(age=whole.age * row['age_factor'],
                                     metallicity=float(row['population_metallicity']),
-                                    giant_mass_loss=float(row['population_giant_mass_loss']))
+                                    giant_mass_loss=float(row['population_giant_mass_loss']),
+                                    flattening=float(row['flattening']))
         mock = observe(cluster, distance=row['distance'], seeing=row['seeing'],
                        shift=u.Quantity([row['shift_x'], row['shift_y']]), rotation=row['rotation'],
                        direction='random', field_of_view=20 * u.arcsec, pixel_scale=0.5 * u.arcsec,
@@ -411,8 +416,10 @@ def test_populations_are_those_of_the_row(runs, tmp_path):
         assert row['metallicity'] == row['population_metallicity']
         assert u.isclose(row['age'], cluster.age)
         assert u.isclose(row['cluster_mass'], cluster.total_mass)
+        assert row['mass_function_slope'] == cluster.mass_function_slope()[0]
         different.setdefault((row['simulation'], row['snapshot'], row['population']), set()).add(
-            (row['age_factor'], row['population_metallicity'], row['population_giant_mass_loss']))
+            (row['age_factor'], row['population_metallicity'], row['population_giant_mass_loss'],
+             row['flattening']))
     # all maps of one population show the same stars
     assert all(len(numbers) == 1 for numbers in different.values()) and len(different) > 1
 
@@ -421,7 +428,7 @@ def test_no_population_is_older_than_the_universe(runs):
     snapshot = snapshot_of({'simulation': 'a', 'snapshot': 0}, runs)
     old = Snapshot(snapshot.stars, 13 * u.Gyr, snapshot.model)
     row = {'age_factor': 1.1, 'population_metallicity': 0.001, 'population_giant_mass_loss': 0.4}
-    made = maps_module.populated_snapshot(old, SimpleNamespace(name='few', population=1), row)
+    made = maps_module.populated_snapshot(old, SimpleNamespace(name='few', population=OTHER), row)
     assert u.isclose(made.age, 13 * u.Gyr / 1.1)
 
 
@@ -430,7 +437,7 @@ def test_populations_need_initial_masses(runs):
     row = {'age_factor': 1.0, 'population_metallicity': 0.001, 'population_giant_mass_loss': 0.4}
     with pytest.raises(TrainingSetError, match=r'\[\[part\]\] few: population: stars must have initial_mass'):
         maps_module.populated_snapshot(Snapshot(stars, 1 * u.Gyr),
-                                       SimpleNamespace(name='few', population=1), row)
+                                       SimpleNamespace(name='few', population=OTHER), row)
 
 
 def test_whole_clusters_beside_the_maps(runs, tmp_path):
