@@ -30,7 +30,7 @@ from those before it.
 
 ``cluster``
     `ClusterModel`, what one simulated cluster is; `Snapshot`, its stars at one age; other codes.
-    Modules: mass_function, population, quantities, model, table, snapshot, foreign.
+    Modules: mass_function, king, population, quantities, model, table, snapshot, foreign.
 
 ``simulation``
     From a model to snapshots, with the time loop and one run, or many, in folders.

@@ -25,7 +25,7 @@ WINGS = {
     'io': ('files', 'schema', 'fits', 'processes', 'html'),
     'plotting': ('style', 'run', 'history', 'maps', 'comparison', 'profiles', 'distances', 'prediction',
                  'posterior', 'coverage', 'real_clusters'),
-    'cluster': ('mass_function', 'population', 'quantities', 'model', 'table', 'snapshot', 'foreign'),
+    'cluster': ('mass_function', 'king', 'population', 'quantities', 'model', 'table', 'snapshot', 'foreign'),
     'simulation': ('initial', 'tides', 'design', 'kernels', 'ledger', 'evolve', 'run', 'many'),
     'mock': ('psf', 'header', 'conditions', 'render', 'projection', 'mock', 'observation'),
     'image': ('light', 'files', 'pixel_units', 'filters', 'zero_points', 'calibration', 'ps1.files', 'masks',

@@ -266,7 +266,7 @@ def test_from_the_cache(formulae, capsys, caplog):
     assert list(table['name']) == ['NGC 5466'] and table.meta['synthetic'] is False
     text = (formulae / 'out' / 'report.rst').read_text()
     assert '- NGC 5053: ``' in text and 'ynthetic' not in text and 'SYNTHETIC' not in text
-    assert len(list((formulae / 'out').glob('*.png'))) == 9
+    assert len(list((formulae / 'out').glob('*.png'))) == 11
 
 
 @pytest.mark.slow
@@ -294,7 +294,7 @@ def test_stand_ins(formulae, capsys, monkeypatch, stand_ins):
     assert main(['--clusters', 'mine', 's', '--stand-ins', '-o', str(out)]) == 0
     output = capsys.readouterr().out
     assert output.startswith("SYNTHETIC stand-ins of the paper's clusters, model formulae of mine\n")
-    assert '  1 out of range  flagged: 1 (image), 1 (distance), 1 (known), 1 (dispersion)' in output
+    assert '  1 out of range  flagged: 1 (image), 1 (distance), 1 (known), 1 (slope), 1 (disper' in output
     table = QTable.read(out / 'clusters.ecsv')
     assert list(table['name']) == ['Pal 11', 'NGC 4147'] and table.meta['synthetic'] is True
     assert list(table['in_range']) == [True, False]
