@@ -224,7 +224,7 @@ def king_surface_density(w0):
     0.128 0
     """
     radius = np.concatenate(([0.0], np.geomspace(1e-2, king_structure(w0).tidal_radius, 400)))
-    density = _column_density(w0, radius, 1e-4 ** np.linspace(1.0, 0.0, 400))
+    density = _column_density(w0, radius, np.geomspace(1e-4, 1.0, 400))
     return radius, density / density[0]
 
 
