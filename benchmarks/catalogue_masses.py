@@ -19,21 +19,18 @@ import argparse
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
-from common import table
+from common import any_distance, interval_scores, seen_as_chosen, table
 
 from pidoc import ClusterModel, MassMapper
 from pidoc.cluster.king import king_radius
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.evaluation.envelope import Envelope, KNOWN_ERRORS
-from pidoc.mock.observation import observe
 from pidoc.photometry import band_luminosity, iron_abundance
 from pidoc.simulation.initial import kroupa_masses
 from pidoc.stellar import StellarEvolution
 from pidoc.units import SOLAR_TEFF
 
 KING_W0 = 6.0
-DISTANCES = 3.0, 30.0          # kpc
-FARTHEST = 100.0               # kpc, to which pixels of a model may be enlarged
 CORE = 0.1                     # projected half-light radii, within which the dispersion is
 RICH = 1e6                     # objects at birth: the border of the two bins
 HIGHEST = 0.0101               # metallicity of the training range
@@ -78,12 +75,10 @@ def known_of(row, distance, rng):
 
 def measured(row, mapper, rng):
     """Masses of one model: true; ours for each choice of what is known; the envelope's."""
-    distance = float(np.exp(rng.uniform(*np.log(DISTANCES))))
+    distance = any_distance(rng)
     snapshot, light = drawn(row, rng)
-    radius = (row['half_light_radius'] * u.pc / (distance * u.kpc)).to(u.arcsec, u.dimensionless_angles())
-    grid = mapper.grid.holding(radius, distance=distance * u.kpc, farthest=FARTHEST * u.kpc)
-    mock = observe(snapshot, distance=distance * u.kpc, seeing=max(1.0 * u.arcsec, grid.seeing_range[0]),
-                   grid=grid, correction='kurucz1992', seed=int(rng.integers(2**31)))
+    mock, _ = seen_as_chosen(mapper, snapshot, row['half_light_radius'], distance, rng,
+                             correction='kurucz1992')
     known = known_of(row, distance, rng)
     found = {}
     for title, names in GIVEN.items():
@@ -106,16 +101,8 @@ def report(rows, results):
     print('models:', ', '.join(f'{name}: {np.count_nonzero(some)}' for name, some in bins))
     line = table([('known', '22s'), *((f'{name}: error, bias, 68/95, inside', '34s') for name, _ in bins)])
     for title in GIVEN:
-        value, low, high, lowest, highest, domain = np.array([found[title] for _, found, _ in results]).T
-        texts = []
-        for _, some in bins:
-            off, sure = (value / true - 1.0)[some], ((low < true) & (true < high))[some]
-            wide = ((lowest < true) & (true < highest))[some]
-            shares = [each.mean() for each in (sure, wide, domain[some])]
-            numbers = (np.median(np.abs(off)), np.median(off), *shares)
-            texts.append('{:3.0f} %, {:+3.0f} %, {:.0f}/{:.0f}, {:.0f} %'.format(
-                *(100.0 * number for number in numbers)))
-        line(title, *texts)
+        ours = np.array([found[title] for _, found, _ in results]).T
+        line(title, *(interval_scores(true[some], ours[:, some]) for _, some in bins))
     for title in results[0][2]:
         off = np.array([envelope[title] for *_, envelope in results]) / true - 1.0
         line(title, *(f'{100 * np.median(np.abs(off[some])):3.0f} %, {100 * np.median(off[some]):+3.0f} %'

@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-__all__ = ['aged_cluster', 'least', 'machine', 'multiplications', 'parser', 'peak_memory',
-           'prediction_errors', 'spent', 'table']
+__all__ = ['aged_cluster', 'any_distance', 'interval_scores', 'least', 'machine', 'multiplications', 'parser',
+           'peak_memory', 'prediction_errors', 'seen_as_chosen', 'spent', 'table']
 
 CLOCKS = {'wall': time.perf_counter, 'processor': time.process_time}
 
@@ -121,6 +121,40 @@ def aged_cluster(number, age=None):
         'radius': start.radius * u.pc, 'v_r': start.v_r * u.km / u.s, 'v_t': start.v_t * u.km / u.s,
         'mass': state.mass * u.Msun, 'luminosity': state.luminosity * u.Lsun,
         'stellar_radius': state.radius * u.Rsun, 'kind': state.kind}, age, model)
+
+
+DISTANCES, FARTHEST = (3.0, 30.0), 100.0     # kpc: of clusters, and as far as one may look in larger pixels
+
+
+def any_distance(rng):
+    """A distance of a cluster of the Milky Way [kpc]."""
+    return float(np.exp(rng.uniform(*np.log(DISTANCES))))
+
+
+def seen_as_chosen(mapper, cluster, radius, distance, rng, **options):
+    """A mock in the field that a prediction chooses for a half-light radius [pc], and the angle of that."""
+    from astropy import units as u
+
+    from pidoc.mock.observation import observe
+
+    distance = distance * u.kpc
+    angle = (radius * u.pc / distance).to(u.arcsec, u.dimensionless_angles())
+    grid = mapper.grid.holding(angle, distance=distance, farthest=FARTHEST * u.kpc)
+    seeing = max(1.0 * u.arcsec, grid.seeing_range[0])
+    return observe(cluster, distance=distance, seeing=seeing, grid=grid, seed=int(rng.integers(2**31)),
+                   **options), angle
+
+
+def interval_scores(true, predicted):
+    """Median error, bias, coverage of the 68 and 95 % intervals, and share inside the domain, as a text.
+
+    ``predicted`` has the value, the ends of the two intervals, and whether it is inside, shape (6, n).
+    """
+    value, low, high, lowest, highest, inside = predicted
+    off = value / true - 1.0
+    numbers = (np.median(np.abs(off)), np.median(off), np.mean((low < true) & (true < high)),
+               np.mean((lowest < true) & (true < highest)), np.mean(inside))
+    return '{:3.0f} %, {:+3.0f} %, {:.0f}/{:.0f}, {:.0f} %'.format(*(100.0 * number for number in numbers))
 
 
 def multiplications(network):

@@ -17,16 +17,14 @@ from pathlib import Path
 
 import numpy as np
 from astropy import units as u
-from common import table
+from common import any_distance, interval_scores, seen_as_chosen, table
 
 from pidoc import MassMapper, Snapshot
-from pidoc.mock.observation import observe
 from pidoc.networks.variables import CONSTRAINTS
 from pidoc.photometry import iron_abundance
 
 FLATTENINGS = 0.0, 0.5, 1.0
 OLD = 9.0 * u.Gyr
-DISTANCES, FARTHEST = (3.0, 30.0), 100.0     # kpc
 GIVEN = {'distance': ('distance',), 'age, [Fe/H]': ('distance', 'age', 'metallicity'),
          'slope': ('distance', 'age', 'metallicity', 'mass_function_slope'),
          'dispersion': ('distance', 'age', 'metallicity', 'velocity_dispersion'),
@@ -43,15 +41,12 @@ def clusters(folder, rng, number):
 
 def measured(mapper, cluster, rng):
     """True mass in the field, slope, and the intervals for each choice of what is known."""
-    distance = np.exp(rng.uniform(*np.log(DISTANCES))) * u.kpc
-    radius = (cluster.projected_half_light_radius / distance).to(u.arcsec, u.dimensionless_angles())
-    grid = mapper.grid.holding(radius, distance=distance, farthest=FARTHEST * u.kpc)
-    mock = observe(cluster, distance=distance, seeing=max(1.0 * u.arcsec, grid.seeing_range[0]), grid=grid,
-                   direction='random', seed=int(rng.integers(2**31)))
-    true = {'distance': distance.value, 'age': cluster.age.to_value(u.Gyr),
+    distance, half = any_distance(rng), cluster.projected_half_light_radius
+    mock, radius = seen_as_chosen(mapper, cluster, half.to_value(u.pc), distance, rng, direction='random')
+    true = {'distance': distance, 'age': cluster.age.to_value(u.Gyr),
             'metallicity': iron_abundance(cluster.model.metallicity),
             'mass_function_slope': cluster.mass_function_slope()[0],
-            'velocity_dispersion': cluster.velocity_dispersion(cluster.projected_half_light_radius).value}
+            'velocity_dispersion': cluster.velocity_dispersion(half).value}
     known = {}
     for name, value in true.items():
         error = CONSTRAINTS[name].default_error * rng.normal()
@@ -85,14 +80,8 @@ def main(args=None):
                   *((f'{name}: error, bias, 68/95, inside', '32s') for name in GIVEN)])
     for each, results in found.items():
         true, slope, ours = (np.array(column) for column in zip(*results, strict=True))
-        texts = []
-        for value, low, high, lowest, highest, domain in np.moveaxis(ours, 0, -1):
-            off = value / true - 1.0
-            numbers = (np.median(np.abs(off)), np.median(off), np.mean((low < true) & (true < high)),
-                       np.mean((lowest < true) & (true < highest)), domain.mean())
-            texts.append('{:2.0f} %, {:+3.0f} %, {:.0f}/{:.0f}, {:.0f} %'.format(
-                *(100.0 * number for number in numbers)))
-        line(each, len(true), np.median(slope), *texts)
+        line(each, len(true), np.median(slope),
+             *(interval_scores(true, mode) for mode in np.moveaxis(ours, 0, -1)))
 
 
 if __name__ == '__main__':

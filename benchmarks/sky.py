@@ -18,7 +18,8 @@ from astropy import units as u
 from astropy.nddata import CCDData
 from common import table
 
-from pidoc.catalogs import paper_table
+from pidoc import MassMapper
+from pidoc.evaluation.real_clusters import suited_grids
 from pidoc.evaluation.synthetic_sky import draw_cluster, write_files
 from pidoc.grid import MapGrid
 from pidoc.image import prepare
@@ -48,21 +49,18 @@ def levels(cluster, stack, grid):
 
 def main():
     logging.disable(logging.WARNING)
-    names = [str(name) for name in paper_table()['name']]
+    grids = suited_grids(MassMapper.from_pretrained())
     columns = [f'{frame}{sky}' for frame in (*FRAMES, 'auto') for sky in ('', ' + 5 %')]
     line = table([('cluster', '9s'), *((name, '15s') for name in columns)])
     noted = np.zeros(len(columns), dtype=int)
-    for name in names:
+    for name in grids:
         cluster = draw_cluster(name, field_of_view=WIDEST)
         with tempfile.TemporaryDirectory() as folder:
             path = write_files(cluster, folder, field_of_view=WIDEST)[0]
             found = []
             for size in FRAMES.values():
                 found += levels(cluster, read_stack(path, center=cluster.position, size=size), MapGrid())
-            away = np.hypot(cluster.x, cluster.y)
-            bright = np.cumsum(cluster.luminosity[np.argsort(away)])
-            half = np.sort(away)[np.searchsorted(bright, 0.5 * bright[-1])] * u.arcsec
-            found += levels(cluster, read_stack(path), MapGrid().holding(half, largest=WIDEST))
+            found += levels(cluster, read_stack(path), grids[name])
         line(name, *(f'{share:+.3f} {error:.3f} {"*" if note else " "}' for share, error, note in found))
         noted += [note for *_, note in found]
     line('noted', *map(str, noted))
