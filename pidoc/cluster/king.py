@@ -264,8 +264,10 @@ def core_radius(w0):
     """
     from scipy.optimize import brentq
 
+    steps = np.geomspace(1e-3, 1.0, 2000)
+    (center,) = _column_density(w0, 0.0, steps)
+
     def above_half(separation):
-        center, here = _column_density(w0, (0.0, separation), np.geomspace(1e-3, 1.0, 2000))
-        return here - 0.5 * center
+        return _column_density(w0, separation, steps)[0] - 0.5 * center
 
     return float(brentq(above_half, 1e-3, min(2.0, 0.99 * king_structure(w0).tidal_radius)))

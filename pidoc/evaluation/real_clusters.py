@@ -199,7 +199,8 @@ def _known(table, maps, distance_error):
 
     catalogued = [known(str(name)) for name in table['name']]
     rows = [each.get('velocity_dispersion') for each in catalogued]
-    slopes = [each.get('mass_function_slope') for each in catalogued]
+    slopes = [_slope(image, each.get('mass_function_slope')) for image, each in
+              zip(maps, catalogued, strict=True)]
     assumed = np.asarray(table['age_assumed'])
     return {
         'distance': list(table['distance']), 'distance_error': list(distance_error * table['distance']),
@@ -207,15 +208,18 @@ def _known(table, maps, distance_error):
         'age_error': list(np.where(assumed, _ASSUMED_ERROR, _AGE_ERROR) * u.Gyr),
         'metallicity': [float(value) for value in table['fe_h']],
         'metallicity_error': [_IRON_ERROR] * len(table),
-        # a stand-in has its own
-        'mass_function_slope': [each.meta.get('TRUESLOP', None if row is None else float(row.value))
-                                for each, row in zip(maps, slopes, strict=True)],
-        'mass_function_slope_error': [_SLOPE_ERROR if 'TRUESLOP' in each.meta else
-                                      None if row is None else float(row.error)
-                                      for each, row in zip(maps, slopes, strict=True)],
+        'mass_function_slope': [slope for slope, _ in slopes],
+        'mass_function_slope_error': [error for _, error in slopes],
         'velocity_dispersion': [None if row is None else row.value for row in rows],
         'velocity_dispersion_error': [None if row is None else row.error for row in rows],
         'dispersion_radius': [None if row is None else row.radius for row in rows]}
+
+
+def _slope(image, catalogued):
+    """Slope of the mass function and its error: a stand-in has its own."""
+    if 'TRUESLOP' in image.meta:
+        return image.meta['TRUESLOP'], _SLOPE_ERROR
+    return (None, None) if catalogued is None else (float(catalogued.value), float(catalogued.error))
 
 
 def _plain(column):

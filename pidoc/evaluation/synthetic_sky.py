@@ -159,17 +159,17 @@ def draw_cluster(name, *, age=None, seed=0, field_of_view=_FIELD):
         If the cluster is not known, the catalogue lacks necessary data, or the age is invalid.
     """
     row = catalogued(name)
-    told = {key: _known(row, key) for key in ('m_v', 'distance', 'reddening', 'fe_h', 'concentration',
-                                              'core_radius')}
+    entry = {key: _known(row, key) for key in ('m_v', 'distance', 'reddening', 'fe_h', 'concentration',
+                                               'core_radius')}
     if age is None:
         age = 12.0 * u.Gyr if getattr(row['age'], 'mask', False) else u.Quantity(row['age'])
     years = to_value(age, u.Gyr, 'age', positive=True)
     rng = np.random.default_rng([seed, *str(row['name']).encode()])
-    metals = metal_fraction(told['fe_h'])
+    metals = metal_fraction(entry['fe_h'])
     tracks = StellarEvolution(metals)
     number = round(float(row['luminosity'].value) / _mean_light(tracks, 1e3 * years))
-    w0 = king_potential(told['concentration'])
-    unit = 60.0 * told['core_radius'] / core_radius(w0)
+    w0 = king_potential(entry['concentration'])
+    unit = 60.0 * entry['core_radius'] / core_radius(w0)
     x, y = _projected(unit * king_radius(rng.random(number), w0=w0), rng)
     side = to_value(field_of_view, u.arcsec, 'field_of_view', positive=True)
     away = np.maximum(np.abs(x), np.abs(y))
@@ -178,18 +178,19 @@ def draw_cluster(name, *, age=None, seed=0, field_of_view=_FIELD):
         (away >= _REACH) & (away < 0.5 * cutout_size(side) * _SCALE + _REACH - 90.0))])
     stars = tracks.state(kroupa_masses(near.size, rng, lower=_LOW, upper=_HIGH), 1e3 * years)
     light = {band: _light(stars, metals, band) for band in 'Vgr'}
-    far = 4.0 * math.pi * told['distance'] ** 2
+    far = 4.0 * math.pi * entry['distance'] ** 2
     magnitude = {}
     for band in 'gr':
         dark = light[band] <= 0.0
         magnitude[band] = np.full(dark.size, np.inf)
         magnitude[band][~dark] = apparent_magnitude(light[band][~dark] / far * u.Lsun / u.kpc**2, band).value
-        magnitude[band] += _EXTINCTION[band] * EXTINCTION_RATIO * told['reddening']
+        magnitude[band] += _EXTINCTION[band] * EXTINCTION_RATIO * entry['reddening']
     slope, _ = power_law_slope(stars.mass[stars.kind <= 1], low=0.2, high=0.8)
     return SyntheticCluster(
-        name=str(row['name']), position=row['position'], distance=told['distance'] * u.kpc, age=years * u.Gyr,
-        reddening=told['reddening'] * u.mag, fe_h=told['fe_h'], king_w0=w0, slope=slope, number=number,
-        x=x[near], y=y[near], mass=stars.mass * (stars.kind < 13), luminosity=light['V'], magnitude=magnitude)
+        name=str(row['name']), position=row['position'], distance=entry['distance'] * u.kpc,
+        age=years * u.Gyr, reddening=entry['reddening'] * u.mag, fe_h=entry['fe_h'], king_w0=w0, slope=slope,
+        number=number, x=x[near], y=y[near], mass=stars.mass * (stars.kind < 13), luminosity=light['V'],
+        magnitude=magnitude)
 
 
 _LOW, _HIGH = (float(value) for value in ClusterModel().mass_limits.to_value(u.Msun))

@@ -446,9 +446,10 @@ def _catalogued(radius, core, concentration):
     for w0 in _POTENTIALS[first:max(last, first + 1)]:
         wrong = (_concentration(w0) - concentration) / _CATALOGUED[1]
         place, density = king_surface_density(w0)
+        unit = core / core_radius(w0)
         for factor in np.linspace(-2.5, 2.5, 11):
-            unit = core * np.exp(_CATALOGUED[0] * factor) / core_radius(w0)
-            models.append(np.interp(radius / unit, place, density, right=0.0))
+            away = radius / (unit * np.exp(_CATALOGUED[0] * factor))
+            models.append(np.interp(away, place, density, right=0.0))
             prior.append(-0.5 * (factor**2 + wrong**2))
     return np.array(models), np.array(prior)
 
