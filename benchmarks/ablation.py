@@ -9,12 +9,9 @@ difference between it and the predicted mass. ``plain`` has two seeds: differenc
 significant.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from astropy.table import Table
-from common import prediction_errors
+from common import parser_of_trainings, prediction_errors
 
 from pidoc.training import Selection, Settings, train
 from pidoc.training_set.dataset import TrainingSet
@@ -76,15 +73,8 @@ def scores(estimator, maps):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('set', help='folder of the training set')
-    parser.add_argument('folder', type=Path, help='of the models; its scores.ecsv has the table')
-    parser.add_argument('--maps', type=int, default=3000, help='of the training part')
-    parser.add_argument('--validation', type=int, default=1500, help='of the validation part')
-    parser.add_argument('--epochs', type=int, default=10)
-    parser.add_argument('--precision', choices=('auto', 'float32', 'bfloat16'), default='auto')
-    parser.add_argument('--only', nargs='+', choices=list(VARIANTS), default=list(VARIANTS))
+    parser = parser_of_trainings(__doc__, VARIANTS, maps=3000)
+    parser.add_argument('--validation', type=int, default=1500, help='maps of the validation part')
     options = parser.parse_args()
     maps = TrainingSet.read(options.set)
     checked = maps.split('validation')

@@ -25,10 +25,9 @@ from pidoc import ClusterModel, MassMapper
 from pidoc.cluster.king import king_radius
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.evaluation.envelope import Envelope, KNOWN_ERRORS
-from pidoc.photometry import band_luminosity, iron_abundance
+from pidoc.photometry import effective_temperature, iron_abundance, light_at
 from pidoc.simulation.initial import kroupa_masses
 from pidoc.stellar import StellarEvolution
-from pidoc.units import SOLAR_TEFF
 
 KING_W0 = 6.0
 CORE = 0.1                     # projected half-light radii, within which the dispersion is
@@ -48,16 +47,13 @@ def drawn(row, rng):
     many = tracks.state(kroupa_masses(1_000_000, rng, lower=LOWEST, upper=HEAVIEST), years)
     number = int(row['l_bol'] / many.luminosity.mean())
     stars = tracks.state(kroupa_masses(number, rng, lower=LOWEST, upper=HEAVIEST), years)
-    shines = stars.luminosity > 0.0
-    heat = SOLAR_TEFF * (stars.luminosity / np.where(shines, stars.radius, 1.0) ** 2) ** 0.25
-    light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
-                            metallicity=metals, band='V', correction='kurucz1992').to_value(u.Lsun)
+    light = light_at(stars, metallicity=metals, correction='kurucz1992').value
     place = rng.normal(size=(3, number))
     place *= king_radius(rng.random(number), w0=KING_W0) / np.linalg.norm(place, axis=0)
     place *= row['half_light_radius'] / np.median(np.hypot(*place[:2]))
     columns = dict(zip('xyz', place * u.pc, strict=True)) | {
-        'mass': stars.mass * u.Msun, 'luminosity': stars.luminosity * u.Lsun, 'temperature': heat * u.K,
-        'radius': stars.radius * u.Rsun, 'kind': stars.kind}
+        'mass': stars.mass * u.Msun, 'luminosity': stars.luminosity * u.Lsun, 'kind': stars.kind,
+        'temperature': effective_temperature(stars.luminosity * u.Lsun, stars.radius * u.Rsun)}
     snapshot = Snapshot(columns, row['age'] * u.Gyr, ClusterModel(metallicity=metals))
     return snapshot, float(light.sum())
 

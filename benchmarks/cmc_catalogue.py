@@ -32,6 +32,7 @@ from common import table
 
 from pidoc import ClusterModel
 from pidoc.cluster.quantities import half_separation, share_within, sight_moment
+from pidoc.photometry import effective_temperature
 from pidoc.simulation import Simulation
 from pidoc.units import SOLAR_TEFF
 
@@ -84,7 +85,7 @@ def measured(snapshot):
     shines = kind < 13
     size = stars['stellar_radius'].to_value(u.Rsun)[order]
     light = np.zeros(kind.size)
-    kelvin = SOLAR_TEFF * (bolometric[shines] / size[shines] ** 2) ** 0.25
+    kelvin = effective_temperature(bolometric[shines] * u.Lsun, size[shines] * u.Rsun).value
     light[shines] = bolometric[shines] * visual_share(kelvin)
     half = half_separation(radius, light)
     bright = ((kind >= GIANT[0]) & (kind < GIANT[1])) | ((kind < GIANT[0]) & (mass > BRIGHTEST_DWARF))

@@ -10,11 +10,12 @@ import os
 import platform
 import resource
 import time
+from pathlib import Path
 
 import numpy as np
 
 __all__ = ['aged_cluster', 'any_distance', 'interval_scores', 'least', 'machine', 'multiplications', 'parser',
-           'peak_memory', 'prediction_errors', 'seen_as_chosen', 'spent', 'table']
+           'parser_of_trainings', 'peak_memory', 'prediction_errors', 'seen_as_chosen', 'spent', 'table']
 
 CLOCKS = {'wall': time.perf_counter, 'processor': time.process_time}
 
@@ -40,6 +41,18 @@ def parser(doc, *, repeats=5):
     made.add_argument('--repeats', type=int, default=repeats, help=f'default: {repeats}')
     made.add_argument('--clock', choices=CLOCKS, default='processor',
                       help='processor time, of all cores together (the default), or that on the wall')
+    return made
+
+
+def parser_of_trainings(doc, choices, *, maps):
+    """Parser of a benchmark that trains small networks: set, folder, sizes, and which of the choices."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument('set', help='folder of the training set')
+    made.add_argument('folder', type=Path, help='of the models; its scores.ecsv has the table')
+    made.add_argument('--maps', type=int, default=maps, help=f'of the training part (default: {maps})')
+    made.add_argument('--epochs', type=int, default=10)
+    made.add_argument('--precision', choices=('auto', 'float32', 'bfloat16'), default='auto')
+    made.add_argument('--only', nargs='+', choices=list(choices), default=list(choices))
     return made
 
 

@@ -9,11 +9,9 @@ median bias of the mass in the field, and the coverage of its 68 and 95 % interv
 Networks are calibrated on the validation part of their own end. Can be interrupted and resumed.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from astropy.table import Table
+from common import parser_of_trainings
 
 from pidoc.evaluation.report import channels_of, known_values
 from pidoc.training import Selection, Settings, train
@@ -89,15 +87,7 @@ def old_test_maps(maps):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('set', help='folder of the training set')
-    parser.add_argument('folder', type=Path, help='of the models; its scores.ecsv has the table')
-    parser.add_argument('--maps', type=int, default=5000, help='of the training part, for each network')
-    parser.add_argument('--epochs', type=int, default=10)
-    parser.add_argument('--precision', choices=('auto', 'float32', 'bfloat16'), default='auto')
-    parser.add_argument('--only', nargs='+', choices=list(INGREDIENTS), default=list(INGREDIENTS))
-    options = parser.parse_args()
+    options = parser_of_trainings(__doc__, INGREDIENTS, maps=5000).parse_args()
     maps = TrainingSet.read(options.set)
     names = 'error', 'bias', 'share_68', 'share_95'
     table = Table(names=['ingredient', 'scored', 'trained', 'given', 'n', *names],

@@ -24,9 +24,8 @@ from common import table
 
 from pidoc.cluster.mass_function import mass_function
 from pidoc.cluster.population import population_mass_to_light
-from pidoc.photometry import band_luminosity, CORRECTIONS
+from pidoc.photometry import CORRECTIONS, effective_temperature, light_at
 from pidoc.stellar import StellarEvolution
-from pidoc.units import SOLAR_TEFF
 
 AGES = (10.0, 12.0, 13.0)       # Gyr
 GIANT_AGES = (9.0, 10.0, 12.0, 13.0, 14.0)
@@ -77,9 +76,8 @@ def horizontal_branch(metallicity, age, correction, eta):
     stars = StellarEvolution(metallicity, giant_mass_loss=eta).state(middle, 1e3 * age)
     share = np.diff(mass_function(IMFS[0]).cumulative(EDGES, EDGES[0], EDGES[-1]))
     here = stars.kind == HORIZONTAL_BRANCH
-    heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
-    light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
-                            metallicity=metallicity, correction=correction).to_value(u.Lsun)
+    heat = effective_temperature(stars.luminosity * u.Lsun, stars.radius * u.Rsun).value
+    light = light_at(stars, metallicity=metallicity, correction=correction).value
     lost = (middle - stars.mass)[here]
     return np.sum((share * light)[here]) / np.sum(share * light), np.median(heat[here]), lost.min()
 

@@ -148,7 +148,7 @@ def main():
         return all_loops() if options.loop == 'all' else loop(options)
     rng = np.random.default_rng(1)
     size = options.batch
-    image, told, *truth = (rng.normal(size=(size, *shape)).astype('float32')
+    image, known, *truth = (rng.normal(size=(size, *shape)).astype('float32')
                            for shape in ((40, 40, 1), (3,), (40, 40, 1), (4,)))
     if options.precision == 'bfloat16':
         keras.config.set_dtype_policy('mixed_bfloat16')
@@ -161,8 +161,8 @@ def main():
     row = table([('', '24s'), ('ms/batch', '9.1f'), ('ms/map', '8.2f'), ('limit ms/map', '8.2f'),
                  ('ratio', '6.1f')])
     for label, function, times in (
-            ('prediction', lambda: network.predict_on_batch([image, told]), 1),
-            ('step of the training', lambda: network.train_on_batch([image, told], truth), 3)):
+            ('prediction', lambda: network.predict_on_batch([image, known]), 1),
+            ('step of the training', lambda: network.train_on_batch([image, known], truth), 3)):
         took = 1e3 * least(function, options.repeats, options.clock)
         limit = 1e3 * times * count / rate
         row(label, took, took / size, limit, took / size / limit)

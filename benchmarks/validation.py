@@ -35,7 +35,7 @@ from scipy.optimize import brentq, curve_fit
 
 from pidoc import ClusterModel, Snapshot
 from pidoc.cluster.king import king_structure
-from pidoc.photometry import v_luminosity
+from pidoc.photometry import light_at
 from pidoc.simulation import Numerics, Simulation
 from pidoc.simulation.evolve import BLACK_HOLE, NEUTRON_STAR
 from pidoc.simulation.initial import (
@@ -48,7 +48,7 @@ from pidoc.simulation.initial import (
 )
 from pidoc.simulation.tides import TidalField
 from pidoc.stellar import StellarEvolution
-from pidoc.units import G, SOLAR_TEFF
+from pidoc.units import G
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
@@ -61,7 +61,7 @@ REFERENCE = ROOT / 'pidoc' / 'tests' / 'data' / 'two_mass_nbody.ecsv'
 PLUMMER_HALF, PLUMMER_SCALE = 0.76857, 3.0 * np.pi / 16.0
 #: The core has collapsed when binaries have given the cluster this part of its initial energy.
 COLLAPSE_HEAT = 1e-3
-#: Colours that the colour-blind can tell apart (Okabe & Ito), each with a dash of its own.
+#: Colours that the colour-blind can distinguish (Okabe & Ito), each with a dash of its own.
 COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000']
 DASHES = ['-', '--', '-.', ':', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2))]
 
@@ -582,11 +582,10 @@ def population(tracks):
     for name, table in (('pidoc', None), ('like CMC', tracks)):
         stars = StellarEvolution(CMC_METALLICITY, table=table)
         for age in (1.3, 5.0, 7.5, 10.0):
-            mass, luminosity, radius, kind = stars.state(born, 1e3 * age)
-            kelvin = SOLAR_TEFF * luminosity ** 0.25 / np.sqrt(radius)
-            light = v_luminosity(luminosity * u.Lsun, kelvin * u.K, kind).to_value(u.Lsun)
-            here = kind < NEUTRON_STAR
-            rows.append({'tracks': name, 'age': age, 'm_to_l': mass[here].sum() / light.sum(),
+            state = stars.state(born, 1e3 * age)
+            light = light_at(state, metallicity=CMC_METALLICITY).value
+            here = state.kind < NEUTRON_STAR
+            rows.append({'tracks': name, 'age': age, 'm_to_l': state.mass[here].sum() / light.sum(),
                          'noise': np.sqrt(np.sum(light ** 2) * born.size / 50_000) / light.sum()})
     return rows
 

@@ -34,8 +34,9 @@ from astropy import units as u
 from pidoc.units import as_quantity, SOLAR_MBOL, SOLAR_MV, SOLAR_TEFF, to_value
 
 __all__ = ['BANDS', 'Band', 'CORRECTIONS', 'DARK_KINDS', 'apparent_flux', 'apparent_magnitude',
-           'atmosphere', 'band_luminosity', 'bolometric_correction', 'iron_abundance', 'johnson_to_ps1',
-           'ps1_to_johnson', 'v_luminosity', 'white_dwarf_atmosphere']
+           'atmosphere', 'band_luminosity', 'bolometric_correction', 'effective_temperature',
+           'iron_abundance', 'johnson_to_ps1', 'light_at', 'ps1_to_johnson', 'v_luminosity',
+           'white_dwarf_atmosphere']
 
 Band = namedtuple('Band', 'name system solar_magnitude source')
 Band.__doc__ = """A band: name, magnitude system, absolute magnitude of the Sun, and its source."""
@@ -106,6 +107,37 @@ def bolometric_correction(temperature):
     """
     value = to_value(temperature, u.K, 'temperature', positive=True)
     return np.polyval(_REED, np.log10(value) - 4.0) * u.mag
+
+
+def effective_temperature(luminosity, radius):
+    """Effective temperature of stars, from the law of Stefan and Boltzmann.
+
+    Parameters
+    ----------
+    luminosity, radius : `~astropy.units.Quantity`
+        Bolometric luminosity and radius, scalars or arrays.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+        Broadcast shape of the arguments, in K; 0 where the radius or the luminosity is.
+
+    Raises
+    ------
+    TypeError, `~astropy.units.UnitConversionError`, ValueError
+        If a quantity has the wrong unit, or is negative or not finite.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.photometry import effective_temperature
+    >>> print(effective_temperature([1.0, 100.0] * u.Lsun, [1.0, 25.0] * u.Rsun).round())
+    [5772. 3651.] K
+    """
+    light, size = np.broadcast_arrays(to_value(luminosity, u.Lsun, 'luminosity', non_negative=True),
+                                      to_value(radius, u.Rsun, 'radius', non_negative=True))
+    flux = np.divide(light, size**2, out=np.zeros(size.shape), where=size > 0.0)
+    return SOLAR_TEFF * flux**0.25 * u.K
 
 
 def v_luminosity(luminosity, temperature, kind):
@@ -211,6 +243,42 @@ def band_luminosity(luminosity, temperature, kind, *, mass=None, metallicity=Non
     result[shines] = _kurucz_light(luminosity[shines], heat, kind[shines], mass,
                                    iron_abundance(metallicity), band)
     return result * u.Lsun
+
+
+def light_at(state, *, metallicity, band='V', correction='reed1998'):
+    """Luminosity in a band of stars with these masses, luminosities and radii.
+
+    Parameters
+    ----------
+    state : `~pidoc.stellar.StellarState`
+        Mass [Msun], luminosity [Lsun], radius [Rsun] and kind of the stars.
+    metallicity : float
+        Mass fraction of metals.
+    band, correction : str, optional
+        As in `band_luminosity`.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+        In Lsun (of the band), in the shape of the masses.
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown or invalid.
+
+    Examples
+    --------
+    >>> from pidoc.photometry import light_at
+    >>> from pidoc.stellar import StellarEvolution
+    >>> sun = StellarEvolution(0.02).state(1.0, 4600.0)
+    >>> print(f'{light_at(sun, metallicity=0.02, correction="kurucz1992"):.2f}')
+    1.00 solLum
+    """
+    light = state.luminosity * u.Lsun
+    heat = effective_temperature(light, state.radius * u.Rsun)
+    return band_luminosity(light, heat, state.kind, mass=state.mass * u.Msun, metallicity=metallicity,
+                           band=band, correction=correction)
 
 
 def _shining(luminosity, temperature, kind):

@@ -130,7 +130,7 @@ def run_cosmic(mass, metallicity, end, every_step=False, **settings):
 
     mass = np.atleast_1d(np.asarray(mass, dtype=float))
     zero = np.zeros(len(mass))
-    # A second star of no mass and type 15, no orbit: this is how COSMIC is told of a single star.
+    # A second star of no mass and type 15, no orbit: this is how COSMIC takes a single star.
     stars = InitialBinaryTable.InitialBinaries(
         mass, zero, zero, zero - 1.0, zero + end, np.where(mass < 0.7, 0, 1), zero + 15,
         zero + metallicity)
@@ -189,7 +189,7 @@ def fallback(explosion, mass, core):
 
 
 def explode(tracks, metallicity):
-    """Tell the tracks that end in a collapse how much falls back, and what a rapid explosion would leave."""
+    """Add the share that falls back and the remnant of a rapid explosion to tracks that end in a collapse."""
     collapsed = np.flatnonzero([t.kinds[-1] >= FIRST_COLLAPSED for t in tracks])
     if not collapsed.size:
         return

@@ -5,9 +5,9 @@ import numpy as np
 from astropy import units as u
 
 from pidoc.cluster.mass_function import mass_function
-from pidoc.photometry import band_luminosity
+from pidoc.photometry import light_at
 from pidoc.stellar import StellarEvolution
-from pidoc.units import SOLAR_TEFF, to_value
+from pidoc.units import to_value
 
 __all__ = ['population_mass_to_light']
 
@@ -66,9 +66,7 @@ def population_mass_to_light(age, metallicity, *, imf='kroupa2001', mass_limits=
         edges = _cells(evolution, each, low, high)
         share = np.diff(mass_function(imf).cumulative(edges, low, high))
         stars = evolution.state(np.sqrt(edges[1:] * edges[:-1]), each)
-        heat = SOLAR_TEFF * (stars.luminosity / stars.radius ** 2) ** 0.25
-        light = band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
-                                metallicity=metallicity, band=band, correction=correction).value
+        light = light_at(stars, metallicity=metallicity, band=band, correction=correction).value
         ratios.append(share @ (stars.mass * (stars.kind < heaviest)) / (share @ light))
     return np.reshape(ratios, np.shape(ages)) * u.Msun / u.Lsun
 

@@ -29,8 +29,8 @@ from pidoc.cluster.quantities import (
 from pidoc.io.files import check_free
 from pidoc.io.fits import float_type, opened_fits, table_hdu, table_of, write_hdus
 from pidoc.io.html import html_table
-from pidoc.photometry import band_luminosity, BANDS, v_luminosity
-from pidoc.units import plain_number, scalar_value, SOLAR_MV, SOLAR_TEFF, to_value, whole_number
+from pidoc.photometry import band_luminosity, BANDS, effective_temperature, v_luminosity
+from pidoc.units import plain_number, scalar_value, SOLAR_MV, to_value, whole_number
 
 if TYPE_CHECKING:
     import os
@@ -253,10 +253,8 @@ class Snapshot:
             return self._native['temperature']
         if not {'luminosity', 'stellar_radius'} <= self._native.keys():
             return None
-        radius = self._native['stellar_radius']
-        flux = np.zeros_like(radius)
-        np.divide(self._native['luminosity'], radius**2, out=flux, where=radius > 0.0)
-        return SOLAR_TEFF * flux**0.25
+        light, size = (self._native[name] for name in ('luminosity', 'stellar_radius'))
+        return effective_temperature(light * u.Lsun, size * u.Rsun).value
 
     @cached_property
     def _light(self):

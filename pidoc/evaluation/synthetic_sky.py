@@ -31,10 +31,10 @@ from pidoc.grid import MapGrid, tangent_plane
 from pidoc.image.ps1 import files as ps1
 from pidoc.image.ps1.retrieval import Archive, cutout_size, ServiceError
 from pidoc.mock.psf import MOFFAT_BETA
-from pidoc.photometry import apparent_magnitude, band_luminosity
+from pidoc.photometry import apparent_magnitude, light_at
 from pidoc.simulation.initial import kroupa_masses
 from pidoc.stellar import StellarEvolution
-from pidoc.units import SOLAR_TEFF, to_value
+from pidoc.units import to_value
 
 __all__ = ['DEPTH', 'EXPOSURE', 'SKY', 'SyntheticArchive', 'SyntheticCluster', 'draw_cluster',
            'metal_fraction', 'painted', 'write_files']
@@ -215,10 +215,7 @@ def _mean_light(tracks, age):
 
 def _light(stars, metals, band):
     """Luminosities in a band [Lsun], from Kurucz's atmospheres."""
-    shines = stars.luminosity > 0.0
-    heat = SOLAR_TEFF * (stars.luminosity / np.where(shines, stars.radius, 1.0) ** 2) ** 0.25
-    return band_luminosity(stars.luminosity * u.Lsun, heat * u.K, stars.kind, mass=stars.mass * u.Msun,
-                           metallicity=metals, band=band, correction='kurucz1992').to_value(u.Lsun)
+    return light_at(stars, metallicity=metals, band=band, correction='kurucz1992').value
 
 
 def _projected(radius, rng):

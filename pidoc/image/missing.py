@@ -127,7 +127,7 @@ def find_missing(pixels, bad, *, header=None):
         plateaus, rest = [], values
     low, base, middle = (float(rest[int(share * rest.size)]) for share in (0.01, 0.05, 0.5))
     noise, noisy = noise_of(pixels, good & ~np.isin(pixels, plateaus) if plateaus else good)
-    told = _find_values(kinds, pixels, good, plateaus, rest, (middle, low, noise, noisy))
+    found = _find_values(kinds, pixels, good, plateaus, rest, (middle, low, noise, noisy))
     kinds['sentinel'] |= good & (pixels < middle - _FAR * max((middle - low) / _ONE_PER_CENT, noise))
     good &= ~kinds['sentinel'] & ~kinds['zero']
     _find_saturated(kinds, pixels, good, header or {})
@@ -135,7 +135,7 @@ def find_missing(pixels, bad, *, header=None):
         _find_ceiling(kinds, pixels, good, plateaus, rest, middle + _CLEAR * noise)
         _find_holes(kinds, pixels, good, bad, (middle, base, noise))
         _find_columns(kinds, pixels, base, noise)
-    return Missing(kinds, tuple(told), base, noise, noisy)
+    return Missing(kinds, tuple(found), base, noise, noisy)
 
 
 def find_cosmic_rays(pixels, bad, found, fwhm):
@@ -239,7 +239,7 @@ def _plateaus(values):
 def _find_values(kinds, pixels, good, plateaus, rest, sky):
     """Mark repeated values below the sky, and exact zeros; returns the sentinels."""
     middle, low, noise, noisy = sky
-    told = []
+    found = []
     for value in plateaus:
         here = good & (pixels == value)
         like = np.searchsorted(rest, [value - 0.05 * noise, value + 0.05 * noise])
@@ -255,8 +255,8 @@ def _find_values(kinds, pixels, good, plateaus, rest, sky):
                 kinds['zero'] |= here
         elif value < middle and (alone or 0.0 < below < 0.5) and (noisy or _negative(value, rest)):
             kinds['sentinel'] |= here
-            told.append(value)
-    return told
+            found.append(value)
+    return found
 
 
 def _negative(value, rest):

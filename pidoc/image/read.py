@@ -272,9 +272,9 @@ def _source(stack, image, hdu, unit, plane=None, frame=None):
                     f'{type(image).__name__}')
 
 
-def _one_unit(its, told):
-    if told is not None and u.Unit(told) != its:
-        raise ValueError(f"unit must be left out where the image has one, '{its}', received '{told}'")
+def _one_unit(its, given):
+    if given is not None and u.Unit(given) != its:
+        raise ValueError(f"unit must be left out where the image has one, '{its}', received '{given}'")
     return its
 
 
@@ -360,11 +360,11 @@ def _of_sound_hdus(hdus, name, hdu, unit, plane, frame):
             beside[extra] = Source(extra, _Section(its), _header_of(its.header), plane=where)
     uncertainty = None
     if 'UNCERT' in beside:
-        told = str(beside['UNCERT'].header.get('UTYPE', 'StdDevUncertainty')).strip()
-        if told not in _TYPES:
+        kind = str(beside['UNCERT'].header.get('UTYPE', 'StdDevUncertainty')).strip()
+        if kind not in _TYPES:
             raise ValueError('the extension UNCERT must be of one of the kinds '
-                             f'{", ".join(_UNCERTAINTIES)}, received {told}')
-        uncertainty = beside['UNCERT'], _TYPES[told]
+                             f'{", ".join(_UNCERTAINTIES)}, received {kind}')
+        uncertainty = beside['UNCERT'], _TYPES[kind]
     source = Source(name, _Section(chosen), header, part=part, unit=unit, mask=beside.get('MASK'),
                     uncertainty=uncertainty, plane=plane)
     if 'DQ' in beside:

@@ -102,11 +102,24 @@ def _binned(light, good, size):
     """Means of the good pixels in squares, and the good squares; remainders at the far edges are dropped."""
     if size == 1:
         return light, good
+    means, share = _squares(light, good, size)
+    enough = share > 0.5
+    return means, enough if enough.any() else share > 0.0
+
+
+def _squares(light, good, size):
+    """Means of the good pixels in squares, and their share of the pixels."""
     ny, nx = (number // size for number in light.shape)
     total, number = (values[:ny * size, :nx * size].reshape(ny, size, nx, size).sum(axis=(1, 3), dtype=float)
-                     for values in (light, good))
-    enough = number > 0.5 * size**2
-    return total / np.maximum(number, 1.0), enough if enough.any() else number > 0.0
+                     for values in (np.where(good, light, 0.0), good))
+    return total / np.maximum(number, 1.0), number / size**2
+
+
+def _separations(shape, center, size, scale):
+    """Distances [arcsec] of the middles of squares of pixels from a centre, given in pixels."""
+    rows, columns = np.indices(shape)
+    x, y = ((at + 0.5) / size - 0.5 for at in center)
+    return np.hypot(columns - x, rows - y) * size * scale
 
 
 def _percentile(values, percent):
@@ -157,10 +170,8 @@ def half_light_radius(pixels, bad, center, scale, *, largest):
     7.1
     """
     size = max(1, int(_FINE / scale))
-    light, good = _binned(np.where(bad, 0.0, pixels), ~bad, size)
-    rows, columns = np.indices(light.shape)
-    x, y = ((at + 0.5) / size - 0.5 for at in center)
-    separation = np.hypot(columns - x, rows - y) * size * scale
+    light, good = _binned(pixels, ~bad, size)
+    separation = _separations(light.shape, center, size, scale)
     edge = good & (separation > _EDGE * largest) & (separation <= largest)
     if not edge.any():
         return 0.0
@@ -239,18 +250,12 @@ def concentration(pixels, bad, center, scale, *, outermost=90.0):
     9.9
     """
     size = max(1, round(_CELL / scale))
-    rows, columns = (number // size for number in pixels.shape)
-    cells = (rows, size, columns, size)
-    good = ~bad[:rows * size, :columns * size]
-    number = good.reshape(cells).sum(axis=(1, 3))
-    light = np.where(good, pixels[:rows * size, :columns * size], 0.0).reshape(cells).sum(axis=(1, 3))
-    middle = 0.5 * (size - 1)
-    away = np.hypot(np.arange(rows)[:, np.newaxis] * size + middle - center[1],
-                    np.arange(columns) * size + middle - center[0]) * scale
-    seen = (2 * number >= size**2) & (away < outermost)
+    light, share = _squares(pixels, ~bad, size)
+    away = _separations(light.shape, center, size, scale)
+    seen = (share >= 0.5) & (away < outermost)
     if np.count_nonzero(seen) < _FEWEST_CELLS:
         return math.nan
-    ranks = [_ranks(values[seen]) for values in (light / np.maximum(number, 1), -away)]
+    ranks = [_ranks(values[seen]) for values in (light, -away)]
     if np.ptp(ranks[0]) == 0.0:
         return 0.0
     return float(np.corrcoef(ranks)[0, 1]) * math.sqrt(np.count_nonzero(seen) - 1.0)

@@ -114,7 +114,7 @@ def _fetch_all(options):
                       retries=options.retries, form='skycell' if options.skycells else 'cutout', **server)
     seeing = None if options.seeing is None else dict(zip('gr', options.seeing, strict=True))
     failed = 0
-    told = options.quiet
+    headed = options.quiet
     for text, path in zip(options.clusters, paths, strict=True):
         try:
             image = fetch(_target(text), archive=archive, extinction=not options.no_extinction,
@@ -131,9 +131,9 @@ def _fetch_all(options):
             failed += 1
             continue
         if not options.quiet:
-            if not told:
+            if not headed:
                 print('cluster         L in the field [Lsun]  E(B-V)  seeing ["]  bad [%]  file')
-                told = True
+                headed = True
             print(_line(image, path))
     return BAD if failed else 0
 

@@ -97,7 +97,7 @@ class Oracle:
 
     def estimate(self, light, *, known=None, pixel_scale=None, batch_size=64):
         self.calls.append((len(light), known))
-        # found by its light: the caller tells nothing else
+        # found by its light: the caller gives nothing else
         rows = [int(np.flatnonzero((self.maps._light[:, 80, 80] == image[80, 80])
                                    & (self.maps._light[:, 7, 9] == image[7, 9]))[0]) for image in light]
         table = self.maps.table[rows]

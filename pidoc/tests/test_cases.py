@@ -71,11 +71,11 @@ def spoiled(pixels, where, value):
 
 
 class Answer:
-    """What is said of an image: numbers, notes, and what the network was told."""
+    """What is said of an image: numbers, notes, and what the network was given."""
 
-    def __init__(self, image, **told):
+    def __init__(self, image, **options):
         self.mapper = MassMapper(StandIn())
-        self.prediction = self.mapper.predict(image, **{'distance': DISTANCE, **told})
+        self.prediction = self.mapper.predict(image, **{'distance': DISTANCE, **options})
         self.meta = self.prediction.light.meta
         self.notes = self.meta['FLAGS'].split()
         self.mass = self.prediction.total_mass.to_value(u.Msun)
@@ -88,8 +88,8 @@ def right(base):
     return Answer(fits.PrimaryHDU(base, header()))
 
 
-def answer(pixels, *, told=None, **cards):
-    return Answer(fits.PrimaryHDU(pixels, header(**cards)), **(told or {}))
+def answer(pixels, *, options=None, **cards):
+    return Answer(fits.PrimaryHDU(pixels, header(**cards)), **(options or {}))
 
 
 def test_base(right):
@@ -104,13 +104,13 @@ def test_base(right):
 
 
 def test_photzp_of_one_count_per_second(base, right):
-    """Both readings are common: which was taken is noted, and the other one is told."""
+    """Both readings are common: which was taken is noted, and the other one is named."""
     cards = {'PHOTZP': ZERO_POINT.value - 2.5, 'EXPTIME': 10.0}
     wrong = answer(base, **cards)
     assert 'zero-point-reading' in wrong.notes
     assert wrong.meta['ZPREAD'] == 'one unit of the pixels'
     assert wrong.meta['ZPOTHER'] == pytest.approx(ZERO_POINT.value)
-    good = answer(base, told={'zero_point': wrong.meta['ZPOTHER'] * u.mag}, **cards)
+    good = answer(base, options={'zero_point': wrong.meta['ZPOTHER'] * u.mag}, **cards)
     assert good.mass == pytest.approx(right.mass) and 'zero-point-reading' not in good.notes
     # and where no cluster is as bright it is asked for
     with pytest.raises(ValueError, match='must be that of a cluster, .*: give zero_point=27.000 mag'):
@@ -127,19 +127,19 @@ def test_filter_vj(base, right, cards):
 
 def test_filter_of_an_unknown_name(base, right):
     """``band`` overrules the header, with a note where they differ."""
-    found = answer(base, told={'band': 'V'}, FILTER='green glass')
+    found = answer(base, options={'band': 'V'}, FILTER='green glass')
     assert found.mass == pytest.approx(right.mass)
-    found = answer(base, told={'band': 'V'}, FILTER='R')
+    found = answer(base, options={'band': 'V'}, FILTER='R')
     assert found.mass == pytest.approx(right.mass) and found.notes == ['band']
 
 
 def test_filter_f606w(base, right):
-    """V - F606W = 0.25 +- 0.03 of old populations; or what is told."""
+    """V - F606W = 0.25 +- 0.03 of old populations; or what is given."""
     found = answer(base, FILTER='F606W')
     assert found.mass / right.mass == pytest.approx(10.0 ** (-0.4 * 0.25), rel=1e-5)
     assert found.notes == ['colour'] and found.meta['COLERR'] == 0.03
-    told = answer(base, told={'colour': 0.1 * u.mag}, FILTER='F606W')
-    assert told.mass / right.mass == pytest.approx(10.0 ** (-0.4 * 0.1), rel=1e-5) and told.notes == []
+    given = answer(base, options={'colour': 0.1 * u.mag}, FILTER='F606W')
+    assert given.mass / right.mass == pytest.approx(10.0 ** (-0.4 * 0.1), rel=1e-5) and given.notes == []
 
 
 # of V in AB minus Vega: Blanton & Roweis (2007), table 1
@@ -184,7 +184,7 @@ def test_bad_column(base, right, value):
 
 def test_half_the_field_zero(base, right):
     """The half that was seen as it is; the other one missing, and flagged."""
-    found = answer(spoiled(base, np.s_[:, :MIDDLE - 5], 0.0), told={'center': CENTER})
+    found = answer(spoiled(base, np.s_[:, :MIDDLE - 5], 0.0), options={'center': CENTER})
     mask = found.prediction.light.mask
     assert found.meta['COVERAGE'] == pytest.approx(0.55, abs=0.01) and 'zero' in found.meta['MISSING']
     same = Answer(fits.PrimaryHDU(base, header()), center=CENTER)
@@ -208,7 +208,7 @@ def test_saturated_pixels(base, right, value):
 
 @pytest.mark.parametrize('share', [0.05, -0.05])
 def test_sky_of_five_percent(base, right, share):
-    """Noted, measured, told to the network with its error, and taken off on request."""
+    """Noted, measured, given to the network with its error, and taken off on request."""
     level = share * float(base[INNER].mean())
     found = answer(base + np.float32(level))
     assert found.notes == ['background']
@@ -216,9 +216,9 @@ def test_sky_of_five_percent(base, right, share):
     assert found.meta['SKYSHARE'] == pytest.approx(share, abs=3.0 * error) and error < 0.03
     (known,) = found.mapper.estimator.known
     assert known['sky_error'] == pytest.approx(error, rel=1e-4)
-    better = answer(base + np.float32(level), told={'background': 'fit'})
+    better = answer(base + np.float32(level), options={'background': 'fit'})
     assert better.notes == [] and better.mass == pytest.approx(right.mass, rel=0.02)
-    given = answer(base + np.float32(level), told={'background': level, 'sky_error': 0.1 * abs(level)})
+    given = answer(base + np.float32(level), options={'background': level, 'sky_error': 0.1 * abs(level)})
     assert given.notes == [] and given.mass == pytest.approx(right.mass, rel=1e-4)
     assert given.meta['SKYERROR'] == pytest.approx(0.1 * abs(expected(level)) * 0.25**2 / SCALE**2, rel=1e-3)
 
@@ -232,9 +232,9 @@ def test_wide_cluster_zero_sky():
     scale = found.meta['PIXSCALE']
     must = expected(truth(wide, fwhm=FWHM, scale=scale)).sum()
     assert scale > 0.25 and found.notes == [] and found.map.sum() == pytest.approx(must, rel=0.03)
-    fitted = answer(pixels, told={'background': 'fit'})
+    fitted = answer(pixels, options={'background': 'fit'})
     assert fitted.notes == [] and fitted.map.sum() == pytest.approx(must, rel=0.2)
-    cut = answer(pixels, told={'background': (28.0, 45.0) * u.arcsec})
+    cut = answer(pixels, options={'background': (28.0, 45.0) * u.arcsec})
     # which is beside the field
     must = expected(truth(wide, fwhm=FWHM)).sum()
     assert cut.meta['PIXSCALE'] == 0.25
@@ -262,7 +262,7 @@ def test_field_stars_only(number, faintest, seed):
     rng = np.random.default_rng(seed)
     east, north = rng.uniform(-55.0, 55.0, (2, number))
     pixels = observed((east, north, faintest * (1.0 + rng.pareto(0.75, number).clip(0.0, 250.0))))
-    assert 'no-cluster' in answer(pixels, told={'center': CENTER}).notes
+    assert 'no-cluster' in answer(pixels, options={'center': CENTER}).notes
     try:
         notes = answer(pixels).notes
     except ValueError as error:

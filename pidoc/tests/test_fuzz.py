@@ -91,16 +91,16 @@ FLUXES = {
 
 @st.composite
 def skies(draw):
-    """The same cluster, as somebody else would have stored it: HDU, and what has to be told."""
+    """The same cluster, as somebody else would have stored it: HDU, and what has to be given."""
     scale = draw(st.sampled_from([0.2, 0.25, 0.258, 0.4, 0.5]))
     ny, nx = (math.ceil(n / scale) for n in draw(st.tuples(st.integers(56, 66), st.integers(56, 66))))
     offset = draw(st.tuples(st.floats(-4, 4), st.floats(-4, 4)))
     wcs = tan_wcs((ny, nx), scale, turn=draw(st.floats(0, 360)), offset=offset, mirror=draw(st.booleans()))
-    told = {'center': CENTER, 'seeing': 1.0 * u.arcsec, 'background': 0.0} | SMALL
+    options = {'center': CENTER, 'seeing': 1.0 * u.arcsec, 'background': 0.0} | SMALL
     # none without light, which has no magnitude
     pixels = np.maximum(paint(SAMPLE, wcs, (ny, nx)), 1e-9)
     header = fits.Header({'FILTER': 'V'})
-    pixels = draw(calibrated(pixels, scale, header, told))
+    pixels = draw(calibrated(pixels, scale, header, options))
     header.update(draw(placed(wcs)))
     if header.get('BUNIT') != 'mag/arcsec2' and draw(st.booleans()):
         pixels = draw(as_integers(pixels))
@@ -108,24 +108,24 @@ def skies(draw):
         pixels = pixels.astype(draw(st.sampled_from(['>f8', '<f8', '>f4'])))
     if draw(st.booleans()):
         pixels, header = draw(padded(pixels, header))
-    return pixels, header, told
+    return pixels, header, options
 
 
 @st.composite
-def calibrated(draw, pixels, scale, header, told):
-    kind = draw(st.sampled_from(['header', 'told', 'ab', 'rate', 'mag', *FLUXES]))
+def calibrated(draw, pixels, scale, header, options):
+    kind = draw(st.sampled_from(['header', 'given', 'ab', 'rate', 'mag', *FLUXES]))
     vega = ZERO_POINT.value
     # of V in AB minus Vega: Blanton & Roweis (2007), table 1
     ab = vega + 0.02
     if kind == 'header':
         header['PHOTZP'], header['BUNIT'] = vega, draw(st.sampled_from(['adu', 'ct', 'electron', 'DN', '']))
-    elif kind == 'told':
-        told['zero_point'] = ZERO_POINT
+    elif kind == 'given':
+        options['zero_point'] = ZERO_POINT
     elif kind == 'ab':
         header['MAGZERO'], header['MAGSYS'] = ab, 'AB'
     elif kind == 'rate':
         # counts of a 100 s exposure, whose zero point is of one a second
-        told['zero_point'], told['exposure'] = (vega - 5.0) * u.mag, 100.0 * u.s
+        options['zero_point'], options['exposure'] = (vega - 5.0) * u.mag, 100.0 * u.s
     elif kind == 'mag':
         header['BUNIT'] = 'mag/arcsec2'
         pixels = vega - 2.5 * np.log10(pixels / scale**2)
@@ -286,9 +286,9 @@ def put(place, image):
 
 @given(st.data())
 def test_one_sky_in_many_forms(place, data):
-    pixels, header, told = data.draw(skies())
+    pixels, header, options = data.draw(skies())
     image = data.draw(stored(pixels, header))
-    light = prepare(put(place, image), **told)
+    light = prepare(put(place, image), **options)
     wanted = expected(truth(SAMPLE, smoothing=SMOOTHING, number=SIDE, scale=FIELD / SIDE))
     error = np.abs(np.nan_to_num(light.data) - wanted).max() / wanted.max()
     note(f'largest error {error:.4f}, total {light.data.sum() / wanted.sum():.4f}, {light.meta["FLAGS"]}')
@@ -312,7 +312,7 @@ OF_MAPPER = {'field_of_view': 10.0 * u.arcsec}
 
 
 def plain():
-    """An image of 60 x 60 pixels of 0.4 arcsec, all of which its header tells."""
+    """An image of 60 x 60 pixels of 0.4 arcsec, with a complete header."""
     wcs = tan_wcs((60, 60), 0.4, turn=20.0)
     header = fits.Header(
         {
@@ -543,7 +543,7 @@ def test_one_vital_card(place, right, keyword, text, way):
         return
     legal = text is not None and re.fullmatch(r'-?[\d.]+', text)
     if text is None and keyword[:2] in ('PC', 'CD') and keyword[3:4] == '_':
-        # the standard says what they are where they are not told: 1 and 0
+        # the standard says what they are where they are missing: 1 and 0
         return
     if not (legal or prediction.light.meta['FLAGS']):
         np.testing.assert_allclose(numbers(prediction), right, rtol=1e-5)
@@ -619,7 +619,7 @@ def test_damaged_images(place, right, data, compressed):
             np.testing.assert_allclose(numbers(prediction), right, rtol=1e-5)
 
 
-# without a checksum nobody can tell that a column less is a lie
+# without a checksum nobody can see that a column less is a lie
 @given(
     size=st.sampled_from(['0', '-1', '61', '3000000000', '99999999999999999999', "'60'", '60.0', 'T']),
     keyword=st.sampled_from(
@@ -847,7 +847,7 @@ SOURCES = [
 
 @pytest.fixture(scope='module')
 def snapshots(tmp_path_factory):
-    """Small files of all formats: their bytes, and what their reader has to be told."""
+    """Small files of all formats: their bytes, and what their reader needs."""
     from pidoc.tests.cluster import test_foreign as made
 
     folder = tmp_path_factory.mktemp('snapshots')
@@ -872,11 +872,11 @@ def snapshots(tmp_path_factory):
 def test_damaged_snapshots(place, snapshots, data, name):
     if name not in snapshots:
         return
-    content, told = snapshots[name]
+    content, options = snapshots[name]
     path = place / name
     path.write_bytes(data.draw(damaged(content)))
     try:
-        snapshot = attempt(Snapshot.read, path, **told)
+        snapshot = attempt(Snapshot.read, path, **options)
     except IORegistryError as error:
         # no format is recognised
         snapshot = str(error)

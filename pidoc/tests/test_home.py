@@ -31,14 +31,17 @@ def text_of(name):
     return path.read_text(encoding='utf-8')
 
 
-@pytest.fixture(scope='module')
-def writer():
-    """The module tools/write_metadata.py."""
-    path = ROOT / 'tools' / 'write_metadata.py'
-    spec = importlib.util.spec_from_file_location('write_metadata', path)
+def module_of(tool):
+    """A module of the folder tools, by its name."""
+    spec = importlib.util.spec_from_file_location(tool, ROOT / 'tools' / f'{tool}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope='module')
+def writer():
+    return module_of('write_metadata')
 
 
 @pytest.fixture
@@ -195,3 +198,9 @@ def test_no_page_needs_a_script_that_sets_formulae():
     assert len(sources) > 200
     marks = (':' + 'math:', '.. ' + 'math::')
     assert [path for path in sources if any(mark in path.read_text(encoding='utf-8') for mark in marks)] == []
+
+
+def test_scores_of_readme_and_docs_are_those_of_the_report():
+    scores = module_of('write_scores')
+    for name in scores.TABLES:
+        assert text_of(name) == scores.expected(name), f'{name}: run tools/write_scores.py'

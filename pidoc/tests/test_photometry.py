@@ -15,8 +15,10 @@ from pidoc.photometry import (
     band_luminosity,
     BANDS,
     bolometric_correction,
+    effective_temperature,
     iron_abundance,
     johnson_to_ps1,
+    light_at,
     ps1_to_johnson,
     v_luminosity,
     white_dwarf_atmosphere,
@@ -108,6 +110,40 @@ def test_v_luminosity_refuses_nonsense():
         v_luminosity(1 * u.Lsun, 5e3, 1)
     with pytest.raises(ValueError, match='temperature must be positive'):
         v_luminosity(1 * u.Lsun, 0 * u.K, 1)
+
+
+# -- stars of which luminosity and radius are known -----------------------------------------------
+
+def test_effective_temperature_is_that_of_stefan_and_boltzmann():
+    from astropy.constants import sigma_sb
+
+    light, size = [1.0, 3000.0, 0.01] * u.Lsun, [1.0, 100.0, 0.012] * u.Rsun
+    expected = (light / (4.0 * np.pi * size**2 * sigma_sb)) ** 0.25
+    found = effective_temperature(light, size)
+    np.testing.assert_allclose(found.to_value(u.K), expected.to_value(u.K), rtol=1e-4)
+
+
+def test_what_has_no_radius_or_no_light_has_no_temperature():
+    heat = effective_temperature([[1.0], [0.0]] * u.Lsun, [0.0, 2.0] * u.Rsun)
+    np.testing.assert_array_equal(heat.value > 0.0, [[False, True], [False, False]])
+    with pytest.raises(ValueError, match='luminosity must not be negative, received -1.0 solLum'):
+        effective_temperature(-1 * u.Lsun, 1 * u.Rsun)
+    with pytest.raises(TypeError, match='radius must be an astropy Quantity in solRad'):
+        effective_temperature(1 * u.Lsun, 1)
+
+
+def test_the_light_of_stars_as_they_evolve():
+    """A main-sequence star, a white dwarf and a black hole; other bands as in `band_luminosity`."""
+    from pidoc.stellar import StellarEvolution
+
+    state = StellarEvolution(0.001).state(np.array([0.8, 3.0, 40.0]), 12000.0)
+    for band, correction in (('V', 'reed1998'), ('F814W', 'kurucz1992')):
+        light = light_at(state, metallicity=0.001, band=band, correction=correction)
+        heat = effective_temperature(state.luminosity * u.Lsun, state.radius * u.Rsun)
+        expected = band_luminosity(state.luminosity * u.Lsun, heat, state.kind, mass=state.mass * u.Msun,
+                                   metallicity=0.001, band=band, correction=correction)
+        assert light[0] > light[1] > 0.0 and light[2] == 0.0
+        np.testing.assert_array_equal(light, expected)
 
 
 # -- zero points ----------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def finish(*args, size=None, **changes):
     )
 
 
-def told(result, name, *parts):
+def refused(result, name, *parts):
     """That a command ended with one line that has these parts."""
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
@@ -189,7 +189,7 @@ def test_a_build_is_killed_at_each_of_its_files(place, tmp_path, streamed):
             args, lambda: len(list(tmp_path.glob('set/*-0*.fits'))) >= number, log=tmp_path / 'log'
         )
     assert killed >= 2
-    told(finish('trainingset', '--check', '-o', tmp_path / 'set'), 'trainingset', 'is not complete')
+    refused(finish('trainingset', '--check', '-o', tmp_path / 'set'), 'trainingset', 'is not complete')
     assert finish(*args).returncode == 0
     assert digests(tmp_path / 'set') == digests(whole)
     assert hidden(tmp_path / 'set') == []
@@ -213,7 +213,7 @@ def test_a_training_is_killed(place, tmp_path):
 
     assert kill_when([*args, folder], next_epoch, log=tmp_path / 'log'), (tmp_path / 'log').read_text()
     assert not (folder / 'model.json').exists()
-    told(finish('predict', '--example', '--model', folder), 'predict', 'holds no model')
+    refused(finish('predict', '--example', '--model', folder), 'predict', 'holds no model')
     for target in (folder, tmp_path / 'whole'):
         result = finish(*args, target)
         assert result.returncode == 0, result.stderr
@@ -311,17 +311,17 @@ def test_folders_that_are_read_only(place, tmp_path):
     closed.mkdir()
     closed.chmod(0o555)
     denied = 'Permission denied'
-    told(
+    refused(
         finish('simulate', 'MW15', '--n-stars', '300', '--end', '0.02', '-o', closed / 'run'),
         'simulate',
         denied,
     )
-    told(
+    refused(
         finish('mock', next(place.glob('runs/a/snapshots/*.fits')), '--distance', '10', '-o', closed / 'm'),
         'mock',
         denied,
     )
-    told(
+    refused(
         finish('trainingset', place / 'tiny.toml', '--simulations', place / 'runs', '-o', closed / 'set'),
         'trainingset',
         denied,
@@ -335,7 +335,7 @@ def test_predict_into_a_folder_that_is_read_only(tmp_path):
     pytest.importorskip('tensorflow')
     (tmp_path / 'closed').mkdir()
     (tmp_path / 'closed').chmod(0o555)
-    told(finish('predict', '--example', '-o', tmp_path / 'closed'), 'predict', 'Permission denied')
+    refused(finish('predict', '--example', '-o', tmp_path / 'closed'), 'predict', 'Permission denied')
     assert list((tmp_path / 'closed').iterdir()) == []
 
 
@@ -345,7 +345,7 @@ def test_no_room(place, tmp_path):
     """No file may grow beyond some kB: the write fails on its way, as on a full disk."""
     build = ['trainingset', place / 'tiny.toml', '--simulations', place / 'runs', '--jobs', '1']
     build += ['-o', tmp_path / 'set', '--quiet']
-    told(
+    refused(
         finish(
             'simulate',
             'MW15',
@@ -364,20 +364,20 @@ def test_no_room(place, tmp_path):
         'could not be written',
         'continues when',
     )
-    told(
+    refused(
         finish(*build, size=30_000),
         'trainingset',
         'could not be written',
         'continues when',
     )
     streamed = ['trainingset', place / 'tiny.toml', '--simulate', '--jobs', '2', '-o', tmp_path / 'streamed']
-    told(
+    refused(
         finish(*streamed, '--quiet', size=30_000),
         'trainingset',
         'could not be written',
         'continues when',
     )
-    told(
+    refused(
         finish(
             'mock',
             next(place.glob('runs/a/snapshots/*.fits')),

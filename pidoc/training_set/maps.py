@@ -11,11 +11,10 @@ from astropy.io.registry import IORegistryError
 from pidoc import Snapshot
 from pidoc.mock.observation import observe
 from pidoc.mock.projection import star_light
-from pidoc.photometry import band_luminosity
+from pidoc.photometry import light_at
 from pidoc.training_set.files import TrainingSetError
 from pidoc.training_set.recipe import conditions_of
 from pidoc.training_set.sampler import condition_names
-from pidoc.units import SOLAR_TEFF
 
 __all__ = ['MEASURED', 'map_conditions', 'measured_row', 'observe_map', 'populated_snapshot', 'read_snapshot',
            'rescaled_snapshot', 'whole_cluster']
@@ -135,11 +134,7 @@ def _jittered_light(snapshot, amount, seed, maps, name):
     evolution = StellarEvolution.of(model)
     mass = native['initial_mass'][heavy] * (1.0 + amount * rng.standard_normal(heavy.size))
     state = evolution.state(np.clip(mass, *evolution.mass_limits), snapshot.age.to_value(u.Myr))
-    # as in a snapshot
-    flux = np.divide(state.luminosity, state.radius**2, out=np.zeros_like(mass), where=state.radius > 0.0)
-    light[heavy] = band_luminosity(
-        state.luminosity * u.Lsun, SOLAR_TEFF * flux**0.25 * u.K, state.kind, mass=state.mass * u.Msun,
-        metallicity=model.metallicity, band=maps.band, correction=maps.correction)
+    light[heavy] = light_at(state, metallicity=model.metallicity, band=maps.band, correction=maps.correction)
     return light
 
 

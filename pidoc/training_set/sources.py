@@ -101,10 +101,10 @@ def _foreign_source(foreign, folder):
         if not found:
             raise TrainingSetError(f'simulation {foreign.name}: {place} fits no file')
         paths += found
-    told = [options | ({} if at is None else {'at': at}) for at in foreign.at]
+    each = [options | ({} if at is None else {'at': at}) for at in foreign.at]
     sizes = [[path.name, path.stat().st_size] for path in paths]
     fingerprint = hashlib.sha256(json.dumps([sizes, foreign.at, str(options)]).encode()).hexdigest()
-    return Source(foreign.name, [path for path in paths for _ in told], told * len(paths), fingerprint)
+    return Source(foreign.name, [path for path in paths for _ in each], each * len(paths), fingerprint)
 
 
 def simulate(recipe, folder, *, jobs=2, scheduler=None, progress=True):

@@ -291,8 +291,8 @@ class StreamedBuild(Build):
                 shutil.rmtree(self.folder / UNFINISHED / name, ignore_errors=True)
                 tick()
         if failed:
-            told = '; '.join(f'{name}: {one_line(error)}' for name, error in failed)
-            raise TrainingSetError(f'{len(failed)} of {len(waiting)} simulations failed: {told}; '
+            causes = '; '.join(f'{name}: {one_line(error)}' for name, error in failed)
+            raise TrainingSetError(f'{len(failed)} of {len(waiting)} simulations failed: {causes}; '
                                    'complete files are kept') from failed[0][1]
 
     def _clear(self, tasks):

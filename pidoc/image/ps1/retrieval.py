@@ -240,14 +240,14 @@ class Archive:
             try:
                 opener = urllib.request.build_opener(_OnlySafe)
                 with opener.open(request, timeout=self.timeout.to_value(u.s)) as reply:
-                    told = reply.headers.get('Content-Length')
+                    promised = reply.headers.get('Content-Length')
                     while chunk := reply.read(min(1 << 18, (most or 1 << 62) - file.tell()) or 1):
                         file.write(chunk)
                         if most is not None and file.tell() >= most:
                             break
                     length = file.tell()
-                if most is None and told is not None and length != int(told):
-                    raise ValueError(f'cut short: {length} of {told} bytes')
+                if most is None and promised is not None and length != int(promised):
+                    raise ValueError(f'cut short: {length} of {promised} bytes')
                 file.close()
                 check(path)
                 return _keep(url, path)

@@ -107,7 +107,7 @@ def test_a_rescaled_cluster_stays_in_virial_equilibrium(spherical, share, size):
     assert other.n_stars == round(share * spherical.n_stars)
     fractions = [0.1, 0.5, 0.9]
     ratio = other.lagrangian_radii(fractions) / spherical.lagrangian_radii(fractions)
-    # the scatter of a radius that some thousand stars tell
+    # the scatter of a radius measured with some thousand stars
     np.testing.assert_allclose(ratio.value, size, rtol=0.05 if share < 1.0 else 1e-12)
     (kinetic, potential), (before, deep) = energies(other), energies(spherical)
     assert kinetic / potential == pytest.approx(before / deep, rel=0.02)

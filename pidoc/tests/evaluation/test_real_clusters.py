@@ -38,7 +38,7 @@ def light_of(name, *, synthetic=True, extinction=0.5):
 
 
 def domain(most):
-    """Inside up to a luminosity, which can be told with the distance only."""
+    """Inside up to a luminosity, which is known with the distance only."""
     names = ('total_flux', 'flux_5', 'contrast', 'granularity', 'distance')
     reference = {name: np.zeros(3) for name in names}
     return Domain({'luminosity': (0.0, math.log10(most))}, reference, {'image': np.inf, 'distance': np.inf})

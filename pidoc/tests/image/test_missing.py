@@ -158,8 +158,8 @@ class TestCosmicRays:
     def test_stars_are_none(self, fwhm):
         clean = 20.0 * paint(stars(3000, radius=10.0), WCS, SHAPE, fwhm=fwhm * SCALE)
         pixels = clean + np.random.default_rng(0).normal(0.0, np.sqrt(25.0 + clean))
-        for told in (fwhm, math.nan):
-            assert not found_in(pixels, told).mask.any()
+        for given in (fwhm, math.nan):
+            assert not found_in(pixels, given).mask.any()
 
     def test_a_psf_that_is_much_too_wide_is_not_believed(self):
         assert not found_in(sky(), 3.0 * FWHM / SCALE).mask.any()

@@ -289,8 +289,8 @@ def test_units(unit, small):
     sky, must = small
     header = sky.wcs.to_header()
     header['BUNIT'], header['FILTER'] = unit, 'V'
-    told = {name: COUNTS[name] for name in ('center', 'seeing', 'field_of_view')}
-    light = prepare(fits.PrimaryHDU(sky.data * _per_count(0.4)[unit], header), **told)
+    options = {name: COUNTS[name] for name in ('center', 'seeing', 'field_of_view')}
+    light = prepare(fits.PrimaryHDU(sky.data * _per_count(0.4)[unit], header), **options)
     np.testing.assert_allclose(light.data, must.data, rtol=2e-5, atol=0)
     assert light.meta['IMGUNIT'] == unit
 
@@ -865,7 +865,7 @@ class TestSeeing:
                                              'temperature': np.full(40, 5000) * u.K, 'kind': np.full(40, 3)}
         mock = observe(Snapshot(columns, 12 * u.Gyr), distance=15 * u.kpc, seeing=1.1 * u.arcsec, smoothing=0,
                        field_of_view=60 * u.arcsec, oversampling=2)
-        # no card tells its seeing
+        # no card has its seeing
         sky = CCDData(mock.light.data, unit='solLum / kpc2', wcs=mock.light.wcs)
         light = prepare(sky, band='V', center=SkyCoord(0, 0, unit='deg'), field_of_view=10 * u.arcsec)
         assert light.meta['PSFFWHM'] == pytest.approx(1.1, rel=0.08)
@@ -1193,9 +1193,9 @@ def test_coordinates_in_which_pixels_fall_on_one_line(small):
     header = fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 10.0, 'CRVAL2': 20.0,
                           'CRPIX1': 45.5, 'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600, 'CD1_2': 9e59,
                           'CD2_1': 3e-5, 'CD2_2': 0.4 / 3600})
-    told = COUNTS | {'unit': None, 'center': (45.0, 45.0)}
+    options = COUNTS | {'unit': None, 'center': (45.0, 45.0)}
     with pytest.raises(ValueError, match='must be about square, received sides of 0.414 and 3.24e.05 arcsec'):
-        prepare(fits.PrimaryHDU(small[0].data, header), **told)
+        prepare(fits.PrimaryHDU(small[0].data, header), **options)
 
 
 def test_every_flag_is_met():
@@ -1210,7 +1210,7 @@ def test_every_flag_is_met():
 
 
 class TestM13:
-    """SkyView's image of the core of M 13: 300 x 300 pixels of 1 arcsec, neither band nor zero point told."""
+    """SkyView's image of the core of M 13: 300 x 300 pixels of 1 arcsec, without a band or a zero point."""
 
     @pytest.mark.parametrize('name', ['m13', 'm13real', 'm13_rice', 'm13_gzip', 'm13_hcomp'])
     def test_photometry_needs_a_zero_point(self, name):
@@ -1296,8 +1296,8 @@ class TestPal13:
 
     def test_band_is_not_v(self):
         path, how = shared(f'{self.folder}_ooi_r_ls9.N15.fits'), self.how | {'background': 369 * u.adu}
-        told = prepare(path, **how)
-        assert 'colour' not in flags(told)
+        corrected = prepare(path, **how)
+        assert 'colour' not in flags(corrected)
         how.pop('colour')
         found, given = prepare(path, **how), prepare(path, **how, band='V')
         assert 'colour' in flags(found) and found.meta['COLOUR'] == 0.26

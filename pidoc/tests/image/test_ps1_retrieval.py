@@ -250,14 +250,14 @@ class TestFailures:
         with pytest.raises(ServiceError, match="must begin with projcell subcell ra ..., received '<html>"):
             archive(server).listing(NGC5466)
 
-    @pytest.mark.parametrize('told', [True, False])
-    def test_cut_short(self, server, survey, waits, told):
-        """With the length told or not; the second attempt is whole."""
+    @pytest.mark.parametrize('announced', [True, False])
+    def test_cut_short(self, server, survey, waits, announced):
+        """With the length announced or not; the second attempt is whole."""
         name = survey.filename(59, 'g', 'stack')
 
         def half(handler):
             body = server.answer(handler.path)
-            handler.reply(body[:len(body) // 2], length=len(body) if told else False)
+            handler.reply(body[:len(body) // 2], length=len(body) if announced else False)
 
         server.faults.append(once(half))
         with pytest.raises(ServiceError, match='cut short'):

@@ -231,7 +231,7 @@ class TestMosaic:
 
     @pytest.mark.slow
     def test_masked_stars_and_gaps(self, folder, clean):
-        """What is masked is filled with the mean of what is near; the mask tells where."""
+        """What is masked is filled with the mean of what is near; the mask says where."""
         holes = ((395, 300, 5, ps1.MASK_BITS['SAT']), (330, 420, 6, ps1.MASK_BITS['BLANK']),
                  (300, 340, 5, ps1.MASK_BITS['STARCORE']))
         found = stacks(sky.Survey(folder, noise=False, holes=holes))

@@ -179,7 +179,7 @@ class TestFit:
 
     @pytest.mark.parametrize('level', [0.0, 0.05])
     def test_of_clusters_that_fill_the_image(self, level):
-        """Nothing is found that is not there: what cannot be told is in the error."""
+        """Nothing is found that is not there: what cannot be separated is in the error."""
         for core, side in ((30.0, 220), (80.0, 220), (30.0, 88), (15.0, 88)):
             pixels, field = king_field(core, 1.0, side=side, level=level)
             found, error = fitted(pixels, field)

@@ -377,7 +377,7 @@ def test_bands_and_corrections():
     None, SkyCoord(250.42 * u.deg, 36.46 * u.deg), SkyCoord(0.0001 * u.deg, -60 * u.deg),
     SkyCoord(100 * u.deg, 90 * u.deg), SkyCoord(10 * u.deg, 20 * u.deg, frame='galactic')])
 def test_the_tangent_plane(center):
-    """The cluster's centre is at the centre told, north is up, east is left, stars at their places."""
+    """The cluster's centre is at the given centre, north is up, east is left, stars at their places."""
     shift, star = [2, -3] * u.arcsec, np.array([4.125, 8.125, 0]) * 10 * KPC
     seen = observe(cartesian(star), distance=10 * u.kpc, center=center, shift=shift, smoothing=0)
     middle = (SkyCoord(0, 0, unit='deg') if center is None else center).icrs
@@ -387,7 +387,7 @@ def test_the_tangent_plane(center):
     x, y = centroid(seen.mass.data)
     place = seen.mass.wcs.pixel_to_world(x, y)
     assert place.separation(middle).to_value(u.arcsec) == pytest.approx(np.hypot(4.125, 8.125), abs=0.13)
-    # at a pole, east and north are those of the meridian told
+    # at a pole, east and north are those of the given meridian
     east, north = seen.light.wcs.pixel_to_world(pixel[0] - 20, pixel[1]), seen.light.wcs.pixel_to_world(
         pixel[0], pixel[1] + 20)
     assert north.separation(middle).to_value(u.arcsec) == pytest.approx(5, abs=1e-4)
@@ -549,7 +549,7 @@ def test_a_calibration_that_is_wrong(blob):
 
 def test_both_are_wrong_independently(blob):
     light, clean, _ = many_skies(blob, sky_error=0.2, calibration_error=100 * u.mmag)
-    # what differs between pixels tells the calibration, their sum the sky
+    # what differs between pixels shows the calibration, their sum the sky
     factor = light.std(axis=(1, 2)) / clean.std()
     level = (light / factor[:, np.newaxis, np.newaxis] - clean).mean(axis=(1, 2)) / clean.mean()
     assert np.std(2.5 * np.log10(factor)) == pytest.approx(0.1, rel=0.2)

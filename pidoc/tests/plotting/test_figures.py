@@ -293,7 +293,7 @@ def test_profiles(tmp_path):
     np.testing.assert_allclose(dashed.get_ydata(), tables[1][0]['mass'].value)
     assert solid.get_linestyle() == '-' and dashed.get_linestyle() == '--'
     assert solid.get_color() == dashed.get_color() != mass.lines[2].get_color()
-    # in print clusters are told apart by their markers
+    # in print clusters differ by their markers
     assert solid.get_marker() == dashed.get_marker() != mass.lines[2].get_marker()
     assert mass_share.lines[0].get_marker() != mass_share.lines[1].get_marker()
     np.testing.assert_allclose(ratio.lines[3].get_ydata(), tables[3][1]['mass_to_light'].value)

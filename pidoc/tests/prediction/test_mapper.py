@@ -243,9 +243,9 @@ def test_all_that_is_on_the_grid_is_one(mapper, mock, tmp_path):
         images = [mock, tmp_path / 'a.fits', str(tmp_path / 'a.fits'), mock.light, hdus, hdus[0],
                   CCDData(mock.light.data, unit=FLUX, wcs=mock.light.wcs), mock.light.data * FLUX,
                   (mock.light.data * FLUX).to(u.Lsun / u.Mpc**2)]
-        # the last ones do not tell
-        told = {'center': (87.5, 67.5), 'seeing': 1 * u.arcsec}
-        predictions = [mapper.predict(x, **(told if k > 5 else {})) for k, x in enumerate(images)]
+        # the last ones do not show it
+        known = {'center': (87.5, 67.5), 'seeing': 1 * u.arcsec}
+        predictions = [mapper.predict(x, **(known if k > 5 else {})) for k, x in enumerate(images)]
     for prediction in predictions:
         np.testing.assert_allclose(prediction.mass.data, predictions[0].mass.data, rtol=1e-5, atol=1e-12)
         assert prediction.center == pytest.approx((87.5, 67.5))
@@ -477,15 +477,15 @@ def test_one_bad_image_does_not_stop_the_others(mapper, mock, tmp_path):
     assert list(mapper.predict_many(images[1:3], return_errors=True))[1].errno == 2
 
 
-@pytest.mark.parametrize(('told', 'message'), [
+@pytest.mark.parametrize(('known', 'message'), [
     ({'distance': [20, 30] * u.kpc}, 'distance must have a value for each image, received 2'),
     ({'distance': [20 * u.kpc] * 4}, 'distance must have a value for each image, received 4 for 3 images'),
     ({'seeing': [None]}, 'seeing must have a value for each image, received 1'),
     ({'center': [(80, 80)]}, 'center must have a value for each image, received 1'),
     ({'batch_size': 0}, 'batch_size must be a whole number, at least 1, received 0')])
-def test_lists_that_do_not_fit(mapper, told, message):
+def test_lists_that_do_not_fit(mapper, known, message):
     with pytest.raises(ValueError, match=message):
-        list(mapper.predict_many([a_mock(k, number=20) for k in range(3)], **told))
+        list(mapper.predict_many([a_mock(k, number=20) for k in range(3)], **known))
 
 
 def test_one_for_all(mapper, mock):
@@ -497,26 +497,26 @@ def test_options_may_be_one_for_each(mapper, mock):
     pytest.importorskip('reproject')
     adu = mock.light.data * 1e9
     images = [CCDData(adu, unit='adu', wcs=mock.light.wcs) for _ in range(3)]
-    told = {'band': 'V', 'seeing': 1 * u.arcsec, 'distance': 20 * u.kpc, 'center': (79.5, 79.5)}
+    known = {'band': 'V', 'seeing': 1 * u.arcsec, 'distance': 20 * u.kpc, 'center': (79.5, 79.5)}
     results = list(mapper.predict_many(images, zero_point=[25 * u.mag, 26 * u.mag, None], return_errors=True,
-                                       **told))
-    alone = [mapper.predict(images[k], zero_point=zero * u.mag, **told) for k, zero in ((0, 25), (1, 26))]
+                                       **known))
+    alone = [mapper.predict(images[k], zero_point=zero * u.mag, **known) for k, zero in ((0, 25), (1, 26))]
     same(results[0], alone[0])
     same(results[1], alone[1])
     assert alone[0].luminosity.value / alone[1].luminosity.value == pytest.approx(10**0.4)
-    # None is not told, and this image needs it
+    # None is not given, and this image needs it
     assert isinstance(results[2], ValueError) and 'zero_point' in str(results[2])
     with pytest.raises(ValueError, match='zero_point must have a value for each image, received 1'):
-        list(mapper.predict_many(images, zero_point=[25 * u.mag], **told))
+        list(mapper.predict_many(images, zero_point=[25 * u.mag], **known))
 
 
 def test_an_image_that_the_networks_refuse_does_not_stop_its_batch(mapper, mock, monkeypatch):
     original = StandIn.estimate
 
-    def estimate(self, light, **told):
+    def estimate(self, light, **known):
         if np.any(light.max(axis=(1, 2)) > 1.5 * mock.light.data.max()):
             raise ArithmeticError('too bright for me')
-        return original(self, light, **told)
+        return original(self, light, **known)
 
     monkeypatch.setattr(StandIn, 'estimate', estimate)
     images = [mock, 2 * mock.light.data * FLUX, mock]

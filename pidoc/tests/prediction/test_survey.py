@@ -24,19 +24,19 @@ from pidoc.tests.stand_in import StandIn
 
 
 class Deadly(StandIn):
-    """Kills the process that works on a map whose brightest pixel is told; each time, or once."""
+    """Kills the process that works on a map whose brightest pixel is given; each time, or once."""
 
     def __init__(self, brightest, once=None):
         super().__init__()
         self.brightest, self.once = brightest, once
 
-    def estimate(self, light, **told):
+    def estimate(self, light, **known):
         if np.any(np.isclose(light.max(axis=(1, 2)), self.brightest, rtol=1e-5)):
             if self.once is None or not self.once.exists():
                 if self.once is not None:
                     self.once.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-        return super().estimate(light, **told)
+        return super().estimate(light, **known)
 
 
 def mapper(estimator=None, sha256='abc'):
@@ -408,9 +408,9 @@ from pidoc.tests.stand_in import StandIn
 import time
 
 class Slow(StandIn):
-    def estimate(self, light, **told):
+    def estimate(self, light, **known):
         time.sleep(0.3)
-        return super().estimate(light, **told)
+        return super().estimate(light, **known)
 
 if __name__ == '__main__':
     survey({images!r}, 'out', model=mapper(Slow()), table='t.ecsv', jobs={jobs}, batch_size=1, progress=False)

@@ -247,7 +247,7 @@ def test_nobody_answers(formulae, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_from_the_cache(formulae, capsys, caplog):
-    """One cluster is in the cache, by a server of our own; the report tells of the others."""
+    """One cluster is in the cache, by a server of our own; the report names the others."""
     pytest.importorskip('reproject')
     from pidoc.image.ps1.retrieval import Archive, fetch
     from pidoc.tests import ps1_sky as sky

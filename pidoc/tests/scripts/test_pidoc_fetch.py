@@ -26,7 +26,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def run(server, cache, tmp_path, monkeypatch):
-    """The command with what makes it quick: a small map and the seeing told."""
+    """The command with what makes it quick: a small map and a given seeing."""
     monkeypatch.chdir(tmp_path)
 
     def call(*args):
@@ -59,9 +59,9 @@ def test_a_cluster(run, server, capsys, tmp_path):
 
 def test_one_bad_cluster_does_not_stop_the_others(run, capsys, tmp_path):
     assert run('Pal 11', 'NGC 5466', '47 Tuc', '-o', 'out') == 2
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['NGC_5466.fits']
-    assert len(told.out.splitlines()) == 2
+    assert len(printed.out.splitlines()) == 2
 
 
 def test_what_is_told_of_them(run, caplog):
@@ -85,9 +85,9 @@ def test_what_is_told_of_them(run, caplog):
     (['M 53', '--reddening', '-1'], 'reddening must not be negative, received -1')])
 def test_errors_are_one_line(run, capsys, tmp_path, args, message):
     assert run(*args) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith('pidoc-fetch: ') and message in told.err
-    assert len(told.err.splitlines()) == 1 and told.out == ''
+    printed = capsys.readouterr()
+    assert printed.err.startswith('pidoc-fetch: ') and message in printed.err
+    assert len(printed.err.splitlines()) == 1 and printed.out == ''
     assert list(tmp_path.iterdir()) == []
 
 

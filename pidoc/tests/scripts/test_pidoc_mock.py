@@ -63,7 +63,7 @@ PLACES = ('x=pc', 'y=pc', 'z=pc', 'mass=solMass')
 
 
 class TestOtherFiles:
-    """Tables with columns that are told, folders of runs, errors in the words of the command."""
+    """Tables with columns that are named, folders of runs, errors in the words of the command."""
 
     def table(self, tmp_path, text, name='stars.dat'):
         (tmp_path / name).write_text(text)
@@ -254,7 +254,7 @@ def test_snapshots_of_other_codes(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([*args, '--at', 'noon'])
     assert "argument --at: must be a number or a time, received 'noon'" in capsys.readouterr().err
-    # the reader is told which one
+    # the reader is given its name
     for which, value in (('-1', -1), ('500Myr', 500 * u.Myr)):
         options = pidoc_mock._parser().parse_args([*args, '--at', which])
         assert pidoc_mock._reader_options(options) == {'at': value}

@@ -154,8 +154,8 @@ class TestWhatIsKnown:
         image('r.fits', band='r', zero_point=26.0, scale=0.3, factor=10**(0.4 * 1.5))
         both = light(['--image', 'g=g.fits', '--image', 'r=r.fits'])
         assert both / v == pytest.approx(10**(0.4 * (0.020 + 0.498 * 0.5 + 0.008 * 0.25)), rel=2e-3)
-        told = light(['--image', 'g=g.fits', '--image', 'r=r.fits', '--zero-point', 'g=24,r=25'])
-        assert told / both == pytest.approx(10**0.4, rel=1e-4)
+        given = light(['--image', 'g=g.fits', '--image', 'r=r.fits', '--zero-point', 'g=24,r=25'])
+        assert given / both == pytest.approx(10**0.4, rel=1e-4)
         assert light(['--image', 'g=g.fits', '--image', 'r=r.fits', '--relation', 'tonry2012']) != both
         main(['--image', 'g=g.fits', '--image', 'r=r.fits', '--quiet', '-o', 'out'])
         assert Prediction.read('out/g+r-pidoc.fits').name == 'g+r'
@@ -371,8 +371,8 @@ def test_what_goes_to_the_preparation(monkeypatch):
     seen = {}
 
     class Mapper:
-        def predict_many(self, images, *, batch_size, return_errors, **told):
-            seen.update(told)
+        def predict_many(self, images, *, batch_size, return_errors, **known):
+            seen.update(known)
             return [module.MassMapper(StandIn()).predict(Mock.read(EXAMPLE))]
 
     monkeypatch.setattr(module.MassMapper, 'from_pretrained', lambda name: Mapper())
@@ -392,9 +392,9 @@ def test_extinction_of_the_catalogue(tmp_path):
                           'CRPIX1': 100.5, 'CRPIX2': 100.5, 'CDELT1': -0.25 / 3600, 'CDELT2': 0.25 / 3600,
                           'FILTER': 'V', 'BUNIT': 'adu', 'PHOTZP': 26.0})
     fits.PrimaryHDU(100 / (1 + (x**2 + y**2) / 30**2), header).writeto('image.fits')
-    told = ['image.fits', '--center', 'Pal 11', '--seeing', '1.2', '--quiet']
-    assert main([*told, '-o', 'plain.fits']) == 0
-    assert main([*told, '-o', 'freed.fits', '--extinction', 'catalogue']) == 0
+    options = ['image.fits', '--center', 'Pal 11', '--seeing', '1.2', '--quiet']
+    assert main([*options, '-o', 'plain.fits']) == 0
+    assert main([*options, '-o', 'freed.fits', '--extinction', 'catalogue']) == 0
     plain, freed = (Prediction.read(name).light for name in ('plain.fits', 'freed.fits'))
     assert freed.data.sum() / plain.data.sum() == pytest.approx(10 ** (0.4 * 3.1 * 0.35), rel=1e-5)
     assert freed.meta['EBV'] == 0.35 and freed.meta['EBVFROM'] == 'Harris 1996 (2010 edition)'

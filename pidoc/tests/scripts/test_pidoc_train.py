@@ -98,10 +98,10 @@ def test_every_default_in_the_help_is_that_of_the_settings(name):
 def test_the_help_has_the_defaults_of_both_networks(capsys):
     with pytest.raises(SystemExit, match='0'):
         main(['--help'])
-    told = ' '.join(capsys.readouterr().out.split())
+    shown = ' '.join(capsys.readouterr().out.split())
     for text in ('(default: 20, paper: 100,200)', '(default: 24,48,96,128; ours only)',
                  '(default: all in the set; ours only)', '(default: 3; ours only)'):
-        assert text in told
+        assert text in shown
 
 
 @pytest.mark.parametrize('options, message', [

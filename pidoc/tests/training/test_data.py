@@ -27,7 +27,7 @@ def test_each_constraint_is_given_for_a_share_of_the_maps_and_sometimes_none_or_
     assert np.mean(~distance & ~metallicity) == pytest.approx(0.125 + 0.25 * 0.75, abs=0.01)
     assert seeing.mean() == pytest.approx(0.9, abs=0.01)
     assert np.all(code[~distance, :3] == 0.0) and np.all(code[~metallicity, 3:6] == 0.0)
-    # values scatter by the errors that are told
+    # values scatter by the errors that are given
     error = np.sqrt(0.005 * 0.2) * np.exp(code[distance, 2])
     pulls = (code[distance, 1] - np.log(30.0)) / error
     assert pulls.std() == pytest.approx(1.0, abs=0.02)

@@ -64,7 +64,7 @@ else:
 slim_networks(pytest.MonkeyPatch())
 for maps, settings, name in ((Maps.make(420, 1), SMALL, 'ours'), (few_large(), PAPER, 'papers')):
     model = train(maps, f'{sys.argv[1]}/{name}', settings=settings, progress=False)
-    # six steps of 10^-4 do not tell whether age and distance are learned
+    # six steps of 10^-4 do not show whether age and distance are learned
     history = model.about['history'][0]
     assert history['loss'][-1] < history['loss'][0], history
     assert np.all(np.isfinite(model.estimate(maps.light(slice(0, 3))).mass))

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Model cards: what they tell, and scores that are put into a model folder."""
+"""Model cards: what they say, and scores that are put into a model folder."""
 
 from types import SimpleNamespace
 
@@ -27,14 +27,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_card_tells_training_limits_and_weights(folder):
+def test_a_card_has_training_limits_and_weights(folder):
     write_model_card(folder)
     text = (folder / 'CARD.rst').read_text(encoding='utf-8')
-    for told in ('Model card: small\n=================', '``mine``: 300 maps to train, 40 to validate',
+    for part in ('Model card: small\n=================', '``mine``: 300 maps to train, 40 to validate',
                  'epochs 3, widths 4-8, channels all',
                  '3 epochs, best validation likelihood (-ln) 0.1000 after epoch 2',
                  '0.001 to 1 Lsun/kpc2', '0.1 to 0.9', 'Not yet scored', '``network-0.npz``: SHA-256'):
-        assert told in text
+        assert part in text
     assert [path.name for path in sorted(folder.iterdir())] == ['CARD.rst', 'model.json']
 
 
