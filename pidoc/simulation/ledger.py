@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Gains and losses of a run by channel, and the check of their sum."""
 
+from math import fsum
+
 import numpy as np
 
 __all__ = ['ENERGY_CHANNELS', 'MASS_CHANNELS', 'Ledger', 'LedgerError']
@@ -36,11 +38,12 @@ class Ledger:
 
     def mass_error(self, mass):
         """Mass that is not accounted for, relative to the initial mass."""
-        return (mass - self.initial_mass - sum(self.mass.values())) / self.initial_mass
+        return (mass - self.initial_mass - fsum(self.mass.values())) / self.initial_mass
 
     def energy_error(self, energy):
         """Energy that is not due to a physical channel, relative to the initial energy."""
-        physical = sum(v for k, v in self.energy.items() if k != 'numerical')
+        # exact: `sum` rounds otherwise in a resumed run, whose numbers are of another type
+        physical = fsum(v for k, v in self.energy.items() if k != 'numerical')
         return (energy - self.initial_energy - physical) / abs(self.initial_energy)
 
     def check(self, mass, energy, *, tolerance):

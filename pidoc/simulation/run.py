@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import re
 import time
 from contextlib import contextmanager
@@ -389,7 +390,7 @@ def _log_row(simulation, snapshot):
         'tidal_radius': simulation.tidal_radius * u.pc,
         'relaxation_time': simulation.relaxation_time * u.Myr,
         'virial_ratio': simulation.virial_ratio * u.one,
-        'energy': (ledger.initial_energy + sum(ledger.energy.values())) * units.energy * _ENERGY,
+        'energy': math.fsum([ledger.initial_energy, *ledger.energy.values()]) * units.energy * _ENERGY,
         'energy_error': simulation.energy_error * u.one,
         'steps': simulation.steps,
     }
