@@ -11,6 +11,7 @@ from pidoc.inference.domain import check_numbers
 from pidoc.inference.estimator import FAINTEST
 from pidoc.inference.folder import check_characters
 from pidoc.networks.variables import OUTPUTS
+from pidoc.training.data import CHUNK
 from pidoc.training_set.truths import truths
 
 __all__ = ['SPLITS', 'check_data', 'check_maps', 'check_texts', 'check_writable', 'selected']
@@ -47,7 +48,7 @@ def selected(training_set, settings):
     for split, selection in zip(SPLITS, (settings.train_maps, settings.validation_maps), strict=True):
         there = training_set.split(split)
         rows = selection.rows(there.table)
-        rows = rows[_usable(there.table[rows])] if rows.size else rows
+        rows = rows[_usable(there[rows])] if rows.size else rows
         if not rows.size:
             raise ValueError(f'{split}_maps must choose maps of the {split} split, received '
                              f'{selection}, which chooses none of its {len(there)}')
@@ -55,8 +56,22 @@ def selected(training_set, settings):
     return maps
 
 
-def _usable(table):
-    """Maps that have all true values that nearly all maps have; others are excluded, with a warning."""
+def _usable(maps):
+    """Maps with light and all true values that nearly all maps have; others are excluded, with warnings."""
+    return _with_known_truths(maps.table) & _with_light(maps)
+
+
+def _with_light(maps):
+    """Maps with a positive total flux, as predictions require: a wrong sky can take all of it."""
+    totals = np.concatenate([maps.light(slice(k, k + CHUNK)).sum(axis=(1, 2), dtype=float)
+                             for k in range(0, len(maps), CHUNK)])
+    good = totals > 0.0
+    if not good.all():
+        log.warning('%d of %d maps are left out: no light above the sky', np.count_nonzero(~good), good.size)
+    return good
+
+
+def _with_known_truths(table):
     known = {name: np.isfinite(values) for name, values in truths(table).items() if name in OUTPUTS}
     good = np.logical_and.reduce([each for each in known.values() if each.mean() >= _NEARLY_ALL])
     lacking = [name for name, each in known.items() if _NEARLY_ALL <= each.mean() < 1.0]

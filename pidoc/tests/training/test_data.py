@@ -108,3 +108,13 @@ def test_maps_that_lack_a_truth_that_nearly_all_have_are_left_out(caplog):
     # five of the training lack the slope; the share of remnants, which half of them have, does not count
     assert len(chosen['train']) == 135 and len(chosen['validation']) == 60
     assert '5 of 140 maps are left out: mass_function_slope not known' in caplog.text
+
+
+def test_maps_whose_light_the_sky_has_taken_are_left_out(caplog):
+    """A prediction refuses them; one of them made the training domain lack the flux."""
+    maps = Maps.make(200, 3)
+    maps._light[[3, 150]] -= maps._light[[3, 150]].mean(axis=(1, 2), keepdims=True) * 1.01
+    chosen = selected(maps, Settings(channels=('light',)))
+    assert len(chosen['train']) == 139 and len(chosen['validation']) == 59
+    assert '1 of 140 maps are left out: no light above the sky' in caplog.text
+    assert all(np.isfinite(features_of(each)['total_flux']).all() for each in chosen.values())
