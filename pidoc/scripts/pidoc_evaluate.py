@@ -89,11 +89,12 @@ def _evaluate(options):
     if page.exists() and not options.overwrite:
         raise OSError(f'{page} exists: give --overwrite to replace it')
     everything = TrainingSet.read(options.set)
-    maps = _some(_of_parts(everything.split(options.split), options.parts), options.maps)
+    maps = _lit(_some(_of_parts(everything.split(options.split), options.parts), options.maps))
     training = None if options.no_baselines else _training(everything, options)
     estimator = Estimator.load(options.model)
     snapshots = None if options.snapshots is None else map(Snapshot.read, options.snapshots)
-    regression = None if training is None else _like(everything, maps, options.split)
+    like = None if training is None else _like(everything, maps, options.split)
+    regression = None if like is None else _lit(like)
     report = evaluate(estimator, maps, given=options.given, training=training, regression=regression,
                       snapshots=snapshots, seed=options.seed, name=options.model.name,
                       progress=False if options.quiet else None)
@@ -242,7 +243,15 @@ def _training(everything, options):
     if options.split == 'train' or 'train' not in set(everything.table['split']):
         log.warning('no baselines: the set has no training part besides the one that is scored')
         return None
-    return everything.split('train')
+    return _lit(everything.split('train'))
+
+
+def _lit(maps):
+    """The maps with light; all others are refused by predictions."""
+    from pidoc.training_set.dataset import has_light
+
+    good = has_light(maps)
+    return maps if good.all() else maps[good]
 
 
 def _like(everything, maps, split):

@@ -11,7 +11,7 @@ from pidoc.inference.domain import check_numbers
 from pidoc.inference.estimator import FAINTEST
 from pidoc.inference.folder import check_characters
 from pidoc.networks.variables import OUTPUTS
-from pidoc.training.data import CHUNK
+from pidoc.training_set.dataset import has_light
 from pidoc.training_set.truths import truths
 
 __all__ = ['SPLITS', 'check_data', 'check_maps', 'check_texts', 'check_writable', 'selected']
@@ -58,17 +58,7 @@ def selected(training_set, settings):
 
 def _usable(maps):
     """Maps with light and all true values that nearly all maps have; others are excluded, with warnings."""
-    return _with_known_truths(maps.table) & _with_light(maps)
-
-
-def _with_light(maps):
-    """Maps with a positive total flux, as predictions require: a wrong sky can take all of it."""
-    totals = np.concatenate([maps.light(slice(k, k + CHUNK)).sum(axis=(1, 2), dtype=float)
-                             for k in range(0, len(maps), CHUNK)])
-    good = totals > 0.0
-    if not good.all():
-        log.warning('%d of %d maps are left out: no light above the sky', np.count_nonzero(~good), good.size)
-    return good
+    return _with_known_truths(maps.table) & has_light(maps)
 
 
 def _with_known_truths(table):

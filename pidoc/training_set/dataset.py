@@ -6,6 +6,7 @@ table of all maps; and a manifest with the recipe and checksums. The k-th map of
 recipe's seed, the name of the part and k, so that any process makes the same bytes, in any order.
 """
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +36,33 @@ from pidoc.training_set.recipe import Recipe
 from pidoc.training_set.sources import find_sources
 from pidoc.units import whole_number
 
-__all__ = ['TrainingSet']
+__all__ = ['TrainingSet', 'has_light']
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 256          # maps read at a time
+
+
+def has_light(maps):
+    """Which maps have a positive total flux, as predictions require; a warning says how many have not.
+
+    The error of the sky can be larger than the light of a cluster of few stars.
+
+    Parameters
+    ----------
+    maps : TrainingSet
+
+    Returns
+    -------
+    array of bool
+    """
+    totals = [maps.light(slice(k, k + _CHUNK)).sum(axis=(1, 2), dtype=float)
+              for k in range(0, len(maps), _CHUNK)]
+    good = np.concatenate([[], *totals]) > 0.0
+    if not good.all():
+        log.warning('%d of %d maps are left out: no light above the sky', np.count_nonzero(~good), good.size)
+    return good
+
 
 class TrainingSet:
     """Maps of light and mass, and a table of their parameters, made by `build` or `read`.

@@ -16,6 +16,7 @@ from pidoc.evaluation.report import evaluate
 from pidoc.scripts.pidoc_evaluate import _distances, _like, main
 from pidoc.tests import stand_in
 from pidoc.tests.evaluation_helpers import a_set, Oracle, plummer_snapshot, StandIn
+from pidoc.training_set.dataset import has_light
 
 
 @pytest.fixture(scope='module')
@@ -50,6 +51,7 @@ def stand_ins(monkeypatch, everything):
     for name, noun in (('inference.estimator', Estimator), ('training_set.dataset', TrainingSet)):
         module = ModuleType(f'pidoc.{name}')
         setattr(module, noun.__name__, noun)
+        module.has_light = has_light
         monkeypatch.setitem(sys.modules, f'pidoc.{name}', module)
     return found
 
@@ -96,6 +98,17 @@ def test_few_maps(tmp_path, stand_ins):
     again = ['m', 's', '-o', str(tmp_path), '--maps', '99', '--no-figures', '--quiet', '--overwrite']
     assert main(again) == 0
     assert len(QTable.read(tmp_path / 'maps_image.ecsv')) == 12
+
+
+def test_maps_without_light_are_left_out(tmp_path, everything, stand_ins, caplog):
+    maps = stand_ins['set'] = everything[np.arange(len(everything))]
+    maps._light = maps._light.copy()
+    maps._light[[2, 13]] *= -1.0
+    assert main(['m', 's', '-o', str(tmp_path), '--no-figures', '--quiet']) == 0
+    assert len(QTable.read(tmp_path / 'maps_image.ecsv')) == 11
+    assert set(caplog.messages) >= {f'1 of {number} maps are left out: no light above the sky'
+                                    for number in (12, 8)}
+    assert all(np.isfinite(QTable.read(tmp_path / 'scores.ecsv')['constant_ml'][:3]))
 
 
 def test_maps_of_some_parts(tmp_path, everything, stand_ins, capsys):
