@@ -20,6 +20,7 @@ ALL = 'Scores of default'
 KNOWN = {
     'nothing': 'image',
     'distance': 'distance',
+    'distance, age': 'distance+age',
     'distance, age, [Fe/H]': 'distance+age+metallicity',
     'these and the slope of the mass function': 'distance+age+metallicity+mass_function_slope',
     'distance, velocity dispersion': 'distance+velocity_dispersion',

@@ -773,7 +773,7 @@ def test_the_version_of_the_physics_follows_the_sources():
         'evolve': 'b118f5437b2b',
         'stellar': '8e19a7225868',
         'tides': '08aebfc81e44',
-        'ledger': '9e2bbbcd6880',
+        'ledger': '3f4eed1144f3',
         'stellar_tracks.fits': 'a992f39fffdf'})
 
 

@@ -213,13 +213,13 @@ def test_default():
             of = split, 'sky' in piece.conditions
             number[of] = number.get(of, 0) + size
     assert number == {
-        ('train', False): 19000, ('train', True): 38000, ('validation', False): 1950,
+        ('train', False): 12000, ('train', True): 24000, ('validation', False): 1950,
         ('validation', True): 4050, ('test', False): 2600, ('test', True): 5400}
     # fields that hold the cluster, as predictions choose them
-    assert [piece.field == 'auto' for piece in recipe.parts] == [piece.name.endswith(('-field', '-flat'))
-                                                                 for piece in recipe.parts]
+    assert [piece.field == 'auto' for piece in recipe.parts] == [piece.name.endswith('-field') for piece in
+                                                                 recipe.parts]
     groups = [name.split('-')[0] for name in recipe.models]
-    assert {name: groups.count(name) for name in set(groups)} == {'train': 96, 'validation': 32, 'test': 24}
+    assert {name: groups.count(name) for name in set(groups)} == {'train': 60, 'validation': 14, 'test': 14}
     models = [model for model, _ in recipe.models.values()]
     assert all(0.01 <= model.coulomb_gamma <= 0.08 for model in models)
     assert all(2e4 <= model.n_stars <= 2e6 for model in models)
@@ -235,7 +235,7 @@ def test_the_noise_of_default_is_that_of_ps1_to_twice_that():
     """5 sigma at V = 23.6 with a PSF of 1.3 arcsec: sigma of the flux in 4 pi s^2 of sky alone."""
     recipe = Recipe.read('default')
     values, *others = [piece.conditions for piece in recipe.parts if 'sky' in piece.conditions]
-    assert others == [values] * 6
+    assert others == [values] * 5
     assert values['calibration_error'].choices == (0.05,)
     assert (values['sky_error'].low, values['sky_error'].high) == (0.005, 0.3)
     area = 4.0 * np.pi * (1.3 / (2.0 * np.sqrt(2.0 * np.log(2.0)))) ** 2
