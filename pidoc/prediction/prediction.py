@@ -61,7 +61,7 @@ __doctest_requires__ = {'Prediction': ['tensorflow']}
 _FORMAT_VERSION = 2
 _SETTLE = {'age', 'velocity_dispersion'}
 _OPEN = ('neither age nor velocity dispersion is given: a rich old cluster looks like a younger, poorer '
-         'one, and its mass is then too low')
+         'one, and its mass is then too low; give the age of a globular cluster as 12 Gyr, within 1 Gyr')
 _RATIO = u.Msun / u.Lsun
 # keyword and label of each quantity
 _PARAMETERS = {
