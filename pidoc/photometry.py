@@ -273,7 +273,7 @@ def light_at(state, *, metallicity, band='V', correction='reed1998'):
     >>> from pidoc.stellar import StellarEvolution
     >>> sun = StellarEvolution(0.02).state(1.0, 4600.0)
     >>> print(f'{light_at(sun, metallicity=0.02, correction="kurucz1992"):.2f}')
-    1.00 solLum
+    0.96 solLum
     """
     light = state.luminosity * u.Lsun
     heat = effective_temperature(light, state.radius * u.Rsun)
