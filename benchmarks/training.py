@@ -149,7 +149,7 @@ def main():
     rng = np.random.default_rng(1)
     size = options.batch
     image, known, *truth = (rng.normal(size=(size, *shape)).astype('float32')
-                           for shape in ((40, 40, 1), (3,), (40, 40, 1), (4,)))
+                            for shape in ((40, 40, 1), (3,), (40, 40, 1), (4,)))
     if options.precision == 'bfloat16':
         keras.config.set_dtype_policy('mixed_bfloat16')
     network = compiled(tuple(options.widths))

@@ -44,8 +44,6 @@ SCORES = {
 CHOICES = {'image only': 'image only', 'distance given': 'distance given',
            'and dispersion': 'distance+velocity_dispersion',
            'and age and [Fe/H]': 'distance+age+metallicity+velocity_dispersion'}
-
-
 MODES = {'nothing': 'image', 'distance': 'distance', 'distance, age, [Fe/H]': 'known',
          'these and the slope of the mass function': 'slope',
          'distance, age, [Fe/H], velocity dispersion': 'dispersion'}

@@ -108,10 +108,10 @@ def _binned(light, good, size):
 
 
 def _squares(light, good, size):
-    """Means of the good pixels in squares, and their share of the pixels."""
+    """Means of the good pixels in squares, and their share of the pixels; the light is 0 in bad ones."""
     ny, nx = (number // size for number in light.shape)
     total, number = (values[:ny * size, :nx * size].reshape(ny, size, nx, size).sum(axis=(1, 3), dtype=float)
-                     for values in (np.where(good, light, 0.0), good))
+                     for values in (light, good))
     return total / np.maximum(number, 1.0), number / size**2
 
 
@@ -170,7 +170,7 @@ def half_light_radius(pixels, bad, center, scale, *, largest):
     7.1
     """
     size = max(1, int(_FINE / scale))
-    light, good = _binned(pixels, ~bad, size)
+    light, good = _binned(np.where(bad, 0.0, pixels), ~bad, size)
     separation = _separations(light.shape, center, size, scale)
     edge = good & (separation > _EDGE * largest) & (separation <= largest)
     if not edge.any():
@@ -250,7 +250,7 @@ def concentration(pixels, bad, center, scale, *, outermost=90.0):
     9.9
     """
     size = max(1, round(_CELL / scale))
-    light, share = _squares(pixels, ~bad, size)
+    light, share = _squares(np.where(bad, 0.0, pixels), ~bad, size)
     away = _separations(light.shape, center, size, scale)
     seen = (share >= 0.5) & (away < outermost)
     if np.count_nonzero(seen) < _FEWEST_CELLS:

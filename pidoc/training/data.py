@@ -11,12 +11,12 @@ from pidoc.networks.orientation import turned
 from pidoc.networks.scaling import block_mean, reduced
 from pidoc.networks.variables import zoomed
 from pidoc.training.state import TrainingError
+from pidoc.training_set.files import CHUNK
 from pidoc.training_set.truths import truths
 
-__all__ = ['CHUNK', 'Split', 'Streamed', 'augmented', 'conditioned', 'digest_of', 'in_blocks', 'measured',
-           'seen', 'shuffled']
+__all__ = ['Split', 'Streamed', 'augmented', 'conditioned', 'digest_of', 'in_blocks', 'measured', 'seen',
+           'shuffled']
 
-CHUNK = 256                          # maps read at a time
 _SHARE_OF_EXTREMES = 0.125           # of maps with no given properties, and of those with all
 _SHARE_UNKNOWN = 0.1                 # of maps with unknown seeing and other exact constraints
 

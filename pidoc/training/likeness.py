@@ -12,7 +12,8 @@ from pidoc.inference.likeness import Likeness
 from pidoc.networks.backend import keras
 from pidoc.networks.variables import zoomed
 from pidoc.photometry import apparent_flux
-from pidoc.training.data import CHUNK, seen
+from pidoc.training.data import seen
+from pidoc.training_set.files import CHUNK
 
 __all__ = ['features_of', 'learn_likeness']
 

@@ -9,8 +9,9 @@ from pidoc.inference.calibration import Calibration, given_names, subsets
 from pidoc.inference.domain import Domain
 from pidoc.inference.features import GIVEN
 from pidoc.io.files import replacing
-from pidoc.training.data import CHUNK, measured
+from pidoc.training.data import measured
 from pidoc.training.likeness import features_of, learn_likeness
+from pidoc.training_set.files import CHUNK
 from pidoc.training_set.truths import truths
 
 __all__ = ['calibrate']

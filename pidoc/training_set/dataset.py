@@ -24,6 +24,7 @@ from pidoc.training_set.build import Build
 from pidoc.training_set.files import (
     check_contents,
     check_size,
+    CHUNK,
     Manifest,
     read_table,
     remove_leftovers,
@@ -40,8 +41,6 @@ __all__ = ['TrainingSet', 'has_light']
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 256          # maps read at a time
-
 
 def has_light(maps):
     """Which maps have a positive total flux, as predictions require; a warning says how many have not.
@@ -56,8 +55,8 @@ def has_light(maps):
     -------
     array of bool
     """
-    totals = [maps.light(slice(k, k + _CHUNK)).sum(axis=(1, 2), dtype=float)
-              for k in range(0, len(maps), _CHUNK)]
+    totals = [maps.light(slice(k, k + CHUNK)).sum(axis=(1, 2), dtype=float)
+              for k in range(0, len(maps), CHUNK)]
     good = np.concatenate([[], *totals]) > 0.0
     if not good.all():
         log.warning('%d of %d maps are left out: no light above the sky', np.count_nonzero(~good), good.size)

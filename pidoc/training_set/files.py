@@ -16,6 +16,7 @@ __all__ = ['TrainingSetError']
 FORMAT_VERSION = 1
 MANIFEST_FILE = 'manifest.json'
 TABLE_FILE = 'maps.fits'
+CHUNK = 256             # maps read at a time
 _MOST_MAPS = 2**31      # in a file
 _SHARD = re.compile(r'[A-Za-z0-9._+-]+-(train|validation|test)-\d{4,}\.fits')
 _LEFTOVER = re.compile(r'\.\d+\.(.+)')
