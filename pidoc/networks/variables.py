@@ -19,6 +19,8 @@ A6)."""
 
 _EDGE = 1e-3              # limit of fractions close to 0 or 1
 _FEW = 1e-4               # a fraction treated as zero
+_SHARP = 20.0             # of the bend of an age's logarithm near its limit
+_IRON = -2.1, 0.65        # [dex]: where and how fast M/L begins to rise with [Fe/H]
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,26 @@ def _exp(number):
     return np.exp(np.clip(number, -80.0, 80.0))
 
 
+def _log_age(age):
+    """ln(age / OLDEST) for most ages, and without limit towards OLDEST."""
+    share = np.clip(np.asarray(age) / OLDEST, _EDGE, 1.0 - _EDGE)
+    return -np.log(np.expm1(-_SHARP * np.log(share))) / _SHARP
+
+
+def _age_of(number):
+    return OLDEST * (1.0 + np.exp(-_SHARP * np.clip(number, -30.0, 30.0))) ** (-1.0 / _SHARP)
+
+
 SCALES = {
     'linear': Scale(np.asarray, np.asarray),
     'logarithm': Scale(np.log, _exp),
     'root': Scale(lambda x: np.sqrt(np.maximum(x, 0.0)), lambda z: np.maximum(z, 0.0) ** 2),
     # between 0 and OLDEST
     'age': Scale(lambda x: _logit(np.asarray(x) / OLDEST), lambda z: OLDEST * _expit(z)),
+    # the same; ln M/L of a population is nearly linear in it, and for [Fe/H] in 'iron'
+    'log_age': Scale(_log_age, _age_of),
+    'iron': Scale(lambda x: np.sinh((np.asarray(x) - _IRON[0]) / _IRON[1]),
+                  lambda z: _IRON[0] + _IRON[1] * np.arcsinh(z)),
     'share': Scale(_logit, _expit),
     # a fraction that can be 0
     'rare': Scale(lambda x: np.log(np.maximum(x, 0.0) + _FEW), lambda z: np.maximum(_exp(z) - _FEW, 0.0)),
@@ -268,9 +284,9 @@ OUTPUTS = _table(
     {'name': 'central_dispersion', 'unit': 'km / s', 'scale': 'logarithm'},
     {'name': 'velocity_dispersion', 'unit': 'km / s', 'scale': 'logarithm'},
     {'name': 'b_v', 'unit': 'mag', 'scale': 'linear'},
-    {'name': 'age', 'unit': 'Gyr', 'scale': 'age'},
+    {'name': 'age', 'unit': 'Gyr', 'scale': 'log_age'},
     {'name': 'distance', 'unit': 'kpc', 'scale': 'logarithm'},
-    {'name': 'metallicity', 'scale': 'linear'},
+    {'name': 'metallicity', 'scale': 'iron'},
 )
 """Name -> `Variable`: all scalars that a network can predict."""
 

@@ -3,11 +3,15 @@
 
 import numpy as np
 import pytest
+from astropy import units as u
 
+from pidoc.cluster.population import population_mass_to_light
 from pidoc.networks.variables import Constraint, CONSTRAINTS, OLDEST, OUTPUTS, SCALES, Variable
+from pidoc.photometry import iron_abundance
 
 VALUES = {'linear': [-3.0, 0.0, 2.0], 'logarithm': [1e-3, 1.0, 1e6], 'root': [0.0, 0.01, 14.0],
-          'age': [0.02, 1.0, 13.9], 'share': [0.01, 0.5, 0.98], 'rare': [0.0, 1e-3, 0.3]}
+          'age': [0.02, 1.0, 13.9], 'log_age': [0.02, 1.0, 13.9], 'iron': [-2.5, -1.0, 0.3],
+          'share': [0.01, 0.5, 0.98], 'rare': [0.0, 1e-3, 0.3]}
 
 
 @pytest.mark.parametrize('name', SCALES)
@@ -23,7 +27,7 @@ def test_whatever_a_network_says_is_a_possible_value():
     for variable in OUTPUTS.values():
         values = variable.physical(wild)
         assert np.all(np.isfinite(values))
-        if variable.scale != 'linear':
+        if variable.scale not in ('linear', 'iron'):
             assert np.all(values >= 0.0)
     assert OUTPUTS['age'].physical(1e4) == pytest.approx(OLDEST)
     assert OUTPUTS['dark_share'].physical(1e4) == pytest.approx(1.0)
@@ -79,8 +83,26 @@ def test_measurements_are_those_of_the_standardised_variable():
     assert age.physical(value[0] + error[0]) == pytest.approx(7.1, abs=0.01)
     assert 12.5 < age.physical(value[1]) < 13.5 and np.isfinite(error).all()
     iron = OUTPUTS['metallicity']
-    value, error = CONSTRAINTS['metallicity'].measurement(iron, [-1.5, 0.0], [0.2, np.nan])
-    np.testing.assert_allclose([*value, *error], [-1.5, 0.0, 0.2, 0.15], atol=2e-3)
+    value, error = CONSTRAINTS['metallicity'].measurement(iron, [-1.5, -0.3], [0.05, np.nan])
+    np.testing.assert_allclose(iron.physical(value), [-1.5, -0.3], atol=0.02)
+    np.testing.assert_allclose(iron.physical(value + error) - iron.physical(value), [0.05, 0.15], rtol=0.1)
+
+
+def test_the_light_of_old_populations_is_linear_in_age_and_iron():
+    """A posterior of normal distributions can only have linear relations of M/L with age and [Fe/H]."""
+    metallicities, ages = np.geomspace(1e-4, 0.01, 7), np.array([9.0, 11.0, 12.5, 13.5])
+    values = np.log([[population_mass_to_light(age * u.Gyr, each).value for each in metallicities]
+                     for age in ages])
+    iron = np.array([float(iron_abundance(each)) for each in metallicities])
+
+    def worst(of_age, of_iron):
+        columns = [np.ones(values.size), np.repeat(SCALES[of_age].forward(ages), iron.size),
+                   np.tile(SCALES[of_iron].forward(iron), ages.size)]
+        fit = np.linalg.lstsq(np.stack(columns, axis=1), values.ravel(), rcond=None)[0]
+        return np.abs(values.ravel() - np.stack(columns, axis=1) @ fit).max()
+
+    assert worst(OUTPUTS['age'].scale, OUTPUTS['metallicity'].scale) < 0.05
+    assert worst('age', 'linear') > 0.1
 
 
 def test_codes_are_zero_where_nothing_is_known():
