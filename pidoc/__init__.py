@@ -57,7 +57,8 @@ from those before it.
 
 ``inference``
     `Estimator`, arrays in, calibrated arrays out; `Domain`, what it was trained on.
-    Modules: estimates, calibration, posterior, folder, estimator, features, flags, likeness, domain.
+    Modules: estimates, calibration, posterior, curvature, folder, estimator, features, flags, likeness,
+    domain.
 
 ``training``
     `train`, from a training set to a model folder and its card.

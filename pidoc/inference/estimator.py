@@ -15,6 +15,7 @@ import numpy as np
 
 from pidoc.grid import MapGrid
 from pidoc.inference.calibration import Calibration, given_names, PIXEL_MASS
+from pidoc.inference.curvature import Curvature, NEEDED
 from pidoc.inference.estimates import Estimates
 from pidoc.inference.folder import (
     check_characters,
@@ -60,7 +61,9 @@ class Estimator:
     posterior : dict, optional
         ``components`` and ``covariance`` of the predicted mixtures: `pidoc.networks.mixture.Layout`.
         Optionally ``constraints``: scalars on which posteriors are conditioned in closed form
-        (`Posterior.conditioned`), not by the network, as arguments of `~pidoc.networks.variables.Constraint`.
+        (`Posterior.conditioned`), not by the network, as arguments of `~pidoc.networks.variables.Constraint`;
+        and ``curvature``: M/L of populations by age and [Fe/H], as arguments of
+        `~pidoc.inference.curvature.Curvature`.
     about : dict, optional
         Further content of model.json: name, description, training recipe, domain, scores.
     turns : int, optional
@@ -91,6 +94,12 @@ class Estimator:
         self.config = dict(config)
         self.posterior = dict(posterior or {'components': 1, 'covariance': 'diagonal'})
         self._measured = tuple(Constraint(**each) for each in self.posterior.get('constraints', ()))
+        curvature = self.posterior.get('curvature')
+        self._curvature = curvature and Curvature(**curvature)
+        missing = NEEDED - {each.name for each in self.outputs}
+        if curvature and missing:
+            raise ValueError(f'a curvature needs the outputs {", ".join(sorted(NEEDED))}, received none of '
+                             f'{", ".join(sorted(missing))}')
         self.about = dict(about or {})
         self.turns = whole_number(turns, 'turns', at_least=1, at_most=8, floats=True)
         self.grid = self._grid(grid)
@@ -227,7 +236,13 @@ class Estimator:
                 variable = self.outputs[posterior.names.index(each.name)]
                 measurements[each.name] = each.measurement(variable, values,
                                                            known.get(f'{each.name}_error', nothing))
-        return posterior.conditioned(measurements) if measurements else posterior
+        if self._curvature is None:
+            return posterior.conditioned(measurements) if measurements else posterior
+        # what depends on M/L is compared with the M/L at the given age and [Fe/H]
+        last = {name: measurements.pop(name) for name in [*measurements] if name in self._curvature.exponents}
+        if measurements:
+            posterior = self._curvature.bent(posterior, posterior.conditioned(measurements))
+        return posterior.conditioned(last) if last else posterior
 
     def _free_total(self, output, free, names):
         """Intervals of the total mass and the sum of the map before conditioning, if there is any."""

@@ -19,7 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ['Coordinates', 'FLUX', 'TIES']
+__all__ = ['Coordinates', 'exponents_of', 'FLUX', 'TIES']
 
 FLUX = 'flux'
 """The flux in the image, among the `TIES`."""
@@ -35,6 +35,33 @@ TIES = {
 """Scalar -> exponents of other scalars, and of the flux, to which it is nearly proportional."""
 
 _RIDGE = 1e-8      # variance that is added: for a scalar that is the same in all maps, or follows from others
+
+
+def exponents_of(name):
+    """Exponents with which scalars depend on one of them, directly or by others, after `TIES`.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    dict
+        Scalar -> exponent other than 0; for ``name`` itself 1.
+
+    Examples
+    --------
+    >>> from pidoc.networks.coordinates import exponents_of
+    >>> exponents_of('half_mass_radius')
+    {'half_mass_radius': 1.0, 'central_dispersion': -0.5, 'velocity_dispersion': -0.5}
+    """
+    found = {name: 1.0}
+    # a scalar comes after those that it is tied to
+    for scalar, ties in TIES.items():
+        exponent = sum(power * found.get(other, 0.0) for other, power in ties.items())
+        if exponent:
+            found[scalar] = exponent
+    return found
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from pidoc.inference.curvature import Curvature, NEEDED
 from pidoc.inference.estimator import Estimator
 from pidoc.networks.backend import keras
 from pidoc.networks.cluster import cluster_network
@@ -29,6 +30,7 @@ class Ours:
         self.settings, self.stated = settings, json.loads(json.dumps(asdict(settings)))
 
     def read(self, maps, name, work, progress):
+        self.band = maps.grid.band
         return in_blocks(maps, name, self.settings, work, progress)
 
     def courses(self, data):
@@ -43,6 +45,8 @@ class Ours:
         self.loss = MixtureNLL(len(outputs), **mixture)
         self.posterior = mixture | {'constraints': [each.to_dict() for each in self._measured(
             outputs, constraints)]}
+        if set(outputs) >= NEEDED:
+            self.posterior['curvature'] = Curvature.of_populations(self.band).to_dict()
         self.config = {'shape': [*train.light.shape[1:3], len(settings.channels)],
                        'widths': list(settings.widths), 'known': self.scaling.code_width,
                        'scalars': Layout(len(outputs), **mixture).size,
