@@ -8,12 +8,14 @@ import pytest
 from astropy import units as u
 
 from pidoc import MassMapper
+from pidoc.cluster.population import population_mass_to_light
 from pidoc.grid import MapGrid
 from pidoc.image.light import Light
 from pidoc.inference.domain import Domain
 from pidoc.inference.estimator import Estimator
 from pidoc.inference.folder import read_card
 from pidoc.mock.mock import Mock
+from pidoc.photometry import iron_abundance
 from pidoc.prediction.mapper import _MODELS, pretrained_models
 from pidoc.scripts.pidoc_predict import EXAMPLE
 from pidoc.training.model_card import card_text
@@ -21,7 +23,7 @@ from pidoc.training.model_card import card_text
 # what each said of the example when it was packaged: mass in the field [Msun], M/L_V, age [Gyr], distance
 # [kpc], medians of the posterior; first from the image only, then with the true distance of 20 kpc
 STORED = {
-    'default': ((35041.6, 1.20558, 9.77756, 21.1756), (36353.4, 1.29209, 10.4086, 20.0017)),
+    'default': ((35041.6, 1.20558, 9.77756, 21.1756), (36268.0, 1.28902, 10.4086, 20.0017)),
     'paper-range': ((4978.00, 0.216984, 1.06649, 17.9638), (5577.77, 0.196181, 0.803726, 19.6921)),
 }
 
@@ -73,6 +75,21 @@ def test_what_is_known_narrows_the_mass(example):
              for each in ({}, known, known | dispersion)]
     free, given, moving = (float(each.error / each) for each in found)
     assert free > 1.2 * given > 1.2 * 2.0 * moving
+
+
+@pytest.mark.parametrize('changes', [{'metallicity': 1e-4}, {'metallicity': 0.01}, {'age': 9 * u.Gyr},
+                                     {'age': 13.5 * u.Gyr}], ids=str)
+def test_masses_follow_what_is_known_as_those_of_populations(changes, example):
+    """For the same light. M/L is no linear function of [Fe/H] and age, as it is in a normal distribution."""
+    def mass(age, metallicity):
+        iron = float(iron_abundance(metallicity))
+        return mapper.predict(example, distance=example.distance, age=age, age_error=0.2 * u.Gyr,
+                              metallicity=iron, metallicity_error=0.05).total_mass
+
+    mapper, own = MassMapper.from_pretrained(), {'age': 12 * u.Gyr, 'metallicity': 0.00057}
+    found, expected = ((function(**own | changes) / function(**own)).value
+                       for function in (mass, population_mass_to_light))
+    assert float(found) == pytest.approx(float(expected), rel=0.06)
 
 
 def test_a_map_brighter_than_any_cluster_is_outside(mapper, example):
