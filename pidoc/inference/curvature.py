@@ -54,7 +54,7 @@ class Curvature:
     >>> from pidoc.inference.curvature import Curvature
     >>> populations = Curvature(ages=[1.0, 10.0], metallicities=[-2.0, 0.0],
     ...                         log_mass_to_light=[[-0.9, -0.8], [0.6, 0.9]])
-    >>> populations.exponents['total_mass'], bent.exponents['central_dispersion']
+    >>> populations.exponents['total_mass'], populations.exponents['central_dispersion']
     (1.0, 0.5)
     """
 

@@ -19,7 +19,7 @@ A6)."""
 
 _EDGE = 1e-3              # limit of fractions close to 0 or 1
 _FEW = 1e-4               # a fraction treated as zero
-_SHARP = 20.0             # of the bend of an age's logarithm near its limit
+_SHARP = 10.0             # of the bend of an age's logarithm near its limit
 _IRON = -2.1, 0.65        # [dex]: where and how fast M/L begins to rise with [Fe/H]
 
 

@@ -2,6 +2,7 @@
 """Estimator: symmetries, what is known, calibration, model folders."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ from pidoc.inference.folder import ModelFolderError, write_card
 from pidoc.networks.cluster import cluster_network
 from pidoc.networks.mixture import Layout
 from pidoc.networks.scaling import PaperScaling, Scaling
-from pidoc.networks.variables import CONSTRAINTS
+from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
 
-SCALING = Scaling(constraints=tuple(CONSTRAINTS[name] for name in ('distance', 'age', 'seeing')))
+NAMES = 'total_mass', 'mass_to_light', 'age', 'distance'
+# ages of some Gyr, far from their limit
+SCALING = Scaling(constraints=tuple(CONSTRAINTS[name] for name in ('distance', 'age', 'seeing')),
+                  outputs=tuple(replace(OUTPUTS[name], mean=-1.0, sd=0.2) if name == 'age' else OUTPUTS[name]
+                                for name in NAMES))
 POSTERIOR = {'components': 2, 'covariance': 'full'}
 CONFIG = {'shape': [8, 8, 1], 'widths': [4, 8], 'dense': 16, 'known': SCALING.code_width,
           'scalars': Layout(4, **POSTERIOR).size}
-NAMES = 'total_mass', 'mass_to_light', 'age', 'distance'
 
 
 def _network(seed):
