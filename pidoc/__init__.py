@@ -88,7 +88,7 @@ import lazy_loader
 from pidoc._moved import MovedFinder
 
 # tools/write_metadata.py writes them wherever else they stand
-__version__ = '0.1.dev0'
+__version__ = '0.2'
 # ".example" belongs to nobody (RFC 2606): the project has no public address yet
 __url__ = 'https://pidoc.example'
 
