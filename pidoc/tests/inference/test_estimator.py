@@ -329,3 +329,10 @@ def test_kinds_of_models_and_what_the_papers_must_be(estimator, tmp_path):
         PaperEstimator([None], PaperScaling(), config=config)
     with pytest.raises(ValueError, match='received 2 and 4 turns'):
         PaperEstimator([None, None], PaperScaling(), config=config, turns=4)
+
+
+def test_a_curvature_needs_what_it_is_a_function_of():
+    curvature = {'ages': [1.0, 10.0], 'metallicities': [-2.0, 0.0],
+                 'log_mass_to_light': [[0.0, 0.1], [1.0, 1.2]]}
+    with pytest.raises(ValueError, match='needs the outputs age, .* received none of metallicity'):
+        Estimator([_network(1)], SCALING, config=CONFIG, posterior=POSTERIOR | {'curvature': curvature})
