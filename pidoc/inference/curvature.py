@@ -147,13 +147,15 @@ class Curvature:
         places = [posterior.names.index(name) for name in ('age', 'metallicity')]
         mean = posterior.means[:, :, places]
         factor = posterior.factors[:, :, places]
-        factor = np.linalg.cholesky(factor @ np.swapaxes(factor, -1, -2))
+        factor = np.linalg.cholesky(np.einsum('nkij,nklj->nkil', factor, factor))
         nodes, weights = _quadrature()
-        points = mean[:, :, np.newaxis] + nodes @ np.swapaxes(factor, -1, -2)
+        # sums without BLAS, whose threads cost more than they gain here
+        points = mean[:, :, np.newaxis] + np.einsum('qj,nkij->nkqi', nodes, factor)
         values = self.at(*(variable.physical(variable.mean + variable.sd * points[..., k])
                            for k, variable in enumerate(posterior.variables[j] for j in places)))
-        expected = values @ weights
-        slope = np.linalg.solve(np.swapaxes(factor, -1, -2), ((values * weights) @ nodes)[..., np.newaxis])
+        expected = np.einsum('nkq,q->nk', values, weights)
+        slope = np.einsum('nkq,q,qj->nkj', values, weights, nodes)
+        slope = np.linalg.solve(np.swapaxes(factor, -1, -2), slope[..., np.newaxis])
         return mean, expected, slope[..., 0]
 
     def to_dict(self):
