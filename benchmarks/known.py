@@ -7,7 +7,8 @@
 
 For the same light the mass should change with a given age or [Fe/H] as M/L of a population does. Printed are
 both, relative to those of the example, and their ratio. The posterior is a mixture of normal distributions,
-in which M/L is linear in the scales of age and [Fe/H] (`pidoc.networks.variables.SCALES`).
+in which ln M/L is linear in the scales of age and [Fe/H] (`pidoc.networks.variables.SCALES`); a model with a
+`pidoc.inference.curvature.Curvature` adds what that misses.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 """Masses for given ages and [Fe/H], of which M/L is no linear function: `Curvature`."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from astropy import units as u
@@ -164,6 +164,7 @@ class Curvature:
                 'log_mass_to_light': [list(row) for row in self.log_mass_to_light]}
 
 
+@cache
 def _quadrature():
     """Nodes, shape (q, 2), and weights of the standard normal distribution in two dimensions."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
