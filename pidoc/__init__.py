@@ -1,11 +1,11 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Masses, mass maps and ages of star clusters from their light.
 
-The house from top to bottom: each wing imports only from those above it, and inside a wing each module only
-from those before it.
+Sub-packages in order of dependence: each imports only from those above it, and its modules only from those
+before them.
 
 ``units``
-    Constants, N-body units, the door through which quantities become numbers.
+    Constants, N-body units, conversion of quantities to plain numbers.
 
 ``photometry``
     Bolometric corrections, luminosities in a band, apparent flux.
@@ -20,7 +20,7 @@ from those before it.
     What is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper.
 
 ``io``
-    Whole files or none; tables and their schema; many tasks in processes or on dask; looks in notebooks.
+    Atomic files; tables and their schema; tasks in processes or on dask; HTML for notebooks.
     Modules: files, schema, fits, processes, html.
 
 ``plotting``

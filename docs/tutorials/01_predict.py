@@ -35,11 +35,12 @@ figure = prediction.plot()
 # How it works
 # ------------
 #
-# A *network* is a function with some hundred thousand free parameters, here from an image to a map and four
-# numbers. It was trained on tens of thousands of images of simulated clusters, whose mass, age and distance
-# are known: its parameters were adjusted until its predictions, and the errors that it assigns to them,
-# fitted (:doc:`/training`). It contains no physics beyond what is in these images. So its predictions are
-# valid only for similar clusters; :doc:`/limits` describes them.
+# A *network* is a function with some 700,000 free parameters, here from an image to a map and the joint
+# distribution of 14 numbers. It was trained on tens of thousands of images of simulated clusters, whose mass,
+# age and distance are known: its parameters were adjusted until its predictions, and the errors that it
+# assigns to them, fitted (:doc:`/training`). Apart from a few relations, such as mass = M/L times luminosity
+# and the M/L of stellar populations, all that it knows is in these images. So its predictions are valid only
+# for similar clusters; :doc:`/limits` describes them.
 #
 # It uses how bright the cluster is, how its light falls off outwards, and how grainy it is: at a larger
 # distance, the same light is smoother, and the light of an old cluster comes from few giants. The mass of
@@ -54,7 +55,7 @@ print(f'mass {truth.total_mass:.0f}, M/L {truth.mass_to_light:.2f}, age {truth.a
 # Without a distance
 # ------------------
 #
-# Above, the distance was given. It is known for all clusters of the Milky Way, to some 2 %
+# Above, the distance was given. It is known for the clusters of the Milky Way, to some 2 to 5 %
 # (``distance_error=`` sets the error). Without it the network predicts the distance, and everything else
 # is less certain, because the mass scales with the square of the distance:
 

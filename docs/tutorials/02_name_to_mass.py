@@ -66,8 +66,9 @@ for keyword in ('OBJECT', 'CELLG', 'FORMG', 'PSFG', 'PSFNUMG', 'PSFR', 'PSFNUMR'
 # Predict
 # -------
 #
-# The distance is that of the catalogue, with an error of 2 %. With ``cluster='NGC 5466'`` instead, all known
-# properties from the catalogues are used, including age and [Fe/H], and the summary gives their sources.
+# The distance is Harris's, 16.0 kpc, with an error of 2 %. With ``cluster='NGC 5466'`` instead, all known
+# properties from the catalogues are used, including age and [Fe/H], and the summary gives their sources; the
+# distance is then that of Baumgardt & Vasiliev (2021), 16.9 kpc.
 # ``pidoc.predict('NGC 5466')`` does all of this page in one call.
 
 from pidoc import MassMapper
@@ -103,7 +104,7 @@ print(f'M/L {truth.mass_to_light:.2f}, age {truth.age:.0f}')
 #
 # .. code-block:: console
 #
-#    $ pidoc-fetch "NGC 5466"
+#    $ pidoc-fetch "NGC 5466" --field-of-view auto
 #    $ pidoc-predict NGC_5466.fits --distance 16.0 --distance-error 0.3 --plot
 
 folder.cleanup()

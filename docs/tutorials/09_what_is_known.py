@@ -48,8 +48,8 @@ for name, value in properties.items():
 # What remains
 # ------------
 #
-# The joint posterior from the image only, and with all of it: the long valleys are what one band does not
-# decide.
+# The joint posterior from the image only, and with all of it: the long ridges are degeneracies that one band
+# cannot break.
 
 figure = predictions[0].plot_posterior()
 

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ['MassMapper', 'fill_pixels', 'model_checksum', 'predict', 'pretrained_models']
 
-__doctest_requires__ = {'MassMapper': ['tensorflow']}
-
 log = logging.getLogger(__name__)
 
 _MODELS = Path(__file__).parents[1] / 'models'
@@ -78,7 +76,8 @@ def _folder_of(model):
         return _MODELS / str(model)
     if not folder.is_dir():
         names = ', '.join(pretrained_models()) or '(none is packaged)'
-        raise ValueError(f'a model must be one of {names}, or a folder, received {os.fspath(model)!r}')
+        raise ValueError(f'a model must be one of {names}, or an existing folder, received '
+                         f'{os.fspath(model)!r}')
     return folder
 
 
@@ -207,7 +206,6 @@ class MassMapper:
 
     @classmethod
     def _from_folder(cls, folder):
-        # keras is loaded here and not before
         from pidoc.inference.estimator import Estimator
         from pidoc.inference.folder import read_card
 
@@ -606,7 +604,7 @@ def _disagreements(scalars, each, mass, tension, known):
             names.append('tension')
             reasons.append(f'tension: {name} was given as {known[name]:g} {UNITS[name] or ""}'.rstrip()
                            + f', {abs(off):.1f} standard deviations {"above" if off > 0 else "below"} what '
-                           'the image and all else that is known say')
+                           'follows from the image and the other given properties')
     *_, low, high = scalars['total_mass'].in_unit(u.Msun)
     light = 4.0 * np.pi * scalars['distance'].to_value(u.kpc) ** 2 * float(each.light.sum(dtype=float))
     # what may be wrong with the light
@@ -748,7 +746,7 @@ class _Input:
 def fill_pixels(values, bad):
     """Fill pixels in, smoothly from the good pixels around them.
 
-    The filled pixels solve Laplace's equation: each is the mean of its neighbors, so that gaps have no edges
+    The filled pixels solve Laplace's equation: each is the mean of its neighbours, so that gaps have no edges
     and no structure of their own.
 
     Parameters
@@ -789,7 +787,7 @@ _PAIRS = [(one, other) for pair in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s
 
 
 def _harmonic(values, bad, number):
-    """Values of the bad pixels, each the mean of its neighbors."""
+    """Values of the bad pixels, each the mean of its neighbours."""
     from scipy.sparse import csc_array, diags_array
     from scipy.sparse.linalg import spsolve
 

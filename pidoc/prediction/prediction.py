@@ -44,35 +44,27 @@ if TYPE_CHECKING:
     from typing import Any
 
     import numpy.typing as npt
-    from matplotlib.figure import Figure
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ['Prediction', 'row_units']
-
-__doctest_requires__ = {'Prediction': ['tensorflow']}
 
 _FORMAT_VERSION = 2
 _SETTLE = {'age', 'velocity_dispersion'}
 _OPEN = ('neither age nor velocity dispersion is given: a rich old cluster looks like a younger, poorer '
          'one, and its mass is then too low; give the age of a globular cluster as 12 Gyr, within 1 Gyr')
 _RATIO = u.Msun / u.Lsun
-# keyword and label of each quantity
+# keyword, which with an E is that of the error, and label of each quantity
 _PARAMETERS = {
     'total_mass': ('TOTMASS', 'mass in the field'), 'luminosity': ('LUMINOS', 'luminosity in the field'),
-    'mass_to_light': ('MTOL', 'M/L'), 'age': ('AGE', 'age'), 'distance': ('DISTANCE', 'distance'),
+    'mass_to_light': ('MTOL', 'M/L'), 'age': ('AGE', 'age'), 'distance': ('DIST', 'distance'),
     'metallicity': ('FEH', '[Fe/H]'), 'cluster_mass': ('CLMASS', 'mass of the cluster'),
     'half_mass_radius': ('RHALFM', 'half-mass radius'), 'half_light_radius': ('RHALFL', 'half-light radius'),
     'mass_function_slope': ('MFSLOPE', 'mass function slope'),
-    'dark_share': ('DARKSHR', 'mass share of remnants'), 'black_hole_share': ('BHSHARE', 'of black holes'),
+    'dark_share': ('DARKSHR', 'mass share of remnants'),
+    'black_hole_share': ('BHSHARE', 'share of black holes'),
     'central_dispersion': ('SIGMA0', 'central dispersion'),
-    'velocity_dispersion': ('SIGMAAP', 'dispersion in radius'), 'b_v': ('B_V', 'B - V')}
+    'velocity_dispersion': ('SIGMAAP', 'aperture dispersion'), 'b_v': ('B_V', 'B - V')}
 _UNITS = {'luminosity': u.Lsun} | {
     name: u.Unit(each.unit) if each.unit else u.one for name, each in OUTPUTS.items()}
 _NEEDED = 'MASS', 'MASS_ERR', 'LIGHT', 'MASK', 'PARAMS', 'KNOWN', 'VARIABLES', 'POSTERIOR'
@@ -98,7 +90,9 @@ class Prediction(FitsProduct):
         predicts. Each is also an attribute: ``total_mass`` and ``mass_to_light`` in the field, ``age``,
         ``distance``, ``metallicity`` ([Fe/H]), and for the whole cluster ``cluster_mass``,
         ``half_mass_radius``, ``half_light_radius``, ``mass_function_slope`` (0.2 to 0.8 Msun),
-        ``dark_share`` (mass fraction of all remnants), ``black_hole_share`` and ``central_dispersion``.
+        ``dark_share`` (mass fraction of all remnants), ``black_hole_share``, ``central_dispersion``,
+        ``velocity_dispersion`` (of bright stars, within the given ``dispersion_radius``) and ``b_v``, the
+        integrated colour without reddening. ``luminosity`` [Lsun], in the field, is derived.
         The sum of ``mass`` agrees with ``total_mass`` within its error, not exactly.
     posterior : `~pidoc.inference.posterior.Posterior`
         Their joint posterior: see `sample`.
@@ -476,11 +470,13 @@ class Prediction(FitsProduct):
                  ('CENTERX', self.center[0], '[pixel] centre of the profiles, from 0'),
                  ('CENTERY', self.center[1], '[pixel] centre of the profiles, from 0')]
         for name, measured in self.parameters().items():
-            unit, keyword = _UNITS[name], _PARAMETERS[name][0]
+            unit, (keyword, label) = _UNITS[name], _PARAMETERS[name]
             value, low, high, *_ = measured.in_unit(unit)
-            text = f'[{unit}] {name.replace("_", " ")}'.removeprefix('[] ')
+            # brackets at the beginning of a comment are a unit
+            label = f'{name} {label}' if label.startswith('[') else label
+            text = f'[{unit}] {label}'.removeprefix('[] ')
             cards += [(keyword, value, text),
-                      (f'{keyword[:7]}E', 0.5 * (high - low),
+                      (f'{keyword}E', 0.5 * (high - low),
                        f'[{unit}] half of its 68 % interval'.removeprefix('[] '))]
         cards += [('GIVEN', self.row_values()['given'], 'what was known'),
                   ('INDOMAIN', self.in_domain, 'is the image like those of the training'),

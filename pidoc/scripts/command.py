@@ -108,10 +108,11 @@ def spelled(message, parser):
     message = re.sub(r'\b([a-z]\w*)=False\b', lambda match: names.get(f'no_{match[1]}', match[0]), message)
     message = re.sub(r'\b([a-z]\w*)=True\b', lambda match: names.get(match[1], match[0]), message)
     text = re.sub(r'(?<![\w./-])([a-z]\w*)=(\S+ (?:s|mag|arcsec|kpc)\b|(?=\S))', value, message)
-    text = re.sub(r'(?<![\w./-])([a-z]+(?:_[a-z]+)+)(?![\w/(=]|\.\w)', name, text)
+    text = re.sub(r'(?<![\w./-])([a-z]+(?:_[a-z\d]+)+)(?![\w/(=]|\.\w)', name, text)
     text = re.sub(r'^([a-z]+)(?= (?:must|goes|needs)\b)', name, text)
     for before, behind in ((r'\bgive ', ''), (r'\bwith ', ''), (r'\bsay ', ''), (r'\bneeds ', ''),
-                           (r'\bleave ', ' out'), (r'--[\w-]+ (?:and|or) ', ''), ('[,)] ', r' \(')):
+                           (r'\bleave ', ' out'), (r'--[\w-]+ (?:and|or) ', ''), ('[,)] ', r' \('),
+                           ('[;:] ', ' is [^;]+ there, ')):
         text = re.sub(f'({before})([a-z]+)\\b(?={behind})',
                       lambda match: match[1] + names.get(match[2], match[2]), text)
     return text

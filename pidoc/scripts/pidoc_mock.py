@@ -25,7 +25,7 @@ For each observation a FITS file <snapshot>-<distance>kpc-<seeing>.fits, or as g
 the image, the true map of the mass and all settings.
 
 examples:
-  pidoc-mock run/snapshots/0100.fits --distance 20
+  pidoc-mock run/snapshots/snapshot_00100.fits --distance 20
   pidoc-mock run/snapshots/*.fits --distance 10 25 50 --seeing 0.5 1.5 -o mocks --random --seed 1
   pidoc-mock run --at "12 Gyr" --distance 20
   pidoc-mock stars.dat --column mass=m x=X y=Y z=Z --column-unit mass=solMass x=pc y=pc z=pc --age 12 \\
@@ -93,7 +93,7 @@ def _parser():
     how.add_argument('--pixel-scale', metavar='ANGLE', type=quantity('arcsec'),
                      help="side of a pixel [arcsec] (default: the paper's)")
     how.add_argument('--smoothing', metavar='PIXELS', type=float,
-                     help='standard deviation of the Gaussian that smooths both maps [arcsec] (default: '
+                     help='standard deviation of the Gaussian that smooths both maps [pixels] (default: '
                           "the paper's)")
     how.add_argument('--oversampling', metavar='N', type=int, default=1,
                      help='sub-pixels per side of a pixel (default: 1)')

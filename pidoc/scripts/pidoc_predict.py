@@ -34,9 +34,10 @@ Values are numbers in the unit in brackets, or have their own unit: 17.4, "17.4 
 them.
 
 For each image a FITS file <image>-pidoc.fits is written, with the maps MASS (solar masses per pixel),
-MASS_ERR, ML and LIGHT, and the tables PROFILE and PARAMS. Printed intervals are 68 %. If an image is outside
-the training domain, the reasons are printed, and the prediction is not to be trusted. The exit status is 0 if
-all images were processed, and 2 if one was not; its row of the table has the reason.
+MASS_ERR, ML, LIGHT and MASK, and the tables PROFILE, PARAMS, KNOWN, VARIABLES and POSTERIOR. Printed
+intervals are 68 %. If an image is outside the training domain, the reasons are printed, and the prediction is
+not to be trusted. The exit status is 0 if all images were processed, and 2 if one was not; its row of the
+table has the reason.
 
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
 distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
@@ -124,7 +125,8 @@ def _parser():
                        help='full width at half maximum of the PSF [arcsec] (default: from the header or the '
                             'stars)')
     for name, unit, text in (
-            ('zero-point', 'mag', 'magnitude of one count (per second) [mag]'),
+            ('zero-point', 'mag', 'magnitude of one unit of the pixels, or with --exposure of one a second '
+                                  '[mag]'),
             ('exposure', 's', 'exposure time [s]'),
             ('pixel-scale', 'arcsec', 'side of a pixel, for images without world coordinates [arcsec]')):
         known.add_argument(f'--{name}', metavar='VALUE', type=_of_each_band(quantity(unit)), help=text)
@@ -157,8 +159,9 @@ def _parser():
                             'galactic; none ignores them')
     known.add_argument('--field-of-view', metavar='ANGLE', type=angle_or_auto,
                        help='width of the field that is used, always as many pixels as the model takes '
-                            '[arcsec]; "auto" (the default): 40 to 160 arcsec, twice the half-light radius '
-                            'if the image is large enough; less makes use of seeing better than 0.5 arcsec')
+                            '[arcsec]; "auto" (the default): 40 to 160 arcsec, at least twice the half-light '
+                            'radius if the image is large enough; less makes use of seeing better than 0.5 '
+                            'arcsec')
     known.add_argument('--min-coverage', metavar='SHARE', type=float,
                        help='share of the field that must have good pixels (default: 0.5)')
     known.add_argument('--seeing-range', metavar='ANGLE', nargs=2, type=quantity('arcsec'),

@@ -73,7 +73,7 @@ _COLUMNS = {
     'half_light_radius': (u.pc, 'radius with 50 % of the V light'),
     'tidal_radius': (u.pc, 'tidal radius, infinite if isolated'),
     'relaxation_time': (u.Myr, 'half-mass relaxation time'),
-    'virial_ratio': (u.one, 'kinetic over potential energy'),
+    'virial_ratio': (u.one, 'kinetic over absolute potential energy'),
     **{f'n_lost_{reason}': (None, f'stars lost so far: {reason}') for reason in ESCAPE_REASONS},
     **{f'mass_lost_{name}': (u.Msun, f'mass lost so far: {name}') for name in MASS_CHANNELS},
     'energy': (_ENERGY, 'energy of the stars as bodies'),

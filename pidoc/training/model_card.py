@@ -9,6 +9,7 @@ from pidoc.inference.domain import Domain
 from pidoc.inference.features import FEATURES
 from pidoc.inference.folder import read_card, write_card
 from pidoc.io.files import replacing
+from pidoc.networks.variables import OUTPUTS
 
 __all__ = ['add_scores', 'card_text', 'write_model_card']
 
@@ -39,8 +40,8 @@ def card_text(about, *, sha256=None):
 def _training(about):
     recipe, settings = about.get('recipe', {}), about.get('settings', {})
     lines = ['Training', '--------', '',
-             f'Training set ``{recipe.get("name", "unknown")}``: {about.get("n_train", 0)} maps to train, '
-             f'{about.get("n_validation", 0)} to validate; {recipe.get("description", "")}. '
+             f'Training set ``{recipe.get("name", "unknown")}``: {about.get("n_train", 0)} training maps, '
+             f'{about.get("n_validation", 0)} validation maps; {recipe.get("description", "")}. '
              'The whole recipe, with seeds, is in ``model.json``.', '']
     listed = ', '.join(f'{name} {_plain(value)}' for name, value in settings.items())
     lines += [f'Settings: {listed}.', '']
@@ -83,11 +84,12 @@ def _plain(value):
 def _prior(about):
     if not about.get('prior'):
         return []
-    rows = [(name.replace('_', ' '), *(f'{value:g}' for value in ends))
+    units = {name: each.unit or '' for name, each in OUTPUTS.items()}
+    rows = [(name, *(f'{value:g}' for value in ends), units.get(name, ''))
             for name, ends in about['prior'].items()]
-    return ['Prior', '-----', '', 'Where nothing is known, a posterior leans on what the training was drawn '
-            'from (quantiles over its maps):', '',
-            *simple_table(('quantity', '2.5 %', 'median', '97.5 %'), rows), '']
+    return ['Prior', '-----', '', 'Distribution of the training maps, to which the posterior reverts where '
+            'the image constrains little:', '',
+            *simple_table(('quantity', '2.5 %', 'median', '97.5 %', 'unit'), rows), '']
 
 
 def _limits(about):

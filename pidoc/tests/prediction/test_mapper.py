@@ -725,11 +725,11 @@ def test_a_model_without_colours_does_not_use_that_of_the_images(domain, mock):
 
 
 def test_a_model_that_is_not_there(models, tmp_path):
-    with pytest.raises(ValueError, match="must be one of default, paper, or a folder, received 'best'"):
+    with pytest.raises(ValueError, match="one of default, paper, or an existing folder, received 'best'"):
         MassMapper.from_pretrained('best')
     for path in models.glob('*/model.json'):
         path.unlink()
-    with pytest.raises(ValueError, match=r'a model must be one of \(none is packaged\), or a folder'):
+    with pytest.raises(ValueError, match=r'a model must be one of \(none is packaged\), or an existing'):
         MassMapper.from_pretrained()
 
 
@@ -780,7 +780,7 @@ def test_save(tmp_path, domain, mock):
 def test_the_checksum_without_the_networks(models):
     assert module.model_checksum('default') == MassMapper.from_pretrained().sha256
     assert module.model_checksum(models / 'default') == module.model_checksum('default')
-    with pytest.raises(ValueError, match="or a folder, received 'best'"):
+    with pytest.raises(ValueError, match="or an existing folder, received 'best'"):
         module.model_checksum('best')
 
 

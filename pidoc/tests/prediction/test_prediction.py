@@ -179,7 +179,7 @@ def test_all_quantities_that_a_model_may_predict():
     for name in OUTPUTS:
         assert (row[name], row[f'{name}_low_95']) == (0.5, 0.3), name
     assert (header['FEH'], header['FEHE']) == (0.5, pytest.approx(0.1))
-    assert header.comments['FEH'] == 'metallicity' and header.comments['SIGMA0'].startswith('[km / s]')
+    assert header.comments['FEH'] == 'metallicity [Fe/H]' and header.comments['SIGMA0'].startswith('[km / s]')
     assert len({card.keyword for card in header.cards if card.value == 0.5}) >= len(OUTPUTS)
     assert '[Fe/H]                 0.50 (0.40 to 0.60); given -1.5' in prediction.summary()
     text = ''.join(text.get_text() for axis in prediction.plot().axes for text in axis.texts)
@@ -447,13 +447,17 @@ def test_the_file(tmp_path):
             known, variables, mixture = (Table.read(hdus[name])
                                          for name in ('KNOWN', 'VARIABLES', 'POSTERIOR'))
             ratio, mask = hdus['ML'].data, hdus['MASK'].data
-            light = hdus['LIGHT'].header
+            light, headers = hdus['LIGHT'].header, [hdu.header for hdu in hdus]
     assert names == ['MASS', 'MASS_ERR', 'ML', 'LIGHT', 'MASK', 'PROFILE', 'PARAMS', 'KNOWN', 'VARIABLES',
                      'POSTERIOR']
+    for each in headers:
+        keywords = [keyword for keyword in each if keyword not in ('', 'COMMENT', 'HISTORY')]
+        assert len(set(keywords)) == len(keywords)
     assert header['PREDFMT'] == 2 and header['GIVEN'] == 'distance metallicity'
-    assert header['TOTMASS'] == pytest.approx(5000) and header.comments['TOTMASS'] == '[solMass] total mass'
+    assert header['TOTMASS'] == pytest.approx(5000) and (header.comments['TOTMASS'] ==
+                                                          '[solMass] mass in the field')
     assert header['TOTMASSE'] == pytest.approx(5000 * np.sinh(0.1))
-    assert header['AGE'] == 11 and header['AGEE'] == 1 and header['DISTANCE'] == pytest.approx(20)
+    assert header['AGE'] == 11 and header['AGEE'] == 1 and header['DIST'] == pytest.approx(20)
     assert header['MODEL'] == 'default' and header['MODELSHA'] == 'ab' * 32
     assert header['COMMAND'] == prediction.command and header['REASON1'] == 'seeing: too large'
     assert header['FLAGNAME'] == 'seeing filled' and header['INDOMAIN'] is False

@@ -321,7 +321,7 @@ def test_plots(images):
     ({'table': 't.txt'}, 'a table must end in .ecsv, .csv or .fits, received t.txt'),
     ({'products': False}, 'products or a table must be asked for, received neither'),
     ({'journal': False, 'resume': True}, 'resume needs the journal, received journal=False'),
-    ({'model': 'none'}, "a model must be one of .*, or a folder, received 'none'")])
+    ({'model': 'none'}, "a model must be one of .*, or an existing folder, received 'none'")])
 def test_options_that_cannot_be(images, options, message):
     with pytest.raises(ValueError, match=message):
         run(images, **options)

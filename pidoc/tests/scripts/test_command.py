@@ -12,7 +12,7 @@ import pytest
 from astropy import units as u
 
 import pidoc
-from pidoc.scripts import pidoc_mock, pidoc_predict
+from pidoc.scripts import pidoc_mock, pidoc_predict, pidoc_simulate
 from pidoc.scripts.command import BAD, INTERRUPTED, is_fits_name, Parser, quantity, run, spelled, TERMINATED
 
 LIST = [sys.executable, '-m', 'pidoc.scripts.pidoc_trainingset', '--show', 'table1']
@@ -113,6 +113,14 @@ def test_options_by_their_names_here(message, ours):
 def test_what_a_command_does_not_have():
     assert spelled('give zero_point or band', pidoc_mock._parser()) == 'give --zero-point or --band'
     assert spelled('give pixels', pidoc_mock._parser()) == 'give pixels'
+
+
+def test_what_differs_between_two_runs():
+    message = ("a holds another run: king_w0 is 4 there, None here; seed is 3 there, 4 here. Use another "
+               'folder, or overwrite=True')
+    assert spelled(message, pidoc_simulate._parser()) == (
+        'a holds another run: --king-w0 is 4 there, None here; --seed is 3 there, 4 here. Use another '
+        'folder, or --overwrite')
 
 
 @pytest.mark.parametrize(('name', 'is_one'), [

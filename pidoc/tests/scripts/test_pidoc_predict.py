@@ -340,7 +340,8 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
      '--samp is for the files of at most 20 images, received 21'),
     (['a.fits', 'b/a.fits'], 'a-pidoc.fits would be written twice: rename images of the same name'),
     (['a.fits', 'b.fits', '-o', 'c.fits'], '--output must be a folder, for 2 images, received c.fits'),
-    (['--example', '--model', 'best'], "a model must be one of default, other, or a folder, received 'best'"),
+    (['--example', '--model', 'best'], "a model must be one of default, other, or an existing folder, "
+                                        "received 'best'"),
     (['--example', '--center', '12 95'], '--center must be the RA and Dec of the cluster')])
 def test_errors_on_one_line(args, message, capsys):
     assert main(args) == 2

@@ -53,7 +53,7 @@ def test_a_run_and_its_summary(tmp_path, capsys):
     assert main([*SMALL, '-o', str(folder), '--seed', '4']) == 2
     output, errors = capsys.readouterr()
     assert output == '' and errors.count('\n') == 1
-    assert 'holds another run: seed is 3 there, 4 here' in errors
+    assert 'holds another run: --seed is 3 there, 4 here' in errors
     assert main([*SMALL, '-o', str(folder), '--seed', '4', '--overwrite', '--quiet']) == 0
     assert read_log(folder).meta['SIMSEED'] == 4
 

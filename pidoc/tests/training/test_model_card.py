@@ -30,7 +30,7 @@ def folder(tmp_path):
 def test_a_card_has_training_limits_and_weights(folder):
     write_model_card(folder)
     text = (folder / 'CARD.rst').read_text(encoding='utf-8')
-    for part in ('Model card: small\n=================', '``mine``: 300 maps to train, 40 to validate',
+    for part in ('Model card: small\n=================', '``mine``: 300 training maps, 40 validation maps',
                  'epochs 3, widths 4-8, channels all',
                  '3 epochs, best validation likelihood (-ln) 0.1000 after epoch 2',
                  '0.001 to 1 Lsun/kpc2', '0.1 to 0.9', 'Not yet scored', '``network-0.npz``: SHA-256'):
