@@ -100,8 +100,8 @@ for axis, title, data in zip(figure.subplots(1, 3), ('counts', 'prepared', 'obse
 #
 # `MassMapper.predict <pidoc.prediction.MassMapper.predict>` does all this by itself: it passes further
 # options on to `~pidoc.image.prepare`. The age is given, too: a young cluster of few stars looks much like an
-# old one in a single band. (It has only 8000 stars, so that it is simulated quickly; the training has 20,000 or
-# more.)
+# old one in a single band. (It has only 8000 stars, so that it is simulated quickly; the training has 20,000
+# or more.)
 
 from pidoc import MassMapper
 
