@@ -4,6 +4,7 @@
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 from urllib.request import urlopen
 
 import pidoc
@@ -163,11 +164,29 @@ def link_to_keras(app, env, node, content):
     return None
 
 
+def link_to_definition(app, env, node, content):
+    """Resolve names as users import them, such as ``pidoc.MassMapper``, to the pages of their modules."""
+    from sphinx.util.nodes import make_refnode
+
+    found, parts = pidoc, node.get('reftarget', '').split('.')
+    if parts.pop(0) != 'pidoc':
+        return None
+    while parts and isinstance(getattr(found, parts[0], None), ModuleType):
+        found = getattr(found, parts.pop(0))
+    objects = env.get_domain('py').objects
+    names = [name for name in objects if name.startswith('pidoc.') and name.endswith('.' + '.'.join(parts))]
+    if not parts or not names:
+        return None
+    entry = objects[min(names, key=len)]
+    return make_refnode(app.builder, node['refdoc'], entry.docname, entry.node_id, content)
+
+
 def setup(app):
     from sphinx.util import logging
 
     app.connect('config-inited', write_module_pages)
     app.connect('missing-reference', link_to_keras)
+    app.connect('missing-reference', link_to_definition)
     # before numpydoc, whose priority is the default 500
     app.connect('autodoc-process-docstring', drop_table_of_formats, priority=400)
     for name in missing_modules():

@@ -588,7 +588,7 @@ class MassMapper:
                    for name, value in known.items()}, sources=sources,
             pixel_scale=each.scale * u.arcsec, center=each.center,
             flags=verdict.flags | flags | more, reasons=(*verdict.reasons, *reasons, *why), name=each.name,
-            model=self.name, model_sha256=self.sha256)
+            model=self.name, model_sha256=self.sha256, note=str(self.estimator.about.get('note', '')))
 
 
 def _number_of(quantity, name):

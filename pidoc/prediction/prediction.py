@@ -112,6 +112,8 @@ class Prediction(FitsProduct):
         Name of the image.
     model, model_sha256 : str
         Name of the model, and the SHA-256 of its weights.
+    note : str
+        What must be known about the model, if anything: ``note`` of ``about`` in its ``model.json``.
     command : str
         The command that made the prediction, if any.
 
@@ -142,6 +144,7 @@ class Prediction(FitsProduct):
     name: str = ''
     model: str = ''
     model_sha256: str = ''
+    note: str = ''
     command: str = ''
 
     # -- derived quantities
@@ -327,6 +330,8 @@ class Prediction(FitsProduct):
             lines.append(('flags', names))
         if 'velocity_dispersion' in self.scalars and not _SETTLE & set(self.known):
             lines.append(('note', _OPEN))
+        if self.note:
+            lines.append(('note', self.note))
         return lines
 
     def _given_text(self, name):
@@ -483,6 +488,8 @@ class Prediction(FitsProduct):
                   ('FLAGS', int(self.flags), 'bits of pidoc.inference.flags.FLAGS'),
                   ('FLAGNAME', ' '.join(self.flag_names))]
         cards += [(f'REASON{k}', text) for k, text in enumerate(self.reasons, start=1)]
+        if self.note:
+            cards.append(('NOTE', self.note))
         cards.append(('COMMAND', self.command))
         return fits.Header([card(*each) for each in cards])
 
@@ -554,7 +561,7 @@ class Prediction(FitsProduct):
             posterior=_read_posterior(hdus['VARIABLES'].data, hdus['POSTERIOR'].data),
             pixel_scale=header['PIXSCALE'] * u.arcsec, center=(header['CENTERX'], header['CENTERY']),
             flags=header['FLAGS'], reasons=tuple(reasons), name=header['OBJECT'], model=header['MODEL'],
-            model_sha256=header['MODELSHA'], command=header['COMMAND'])
+            model_sha256=header['MODELSHA'], note=header.get('NOTE', ''), command=header['COMMAND'])
 
 
 def row_units() -> dict[str, u.UnitBase | None]:

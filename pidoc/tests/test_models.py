@@ -103,6 +103,7 @@ def test_a_prediction_without_age_and_dispersion_says_what_that_means(mapper, ex
     summary = mapper.predict(example, distance='20 kpc').summary()
     noted = 'neither age nor velocity dispersion is given' in summary
     assert noted == (mapper.name == 'default')
+    assert ('comparison with the paper' in summary) == (mapper.name == 'paper-range')
     if noted:
         for known in ({'age': 12 * u.Gyr}, {'velocity_dispersion': 4.5 * u.km / u.s,
                                             'dispersion_radius': 20 * u.arcsec}):

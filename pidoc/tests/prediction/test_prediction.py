@@ -433,6 +433,15 @@ def test_many_reasons(tmp_path):
     assert Prediction.read(tmp_path / 'a.fits').reasons == reasons
 
 
+def test_what_is_to_be_known_of_a_model_is_in_the_file_and_in_the_summary(tmp_path):
+    a_prediction(note='for old clusters only').write(tmp_path / 'a.fits')
+    again = Prediction.read(tmp_path / 'a.fits')
+    assert again.note == 'for old clusters only'
+    lines = [line.split(maxsplit=1) for line in again.summary().splitlines()]
+    assert ['note', 'for old clusters only'] in lines
+    assert 'note' not in a_prediction().summary()
+
+
 def test_the_file(tmp_path):
     prediction = a_prediction(bad=(5, 6))
     prediction.write(tmp_path / 'a.fits')
