@@ -33,6 +33,8 @@ __all__ = ['AB_MINUS_VEGA_V', 'MissingError', 'PixelCalibration', 'calibrate']
 AB_MINUS_VEGA_V = FILTERS['V'].ab_minus_vega
 """V in AB minus V in Vega [mag]: Blanton & Roweis (2007, AJ 133, 734), table 1."""
 
+# of the amplifier, which may have been applied
+_GAINS = 'GAIN', 'EGAIN'
 _STERADIAN = float((1.0 * u.arcsec**2).to_value(u.sr))       # in one arcsec^2
 _PHOTOMETRIC = float((1.0 * u.MJy / u.sr).to_value(u.Jy / u.arcsec**2))
 
@@ -312,9 +314,11 @@ def _zero_point(header, pixels, zero_point, exposure, missing):
     cards, flags = {}, ()
     if other is not None:
         # flagged, because the light is wrong by this factor if the assumption is
-        cards = {'ZPREAD': first.of, 'ZPOTHER': other.magnitude}
+        cards = {'ZPREAD': first.of}
+        if math.isfinite(other.magnitude):
+            cards['ZPOTHER'] = other.magnitude
         flags += ('zero-point-reading',)
-    gain = header_number(header, 'GAIN')
+    gain = next(filter(None, (header_number(header, keyword) for keyword in _GAINS)), None)
     if gain and gain > 0.0 and abs(2.5 * math.log10(gain)) > AGREE and pixels.electrons:
         cards |= {'GAIN': gain}
         flags += ('gain',)
@@ -343,6 +347,7 @@ def _given(header, pixels, zero_point, exposure, found):
         readings = [its for its in agreed(found) if its is not None]
     except ValueError:
         readings = [its for each in found.values() for its in each]
+    readings = [its for its in readings if math.isfinite(its.magnitude)]
     near = min(readings, key=lambda its: abs(its.magnitude - value))
     time = exposure_time(header)
     shift = 2.5 * math.log10(time) if time else 0.0

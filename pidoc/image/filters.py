@@ -76,7 +76,8 @@ _KEYWORDS = (
     *(f'ESO INS FILT{k} NAME' for k in range(1, 7)), *(f'ESO INS FILT{k} ID' for k in range(1, 7)),
     'FILTNAM', 'FILTNAM1', 'FILTNAM2', 'FILTNAME', 'FILTERID', 'FILTER_ID', 'FILTERS', 'FILT', 'FILTID',
     'FLTRNM',
-    'INSFILTE', 'INSFLNAM', 'WFFBAND', 'ALFLTNM', 'FAFLTNM', 'ACFILTER', 'PHOTMODE', 'BAND', 'BANDNAME',
+    'INSFILTE', 'INSFLNAM', 'DWFILNAM', 'FLT_ID', 'FILTA', 'FILTB',
+    'WFFBAND', 'ALFLTNM', 'FAFLTNM', 'ACFILTER', 'PHOTMODE', 'BAND', 'BANDNAME',
     'BANDPASS')
 # words in the name of a filter other than the band: families of filters, ...
 _JOHNSON = {'johnson', 'bessell', 'bessel', 'bess', 'bes', 'cousins', 'kron', 'kc', 'harris', 'high',
@@ -89,12 +90,18 @@ _OTHER = {'filter', 'band', 'standard', 'std', 'generic', 'broad', 'broadband', 
           'clear1s', 'clear2s', 'open', 'none', 'empty', 'air', 'free', 'blank', 'hole', 'no', 'nofilter',
           'unknown', 'undefined', 'null', 'eso', 'kpno', 'ctio', 'mosaic', 'ccd', 'new', 'acs', 'wfc', 'wfc1',
           'wfc2', 'wfc3', 'uvis', 'uvis1', 'uvis2', 'hrc', 'wfpc2', 'euc', 'euclid', 'ing', 'lbc', 'wfi',
-          'mux', 'in', 'beam', 'gemini', 'gmos', 'hst', 'stromgren', 'w'}
+          'mux', 'in', 'beam', 'gemini', 'gmos', 'hst', 'w'}
+# whose v is not Johnson's V
+_STROMGREN = {'stromgren', 'stroemgren', 'strom', 'strm'}
 _HST = re.compile(r'f\d{3,4}(w|m|lp|n)')
 # prefixes and suffixes: JV, Vj, bV, Rc, VBessel, and gp, zr, SDSSg
 _FAMILY = r'(?i:johnson|bessell?|bess?|cousins|harris|kron|kc|high)'
 _ONE_WORD = re.compile(rf'(?:{_FAMILY}|[Jjb])?([UBVRI])(?:{_FAMILY}|[jcbkJCB]|(?i:mag|band))?')
 _ONE_SMALL_WORD = re.compile(r'(?:z|ps1|hsc)?([ugriz])(?:p|ps1|1|2)?')
+# of Suprime-Cam, and two bands in one
+_SUPRIME = re.compile(r'W-S-([GRIZ])\+')
+_TWO = re.compile(r'[A-Za-z]\s*\+\s*[A-Za-z]|(?i:vis\W*n?ir)')
+_POLARISER = re.compile(r'pol\d+[a-z]*')
 _ONE_WORD_OF_SLOAN = re.compile(r'(?:sdss|sloan)([ugriz])p?|([ugriz])p?(?:sdss|sloan)')
 
 
@@ -120,13 +127,23 @@ def band_named(text):
     ('V', 'r', None)
     """
     plain = str(text).replace("'", '').strip()
+    match = _SUPRIME.fullmatch(plain)
+    if match:
+        return match[1].lower()
+    if _TWO.fullmatch(plain):
+        return plain
     words = [word for word in re.split(r'[^A-Za-z0-9]+', plain) if not word.isdigit() and word]
     low = {word.lower() for word in words}
     if low == {'n', 'a'}:
         return None
     if low & {'gaia', 'gaiag'}:
         return 'G' if low <= {'gaia', 'gaiag', 'g'} | _OTHER else words[-1]
-    words = [word for word in words if word.lower() not in _JOHNSON | _SLOAN | _OTHER]
+    # WFI writes BB#V/89, broad band; bB is a band
+    other = _JOHNSON | _SLOAN | _STROMGREN | _OTHER
+    words = [word for word in words
+             if not (word == 'BB' or word.lower() in other or _POLARISER.fullmatch(word.lower()))]
+    if low & _STROMGREN:
+        return words[0].lower() if words else None
     known = (_known(word, johnson=bool(low & _JOHNSON), sloan=bool(low & _SLOAN)) for word in words)
     return next((band for band in known if band in FILTERS), next(iter(words), None))
 
@@ -144,7 +161,8 @@ def _known(word, *, johnson, sloan):
         match = _ONE_SMALL_WORD.fullmatch(low)
         return match[1] if match else None
     if johnson and len(word) == 1:
-        return word.upper()
+        # FORS has v_HIGH, and g_HIGH
+        return word.upper() if low in 'ubvri' else low
     if word == 'G':
         return word
     for pattern in (_ONE_WORD, _ONE_SMALL_WORD):

@@ -25,6 +25,8 @@ _KNOWN = ('counts (adu, ct, electron; also per second), Jy, mJy, uJy, nJy, maggy
           'mag/arcsec2, Lsun/pc2 per area; Lsun/kpc2 (apparent flux per pixel)')
 # consisting of several words
 _PHRASES = (
+    (r'\be\^-', 'electron'), (r'\bcount\s+rate\b', 'ct/s'),
+    (r'\bdigital\s+(?:numbers?|units?)\b', 'DN'),
     (r'\bper\s+second\b', '/s'), (r'\bper\b', '/'), (r'\bdata\s+(?:numbers?|units?)\b', 'DN'),
     (r'\b(?:sq|square)\.?[\s_]*(arcsec|arcseconds?|degrees?|deg|pc|parsecs?|kpc)\b', r'\1**2'),
     (r'\bsq(arcsec|deg|pc|kpc)\b', r'\1**2'), (r'\b(arcsec|arcseconds?)\s+squared\b', r'\1**2'),
@@ -38,14 +40,16 @@ _WORDS = {
     'mgy': 'mgy', 'adu': 'adu', 'adus': 'adu', 'dn': 'DN', 'dns': 'DN', 'counts': 'ct', 'count': 'ct',
     'cts': 'ct',
     'ct': 'ct', 'cps': 'ct/s', 'electrons': 'electron', 'electron': 'electron', 'elec': 'electron',
-    'e-': 'electron', 'e': 'electron', 'el': 'electron', 'photoelectrons': 'electron', 'photons': 'photon',
+    'e-': 'electron', 'e': 'electron', 'el': 'electron', 'photoelectrons': 'electron',
+    'photoelectron': 'electron', 'photons': 'photon',
     'photon': 'photon',
     'sec': 's', 'second': 's', 'seconds': 's', 's': 's', 'secs': 's', 'jansky': 'Jy', 'janskys': 'Jy',
     'jy': 'Jy',
     'mujy': 'uJy', 'microjy': 'uJy', 'microjansky': 'uJy', 'ujy': 'uJy', 'njy': 'nJy', 'nanojy': 'nJy',
     'nanojansky': 'nJy', 'millijansky': 'mJy', 'millijy': 'mJy',
     'megajansky': 'MJy', 'megajy': 'MJy', 'kjy': 'kJy',
-    'sr': 'sr', 'ster': 'sr', 'steradian': 'sr', 'pixel': 'pix', 'pixels': 'pix', 'pix': 'pix', 'px': 'pix',
+    'flam': 'erg/s/cm**2/AA', 'sr': 'sr', 'str': 'sr', 'ster': 'sr', 'steradian': 'sr',
+    'pixel': 'pix', 'pixels': 'pix', 'pix': 'pix', 'px': 'pix',
     'arcsec': 'arcsec', 'arcsecond': 'arcsec', 'arcseconds': 'arcsec', 'asec': 'arcsec', 'arcmin': 'arcmin',
     'deg': 'deg', 'mag': 'mag', 'mags': 'mag', 'magnitude': 'mag', 'magnitudes': 'mag',
     'lsun': 'Lsun', 'lsol': 'Lsun', 'l_sun': 'Lsun', 'sollum': 'Lsun', 'pc': 'pc', 'parsec': 'pc',
@@ -61,8 +65,11 @@ _POWERS = {f'{unit}{power}': f'{_WORDS[unit]}**({power})'
                         'hz', 'angstrom')
            for power in ('2', '-1', '-2')}
 _WORD = re.compile(r'(?<![\d.])[A-Za-z][A-Za-z_]*(?:-(?![\w(]))?(?:-?\d)?')
-_NUMBER = re.compile(r'^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?![\d*])\*?\s*(.*)$', re.DOTALL)
+_NUMBER = re.compile(r'^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?!\d|\*\*)\*?\s*(.*)$', re.DOTALL)
 _POWER_OF_TEN = re.compile(r'^\s*10\s*\*\*\s*\(?\s*([+-]?\d+)\s*\)?\s*\*?\s*(.*)$', re.DOTALL)
+
+
+_NO_UNIT = ('', 'n/a', 'na', 'none', 'unknown', 'null', 'undefined')
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,9 @@ def pixel_unit(unit):
     >>> pixel_unit('MJY/SR').kind, pixel_unit('nanomaggies').jansky
     ('flux', 3.6307805477010142e-06)
     """
-    name = str(unit).strip() or 'dimensionless'
+    name = str(unit).strip()
+    if name.lower() in _NO_UNIT:
+        name = 'dimensionless'
     parsed = _parsed(unit, name)
     for kind, its in (('magnitude', u.mag / u.arcsec**2), ('apparent', APPARENT_FLUX), ('surface', PER_AREA)):
         scale = _scale(parsed, its)

@@ -7,6 +7,7 @@ one that they have in common.
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,10 @@ _MAGNITUDES = {
     'FPA.ZP': (SECOND,)}                    # Pan-STARRS1
 # always in AB
 _AB = ('ABMAGZP', 'FPA.ZP')
-_EXPOSURES = ('EXPTIME', 'EXPOSURE', 'XPOSURE', 'EFFEXPTM', 'TEXPTIME', 'EXP_TIME', 'TOTEXPT', 'ITIME')
+_EXPOSURES = ('EXPTIME', 'EXPOSURE', 'XPOSURE', 'EFFEXPTM', 'TEXPTIME', 'EXP_TIME', 'TOTEXPT', 'TEXP',
+              'ITIME', 'INTTIME', 'ELAPTIME')
+# SDSS writes numbers as text
+_NUMBER = re.compile(r'\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:s|secs?|seconds?|mag)?\s*')
 _AB_JANSKY = float(u.AB.to(u.Jy))
 _OTHERS = ('PHOTFNU', 'PHOTFLAM with PHOTPLAM', 'PHOTMJSR', 'FLUXMAG0', 'FLUX20', 'NMGY')
 
@@ -68,8 +72,14 @@ class Reading:
 
 
 def header_number(header, keyword):
-    """A finite number of a header, else None: PS1 writes 'NaN' for unknown values."""
+    """A finite number of a header, else None: PS1 writes 'NaN' for unknown values.
+
+    Text that is a number, with s or mag as its unit, counts as one.
+    """
     value = header.get(keyword)
+    if isinstance(value, str):
+        match = _NUMBER.fullmatch(value)
+        value = float(match[1]) if match else None
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
         return None
     return float(value)
@@ -144,7 +154,9 @@ def _readings(header, keyword, value, system, readings, per_second):
         raise ValueError(f'{keyword} is of one count a second and the header has no EXPTIME: give '
                          'zero_point, and exposure if it is of one count a second')
     if time is None:
-        return [Reading(keyword, value, system)]
+        # which of the two it is matters, but cannot be told apart
+        rare = [Reading(keyword, math.nan, system, SECOND)] if readings[0] == SECOND else []
+        return [Reading(keyword, value, system), *rare]
     later = {PIXEL: value, SECOND: value + 2.5 * math.log10(time)}
     if abs(later[SECOND] - value) < AGREE:
         readings = readings[:1]
@@ -213,7 +225,8 @@ def agreed(found):
     -------
     first : Reading
     other : Reading or None
-        The alternative reading, if all keywords have it too.
+        The alternative reading, if all keywords have it too. Its magnitude is NaN if it requires the exposure
+        time, which the header does not have.
 
     Raises
     ------

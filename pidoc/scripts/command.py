@@ -27,6 +27,16 @@ NO_POSITION = ('{} must be the RA and Dec of the cluster, like "250.42 36.46" (d
                '"16h41m41s +36d27m35s", received {!r}')
 
 
+# names that others have for options
+_MEANT = {'--filter': '--band', '--filt': '--band', '--zp': '--zero-point', '--zeropoint': '--zero-point',
+          '--magzp': '--zero-point', '--exptime': '--exposure', '--fov': '--field-of-view',
+          '--fwhm': '--seeing', '--psf': '--seeing', '--sky-level': '--sky', '--background': '--sky',
+          '--color': '--colour',
+          '--feh': '--metallicity', '--sigma': '--velocity-dispersion', '--dist': '--distance',
+          '--av': '--extinction', '--name': '--cluster', '--scale': '--pixel-scale', '--ext': '--hdu',
+          '--out': '--output', '--clobber': '--overwrite', '--threads': '--jobs'}
+
+
 class Parser(argparse.ArgumentParser):
     """A parser with ``--version``, which prints an error on one line."""
 
@@ -44,7 +54,9 @@ class Parser(argparse.ArgumentParser):
             return ''
         ours = [name for action in self._actions for name in action.option_strings]
         words = [word.partition('=')[0] for word in message.removeprefix(begin).split()]
-        near = [difflib.get_close_matches(word, ours, n=1, cutoff=0.7) for word in words if word[0] == '-']
+        near = [[_MEANT[word]] if _MEANT.get(word) in ours
+                else difflib.get_close_matches(word, ours, n=1, cutoff=0.7)
+                for word in words if word[0] == '-']
         near = [name for names in near for name in names]
         return f': did you mean {" and ".join(near)}' if near else ''
 
@@ -189,17 +201,22 @@ def sky_position(text, *, option):
     """
     from astropy.coordinates import SkyCoord
 
-    parts = text.replace(',', ' ').split()
+    parts = re.sub(r'\s*deg(?:rees?)?\s*$', '', text.replace(',', ' ')).split()
+    if len(parts) == 1:
+        # written without a blank
+        text = re.sub(r'^(\d+[h:].*\d[sm]?)([+-]\d+[d:].*)$', r'\1 \2', text)
+        parts = text.split()
     try:
         numbers = [float(part) for part in parts]
     except ValueError:
         numbers = []
     hours = len(parts) in (2, 6) and re.match(r'\d+[h:\s]\s*\d+', text)
-    if not (numbers or hours):
+    degrees = len(parts) == 2 and all(re.match(r'[+-]?\d+(?:\.\d*)?d', part) for part in parts)
+    if not (numbers or hours or degrees):
         return None
     try:
         return SkyCoord(*numbers, unit='deg') if len(numbers) == 2 else SkyCoord(
-            text, unit=('hourangle', 'deg'))
+            text, unit='deg' if degrees else ('hourangle', 'deg'))
     except Exception:
         # astropy raises many kinds; what was wrong is always the text
         raise ValueError(NO_POSITION.format(option, text)) from None

@@ -27,6 +27,8 @@ EXAMPLE = example()
 
 _FEW = 10              # up to this number images are processed one by one, without batches
 _MOST_TO_SEND = 20     # files at once, to people's screens
+_NO_FOLDERS = ('.fz', '.gz', '.bz2', '.xz', '.zip', '.png', '.pdf', '.jpg', '.csv', '.ecsv', '.txt', '.h5',
+               '.hdf5')
 
 _EPILOG = """\
 Values are numbers in the unit in brackets, or have their own unit: 17.4, "17.4 kpc", 17400pc.
@@ -124,12 +126,13 @@ def _parser():
     known.add_argument('--seeing', metavar='ANGLE', type=quantity('arcsec'),
                        help='full width at half maximum of the PSF [arcsec] (default: from the header or the '
                             'stars)')
-    for name, unit, text in (
-            ('zero-point', 'mag', 'magnitude of one unit of the pixels, or with --exposure of one a second '
-                                  '[mag]'),
-            ('exposure', 's', 'exposure time [s]'),
-            ('pixel-scale', 'arcsec', 'side of a pixel, for images without world coordinates [arcsec]')):
-        known.add_argument(f'--{name}', metavar='VALUE', type=_of_each_band(quantity(unit)), help=text)
+    for name, convert, text in (
+            ('zero-point', _zero_point, 'magnitude of one unit of the pixels, or with --exposure of one a '
+                                        'second, in the system of the band or like "26 ABmag" [mag]'),
+            ('exposure', quantity('s'), 'exposure time [s]'),
+            ('pixel-scale', quantity('arcsec'), 'side of a pixel, for images without world coordinates '
+                                                '[arcsec]')):
+        known.add_argument(f'--{name}', metavar='VALUE', type=_of_each_band(convert), help=text)
     known.add_argument('--colour', metavar='VALUE', type=quantity('mag'),
                        help='colour of the cluster: V minus the magnitude in the band of the image [mag] '
                             '(default: that of an old population)')
@@ -216,6 +219,17 @@ def _band_and_file(text):
     if not (band and sign and file):
         raise argparse.ArgumentTypeError(f'must be a band and a file, like g=a.fits, received {text!r}')
     return band.strip(), Path(file)
+
+
+def _zero_point(text):
+    """Converter of a magnitude, also one in ABmag."""
+    match = re.fullmatch(r'\s*(\S+?)\s*(?:AB\s*mag|mag\s*\(?AB\)?)\s*', text, flags=re.IGNORECASE)
+    value = quantity('mag')(match[1] if match else text)
+    if not match:
+        return value
+    from astropy import units as u
+
+    return value.value * u.ABmag
 
 
 def _of_each_band(convert):
@@ -306,6 +320,9 @@ def _images(options):
         images = [_bands(options)]
     images = ImageList.read(options.list) if options.list else ImageList(images)
     output = options.output
+    if output.suffix.lower() in _NO_FOLDERS and not output.is_dir():
+        raise ValueError('--output must be a folder, or for one image a file that ends in .fits or .fits.gz, '
+                         f'received {output}')
     if not is_fits_name(output):
         return images, output
     if len(images) > 1:

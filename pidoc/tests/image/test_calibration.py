@@ -161,6 +161,18 @@ class TestZeroPoints:
         for unit in (u.one, '1', None):
             assert magnitude(calibrate(V, unit=unit, zero_point=25 * u.mag)) == pytest.approx(25.0)
 
+    def test_a_second_without_an_exposure_time(self):
+        """MAGZPT is usually of one count a second: that it was not taken for this is flagged."""
+        calibration = calibrate(V | {'MAGZPT': 25.0})
+        assert magnitude(calibration) == pytest.approx(25.0) and calibration.flags == ('zero-point-reading',)
+        assert calibration.meta['ZPREAD'] == 'one unit of the pixels' and 'ZPOTHER' not in calibration.meta
+        given = calibrate(V | {'MAGZPT': 25.0}, zero_point=25 * u.mag, exposure=100 * u.s)
+        assert magnitude(given) == pytest.approx(30.0) and given.flags == ('zero-point',)
+
+    @pytest.mark.parametrize('keyword', ['GAIN', 'EGAIN'])
+    def test_electrons_whose_gain_is_in_the_header(self, keyword):
+        assert 'gain' in calibrate(V | {'BUNIT': 'electron', 'ZP': 25.0, keyword: 4.0}).flags
+
     def test_read_in_two_ways(self):
         calibration = calibrate(V | {'ZP': 25.0, 'EXPTIME': 100.0})
         assert magnitude(calibration) == pytest.approx(25.0) and calibration.flags == ('zero-point-reading',)

@@ -17,15 +17,16 @@ NAMES = {
           'Harris V',
           'V Harris k1004', 'Cousins V', 'Kron V', 'V#641', 'V/89', 'V_ESO', 'V-band', 'Vband', 'Vmag',
           'W-J-V', 'V.MP9501',
-          'V 5438/984', 'KPNO V', 'V (Johnson)', 'Generic V', 'V Filter', 'Bes V'],
-    'B': ['B', 'bB', 'Bj', 'B_BESS', 'b_HIGH', 'BESSEL-B'], 'R': ['R', 'Rc', 'RC', 'R_SPECIAL', 'Cousins R',
-                                                                  'W-C-RC'],
-    'I': ['I', 'Ic', 'I_BESS', 'Bessell I'],
+          'V 5438/984', 'KPNO V', 'V (Johnson)', 'Generic V', 'V Filter', 'Bes V', 'BB#V/89_ESO843'],
+    'B': ['B', 'bB', 'Bj', 'B_BESS', 'b_HIGH', 'BESSEL-B', 'BB#B/123_ESO878'],
+    'R': ['R', 'Rc', 'RC', 'R_SPECIAL', 'Cousins R', 'W-C-RC', 'BB#Rc/162_ESO844'],
+    'I': ['I', 'Ic', 'I_BESS', 'Bessell I', 'BB#I/203_ESO879'],
     'g': ['g', 'SDSS g', 'g_SDSS', 'SDSS-G', 'gp', "g'", 'SloanG', 'GSDSS', 'g.MP9401', 'HSC-G', 'g.00000',
-          'g_G0301', 'zg', 'ZTF_g',
-          'g DECam SDSS c0001 4720.0 1520.0', 'Pan-STARRS g'],
+          'g_G0301', 'zg', 'ZTF_g', 'g DECam SDSS c0001 4720.0 1520.0', 'Pan-STARRS g',
+          'g_HIGH', 'g_HIGH+115', 'W-S-G+'],
     'r': ['r', 'rp', 'r.MP9601', 'HSC-R2', 'r_G0303', 'zr', 'SLOAN-R', 'r DECam SDSS c0002 6415.0 1480.0'],
-    'i': ['i', 'ip', 'HSC-I2', 'i.MP9702'], 'F475W': ['F475W', 'f475w'], 'F555W': ['F555W', 'WFPC2 F555W'],
+    'i': ['i', 'ip', 'HSC-I2', 'i.MP9702', 'W-S-I+'],
+    'F475W': ['F475W', 'f475w'], 'F555W': ['F555W', 'WFPC2 F555W'],
     'F606W': ['F606W', 'f606w', 'F606W;CLEAR2L', 'CLEAR1L;F606W'], 'F814W': ['F814W'],
     'VIS': ['VIS', 'EUC_VIS', 'Euclid VIS', 'vis'], 'G': ['G', 'Gaia G', 'GAIA_G', 'GaiaG', 'Gaia']}
 
@@ -36,7 +37,9 @@ class TestNames:
     def test_known(self, band, name):
         assert band_named(name) == band
 
-    @pytest.mark.parametrize('name', ['Air', 'clear', 'OPEN', 'none', '', 'n/a', 'blank', 'no filter', '12'])
+    @pytest.mark.parametrize('name', ['Air', 'clear', 'OPEN', 'none', '', 'n/a', 'blank', 'no filter', '12',
+                                      'POL60V', 'POL0UV',
+                                      'CLEAR1S;POL120V', 'BB'])
     def test_nothing_in_the_way(self, name):
         assert band_named(name) is None
 
@@ -44,7 +47,8 @@ class TestNames:
         ('v', 'v'), ('b', 'b'), ('Stromgren v', 'v'), ('Ks', 'Ks'), ('F502N', 'F502N'), ('U', 'U'), ('z',
                                                                                                      'z'),
         ('Gaia BP', 'BP'),
-        ('BV', 'BV'), ('VR', 'VR')])
+        ('BV', 'BV'), ('VR', 'VR'), ('V+R', 'V+R'), ('g+r', 'g+r'), ('vis-nir', 'vis-nir'), ('V_STRM', 'v'),
+        ('MB#516/16_ESO870', 'MB')])
     def test_other_bands_stay_what_they_are(self, name, band):
         assert band_named(name) == band and band not in FILTERS
 
@@ -56,7 +60,9 @@ class TestNames:
                                                                                          'V'),
     ({'PHOTMODE': 'ACS WFC1 F606W MJD#52600'}, 'F606W'), ({'FILTER': None}, None), ({}, None), ({'FILTER': 5},
                                                                                                 None),
-    ({'FILTER': 'Clear', 'BAND': 'B'}, 'B'), ({'FILTER': 'Ha'}, 'Ha')])
+    ({'FILTER': 'Clear', 'BAND': 'B'}, 'B'), ({'FILTER': 'Ha'}, 'Ha'), ({'DWFILNAM': 'V'}, 'V'),
+    ({'FILTER1': 'CLEAR1S', 'FILTER2': 'POL60V'}, None),
+    ({'FILTER1': 'F606W', 'FILTER2': 'POL60V'}, 'F606W')])
 def test_named_by_headers(cards, band):
     assert band_of(cards) == band
 

@@ -12,7 +12,8 @@ NANOMAGGY = 3.6307805e-6
 class TestCounts:
     @pytest.mark.parametrize('name', ['adu', 'ADU', 'DN', 'counts', 'ELECTRONS', 'adu / pix', '', 'e-',
                                       'photons', 'data numbers',
-                                      'DATA UNITS', 'Counts/pixel', 'electron', 'dimensionless', '1'])
+                                      'DATA UNITS', 'Counts/pixel', 'electron', 'dimensionless', '1', 'N/A',
+                                      'none', 'unknown', 'e^-', 'photoelectron', 'Digital Units'])
     def test_of_the_pixels(self, name):
         unit = pixel_unit(name)
         assert (unit.kind, unit.per_second, unit.per_arcsec2, unit.scale) == ('counts', False, None, 1.0)
@@ -21,7 +22,7 @@ class TestCounts:
                                       'e/s', 'E/S', 'e- / s',
                                       'electrons per second', 'ADU s-1', 'adu.s-1', 'electron s**-1',
                                       'DN/s/pixel',
-                                      'COUNTS/SECOND'])
+                                      'COUNTS/SECOND', 'count rate', 'e^-/s'])
     def test_of_a_second(self, name):
         unit = pixel_unit(name)
         assert (unit.kind, unit.per_second, unit.per_arcsec2, unit.scale) == ('counts', True, None, 1.0)
@@ -42,6 +43,7 @@ class TestCounts:
     ('micro Jansky', 1e-6), ('nJy', 1e-9), ('10*nanoJansky', 1e-8), ('Jy/pixel', 1), ('JY/PIX', 1),
     ('Jy pixel-1', 1),
     ('3.631e-06 Jy', 3.631e-6), ('3.631E-06 JY', 3.631e-6), ('3.631e-6Jy', 3.631e-6), ('10 nJy', 1e-8),
+    ('3.631e-6*Jy', 3.631e-6), ('1.0E-6 * Jy', 1e-6),
     ('nanomaggy', NANOMAGGY), ('NANOMAGGY', NANOMAGGY), ('nmgy', NANOMAGGY), ('NMGY', NANOMAGGY),
     ('nanomaggies', NANOMAGGY), ('maggy', NANOMAGGY * 1e9), ('erg/s/cm2/Hz', 1e23), ('ERG/S/CM**2/HZ', 1e23),
     ('W/m2/Hz', 1e26), ('10**-29 W/m2/Hz', 1e-3), ('10^-29 W m^-2 Hz^-1', 1e-3)])
@@ -56,7 +58,7 @@ def test_flux_densities(name, jansky):
     ('MJy/sr', 2.350443e-5), ('MJY/SR', 2.350443e-5), ('MJy sr-1', 2.350443e-5), ('MJY SR-1', 2.350443e-5),
     ('kJy/sr', 2.350443e-8), ('Jy / sr', 2.350443e-11), ('Jy/arcsec2', 1), ('JY/ARCSEC^2', 1), ('mJy/arcsec2',
                                                                                                 1e-3),
-    ('nanomaggy/arcsec2', NANOMAGGY), ('uJy/sq. arcsec', 1e-6)])
+    ('nanomaggy/arcsec2', NANOMAGGY), ('uJy/sq. arcsec', 1e-6), ('MJy/str', 2.350443e-5)])
 def test_surface_brightnesses(name, jansky):
     unit = pixel_unit(name)
     assert (unit.kind, unit.per_arcsec2, unit.per_wavelength) == ('flux', 1.0, False)
@@ -68,7 +70,7 @@ def test_surface_brightnesses(name, jansky):
     ('(erg/s/cm2/A)', 1), ('1e-17 erg/s/cm2/Ang', 1e-17), ('10**(-20)*erg/s/cm**2/Angstrom', 1e-20),
     ('10^-20 erg/s/cm^2/\N{LATIN CAPITAL LETTER A WITH RING ABOVE}', 1e-20), ('W/m2/um', 0.1),
     ('W m-2 micron-1', 0.1),
-    ('W/m2/nm', 100)])
+    ('W/m2/nm', 100), ('FLAM', 1)])
 def test_per_wavelength(name, number):
     """f_nu = f_lambda lambda^2 / c: 3.63e-9 erg/s/cm2/A at 5475 A are the 3631 Jy of AB (ST) magnitude 0."""
     unit = pixel_unit(name)

@@ -1,11 +1,13 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Zero points in headers, against numbers that observatories publish."""
 
+import numpy as np
 import pytest
 
 from pidoc.image.zero_points import (
     agreed,
     exposure_time,
+    header_number,
     header_zero_points,
     magnitude_system,
     surface_factor,
@@ -32,6 +34,26 @@ def test_of_the_pixels_or_of_a_second(keyword):
 @pytest.mark.parametrize('keyword', ['MAGZPT', 'ESO QC ZPOINT', 'PHOT_C', 'L1ZP'])
 def test_of_a_second_or_of_the_pixels(keyword):
     assert readings({keyword: 25.0, 'EXPTIME': 100.0}) == {keyword: [30.0, 25.0]}
+    # the more usual one cannot be computed
+    first, other = header_zero_points({keyword: 25.0})[keyword]
+    assert (first.magnitude, first.of) == (25.0, 'one unit of the pixels')
+    assert np.isnan(other.magnitude) and other.of == 'one unit a second'
+
+
+@pytest.mark.parametrize('time', ['100', ' 100.0 ', '1e2', '100 s', '100.0 sec', '100 seconds'])
+def test_numbers_that_are_text(time):
+    assert readings({'MAGZPT': '25.0', 'EXPTIME': time}) == {'MAGZPT': [30.0, 25.0]}
+    assert exposure_time({'EXPTIME': time}) == 100.0
+
+
+@pytest.mark.parametrize('text', ['NaN', 'inf', 'none', '', '12:30:00', '100 m', '1 2', True, None])
+def test_text_that_is_no_number(text):
+    assert header_number({'EXPTIME': text}, 'EXPTIME') is None
+
+
+@pytest.mark.parametrize('keyword', ['EXPTIME', 'TEXPTIME', 'TEXP', 'INTTIME', 'ELAPTIME'])
+def test_keywords_of_the_exposure_time(keyword):
+    assert exposure_time({keyword: 100.0}) == 100.0
 
 
 @pytest.mark.parametrize(('header', 'per_second', 'magnitude'), [

@@ -13,7 +13,17 @@ from astropy import units as u
 
 import pidoc
 from pidoc.scripts import pidoc_mock, pidoc_predict, pidoc_simulate
-from pidoc.scripts.command import BAD, INTERRUPTED, is_fits_name, Parser, quantity, run, spelled, TERMINATED
+from pidoc.scripts.command import (
+    BAD,
+    INTERRUPTED,
+    is_fits_name,
+    Parser,
+    quantity,
+    run,
+    sky_position,
+    spelled,
+    TERMINATED,
+)
 
 LIST = [sys.executable, '-m', 'pidoc.scripts.pidoc_trainingset', '--show', 'table1']
 WHERE = {**os.environ, 'PYTHONPATH': str(Path(pidoc.__file__).parents[1])}
@@ -77,6 +87,9 @@ def test_how_to_go_on(number, status, text, capsys):
 
 @pytest.mark.parametrize(('args', 'hint'), [
     (['a.fits', '--distence', '15'], ': did you mean --distance\n'),
+    (['a.fits', '--filter', 'V'], ': did you mean --band\n'),
+    (['a.fits', '--zp', '25'], ': did you mean --zero-point\n'),
+    (['a.fits', '--sky-level', '2'], ': did you mean --sky\n'),
     (['a.fits', '--zeropoint=25', '--sceeing', '1'], ': did you mean --zero-point and --seeing\n'),
     (['a.fits', '--xyzzy'], '--xyzzy\n')])
 def test_options_that_there_are_not(args, hint, capsys):
@@ -142,6 +155,19 @@ def test_help_waits_for_nothing_heavy(command):
                             env=WHERE)
     assert result.stderr == ''
     assert f'usage: pidoc-{command}' in result.stdout and result.stdout.splitlines()[-1] == '[]'
+
+
+@pytest.mark.parametrize('text', [
+    '211 28', '211,28', '211 28 deg', '211d 28d', '211.0d +28.0d', '14h04m00s +28d00m00s',
+    '14:04:00 +28:00:00', '14h04m00s+28d00m00s', '14:04:00.0+28:00:00', '14 04 00 +28 00 00'])
+def test_positions_as_people_write_them(text):
+    found = sky_position(text, option='--center')
+    assert (found.ra.deg, found.dec.deg) == pytest.approx((211.0, 28.0))
+
+
+@pytest.mark.parametrize('name', ['M 13', 'C1403+287', '47 Tuc', 'E 3', '2MS-GC01', 'Pal 5', 'Djorg 1'])
+def test_names_are_no_positions(name):
+    assert sky_position(name, option='--center') is None
 
 
 def test_a_quantity_with_and_without_its_unit():

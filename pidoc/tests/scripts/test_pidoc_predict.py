@@ -339,6 +339,9 @@ def test_nothing_is_replaced_unasked(tmp_path, capsys):
     ([*(f'{k}.fits' for k in range(21)), '--samp'],
      '--samp is for the files of at most 20 images, received 21'),
     (['a.fits', 'b/a.fits'], 'a-pidoc.fits would be written twice: rename images of the same name'),
+    (['a.fits', '-o', 'c.png'], '--output must be a folder, or for one image a file that ends in .fits or '
+                                '.fits.gz, received c.png'),
+    (['a.fits', '-o', 'c.fits.fz'], '--output must be a folder, or for one image a file that ends in '),
     (['a.fits', 'b.fits', '-o', 'c.fits'], '--output must be a folder, for 2 images, received c.fits'),
     (['--example', '--model', 'best'], "a model must be one of default, other, or an existing folder, "
                                         "received 'best'"),
