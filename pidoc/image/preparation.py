@@ -148,23 +148,30 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         HDU of a file; by default the only image that is not a mask or weight.
     unit : str or `~astropy.units.Unit`, optional
         Unit of the pixels, overriding BUNIT; see `pidoc.image.pixel_units.pixel_unit`.
-    zero_point, exposure, band, colour
-        See `pidoc.image.calibration.calibrate`.
+    zero_point : `~astropy.units.Quantity`, optional
+        Magnitude of one unit of the pixels [mag or ABmag]; by default from the header. For this and the next
+        three see `pidoc.image.calibration.calibrate`.
+    exposure : `~astropy.units.Quantity`, optional
+        Exposure time [s], if ``zero_point`` is of one unit per second.
+    band : str, optional
+        Band of the image, overriding the header.
+    colour : `~astropy.units.Quantity`, optional
+        V minus the magnitude in ``band`` [mag]; by default that of an old population.
     extinction : `~astropy.units.Quantity` or 'catalogue', optional
-        Extinction to correct for in the band of the grid (A_V); by default none. 'catalogue', if ``center``
+        Extinction to correct for in the band of the grid (A_V) [mag]; by default none. 'catalogue', if ``center``
         is a name: 3.1 E(B-V) of Harris (2010), `pidoc.catalogs.EXTINCTION_RATIO`.
     pixel_scale : `~astropy.units.Quantity`, optional
-        Side of a pixel, for an image without world coordinates.
+        Side of a pixel [arcsec], for an image without world coordinates.
     center : `~astropy.coordinates.SkyCoord`, str, tuple of float or callable, optional
         Position of the cluster: coordinates; a name in `pidoc.catalogs`; column and row (0-based); or a
         function like those of `photutils.centroids`, which takes the array and its ``mask`` and returns
         column and row. By default the cluster is searched for (`pidoc.image.sky.find_center`); an image that
         is on the grid already is not shifted.
     seeing : `~astropy.units.Quantity`, optional
-        FWHM of the PSF; by default measured (`pidoc.image.psf.measure_psf`). For stacks of Pan-STARRS1 with
+        FWHM of the PSF [arcsec]; by default measured (`pidoc.image.psf.measure_psf`). For stacks of Pan-STARRS1 with
         too few isolated stars, the median of the survey is used, and flagged.
     seeing_range : `~astropy.units.Quantity`, optional
-        Best and worst seeing of the training data. Better seeing is degraded to the best one with a Gaussian,
+        Best and worst seeing of the training data [arcsec]. Better seeing is degraded to the best one with a Gaussian,
         worse seeing is flagged. By default that of the grid, 2 and 6 pixels of the map
         (`pidoc.grid.MapGrid.seeing_range`). None: unchanged.
     background : None, 'fit', 'annulus', two radii or a level, optional
