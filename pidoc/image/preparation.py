@@ -158,8 +158,8 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
     colour : `~astropy.units.Quantity`, optional
         V minus the magnitude in ``band`` [mag]; by default that of an old population.
     extinction : `~astropy.units.Quantity` or 'catalogue', optional
-        Extinction to correct for in the band of the grid (A_V) [mag]; by default none. 'catalogue', if ``center``
-        is a name: 3.1 E(B-V) of Harris (2010), `pidoc.catalogs.EXTINCTION_RATIO`.
+        Extinction to correct for in the band of the grid (A_V) [mag]; by default none. 'catalogue', if
+        ``center`` is a name: 3.1 E(B-V) of Harris (2010), `pidoc.catalogs.EXTINCTION_RATIO`.
     pixel_scale : `~astropy.units.Quantity`, optional
         Side of a pixel [arcsec], for an image without world coordinates.
     center : `~astropy.coordinates.SkyCoord`, str, tuple of float or callable, optional
@@ -168,11 +168,11 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         column and row. By default the cluster is searched for (`pidoc.image.sky.find_center`); an image that
         is on the grid already is not shifted.
     seeing : `~astropy.units.Quantity`, optional
-        FWHM of the PSF [arcsec]; by default measured (`pidoc.image.psf.measure_psf`). For stacks of Pan-STARRS1 with
-        too few isolated stars, the median of the survey is used, and flagged.
+        FWHM of the PSF [arcsec]; by default measured (`pidoc.image.psf.measure_psf`). For stacks of
+        Pan-STARRS1 with too few isolated stars, the median of the survey is used, and flagged.
     seeing_range : `~astropy.units.Quantity`, optional
-        Best and worst seeing of the training data [arcsec]. Better seeing is degraded to the best one with a Gaussian,
-        worse seeing is flagged. By default that of the grid, 2 and 6 pixels of the map
+        Best and worst seeing of the training data [arcsec]. Better seeing is degraded to the best one with a
+        Gaussian, worse seeing is flagged. By default that of the grid, 2 and 6 pixels of the map
         (`pidoc.grid.MapGrid.seeing_range`). None: unchanged.
     background : None, 'fit', 'annulus', two radii or a level, optional
         None: nothing is subtracted. 'fit': the level fitted together with a model of the cluster, which may
