@@ -90,7 +90,8 @@ _OTHER = {'filter', 'band', 'standard', 'std', 'generic', 'broad', 'broadband', 
           'clear1s', 'clear2s', 'open', 'none', 'empty', 'air', 'free', 'blank', 'hole', 'no', 'nofilter',
           'unknown', 'undefined', 'null', 'eso', 'kpno', 'ctio', 'mosaic', 'ccd', 'new', 'acs', 'wfc', 'wfc1',
           'wfc2', 'wfc3', 'uvis', 'uvis1', 'uvis2', 'hrc', 'wfpc2', 'euc', 'euclid', 'ing', 'lbc', 'wfi',
-          'mux', 'in', 'beam', 'gemini', 'gmos', 'hst', 'w'}
+          # 'ambiguous', 'unreadable': what pidoc.image.read puts for such cards
+          'ambiguous', 'unreadable', 'mux', 'in', 'beam', 'gemini', 'gmos', 'hst', 'w'}
 # whose v is not Johnson's V
 _STROMGREN = {'stromgren', 'stroemgren', 'strom', 'strm'}
 _HST = re.compile(r'f\d{3,4}(w|m|lp|n)')

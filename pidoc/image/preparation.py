@@ -87,6 +87,8 @@ IMAGE_FLAGS = {
 """Possible flags in ``meta['FLAGS']``, with descriptions."""
 
 _FORMAT_VERSION = 2
+# keywords of bands, zero points and exposure times
+_PHOTOMETRIC = re.compile(r'FILT|BAND|FLT|PHOT|ZP|ZERO|MAGSYS|FLUX|EXPT|EXP_T|XPOSURE')
 _COARSE = 4.0                          # pixels of the map, side of a pixel of the image, if flagged
 _SURROUNDINGS = 90.0                   # arcsec from the centre, within which stars and sky are measured
 _LARGEST = 4096                        # pixels per side that are searched or measured at once
@@ -255,7 +257,7 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         'mask': mask, 'weight': weight, 'good_bits': good_bits, 'zero_point': zero_point,
         'exposure': exposure, 'colour': colour, 'extinction': extinction, 'freed': bool(dust),
         'matched': False, 'distance': distance, 'plane': plane, 'wcs_frame': wcs_frame,
-        'farthest': farthest, 'seeing_range': seeing_range}
+        'farthest': farthest, 'seeing_range': seeing_range, 'min_coverage': min_coverage}
     if isinstance(image, Mapping):
         plane, around, meta, flags = _two_bands(image, grid, center, band, relation, options)
     else:
@@ -387,6 +389,8 @@ def _measured(image, grid, center, options):
             grid = found.suited_grid(grid, options['farthest'], options['distance'], options['background'])
         box, around = found.boxes(grid, options)
         pixels, bad, deviation, missing = found.read(around)
+        cut = slice(box[0] - around[0], box[1] - around[0]), slice(box[2] - around[2], box[3] - around[2])
+        source.check_marked(cut, min_coverage=options['min_coverage'])
     if calibration.magnitudes:
         pixels = calibration.linear(pixels)
         if deviation is not None:
@@ -406,7 +410,6 @@ def _measured(image, grid, center, options):
     trust = 1.0 if stars['SEEFROM'] == 'stars' else _TRUST
     find_cosmic_rays(pixels, bad, missing, trust * psf.fwhm / found.scale)
     bad |= missing.mask
-    cut = slice(box[0] - around[0], box[1] - around[0]), slice(box[2] - around[2], box[3] - around[2])
     pixels, lost = _rebuilt(pixels, bad, deviation, missing, psf.scaled(1.0 / found.scale), level, cut)
     part = found.wcs[box[0]:box[1], box[2]:box[3]]
     areas = np.full(pixels[cut].shape, found.scale**2)
@@ -470,10 +473,21 @@ def _calibrated(source, pixel_scale, given):
     try:
         calibration = calibrate(source.header, unit=source.unit, **given)
     except MissingError as error:
-        raise error.and_also(unscaled, str(source)) from None
+        raise MissingError(_noted([*error.missing, *unscaled], source.header), str(source)) from None
     if unscaled:
         raise MissingError(unscaled)
     return calibration
+
+
+def _noted(missing, header):
+    """Missing items of a calibration, with the cards that could tell them, if they are there twice."""
+    twice = ', '.join(f'{keyword} twice, with {value.told}' for keyword, value in header.items()
+                      if hasattr(value, 'told') and _PHOTOMETRIC.search(keyword))
+    if not twice:
+        return missing
+    (thing, option, holds, message), *others = missing
+    return [(thing, option, f'{holds}; the header has {twice}', f'{message}; the header has {twice}'),
+            *others]
 
 
 def _foreground(pixels, bad, psf, level, cut, brightest):
@@ -602,6 +616,7 @@ class _Found:
                              'center, received '
                              f'{shape[1]} x {shape[0]} pixels')
         pixels, bad, _, _ = self.read((0, shape[0], 0, shape[1]))
+        self.source.check_marked()
         pixels = self.calibration.linear(pixels)
         bad |= ~np.isfinite(pixels)
         if center is None:

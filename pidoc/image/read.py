@@ -5,6 +5,7 @@
 pixels with bad pixels and uncertainties.
 """
 
+import logging
 import os
 import re
 from contextlib import contextmanager, ExitStack
@@ -18,10 +19,12 @@ from astropy.wcs import WCS
 
 from pidoc.image.masks import MaskPlanes, planes_of
 from pidoc.image.ps1.files import asinh_scaling, linear_counts
-from pidoc.image.world import celestial_wcs
-from pidoc.io.fits import card_value, check_beginning, check_headers, damage_of, open_regular
+from pidoc.image.world import celestial_wcs, quiet
+from pidoc.io.fits import card_value, check_beginning, checked, damage_of, open_regular
 
-__all__ = ['Source', 'opened']
+__all__ = ['Source', 'file_and_hdu', 'opened']
+
+log = logging.getLogger(__name__)
 
 _UNCERTAINTIES = {kind.__name__: kind for kind in (StdDevUncertainty, VarianceUncertainty, InverseVariance)}
 # errors that astropy raises for headers it does not understand
@@ -30,11 +33,21 @@ _UNREADABLE, _AMBIGUOUS = '(unreadable)', '(ambiguous)'
 # their names in files
 _TYPES = _UNCERTAINTIES | {kind().uncertainty_type.upper(): kind for kind in _UNCERTAINTIES.values()}
 # and of extensions; others (IVAR, WHT, WEIGHT) are inverse variances
-_NAMED = ({name: VarianceUncertainty for name in ('VAR', 'VARIANCE')}
-          | {name: StdDevUncertainty for name in ('ERR', 'ERROR', 'SIGMA', 'RMS', 'STDDEV')})
+_NAMED = ({name: VarianceUncertainty for name in ('VAR', 'VARIANCE', 'STAT')}
+          | {name: StdDevUncertainty for name in ('ERR', 'ERROR', 'SIGMA', 'RMS', 'STDDEV', 'UNC')})
+# extensions that mask an image (MSK: Dark Energy Survey; BPM: Las Cumbres), and those that may or may not
+_MASKS = ('MASK', 'DQ', 'MSK', 'BPM', 'BADPIX')
+_PERHAPS_MASKS = ('FLAGS', 'QUALITY')
 # extensions that accompany an image
-_BESIDE = {'MASK', 'DQ', 'BPM', 'UNCERT', 'ERR', 'ERROR', 'VAR', 'VARIANCE', 'IVAR', 'WHT', 'WEIGHT', 'MASS',
-           'EXP', 'CTX', 'CON', 'SAMP', 'TIME', 'PSF', 'SHARP', 'TRUTH'}
+_BESIDE = {*_MASKS, *_PERHAPS_MASKS, *_NAMED, 'UNCERT', 'IVAR', 'INVVAR', 'WHT', 'WGT', 'WEIGHT', 'MASS',
+           'EXP', 'EXPOSURE', 'EXPMAP', 'COVERAGE', 'CTX', 'CON', 'SAMP', 'TIME', 'PSF', 'SHARP', 'TRUTH',
+           'SKY', 'SEGMENTATION'}
+# the image among others, in order of precedence (DATA: ESO)
+_MAIN = ('SCI', 'DATA')
+# SExtractor and SWarp mark pixels without data by a variance of 1e30
+_NO_DEVIATION = 0.999e15
+# share of the least coverage that a field needs in a box that is up to five times as large
+_MOSTLY = 0.1
 
 
 class Source:
@@ -65,7 +78,7 @@ class Source:
         self._pixels, self._leading = pixels, self._plane(pixels.shape, plane)
         self.wcs = wcs
         self._masks = [] if mask is None else [(mask, planes_of(mask.header, header))]
-        self._uncertainty = uncertainty
+        self._uncertainty, self._marked = uncertainty, {}
 
     def __str__(self):
         return f'{self.name}[{self.part}]' if self.part else self.name
@@ -116,28 +129,53 @@ class Source:
         pixels, scaling = self.raw(box), asinh_scaling(self.header)
         if scaling is not None:
             pixels = linear_counts(pixels, *scaling)
-        bad = ~np.isfinite(pixels)
+        bad, self._marked = ~np.isfinite(pixels), {}
         for mask, planes in self._masks:
-            bad |= planes.bad(mask.raw(box))
+            its = planes.bad(mask.raw(box))
+            self._marked[f'the mask {mask}'] = its, 'give good_bits, if its value of good pixels is not 0'
+            bad |= its
         deviation = None
         if self._uncertainty is not None:
             source, kind = self._uncertainty
             deviation = _deviation(source.raw(box), kind, source)
-            bad |= ~np.isfinite(deviation)
+            its = ~np.isfinite(deviation)
+            self._marked[f'the weight {source}'] = its, 'give another weight'
+            bad |= its
         return pixels, bad, deviation
+
+    def check_marked(self, part=..., min_coverage=0.0):
+        """Reject a mask or weight that leaves nothing of what was read last.
+
+        Parameters
+        ----------
+        part : tuple of slice, optional
+            Rows and columns, in those that were read, of a field with a margin about it.
+        min_coverage : float, optional
+            Share of the pixels of the field that must be good.
+
+        Raises
+        ------
+        ValueError
+            If so many pixels are bad by one of them that the field cannot have enough good ones.
+        """
+        for name, (bad, helps) in self._marked.items():
+            share = np.mean(bad[part])
+            if share > 1.0 - _MOSTLY * min_coverage or share == 1.0:
+                raise ValueError(f'{name} of {self} must leave good pixels about the cluster, received '
+                                 f'{100.0 * share:.3g} % that are bad by it: {helps}')
 
 
 def _deviation(values, kind, source):
     if np.any(values < 0.0):
         raise ValueError(f'weights and uncertainties must not be negative, received {np.nanmin(values):g} '
                          f'in {source}')
-    if kind is StdDevUncertainty:
-        return values
-    if kind is VarianceUncertainty:
-        return np.sqrt(values)
-    # weight 0 means no data
-    with np.errstate(divide='ignore'):
-        return 1.0 / np.sqrt(values)
+    if kind is InverseVariance:
+        with np.errstate(divide='ignore'):
+            deviation = 1.0 / np.sqrt(values)
+    else:
+        deviation = values if kind is StdDevUncertainty else np.sqrt(values)
+    # 0 means no data in any of them: no pixel is without noise
+    return np.where((deviation > 0.0) & (deviation < _NO_DEVIATION), deviation, np.inf)
 
 
 @contextmanager
@@ -148,19 +186,21 @@ def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None
     Parameters
     ----------
     image : path-like, `~astropy.io.fits.HDUList`, image HDU, `~astropy.nddata.CCDData`, Quantity or array
+        ``file.fits[HDU]`` is that HDU of a file, unless there is a file of this name.
     hdu : int or str or tuple, optional
-        HDU of a file, by number or name as in astropy. By default the only image that is not a mask, weight
-        or other companion by its name, or the one named SCI.
+        HDU of a file, by number or name as in astropy, or 'NAME,VERSION'. By default the only image that is
+        not a mask, weight or other companion by its name, or the one named SCI or DATA.
     unit : str or `~astropy.units.Unit`, optional
         Unit of the pixels, if the header lacks it or is wrong.
     mask : array or path-like, optional
         Bad pixels by the convention of the mask's origin (`pidoc.image.masks.planes_of`), otherwise those
         that are not 0. In a file with several HDUs one is chosen by ``file.fits[HDU]``, number or name.
-        Extensions MASK and DQ of a file and the mask of CCDData are used in addition.
+        Extensions MASK, DQ, MSK, BPM and BADPIX of a file and the mask of CCDData are used in addition.
     weight : array or path-like or `~astropy.nddata.NDUncertainty`, optional
         An inverse variance in the units of the pixels, unless it is an uncertainty of another kind by its
-        type or by the name of its HDU (VAR, VARIANCE; ERR, ERROR, SIGMA, RMS). Files as for ``mask``. By
-        default the extension UNCERT of a file and the uncertainty of CCDData are used.
+        type or by the name of its HDU (VAR, VARIANCE, STAT; ERR, ERROR, SIGMA, RMS, STDDEV, UNC). Files as
+        for ``mask``. Pixels of weight, variance or deviation 0, and of variance 1e30, are bad. By default the
+        extension UNCERT of a file and the uncertainty of CCDData are used.
     good_bits : int, str or sequence of them, optional
         Sums of bits, or names of planes, of the masks, to be ignored.
     plane : int or tuple of int, optional
@@ -200,19 +240,31 @@ def _companion(stack, image, source, hdu, what):
     """Open a mask or weight, whose shape must be that of the image."""
     if isinstance(image, np.ndarray) and image.dtype == bool:
         image = image.astype(np.uint8)
-    image, chosen = _file_and_hdu(image)
+    given = image
+    image, chosen = file_and_hdu(image)
     try:
-        other = _source(stack, image, chosen, None)
-    except _Several:
-        # of several, the one at the position of the image
-        other = _source(stack, image, hdu if hdu is not None else _number(source.part), None)
+        try:
+            other = _source(stack, image, chosen, None)
+        except _Several:
+            # of several, the one at the position of the image
+            other = _source(stack, image, hdu if hdu is not None else _number(source.part), None)
+    except _NoSuchHdu as error:
+        raise ValueError(f'{what} must be one of the images of {error.name}, FILE[HDU]: {error.listed}; '
+                         f'received {str(given)!r}') from None
     if other.shape != source.shape:
         raise ValueError(f'{what} must have the shape of the image, {source.shape}, received {other.shape}')
     return other
 
 
-def _file_and_hdu(image):
-    """File and HDU of ``file.fits[HDU]``; anything else unchanged, with None."""
+def file_and_hdu(image):
+    """File and HDU of ``file.fits[HDU]``; anything else, and files of such a name, unchanged, with None.
+
+    Examples
+    --------
+    >>> from pidoc.image.read import file_and_hdu
+    >>> file_and_hdu('a.fits[1]'), file_and_hdu('a.fits[SCI,2]'), file_and_hdu('a.fits')
+    (('a.fits', 1), ('a.fits', 'SCI,2'), ('a.fits', None))
+    """
     if isinstance(image, (str, os.PathLike)) and not os.path.exists(image):
         match = re.fullmatch(r'(.+)\[([^\[\]]+)\]', os.fspath(image))
         if match:
@@ -249,7 +301,11 @@ def _source(stack, image, hdu, unit, plane=None, frame=None):
     if hasattr(image, 'light') and isinstance(image.light, NDData):
         image = image.light
     if isinstance(image, (str, os.PathLike)):
-        return _of_file(stack, Path(image), hdu, unit, plane, frame)
+        file, its = file_and_hdu(image)
+        if None not in (hdu, its) and hdu != its:
+            raise ValueError(f'hdu must be left out where the file names one, {str(image)!r}, received '
+                             f'{hdu!r}')
+        return _of_file(stack, Path(file), its if hdu is None else hdu, unit, plane, frame)
     if isinstance(image, fits.HDUList):
         return _of_hdus(image, 'HDUList', hdu, unit, plane, frame)
     if isinstance(image, _IMAGES):
@@ -315,9 +371,19 @@ def _header_of(meta):
         if card.keyword in ('HISTORY', 'COMMENT', ''):
             value = f'{header.get(card.keyword, "")} {value}'
         elif header.get(card.keyword, value) != value:
-            value = _AMBIGUOUS
+            value = _Ambiguous.of(header[card.keyword], value)
         header[card.keyword] = value
     return header
+
+
+class _Ambiguous(str):
+    """Stands for the values of a card that is there more than once, which ``told`` names."""
+
+    @classmethod
+    def of(cls, before, value):
+        result = cls(_AMBIGUOUS)
+        result.told = f'{getattr(before, "told", repr(before))} and {value!r}'
+        return result
 
 
 def _of_file(stack, path, hdu, unit, plane, frame):
@@ -325,7 +391,7 @@ def _of_file(stack, path, hdu, unit, plane, frame):
         # opened here, because astropy does not close files that it cannot read
         file = stack.enter_context(open_regular(path))
         check_beginning(file)
-        check_headers(file)
+        file = stack.enter_context(checked(file))
         hdus = stack.enter_context(fits.open(file, memmap=False, lazy_load_hdus=False))
     return _of_hdus(hdus, path.name, hdu, unit, plane, frame)
 
@@ -334,9 +400,18 @@ class _Several(ValueError):
     """There is more than one image to choose from."""
 
 
+class _NoSuchHdu(ValueError):
+    """The HDU that was asked for is not one of the images of a file, which ``listed`` names."""
+
+    def __init__(self, name, listed, hdu):
+        self.name, self.listed = name, listed
+        super().__init__(f'hdu must be one of the images of {name}: {listed}; received {hdu!r}')
+
+
 def _of_hdus(hdus, name, hdu, unit, plane, frame):
     try:
-        return _of_sound_hdus(hdus, name, hdu, unit, plane, frame)
+        with quiet():
+            return _of_sound_hdus(hdus, name, hdu, unit, plane, frame)
     except (AttributeError, IndexError, KeyError, fits.VerifyError) as reason:
         # astropy reports broken cards only when they are accessed
         text = ' '.join(str(reason).split()) or type(reason).__name__
@@ -351,26 +426,39 @@ def _of_sound_hdus(hdus, name, hdu, unit, plane, frame):
     if chosen is not hdus[0] and not getattr(hdus[0], 'shape', ()):
         header = _header_of(hdus[0].header) | header
     part = f'{number} {chosen.name}'.strip()
-    beside = {}
-    for extra in ('MASK', 'DQ', 'UNCERT'):
-        its = _of_version(hdus, extra, chosen)
-        if its is not None and tuple(its.shape[-2:]) == tuple(chosen.shape[-2:]):
-            # one for all images, or one for each
-            where = plane if its.shape[:-2] == chosen.shape[:-2] else None
-            beside[extra] = Source(extra, _Section(its), _header_of(its.header), plane=where)
+    # one for all images, or one for each
+    beside = {extra.name.upper(): Source(extra.name, _Section(extra), _header_of(extra.header),
+                                         plane=plane if extra.shape[:-2] == chosen.shape[:-2] else None)
+              for extra in _beside(hdus, chosen, f'{name}[{part}]')}
     uncertainty = None
     if 'UNCERT' in beside:
         kind = str(beside['UNCERT'].header.get('UTYPE', 'StdDevUncertainty')).strip()
         if kind not in _TYPES:
             raise ValueError('the extension UNCERT must be of one of the kinds '
                              f'{", ".join(_UNCERTAINTIES)}, received {kind}')
-        uncertainty = beside['UNCERT'], _TYPES[kind]
-    source = Source(name, _Section(chosen), header, part=part, unit=unit, mask=beside.get('MASK'),
-                    uncertainty=uncertainty, plane=plane)
-    if 'DQ' in beside:
-        source.add_mask(beside['DQ'], planes_of(beside['DQ'].header, header))
+        uncertainty = beside.pop('UNCERT'), _TYPES[kind]
+    source = Source(name, _Section(chosen), header, part=part, unit=unit, uncertainty=uncertainty,
+                    plane=plane)
+    for mask in beside.values():
+        source.add_mask(mask, planes_of(mask.header, header))
     source.wcs = celestial_wcs(chosen.header, hdus, source, frame=frame)
     return source
+
+
+def _beside(hdus, chosen, name):
+    """Masks and uncertainty of an image; a note tells of those that may be and are not used."""
+    for extra in (*_MASKS, 'UNCERT', *_PERHAPS_MASKS):
+        its = _of_version(hdus, extra, chosen)
+        if its is None:
+            continue
+        if tuple(its.shape[-2:]) != tuple(chosen.shape[-2:]):
+            log.warning('%s: the extension %s is not used: it has the shape %s, not that of the image, %s',
+                        name, extra, tuple(its.shape), tuple(chosen.shape))
+        elif extra in _PERHAPS_MASKS:
+            log.warning('%s: the extension %s is not used, since its values can mean good pixels, too: give '
+                        'it as the mask if they are bad', name, extra)
+        else:
+            yield its
 
 
 def _of_version(hdus, name, chosen):
@@ -389,8 +477,13 @@ class _Section:
         self._hdu = hdu
 
     def __getitem__(self, key):
-        on_disk = self._hdu.fileinfo() is not None and self._hdu.fileinfo().get('file') is not None
-        return (self._hdu.section if on_disk else self._hdu.data)[key]
+        file = (self._hdu.fileinfo() or {}).get('file')
+        if file is None:
+            return self._hdu.data[key]
+        if file.compression:
+            # astropy reads parts of rows one by one, and for each unpacks the file from its beginning
+            return self._hdu.section[(*key[:-1], slice(None))][..., key[-1]]
+        return self._hdu.section[key]
 
 
 def _choose(hdus, name, hdu):
@@ -399,18 +492,29 @@ def _choose(hdus, name, hdu):
     listed = ', '.join(f'{i} {hdus[i].name}'.strip() for i in images) or 'none'
     if hdu is not None:
         try:
-            number = hdus.index_of(hdu)
+            number = hdus.index_of(_name_and_version(hdu, hdus))
             _ = hdus[number]
         except (KeyError, IndexError, TypeError):
-            raise ValueError(f'hdu must be one of the images of {name}: {listed}; received {hdu!r}') from None
+            raise _NoSuchHdu(name, listed, hdu) from None
         number %= len(hdus)
         if number not in images:
-            raise ValueError(f'hdu must be one of the images of {name}: {listed}; received {hdu!r}')
+            raise _NoSuchHdu(name, listed, hdu)
         return number
     if not images:
         raise ValueError(f'{name} has no image')
     main = [i for i in images if hdus[i].name.upper() not in _BESIDE] or images
-    named = [i for i in main if hdus[i].name.upper() == 'SCI']
-    if len(main) > 1 and len(named) != 1:
+    for its_name in _MAIN:
+        named = [i for i in main if hdus[i].name.upper() == its_name]
+        if len(named) == 1:
+            return named[0]
+    if len(main) > 1:
         raise _Several(f'{name} has several images, {listed}: choose one with hdu')
-    return (named if len(main) > 1 else main)[0]
+    return main[0]
+
+
+def _name_and_version(hdu, hdus):
+    """'NAME,VERSION' as astropy takes it, unless that is the name of an HDU; anything else unchanged."""
+    match = re.fullmatch(r'(.+?)\s*,\s*(\d+)', hdu) if isinstance(hdu, str) else None
+    if match is None or hdu.upper() in (each.name.upper() for each in hdus):
+        return hdu
+    return match[1], int(match[2])

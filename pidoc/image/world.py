@@ -11,12 +11,14 @@ import re
 import warnings
 from contextlib import contextmanager
 
+from astropy import log as astropy_log
 from astropy import units as u
 from astropy.io import fits
-from astropy.wcs import FITSFixedWarning, WCS
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
-__all__ = ['FRAMES', 'celestial_wcs', 'check_pixels']
+__all__ = ['FRAMES', 'celestial_wcs', 'check_pixels', 'quiet']
 
 FRAMES = ('icrs', 'fk5', 'fk4', 'galactic', 'none')
 """Values of ``frame``: the frame of the world coordinates; 'none' ignores them."""
@@ -25,6 +27,7 @@ _AXIS_NUMBER = re.compile(r'(PC|CD)\d+_\d+|PV\d+_\d+|(CRPIX|CRVAL|CDELT|CROTA)\d
 # keywords with a default if they cannot be read
 _OPTIONAL = ('LONPOLE', 'LATPOLE', 'EQUINOX', 'EPOCH')
 _EPOCH = re.compile(r'[JB]?\s*(\d{4}(\.\d*)?)', re.IGNORECASE)
+_FIRST_YEAR = 1000.0       # of an equinox: 0 and 1 stand for one that is not set
 # RADESYS in letters and digits, as found in headers
 _SYSTEMS = {'ICRS': 'ICRS', 'ICRF': 'ICRS', 'ICRF2': 'ICRS', 'ICRF3': 'ICRS', 'FK5': 'FK5', 'J2000': 'FK5',
             'FK5J2000': 'FK5', 'J20000': 'FK5', 'FK4': 'FK4', 'B1950': 'FK4', 'FK4B1950': 'FK4',
@@ -67,7 +70,7 @@ def celestial_wcs(header, hdus, source, *, frame=None):
         return None
     cards = _put_right(header, frame)
     try:
-        with _quiet():
+        with quiet():
             wcs = WCS(cards, fobj=hdus if len(hdus) > 1 else None)
     except Exception as error:
         # wcslib raises many kinds of errors
@@ -91,12 +94,17 @@ def celestial_wcs(header, hdus, source, *, frame=None):
 
 
 @contextmanager
-def _quiet():
-    """Suppress warnings of astropy about headers that are not quite standard."""
+def quiet():
+    """Suppress warnings and log messages of astropy about headers that are not quite standard."""
+    level = astropy_log.level
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FITSFixedWarning)
-        warnings.simplefilter('ignore', fits.verify.VerifyWarning)
-        yield
+        warnings.simplefilter('ignore', AstropyWarning)
+        # it tells of SIP coefficients without -SIP in CTYPE, which it uses
+        astropy_log.setLevel('WARNING')
+        try:
+            yield
+        finally:
+            astropy_log.setLevel(level)
 
 
 # -- standard cards -------------------------------------------------------------------------------
@@ -107,6 +115,9 @@ def _put_right(header, frame):
     cards = header.copy()
     for keyword in dict.fromkeys(header):
         value = _value(cards, keyword)
+        if keyword in ('EQUINOX', 'EPOCH') and _unset(value):
+            cards.remove(keyword, remove_all=True)
+            continue
         if not isinstance(value, str):
             continue
         if re.fullmatch(r'CTYPE\d+', keyword):
@@ -125,6 +136,12 @@ def _put_right(header, frame):
     if frame is not None:
         _set_frame(cards, frame)
     return cards
+
+
+def _unset(value):
+    """Whether it is a number that is not a year."""
+    year = _number(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+    return year is not None and abs(year) < _FIRST_YEAR
 
 
 def _value(cards, keyword):
@@ -182,17 +199,26 @@ def _check_axes(axes, source):
     for i in axes:
         for choice in ((f'CRPIX{i}',), (f'CRVAL{i}',), (f'CDELT{i}', *(f'CD{i}_{j}' for j in axes))):
             if numbers.isdisjoint(choice):
+                for keyword in choice:
+                    if source.header.get(keyword) is not None:
+                        raise _not_a_number(keyword, source)
                 raise ValueError(f'the world coordinates of {source} must have {" or ".join(choice)}, a '
                                  'number: not found')
     for keyword, value in source.header.items():
         # text in keywords with a default was corrected; NaN was not
         spoiled = keyword in _OPTIONAL and (not isinstance(value, str) or value.startswith('('))
         if (spoiled or _AXIS_NUMBER.fullmatch(keyword)) and keyword not in numbers:
-            raise ValueError(f'{keyword} of {source} must be a number, received '
-                             f'{source.header[keyword]!r}')
+            raise _not_a_number(keyword, source)
         # 999: as by default
         if keyword == 'LONPOLE' and keyword in numbers and abs(value) > 360.0 and value != 999.0:
             raise ValueError(f'LONPOLE of {source} must be from -360 to 360 degrees, received {value!r}')
+
+
+def _not_a_number(keyword, source):
+    value = source.header[keyword]
+    received = f'{value.told}, since it is there twice' if hasattr(value, 'told') else repr(value)
+    return ValueError(f'{keyword} of {source} must be a number, received {received}: correct the header, or '
+                      "give wcs_frame='none' and pixel_scale")
 
 
 def check_pixels(sides, angle, source):

@@ -9,7 +9,9 @@ import lzma
 import math
 import os
 import re
+import shutil
 import stat
+import tempfile
 import warnings
 import zipfile
 from contextlib import contextmanager, ExitStack
@@ -37,6 +39,8 @@ _MOST_BLOCKS = 1000        # of a header: 36,000 cards
 _MOST = 999                # axes, or columns of a table: FITS standard 4.0, sections 4.4.1 and 7.3.1
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _LARGEST = 2**62           # bytes: larger offsets are not possible in a file
+_MOST_UNPACKED = 2**34     # bytes of a file that was compressed, and no more than half of the free space
+_AT_ONCE = 2**20           # bytes
 _COUNT = re.compile(rb'^(NAXIS\d{0,3}|BITPIX|[PG]COUNT|TFIELDS) *= *([+-]?\d+) *(?:/|$)', re.MULTILINE)
 _END = re.compile(rb'END {77}')
 # keywords of the file structure, and those of world coordinates, which are written separately
@@ -165,7 +169,69 @@ def check_headers(file):
     ValueError
     """
     place = file.tell()
+    _check_stream(_unpacked(file))
+    file.seek(place)
+
+
+def checked(file):
+    """Reject headers as `check_headers`, and give random access to what a compressed file holds.
+
+    Every step back in a compressed file unpacks it again from its beginning, so it is unpacked once.
+
+    Parameters
+    ----------
+    file : binary file
+        At its beginning.
+
+    Returns
+    -------
+    binary file
+        The same; or, if it is compressed, a temporary file, which vanishes when it is closed.
+
+    Raises
+    ------
+    WrongContentError
+        If it holds more than 16 GiB, or than half of the free space for temporary files.
+    ValueError
+    """
     stream = _unpacked(file)
+    if stream is file:
+        check_headers(file)
+        return file
+    with tempfile.TemporaryFile() as copy:
+        _check_stream(_Copied(stream, copy))
+        copy.seek(0)
+        # astropy does not open for reading what can be written to
+        return open(os.dup(copy.fileno()), 'rb')
+
+
+class _Copied:
+    """A stream that is read forward, and what was read or skipped written to another file."""
+
+    def __init__(self, stream, copy):
+        self._stream, self._copy = stream, copy
+        self._room = min(_MOST_UNPACKED, shutil.disk_usage(tempfile.gettempdir()).free // 2)
+
+    def read(self, size):
+        self._reserve(size)
+        data = self._stream.read(size)
+        self._copy.write(data)
+        return data
+
+    def seek(self, size, _):
+        # before it is unpacked: a few kilobytes can hold terabytes
+        self._reserve(size)
+        while size and (data := self.read(min(size, _AT_ONCE))):
+            size -= len(data)
+
+    def _reserve(self, size):
+        if self._copy.tell() + size > self._room:
+            raise WrongContentError(f'a compressed file must hold at most {self._room / 2**30:.1f} GiB, '
+                                    'received more: unpack it, or give more room for temporary files with '
+                                    'TMPDIR')
+
+
+def _check_stream(stream):
     while header := _header_bytes(stream):
         numbers = {key.decode(): int(value) for key, value in _COUNT.findall(header)}
         for keyword in ('NAXIS', 'TFIELDS'):
@@ -183,7 +249,6 @@ def check_headers(file):
         if not 0 <= data < _LARGEST:
             break
         stream.seek(data, os.SEEK_CUR)
-    file.seek(place)
 
 
 def _unpacked(file):

@@ -1487,3 +1487,38 @@ def test_extinction_of_a_cluster_without_one(small):
     name = str(table['name'][np.flatnonzero(table['reddening'].mask)[0]])
     with pytest.raises(ValueError, match='the reddening of .* is in no catalogue here: give extinction'):
         prepare(small[0], **(COUNTS | {'center': name}), extinction='catalogue')
+
+
+# -- what the header or a mask says that cannot be ---------------------------------------------------
+
+
+@pytest.mark.parametrize(('cards', 'message'), [
+    ((('FILTER', 'V'), ('FILTER', 'R'), ('PHOTZP', 25.0)),
+     "does not say its band: give band, such as V; the header has FILTER twice, with 'V' and 'R'"),
+    ((('FILTER', 'V'), ('PHOTZP', 25.0), ('PHOTZP', 26.0)),
+     'give .*; the header has PHOTZP twice, with 25.0 and 26.0'),
+    ((('FILTER', 'V'), ('FILTER', 'R'), ('MAGZERO', 25.0), ('MAGZERO', 26.0)),
+     "lacks a zero point and the band: give .*; the header has FILTER twice, with 'V' and 'R', MAGZERO "
+     'twice')])
+def test_cards_that_are_there_twice_are_told(cards, message, small):
+    header = small[0].wcs.to_header()
+    header.extend(cards)
+    with pytest.raises(ValueError, match=message):
+        prepare(fits.PrimaryHDU(small[0].data, header), unit='adu', center=CENTER)
+
+
+@pytest.mark.parametrize('center', [CENTER, None])
+def test_a_mask_of_good_pixels_is_named(center, small):
+    """The reason, rather than options of the place and the coverage, which do not help."""
+    mask = np.ones(small[0].data.shape, dtype=np.uint8)
+    images = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(mask, name='BPM'),
+                           fits.ImageHDU(small[0].data, small[0].wcs.to_header(), name='SCI')])
+    how = COUNTS | {'center': center}
+    with pytest.raises(ValueError, match='the mask BPM of HDUList.* must leave good pixels about the '
+                                         'cluster, received 100 % that are bad by it: give good_bits'):
+        prepare(images, **how)
+    mask[3, 4] = 0
+    if center is not None:
+        with pytest.raises(ValueError, match='the mask BPM of HDUList'):
+            prepare(images, **how)
+        assert prepare(images, **how, good_bits=1).meta['COVERAGE'] > 0.9

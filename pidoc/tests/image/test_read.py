@@ -7,6 +7,7 @@ import io
 import lzma
 import os
 import time
+import warnings
 import zipfile
 
 import numpy as np
@@ -23,7 +24,9 @@ from astropy.nddata import (
 )
 from astropy.wcs import WCS
 
+from pidoc.image import read
 from pidoc.image.read import opened, Source
+from pidoc.io import fits as io_fits
 from pidoc.tests.image_helpers import shared, tan_wcs
 
 PIXELS = np.arange(12.0).reshape(3, 4)
@@ -55,6 +58,38 @@ class TestWhichHdu:
         assert first(hdus('ERR', 'SCI', 'OTHER')) == 2.0
         # if there is nothing else
         assert first(hdus('WHT')) == 1.0
+
+    @pytest.mark.parametrize('name', [
+        'MASK', 'MSK', 'BPM', 'BADPIX', 'DQ', 'FLAGS', 'QUALITY', 'STAT', 'VAR', 'RMS', 'SIGMA', 'STDDEV',
+        'UNC', 'IVAR', 'INVVAR', 'WGT', 'EXPOSURE', 'EXPMAP', 'COVERAGE', 'SKY', 'SEGMENTATION'])
+    def test_companions_by_any_name(self, name):
+        assert first(hdus(name, 'IMAGE')) == 2.0
+
+    def test_data_are_the_image(self):
+        assert first(hdus('STAT', 'DATA', 'OTHER')) == 2.0
+        assert first(hdus('DATA', 'SCI')) == 2.0
+
+    def test_name_and_version(self, tmp_path):
+        two = hdus('B', 'B', 'A, 1')
+        two[2].ver = 2
+        two.writeto(tmp_path / 'a.fits')
+        for hdu in ('B,2', 'b , 2', ('B', 2)):
+            assert first(tmp_path / 'a.fits', hdu=hdu) == 2.0
+        assert first(tmp_path / 'a.fits', hdu='A, 1') == 3.0
+        assert first(tmp_path / 'a.fits[B,2]') == first(f'{tmp_path}/a.fits[2]') == 2.0
+        with pytest.raises(ValueError, match=r'images of a.fits: 1 B, 2 B, 3 A, 1; received .B,3.'):
+            first(tmp_path / 'a.fits', hdu='B,3')
+
+    def test_hdu_in_the_name_of_the_file(self, tmp_path):
+        hdus('A', 'B').writeto(tmp_path / 'a.fits')
+        assert first(tmp_path / 'a.fits[B]') == first(tmp_path / 'a.fits[2]', hdu=2) == 2.0
+        with pytest.raises(ValueError, match=r"hdu must be left out where the file names one, '.*\[2\]'"):
+            first(tmp_path / 'a.fits[2]', hdu=1)
+        with pytest.raises(FileNotFoundError, match='none.fits'):
+            first(tmp_path / 'none.fits[1]')
+        # a file whose name is that
+        hdus('A').writeto(tmp_path / 'a.fits[2]')
+        assert first(tmp_path / 'a.fits[2]') == 1.0
 
     @pytest.mark.parametrize(('hdu', 'number'), [(2, 2), ('B', 2), (('B', 1), 2), (-1, 3), ('b', 2)])
     def test_chosen(self, hdu, number):
@@ -158,11 +193,80 @@ class TestMasksAndWeights:
                                              'received guess'):
             first(extra)
 
-    def test_of_another_shape_are_others(self):
+    @pytest.mark.parametrize('name', ['MASK', 'DQ', 'MSK', 'BPM', 'BADPIX', 'UNCERT'])
+    def test_of_another_shape_are_others(self, name, caplog):
         extra = hdus('A')
-        extra.append(fits.ImageHDU(np.ones((2, 2)), name='MASK'))
+        extra.append(fits.ImageHDU(np.ones((2, 2)), name=name))
         with opened(extra) as source:
             assert not source.read(ALL)[1].any()
+        assert (f'HDUList[1 A]: the extension {name} is not used: it has the shape (2, 2), not that of the '
+                'image, (3, 4)') in caplog.text
+
+    @pytest.mark.parametrize('name', ['MASK', 'DQ', 'MSK', 'BPM', 'BADPIX'])
+    def test_masks_by_any_name(self, name, caplog):
+        extra = hdus('SCI', 'WGT')
+        extra.append(fits.ImageHDU((PIXELS == 5).astype(np.uint8), name=name))
+        with opened(extra) as source:
+            np.testing.assert_array_equal(np.flatnonzero(source.read(ALL)[1]), [5])
+        assert not caplog.text
+
+    def test_masks_add_up_and_keep_their_meaning(self):
+        """MSK of the Dark Energy Survey: 32 is a star."""
+        extra = hdus('SCI')
+        extra.append(fits.ImageHDU(np.where(PIXELS == 5, 1, 32), name='MSK'))
+        extra.append(fits.ImageHDU((PIXELS == 7).astype(np.uint8), name='BPM'))
+        with opened(extra) as source:
+            np.testing.assert_array_equal(np.flatnonzero(source.read(ALL)[1]), [5, 7])
+
+    @pytest.mark.parametrize('name', ['FLAGS', 'QUALITY'])
+    def test_what_may_be_a_mask_is_told(self, name, caplog):
+        with opened(hdus('SCI', name)) as source:
+            assert not source.read(ALL)[1].any()
+        assert f'the extension {name} is not used' in caplog.text and 'give it as the mask' in caplog.text
+
+    def test_a_mask_of_good_pixels_is_named(self):
+        extra = hdus('SCI')
+        extra.append(fits.ImageHDU((PIXELS != 5).astype(np.uint8), name='MASK'))
+        with opened(extra) as source:
+            source.read(ALL)
+            # without a field that must be covered
+            source.check_marked()
+            source.check_marked((slice(1, 2), slice(1, 4)), min_coverage=0.5)
+            for how in ({'part': (slice(0, 1), slice(0, 4))}, {'min_coverage': 0.9}):
+                with pytest.raises(ValueError, match='the mask MASK of .* must leave good pixels about the '
+                                                     'cluster, received .* % that are bad by it: give good'):
+                    source.check_marked(**how)
+        with opened(extra, good_bits=1) as source:
+            assert not source.read(ALL)[1].any()
+        with opened(PIXELS, weight=0 * PIXELS) as source:
+            source.read(ALL)
+            with pytest.raises(ValueError, match='the weight array of array must leave .*, received 100 %'):
+                source.check_marked()
+
+    @pytest.mark.parametrize(('name', 'marks'), [
+        ('VARIANCE', (0.0, 1e30)), ('VAR', (0.0, 1e30)), ('STAT', (0.0, 1e30)), ('ERR', (0.0, 1e30, 1e15)),
+        ('RMS', (0.0, 1e30)), ('UNC', (0.0, 1e30)), ('IVAR', (0.0, 1e-30)), ('WHT', (0.0, 1e-30))])
+    def test_no_data_by_the_weight(self, tmp_path, name, marks):
+        """0, and 1e30 as SExtractor and SWarp write it, in single precision."""
+        weight = np.full((3, 4), 4.0, dtype=np.float32)
+        weight[0, :len(marks)] = marks
+        fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(weight, name=name)]).writeto(tmp_path / 'w.fits')
+        with opened(PIXELS, weight=tmp_path / f'w.fits[{name}]') as source:
+            _, bad, deviation = source.read(ALL)
+        np.testing.assert_array_equal(np.flatnonzero(bad), np.arange(len(marks)))
+        good = {'VAR': 2.0, 'VARIANCE': 2.0, 'STAT': 2.0, 'IVAR': 0.5, 'WHT': 0.5}.get(name, 4.0)
+        np.testing.assert_allclose(deviation[~bad], good)
+
+    @pytest.mark.parametrize('what', ['mask', 'weight'])
+    def test_the_option_that_names_no_image(self, tmp_path, what):
+        hdus('A', 'B').writeto(tmp_path / 'a.fits')
+        for hdu, how in ((9, {}), ('C,1', {}), (None, {'hdu': 7})):
+            path = tmp_path / ('a.fits' if hdu is None else f'a.fits[{hdu}]')
+            image = PIXELS if hdu else hdus(*'ABCDEFG')
+            with pytest.raises(ValueError, match=rf'{what} must be one of the images of a.fits, '
+                                                 r"FILE\[HDU\]: 1 A, 2 B; received '.*a.fits"):
+                first(image, **how, **{what: path})
+        assert first(PIXELS, **{what: tmp_path / 'a.fits[B,1]'}) == 0.0
 
     @pytest.mark.parametrize(('weight', 'kind'), [
         (0.25 * np.ones((3, 4)), 'inverse variance'), (InverseVariance(0.25 * np.ones((3, 4))), ''),
@@ -293,12 +397,36 @@ def test_what_is_told_twice_and_differently_is_not_chosen_from(tmp_path):
     fits.PrimaryHDU(PIXELS, header).writeto(tmp_path / 'a.fits')
     with opened(tmp_path / 'a.fits') as source:
         assert source.header['PHOTZP'] == '(ambiguous)' and source.header['SAME'] == 1
+        assert source.header['PHOTZP'].told == '25.0 and 26.0'
+
+
+@pytest.mark.parametrize('card', [
+    'GAIN    =2.0', 'GAIN      2.0', 'GAIN = 2.0', "GAIN    =  'a", 'gain    = 2.0', 'GAIN    = 2,0',
+    'GAIN    = 2.0 e-/ADU'])
+def test_cards_that_are_not_standard_are_quiet(tmp_path, card):
+    """Warnings are errors in tests."""
+    content = placed({'OBJECT': 'x'})
+    start = content.index(b'OBJECT')
+    content = content[:start] + card.encode().ljust(80) + content[start + 80:]
+    path = written(tmp_path, content)
+    with opened(path) as source:
+        assert source.header['BUNIT'] == 'adu'
+    with warnings.catch_warnings():
+        # theirs
+        warnings.simplefilter('ignore')
+        theirs = fits.open(path)
+    with theirs, opened(theirs) as source:
+        assert source.header['BUNIT'] == 'adu'
 
 
 @pytest.mark.parametrize(('changes', 'cd', 'message'), [
     ({'CRPIX1': None}, False, 'must have CRPIX1, a number: not found'),
     ({'CRVAL2': None}, False, 'must have CRVAL2, a number: not found'),
     ({'CDELT1': None}, False, 'must have CDELT1 or CD1_1 or CD1_2, a number: not found'),
+    ({'CRVAL1': "'211.0'"}, False, "CRVAL1 of a.fits.* must be a number, received '211.0': correct the head"),
+    ({'CRPIX2': "'a'"}, False, "CRPIX2 of a.fits.* must be a number, received 'a'"),
+    ({'CDELT1': "'a'"}, False, "CDELT1 of a.fits.* must be a number, received 'a'"),
+    ({'BUNIT': '3'}, False, 'CRVAL1 of .* must be a number, received 226.0 and 3, since it is there twice'),
     ({'PC1_2': "'0.5'"}, False, "PC1_2 of a.fits.* must be a number, received '0.5'"),
     ({'PC1_2': 'INF'}, False, "PC1_2 of a.fits.* must be a number, received '.unreadable.'"),
     ({'CD1_2': "''"}, True, "CD1_2 of a.fits.* must be a number, received ''"),
@@ -306,7 +434,10 @@ def test_what_is_told_twice_and_differently_is_not_chosen_from(tmp_path):
     ({'LATPOLE': 'T'}, False, 'LATPOLE of a.fits.* must be a number, received True'),
     ({'RADESYS': "'FK9'"}, False, "in a frame that astropy knows, received RA---TAN, DEC--TAN and .* 'FK9'")])
 def test_half_told_world_coordinates(tmp_path, changes, cd, message):
-    with pytest.raises(ValueError, match=message), opened(written(tmp_path, placed(changes, cd=cd))):
+    content = placed(changes, cd=cd)
+    if 'twice' in message:
+        content = content.replace(b'BUNIT   =', b'CRVAL1  =')
+    with pytest.raises(ValueError, match=message), opened(written(tmp_path, content)):
         pass
 
 
@@ -384,6 +515,57 @@ def test_headers_without_an_end(tmp_path, ending):
     # and what is whole is read
     with opened(written(tmp_path, PACKERS[ending](whole), f'b.{ending}')) as source:
         np.testing.assert_array_equal(source.read(ALL)[0], PIXELS)
+
+
+class Counted(io.FileIO):
+    """A file that counts the bytes that are read from it."""
+
+    n_read = 0
+
+    def readinto(self, buffer):
+        n = super().readinto(buffer)
+        self.n_read += n
+        return n
+
+
+@pytest.mark.parametrize('ending', PACKERS)
+def test_what_is_compressed_is_unpacked_a_few_times_only(tmp_path, monkeypatch, ending):
+    """Not once for each row; parts of it, scaled and of a cube, are those of the plain file."""
+    cube = np.random.default_rng(0).integers(-30_000, 30_000, (2, 300, 200)).astype(np.int16)
+    hdu = fits.PrimaryHDU(cube)
+    hdu.header['BSCALE'], hdu.header['BZERO'], hdu.header['BLANK'] = 0.5, 7.0, int(cube[1, 50, 60])
+    content = io.BytesIO()
+    hdu.writeto(content)
+    path = written(tmp_path, PACKERS[ending](content.getvalue()), f'a.{ending}')
+    files = []
+
+    def counted(name):
+        files.append(io.BufferedReader(Counted(name)))
+        return files[-1]
+
+    monkeypatch.setattr(read, 'open_regular', counted)
+    expected = 0.5 * cube[1, 40:90, 30:120] + 7.0
+    with opened(path, plane=1) as source:
+        for box in ((0, 300, 0, 200), (40, 90, 0, 200), (40, 90, 30, 120)):
+            values, bad, _ = source.read(box)
+        np.testing.assert_array_equal(values[~bad], expected[~bad])
+        assert bad[10, 30] and bad.sum() < 5
+        assert files[0].raw.n_read < 3 * path.stat().st_size
+    # and one that somebody else has opened
+    with io.BufferedReader(Counted(path)) as file, fits.open(file) as theirs:
+        with opened(theirs, plane=1) as source:
+            np.testing.assert_array_equal(source.raw((40, 90, 30, 120))[~bad], expected[~bad])
+        assert file.raw.n_read < 6 * path.stat().st_size
+
+
+@pytest.mark.parametrize('ending', ['fits.gz', 'fits.bz2', 'fits.xz', 'zip'])
+def test_more_than_there_is_room_for(tmp_path, monkeypatch, ending):
+    """Refused before the pixels are unpacked."""
+    monkeypatch.setattr(io_fits, '_MOST_UNPACKED', 2**20)
+    huge = placed({'NAXIS1': f'{10**6:>20}', 'NAXIS2': f'{10**6:>20}'})
+    with pytest.raises(ValueError, match=r'a\..*: a compressed file must hold at most 0.0 GiB, received '
+                                         'more: unpack it, or give more room'):
+        first(written(tmp_path, PACKERS[ending](huge), f'a.{ending}'))
 
 
 @pytest.mark.parametrize(('keyword', 'value', 'message'), [

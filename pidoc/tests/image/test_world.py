@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """World coordinates as headers have them: the position that must come out, or the refusal."""
 
+import astropy
 import numpy as np
 import pytest
 from astropy import units as u
@@ -46,7 +47,11 @@ B1950, J2000 = FK4(equinox='B1950'), FK5(equinox='J2000')
     # half a degree off in the frame of today
     ({'EQUINOX': 'B1950'}, B1950), ({'EQUINOX': '1950.0'}, B1950), ({'EQUINOX': 1950.0}, B1950),
     ({'RADESYS': 'B1950'}, B1950), ({'RADESYS': 'fk4', 'EQUINOX': 'B1950'}, B1950),
-    ({'EQUINOX': 'unknown'}, ICRS())])
+    ({'EQUINOX': 'unknown'}, ICRS()),
+    # not set
+    ({'EQUINOX': 0.0}, ICRS()), ({'EQUINOX': 1}, ICRS()), ({'EQUINOX': '0.0'}, ICRS()),
+    ({'EPOCH': 0}, ICRS()),
+    ({'EQUINOX': 0, 'RADESYS': 'FK5'}, J2000), ({'EQUINOX': 0.0, 'RADESYS': 'FK4'}, B1950)])
 def test_frames(cards, frame):
     assert_at(middle(header(**cards)), frame)
 
@@ -59,6 +64,22 @@ def test_frames(cards, frame):
     {'CTYPE1': 'ra---tan', 'CTYPE2': 'dec--tan'}])
 def test_cards_that_are_put_right(cards):
     assert_at(middle(header(**cards)), ICRS())
+
+
+def test_coefficients_of_a_distortion_that_ctype_does_not_name(capfd):
+    """They are used, without a word of astropy about it."""
+    cards = {'A_ORDER': 2, 'B_ORDER': 2, 'A_2_0': 1e-3, 'B_0_2': 1e-3}
+    with astropy.log.log_to_list() as messages:
+        with opened(fits.PrimaryHDU(np.zeros((11, 11)), header(**cards))) as source:
+            east = source.wcs.pixel_to_world(10, 5)
+            source.wcs[2:8, 2:8].pixel_to_world(1, 1)
+        level = astropy.log.level
+        middle(header(**cards, CTYPE1='RA---TAN-SIP', CTYPE2='DEC--TAN-SIP'))
+    assert not messages and capfd.readouterr() == ('', '')
+    assert astropy.log.level == level
+    # 5 pixels and 1e-3 x 5^2
+    separation = east.separation(SkyCoord(RA * u.deg, DEC * u.deg))
+    assert separation.to_value(u.deg) == pytest.approx(5.025e-4, rel=1e-5)
 
 
 def test_a_pole_that_counts():
