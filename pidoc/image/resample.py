@@ -19,6 +19,8 @@ from pidoc.image.psf import Psf
 __all__ = ['Layer', 'Plane', 'blurred', 'pixel_areas']
 
 _SMOOTH = 1.5              # pixels, sigma of a Gaussian above which parts of pixels count as points
+# blocks of an image in a pixel of the map, per side, that are as good as smaller pixels
+_FINE = 4
 _NODES = 12                # per side, where world coordinates are computed exactly
 _EXACT = 1e-3              # pixels, largest error of the interpolation between them
 
@@ -87,8 +89,8 @@ class Layer:
         # large pixels smooth twice: at exposure, and when their light is distributed over their area here
         if not self._smooth_enough(grid):
             return 2.0 * self.scale**2 / 12.0
-        parts = self._parts(grid)
-        return (2.0 - parts**-2) * self.scale**2 / 12.0 + grid.scale**2 / 12.0
+        parts, side = self._parts(grid), self._side(grid) * self.scale
+        return (2.0 - parts**-2) * side**2 / 12.0 + grid.scale**2 / 12.0
 
     def _smooth_enough(self, grid):
         """Whether the smoothing is so large that parts of pixels may count as points."""
@@ -100,6 +102,12 @@ class Layer:
         """Number of parts per side of a pixel, each no larger than a pixel of the grid."""
         return max(1, math.ceil(self.scale / grid.scale - 1e-3))
 
+    def _side(self, grid):
+        """Pixels per side of the blocks that are resampled as one: much smaller than a pixel of the grid."""
+        if not self._smooth_enough(grid):
+            return 1
+        return max(1, math.floor(grid.scale / (_FINE * self.scale) + 1e-3))
+
     def plane(self, grid, margin):
         """The layer on a grid with a margin, not smoothed."""
         if not self.on_grid:
@@ -110,15 +118,18 @@ class Layer:
     def _resampled(self, grid, margin):
         """Resample to the grid and a margin: by points if it is smoothed later, else by overlap areas."""
         target = grid.wcs(self.position, margin=margin)
-        x, y = _corners(self.wcs, self.flux.shape, target)
+        side = self._side(grid)
+        x, y = _corners(self.wcs, self.flux.shape, target, side)
         areas, good = _areas(x, y), ~self.bad
-        if np.any(areas[good] == 0.0):
+        if np.any(areas[_summed(good, side) > 0.0] == 0.0):
             raise ValueError('world coordinates must give each pixel an area, received some without')
         if not self._smooth_enough(grid):
             return self._overlapped(grid, target, areas, good)
-        layers = [self.flux, areas] if self.deviation is None else [self.flux, areas, self.deviation**2]
-        values = _shared_out([np.where(good, layer, 0.0) for layer in layers], x, y, self._parts(grid),
-                             target.array_shape)
+        share = _summed(good, side) / _summed(np.ones_like(good), side)
+        layers = [_summed(np.where(good, self.flux, 0.0), side), areas * share]
+        if self.deviation is not None:
+            layers.append(_summed(np.where(good, self.deviation, 0.0) ** 2, side))
+        values = _shared_out(layers, x, y, self._parts(grid), target.array_shape)
         return Plane(values[0], values[1], values[2] if len(values) > 2 else None, grid.wcs(self.position))
 
     def _overlapped(self, grid, target, areas, good):
@@ -200,14 +211,22 @@ def pixel_areas(wcs, shape, target):
     return _areas(*_corners(wcs, shape, target))
 
 
-def _corners(wcs, shape, target):
-    """Columns and rows, in another plane, of the corners of pixels: one more than pixels per side.
+def _summed(array, side):
+    """Sums over blocks of pixels, ``side`` x ``side`` but for the last ones."""
+    if side == 1:
+        return array
+    rows, columns = (np.arange(0, number, side) for number in array.shape)
+    return np.add.reduceat(np.add.reduceat(array, rows, axis=0, dtype=float), columns, axis=1)
+
+
+def _corners(wcs, shape, target, side=1):
+    """Columns and rows, in another plane, of the corners of blocks of pixels: one more than blocks per side.
 
     Some are computed, the others interpolated by splines, which are checked on further computed ones.
     """
     from scipy.interpolate import RectBivariateSpline
 
-    edges = [np.arange(number + 1) - 0.5 for number in shape]
+    edges = [np.append(np.arange(0, number, side), number) - 0.5 for number in shape]
     if min(shape) > 4 * _NODES:
         nodes = [np.linspace(edge[0], edge[-1], _NODES) for edge in edges]
         between = [0.5 * (node[1:] + node[:-1]) for node in nodes]

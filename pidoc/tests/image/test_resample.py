@@ -1,10 +1,13 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Areas, blurring and smoothing, against formulas and against `pidoc.mock`."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from astropy import units as u
 from astropy.wcs.utils import proj_plane_pixel_area
+from scipy.ndimage import gaussian_filter
 
 from pidoc.grid import MapGrid
 from pidoc.image.psf import Psf
@@ -116,6 +119,65 @@ class TestLayers:
         np.testing.assert_allclose(points.variance, overlaps.variance, rtol=0.2)
         if scale > 0.2:
             assert np.abs(points.total - overlaps.total).max() < 0.01 * truth.max()
+
+    @pytest.mark.parametrize('scale', [0.06, 0.03, 0.021])
+    def test_blocks_of_small_pixels(self, scale, monkeypatch):
+        """With masked pixels and variances: as without blocks, and to the Gaussians that they become."""
+        rng = np.random.default_rng(7)
+        shape = round(26 / scale), round(25 / scale) + 1
+        flux = np.zeros(shape)
+        rows, columns = (rng.integers(int(0.3 * n), int(0.7 * n), 80) for n in shape)
+        np.add.at(flux, (rows, columns), 1.0)
+        bad = (rng.uniform(size=shape) < 0.2) & (flux == 0.0)
+        # nothing at all in a part
+        bad[-40:] = bad[:, :40] = True
+        one = Layer(np.where(bad, np.nan, flux), bad, np.where(bad, np.inf, flux + 1.0), 0.0,
+                    tan_wcs(shape, scale, turn=20.0), grid(), scale, POSITION, False, Psf(fwhm=1.0), 0.0,
+                    None, {}, ())
+        assert one._side(grid()) == {0.06: 1, 0.03: 2, 0.021: 2}[scale]
+        coarse, plane = one.put(grid(), 0.5), one.plane(grid(), 20)
+        np.testing.assert_allclose(plane.total.sum(), flux.sum(), rtol=1e-12)
+        monkeypatch.setattr('pidoc.image.resample._FINE', 1e9)
+        fine = one.put(grid(), 0.5)
+        for name in ('total', 'share', 'variance'):
+            its, other = getattr(coarse, name), getattr(fine, name)
+            np.testing.assert_array_equal(np.isnan(its), np.isnan(other))
+            assert np.nanmax(np.abs(its - other)) < 0.01 * np.nanmax(other), name
+        # single pixels, in the share of those about them that are good
+        wide = 16.0 - (scale / 0.25) ** 2 / 12.0
+        x, y = grid().wcs(POSITION).world_to_pixel(one.wcs.pixel_to_world(columns, rows))
+        down, right = np.indices(coarse.total.shape)
+        truth = sum(np.exp(-0.5 * ((right - a) ** 2 + (down - b) ** 2) / wide)
+                    for a, b in zip(x, y, strict=True)) / (2.0 * np.pi * wide)
+        assert np.abs(coarse.total * coarse.share - truth).max() < 0.01 * truth.max()
+
+    def test_blocks_keep_the_sharp_map(self, monkeypatch):
+        """Of stars as sharp as those of Hubble, before the smoothing."""
+        scale, number = 0.021, 900
+        flux = np.zeros((number, number))
+        rows, columns = np.random.default_rng(8).integers(350, 550, (2, 40))
+        np.add.at(flux, (rows, columns), 1.0)
+        flux = gaussian_filter(flux, 0.1 / 2.3548 / scale)
+        one = Layer(flux, flux < 0.0, None, 0.0, tan_wcs(flux.shape, scale), grid(), scale, POSITION, False,
+                    Psf(fwhm=0.1), 0.0, None, {}, ())
+        coarse = one.put(grid(), 0.5).sharp
+        monkeypatch.setattr('pidoc.image.resample._FINE', 1e9)
+        fine = one.put(grid(), 0.5).sharp
+        assert one._side(grid()) == 1 and np.abs(coarse - fine).max() < 0.01 * fine.max()
+
+    def test_pixels_are_not_held_in_copies(self):
+        """Fewer than three further numbers for each pixel, where blocks are small."""
+        shape = 2000, 2000
+        one = Layer(np.ones(shape), np.zeros(shape, dtype=bool), None, 0.0, tan_wcs(shape, 0.02),
+                    grid(40.0, 1.0), 0.02, POSITION, False, Psf(fwhm=1.0), 0.0, None, {}, ())
+        tracemalloc.start()
+        try:
+            plane = one.plane(grid(40.0, 1.0), 2)
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert plane.total.sum() == pytest.approx(4e6)
+        assert most < 3 * one.flux.nbytes
 
     def test_what_is_still_to_be_smoothed(self):
         assert layer(on_grid=True, scale=0.25).missing(grid()) == 4.0
