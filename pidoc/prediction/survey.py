@@ -5,6 +5,7 @@ A journal in the folder of the products, ``pidoc-predict.jsonl``, has a line for
 of the table, and its input, that is the file and its time, the options, and the model.
 """
 
+import codecs
 import difflib
 import hashlib
 import json
@@ -27,6 +28,7 @@ from astropy.table import Column, QTable, Table
 from tqdm import tqdm
 
 from pidoc import __version__
+from pidoc.image.read import file_and_hdu
 from pidoc.io.files import replacing
 from pidoc.io.processes import one_line, work, WorkerKilled
 from pidoc.prediction.known import UNITS as KNOWN_UNITS
@@ -52,6 +54,10 @@ JOURNAL = 'pidoc-predict.jsonl'
 TABLE_ENDINGS = '.ecsv', '.csv', '.fits'
 """Endings of the names of tables that are written."""
 
+_TEXT_TABLES = {'.ecsv': 'ascii.ecsv', '.csv': 'ascii.csv', '.tsv': 'ascii.tab'}
+_ENCODING = 'utf-8-sig'      # UTF-8, with or without the mark that Excel puts at the beginning
+# columns that were perhaps meant by "file"
+_OF_FILES = re.compile(r'(fits|image)?[ _-]?(file|path|image)[ _-]?(name|path)?s?', re.IGNORECASE)
 _BATCH = 64
 _NAME = re.compile(r'[^/\\\0]{1,200}')
 _LONGEST_COMMAND = 2000      # characters of a command line in a header
@@ -163,9 +169,9 @@ class ImageList:
         Parameters
         ----------
         path : path-like
-            If it ends in .ecsv, .csv, .fits, .vot or .xml, a table that astropy reads, with a column ``file``
-            and any of ``name`` and `COLUMNS`. Otherwise a text, in which empty lines and those that begin
-            with # are ignored. Paths are relative to the working directory.
+            If it ends in .ecsv, .csv, .tsv, .fits, .vot or .xml, a table that astropy reads, with a column
+            ``file`` and any of ``name`` and `COLUMNS`. Otherwise a text, in which empty lines and those that
+            begin with # are ignored. Paths are relative to the working directory.
 
         Returns
         -------
@@ -177,10 +183,10 @@ class ImageList:
             If it cannot be read, or holds no images.
         """
         path = Path(path)
-        if path.suffix.lower() in ('.ecsv', '.csv', '.fits', '.vot', '.xml'):
+        if path.suffix.lower() in (*_TEXT_TABLES, '.fits', '.vot', '.xml'):
             return cls._from_table(_read_table(path), path)
         try:
-            lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
+            lines = [line.strip() for line in path.read_text(encoding=_ENCODING).splitlines()]
         except UnicodeDecodeError as error:
             raise ValueError(f'{path} must be a text file with a path on each line: {error}') from None
         files = [line for line in lines if line and not line.startswith('#')]
@@ -191,7 +197,9 @@ class ImageList:
     @classmethod
     def _from_table(cls, table, path):
         if 'file' not in table.colnames:
-            raise ValueError(f'{path} must have a column "file", received {", ".join(table.colnames)}')
+            meant = [name for name in table.colnames if _OF_FILES.fullmatch(name.strip())]
+            helps = f': rename "{meant[0]}"' if meant else ''
+            raise ValueError(f'{path} must have a column "file", received {", ".join(table.colnames)}{helps}')
         if not len(table):
             raise ValueError(f'{path} must name images, received none')
         if ('ra' in table.colnames) != ('dec' in table.colnames):
@@ -212,9 +220,13 @@ def _and_what_was_meant(name):
 
 
 def _read_table(path):
-    kind = path.suffix.lower()[1:]
     try:
-        table = Table.read(path, format=f'ascii.{kind}' if kind in ('ecsv', 'csv') else None)
+        how = {'format': _TEXT_TABLES.get(path.suffix.lower())}
+        with open(path, 'rb') as file:
+            if how['format'] and file.read(3) == codecs.BOM_UTF8:
+                # only then: with an encoding astropy reads slowly
+                how['encoding'] = _ENCODING
+        table = Table.read(path, **how)
         table.convert_bytestring_to_unicode()
         return table
     except FileNotFoundError:
@@ -414,7 +426,7 @@ def _key(item, how):
 
 def _state(path):
     """The current state of a file: path, and size and time if it exists."""
-    path = os.path.abspath(path)
+    path = os.path.abspath(file_and_hdu(path)[0])
     try:
         stat = os.stat(path)
     except OSError:

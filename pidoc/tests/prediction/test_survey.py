@@ -87,7 +87,28 @@ def test_a_text_file(tmp_path):
     assert images[1].product == 'é-pidoc.fits' and images[1].options == {}
 
 
-@pytest.mark.parametrize('ending', ['ecsv', 'fits', 'vot', 'csv'])
+@pytest.mark.parametrize(('ending', 'text'), [
+    ('csv', 'file,distance\na.fits,7.5\n'), ('tsv', 'file\tdistance\na.fits\t7.5\n'), ('txt', 'a.fits\n'),
+    ('ecsv', '# %ECSV 1.0\n# ---\n# datatype:\n# - {name: file, datatype: string}\n'
+             '# - {name: distance, datatype: float64}\nfile distance\na.fits 7.5\n')])
+@pytest.mark.parametrize('mark', ['', '\ufeff'])
+def test_with_the_mark_of_excel(tmp_path, ending, text, mark):
+    (tmp_path / f'images.{ending}').write_text(mark + text, encoding='utf-8')
+    image, = ImageList.read(tmp_path / f'images.{ending}')
+    assert image.file == 'a.fits'
+    assert image.options == ({} if ending == 'txt' else {'distance': 7.5 * u.kpc})
+
+
+@pytest.mark.parametrize('name', ['File', 'FILE', 'filename', 'file_name', 'Filename', 'path', 'image',
+                                  'fits_file'])
+def test_a_column_that_is_perhaps_that_of_files(tmp_path, name):
+    (tmp_path / 'a.csv').write_text(f'id,{name},distance\n1,a.fits,7\n')
+    with pytest.raises(ValueError, match=f'must have a column "file", received id, {name}, distance: rename '
+                                         f'"{name}"'):
+        ImageList.read(tmp_path / 'a.csv')
+
+
+@pytest.mark.parametrize('ending', ['ecsv', 'fits', 'vot', 'csv', 'tsv'])
 def test_a_table(tmp_path, ending):
     table = Table({'file': ['a.fits', 'b.fits'], 'distance': [20.0, np.nan], 'seeing': [1.0, 2.0],
                    'zero_point': [25.0, 26.5], 'band': ['V', 'V'], 'hdu': [1, 2], 'ra': [250.0, 10.0],
@@ -95,10 +116,10 @@ def test_a_table(tmp_path, ending):
     if ending != 'csv':
         table['distance'].unit, table['seeing'].unit = 'Mpc', 'arcmin'
     path = tmp_path / f'images.{ending}'
-    table.write(path, format='votable' if ending == 'vot' else None)
+    table.write(path, format={'vot': 'votable', 'tsv': 'ascii.tab'}.get(ending))
     images = ImageList.read(path)
     first, second = images[0].options, images[1].options
-    factor = (1, 1) if ending == 'csv' else (1000, 60)
+    factor = (1, 1) if ending in ('csv', 'tsv') else (1000, 60)
     assert first['distance'].to_value(u.kpc) == pytest.approx(20 * factor[0]) and 'distance' not in second
     assert second['seeing'].to_value(u.arcsec) == pytest.approx(2 * factor[1])
     assert second['zero_point'] == 26.5 * u.mag and second['band'] == 'V' and second['hdu'] == 2
