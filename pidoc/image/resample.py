@@ -20,7 +20,7 @@ __all__ = ['Layer', 'Plane', 'blurred', 'pixel_areas']
 
 _SMOOTH = 1.5              # pixels, sigma of a Gaussian above which parts of pixels count as points
 # blocks of an image in a pixel of the map, per side, that are as good as smaller pixels
-_FINE = 4
+_FINE = 8
 _NODES = 12                # per side, where world coordinates are computed exactly
 _EXACT = 1e-3              # pixels, largest error of the interpolation between them
 

@@ -120,7 +120,7 @@ class TestLayers:
         if scale > 0.2:
             assert np.abs(points.total - overlaps.total).max() < 0.01 * truth.max()
 
-    @pytest.mark.parametrize('scale', [0.06, 0.03, 0.021])
+    @pytest.mark.parametrize('scale', [0.03, 0.015])
     def test_blocks_of_small_pixels(self, scale, monkeypatch):
         """With masked pixels and variances: as without blocks, and to the Gaussians that they become."""
         rng = np.random.default_rng(7)
@@ -134,7 +134,7 @@ class TestLayers:
         one = Layer(np.where(bad, np.nan, flux), bad, np.where(bad, np.inf, flux + 1.0), 0.0,
                     tan_wcs(shape, scale, turn=20.0), grid(), scale, POSITION, False, Psf(fwhm=1.0), 0.0,
                     None, {}, ())
-        assert one._side(grid()) == {0.06: 1, 0.03: 2, 0.021: 2}[scale]
+        assert one._side(grid()) == {0.03: 1, 0.015: 2}[scale]
         coarse, plane = one.put(grid(), 0.5), one.plane(grid(), 20)
         np.testing.assert_allclose(plane.total.sum(), flux.sum(), rtol=1e-12)
         monkeypatch.setattr('pidoc.image.resample._FINE', 1e9)
@@ -153,9 +153,9 @@ class TestLayers:
 
     def test_blocks_keep_the_sharp_map(self, monkeypatch):
         """Of stars as sharp as those of Hubble, before the smoothing."""
-        scale, number = 0.021, 900
+        scale, number = 0.015, 1200
         flux = np.zeros((number, number))
-        rows, columns = np.random.default_rng(8).integers(350, 550, (2, 40))
+        rows, columns = np.random.default_rng(8).integers(450, 750, (2, 40))
         np.add.at(flux, (rows, columns), 1.0)
         flux = gaussian_filter(flux, 0.1 / 2.3548 / scale)
         one = Layer(flux, flux < 0.0, None, 0.0, tan_wcs(flux.shape, scale), grid(), scale, POSITION, False,
