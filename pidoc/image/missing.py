@@ -7,12 +7,14 @@ at all. They are recognised by properties that light with noise cannot have: exa
 far below all pixels around, or structure sharper than the point spread function.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ['KINDS', 'Missing', 'find_cosmic_rays', 'find_missing', 'noise_of']
+__all__ = ['KINDS', 'Missing', 'find_cosmic_rays', 'find_missing', 'noise_of', 'smoothed_over',
+           'without_sides']
 
 KINDS = {
     'sentinel': 'a value for no data, repeated or far below the sky',
@@ -40,6 +42,12 @@ _WING = 0.01               # light beside the saturated middle of a star, relati
 _DEAD = 0.2                # largest light of a dead pixel, relative to its faintest neighbour
 _SHARP = 0.6               # least light beside a star's peak, relative to that expected
 _NARROWEST = 1.3           # pixels, FWHM below which a star looks like a cosmic ray
+_SIDELESS = 0.05           # light beside a peak, relative to it, below which it is no star of any PSF
+_LINE = 64                 # pixels in a row among which those of a hot column are counted: more than any PSF
+_LINED = 0.7               # share of them that must be brighter than both sides
+# width of a line, and how many times as bright as its sides it must be: more than a trail as wide as stars
+_LINE_SIDES = (1, 2.0), (2, 6.0)
+_MOST_LINES = 0.05         # share of the columns, beyond which they are a pattern of the detector
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +143,8 @@ def find_missing(pixels, bad, *, header=None):
         _find_ceiling(kinds, pixels, good, plateaus, rest, middle + _CLEAR * noise)
         _find_holes(kinds, pixels, good, bad, (middle, base, noise))
         _find_columns(kinds, pixels, base, noise)
+        free = good & ~np.logical_or.reduce(list(kinds.values()))
+        kinds['cosmic'] |= _hot_lines(pixels, free, base, noise) | _hot_lines(pixels.T, free.T, base, noise).T
     return Missing(kinds, tuple(found), base, noise, noisy)
 
 
@@ -157,28 +167,102 @@ def find_cosmic_rays(pixels, bad, found, fwhm):
         Full width at half maximum of the PSF [pixels]; if it is not known (NaN), only the sharpest are found.
         Below 1.3 pixels stars look like cosmic rays, and no search is made.
     """
-    pixels = _finite(pixels)
     width = _NARROWEST if math.isnan(fwhm) else fwhm
     if not found.noisy or width < _NARROWEST:
         return
-    least = found.base + 1.5 * _CLEAR * found.noise
-    rows, columns = np.nonzero((~bad & (pixels > least))[1:-1, 1:-1])
-    rows, columns = rows + 1, columns + 1
-    here = pixels[rows, columns] - found.base
-    excess = np.full(here.shape, -np.inf)
-    share = _SHARP * 16.0 ** (-1.0 / width**2)
-    for dy, dx in ((0, 1), (1, 0)):
-        one, other = (rows + dy, columns + dx), (rows - dy, columns - dx)
-        pair = 0.5 * (pixels[one] + pixels[other]) - found.base
-        known = ~(bad[one] | bad[other])
-        excess = np.where(known, np.maximum(excess, share * here - pair), excess)
-    sharp = excess > 0.5 * _CLEAR * found.noise
-    highest = np.max([np.where(bad[rows + dy, columns + dx], -np.inf, pixels[rows + dy, columns + dx])
-                      for dy, dx in _AROUND], axis=0, initial=-np.inf)
-    peak = pixels[rows, columns] >= highest
-    # if most bright structure is sharper than the PSF, the PSF is wrong
-    if 2 * np.count_nonzero(sharp & peak) <= np.count_nonzero(peak):
-        found.kinds['cosmic'][rows[sharp], columns[sharp]] = True
+    here = _Bright(_finite(pixels), bad, found)
+    sharp = here.excess(_SHARP * 16.0 ** (-1.0 / width**2)) > 0.5 * _CLEAR * found.noise
+    # if most bright structure is sharper than the PSF, the PSF is wrong; of a known one, what has no light
+    # on its sides at all says nothing: it is sharper than any
+    telling = here.peak if math.isnan(fwhm) else here.peak & ~here.sideless()
+    if 2 * np.count_nonzero(sharp & telling) <= np.count_nonzero(telling):
+        found.kinds['cosmic'][here.rows[sharp], here.columns[sharp]] = True
+
+
+def without_sides(pixels, bad, found):
+    """Bright pixels without light on two opposite sides, as cosmic rays have none and stars of any PSF do.
+
+    Where stars are no wider than a pixel these are stars. They serve to measure the PSF on what remains,
+    since many cosmic rays are brighter than most stars.
+
+    Parameters
+    ----------
+    pixels, bad, found
+        As for `find_cosmic_rays`.
+
+    Returns
+    -------
+    `~numpy.ndarray` of bool
+    """
+    result = np.zeros(pixels.shape, dtype=bool)
+    if found.noisy:
+        here = _Bright(_finite(pixels), bad, found)
+        its = here.sideless()
+        result[here.rows[its], here.columns[its]] = True
+    return result
+
+
+def smoothed_over(pixels, bad, rays):
+    """Replace pixels by the median of the good ones around; returns the image, and what remains bad.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+    bad, rays : `~numpy.ndarray` of bool
+        Bad pixels, and those to be replaced.
+
+    Returns
+    -------
+    values : `~numpy.ndarray`
+    bad : `~numpy.ndarray` of bool
+    """
+    values, still = pixels.copy(), bad | rays
+    rows, columns = np.nonzero(rays)
+    places = [tuple(np.clip(at + step, 0, size - 1) for at, step, size in
+                    zip((rows, columns), steps, bad.shape, strict=True)) for steps in _AROUND]
+    around = np.array([np.where(still[place], np.nan, pixels[place]) for place in places])
+    known = ~np.isnan(around).all(axis=0)
+    values[rows[known], columns[known]] = np.nanmedian(around[:, known], axis=0)
+    still[rows[known], columns[known]] = False
+    return values, still
+
+
+class _Bright:
+    """Pixels far above the sky, off the edge of the image, compared with those around."""
+
+    def __init__(self, pixels, bad, found):
+        self.base, self.noise = found.base, found.noise
+        rows, columns = np.nonzero((~bad & (pixels > self.base + 1.5 * _CLEAR * self.noise))[1:-1, 1:-1])
+        self.rows, self.columns = rows, columns = rows + 1, columns + 1
+        self.value = pixels[rows, columns] - self.base
+        highest = np.max([np.where(bad[rows + dy, columns + dx], -np.inf, pixels[rows + dy, columns + dx])
+                          for dy, dx in _AROUND], axis=0, initial=-np.inf)
+        self.peak = pixels[rows, columns] >= highest
+        self._pairs = []
+        for dy, dx in ((0, 1), (1, 0)):
+            one, other = (rows + dy, columns + dx), (rows - dy, columns - dx)
+            pair = 0.5 * (pixels[one] + pixels[other]) - self.base
+            self._pairs.append(np.where(bad[one] | bad[other], np.inf, pair))
+        around = [np.where(bad[at], np.nan, pixels[at]) for at in self._ring(bad.shape)]
+        # without any, the base
+        around.append(np.where(np.isnan(around).all(axis=0), self.base, np.nan))
+        self._level = np.nanmedian(around, axis=0) - self.base
+
+    def _ring(self, shape):
+        """Rows and columns of the pixels at a distance of two."""
+        return [tuple(np.clip(at + step, 0, size - 1) for at, step, size in
+                      zip((self.rows, self.columns), steps, shape, strict=True))
+                for steps in itertools.product(range(-2, 3), repeat=2) if max(map(abs, steps)) == 2]
+
+    def excess(self, share):
+        """By how much the light on two sides falls short of a share of that of the pixel."""
+        return share * self.value - np.minimum(*self._pairs)
+
+    def sideless(self):
+        """Whether on two sides there is no more than a little farther away."""
+        above = self.value - self._level
+        side = np.minimum(*self._pairs) - self._level
+        return (above > _CLEAR * self.noise) & (side < _SIDELESS * above + 2.0 * self.noise)
 
 
 def _finite(pixels):
@@ -312,6 +396,39 @@ def _find_columns(kinds, pixels, base, noise):
     columns = here & (pixels != 0.0) & (beside - base < np.maximum(_WING * (pixels - base), 3.0 * noise))
     kinds['saturated'] &= ~columns
     kinds['cosmic'] |= columns
+
+
+def _hot_lines(pixels, good, base, noise):
+    """Columns, or long parts of them, one or two pixels wide, that are brighter than what is beside them."""
+    from scipy import ndimage
+
+    none = np.zeros(pixels.shape, dtype=bool)
+    if min(pixels.shape) < 5:
+        return none
+    bright = none
+    for width, times in _LINE_SIDES:
+        beside = _beside(np.where(good, pixels, np.inf), width)
+        bright = bright | (good & (pixels - beside > 0.5 * _CLEAR * noise)
+                           & (pixels - base > times * (beside - base)))
+    length = min(_LINE, pixels.shape[0])
+    share = ndimage.uniform_filter1d(bright.astype(np.float32), length, axis=0, mode='constant')
+    # half of a window at an end of the column is beyond it
+    ends = 1 + 2 * math.ceil((_LINED - 0.5) * length)
+    its = bright & ndimage.maximum_filter1d(share >= _LINED, ends, axis=0, mode='constant')
+    if np.count_nonzero(its.any(axis=0)) > max(2.0, _MOST_LINES * pixels.shape[1]):
+        return none
+    # through what is brighter than the column, too
+    first, last = (np.maximum.accumulate(each, axis=0) for each in (its, its[::-1]))
+    return good & first & last[::-1]
+
+
+def _beside(pixels, width):
+    """Mean of the two sides, each the faintest within a distance; next to bad pixels, that of one side."""
+    padded = np.pad(pixels, ((0, 0), (width, width)), mode='reflect')
+    sides = [np.min([padded[:, width + sign * step:][:, :pixels.shape[1]] for step in range(1, width + 1)],
+                    axis=0) for sign in (-1, 1)]
+    lower, upper = np.minimum(*sides), np.maximum(*sides)
+    return np.where(np.isfinite(upper), 0.5 * (lower + upper), lower)
 
 
 def _brightest_beside(pixels, here):

@@ -29,7 +29,7 @@ from pidoc import __version__
 from pidoc.grid import APPARENT_FLUX, GAUSSIAN_END, MapGrid, tangent_plane
 from pidoc.image.calibration import calibrate, MissingError
 from pidoc.image.light import Light
-from pidoc.image.missing import find_cosmic_rays, find_missing, Missing
+from pidoc.image.missing import find_cosmic_rays, find_missing, Missing, smoothed_over, without_sides
 from pidoc.image.pixel_units import COUNTS, pixel_unit
 from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
 from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf, rebuilt_cores
@@ -381,7 +381,7 @@ def _measured(image, grid, center, options):
             raise ValueError(f'{source} is freed from extinction already, EXTCORR in its header: leave '
                              'extinction out')
         calibration = _calibrated(source, options['pixel_scale'], given)
-        found = _Found(source, calibration, options['pixel_scale'])
+        found = _Found(source, calibration, options['pixel_scale'], options['seeing'])
         if options['farthest'] is not None:
             grid = found.own_grid(grid)
         found.place(center, grid)
@@ -405,10 +405,8 @@ def _measured(image, grid, center, options):
     if found.ours and sky['BKGFROM'] == 'none':
         # maps made by pidoc have no background
         left, sky = None, {}
-    psf, stars = found.psf(options['seeing'], pixels, bad)
-    # if the given seeing were too large, stars would be sharper than it
-    trust = 1.0 if stars['SEEFROM'] == 'stars' else _TRUST
-    find_cosmic_rays(pixels, bad, missing, trust * psf.fwhm / found.scale)
+    psf, stars = found.psf(*smoothed_over(pixels, bad, missing.kinds['cosmic']))
+    found.find_rays(pixels, bad, missing, psf, stars)
     bad |= missing.mask
     pixels, lost = _rebuilt(pixels, bad, deviation, missing, psf.scaled(1.0 / found.scale), level, cut)
     part = found.wcs[box[0]:box[1], box[2]:box[3]]
@@ -517,8 +515,9 @@ def _foreground(pixels, bad, psf, level, cut, brightest):
 class _Found:
     """The properties of an image, determined step by step."""
 
-    def __init__(self, source, calibration, pixel_scale):
+    def __init__(self, source, calibration, pixel_scale, seeing=None):
         self.source, self.calibration, self.header = source, calibration, source.header
+        self.seeing = seeing
         self.ours = str(self.header.get('CONVENT') or '') == 'apparent flux'
         self.flags = tuple(str(self.header.get('FLAGS') or '').split()) if self.ours else ()
         self._set_wcs(pixel_scale)
@@ -698,8 +697,21 @@ class _Found:
             pixels, bad, deviation = self.source.read(box)
             missing = self._missing(pixels, bad)
             bad |= missing.mask
+            self._find_brightest_rays(pixels, bad, missing)
             self._last = box, (pixels, bad, deviation, missing)
         return self._last[1]
+
+    def _find_brightest_rays(self, pixels, bad, missing):
+        """Mark cosmic rays before the PSF, centre and field are determined, which many of them spoil.
+
+        They are none if nothing but them looks like stars.
+        """
+        rays = without_sides(pixels, bad, missing)
+        if rays.any():
+            psf, cards = self.psf(*smoothed_over(pixels, bad, rays | missing.kinds['cosmic']))
+            if psf.known:
+                self.find_rays(pixels, bad, missing, psf, cards)
+                bad |= missing.mask
 
     def _missing(self, pixels, bad):
         """Find unmarked pixels without data; none in maps made by pidoc."""
@@ -734,10 +746,16 @@ class _Found:
             box += [max(0, math.floor(at - half)), min(n, math.ceil(at + half) + 1)]
         return tuple(box)
 
-    def psf(self, given, pixels, bad):
+    def find_rays(self, pixels, bad, missing, psf, cards):
+        """Add cosmic rays, by the PSF and its cards, to what is missing."""
+        # if the given seeing were too large, stars would be sharper than it
+        trust = 1.0 if cards['SEEFROM'] == 'stars' else _TRUST
+        find_cosmic_rays(pixels, bad, missing, trust * psf.fwhm / self.scale)
+
+    def psf(self, pixels, bad):
         """The PSF [arcsec], and cards about it."""
-        if given is not None:
-            width = scalar_value(given, u.arcsec, 'seeing', positive=True)
+        if self.seeing is not None:
+            width = scalar_value(self.seeing, u.arcsec, 'seeing', positive=True)
             return Psf(fwhm=width), {'SEEFROM': 'given'}
         if self.ours and self.header.get('PSFFWHM') is not None:
             width, beta = self.header['PSFFWHM'], self.header.get('PSFBETA') or MOFFAT_BETA

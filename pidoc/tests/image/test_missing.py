@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Pixels that hold no light, put into images of stars; and light that must not be taken for them."""
 
+import itertools
 import math
 
 import numpy as np
@@ -154,6 +155,37 @@ class TestCosmicRays:
         assert np.mean(found.kinds['cosmic'][hit]) > 0.9
         assert not (found.mask & ~hit).any()
 
+    @pytest.mark.parametrize('number', [30, 300, 1000])
+    def test_more_of_them_than_stars(self, number):
+        """Where the PSF is known, what has no sides is no reason to doubt it."""
+        clean = sky()
+        hit = np.random.default_rng(8).permutation(clean.size).reshape(SHAPE) < number
+        hit[[0, -1]] = hit[:, [0, -1]] = False
+        found = found_in(clean + 4000.0 * hit)
+        assert np.mean(found.kinds['cosmic'][hit]) > 0.9
+        assert not (found.mask & ~hit).any()
+
+    @pytest.mark.parametrize(('where', 'excess'), [
+        *itertools.product([COLUMN, np.s_[30], np.s_[40:, 20], np.s_[:, [5, 80, 159]]],
+                           [500.0, 2000.0, 30000.0]), (np.s_[:, 79:81], 30000.0)])
+    def test_hot_lines(self, excess, where):
+        """Through the middle of the cluster, too, which is brighter than some."""
+        clean = sky()
+        hot = spoiled(np.zeros(SHAPE, dtype=bool), where, True)
+        found = found_in(clean + excess * hot, math.nan)
+        assert np.mean(found.kinds['cosmic'][hot]) > 0.85
+        assert not (found.mask & ~hot).any()
+
+    def test_a_pattern_of_the_detector_is_none(self):
+        clean = sky()
+        clean[:, ::4] += 250.0
+        assert not find_missing(clean, np.zeros(SHAPE, dtype=bool)).mask.any()
+
+    def test_wide_trails_and_large_stars_are_no_lines(self):
+        y, x = np.indices(SHAPE) - 79.5
+        for light in (3000.0 * np.exp(-0.5 * (x / 1.2) ** 2), 1e6 / (1.0 + (x**2 + y**2) / 9.0) ** 1.5):
+            assert not find_missing(sky() + light, np.zeros(SHAPE, dtype=bool)).mask.any()
+
     @pytest.mark.parametrize('fwhm', [1.4, 2.0, 2.75, 4.0, 6.0])
     def test_stars_are_none(self, fwhm):
         clean = 20.0 * paint(stars(3000, radius=10.0), WCS, SHAPE, fwhm=fwhm * SCALE)
@@ -252,6 +284,17 @@ class TestMaps:
         light = light_of(clean[0] + 2e4 * hit)
         assert light.data.sum() == pytest.approx(clean[1].data.sum(), rel=0.01)
         assert light.meta['MISSING'].endswith('cosmic')
+
+    @pytest.mark.parametrize('seeing', [FWHM * u.arcsec, None])
+    @pytest.mark.parametrize('number', [20, 200, 1000])
+    def test_cosmic_rays_spoil_neither_centre_nor_field_nor_psf(self, clean, seeing, number):
+        hit = np.random.default_rng(9).permutation(clean[0].size).reshape(SHAPE) < number
+        hit[[0, -1]] = hit[:, [0, -1]] = False
+        must, light = (light_of(pixels, seeing=seeing, center=None, field_of_view='auto')
+                       for pixels in (clean[0], clean[0] + 2e4 * hit))
+        assert light.data.sum() == pytest.approx(must.data.sum(), rel=0.02)
+        for keyword in ('CENX', 'CENY', 'PIXSCALE', 'PSFFWHM'):
+            assert light.meta[keyword] == pytest.approx(must.meta[keyword], rel=0.02)
 
     @pytest.mark.parametrize('stored', ['zero', 'ceiling'])
     def test_saturated_stars_are_rebuilt_and_flagged(self, clean, stored):
