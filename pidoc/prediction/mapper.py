@@ -134,6 +134,8 @@ class MassMapper:
         Their training domain. Without it no prediction counts as inside.
     name, sha256 : str, optional
         Name and checksum of the model, for the headers of its predictions.
+    note : str, optional
+        What users of the model must know, for each of its predictions.
 
     Examples
     --------
@@ -150,8 +152,9 @@ class MassMapper:
     """
 
     def __init__(self, estimator: Estimator, *, domain: Domain | None = None, name: str = '',
-                 sha256: str = '') -> None:
+                 sha256: str = '', note: str = '') -> None:
         self.estimator, self.domain, self.name, self.sha256 = estimator, domain, name, sha256
+        self.note = note
 
     def __repr__(self):
         return f'<MassMapper {self.name or "without a name"}: {self.grid}>'
@@ -213,7 +216,7 @@ class MassMapper:
         about = card['about']
         domain = Domain.from_dict(about['domain']) if about.get('domain') else None
         return cls(estimator, domain=domain, name=str(about.get('name') or folder.resolve().name),
-                   sha256=_one_checksum(card['sha256']))
+                   sha256=_one_checksum(card['sha256']), note=str(about.get('note') or ''))
 
     @classmethod
     def fit(cls, training_set: TrainingSet, folder: str | os.PathLike[str], **options: Any) -> MassMapper:
@@ -588,7 +591,7 @@ class MassMapper:
                    for name, value in known.items()}, sources=sources,
             pixel_scale=each.scale * u.arcsec, center=each.center,
             flags=verdict.flags | flags | more, reasons=(*verdict.reasons, *reasons, *why), name=each.name,
-            model=self.name, model_sha256=self.sha256, note=str(self.estimator.about.get('note', '')))
+            model=self.name, model_sha256=self.sha256, note=self.note)
 
 
 def _number_of(quantity, name):
