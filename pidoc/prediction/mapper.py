@@ -69,7 +69,7 @@ def pretrained_models() -> list[str]:
     return sorted(path.parent.name for path in _MODELS.glob('*/model.json'))
 
 
-def _folder_of(model):
+def folder_of(model):
     """The folder of a packaged model, or the given folder."""
     folder = Path(model)
     if str(model) in pretrained_models():
@@ -106,7 +106,7 @@ def model_checksum(model: str | os.PathLike[str]) -> str:
     """
     from pidoc.inference.folder import read_card
 
-    return _one_checksum(read_card(_folder_of(model))['sha256'])
+    return _one_checksum(read_card(folder_of(model))['sha256'])
 
 
 class Models(dict):
@@ -205,7 +205,7 @@ class MassMapper:
         `~pidoc.inference.folder.ModelFolderError`, ValueError
             If there is no such model, or its weights do not have the recorded checksum.
         """
-        return cls._from_folder(_folder_of(model))
+        return cls._from_folder(folder_of(model))
 
     @classmethod
     def _from_folder(cls, folder):

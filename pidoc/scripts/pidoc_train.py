@@ -62,6 +62,9 @@ _OPTIONS = {
     'compression': (str, 'arcsinh; ours only', 'transformation of the pixels: arcsinh or logarithm'),
     'distance_scale': (str, 'logarithm; ours only',
                        'scale on which the distance is learned: logarithm or linear'),
+    'start': (str, 'random weights; ours only',
+              'model whose weights the training begins with, packaged or a folder; its settings of the '
+              'networks are used again'),
     'turns': (int, '1; ours only', 'orientations that the finished model averages over, 1 to 8'),
     'patience': (int, '10, paper: 20', 'early stopping after this many epochs without improvement'),
     'precision': (str, 'auto', 'auto, float32 or bfloat16, which is twice as fast on some machines'),
@@ -100,6 +103,7 @@ def _parser():
 
 def _settings(options):
     """Settings of the chosen network; the defaults except for the given options."""
+    from pidoc.prediction.mapper import folder_of
     from pidoc.training.settings import PaperSettings, Settings
 
     paper = options.network == 'paper'
@@ -115,6 +119,8 @@ def _settings(options):
             raise ValueError('--epochs must be one number, or for --network paper two, received '
                              + ','.join(map(str, epochs)))
         given['epochs'] = (epochs * 2)[:2] if paper else epochs[0]
+    if 'start' in given:
+        given['start'] = folder_of(given['start'])
     return (PaperSettings if paper else Settings)(**given)
 
 

@@ -4,11 +4,13 @@
 import json
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from pidoc.inference.curvature import Curvature, NEEDED
 from pidoc.inference.estimator import Estimator
+from pidoc.inference.folder import read_card, set_weights, weight_files
 from pidoc.networks.backend import keras
 from pidoc.networks.cluster import cluster_network
 from pidoc.networks.losses import GaussianNLL, MixtureNLL
@@ -28,6 +30,9 @@ class Ours:
 
     def __init__(self, settings):
         self.settings, self.stated = settings, json.loads(json.dumps(asdict(settings)))
+        self._start = _Start(settings.start) if settings.start else None
+        if self._start:
+            self.stated['start'] = self._start.name
 
     def read(self, maps, name, work, progress):
         self.band = maps.grid.band
@@ -35,17 +40,14 @@ class Ours:
 
     def courses(self, data):
         settings, train = self.settings, data['train']
-        outputs, constraints = self._variables(train)
-        self.scaling = Scaling.fit(
-            train.light[:], train.mass, {name: train.truths[name] for name in outputs},
-            {name: train.truths[name] for name in constraints}, pooled=settings.pooled, outputs=outputs,
-            constraints=constraints, block=settings.block, channels=settings.channels,
-            compression=settings.compression, ties=settings.ties)
+        self.scaling = self._start.scaling(train) if self._start else self._scaling(train)
+        outputs, constraints = ([each.name for each in variables]
+                                for variables in (self.scaling.outputs, self.scaling.constraints))
         mixture = {'components': settings.components, 'covariance': settings.covariance}
         self.loss = MixtureNLL(len(outputs), **mixture)
         self.posterior = mixture | {'constraints': [each.to_dict() for each in self._measured(
             outputs, constraints)]}
-        if set(outputs) >= NEEDED:
+        if NEEDED <= set(outputs):
             self.posterior['curvature'] = Curvature.of_populations(self.band).to_dict()
         self.config = {'shape': [*train.light.shape[1:3], len(settings.channels)],
                        'widths': list(settings.widths), 'known': self.scaling.code_width,
@@ -54,11 +56,25 @@ class Ours:
         return [Course(
             number=member, seed=settings.seed * 1000 + member,
             title=f'network {member + 1} of {settings.members}',
-            build=partial(cluster_network, **self.config), compile=self._compile,
+            build=partial(self._build, member), compile=self._compile,
             batches=partial(self._batches, train, member),
             checks=partial(self._checks, data['validation']), size=len(train),
             batch_size=settings.batch_size, epochs=settings.epochs, patience=settings.patience,
             criterion='val_likelihood', summary=_with_likelihood) for member in range(settings.members)]
+
+    def _build(self, member):
+        network = cluster_network(**self.config)
+        if self._start:
+            set_weights(network, self._start.paths[member])
+        return network
+
+    def _scaling(self, train):
+        settings, (outputs, constraints) = self.settings, self._variables(train)
+        return Scaling.fit(
+            train.light[:], train.mass, {name: train.truths[name] for name in outputs},
+            {name: train.truths[name] for name in constraints}, pooled=settings.pooled, outputs=outputs,
+            constraints=constraints, block=settings.block, channels=settings.channels,
+            compression=settings.compression, ties=settings.ties)
 
     def _variables(self, train):
         """The predicted variables, and the constraints, from the set and the settings."""
@@ -128,6 +144,25 @@ class Ours:
     def estimator(self, networks):
         return Estimator(networks, self.scaling, config=self.config, posterior=self.posterior,
                          turns=self.settings.turns)
+
+
+class _Start:
+    """The model whose weights a training begins with."""
+
+    def __init__(self, folder):
+        self.card = read_card(folder)
+        self.paths = weight_files(folder, self.card)
+        weights = ''.join(self.card['sha256'].values())
+        self.name = f'{self.card["about"].get("name") or Path(folder).name} ({weights[:16]})'
+
+    def scaling(self, train):
+        found = Scaling.from_dict(self.card['scaling'])
+        missing = [each.name for each in (*found.outputs, *found.constraints)
+                   if not _complete(train, each.name)]
+        if missing:
+            raise ValueError('the training set must have what the model that the training starts from uses, '
+                             f'received a set without {", ".join(missing)}')
+        return found
 
 
 def _complete(split, name):

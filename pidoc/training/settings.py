@@ -2,11 +2,13 @@
 """Settings of a training: `Settings` for our network, `PaperSettings` for those of the paper."""
 
 import math
-from dataclasses import dataclass, field, replace
+import os
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from pidoc.grid import Channel
+from pidoc.grid import Channel, MapGrid
+from pidoc.inference.folder import read_card
 from pidoc.networks.mixture import COVARIANCES
 from pidoc.networks.scaling import check_compression
 from pidoc.networks.variables import CONSTRAINTS, OUTPUTS
@@ -18,6 +20,10 @@ PRECISIONS = ('auto', 'float32', 'bfloat16')
 
 #: images of the light in a training set, by the name of its method: smoothed or not
 CHANNELS = {'light': True, 'sharp': False}
+
+#: settings that the weights of a network depend on
+_OF_NETWORK = ('members', 'outputs', 'constraints', 'measured', 'components', 'covariance', 'channels',
+               'widths', 'block', 'compression', 'distance_scale', 'pooled', 'ties')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +157,10 @@ class Settings:
         Selected maps of either split.
     turns : int
         Number of orientations that the finished model averages over, 1 to 8.
+    start : path-like or None
+        Folder of a trained model with whose weights the training begins, instead of random ones
+        (fine-tuning). Its scaling, and the settings of its networks and outputs, are used again; those given
+        here must be equal to them, or the defaults.
     patience : int
         Early stopping: epochs without a better likelihood of the validation split.
     precision : {'auto', 'float32', 'bfloat16'}
@@ -190,11 +200,14 @@ class Settings:
     train_maps: Selection = field(default_factory=Selection)
     validation_maps: Selection = field(default_factory=Selection)
     turns: int = 1
+    start: str | None = None
     patience: int = 10
     precision: str = 'auto'
     seed: int = 0
 
     def __post_init__(self):
+        if self.start is not None:
+            object.__setattr__(self, 'start', os.fspath(self.start))
         for name in ('members', 'epochs', 'batch_size', 'block', 'components', 'patience'):
             whole_number(getattr(self, name), name, at_least=1, floats=True)
         whole_number(self.turns, 'turns', at_least=1, at_most=8, floats=True)
@@ -218,10 +231,29 @@ class Settings:
             whole_number(width, 'each of widths', at_least=1, floats=True) for width in self.widths))
 
     def completed(self, training_set):
-        """These settings, with the channels of a training set if none are named."""
+        """These settings, with the channels of a training set if none are named, or those of ``start``."""
+        if self.start is not None:
+            return self._of_start(training_set)
         if self.channels is not None:
             return self
         return replace(self, channels=tuple(CHANNELS) if training_set.has_sharp else ('light',))
+
+    def _of_start(self, training_set):
+        """These settings, with those of the model ``start`` for all that its weights depend on."""
+        card = read_card(self.start)
+        theirs, defaults = card['about'].get('settings', {}), type(self)()
+        if card.get('kind', 'cluster') != 'cluster' or set(_OF_NETWORK) - set(theirs):
+            raise ValueError(f'start must be a model of our network with its settings, received {self.start}')
+        theirs = {name: theirs[name] for name in _OF_NETWORK}
+        for name, value in asdict(replace(defaults, **theirs)).items():
+            mine = getattr(self, name)
+            if name in theirs and mine not in (value, getattr(defaults, name)):
+                raise ValueError(f'{name} must be that of the model {self.start}, {value}, received {mine}')
+        found = replace(self, **theirs)
+        grid, expected = found.grid(training_set.grid), MapGrid.from_dict(card['grid'])
+        if grid != expected:
+            raise ValueError(f'the maps must be those of the model {self.start}, {expected}, received {grid}')
+        return found
 
     def grid(self, grid):
         """The grid of a model from that of its training set, with the input channels of the network."""

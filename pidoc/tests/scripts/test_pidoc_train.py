@@ -82,7 +82,8 @@ def as_text(value):
 def test_every_default_in_the_help_is_that_of_the_settings(name):
     kind, default, _ = _OPTIONS[name]
     ours = getattr(Settings, name)
-    none = {'constraints': 'those known exactly', 'measured': 'all other predicted ones'}
+    none = {'constraints': 'those known exactly', 'measured': 'all other predicted ones',
+            'start': 'random weights'}
     expected = none.get(name, 'all in the set') if ours is None else as_text(ours)
     if name not in _PAPER:
         expected += '; ours only'
@@ -108,6 +109,7 @@ def test_the_help_has_the_defaults_of_both_networks(capsys):
     (['--network', 'paper', '--members', '2'], '--members is not for --network paper'),
     (['--vgg', 'random'], '--vgg is not for --network cluster'),
     (['--epochs', '1,2'], '--epochs must be one number'),
+    (['--start', 'nothing'], 'a model must be one of'),
     (['--network', 'paper', '--epochs', '1,2,3'], 'or for --network paper two, received 1,2,3'),
 ])
 def test_options_of_the_other_network_are_refused(options, message, tmp_path, capsys):

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import pytest
 
+from pidoc.inference.calibration import Calibration
 from pidoc.inference.domain import Domain
 from pidoc.inference.estimator import Estimator
-from pidoc.inference.folder import read_card
+from pidoc.inference.folder import read_card, write_card
 from pidoc.tests.training_helpers import Maps, SMALL
 from pidoc.training import ours, Selection, Settings, train, TrainingError
 
@@ -262,6 +263,57 @@ def test_a_model_survives_while_another_is_written(trained, maps, tmp_path, monk
     light = maps.light(slice(0, 2))
     np.testing.assert_array_equal(Estimator.load(tmp_path / 'on').estimate(light).mass,
                                   Estimator.load(trained[0]).estimate(light).mass)
+
+
+# -- from the weights of another model --------------------------------------------------------------
+
+
+def test_a_training_begins_with_the_weights_of_a_model(trained, maps, tmp_path):
+    """Steps of no size leave them, and with them all that the model says before its calibration."""
+    settings = dataclasses.replace(SMALL, epochs=1, learning_rate=1e-12, weight_decay=0.0, start=trained[0])
+    same = train(maps, tmp_path / 'same', settings=settings, progress=False)
+    assert same.scaling == trained[1].scaling and same.config == trained[1].config
+    assert same.about['settings']['start'].startswith('small (')
+    light = maps.split('validation').light(slice(0, 20))
+    before, after = (each.replace(calibration=Calibration()).estimate(light, known={'age': np.full(20, 9.0)})
+                     for each in (Estimator.load(trained[0]), same))
+    np.testing.assert_allclose(after.mass, before.mass, rtol=1e-3)
+    for name, scalar in before.scalars.items():
+        np.testing.assert_allclose(after.scalars[name].value, scalar.value, rtol=1e-3)
+    more = train(maps, tmp_path / 'more', settings=dataclasses.replace(settings, learning_rate=1e-3),
+                 progress=False)
+    assert np.abs(more.estimate(light).mass / before.mass - 1.0).max() > 0.01
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'widths': (2, 2)}, r'widths must be that of the model .*, \(.*\), received \(2, 2\)'),
+    ({'components': 2}, 'components must be that of the model .*, 3, received 2'),
+    ({'outputs': ('age',)}, r"outputs must be that of the model .*, None, received \('age',\)"),
+])
+def test_networks_of_other_settings_cannot_begin_like_this(changes, message, trained, maps, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train(maps, tmp_path, settings=dataclasses.replace(SMALL, start=trained[0], **changes),
+              progress=False)
+
+
+def test_maps_of_another_kind_cannot_begin_with_these_weights(trained, maps, tmp_path, monkeypatch):
+    settings = dataclasses.replace(SMALL, start=trained[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(maps, 'grid', dataclasses.replace(maps.grid, smoothing=2.0))
+        with pytest.raises(ValueError, match='the maps must be those of the model .* arcsec .*, received'):
+            settings.completed(maps)
+    with monkeypatch.context() as patch:
+        patch.setattr(ours, '_complete', lambda split, name: name != 'age')
+        with pytest.raises(ValueError, match='the model that the training starts from uses, received a set '
+                                             'without age'):
+            train(maps, tmp_path / 'a', settings=settings, progress=False)
+    shutil.copytree(trained[0], tmp_path / 'nothing')
+    card = read_card(trained[0])
+    del card['about']['settings']
+    write_card(tmp_path / 'nothing', card)
+    with pytest.raises(ValueError, match='start must be a model of our network with its settings, received'):
+        train(maps, tmp_path / 'b', settings=dataclasses.replace(SMALL, start=tmp_path / 'nothing'),
+              progress=False)
 
 
 # -- variants -------------------------------------------------------------------------------------
