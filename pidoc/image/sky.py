@@ -415,8 +415,10 @@ def _faint_light(pixels, bad, center, scale, noise, reach, outermost, unlike):
     radius, faint, error = np.array(result).T
     # too uncertain in one annulus: assume the same relative error of the light, and the same noise, in all
     above = faint - faint.min()
-    typical = np.maximum(above, np.median(above) + 1e-300)
-    share = math.hypot(np.median(error / typical), unlike)
+    typical = np.maximum(above, np.median(above))
+    # most annuli have the same light where an image is cut off at 0
+    seen = typical > 0.0
+    share = math.hypot(np.median(error[seen] / typical[seen]) if seen.any() else 0.0, unlike)
     field = float(boxes[np.hypot(down, right) * scale < max(edges[0], reach)].mean())
     least = max(float(np.median(error[-4:])), 1e-4 * max(float(np.abs(faint).max()), abs(field)))
     if least == 0.0:

@@ -221,3 +221,11 @@ class TestFit:
             assert fit_sky(np.ones(shape), np.zeros(shape, dtype=bool), (2.0, 2.0), 0.5, reach=20.0) is None
         nothing = np.ones((100, 100), dtype=bool)
         assert fit_sky(np.ones((100, 100)), nothing, (50.0, 50.0), 0.5, reach=20.0) is None
+
+    def test_an_image_cut_off_at_zero(self):
+        """Most annuli have the same faint light, 0: no warning, and a level near it."""
+        pixels = np.maximum(field(level=0.0), 0.0)
+        pixels[:, :95] = 0.0
+        fit = fit_sky(pixels, nothing_bad(pixels), (109.5, 99.5), 0.5, reach=20.0)
+        assert abs(fit.level) < 0.05 * pixels[60:140, 70:150].mean() + 3.0
+        assert 0.0 < fit.error < math.inf
