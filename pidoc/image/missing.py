@@ -31,12 +31,16 @@ _ONE_PER_CENT = 2.33       # standard deviations below the mean of the first per
 _FEWEST = 8                # equal values, at least, of a sentinel
 _OFTEN = 8                 # times as frequent as neighbouring values
 _BESIDE = 8                # neighbouring values on either side
+_SOLID = 6, 36             # side of a square, and length of a line, of one value, that noise does not make
+_AMONG = 0.6               # share of that value in the pixels around, beyond which it may
+_SPECKS = 0.005            # share of other values within, beyond which it is no gap
+_MOST_SOLID = 10           # values with such regions: more are blocks of a compression
 _FAR = 20.0                # standard deviations below the sky, too low for any light
 _ABSURD = 1e15             # larger than values in any unit of photons
 _CLEAR = 10.0              # standard deviations of the noise, of a significant difference
 _TURNS = 0.4               # share of extremes in a row, from which on there is noise
 _SATURATED = 0.98          # share of the saturation level of the header
-_CEILINGS = ('SATURATE', 'SATLEVEL', 'SATURATA', 'SATURATB', 'DATAMAX')
+_CEILINGS = ('SATURATE', 'SATLEVEL', 'SATURATA', 'SATURATB', 'DATAMAX', 'MAXLIN')
 _MOST_SATURATED = 0.2      # share of pixels above the level, beyond which it is wrong
 _WING = 0.01               # light beside the saturated middle of a star, relative to the ceiling, at least
 _DEAD = 0.2                # largest light of a dead pixel, relative to its faintest neighbour
@@ -104,7 +108,8 @@ def find_missing(pixels, bad, *, header=None):
     bad : `~numpy.ndarray` of bool
         Known bad pixels, which are ignored.
     header : mapping, optional
-        Header, from which the saturation level is read: SATURATE, SATLEVEL, SATURATA, SATURATB or DATAMAX.
+        Header, from which the saturation level is read: SATURATE, SATLEVEL, SATURATA, SATURATB, DATAMAX or
+        MAXLIN, a number or text of one.
 
     Returns
     -------
@@ -129,6 +134,17 @@ def find_missing(pixels, bad, *, header=None):
     values = np.sort(pixels[some][good[some]])
     if values.size < _FEWEST_GOOD or values[0] == values[-1]:
         return Missing(kinds)
+    solid = _solid_regions(pixels, good)
+    # where an image is cut off, much of its sky has the value of a region
+    if solid and noise_of(pixels, good & ~np.isin(pixels, list(solid)))[1]:
+        for value, where in solid.items():
+            kinds['zero' if value == 0.0 else 'sentinel'] |= where
+            good &= ~where
+        values = np.sort(pixels[some][good[some]])
+        if values.size < _FEWEST_GOOD or values[0] == values[-1]:
+            return Missing(kinds)
+    else:
+        solid = {}
     plateaus, rest = _plateaus(values)
     if 0.0 in plateaus and values[0] == 0.0 and _scattered(pixels == 0.0, good):
         # of so few photons that most pixels have none
@@ -136,8 +152,10 @@ def find_missing(pixels, bad, *, header=None):
     low, base, middle = (float(rest[int(share * rest.size)]) for share in (0.01, 0.05, 0.5))
     noise, noisy = noise_of(pixels, good & ~np.isin(pixels, plateaus) if plateaus else good)
     found = _find_values(kinds, pixels, good, plateaus, rest, (middle, low, noise, noisy))
+    found = sorted({*found, *(value for value in solid if value != 0.0)})
+    good &= ~kinds['zero']
     kinds['sentinel'] |= good & (pixels < middle - _FAR * max((middle - low) / _ONE_PER_CENT, noise))
-    good &= ~kinds['sentinel'] & ~kinds['zero']
+    good &= ~kinds['sentinel']
     _find_saturated(kinds, pixels, good, header or {})
     if noisy:
         _find_ceiling(kinds, pixels, good, plateaus, rest, middle + _CLEAR * noise)
@@ -320,6 +338,56 @@ def _plateaus(values):
     return (plateaus, rest) if rest.size > 0.01 * values.size else ([], values)
 
 
+def _solid_regions(pixels, good):
+    """Squares and lines of one value, larger than noise makes them, except of the highest: value -> mask."""
+    same = [good[1:] & good[:-1] & (pixels[1:] == pixels[:-1]),
+            good[:, 1:] & good[:, :-1] & (pixels[:, 1:] == pixels[:, :-1])]
+    if max(map(np.count_nonzero, same)) < _SOLID[1] - 1:
+        return {}
+    seeds = _opened(same, pixels.shape)
+    candidates = np.unique(pixels[seeds])
+    candidates = candidates[candidates < np.max(pixels[good])]
+    if candidates.size > _MOST_SOLID:
+        return {}
+    regions = {float(value): _gap(pixels == value, seeds & (pixels == value), good) for value in candidates}
+    return {value: where for value, where in regions.items() if where is not None}
+
+
+def _opened(same, shape):
+    """Pixels of squares and lines in which all neighbours are the same."""
+    from scipy import ndimage
+
+    result = np.zeros(shape, dtype=bool)
+    side, length = _SOLID
+    for high, wide in ((side, side), (length, 1), (1, length)):
+        # the pixels below and to the right of each, as far as the figure goes
+        corners = np.ones(shape, dtype=bool)
+        for axis, number in enumerate((high, wide)):
+            steps = np.zeros(shape, dtype=np.uint8)
+            steps[:shape[0] - (axis == 0), :shape[1] - (axis == 1)] = same[axis]
+            figure = [high, wide]
+            figure[axis] = number - 1
+            if figure[axis] > 0:
+                corners &= ndimage.minimum_filter(steps, size=figure, mode='constant',
+                                                  origin=[-(n // 2) for n in figure]) > 0
+        result |= ndimage.maximum_filter(corners, size=(high, wide), mode='constant',
+                                         origin=[(n - 1) // 2 for n in (high, wide)])
+    return result
+
+
+def _gap(here, seeds, good):
+    """A region without data: of one value, which is rare around and has no others in it; else None."""
+    from scipy import ndimage
+
+    region = here & ndimage.binary_dilation(seeds, np.ones((5, 5)))
+    ring = good & ndimage.binary_dilation(region, np.ones((9, 9))) & ~region
+    specks = good & ~here & ndimage.binary_closing(np.pad(seeds, 4), np.ones((7, 7)))[4:-4, 4:-4]
+    if not ring.any() or np.mean(here[ring]) > _AMONG or (
+            np.count_nonzero(specks) > _SPECKS * np.count_nonzero(region)):
+        return None
+    return region
+
+
 def _find_values(kinds, pixels, good, plateaus, rest, sky):
     """Mark repeated values below the sky, and exact zeros; returns the sentinels."""
     middle, low, noise, noisy = sky
@@ -371,11 +439,21 @@ def _coherent(here):
 def _find_saturated(kinds, pixels, good, header):
     """Mark pixels above the saturation level of the header, unless there are too many for it to be right."""
     for keyword in _CEILINGS:
-        level = header.get(keyword)
-        if isinstance(level, (int, float)) and not isinstance(level, bool) and level > 0.0:
+        level = _number(header.get(keyword))
+        if 0.0 < level < math.inf:
             above = good & (pixels >= _SATURATED * level)
             if np.count_nonzero(above) <= _MOST_SATURATED * np.count_nonzero(good):
                 kinds['saturated'] |= above
+
+
+def _number(value):
+    """A number, or the one that a text is; else NaN."""
+    if isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _find_ceiling(kinds, pixels, good, plateaus, rest, least):

@@ -93,6 +93,30 @@ class TestZeros:
         found = found_in(pixels)
         np.testing.assert_array_equal(found.mask, pixels == 0.0)
 
+    @pytest.mark.parametrize('level', [0.0, 30.0, 60.0, 70.0, 80.0, 150.0, 900.0])
+    @pytest.mark.parametrize('stored', [np.asarray, np.trunc, lambda each: np.maximum(each, 0.0)])
+    @pytest.mark.parametrize('where', [COLUMN, BLOCK, np.s_[:, 80:100]])
+    def test_however_far_below_the_sky_and_however_stored(self, where, stored, level):
+        """Of whole numbers and of those cut off at 0 many pixels are 0 by chance; none counts twice."""
+        pixels = spoiled(stored(sky(level)), where, 0.0)
+        found = found_in(pixels)
+        gap = spoiled(np.zeros(SHAPE, dtype=bool), where, True)
+        assert found.kinds['zero'][gap].all()
+        # some beside it are 0, too
+        assert np.count_nonzero(found.mask & ~gap) <= 0.02 * gap.size
+        assert not (found.mask & (pixels != 0.0)).any()
+        assert sum(found.counts().values()) == np.count_nonzero(found.mask)
+
+    @pytest.mark.parametrize('value', [-7.0, 0.0, 20.0, 99.0, 999.0])
+    @pytest.mark.parametrize('stored', [np.asarray, np.rint])
+    @pytest.mark.parametrize('where', [COLUMN, BLOCK])
+    def test_any_value(self, where, stored, value):
+        """Above the median of the sky, too."""
+        found = found_in(spoiled(stored(sky()), where, value))
+        gap = spoiled(np.zeros(SHAPE, dtype=bool), where, True)
+        assert found.mask[gap].all() and np.count_nonzero(found.mask & ~gap) <= 0.01 * gap.size
+        assert found.values == ((value,) if value else ())
+
     @pytest.mark.parametrize('quantile', [0.995, 0.999, 0.9999])
     def test_cores(self, quantile):
         """Saturated ones, stored as 0, down to a single pixel."""
@@ -139,6 +163,13 @@ class TestSaturated:
         """If most pixels were saturated, the ceiling is that of other counts."""
         assert not found_in(sky(900.0), header={'SATURATE': 800.0}).mask.any()
         assert not found_in(sky(), header={'SATURATE': 'high'}).mask.any()
+        assert not found_in(sky(), header={'SATURATE': True, 'DATAMAX': math.nan}).mask.any()
+
+    @pytest.mark.parametrize('cards', [{'SATURATE': '3000.0'}, {'MAXLIN': 3000}, {'DATAMAX': 3000.0}])
+    def test_level_of_the_header_however_written(self, cards):
+        clean = sky()
+        found = found_in(clean, header=cards)
+        np.testing.assert_array_equal(found.kinds['saturated'], clean >= 0.98 * 3000.0)
 
 
 class TestCosmicRays:
@@ -213,6 +244,15 @@ class TestLightIsNotTakenForThem:
     def test_cut_off_at_zero(self):
         for pixels in (np.maximum(sky(), 0.0), np.maximum(np.rint(sky(10.0)), 0.0), np.maximum(sky(), -15.0)):
             assert not found_in(pixels).mask.any()
+
+    @pytest.mark.parametrize('cut', [-20.0, 0.0, 20.0, 40.0])
+    def test_cut_off_anywhere(self, cut):
+        assert not found_in(np.maximum(sky(), cut)).mask.any()
+        assert not found_in(np.maximum(np.rint(sky()), cut)).mask.any()
+
+    @pytest.mark.parametrize('step', [1.0, 5.0, 20.0, 60.0])
+    def test_rounded_coarsely(self, step):
+        assert not found_in(step * np.rint(sky() / step)).mask.any()
 
     def test_models_without_noise(self):
         y, x = np.indices(SHAPE) - 79.5
