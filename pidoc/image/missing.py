@@ -34,6 +34,7 @@ _BESIDE = 8                # neighbouring values on either side
 _SOLID = 6, 36             # side of a square, and length of a line, of one value, that noise does not make
 _AMONG = 0.6               # share of that value in the pixels around, beyond which it may
 _SPECKS = 0.005            # share of other values within, beyond which it is no gap
+_FEW_OTHERS = 0.01         # share of other values, below which the repeated one is the sky
 _MOST_SOLID = 10           # values with such regions: more are blocks of a compression
 _FAR = 20.0                # standard deviations below the sky, too low for any light
 _ABSURD = 1e15             # larger than values in any unit of photons
@@ -136,7 +137,8 @@ def find_missing(pixels, bad, *, header=None):
         return Missing(kinds)
     solid = _solid_regions(pixels, good)
     # where an image is cut off, much of its sky has the value of a region
-    if solid and noise_of(pixels, good & ~np.isin(pixels, list(solid)))[1]:
+    others = good & ~np.isin(pixels, list(solid))
+    if solid and np.mean(others[good]) > _FEW_OTHERS and noise_of(pixels, others)[1]:
         for value, where in solid.items():
             kinds['zero' if value == 0.0 else 'sentinel'] |= where
             good &= ~where
@@ -335,7 +337,7 @@ def _plateaus(values):
     if not plateaus:
         return [], values
     rest = values[~np.isin(values, plateaus)]
-    return (plateaus, rest) if rest.size > 0.01 * values.size else ([], values)
+    return (plateaus, rest) if rest.size > _FEW_OTHERS * values.size else ([], values)
 
 
 def _solid_regions(pixels, good):

@@ -250,6 +250,11 @@ class TestLightIsNotTakenForThem:
         assert not found_in(np.maximum(sky(), cut)).mask.any()
         assert not found_in(np.maximum(np.rint(sky()), cut)).mask.any()
 
+    def test_a_few_random_pixels_on_an_empty_sky(self):
+        random = np.random.default_rng(1).uniform(size=(15, 15))
+        pixels = spoiled(np.zeros(SHAPE), np.s_[70:85, 75:90], random)
+        assert not found_in(pixels).mask.any()
+
     @pytest.mark.parametrize('step', [1.0, 5.0, 20.0, 60.0])
     def test_rounded_coarsely(self, step):
         assert not found_in(step * np.rint(sky() / step)).mask.any()
