@@ -179,8 +179,8 @@ def test_tension(mapper, mock):
         prediction = mapper.predict(mock, age=age * u.Gyr)
         assert prediction.flag_names == ('tension',) and not prediction.in_domain
         assert prediction.reasons == (
-            f'tension: age was given as {age:g} Gyr, 3.2 standard deviations {text} what the image and all '
-            'else that is known say',)
+            f'tension: age was given as {age:g} Gyr, 3.2 standard deviations {text} what follows from '
+            'the image and the other given properties',)
     for off in (-2.8, 2.8):
         prediction = mapper.predict(mock, age=(9 + off * width) * u.Gyr)
         assert prediction.flags == 0 and prediction.in_domain
