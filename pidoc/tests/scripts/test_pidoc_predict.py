@@ -110,7 +110,7 @@ def test_tension_is_told(capsys):
     output = capsys.readouterr().out
     assert 'OUTSIDE: do not trust these numbers' in output
     # (1 - 9) / hypot(1, 0.5)
-    assert 'tension: age was given as 1 Gyr, 7.2 standard deviations below what the image and' in output
+    assert 'tension: age was given as 1 Gyr, 7.2 standard deviations below what follows from ' in output
 
 
 def test_known_and_not_all_that_it_needs(capsys):
