@@ -320,10 +320,10 @@ def _images(options):
         images = [_bands(options)]
     images = ImageList.read(options.list) if options.list else ImageList(images)
     output = options.output
-    if output.suffix.lower() in _NO_FOLDERS and not output.is_dir():
-        raise ValueError('--output must be a folder, or for one image a file that ends in .fits or .fits.gz, '
-                         f'received {output}')
     if not is_fits_name(output):
+        if output.suffix.lower() in _NO_FOLDERS and not output.is_dir():
+            raise ValueError('--output must be a folder, or for one image a file that ends in .fits or '
+                             f'.fits.gz, received {output}')
         return images, output
     if len(images) > 1:
         raise ValueError(f'--output must be a folder, for {len(images)} images, received {output}')

@@ -352,6 +352,14 @@ def test_errors_on_one_line(args, message, capsys):
     assert output == '' and errors.startswith(f'pidoc-predict: {message}') and errors.count('\n') == 1
 
 
+@pytest.mark.parametrize('name', ['a.fits', 'a.fits.gz', 'a.fit', 'results.2'])
+def test_the_output_is_a_file_or_a_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(['--example', '--quiet', '-o', name]) == 0
+    path = Path(name) / 'example-pidoc.fits' if name == 'results.2' else Path(name)
+    assert Prediction.read(path).mass.shape == (160, 160)
+
+
 @pytest.mark.parametrize(('args', 'message'), [
     (['x', '--distance', 'far'], "must be a number [kpc], received 'far'"),
     (['x', '--distance', '3 s'], "must be a number [kpc], received '3 s'"),
