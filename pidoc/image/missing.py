@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pidoc.image.zero_points import header_number
+
 __all__ = ['KINDS', 'Missing', 'find_cosmic_rays', 'find_missing', 'noise_of', 'smoothed_over',
            'without_sides']
 
@@ -238,13 +240,18 @@ def smoothed_over(pixels, bad, rays):
     """
     values, still = pixels.copy(), bad | rays
     rows, columns = np.nonzero(rays)
-    places = [tuple(np.clip(at + step, 0, size - 1) for at, step, size in
-                    zip((rows, columns), steps, bad.shape, strict=True)) for steps in _AROUND]
-    around = np.array([np.where(still[place], np.nan, pixels[place]) for place in places])
+    around = np.array([np.where(still[place], np.nan, pixels[place])
+                       for place in _shifted(rows, columns, _AROUND, bad.shape)])
     known = ~np.isnan(around).all(axis=0)
     values[rows[known], columns[known]] = np.nanmedian(around[:, known], axis=0)
     still[rows[known], columns[known]] = False
     return values, still
+
+
+def _shifted(rows, columns, steps, shape):
+    """Rows and columns of pixels at these steps (down, right) from others, but inside the image."""
+    return [(np.clip(rows + down, 0, shape[0] - 1), np.clip(columns + right, 0, shape[1] - 1))
+            for down, right in steps]
 
 
 class _Bright:
@@ -263,16 +270,11 @@ class _Bright:
             one, other = (rows + dy, columns + dx), (rows - dy, columns - dx)
             pair = 0.5 * (pixels[one] + pixels[other]) - self.base
             self._pairs.append(np.where(bad[one] | bad[other], np.inf, pair))
-        around = [np.where(bad[at], np.nan, pixels[at]) for at in self._ring(bad.shape)]
+        ring = [steps for steps in itertools.product(range(-2, 3), repeat=2) if max(map(abs, steps)) == 2]
+        around = [np.where(bad[at], np.nan, pixels[at]) for at in _shifted(rows, columns, ring, bad.shape)]
         # without any, the base
         around.append(np.where(np.isnan(around).all(axis=0), self.base, np.nan))
         self._level = np.nanmedian(around, axis=0) - self.base
-
-    def _ring(self, shape):
-        """Rows and columns of the pixels at a distance of two."""
-        return [tuple(np.clip(at + step, 0, size - 1) for at, step, size in
-                      zip((self.rows, self.columns), steps, shape, strict=True))
-                for steps in itertools.product(range(-2, 3), repeat=2) if max(map(abs, steps)) == 2]
 
     def excess(self, share):
         """By how much the light on two sides falls short of a share of that of the pixel."""
@@ -441,21 +443,11 @@ def _coherent(here):
 def _find_saturated(kinds, pixels, good, header):
     """Mark pixels above the saturation level of the header, unless there are too many for it to be right."""
     for keyword in _CEILINGS:
-        level = _number(header.get(keyword))
-        if 0.0 < level < math.inf:
+        level = header_number(header, keyword)
+        if level is not None and level > 0.0:
             above = good & (pixels >= _SATURATED * level)
             if np.count_nonzero(above) <= _MOST_SATURATED * np.count_nonzero(good):
                 kinds['saturated'] |= above
-
-
-def _number(value):
-    """A number, or the one that a text is; else NaN."""
-    if isinstance(value, bool):
-        return math.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
 
 
 def _find_ceiling(kinds, pixels, good, plateaus, rest, least):

@@ -25,9 +25,8 @@ _KNOWN = ('counts (adu, ct, electron; also per second), Jy, mJy, uJy, nJy, maggy
           'mag/arcsec2, Lsun/pc2 per area; Lsun/kpc2 (apparent flux per pixel)')
 # consisting of several words
 _PHRASES = (
-    (r'\be\^-', 'electron'), (r'\bcount\s+rate\b', 'ct/s'),
-    (r'\bdigital\s+(?:numbers?|units?)\b', 'DN'),
-    (r'\bper\s+second\b', '/s'), (r'\bper\b', '/'), (r'\bdata\s+(?:numbers?|units?)\b', 'DN'),
+    (r'\be\^-', 'electron'), (r'\bcount\s+rate\b', 'ct/s'), (r'\bper\s+second\b', '/s'), (r'\bper\b', '/'),
+    (r'\b(?:data|digital)\s+(?:numbers?|units?)\b', 'DN'),
     (r'\b(?:sq|square)\.?[\s_]*(arcsec|arcseconds?|degrees?|deg|pc|parsecs?|kpc)\b', r'\1**2'),
     (r'\bsq(arcsec|deg|pc|kpc)\b', r'\1**2'), (r'\b(arcsec|arcseconds?)\s+squared\b', r'\1**2'),
     (r'\b(nano|micro|milli|mega)\s+(jy|jansky)', r'\1\2'), (r'^\((.*)\)$', r'\1'),
@@ -68,7 +67,7 @@ _WORD = re.compile(r'(?<![\d.])[A-Za-z][A-Za-z_]*(?:-(?![\w(]))?(?:-?\d)?')
 _NUMBER = re.compile(r'^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?!\d|\*\*)\*?\s*(.*)$', re.DOTALL)
 _POWER_OF_TEN = re.compile(r'^\s*10\s*\*\*\s*\(?\s*([+-]?\d+)\s*\)?\s*\*?\s*(.*)$', re.DOTALL)
 
-
+# in lower case
 _NO_UNIT = ('', 'n/a', 'na', 'none', 'unknown', 'null', 'undefined')
 
 

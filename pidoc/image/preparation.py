@@ -478,9 +478,9 @@ def _calibrated(source, pixel_scale, given):
 
 
 def _noted(missing, header):
-    """Missing items of a calibration, with the cards that could tell them, if they are there twice."""
-    twice = ', '.join(f'{keyword} twice, with {value.told}' for keyword, value in header.items()
-                      if hasattr(value, 'told') and _PHOTOMETRIC.search(keyword))
+    """Missing items of a calibration, with the cards that could have them but are there twice."""
+    twice = ', '.join(f'{keyword} twice, with {value.conflict}' for keyword, value in header.items()
+                      if hasattr(value, 'conflict') and _PHOTOMETRIC.search(keyword))
     if not twice:
         return missing
     (thing, option, holds, message), *others = missing

@@ -377,12 +377,12 @@ def _header_of(meta):
 
 
 class _Ambiguous(str):
-    """Stands for the values of a card that is there more than once, which ``told`` names."""
+    """Stands for the values of a card that is there more than once: ``conflict`` has them."""
 
     @classmethod
     def of(cls, before, value):
         result = cls(_AMBIGUOUS)
-        result.told = f'{getattr(before, "told", repr(before))} and {value!r}'
+        result.conflict = f'{getattr(before, "conflict", repr(before))} and {value!r}'
         return result
 
 
@@ -446,7 +446,7 @@ def _of_sound_hdus(hdus, name, hdu, unit, plane, frame):
 
 
 def _beside(hdus, chosen, name):
-    """Masks and uncertainty of an image; a note tells of those that may be and are not used."""
+    """Masks and uncertainty of an image; a note names those that are not used but may be masks."""
     for extra in (*_MASKS, 'UNCERT', *_PERHAPS_MASKS):
         its = _of_version(hdus, extra, chosen)
         if its is None:

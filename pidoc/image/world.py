@@ -99,7 +99,7 @@ def quiet():
     level = astropy_log.level
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', AstropyWarning)
-        # it tells of SIP coefficients without -SIP in CTYPE, which it uses
+        # it reports SIP coefficients without -SIP in CTYPE, which it uses
         astropy_log.setLevel('WARNING')
         try:
             yield
@@ -216,7 +216,7 @@ def _check_axes(axes, source):
 
 def _not_a_number(keyword, source):
     value = source.header[keyword]
-    received = f'{value.told}, since it is there twice' if hasattr(value, 'told') else repr(value)
+    received = f'{value.conflict}, since it is there twice' if hasattr(value, 'conflict') else repr(value)
     return ValueError(f'{keyword} of {source} must be a number, received {received}: correct the header, or '
                       "give wcs_frame='none' and pixel_scale")
 

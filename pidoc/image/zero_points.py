@@ -154,9 +154,9 @@ def _readings(header, keyword, value, system, readings, per_second):
         raise ValueError(f'{keyword} is of one count a second and the header has no EXPTIME: give '
                          'zero_point, and exposure if it is of one count a second')
     if time is None:
-        # which of the two it is matters, but cannot be told apart
-        rare = [Reading(keyword, math.nan, system, SECOND)] if readings[0] == SECOND else []
-        return [Reading(keyword, value, system), *rare]
+        # the more common reading, if it is of a second, cannot be computed
+        unknown = [Reading(keyword, math.nan, system, SECOND)] if readings[0] == SECOND else []
+        return [Reading(keyword, value, system), *unknown]
     later = {PIXEL: value, SECOND: value + 2.5 * math.log10(time)}
     if abs(later[SECOND] - value) < AGREE:
         readings = readings[:1]

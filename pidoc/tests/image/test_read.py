@@ -397,7 +397,7 @@ def test_what_is_told_twice_and_differently_is_not_chosen_from(tmp_path):
     fits.PrimaryHDU(PIXELS, header).writeto(tmp_path / 'a.fits')
     with opened(tmp_path / 'a.fits') as source:
         assert source.header['PHOTZP'] == '(ambiguous)' and source.header['SAME'] == 1
-        assert source.header['PHOTZP'].told == '25.0 and 26.0'
+        assert source.header['PHOTZP'].conflict == '25.0 and 26.0'
 
 
 @pytest.mark.parametrize('card', [
