@@ -17,6 +17,7 @@ from pidoc import __version__
 from pidoc.evaluation.baselines import fit_baselines, shot_noise_floor, truth_of
 from pidoc.evaluation.coverage import coverage_table, expected_coverage, simulation_ranks
 from pidoc.evaluation.envelope import Envelope, known_of, observed
+from pidoc.evaluation.limit import AGE_RANGE, population_limit
 from pidoc.evaluation.scores import (
     AGE_EDGES,
     Comparison,
@@ -41,7 +42,10 @@ __all__ = ['Report', 'channels_of', 'evaluate', 'known_values']
 
 _MOST = 0.95               # share of true masses in the paper's range, above which its bins are used
 _BATCH = 128               # maps read at a time
-_OLD = 9.0                 # Gyr: clusters like those of the Milky Way
+_OLD = AGE_RANGE[0]        # Gyr
+# given besides the light -> whether a dispersion is
+_LIMITS = {'limit: distance+age+metallicity': False,
+           'limit: distance+age+metallicity+velocity_dispersion': True}
 _RICHNESS = (0.0, 1e5, 5e5, np.inf)    # bins of the number of stars at birth
 
 
@@ -324,8 +328,9 @@ def evaluate(estimator, maps, *, given=('image',), training=None, regression=Non
         raise ValueError("given must be at least 'image', received nothing")
     edges, distance, scales = _edges(truth), truth['distance'], maps.pixel_scales
     baselines = {} if training is None else fit_baselines(training)
+    visual = maps.grid.band == 'V'
     envelope = None
-    if training is not None and maps.grid.band == 'V':
+    if training is not None and visual:
         envelope = Envelope.fit(training if regression is None else regression)
     seen = np.empty((2, distance.size))
     tallies = {key: _Tally(truth) for key in (*given, *baselines)}
@@ -335,7 +340,7 @@ def evaluate(estimator, maps, *, given=('image',), training=None, regression=Non
         rows = np.arange(start, min(start + _BATCH, distance.size))
         light, mass = np.asarray(maps.light(rows)), np.asarray(maps.mass(rows), dtype=float)
         channels = channels_of(estimator, maps, rows, light)
-        if envelope:
+        if visual:
             seen[:, rows] = observed(light, scales[rows])
         for key, tally in tallies.items():
             begin = time.perf_counter()
@@ -361,6 +366,8 @@ def evaluate(estimator, maps, *, given=('image',), training=None, regression=Non
         meta['perceptual_loss'] = vgg
     report = _report({key: tallies[key] for key in given}, columns, edges, meta)
     guesses = envelope.masses(*seen, known_of(maps.table, seed=seed)) if envelope else {}
+    if visual:
+        guesses |= _limits(maps, truth, seen[0], seed)
     rows = [*(row for key in given for row in _richness(key, truth, tallies[key])),
             *(row for name, masses in guesses.items() for row in _envelope_richness(name, truth, masses))]
     if rows:
@@ -368,6 +375,25 @@ def evaluate(estimator, maps, *, given=('image',), training=None, regression=Non
             rows=rows, names=('estimate', 'stars', 'n', *_RICHNESS_COLUMNS),
             units=(None, None, None, *['%'] * len(_RICHNESS_COLUMNS)))
     return report
+
+
+def _limits(maps, truth, flux, seed):
+    """Masses in the field with the errors of `population_limit`, NaN for young clusters: name -> masses."""
+    old = (truth['age'] > _OLD) & (truth['age'] <= AGE_RANGE[1]) & (flux > 0.0)
+    models = [model for model, _ in maps.recipe.models.values()]
+    if not models or not old.any() or 'metallicity' not in maps.table.colnames:
+        return {}
+    metallicity = np.asarray(maps.table['metallicity'], dtype=float)
+    old &= np.isfinite(metallicity)
+    light = np.log(4.0 * np.pi * truth['distance'] ** 2 * flux / truth['luminosity'], where=old,
+                   out=np.zeros_like(flux))
+    found = {}
+    for name, dispersion in _LIMITS.items():
+        errors = population_limit(models, truth['age'][old], metallicity[old], light[old],
+                                  dispersion=dispersion, seed=seed)
+        found[name] = np.full(flux.size, np.nan)
+        found[name][old] = truth['mass'][old] * np.exp(errors)
+    return found
 
 
 def known_values(truths, given, constraints, seed=0):
@@ -459,10 +485,12 @@ def _richness(name, truth, tally):
 
 
 def _envelope_richness(name, truth, masses):
-    """The same rows for estimates of only the mass in the field."""
-    for group, here in _bins_of_richness(truth):
-        yield (name, group, int(np.count_nonzero(here)), *_median_error(masses[here], truth['mass'][here]),
-               *[math.nan] * 4)
+    """The same rows for estimates of only the mass in the field, where there is one."""
+    for group, bin_ in _bins_of_richness(truth):
+        here = bin_ & np.isfinite(masses)
+        if here.any():
+            errors = _median_error(masses[here], truth['mass'][here])
+            yield (name, group, int(np.count_nonzero(here)), *errors, *[math.nan] * 4)
 
 
 def _few(distance):

@@ -30,8 +30,8 @@ def plummer_snapshot(number=4000, *, scale=2.0, age=5.0, seed=0, mass=0.5, ratio
 class StandIn:
     """What `TrainingSet` offers, from mocks in memory."""
 
-    recipe = SimpleNamespace(parts=[SimpleNamespace(name=name, field=None)
-                                    for name in ('train', 'validation', 'test')])
+    recipe = SimpleNamespace(models={}, parts=[SimpleNamespace(name=name, field=None)
+                                               for name in ('train', 'validation', 'test')])
 
     def __init__(self, mocks, *, split='test', n_stars=4000):
         self._light = np.array([mock.light.data for mock in mocks], dtype=np.float32)
