@@ -32,6 +32,10 @@ ENVELOPE = {
     'envelope: regression on age, [Fe/H], radius, distance': 'regression',
     'envelope: virial, distance and dispersion': 'virial',
 }
+LIMIT = {
+    'limit: distance, age, [Fe/H]': 'limit: distance+age+metallicity',
+    'limit: these and the dispersion': 'limit: distance+age+metallicity+velocity_dispersion',
+}
 SCORES = {
     'mass per pixel, all bins, Eq. 2 [%]': 'pixel mass, all bins, Eq. 2 [%]',
     'mass per pixel, bins above log M = -1, Eq. 2 [%]': 'pixel mass, bins above -1, Eq. 2 [%]',
@@ -60,11 +64,11 @@ def table_under(heading, report=REPORT):
 def by_stars():
     """Rows of the table by the number of stars: what is known -> the rows of its bins."""
     table = table_under(OLD)
-    return {title: table[table['estimate'] == name] for title, name in (KNOWN | ENVELOPE).items()}
+    return {title: table[table['estimate'] == name] for title, name in (KNOWN | ENVELOPE | LIMIT).items()}
 
 
 def covered(row):
-    if row['estimate'] in ENVELOPE.values():
+    if row['estimate'] not in KNOWN.values():
         return ''
     return f', {row["share_68 [%]"]:.0f}/{row["share_95 [%]"]:.0f}'
 
@@ -90,8 +94,8 @@ def page_by_stars():
     """Error, bias and coverage in three bins, and the error of the whole mass."""
     rows = []
     for title, bins in by_stars().items():
-        cells = [f'{row["mass_error [%]"]:.0f} %, {row["mass_bias [%]"]:+.0f}{covered(row)}'.replace('-', '−')
-                 for row in bins]
+        cells = [f'{row["mass_error [%]"]:.0f} %, {round(row["mass_bias [%]"]):+d}{covered(row)}'
+                 .replace('-', '−') for row in bins]
         whole = [f'{row["cluster_mass_error [%]"]:.0f}' for row in bins if title in KNOWN]
         rows.append([title.removeprefix('envelope: '), *cells, ', '.join(whole) + ' %' if whole else '–'])
     return in_columns(['known', 'up to 10⁵ stars', 'to 5 × 10⁵', 'above', 'whole mass'], rows)
