@@ -1087,15 +1087,17 @@ class _Table:
         if unknown:
             raise ValueError(f'units must be of columns that are in {self.name}, '
                              f'received {unknown[0]!r}')
+        found = {ours: units.get(ours, self._table[theirs].unit) for ours, theirs in self._names.items()
+                 if ours not in _INTEGERS}
+        without = [ours for ours, unit in found.items() if unit is None]
+        if without:
+            columns = ', '.join(repr(self._names[ours]) for ours in without)
+            given = ', '.join(f"{ours!r}: '{_UNITS[ours]}'" for ours in without)
+            raise ValueError(f'columns of {self.name} must have units, received none of {columns}: give '
+                             f'them, such as units={{{given}}}')
         result = {}
-        for ours, theirs in self._names.items():
-            if ours in _INTEGERS:
-                continue
-            unit = units.get(ours, self._table[theirs].unit)
-            if unit is None:
-                raise ValueError(f'the column {theirs!r} of {self.name} must have a unit, received '
-                                 f"none: give one such as units={{{ours!r}: '{_UNITS[ours]}'}}")
-            result[ours] = u.Unit(unit)
+        for ours, unit in found.items():
+            theirs, result[ours] = self._names[ours], u.Unit(unit)
             if not result[ours].is_equivalent(_UNITS[ours]):
                 raise ValueError(f'the column {theirs!r} of {self.name} must have a unit that '
                                  f"converts to {_UNITS[ours]}, received '{result[ours]}'")
@@ -1148,25 +1150,32 @@ class _Table:
 
 
 def _text_format(name):
-    """astropy's format of a text with blank-separated columns, by its content; None: let astropy detect it.
+    """astropy's format of a text with blank-separated columns; None: let astropy detect it."""
+    return _text_columns(name)[0]
+
+
+def _text_columns(name):
+    """Format of a text with blank-separated columns, and their names.
 
     Names are in the first line, commented or not; without such a line columns have numbers.
     """
     if not str(name).lower().endswith(('.dat', '.txt', '.asc', '.out', '.snap')):
-        return None
+        return None, []
     try:
         with open(name, encoding='utf-8') as file:
             lines = [line for line in (file.readline(10_000) for _ in range(200)) if line.strip()]
     except (OSError, UnicodeDecodeError):
-        return None
+        return None, []
     if not lines or ',' in lines[-1]:
-        return None
+        return None, []
     rows = [line for line in lines if not line.startswith('#')]
     if rows and all(is_number(word) for word in rows[0].split()):
         header = [line for line in lines if line.startswith('#')]
-        named = header and len(header[-1].lstrip('#').split()) == len(rows[0].split())
-        return 'ascii.commented_header' if named and len(header) == 1 else 'ascii.no_header'
-    return 'ascii.basic'
+        names = header[0].lstrip('#').split() if len(header) == 1 else []
+        if len(names) == len(rows[0].split()):
+            return 'ascii.commented_header', names
+        return 'ascii.no_header', []
+    return 'ascii.basic', rows[0].split() if rows else []
 
 
 def _read_table(name, table_format, options):
@@ -1217,7 +1226,12 @@ def _recognise(file, name):
         return None
     if head.startswith(b'# %ECSV') or str(name).lower().endswith(('.ecsv', '.csv')):
         return 'table'
-    return _recognise_nbody(file) or _recognise_petar(file)
+    return _recognise_nbody(file) or _recognise_petar(file) or _recognise_text(name)
+
+
+def _recognise_text(name):
+    names = {_Table.SYNONYMS.get(each.lower(), each.lower()) for each in _text_columns(name)[1]}
+    return 'table' if 'mass' in names and names & {'x', 'radius'} else None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 
 import argparse
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -255,22 +256,34 @@ def _age(file):
 
 def _snapshot(kind, path, reader):
     """Read a snapshot; error messages name the options of this command."""
+    from astropy.io.registry import IORegistryError
+
     try:
         return kind.read(path, **reader)
+    except IORegistryError as error:
+        raise ValueError(f'{path} must be a snapshot of pidoc or of another code, received a file that is '
+                         'not recognised: give --format, or for a table its columns, such as --column mass=m'
+                         ) from error
     except (ValueError, TypeError) as error:
         text = str(error)
-        for pattern, ours in ((r"units=\{'(\w+)': '([^']+)'\}", r'--column-unit \1=\2'), (r'columns=',
-                                                                                          '--column'),
-                              (r'\bat=', '--at'), (r'\bage=', '--age'), (r'particles=',
-                                                                         'pidoc.Snapshot.read'),
-                              (r"initial must be the Snapshot at birth, or 'mass' if the simulation had no "
-                               r"stellar "
-                               r"evolution, received None", 'give --masses-are-initial if the simulation had '
-                                                            'no '
-                               'stellar evolution'),
-                              (r'metallicity must not be given', '--evolve-stars must be left out')):
+        for pattern, ours in _OPTIONS:
             text = re.sub(pattern, ours, text)
         raise type(error)(text) from error
+
+
+def _unit_options(units):
+    pairs = re.findall(r"'(\w+)': '([^']+)'", units.group(1))
+    return '--column-unit ' + ' '.join(f'{name}={shlex.quote(unit)}' for name, unit in pairs)
+
+
+#: arguments in messages of `pidoc.Snapshot.read`, and the options of this command
+_OPTIONS = (
+    (r'units=\{(.*)\}', _unit_options), (r'columns=', '--column'), (r'\bat=', '--at'), (r'\bage=', '--age'),
+    (r'particles=', 'pidoc.Snapshot.read'),
+    (r"initial must be the Snapshot at birth, or 'mass' if the simulation had no stellar evolution, "
+     'received None', 'give --masses-are-initial if the simulation had no stellar evolution'),
+    (r'metallicity must not be given', '--evolve-stars must be left out'),
+)
 
 
 def _paths(jobs, output):

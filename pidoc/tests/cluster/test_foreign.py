@@ -1141,7 +1141,9 @@ def test_partners_of_a_table_without_names(tmp_path):
     (lambda t: t.remove_column('vy'), {}, 'does not hold a valid snapshot: .* vy not found'),
     (lambda t: t.add_column(t['m'], name='MASS'), {}, "two columns for mass, 'm' and 'MASS'"),
     (lambda t: t.replace_column('m', t['m'].value), {},
-     r"the column 'm' of .* must have a unit, received none: give one such as units={'mass': 'sol"),
+     r"columns of .* must have units, received none of 'm': give them, such as units={'mass': 'solMass'}"),
+    (lambda t: [t.replace_column(name, t[name].value) for name in 'xmz'], {},
+     r"none of .*'x', 'z', 'm'.*: give them, such as units=.*'x': 'pc', 'z': 'pc', 'mass': 'solMass'}"),
     (lambda t: t.replace_column('m', t['m'].value * u.pc), {},
      "the column 'm' of .* must have a unit that converts to solMass, received 'pc'"),
     (lambda t: t.replace_column('Name', t['Name'] + 0.5), {}, "'Name' of .* must be whole numbers"),
@@ -1191,3 +1193,14 @@ def test_numbers_that_are_too_large(tmp_path):
     (tmp_path / 'stars.csv').write_text('x,y,z,mass\n1,2,3,1\n1e999,2,3,1\n')
     with pytest.raises(ValueError, match='stars.csv cannot be read as a table: OverflowError .* in column x'):
         Snapshot.read(tmp_path / 'stars.csv', age=1 * u.Gyr)
+
+
+@pytest.mark.parametrize('mark', ['', '# '])
+def test_a_text_with_names_is_a_table(tmp_path, mark):
+    """Whatever its columns are, if they have a mass and a place; the command needs no format."""
+    path = tmp_path / 'stars.txt'
+    path.write_text(f'{mark}r vr vt m\n1.5 2 3 0.8\n2.5 1 0 0.4\n')
+    units = {'radius': 'pc', 'v_r': 'km/s', 'v_t': 'km/s', 'mass': 'solMass'}
+    stars = Snapshot.read(path, age=1 * u.Gyr, units=units).stars
+    np.testing.assert_allclose(stars['radius'].value, [1.5, 2.5])
+    np.testing.assert_allclose(stars['mass'].value, [0.8, 0.4])

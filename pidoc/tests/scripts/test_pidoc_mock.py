@@ -134,7 +134,14 @@ class TestOtherFiles:
 
     @pytest.mark.parametrize(('text', 'args', 'message'), [
         ('X Y Z m\n0 0 0 1\n', ['--column', 'mass=m', 'x=X', 'y=Y', 'z=Z'],
-         'must have a unit, received none: give one such as --column-unit mass=solMass'),
+         "must have units, received none of .*'Z'.*: give them, such as --column-unit .*mass=solMass"),
+        ('x y z mass luminosity\n0 0 0 1 2\n', [],
+         "none of 'x', 'y', 'z', 'mass', 'luminosity': give them, such as --column-unit x=pc y=pc z=pc "
+         'mass=solMass luminosity=solLum$'),
+        ('# r vr vt m\n1 2 3 4\n', [],
+         "none of 'r', 'vr', 'vt', 'm': .* radius=pc v_r='km / s' v_t='km / s' mass=solMass$"),
+        ('1 2 3\n', [], 'received a file that is not recognised: give --format, or for a table its columns'),
+        ('u v w\n1 2 3\n', [], 'received a file that is not recognised'),
         ('X Y Z m\n0 0 0 1\n', ['--column', 'mass=n'],
          "--column must name columns of .*stars.dat, which are X, Y, Z, m, received 'n'"),
         ('mass_now\n1\n', ['--column', 'mass=mas_now'], "received 'mas_now': did you mean mass_now"),
