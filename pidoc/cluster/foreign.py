@@ -276,13 +276,14 @@ def _refuse_galaxies(columns, name):
 
 def _light(columns, age, metallicity, initial, name):
     """Add missing luminosities, radii and types of stars; returns their source."""
-    if 'luminosity' in columns:
-        if metallicity is not None:
-            raise ValueError(f'{name} has luminosities of its own: metallicity must not be given, '
-                             f'received {metallicity!r}')
-        return 'file'
+    seen = 'luminosity' in columns
+    if seen and columns.keys() & {'temperature', 'stellar_radius'} and metallicity is not None:
+        raise ValueError(f'{name} has luminosities of its own: metallicity must not be given, '
+                         f'received {metallicity!r}')
     if metallicity is None:
-        return 'none'
+        return 'file' if seen else 'none'
+    if seen:
+        log.info('%s: luminosities without temperatures or radii are replaced', name)
     from pidoc.stellar import DARK, StellarEvolution
 
     born = columns['initial_mass'] = _initial_masses(columns, initial, name)

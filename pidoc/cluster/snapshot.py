@@ -259,11 +259,7 @@ class Snapshot:
     @cached_property
     def _light(self):
         """V luminosity of every star [Lsun]."""
-        if 'luminosity' not in self._native or self._temperature is None:
-            raise ValueError(
-                'the V luminosity needs the columns luminosity and either temperature or '
-                f'stellar_radius, received {", ".join(self._native)}'
-            )
+        self._check_light()
         kind = self._native.get('kind', 1)
         luminosity, temperature = self._native['luminosity'] * u.Lsun, self._temperature * u.K
         return v_luminosity(luminosity, temperature, kind).to_value(u.Lsun)
@@ -271,6 +267,12 @@ class Snapshot:
     @property
     def _has_light(self):
         return 'luminosity' in self._native and self._temperature is not None
+
+    def _check_light(self):
+        if not self._has_light:
+            raise ValueError('the light needs the columns luminosity and either temperature or '
+                             f'stellar_radius, received {", ".join(self._native)}: give them, or metallicity='
+                             ' when reading a file, with which stars are computed from their initial masses')
 
     @property
     def stars(self) -> QTable:

@@ -64,10 +64,7 @@ class _Prepared:
             self._light[key] = prepared_stars(whole).light(whole, band, correction, metallicity)[rows]
         if key not in self._light:
             native = snapshot._native
-            if 'luminosity' not in native or snapshot._temperature is None:
-                missing = 'temperature' if 'luminosity' in native else 'luminosity'
-                raise ValueError('the light of a snapshot needs the columns luminosity and either '
-                                 f'temperature or stellar_radius: no {missing} received')
+            snapshot._check_light()
             if correction == 'kurucz1992' and metallicity is None:
                 raise ValueError("correction 'kurucz1992' needs the metallicity, which a snapshot without a "
                                  'model does not have: give metallicity')

@@ -259,7 +259,9 @@ def _snapshot(kind, path, reader):
     from astropy.io.registry import IORegistryError
 
     try:
-        return kind.read(path, **reader)
+        snapshot = kind.read(path, **reader)
+        snapshot._check_light()
+        return snapshot
     except IORegistryError as error:
         raise ValueError(f'{path} must be a snapshot of pidoc or of another code, received a file that is '
                          'not recognised: give --format, or for a table its columns, such as --column mass=m'
@@ -282,6 +284,7 @@ _OPTIONS = (
     (r'particles=', 'pidoc.Snapshot.read'),
     (r"initial must be the Snapshot at birth, or 'mass' if the simulation had no stellar evolution, "
      'received None', 'give --masses-are-initial if the simulation had no stellar evolution'),
+    (r'give them, or metallicity= when reading a file', 'give them with --column, or --evolve-stars Z'),
     (r'metallicity must not be given', '--evolve-stars must be left out'),
 )
 

@@ -540,7 +540,7 @@ def test_brown_dwarfs_are_dark(write, caplog):
 
 def test_a_snapshot_without_light_says_so(write):
     snapshot = Snapshot.read(write(nbody_bytes()))
-    with pytest.raises(ValueError, match='the V luminosity needs the columns luminosity'):
+    with pytest.raises(ValueError, match='the light needs the columns luminosity'):
         _ = snapshot.v_luminosity
 
 
@@ -1204,3 +1204,20 @@ def test_a_text_with_names_is_a_table(tmp_path, mark):
     stars = Snapshot.read(path, age=1 * u.Gyr, units=units).stars
     np.testing.assert_allclose(stars['radius'].value, [1.5, 2.5])
     np.testing.assert_allclose(stars['mass'].value, [0.8, 0.4])
+
+
+def test_luminosities_without_temperatures_are_replaced(tmp_path):
+    """They give no V light, and may not stand in the way of those that do."""
+    path = tmp_path / 'stars.csv'
+    units = {'x': 'pc', 'y': 'pc', 'z': 'pc', 'mass': 'solMass', 'luminosity': 'solLum'}
+    path.write_text('x,y,z,mass,lum\n0,0,1,0.8,123\n0,1,0,0.5,456\n')
+    options = {'age': 5 * u.Gyr, 'units': units}
+    dark = Snapshot.read(path, **options)
+    with pytest.raises(ValueError, match='needs .* temperature or stellar_radius, .* or metallicity= when'):
+        _ = dark.v_luminosity
+    own = Snapshot.read(path, metallicity=0.001, initial='mass', **options)
+    path.write_text('x,y,z,mass\n0,0,1,0.8\n0,1,0,0.5\n')
+    units.pop('luminosity')
+    without = Snapshot.read(path, metallicity=0.001, initial='mass', **options)
+    assert own.meta['LIGHTSRC'] == 'pidoc'
+    np.testing.assert_array_equal(own.stars['luminosity'], without.stars['luminosity'])

@@ -429,7 +429,7 @@ def test_what_needs_columns_that_are_not_there():
         snapshot.velocity_dispersion(1 * u.pc)
     with pytest.raises(ValueError, match='remnant_masses needs the column kind, received x, y, z'):
         snapshot.remnant_masses  # noqa: B018
-    with pytest.raises(ValueError, match='the V luminosity needs the columns luminosity'):
+    with pytest.raises(ValueError, match='the light needs the columns luminosity'):
         snapshot.projected_half_light_radius  # noqa: B018
-    with pytest.raises(ValueError, match='the V luminosity needs the columns luminosity'):
+    with pytest.raises(ValueError, match='the light needs the columns luminosity'):
         Snapshot(plummer(n_stars=3), 1 * u.Gyr).velocity_dispersion(1 * u.pc)

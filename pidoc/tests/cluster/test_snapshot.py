@@ -487,7 +487,7 @@ def test_given_temperature_counts():
 
 def test_no_light_without_luminosities():
     snapshot = Snapshot(few_stars(), 0 * u.Gyr)
-    with pytest.raises(ValueError, match='V luminosity needs the columns luminosity and .* mass'):
+    with pytest.raises(ValueError, match='the light needs the columns luminosity and .* mass'):
         snapshot.v_luminosity  # noqa: B018
     assert 'v_luminosity' not in snapshot.stars.colnames
 

@@ -753,7 +753,7 @@ def test_snapshots_that_are_refused():
     with pytest.raises(TypeError, match='snapshot must be a Snapshot, received str'):
         observe('MW15', distance=10 * u.kpc)
     dark = Snapshot({'x': [0] * u.pc, 'y': [0] * u.pc, 'z': [0] * u.pc, 'mass': [1] * u.Msun}, 1 * u.Gyr)
-    with pytest.raises(ValueError, match='the light of a snapshot needs .* no luminosity received'):
+    with pytest.raises(ValueError, match='the light needs the columns luminosity .* received x, y, z, mass'):
         observe(dark, distance=10 * u.kpc)
 
 

@@ -140,6 +140,9 @@ class TestOtherFiles:
          'mass=solMass luminosity=solLum$'),
         ('# r vr vt m\n1 2 3 4\n', [],
          "none of 'r', 'vr', 'vt', 'm': .* radius=pc v_r='km / s' v_t='km / s' mass=solMass$"),
+        ('x y z m lum\n0 0 0 1 2\n',
+         ['--age', '12', '--column-unit', 'x=pc', 'y=pc', 'z=pc', 'mass=solMass', 'luminosity=solLum'],
+         'received .*luminosity.*: give them with --column, or --evolve-stars Z, with which stars are'),
         ('1 2 3\n', [], 'received a file that is not recognised: give --format, or for a table its columns'),
         ('u v w\n1 2 3\n', [], 'received a file that is not recognised'),
         ('X Y Z m\n0 0 0 1\n', ['--column', 'mass=n'],
@@ -250,7 +253,7 @@ def test_snapshots_of_other_codes(tmp_path, capsys):
     table.write(tmp_path / 'others.ecsv')
     args = [str(tmp_path / 'others.ecsv'), '--distance', '10', '--quiet', '-o', str(tmp_path)]
     assert main([*args, '--age', '12']) == 2
-    assert 'no luminosity received' in capsys.readouterr().err
+    assert 'received x, y, z, mass, id: give them with --column' in capsys.readouterr().err
     assert main([*args, '--format', 'table', '--age', '12', '--evolve-stars', '0.001',
                  '--masses-are-initial']) == 0
     found = Mock.read(tmp_path / 'others.ecsv-10kpc-1.fits')
