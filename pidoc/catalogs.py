@@ -141,6 +141,13 @@ def paper_table() -> QTable:
     Notes
     -----
     Its age of NGC 7006 is not in VandenBerg et al. (2013), the reference it gives.
+
+    Examples
+    --------
+    >>> from pidoc.catalogs import paper_table
+    >>> table = paper_table()
+    >>> print(len(table), table['name'][0], table['pidoc_mass_to_light'][0])
+    17 NGC 5053 1.756 solMass / solLum
     """
     return _packaged('chardin2021_table3.ecsv')
 

@@ -89,6 +89,12 @@ class Channel:
     ------
     ValueError
         If the band is not known.
+
+    Examples
+    --------
+    >>> from pidoc.grid import Channel, MapGrid
+    >>> print(MapGrid(channels=(Channel('r'), Channel('r', smoothed=False))))
+    160 x 160 pixels of 0.25 arcsec in r, r (sharp), smoothed with 4 pixels
     """
 
     band: str = 'V'
@@ -183,6 +189,13 @@ class MapGrid:
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
             As for `MapGrid`; or if the field is not a whole number of pixels.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.grid import MapGrid
+        >>> print(MapGrid.of_field(40 * u.arcsec, pixel_scale=0.5 * u.arcsec, band='r'))
+        80 x 80 pixels of 0.5 arcsec in r, smoothed with 4 pixels
         """
         grid = cls() if grid is None else grid
         changes: dict[str, Any] = {} if smoothing is None else {'smoothing': smoothing}
@@ -346,6 +359,12 @@ class MapGrid:
         Returns
         -------
         dict
+
+        Examples
+        --------
+        >>> from pidoc.grid import MapGrid
+        >>> MapGrid().to_dict()['shape'], MapGrid.from_dict(MapGrid().to_dict()) == MapGrid()
+        ([160, 160], True)
         """
         return {'shape': list(self.shape), 'pixel_scale': self.scale, 'smoothing': self.smoothing,
                 'channels': [asdict(channel) for channel in self.channels]}

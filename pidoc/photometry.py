@@ -563,6 +563,14 @@ def johnson_to_ps1(b, v):
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
         If a magnitude has another unit or is not finite, or no g - r has this B - V.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from pidoc.photometry import johnson_to_ps1
+    >>> g, r = johnson_to_ps1(5.48 * u.mag, 4.83 * u.mag)
+    >>> print(f'{g:.2f} {r:.2f}')
+    5.04 mag 4.64 mag
     """
     g, r = _to_ps1(to_value(b, u.mag, 'b'), to_value(v, u.mag, 'v'))
     return g * u.mag, r * u.mag
@@ -634,6 +642,15 @@ def apparent_magnitude(flux, band='V'):
     ------
     TypeError, `~astropy.units.UnitConversionError`, ValueError
         If the flux has another unit, is not positive or not finite, or the band is unknown.
+
+    Examples
+    --------
+    >>> import math
+    >>> from astropy import units as u
+    >>> from pidoc.photometry import apparent_magnitude
+    >>> sun_at_10_pc = 1 * u.Lsun / (4 * math.pi * (10 * u.pc)**2)
+    >>> print(apparent_magnitude(sun_at_10_pc).round(2))
+    4.83 mag
     """
     value = to_value(flux, u.Lsun / u.kpc**2, 'flux', positive=True)
     return (_solar(band) + 10.0 - 2.5 * np.log10(4.0 * np.pi * value)) * u.mag

@@ -547,6 +547,16 @@ class Snapshot:
         ------
         ValueError
             If a fraction is out of range.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.cluster import Snapshot
+        >>> stars = {'radius': [1, 2, 3, 4] * u.pc, 'v_r': [0, 1, 0, 1] * u.km / u.s,
+        ...          'v_t': [1, 0, 1, 0] * u.km / u.s, 'mass': [1, 1, 1, 1] * u.Msun, 'kind': [1, 1, 11, 14]}
+        >>> cluster = Snapshot(stars, 12 * u.Gyr)
+        >>> print(cluster.lagrangian_radii([0.25, 0.5]))
+        [1. 2.] pc
         """
         fractions = np.asarray(fractions, dtype=float)
         bad = ~((fractions > 0.0) & (fractions <= 1.0))
@@ -656,6 +666,19 @@ class Snapshot:
         ------
         ValueError
             If the stars have no ``kind``.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.cluster import Snapshot
+        >>> stars = {'radius': [1, 2, 3, 4] * u.pc, 'v_r': [0, 1, 0, 1] * u.km / u.s,
+        ...          'v_t': [1, 0, 1, 0] * u.km / u.s, 'mass': [1, 1, 1, 1] * u.Msun, 'kind': [1, 1, 11, 14]}
+        >>> cluster = Snapshot(stars, 12 * u.Gyr)
+        >>> for name, mass in cluster.remnant_masses.items():
+        ...     print(name, mass)
+        white_dwarfs 1.0 solMass
+        neutron_stars 0.0 solMass
+        black_holes 1.0 solMass
         """
         if 'kind' not in self._native:
             raise ValueError(f'remnant_masses needs the column kind, received {", ".join(self._native)}')
@@ -755,6 +778,16 @@ class Snapshot:
         TypeError, `~astropy.units.UnitConversionError`, ValueError
             If an argument has a wrong type or unit, or is invalid; if there are no velocities, or with
             ``faintest`` no luminosities.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.cluster import Snapshot
+        >>> stars = {'radius': [1, 2, 3, 4] * u.pc, 'v_r': [0, 1, 0, 1] * u.km / u.s,
+        ...          'v_t': [1, 0, 1, 0] * u.km / u.s, 'mass': [1, 1, 1, 1] * u.Msun, 'kind': [1, 1, 11, 14]}
+        >>> cluster = Snapshot(stars, 12 * u.Gyr)
+        >>> print(cluster.velocity_dispersion(10 * u.pc, faintest=None).round(3))    # a third of v^2
+        0.577 km / s
         """
         separation = _aperture(aperture)
         if not self.has_velocities:
@@ -795,6 +828,16 @@ class Snapshot:
         ------
         TypeError, `~astropy.units.UnitConversionError`, ValueError
             If ``radius`` has a wrong type or unit, or is negative.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from pidoc.cluster import Snapshot
+        >>> stars = {'radius': [1, 2, 3, 4] * u.pc, 'v_r': [0, 1, 0, 1] * u.km / u.s,
+        ...          'v_t': [1, 0, 1, 0] * u.km / u.s, 'mass': [1, 1, 1, 1] * u.Msun, 'kind': [1, 1, 11, 14]}
+        >>> cluster = Snapshot(stars, 12 * u.Gyr)
+        >>> print(cluster.escape_velocity(radius=5 * u.pc).round(4))
+        0.083 km / s
         """
         at = to_value(radius, u.pc, 'radius', non_negative=True)
         order = self._order

@@ -488,6 +488,17 @@ class FitsProduct:
             If the file exists and ``overwrite`` is False.
         ValueError
             If ``dtype`` is neither of the two.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> import pidoc
+        >>> prediction = pidoc.predict(pidoc.example())
+        >>> with TemporaryDirectory() as folder:
+        ...     prediction.write(f'{folder}/example-pidoc.fits')
+        ...     again = pidoc.Prediction.read(f'{folder}/example-pidoc.fits')
+        >>> bool(again.total_mass == prediction.total_mass)
+        True
         """
         check_free(filename, overwrite=overwrite)
         write_hdus(list(self.to_hdulist(dtype=dtype)), filename)

@@ -53,6 +53,23 @@ class Mock(FitsProduct):
         One of `pidoc.photometry.BANDS`.
     sharp : `~astropy.nddata.CCDData`, optional
         The image before smoothing, with the same coordinate system; NaN in bad pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy import units as u
+    >>> from pidoc import Snapshot
+    >>> from pidoc.mock import observe
+    >>> x, y, z = np.random.default_rng(0).normal(size=(3, 1000)) * u.pc
+    >>> stars = {'x': x, 'y': y, 'z': z, 'mass': np.full(1000, 0.5) * u.Msun,
+    ...          'luminosity': np.full(1000, 0.25) * u.Lsun, 'temperature': np.full(1000, 5772.0) * u.K}
+    >>> mock = observe(Snapshot(stars, 12 * u.Gyr), distance=30 * u.kpc)
+    >>> mock
+    <Mock of 160 x 160 pixels in V of no name: 12 Gyr, 30 kpc, seeing 1 arcsec, seed 0>
+    >>> print(mock.total_mass.round(), mock.mass_to_light.round(1))
+    495.0 solMass 2.2 solMass / solLum
+    >>> [hdu.name for hdu in mock.to_hdulist()]
+    ['PRIMARY', 'MASS', 'SHARP']
     """
 
     light: CCDData

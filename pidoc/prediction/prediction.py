@@ -247,6 +247,13 @@ class Prediction(FitsProduct):
         """`~astropy.nddata.CCDData` of the mass per area on the sky [Msun/pc^2], at the ``distance``.
 
         The uncertainty is that of the mass alone.
+
+        Examples
+        --------
+        >>> import pidoc
+        >>> prediction = pidoc.predict(pidoc.example(), distance='20 kpc')
+        >>> prediction.surface_density.unit, prediction.surface_density.shape
+        (Unit("solMass / pc2"), (160, 160))
         """
         side = self.pixel_scale.to_value(u.rad) * self.distance.to_value(u.pc)
         unit = u.Msun / u.pc**2
@@ -271,6 +278,16 @@ class Prediction(FitsProduct):
 
         Errors of pixels are taken as fully correlated, which gives the largest possible errors of the
         profile. Pixels that were filled in are excluded.
+
+        Examples
+        --------
+        >>> import pidoc
+        >>> prediction = pidoc.predict(pidoc.example(), distance='20 kpc')
+        >>> profile = prediction.mass_profile
+        >>> print(*profile.colnames[:5], sep=', ')
+        separation_low, separation, separation_high, n_pixels, mass
+        >>> bool(profile['mass'][0] > profile['mass'][-1])
+        True
         """
         return mass_profile(self.mass.data * MASS_PER_PIXEL, center=self.center, pixel_scale=self.pixel_scale,
                             mask=self.mass.mask, errors=self.mass.uncertainty.array * MASS_PER_PIXEL,
@@ -350,6 +367,13 @@ class Prediction(FitsProduct):
         -------
         dict
             Name -> value, standard error (the default one where none was given) and source.
+
+        Examples
+        --------
+        >>> import pidoc
+        >>> prediction = pidoc.predict(pidoc.example(), distance='20 kpc')
+        >>> prediction.known_texts()
+        {'distance': '20 ± 0.4 kpc, given'}
         """
         texts = {}
         for name, value in self.known.items():
@@ -371,6 +395,13 @@ class Prediction(FitsProduct):
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> import pidoc
+        >>> prediction = pidoc.predict(pidoc.example(), distance='20 kpc')
+        >>> print(prediction.summary().splitlines()[0])
+        example.fits  (model default)
         """
         lines = [f'{self.name or "image"}  (model {self.model or "without a name"})']
         lines += [f'  {label:<22} {text}' for label, text in self._lines()]
@@ -395,6 +426,12 @@ class Prediction(FitsProduct):
         ------
         ValueError
             If there is no such panel.
+
+        Examples
+        --------
+        >>> import pidoc
+        >>> prediction = pidoc.predict(pidoc.example(), distance='20 kpc')
+        >>> prediction.plot(panel='mass').savefig('mass.pdf')                        # doctest: +SKIP
         """
         from pidoc.plotting.prediction import plot_prediction
 
@@ -409,6 +446,14 @@ class Prediction(FitsProduct):
             ``name``, for each quantity the value, ``_low_68`` and so on, NaN if the model does not
             predict it; ``field_of_view`` (its width), ``given`` (the properties that were given),
             ``in_domain``, ``flags``, ``flag_names``, ``model``.
+
+        Examples
+        --------
+        >>> import pidoc
+        >>> prediction = pidoc.predict(pidoc.example(), distance='20 kpc')
+        >>> row = prediction.to_row()
+        >>> len(row), row.colnames[:3], str(row['given'][0])
+        (1, ['name', 'total_mass', 'total_mass_low_68'], 'distance')
         """
         return QTable({name: [value] if unit is None else [value] * unit
                        for (name, value), unit in zip(self.row_values().items(), row_units().values(),
@@ -452,6 +497,13 @@ class Prediction(FitsProduct):
         ------
         ValueError
             If ``dtype`` is another one.
+
+        Examples
+        --------
+        >>> import pidoc
+        >>> prediction = pidoc.predict(pidoc.example(), distance='20 kpc')
+        >>> print(*[hdu.name for hdu in prediction.to_hdulist()])
+        MASS MASS_ERR ML LIGHT MASK PROFILE PARAMS KNOWN VARIABLES POSTERIOR
         """
         error = CCDData(self.mass.uncertainty.array, unit=MASS_PER_PIXEL)
         hdus = image_hdus({'MASS': self.mass, 'MASS_ERR': error, 'ML': self.mass_to_light_map,

@@ -27,6 +27,12 @@ def card_text(about, *, sha256=None):
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> from pidoc.training import card_text
+    >>> print(card_text({'name': 'mine', 'n_train': 24000}).splitlines()[0])
+    Model card: mine
     """
     title = f'Model card: {about.get("name") or "without a name"}'
     lines = [title, '=' * len(title), '', about.get('description') or 'No description.', '',

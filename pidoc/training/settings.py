@@ -75,6 +75,15 @@ class Selection:
         -------
         ndarray of int
             In increasing order.
+
+        Examples
+        --------
+        >>> from astropy import units as u
+        >>> from astropy.table import QTable
+        >>> from pidoc.training import Selection
+        >>> table = QTable({'simulation': ['a', 'b', 'b'], 'age': [12, 5, 12] * u.Gyr})
+        >>> Selection(simulations=['b'], ages=[(10, 14)]).rows(table)
+        array([2])
         """
         chosen = np.ones(len(table), dtype=bool)
         if self.simulations:
@@ -173,6 +182,16 @@ class Settings:
     ------
     TypeError, ValueError
         If a value has a wrong type or is out of range.
+
+    Examples
+    --------
+    >>> from pidoc.training import Settings
+    >>> Settings(epochs=10, channels=('light',)).learning_rate
+    0.001
+    >>> Settings(epochs=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: epochs must be a whole number, at least 1, received 0
     """
 
     members: int = 1
@@ -293,6 +312,12 @@ class PaperSettings:
     ------
     ValueError
         If a value is out of range.
+
+    Examples
+    --------
+    >>> from pidoc.training import PaperSettings
+    >>> PaperSettings(vgg='random').epochs
+    (100, 200)
     """
 
     epochs: tuple = (100, 200)
