@@ -7,6 +7,8 @@ from astropy.table import QTable
 
 from pidoc.grid import MapGrid
 from pidoc.networks import losses, paper
+from pidoc.training import fit
+from pidoc.training.data import digest_of
 from pidoc.training.settings import PaperSettings, Settings
 
 SIDE = 32
@@ -53,7 +55,6 @@ class Maps:
     def __len__(self):
         return len(self.table)
 
-
     def __getitem__(self, rows):
         return Maps(self.table[rows], self._light[rows], self._mass[rows], self.zoom[rows])
 
@@ -82,3 +83,20 @@ def slim_networks(patch):
     patch.setattr(paper, '_ENCODER', (4, 4, 4, 4))
     patch.setattr(paper, '_KERNELS', ((10, 4), (10, 4), (5, 8), (5, 8)))
     patch.setattr(losses, '_VGG16', tuple((name, 4, counts) for name, _, counts in losses._VGG16))
+
+
+def domains_once(patch):
+    """Learn the domain of the same maps once: it is half of the work of a small training."""
+    learned, learn = {}, fit.learn_domain
+
+    def learn_once(maps, work, progress):
+        key = tuple((digest_of(each.table), each.grid.shape) for each in maps.values())
+        # where a training keeps its own
+        path = work / 'domain.json'
+        if key in learned and not path.exists():
+            path.write_text(learned[key], encoding='utf-8')
+        domain = learn(maps, work, progress)
+        learned[key] = path.read_text(encoding='utf-8')
+        return domain
+
+    patch.setattr(fit, 'learn_domain', learn_once)

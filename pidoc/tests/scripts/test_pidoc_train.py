@@ -7,25 +7,7 @@ import pytest
 
 from pidoc.inference.estimator import Estimator
 from pidoc.scripts.pidoc_train import _OPTIONS, _PAPER, main
-from pidoc.tests.training_helpers import few_large, Maps, slim_networks
 from pidoc.training.settings import PaperSettings, Settings
-
-
-@pytest.fixture(scope='module')
-def maps():
-    return Maps.make(420, 1)
-
-
-@pytest.fixture(scope='module')
-def few():
-    return few_large()
-
-
-@pytest.fixture(scope='module')
-def slim():
-    with pytest.MonkeyPatch.context() as patch:
-        slim_networks(patch)
-        yield
 
 
 def test_the_command_trains(maps, tmp_path, monkeypatch, capsys):

@@ -101,8 +101,8 @@ def test_another_training_does_not_go_on_in_the_folder(trained, maps):
         train(maps[1:], folder, settings=SMALL, progress=False)
 
 
-def test_damaged_states_are_refused(maps, tmp_path):
-    train(maps, tmp_path, settings=SMALL, progress=False)
+def test_damaged_states_are_refused(trained, maps, tmp_path):
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     state, best = tmp_path / 'work' / 'state-0.npz', tmp_path / 'work' / 'best-0.npz'
     content = best.read_bytes()
     best.write_bytes(content + b' ')
@@ -121,9 +121,17 @@ def test_cached_maps_must_be_as_many(maps, tmp_path):
         train(maps, tmp_path, settings=SMALL, progress=False)
 
 
-def test_members_differ_and_patience_ends_a_training(maps, tmp_path, monkeypatch):
-    settings = Settings(members=2, epochs=6, batch_size=64, widths=(4, 4), patience=1, learning_rate=0.05)
-    estimator = train(maps, tmp_path, settings=settings, progress=False)
+IMPATIENT = Settings(members=2, epochs=6, batch_size=64, widths=(4, 4), patience=1, learning_rate=0.05)
+
+
+@pytest.fixture(scope='module')
+def impatient(maps, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('impatient')
+    return folder, train(maps, folder, settings=IMPATIENT, progress=False)
+
+
+def test_members_differ_and_patience_ends_a_training(impatient):
+    estimator = impatient[1]
     one, two = (network.get_weights()[0] for network in estimator.networks)
     assert np.abs(one - two).max() > 0.01
     for history in estimator.about['history']:
@@ -206,18 +214,49 @@ def test_what_a_set_does_not_have_cannot_be_learned(maps, tmp_path):
 # -- going on after the end -----------------------------------------------------------------------
 
 
-def test_a_finished_training_goes_on_with_more_epochs(trained, maps, tmp_path, monkeypatch):
-    folder, short = trained
-    shutil.copytree(folder, tmp_path / 'on')
-    more = dataclasses.replace(SMALL, epochs=5, members=2)
-    steps, real = [], keras.Model.train_on_batch
-    monkeypatch.setattr(keras.Model, 'train_on_batch',
-                        lambda self, *args, **options: steps.append(1) or real(self, *args, **options))
-    estimator = train(maps, tmp_path / 'on', settings=more, name='small', progress=False)
-    # two epochs of 18 batches for the first, five for the second
-    assert len(steps) == 7 * 18
+LONGER = dataclasses.replace(SMALL, epochs=5, members=2)
+
+
+@pytest.fixture(scope='module')
+def continued(trained, maps, tmp_path_factory):
+    """A training that goes on, whose model could not be written, and the learning rates of its steps."""
+    folder = tmp_path_factory.mktemp('on')
+    shutil.copytree(trained[0], folder, dirs_exist_ok=True)
+    rates, real = [], keras.Model.train_on_batch
+
+    def noted(self, *args, **options):
+        rates.append(float(self.optimizer.learning_rate))
+        return real(self, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, 'train_on_batch', noted)
+        patch.setattr(Path, 'replace', None)
+        with pytest.raises(TypeError):
+            train(maps, folder, settings=LONGER, name='small', progress=False)
+    return folder, rates
+
+
+def test_a_model_survives_while_another_is_written(trained, continued, maps):
+    light = maps.light(slice(0, 2))
+    np.testing.assert_array_equal(Estimator.load(continued[0]).estimate(light).mass,
+                                  Estimator.load(trained[0]).estimate(light).mass)
+
+
+def test_the_rate_of_a_training_that_goes_on_is_that_of_a_longer_one(continued):
+    # two epochs of 18 batches for the first member, five for the second
+    rates = continued[1]
+    assert len(rates) == 7 * 18
+    # half of a wave that rises for a tenth of the 90 steps
+    expected = 0.5 * SMALL.learning_rate * (1.0 + np.cos(np.pi * (54 - 9) / 81))
+    assert rates[0] == pytest.approx(expected, rel=0.05) and rates[35] < 0.01 * SMALL.learning_rate
+
+
+def test_a_finished_training_goes_on_with_more_epochs(trained, continued, maps, tmp_path, monkeypatch):
+    shutil.copytree(continued[0], tmp_path / 'on')
+    monkeypatch.setattr(keras.Model, 'train_on_batch', None)
+    estimator = train(maps, tmp_path / 'on', settings=LONGER, name='small', progress=False)
     first, second = estimator.about['history']
-    assert first['loss'][:3] == short.about['history'][0]['loss']
+    assert first['loss'][:3] == trained[1].about['history'][0]['loss']
     assert len(first['loss']) == len(second['loss']) == 5
     assert estimator.about['plans'] == [[[0, 3], [3, 5]], [[0, 5]]]
     assert estimator.about['settings']['epochs'] == 5
@@ -232,37 +271,12 @@ def test_a_finished_training_goes_on_with_more_epochs(trained, maps, tmp_path, m
         train(maps, tmp_path / 'on', settings=SMALL, progress=False)
 
 
-def test_the_rate_of_a_training_that_goes_on_is_that_of_a_longer_one(trained, maps, tmp_path, monkeypatch):
-    shutil.copytree(trained[0], tmp_path / 'on')
-    rates, real = [], keras.Model.train_on_batch
-
-    def noted(self, *args, **options):
-        rates.append(float(self.optimizer.learning_rate))
-        return real(self, *args, **options)
-
-    monkeypatch.setattr(keras.Model, 'train_on_batch', noted)
-    train(maps, tmp_path / 'on', settings=dataclasses.replace(SMALL, epochs=6), progress=False)
-    # half of a wave that rises for a tenth of the 108 steps
-    expected = 0.5 * SMALL.learning_rate * (1.0 + np.cos(np.pi * (54 - 10) / 98))
-    assert rates[0] == pytest.approx(expected, rel=0.05) and rates[-1] < 0.01 * SMALL.learning_rate
-
-
-def test_more_patience_goes_on_with_what_had_ended(maps, tmp_path):
-    settings = Settings(epochs=6, batch_size=64, widths=(4, 4), patience=1, learning_rate=0.05)
-    before = train(maps, tmp_path, settings=settings, progress=False).about['history'][0]['loss']
-    patient = dataclasses.replace(settings, patience=6)
+def test_more_patience_goes_on_with_what_had_ended(impatient, maps, tmp_path):
+    shutil.copytree(impatient[0], tmp_path, dirs_exist_ok=True)
+    before = impatient[1].about['history'][0]['loss']
+    patient = dataclasses.replace(IMPATIENT, members=1, patience=6)
     history = train(maps, tmp_path, settings=patient, progress=False).about['history'][0]['loss']
     assert len(history) == 6 and history[:len(before)] == before
-
-
-def test_a_model_survives_while_another_is_written(trained, maps, tmp_path, monkeypatch):
-    shutil.copytree(trained[0], tmp_path / 'on')
-    monkeypatch.setattr(Path, 'replace', None)
-    with pytest.raises(TypeError):
-        train(maps, tmp_path / 'on', settings=dataclasses.replace(SMALL, epochs=4), progress=False)
-    light = maps.light(slice(0, 2))
-    np.testing.assert_array_equal(Estimator.load(tmp_path / 'on').estimate(light).mass,
-                                  Estimator.load(trained[0]).estimate(light).mass)
 
 
 # -- from the weights of another model --------------------------------------------------------------
