@@ -1,10 +1,11 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Configuration of the documentation, which builds with and without a network (tox -e docs)."""
 
+import builtins
+import pydoc
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 from urllib.request import urlopen
 
 import pidoc
@@ -45,6 +46,8 @@ MODULE_OPTIONS = {
 numpydoc_show_class_members = False
 # types are in words in the docstrings; those of schemas hold rules of many lines
 autodoc_typehints = 'none'
+# defaults as they are written
+autodoc_preserve_defaults = True
 # members in the table of contents of a page, without the class
 toc_object_entries_show_parents = 'hide'
 
@@ -64,10 +67,13 @@ sphinx_gallery_conf = {
 # documentation of others that names link to
 OTHERS = {
     'astropy': 'https://docs.astropy.org/en/stable/',
+    'distributed': 'https://distributed.dask.org/en/stable/',
     'matplotlib': 'https://matplotlib.org/stable/',
+    'msgspec': 'https://jcristharif.com/msgspec/',
     'numpy': 'https://numpy.org/doc/stable/',
     'photutils': 'https://photutils.readthedocs.io/en/stable/',
     'python': 'https://docs.python.org/3/',
+    'reproject': 'https://reproject.readthedocs.io/en/stable/',
     'scipy': 'https://docs.scipy.org/doc/scipy/',
 }
 # Keras publishes no list of its objects
@@ -76,6 +82,7 @@ KERAS = {
     'Model.fit': 'models/model_training_apis/#fit-method',
     'applications': 'applications/',
     'losses.Loss': 'losses/',
+    'src.losses.loss.Loss': 'losses/',
     'utils.PyDataset': 'utils/python_utils/#pydataset-class',
     'utils.set_random_seed': 'utils/python_utils/#setrandomseed-function',
 }
@@ -91,6 +98,14 @@ def reachable(address):
 
 
 intersphinx_mapping = {name: (address, None) for name, address in OTHERS.items() if reachable(address)}
+# each reference must lead somewhere; without a network, those to others cannot
+nitpicky = True
+nitpick_ignore_regex = [(r'py:.*', rf'{name}(\..*)?') for name in OTHERS.keys() - intersphinx_mapping.keys()]
+if 'python' not in intersphinx_mapping:
+    nitpick_ignore_regex.append((r'py:.*', rf'({"|".join(sorted(sys.stdlib_module_names))})(\..*)?'))
+    nitpick_ignore_regex.append((r'py:.*', '|'.join(dir(builtins))))
+# not on a page: a type variable, and a base class of two
+nitpick_ignore = [('py:obj', 'pidoc.io.schema.T'), ('py:class', 'pidoc.networks.scaling._Stored')]
 
 html_theme = 'pydata_sphinx_theme'
 html_title = f'{project} {release}'
@@ -165,20 +180,39 @@ def link_to_keras(app, env, node, content):
 
 
 def link_to_definition(app, env, node, content):
-    """Resolve names as users import them, such as ``pidoc.MassMapper``, to the pages of their modules."""
+    """Resolve names as users import them, such as ``pidoc.MassMapper``, and names without a module."""
     from sphinx.util.nodes import make_refnode
 
-    found, parts = pidoc, node.get('reftarget', '').split('.')
-    if parts.pop(0) != 'pidoc':
-        return None
-    while parts and isinstance(getattr(found, parts[0], None), ModuleType):
-        found = getattr(found, parts.pop(0))
-    objects = env.get_domain('py').objects
-    names = [name for name in objects if name.startswith('pidoc.') and name.endswith('.' + '.'.join(parts))]
-    if not parts or not names:
+    target = node.get('reftarget', '')
+    wanted, objects = located(target), env.get_domain('py').objects
+    last = target if not target.startswith('pidoc.') else target.rpartition('.')[2]
+    names = [name for name in objects if name.startswith('pidoc.') and name.endswith(f'.{last}')
+             and (last == target or located(name) is wanted)]
+    # a name may be on the pages of several modules, but must be of one thing
+    if node.get('refdomain') != 'py' or not names or len({id(located(name)) for name in names}) > 1:
         return None
     entry = objects[min(names, key=len)]
     return make_refnode(app.builder, node['refdoc'], entry.docname, entry.node_id, content)
+
+
+def located(name):
+    found = pydoc.locate(name)
+    return getattr(found, '__func__', found)
+
+
+def describe_data(app, what, name, obj, options, lines):
+    """Describe data by the words below its definition, not by those of its class, wherever it is."""
+    from sphinx.pycode import ModuleAnalyzer
+
+    if what != 'data' or not getattr(type(obj), '__module__', '').startswith('astropy.'):
+        return
+    own = name.rpartition('.')[2]
+    for module in [each for each in sys.modules if each.startswith('pidoc.') and
+                   getattr(sys.modules[each], own, None) is obj]:
+        words = ModuleAnalyzer.for_module(module).find_attr_docs().get(('', own))
+        if words:
+            lines[:] = words
+            return
 
 
 def setup(app):
@@ -187,6 +221,7 @@ def setup(app):
     app.connect('config-inited', write_module_pages)
     app.connect('missing-reference', link_to_keras)
     app.connect('missing-reference', link_to_definition)
+    app.connect('autodoc-process-docstring', describe_data, priority=400)
     # before numpydoc, whose priority is the default 500
     app.connect('autodoc-process-docstring', drop_table_of_formats, priority=400)
     for name in missing_modules():

@@ -102,7 +102,7 @@ def remnant_luminosity_and_radius(mass, kind, age, metallicity):
     Raises
     ------
     ValueError
-        If `kind` is not a remnant.
+        If ``kind`` is not a remnant.
 
     Notes
     -----
@@ -244,7 +244,7 @@ def _remnant_times(initial_mass, table, time):
 
 @njit(cache=True)
 def _loss_start(i, j, w, tolerance, table):
-    """Age at which the mass has decreased by a fraction `tolerance`; inf if it never does."""
+    """Age at which the mass has decreased by a fraction ``tolerance``; inf if it never does."""
     begin = 0.0
     for k in range(min(table.n_phases[i], table.n_phases[j])):
         end = np.exp(_log_end(i, j, w, k, table.log_end))
@@ -477,14 +477,14 @@ class StellarEvolution:
     Raises
     ------
     ValueError
-        If the metallicity or `giant_mass_loss` is outside the table; if `explosion` is not one of the two; if
-        `table` has another layout.
+        If the metallicity or ``giant_mass_loss`` is outside the table; if ``explosion`` is not one of the
+        two; if ``table`` has another layout.
 
     Notes
     -----
     All methods take arrays that broadcast and return arrays of the broadcast shape (numpy scalars for
-    scalars). Initial masses outside `mass_limits` and ages that are negative, beyond `age_limit` or NaN raise
-    `ValueError`.
+    scalars). Initial masses outside ``mass_limits`` and ages that are negative, beyond ``age_limit`` or NaN
+    raise `ValueError`.
 
     Examples
     --------
@@ -637,7 +637,7 @@ class StellarEvolution:
         return self._of_stars(_remnant_times, initial_mass, self._table)
 
     def mass_loss_start(self, initial_mass, *, tolerance=1e-4):
-        """Age before which a star's mass is within a fraction `tolerance` of its initial mass.
+        """Age before which a star's mass is within a fraction ``tolerance`` of its initial mass.
 
         Parameters
         ----------

@@ -77,7 +77,7 @@ def king_structure(w0):
     Raises
     ------
     ValueError
-        If `w0` is out of range.
+        If ``w0`` is out of range.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def king_radius(mass_fraction, *, w0):
     Raises
     ------
     ValueError
-        If `w0` is out of range.
+        If ``w0`` is out of range.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def king_surface_density(w0):
     Raises
     ------
     ValueError
-        If `w0` is out of range.
+        If ``w0`` is out of range.
 
     Examples
     --------

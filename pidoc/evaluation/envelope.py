@@ -86,7 +86,7 @@ def observed(light, scale):
 
 @dataclass(frozen=True)
 class Envelope:
-    """Estimates of the mass in the field, made by `fit`.
+    """Estimates of the mass in the field, made by `Envelope.fit`.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The training domain: which images are similar to the training data, and the deviations of others.
 
-`features` measures physical quantities of light maps, `Domain.fit` learns their ranges and their joint
-distribution from the training maps, `Domain.check` reports deviations of new maps. Inputs and outputs are
-arrays. The results are the bits of `FLAGS`; `decode_flags` gives their names.
+`~pidoc.inference.features` measures physical quantities of light maps, `Domain.fit` learns their ranges and
+their joint distribution from the training maps, `Domain.check` reports deviations of new maps. Inputs and
+outputs are arrays. The results are the bits of `FLAGS`; `decode_flags` gives their names.
 """
 
 import math
@@ -73,7 +73,7 @@ def check_numbers(n_training, n_validation, flagged=FLAGGED):
 
 
 class Domain:
-    """The training domain of networks, in the quantities of `FEATURES`, made by `fit`.
+    """The training domain of networks, in the quantities of `FEATURES`, made by `Domain.fit`.
 
     Parameters
     ----------
@@ -117,8 +117,9 @@ class Domain:
         Parameters
         ----------
         training, validation : dict
-            Results of `features`. The validation maps should be of other simulations than the training maps.
-            If both have the distance, the domains with and without a given distance are learned.
+            Results of `~pidoc.inference.features`. The validation maps should be of other simulations than
+            the training maps. If both have the distance, the domains with and without a given distance are
+            learned.
         likeness : `~pidoc.inference.likeness.Likeness`, optional
             Network that recognises altered maps.
         flagged : float, optional
@@ -158,7 +159,8 @@ class Domain:
         Parameters
         ----------
         measured : dict
-            Result of `features`. If a distance is NaN, quantities that depend on it are ignored.
+            Result of `~pidoc.inference.features`. If a distance is NaN, quantities that depend on it are
+            ignored.
 
         Returns
         -------

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Physical quantities of light maps that define the training domain: `features`."""
+"""Physical quantities of light maps that define the training domain: `~pidoc.inference.features.features`."""
 
 import math
 from dataclasses import dataclass

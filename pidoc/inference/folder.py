@@ -19,7 +19,7 @@ import numpy as np
 from pidoc.io.files import replacing
 from pidoc.io.schema import checked
 
-__all__ = ['ModelFolderError', 'seal']
+__all__ = ['ModelFolderError', 'read_card', 'seal']
 
 FORMAT = 2
 

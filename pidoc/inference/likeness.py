@@ -15,7 +15,7 @@ _DIGITS = 4                # in files
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """A small network that classifies maps as training maps or altered ones, by their `features`.
+    """A small network that tells training maps from altered ones, by their `~pidoc.inference.features`.
 
     Outlier exposure (Hendrycks, Mazeika & Dietterich 2019): it learns from examples of what does not belong
     to the set (`pidoc.training.likeness`). The inputs are standardised; a distance that is not given is 0
@@ -61,7 +61,7 @@ class Likeness:
         Parameters
         ----------
         measured : dict
-            Result of `features`.
+            Result of `~pidoc.inference.features`.
         distance : bool, optional
             Whether to use the distances that are known.
 

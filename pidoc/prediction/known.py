@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Known properties of a cluster, converted from quantities to plain numbers: `checked`.
+"""Known properties of a cluster, as plain numbers: `~pidoc.prediction.known.checked`.
 
 This is where units cross the boundary: outside are quantities, inside numbers in the units of
 `pidoc.networks.variables.CONSTRAINTS`.

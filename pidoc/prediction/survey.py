@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
-"""Many images: `survey` predicts a list of them in batches and in many processes, and can be resumed.
+"""Predictions of many images in batches and processes, to be resumed: `~pidoc.prediction.survey.survey`.
 
 A journal in the folder of the products, ``pidoc-predict.jsonl``, has a line for each completed image: the row
 of the table, and its input, that is the file and its time, the options, and the model.
@@ -36,7 +36,7 @@ from pidoc.prediction.mapper import MassMapper, model_checksum
 from pidoc.prediction.prediction import row_units
 from pidoc.units import whole_number
 
-__all__ = ['COLUMNS', 'ImageList', 'JOURNAL', 'TABLE_ENDINGS', 'survey']
+__all__ = ['COLUMNS', 'ImageList', 'Item', 'JOURNAL', 'TABLE_ENDINGS', 'survey']
 
 log = logging.getLogger(__name__)
 

@@ -351,7 +351,7 @@ def king(n_stars, rng, *, w0):
     Raises
     ------
     ValueError
-        If `w0` is out of range.
+        If ``w0`` is out of range.
     """
     from scipy.interpolate import PchipInterpolator
 

@@ -353,7 +353,7 @@ def _share_momentum(sh, i, j, phi, dx, dy, dz):
 
 
 def _compensation_table():
-    """`_compensation` at equal steps of the parameter."""
+    """``_compensation`` at equal steps of the parameter."""
     y = np.linspace(0.0, 6.0, 60_001)
     part = 3.0 * y * y * np.exp(-0.5 * y * y)
     capped = np.concatenate((np.zeros(1), np.cumsum(part[1:] + part[:-1]) * 0.5 * y[1]))
@@ -407,7 +407,7 @@ def _is_pair(stars, who):
 
 @njit(cache=True, inline='always')
 def ionisation_section(m_pair, m_third, a, w2, ratio):
-    """Cross-section for the destruction of a soft binary; ``ratio`` is K / E of `_strong_encounter`.
+    """Cross-section for the destruction of a soft binary; ``ratio`` is K / E of ``_strong_encounter``.
 
     Fast stars: 40 pi / 3 m3^2 a / (m12 w^2) (Hut 1983), for equal masses 40 / 9 pi a^2 (v_c / w)^2.  It is
     zero for K < E: the factor is 1 - E / K. That, another one for stars slower than the orbit, and the limit
@@ -630,15 +630,15 @@ def relax(sh, stars, work, first, n, dt, coulomb, encounters, compensated, threa
     (Henon 1971, eq. 16; Stodolkiewicz 1982; Joshi+ 2000, eq. 9): the mean effect of all encounters in dt. The
     angle between their planes of motion is random. The cap reduces the relaxation of slow pairs too much, by
     some 20 % for mean deflections of 0.7: if ``compensated``, all deflections are increased by the mean loss
-    (`_compensation`). A step may also be divided among ``encounters`` partners in turn, from one to four
-    shells away: `_partners` times as many if stars are much heavier than others.
+    (``_compensation``). A step may also be divided among ``encounters`` partners in turn, from one to four
+    shells away: ``_partners`` times as many if stars are much heavier than others.
 
     Unbound bodies have no encounters: they would leave within a crossing time, although an inner zone keeps
     them until the end of the step. (With encounters on their way few black holes leave, since the energy that
     should eject them heats the core: three times as many remain for 12 Gyr.)
 
-    In clusters with ``primordial`` binaries all binaries have encounters as in `_strong_encounter`; in those
-    without, the few binaries formed by three stars only harden.
+    In clusters with ``primordial`` binaries all binaries have encounters as in ``_strong_encounter``; in
+    those without, the few binaries formed by three stars only harden.
     """
     encounters *= _partners(sh, first, n)
     for k in range(first, n):
@@ -715,11 +715,11 @@ def _is_unbound(sh, k):
 def _encounter(sh, stars, i, j, density, dt, coulomb, state, spread, primordial=False):
     """The encounter of shells i and j that represents all of their encounters in dt; see `relax`.
 
-    ``spread`` is the dispersion of relative velocities for `_compensation`, 0: none.
+    ``spread`` is the dispersion of relative velocities for ``_compensation``, 0: none.
 
     If one of the two is a binary, a close encounter (pericentre within two semi-major axes, with
-    gravitational focusing) may take place instead and harden it: `_relative_energy_gain`.  Of two
-    binaries the wider one does.  In clusters with ``primordial`` ones it is a `_strong_encounter`.
+    gravitational focusing) may take place instead and harden it: ``_relative_energy_gain``.  Of two
+    binaries the wider one does.  In clusters with ``primordial`` ones it is a ``_strong_encounter``.
     Returns the energy gained by that; minus infinity if there was none.
     """
     m1, m2 = sh.m[i], sh.m[j]
@@ -811,7 +811,7 @@ def _mean_squares(sh, k, n):
 def form_binaries(sh, stars, work, first, n, dt):
     """Groups of three neighbours: two of them may form a binary, and the third receives the energy.
 
-    The rate is `_formation_rate` averaged over the three possible pairs.  The binding energy is the
+    The rate is ``_formation_rate`` averaged over the three possible pairs.  The binding energy is the
     hardness times the local m sigma^2.  The absorbed star remains as a shell without mass until
     the end of the global step.  Stars of existing binaries are excluded.
     """
@@ -904,7 +904,7 @@ def catch_innermost(sh, stars, work, n):
     represent. It is made one when its binding energy is ``CAUGHT`` times that of a body of the same mass with
     the dispersion of the surrounding shells. No other shell is between them, so that joining them moves
     nothing else, and their relative energy becomes the binding energy. If one of them is a binary already, or
-    was one at the beginning of the step, they have an encounter at once: `_resolve_triple`.
+    was one at the beginning of the step, they have an encounter at once: ``_resolve_triple``.
     """
     i, j = _first_with_mass(sh, -1, n), n
     if i < n:
@@ -1100,7 +1100,7 @@ def _find_pericentres(work, lanes, count):
 
 @njit(cache=True)
 def _find_apocentres(work, n, lanes, count):
-    """Find the last shell inside the apocentre of each orbit, ``k_a``; see `_find_pericentres`."""
+    """Find the last shell inside the apocentre of each orbit, ``k_a``; see ``_find_pericentres``."""
     width = 2
     last = ((n - 1) >> COARSE_BITS) + 1
     for i in range(count):
@@ -1134,7 +1134,7 @@ def _find_apocentres(work, n, lanes, count):
 
 @njit(cache=True)
 def _find_shells(work, lanes, active, count):
-    """Find the last shell at or inside the radius of each active lane, ``k``; see `_find_pericentres`.
+    """Find the last shell at or inside the radius of each active lane, ``k``; see ``_find_pericentres``.
 
     The guide limits the range of the search.
     """

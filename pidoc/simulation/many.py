@@ -57,7 +57,7 @@ def run_many(models: str | os.PathLike[str] | Table | Iterable[ClusterModel], fo
     folder : path-like
         Parent folder of the folders of the runs.
     ages, numerics, checkpoint_interval, dtype, overwrite
-        As for `run`, equal for all.
+        As for `~pidoc.simulation.run.run`, equal for all.
     jobs : int, optional
         Number of processes, each with one thread. The result does not depend on it.
     scheduler : str, optional

@@ -54,7 +54,7 @@ class MilkyWay:
         return G * self.BULGE_MASS / r**2 + disc
 
     def potential(self, r):
-        """Potential at distance `r` [pc] from the centre [(km/s)^2], up to a constant."""
+        """Potential at distance ``r`` [pc] from the centre [(km/s)^2], up to a constant."""
         halo = 0.5 * self.CIRCULAR_VELOCITY**2 * math.log(r**2 + self.halo_core_radius**2)
         disc = -G * self.DISC_MASS / math.hypot(r, self.DISC_SCALE)
         return -G * self.BULGE_MASS / r + disc + halo
@@ -92,7 +92,7 @@ class LogarithmicGalaxy:
         self.circular_velocity = circular_velocity
 
     def potential(self, r):
-        """Potential at distance `r` [pc] from the centre [(km/s)^2], up to a constant."""
+        """Potential at distance ``r`` [pc] from the centre [(km/s)^2], up to a constant."""
         return self.circular_velocity**2 * math.log(r)
 
     def slope(self, r):

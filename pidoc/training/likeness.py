@@ -37,7 +37,7 @@ def learn_likeness(maps, measured, *, seed=0, progress=False):
     maps : `~pidoc.training_set.dataset.TrainingSet`
         The training part.
     measured : dict
-        Results of `features` for these maps.
+        Results of `~pidoc.inference.features` for these maps.
     seed : int, optional
     progress : bool, optional
 
@@ -75,7 +75,7 @@ def features_of(maps, alter=None, *, progress=False):
     Returns
     -------
     dict
-        As of `features`.
+        As of `~pidoc.inference.features`.
     """
     parts, read = [], {image: seen(maps, image) for image in ('light', *['sharp'] * maps.has_sharp)}
     with tqdm(total=len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:

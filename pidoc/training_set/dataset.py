@@ -64,7 +64,7 @@ def has_light(maps):
 
 
 class TrainingSet:
-    """Maps of light and mass, and a table of their parameters, made by `build` or `read`.
+    """Maps of light and mass with a table of their parameters: `TrainingSet.build`, `TrainingSet.read`.
 
     Attributes
     ----------

@@ -203,7 +203,7 @@ class Foreign(Table, frozen=True):
         Numbers of the snapshots in each file; (None,) if it has one.
     format, initial : str, optional
     age, metallicity : float, optional
-        As for `Snapshot.read`, with the age in Gyr.
+        As for ``Snapshot.read``, with the age in Gyr.
     """
 
     name: _Name
@@ -220,7 +220,7 @@ class Foreign(Table, frozen=True):
 
     @property
     def options(self):
-        """The options of `Snapshot.read` that are given (dict)."""
+        """The options of ``Snapshot.read`` that are given (dict)."""
         given = {key: getattr(self, key) for key in ('format', 'initial', 'age', 'metallicity')}
         return {key: value for key, value in given.items() if value is not None}
 

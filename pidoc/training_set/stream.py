@@ -200,7 +200,7 @@ def streamed_sources(recipe, counts=None):
     Returns
     -------
     dict
-        Name -> `~pidoc.training_set.sources.Source`.
+        Name -> a ``Source`` of `pidoc.training_set.sources`.
 
     Raises
     ------
