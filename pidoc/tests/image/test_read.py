@@ -22,6 +22,7 @@ from astropy.nddata import (
     UnknownUncertainty,
     VarianceUncertainty,
 )
+from astropy.utils import minversion
 from astropy.wcs import WCS
 
 from pidoc.image import read
@@ -551,7 +552,9 @@ def test_what_is_compressed_is_unpacked_a_few_times_only(tmp_path, monkeypatch, 
         np.testing.assert_array_equal(values[~bad], expected[~bad])
         assert bad[10, 30] and bad.sum() < 5
         assert files[0].raw.n_read < 3 * path.stat().st_size
-    # and one that somebody else has opened
+    # and one that somebody else has opened: of .xz only newer versions of astropy can
+    if ending.endswith('xz') and not minversion('astropy', '7.1'):
+        return
     with io.BufferedReader(Counted(path)) as file, fits.open(file) as theirs:
         with opened(theirs, plane=1) as source:
             np.testing.assert_array_equal(source.raw((40, 90, 30, 120))[~bad], expected[~bad])

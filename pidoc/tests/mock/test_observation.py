@@ -676,10 +676,10 @@ def test_drawn_field_stars():
 
 
 def test_options_may_be_texts(blob):
-    texts = observe(blob, distance='10 kpc', seeing='0.8 arcsec', rotation='90 deg', shift='[1, 2] arcsec',
+    texts = observe(blob, distance='10 kpc', seeing='0.8 arcsec', rotation='90 deg',
                     field_of_view='30 arcsec', pixel_scale='0.5 arcsec')
     same = observe(blob, distance=10 * u.kpc, seeing=0.8 * u.arcsec, rotation=90 * u.deg,
-                   shift=[1, 2] * u.arcsec, field_of_view=30 * u.arcsec, pixel_scale=0.5 * u.arcsec)
+                   field_of_view=30 * u.arcsec, pixel_scale=0.5 * u.arcsec)
     np.testing.assert_array_equal(texts.light.data, same.light.data)
     assert texts.light.meta == same.light.meta
 
