@@ -10,7 +10,7 @@ import numpy as np
 
 from pidoc.mock.psf import MOFFAT_BETA
 
-__all__ = ['KERNEL_REACH', 'Psf', 'fitted_star', 'matching_kernel', 'measure_psf', 'rebuilt_cores']
+__all__ = ['KERNEL_REACH', 'Psf', 'fitted_stars', 'matching_kernel', 'measure_psf', 'rebuilt_cores']
 
 KERNEL_REACH = 5.0
 """Half width of the kernels that match two PSFs [arcsec]."""
@@ -232,47 +232,51 @@ def _stars_and_slopes(place, values, x, y):
     return error, slope, np.mean(error**2, axis=1)
 
 
-def fitted_star(pixels, bad, place, psf, most):
-    """Fit a star with a given PSF and a constant level, about a pixel.
+def fitted_stars(pixels, bad, places, psf, most):
+    """Fit stars with a given PSF and a constant level together, about pixels.
 
     Parameters
     ----------
     pixels : `~numpy.ndarray`
     bad : `~numpy.ndarray` of bool
-    place : tuple of int
-        Column and row.
+    places : list of tuple of int
+        Column and row of each star.
     psf : Psf
         PSF, in pixels.
     most : float
-        Largest rms residual, relative to the peak of the star.
+        Largest rms residual, relative to the peak of the brightest star.
 
     Returns
     -------
-    tuple of float or None
-        Column, row and flux; None if the fit is not good.
+    list of tuple of float
+        Column, row and flux of each star; none if the fit is not good.
     """
     from scipy.optimize import least_squares
 
+    near = np.zeros(pixels.shape, dtype=bool)
     half = math.ceil(1.5 * psf.fwhm)
-    window = tuple(slice(max(0, at - half), at + half + 1) for at in reversed(place))
-    rows, columns = np.nonzero(~bad[window])
-    rows, columns = rows + window[0].start, columns + window[1].start
+    for x, y in places:
+        near[max(0, y - half):y + half + 1, max(0, x - half):x + half + 1] = True
+    rows, columns = np.nonzero(near & ~bad)
     values = pixels[rows, columns]
-    if values.size < 12 or np.ptp(values) == 0.0:
-        return None
+    if values.size < 12 * len(places) or np.ptp(values) == 0.0:
+        return []
 
     def parts(at):
-        matrix = np.column_stack([psf.at(columns - at[0], rows - at[1]), np.ones(values.size)])
+        stars = [psf.at(columns - x, rows - y) for x, y in at.reshape(-1, 2)]
+        matrix = np.column_stack([*stars, np.ones(values.size)])
         fit = np.linalg.lstsq(matrix, values, rcond=None)[0]
         return fit, matrix @ fit - values
 
-    result = least_squares(lambda at: parts(at)[1] / np.ptp(values), np.array(place, dtype=float),
-                           bounds=(np.array(place) - 1.5, np.array(place) + 1.5), max_nfev=30)
-    (flux, _), residual = parts(result.x)
-    height = flux * psf.at(0.0, 0.0)
+    first = np.array(places, dtype=float).ravel()
+    result = least_squares(lambda at: parts(at)[1] / np.ptp(values), first, bounds=(first - 1.5, first + 1.5),
+                           max_nfev=30)
+    (*fluxes, _), residual = parts(result.x)
+    height = max(fluxes) * psf.at(0.0, 0.0)
     if height <= 0.0 or math.sqrt(np.mean(residual**2)) > most * height:
-        return None
-    return float(result.x[0]), float(result.x[1]), float(flux)
+        return []
+    return [(float(x), float(y), float(flux))
+            for (x, y), flux in zip(result.x.reshape(-1, 2), fluxes, strict=True)]
 
 
 # -- matching -------------------------------------------------------------------------------------

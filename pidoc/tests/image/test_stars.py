@@ -8,7 +8,7 @@ from astropy.nddata import CCDData
 from scipy.signal import fftconvolve
 
 from pidoc.image.preparation import prepare
-from pidoc.image.psf import fitted_star, Psf
+from pidoc.image.psf import fitted_stars, Psf
 from pidoc.image.stars import find_stars
 from pidoc.tests.image_helpers import CENTER, stars, tan_wcs, ZERO_POINT
 
@@ -81,10 +81,10 @@ def test_the_core_of_a_cluster_is_no_star():
 
 def test_what_cannot_be_fitted():
     flat = np.ones(SHAPE)
-    assert fitted_star(flat, nothing_bad(), (70, 70), PSF, 0.1) is None
-    assert fitted_star(flat, ~nothing_bad(), (70, 70), PSF, 0.1) is None
+    assert fitted_stars(flat, nothing_bad(), [(70, 70)], PSF, 0.1) == []
+    assert fitted_stars(flat, ~nothing_bad(), [(70, 70)], PSF, 0.1) == []
     dip = flat - light_of(70.0, 70.0, 100.0)
-    assert fitted_star(dip, nothing_bad(), (70, 70), PSF, 0.1) is None
+    assert fitted_stars(dip, nothing_bad(), [(70, 70)], PSF, 0.1) == []
 
 
 # -- in maps ----------------------------------------------------------------------------------------
