@@ -23,6 +23,7 @@ from pidoc.image.zero_points import (
     header_number,
     header_zero_points,
     magnitude_system,
+    no_time,
     surface_factor,
 )
 from pidoc.photometry import apparent_flux, BANDS
@@ -190,7 +191,10 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
 
 def _pixels(header, unit, zero_point):
     """The unit of the pixels."""
-    given = unit if unit is not None else (str(header.get('BUNIT') or '').strip() or None)
+    card = header.get('BUNIT')
+    if unit is None and hasattr(card, 'conflict'):
+        raise ValueError(f'the header has BUNIT twice, with {card.conflict}: give unit')
+    given = unit if unit is not None else (str(card or '').strip() or None)
     pixels = PixelUnit('counts', name='no unit') if given is None else pixel_unit(given)
     if pixels.name in ('dimensionless', '1', '1.0'):
         pixels = PixelUnit('counts', name='no unit')
@@ -312,6 +316,9 @@ def _zero_point(header, pixels, zero_point, exposure, missing):
         raise ValueError('exposure goes with zero_point, received only exposure')
     first, other = agreed(found)
     cards, flags = {}, ()
+    if other is not None and other.of == first.of:
+        # of two exposure times
+        return _missing_zero_point(str(no_time(header, first.keyword)), exposure, missing)
     if other is not None:
         # flagged, because the light is wrong by this factor if the assumption is
         cards = {'ZPREAD': first.of}

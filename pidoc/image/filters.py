@@ -195,8 +195,12 @@ def band_of(header):
     >>> band_of({'FILTER': 'Johnson V'}), band_of({'FILTER1': 'air', 'FILTER2': 'V'}), band_of({})
     ('V', 'V', None)
     """
-    named = [band_named(header[keyword]) for keyword in _KEYWORDS if isinstance(header.get(keyword), str)]
-    named = [name for name in named if name is not None]
+    named = []
+    for keyword in _KEYWORDS:
+        if isinstance(header.get(keyword), str):
+            # several names of one band are one
+            its = {band_named(each) for each in getattr(header[keyword], 'values', (header[keyword],))}
+            named += its - {None} if len(its) == 1 else []
     return next((name for name in named if name in FILTERS), next(iter(named), None))
 
 

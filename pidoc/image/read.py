@@ -370,19 +370,31 @@ def _header_of(meta):
             value = _UNREADABLE
         if card.keyword in ('HISTORY', 'COMMENT', ''):
             value = f'{header.get(card.keyword, "")} {value}'
-        elif header.get(card.keyword, value) != value:
+        elif not _same(header.get(card.keyword, value), value):
             value = _Ambiguous.of(header[card.keyword], value)
         header[card.keyword] = value
     return header
 
 
+def _same(one, other):
+    """Whether two values of a card are equal, also if one is the text of the other, in capitals or not."""
+    texts = [str(each).strip().lower() for each in (one, other)]
+    if one == other or texts[0] == texts[1]:
+        return True
+    try:
+        return float(texts[0]) == float(texts[1])
+    except ValueError:
+        return False
+
+
 class _Ambiguous(str):
-    """Stands for the values of a card that is there more than once: ``conflict`` has them."""
+    """Stands for the ``values`` of a card that is there more than once; ``conflict`` is their text."""
 
     @classmethod
     def of(cls, before, value):
         result = cls(_AMBIGUOUS)
-        result.conflict = f'{getattr(before, "conflict", repr(before))} and {value!r}'
+        result.values = (*getattr(before, 'values', (before,)), value)
+        result.conflict = ' and '.join(f'{each!r}' for each in dict.fromkeys(result.values))
         return result
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from astropy import units as u
 
 __all__ = ['AGREE', 'KEYWORDS', 'Reading', 'agreed', 'exposure_time', 'header_number', 'header_zero_points',
-           'magnitude_system', 'surface_factor']
+           'magnitude_system', 'no_time', 'surface_factor']
 
 AGREE = 0.05
 """Magnitude difference within which two zero points are the same."""
@@ -74,24 +74,51 @@ class Reading:
 def header_number(header, keyword):
     """A finite number of a header, else None: PS1 writes 'NaN' for unknown values.
 
-    Text that is a number, with s or mag as its unit, counts as one.
+    Text that is a number, with s or mag as its unit, counts as one. A card that is there more than once has
+    none, unless its numbers agree.
     """
-    value = header.get(keyword)
-    if isinstance(value, str):
-        match = _NUMBER.fullmatch(value)
-        value = float(match[1]) if match else None
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
-        return None
-    return float(value)
+    numbers = _numbers(header, keyword)
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def _numbers(header, keyword):
+    """The different finite numbers of the cards of a keyword."""
+    value, found = header.get(keyword), []
+    # what pidoc.image.read puts for several cards
+    for each in getattr(value, 'values', (value,)) if isinstance(value, str) else (value,):
+        if isinstance(each, str):
+            match = _NUMBER.fullmatch(each)
+            each = float(match[1]) if match else None
+        if isinstance(each, bool) or not isinstance(each, (int, float, np.number)) or not math.isfinite(each):
+            continue
+        if not any(math.isclose(each, other, rel_tol=1e-6) for other in found):
+            found.append(float(each))
+    return found
 
 
 def exposure_time(header):
     """The exposure time [s] of a header, else None."""
+    times = _times(header)[1]
+    return times[0] if len(times) == 1 else None
+
+
+def _times(header):
+    """Keyword and values [s] of the exposure time: several if the cards of the keyword differ."""
     for keyword in _EXPOSURES:
-        time = header_number(header, keyword)
-        if time is not None and time > 0.0:
-            return time
-    return None
+        times = [time for time in _numbers(header, keyword) if time > 0.0]
+        if times and 2.5 * math.log10(max(times) / min(times)) < AGREE:
+            times = times[:1]
+        if times:
+            return keyword, times
+    return 'EXPTIME', []
+
+
+def no_time(header, keyword):
+    """The error where a keyword needs the exposure time."""
+    card, times = _times(header)
+    what = f'{card} twice, with {" and ".join(f"{time:g}" for time in times)}' if times else f'no {card}'
+    return ValueError(f'{keyword} is of one count a second and the header has {what}: give zero_point, and '
+                      'exposure if it is of one count a second')
 
 
 def header_zero_points(header, *, per_second=False):
@@ -146,21 +173,23 @@ def header_zero_points(header, *, per_second=False):
 
 
 def _readings(header, keyword, value, system, readings, per_second):
-    """All readings of a magnitude; only one if the pixels are per second or the exposure is one second."""
-    time = exposure_time(header)
+    """All readings of a magnitude; only one if the pixels are per second or the exposure is one second.
+
+    With two exposure times there are two readings of a second.
+    """
+    times = _times(header)[1]
     if per_second:
         return [Reading(keyword, value, system, SECOND)]
-    if time is None and readings == (SECOND,):
-        raise ValueError(f'{keyword} is of one count a second and the header has no EXPTIME: give '
-                         'zero_point, and exposure if it is of one count a second')
-    if time is None:
+    if not times and readings == (SECOND,):
+        raise no_time(header, keyword)
+    if not times:
         # the more common reading, if it is of a second, cannot be computed
         unknown = [Reading(keyword, math.nan, system, SECOND)] if readings[0] == SECOND else []
         return [Reading(keyword, value, system), *unknown]
-    later = {PIXEL: value, SECOND: value + 2.5 * math.log10(time)}
-    if abs(later[SECOND] - value) < AGREE:
+    later = {PIXEL: [value], SECOND: [value + 2.5 * math.log10(time) for time in times]}
+    if all(abs(each - value) < AGREE for each in later[SECOND]):
         readings = readings[:1]
-    return [Reading(keyword, later[of], system, of) for of in readings]
+    return [Reading(keyword, each, system, of) for of in readings for each in later[of]]
 
 
 def _of_photfnu(header):
@@ -208,8 +237,7 @@ def surface_factor(header, *, per_second):
         return value
     time = exposure_time(header)
     if time is None:
-        raise ValueError('PHOTMJSR is of one count a second and the header has no EXPTIME: give '
-                         'zero_point, and exposure if it is of one count a second')
+        raise no_time(header, 'PHOTMJSR')
     return value / time
 
 

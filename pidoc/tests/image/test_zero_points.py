@@ -3,13 +3,16 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
+from pidoc.image.read import opened
 from pidoc.image.zero_points import (
     agreed,
     exposure_time,
     header_number,
     header_zero_points,
     magnitude_system,
+    no_time,
     surface_factor,
 )
 
@@ -102,6 +105,37 @@ def test_systems(cards, system):
 def test_refused(header, rule):
     with pytest.raises(ValueError, match=rule):
         header_zero_points(header)
+
+
+def twice(keyword, *values, **cards):
+    """A header with several cards of a keyword, as it is read."""
+    header = fits.Header()
+    for value in values:
+        header.append((keyword, value))
+    header.update(cards)
+    with opened(fits.PrimaryHDU(np.ones((3, 3)), header)) as source:
+        return source.header
+
+
+@pytest.mark.parametrize('values', [(100.0, 100), (100.0, '100.0'), ('100', 100.0), (100.0, '100 s'),
+                                    (100.0, 100.003), (100.0, 'long'), ('long', 100.0, 0.0)])
+def test_cards_that_agree_are_one(values):
+    header = twice('EXPTIME', *values, ZP=25.0)
+    assert exposure_time(header) == 100.0 and readings(header) == {'ZP': [25.0, 30.0]}
+
+
+def test_cards_that_differ():
+    """Both readings, between which another keyword decides, or the user."""
+    header = twice('EXPTIME', 100.0, 10.0, MAGZPT=25.0)
+    assert exposure_time(header) is None
+    assert readings(header) == {'MAGZPT': [30.0, 27.5, 25.0]}
+    assert agreed(header_zero_points(header | {'MAGZERO': 27.5}))[0].magnitude == 27.5
+    assert str(no_time(header, 'MAGZPT')).endswith(
+        'and the header has EXPTIME twice, with 100 and 10: give zero_point, and exposure if it is of one '
+        'count a second')
+    with pytest.raises(ValueError, match='PHOTMJSR is of one .* has EXPTIME twice, with 100 and 10: give'):
+        surface_factor(header | {'PHOTMJSR': 0.5}, per_second=False)
+    assert header_number(twice('GAIN', 1.5, 2.0), 'GAIN') is None
 
 
 class TestAgreed:
