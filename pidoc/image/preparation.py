@@ -43,7 +43,7 @@ from pidoc.image.sky import (
     half_light_radius,
     SkyFit,
 )
-from pidoc.image.stars import BRIGHTEST_GIANT, find_stars
+from pidoc.image.stars import BRIGHTEST_GIANT, find_compact, find_stars
 from pidoc.image.two_bands import combine
 from pidoc.image.world import check_pixels
 from pidoc.mock.psf import MOFFAT_BETA
@@ -77,7 +77,8 @@ IMAGE_FLAGS = {
                  'say of it, or nothing where the PSF is not known',
     'foreground-stars': 'stars in front of the cluster, brighter than its own can be, were taken off: their '
                         'cores are masked',
-    'bright-star': 'one star has 15 % of the light in the field or more, 2 mag brighter than all others',
+    'bright-star': 'a star, or other compact light, is brighter than the stars of the cluster can be, or '
+                   'dominates the light, and was left in',
     'background': 'beside a model of the cluster there is a level of the sky, above or below 0, of 3.5 % of '
                   'the light in the field or more, or half of the light may be such a level',
     'coarse-pixels': 'the pixels of the image are larger than four of the map: 1 arcsec for a field of 40',
@@ -102,6 +103,8 @@ _SKY_SHARE = 0.035                     # share of the residual sky in the light 
 _SIGNIFICANT = 2.6                     # standard deviations of the residual sky, if flagged
 _SAME_CLUSTER = 30.0 * u.arcsec        # separation within which it is the catalogued cluster
 _SATURATED_SHARE = 0.01               # share of saturated pixels in the light of the field, if flagged
+_COMPACT = 1.5, 2.1, 3.0, 4.2, 6.0     # arcsec, radii in which the light of stars of any PSF is measured
+_COMPACT_SHARE = 0.05                  # share of the light in what is too bright for the cluster, if flagged
 _DOMINANT, _ALONE = 0.15, 6.3          # share of the light, and flux ratio to the next, of a dominant star
 _REDDER = {'r': -0.6, 'R': -0.6, 'i': -1.0, 'I': -1.2}       # magnitude minus V of red giants
 _SEEN, _SEEN_FOUND = 3.5, 4.5          # standard deviations of a concentration, at a given or found centre
@@ -191,7 +194,8 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         other one is recorded.
     distance : `~astropy.units.Quantity`, optional
         Distance to the cluster; by default from the catalogue, for a catalogued cluster at the centre. Stars
-        brighter than any star of the cluster are subtracted (`pidoc.image.stars`), and flagged.
+        brighter than any star of the cluster are subtracted (`pidoc.image.stars`), and flagged; other compact
+        light that is as bright is flagged.
     field_of_view, output_pixel_scale : `~astropy.units.Quantity`, optional
         Override those of the grid: one angle, or width and height; side of a pixel. The field 'auto' has as
         many pixels as the grid, and is the smallest of a few that is twice as wide as the half-light radius
@@ -387,9 +391,9 @@ def _measured(image, grid, center, options):
         found.place(center, grid)
         if options['farthest'] is not None and not found.on_grid:
             grid = found.suited_grid(grid, options['farthest'], options['distance'], options['background'])
-        box, around = found.boxes(grid, options)
-        pixels, bad, deviation, missing = found.read(around)
-        cut = slice(box[0] - around[0], box[1] - around[0]), slice(box[2] - around[2], box[3] - around[2])
+        box, wide = found.boxes(grid, options)
+        pixels, bad, deviation, missing = found.read(wide)
+        cut = slice(box[0] - wide[0], box[1] - wide[0]), slice(box[2] - wide[2], box[3] - wide[2])
         source.check_marked(cut, min_coverage=options['min_coverage'])
     if calibration.magnitudes:
         pixels = calibration.linear(pixels)
@@ -398,10 +402,10 @@ def _measured(image, grid, center, options):
         bad |= ~np.isfinite(pixels)
     if bad.all():
         raise ValueError(f'{source} has no good pixel where the cluster is')
-    here = found.middle[0] - around[2], found.middle[1] - around[0]
-    level, left, sky = _background(options['background'], options['sky_error'], _Surroundings(
-        pixels, bad, here, found.scale, grid, missing.noise if missing.noisy else 0.0,
-        calibration.meta['IMGUNIT'], found.position if found.positioned else None))
+    here = found.middle[0] - wide[2], found.middle[1] - wide[0]
+    around = _Surroundings(pixels, bad, here, found.scale, grid, missing.noise if missing.noisy else 0.0,
+                           calibration.meta['IMGUNIT'], found.position if found.positioned else None)
+    level, left, sky = _background(options['background'], options['sky_error'], around)
     if found.ours and sky['BKGFROM'] == 'none':
         # maps made by pidoc have no background
         left, sky = None, {}
@@ -415,10 +419,10 @@ def _measured(image, grid, center, options):
         areas = pixel_areas(part, areas.shape, grid.wcs(found.position)) * grid.scale**2
     factor = calibration.scale(areas)
     unit = float(np.median(factor)) / found.scale**2
-    around = None if left is None else SkyFit(left.level * unit, left.error * unit)
+    left = None if left is None else SkyFit(left.level * unit, left.error * unit)
     front, noted = {}, ()
-    if not found.on_grid:
-        pixels, front, noted = _foreground(pixels, bad, psf.scaled(1.0 / found.scale), level, cut,
+    if not (found.on_grid or found.ours):
+        pixels, front, noted = _foreground(pixels, bad, psf.scaled(1.0 / found.scale), around, level, cut,
                                            found.brightest(options['distance'], float(np.median(factor))))
     flux = np.where(bad[cut], np.nan, (pixels[cut] - level) * factor)
     some = pixels[~bad]
@@ -434,7 +438,7 @@ def _measured(image, grid, center, options):
     if not found.is_cluster(pixels, bad, here):
         flags += ('no-cluster',)
     return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part, grid,
-                 found.scale, found.position, found.on_grid, psf, found.smoothed, around,
+                 found.scale, found.position, found.on_grid, psf, found.smoothed, left,
                  found.meta() | sky | stars | lost | front, flags)
 
 
@@ -479,37 +483,62 @@ def _calibrated(source, pixel_scale, given):
 
 def _noted(missing, header):
     """Missing items of a calibration, with the cards that could have them but are there twice."""
+    (thing, option, holds, message), *others = missing
     twice = ', '.join(f'{keyword} twice, with {value.conflict}' for keyword, value in header.items()
-                      if hasattr(value, 'conflict') and _PHOTOMETRIC.search(keyword))
+                      if hasattr(value, 'conflict') and _PHOTOMETRIC.search(keyword)
+                      and f'{keyword} twice' not in message)
     if not twice:
         return missing
-    (thing, option, holds, message), *others = missing
     return [(thing, option, f'{holds}; the header has {twice}', f'{message}; the header has {twice}'),
             *others]
 
 
-def _foreground(pixels, bad, psf, level, cut, brightest):
+def _foreground(pixels, bad, psf, around, level, cut, brightest):
     """Subtract stars brighter than any of the cluster, and mask them; returns pixels, cards, flags.
 
-    Without a distance nothing is subtracted: a star that dominates the light is flagged.
+    What is as bright but no star of the PSF stays, and so does all without a distance: it is flagged.
     """
-    if not psf.known:
-        return pixels, {}, ()
     total = float(np.sum((pixels - level)[cut][~bad[cut]]))
-    least = _DOMINANT * max(total, 0.0) / _ALONE if brightest is None else brightest
-    stars = find_stars(pixels, bad, psf, least, level) if least > 0.0 else ()
-    if not stars:
+    if total <= 0.0:
         return pixels, {}, ()
-    light, cores = stars.model(pixels.shape)
-    if brightest is None:
-        first, second = (*stars.flux[:2], 0.0)[:2]
-        inside = cores[cut].any() and first > _DOMINANT * total and first > _ALONE * second
-        return pixels, {}, ('bright-star',) if inside else ()
-    share = float(np.sum(light[cut]) / total) if total > 0.0 else 0.0
-    bad |= cores
-    matters = cores[cut].any() or share > _SATURATED_SHARE
-    cards = {'NFOREGND': len(stars), 'FORELITE': share}
-    return pixels - light, cards, ('foreground-stars',) if matters else ()
+    cards, flags = {}, ()
+    least = _DOMINANT * total / _ALONE if brightest is None else brightest
+    stars = find_stars(pixels, bad, psf, least, level) if psf.known else ()
+    if stars and brightest is None:
+        if stars.model(pixels.shape)[1][cut].any() and _dominates(stars.flux, total):
+            return pixels, {'STARLITE': float(stars.flux[0] / total)}, ('bright-star',)
+    elif stars:
+        light, cores = stars.model(pixels.shape)
+        share = float(np.sum(light[cut]) / total)
+        pixels, bad[cores] = pixels - light, True
+        cards = {'NFOREGND': len(stars), 'FORELITE': share}
+        if cores[cut].any() or share > _SATURATED_SHARE:
+            flags = ('foreground-stars',)
+    left = _compact_share(pixels, bad, around, level, cut, least, total, alone=brightest is None)
+    return (pixels, cards, flags) if left is None else (pixels, cards | {'STARLITE': left},
+                                                        (*flags, 'bright-star'))
+
+
+def _compact_share(pixels, bad, around, level, cut, least, total, *, alone):
+    """Share of the light in the field of compact light that no star of the cluster is as bright as; or None.
+
+    Without a distance it must dominate the light, 2 mag above all other compact light.
+    """
+    here = around.here[0] - cut[1].start, around.here[1] - cut[0].start
+    radii = [size / around.scale for size in _COMPACT if size >= around.scale]
+    its = find_compact(pixels[cut], bad[cut], radii, here, least, level=level, noise=around.noise)
+    if not its:
+        return None
+    fluxes = [flux for *_, flux in its]
+    if not alone:
+        return sum(fluxes) / total if sum(fluxes) > _COMPACT_SHARE * total else None
+    return fluxes[0] / total if _dominates(fluxes, total) else None
+
+
+def _dominates(fluxes, total):
+    """Whether the first of these sources has much of the light, and much more than the second."""
+    first, second = (*fluxes[:2], 0.0)[:2]
+    return first > _DOMINANT * total and first > _ALONE * second
 
 
 class _Found:
@@ -671,8 +700,6 @@ class _Found:
 
     def brightest(self, distance, factor):
         """Flux [unit of the pixels] of the brightest possible star of the cluster, or None."""
-        if self.ours or self.smoothed > 0.0:
-            return None
         away = self._distance(distance)
         if away is None:
             return None

@@ -9,7 +9,7 @@ import numpy as np
 
 from pidoc.image.psf import fitted_stars
 
-__all__ = ['BRIGHTEST_GIANT', 'ForegroundStars', 'find_stars']
+__all__ = ['BRIGHTEST_GIANT', 'ForegroundStars', 'find_compact', 'find_stars']
 
 BRIGHTEST_GIANT = -3.4
 """Absolute V magnitude of the brightest stars of old clusters: after the asymptotic giant branch (Bond 2005,
@@ -22,9 +22,16 @@ _WINGS = 25.0              # radius to which wings are subtracted [FWHM]
 _AROUND = 1.5, 5.0         # radii between which the light around a star is measured [FWHM]
 _MOST = 30                 # stars, at most, that are fitted
 _BOX = 0.7                 # least distance of two local maxima [FWHM]
-_TOUCH = 2.5               # distance below which stars are fitted together [FWHM]
+_TOUCH = 3.0               # distance below which stars are fitted together [FWHM]
 _TOGETHER = 8              # stars, at most, that are
 _GAP = 0.9                 # largest light between two of them, relative to the fainter one
+_RING = 1.3, 2.2           # radii of the ring about compact light [radius of its disc]
+_NEAR = 1.5                # distance from the centre, within which it is the cluster's [radius of the disc]
+_FINE = 3.0                # pixels in the radius of the smallest disc, and in a ring of the profile
+_SEEN = 0.5                # least share of good pixels of disc and ring
+_CLEAR = 3.0               # standard deviations by which compact light must be brighter
+# <L^2> / <L> of the stars of a cluster (Tonry & Schneider 1988, AJ 96, 807), relative to the brightest one
+_CLUMPS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,3 +165,86 @@ def find_stars(pixels, bad, psf, least, level=0.0):
     found = sorted(found, key=lambda star: -star[2])
     x, y, flux = np.array(found).reshape(-1, 3).T
     return ForegroundStars(x, y, flux, psf)
+
+
+def find_compact(pixels, bad, radii, here, least, *, level=0.0, noise=0.0):
+    """Find light that is more compact than the cluster, and brighter than a star of it can be.
+
+    It may be a star of any PSF, a blend, a trail or a galaxy: the light in a disc beside the profile of the
+    cluster, above that of the ring around it, is compared with that of the brightest star. In crowded places
+    there must be more, since giants are clumped by chance. The centre of the cluster itself is left out.
+
+    Parameters
+    ----------
+    pixels : `~numpy.ndarray`
+    bad : `~numpy.ndarray` of bool
+    radii : sequence of float
+        Radii of the discs [pixels].
+    here : tuple of float
+        Column and row of the centre of the cluster.
+    least : float
+        Flux of the brightest star that the cluster may have.
+    level, noise : float, optional
+        Level of the sky, and standard deviation of a pixel.
+
+    Returns
+    -------
+    list of tuple of float
+        Column, row, radius and flux of each, brightest first.
+    """
+    block = max(1, int(min(radii) / _FINE))
+    light, good = (_summed(each, block) for each in (np.where(bad, 0.0, pixels - level), 1.0 - bad))
+    middle = [(at + 0.5) / block - 0.5 for at in here]
+    down, right = np.ogrid[:light.shape[0], :light.shape[1]]
+    away = np.hypot(right - middle[0], down - middle[1])
+    lumps = light - good * _profile(light, good, away)
+    found = []
+    for radius in np.asarray(radii) / block:
+        above, margin = _disc_and_ring(light, lumps, good, radius, least * _CLUMPS, noise)
+        above[(away < _NEAR * radius) | ~(above > least + margin)] = -np.inf
+        while np.isfinite(above.max()):
+            y, x = np.unravel_index(np.argmax(above), above.shape)
+            found.append((*((at + 0.5) * block - 0.5 for at in (x, y)), radius * block, float(above[y, x])))
+            above[np.hypot(right - x, down - y) < _RING[1] * radius] = -np.inf
+    found.sort(key=lambda its: -its[3])
+    # each by the disc in which it is brightest
+    return [its for k, its in enumerate(found)
+            if all(math.dist(its[:2], other[:2]) > its[2] + other[2] for other in found[:k])]
+
+
+def _summed(image, block):
+    """Sums over squares of pixels; those at an end that make no square are left out."""
+    ny, nx = (size // block for size in image.shape)
+    return image[:ny * block, :nx * block].reshape(ny, block, nx, block).sum(axis=(1, 3))
+
+
+def _profile(light, good, away):
+    """Median of the light of a pixel in rings about the centre of the cluster: image."""
+    whole = good > _SEEN * good.max()
+    rings = np.rint(away / _FINE).astype(int)
+    levels = np.zeros(rings.max() + 1)
+    for ring in np.unique(rings[whole]):
+        its = whole & (rings == ring)
+        levels[ring] = np.median(light[its] / good[its])
+    return np.interp(away / _FINE, np.arange(levels.size), levels)
+
+
+def _disc_and_ring(light, lumps, good, radius, giant, noise):
+    """Light in discs above that of the rings around them, and how much of it may be by chance: images.
+
+    Of lumps; their scatter is that of stars of one flux, which have all light, and that of the noise.
+    """
+    from scipy.signal import fftconvolve
+
+    reach = math.ceil(_RING[1] * radius)
+    away = np.hypot(*np.mgrid[-reach:reach + 1, -reach:reach + 1])
+    disc, ring = ((away <= radius).astype(float),
+                  ((away >= _RING[0] * radius) & (away <= _RING[1] * radius)).astype(float))
+    inside, seen = (fftconvolve(image, disc, mode='same') for image in (lumps, good))
+    around, whole, seen_around = (fftconvolve(image, ring, mode='same') for image in (lumps, light, good))
+    area = np.sum(disc) * good.max()
+    known = (seen > _SEEN * area) & (seen_around > _SEEN * np.sum(ring) * good.max())
+    seen_around = np.maximum(seen_around, 1.0)
+    above = np.where(known, inside - around / seen_around * seen, -np.inf)
+    clumps = np.maximum(whole / seen_around, 0.0) * area * giant
+    return above, _CLEAR * np.sqrt(clumps + noise**2 * area)

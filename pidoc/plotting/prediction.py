@@ -223,6 +223,8 @@ def _treatment(prediction):
     if meta.get('NFOREGND'):
         yield (f'stars in front, taken off: {meta["NFOREGND"]}, with {100.0 * meta["FORELITE"]:.1f} % of the '
                'light')
+    if meta.get('STARLITE'):
+        yield f'bright star left in, with {100.0 * meta["STARLITE"]:.1f} % of the light'
     # of two bands that of g has the same name as that of one
     for key in ('MISSING', 'MISSINR'):
         if meta.get(key):

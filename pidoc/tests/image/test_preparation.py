@@ -1499,12 +1499,31 @@ def test_extinction_of_a_cluster_without_one(small):
      'give .*; the header has PHOTZP twice, with 25.0 and 26.0'),
     ((('FILTER', 'V'), ('FILTER', 'R'), ('MAGZERO', 25.0), ('MAGZERO', 26.0)),
      "lacks a zero point and the band: give .*; the header has FILTER twice, with 'V' and 'R', MAGZERO "
-     'twice')])
+     'twice'),
+    ((('FILTER', 'V'), ('HIERARCH FPA.ZP', 25.0), ('EXPTIME', 10.0), ('EXPTIME', 20.0)),
+     'the header has EXPTIME twice, with 10 and 20: give zero_point, and exposure if it is of one count a s'),
+    ((('FILTER', 'V'), ('MAGZPT', 25.0), ('EXPTIME', 10.0), ('EXPTIME', 20.0)),
+     'MAGZPT is of one count a second and the header has EXPTIME twice, with 10 and 20: give zero_point'),
+    ((('FILTER', 'V'), ('PHOTZP', 25.0), ('BUNIT', 'adu'), ('BUNIT', 'electron')),
+     "the header has BUNIT twice, with 'adu' and 'electron': give unit")])
 def test_cards_that_are_there_twice_are_told(cards, message, small):
     header = small[0].wcs.to_header()
     header.extend(cards)
+    unit = None if 'BUNIT' in header else 'adu'
     with pytest.raises(ValueError, match=message):
-        prepare(fits.PrimaryHDU(small[0].data, header), unit='adu', center=CENTER)
+        prepare(fits.PrimaryHDU(small[0].data, header), unit=unit, center=CENTER)
+
+
+@pytest.mark.parametrize('cards', [
+    (('EXPTIME', 100.0), ('EXPTIME', '100.0 s')), (('FILTER', 'Johnson V'),), (('BUNIT', 'ADU '),),
+    (('HIERARCH FPA.ZP', '22.0'),), (('EQUINOX', 2000.0), ('EQUINOX', '2000'))])
+def test_cards_that_are_there_twice_and_agree(cards, small):
+    header = small[0].wcs.to_header()
+    header.extend([('FILTER', 'V'), ('BUNIT', 'adu'), ('HIERARCH FPA.ZP', 22.0), ('EXPTIME', 100.0)])
+    light = prepare(fits.PrimaryHDU(small[0].data, header), center=CENTER)
+    header.extend(cards)
+    again = prepare(fits.PrimaryHDU(small[0].data, header), center=CENTER)
+    assert np.nansum(again.data) == np.nansum(light.data) and again.meta['FLAGS'] == light.meta['FLAGS']
 
 
 @pytest.mark.parametrize('center', [CENTER, None])

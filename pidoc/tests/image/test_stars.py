@@ -9,7 +9,7 @@ from scipy.signal import fftconvolve
 
 from pidoc.image.preparation import prepare
 from pidoc.image.psf import fitted_stars, Psf
-from pidoc.image.stars import find_stars
+from pidoc.image.stars import find_compact, find_stars
 from pidoc.tests.image_helpers import CENTER, stars, tan_wcs, ZERO_POINT
 
 pytest.importorskip('reproject')
@@ -79,6 +79,76 @@ def test_the_core_of_a_cluster_is_no_star():
     assert len(find_stars(crowd() + core, nothing_bad(), PSF, 1e4, 50.0)) == 0
 
 
+@pytest.mark.parametrize('separation', [4.0, 5.0, 6.0, 8.0])
+@pytest.mark.parametrize('number', [2, 3, 5])
+def test_stars_that_touch(separation, number):
+    """In a chain, each beyond a gap: all are found, none twice."""
+    x = 75.0 + separation * (np.arange(number) - 1.0)
+    y = 90.0 + 1.5 * np.sin(x)
+    fluxes = np.linspace(50_000.0, 35_000.0, number)
+    pixels = crowd() + sum(light_of(*star) for star in zip(x, y, fluxes, strict=True))
+    found = find_stars(pixels, nothing_bad(), PSF, 10_000.0, 50.0)
+    np.testing.assert_allclose(found.flux, fluxes, rtol=0.08)
+    np.testing.assert_allclose(found.x, x, atol=0.2)
+    light, cores = found.model(SHAPE)
+    assert np.abs(pixels - light - crowd())[~cores].max() < 60.0
+
+
+def test_a_core_of_many_maxima_is_no_group_of_stars():
+    """Noise makes maxima of it, with no gaps between them."""
+    down, right = np.indices(SHAPE) - 75
+    core = 4000.0 / (1.0 + (down**2 + right**2) / 8.0**2) ** 1.5
+    pixels = crowd() + core + np.random.default_rng(2).normal(0.0, 100.0, SHAPE)
+    assert len(find_stars(pixels, nothing_bad(), PSF, 1e4, 50.0)) == 0
+
+
+class TestCompact:
+    """What is no star of the PSF: discs of light on a cluster."""
+
+    @staticmethod
+    def disc(x, y, size, flux=50_000.0):
+        down, right = np.indices(SHAPE)
+        shape = (np.hypot(right - x, down - y) <= size).astype(float)
+        return flux * shape / shape.sum()
+
+    @staticmethod
+    def found(pixels, bad=None, least=10_000.0):
+        return find_compact(pixels, nothing_bad() if bad is None else bad, (4.0, 8.0), (75.0, 75.0), least,
+                            level=50.0, noise=3.0)
+
+    @pytest.mark.parametrize('size', [2.0, 4.0, 8.0])
+    @pytest.mark.parametrize('x', [4.0, 40.0, 110.0])
+    def test_found(self, size, x):
+        [(column, row, radius, flux)] = self.found(crowd() + self.disc(x, 110.0, size))
+        assert (column, row) == pytest.approx((x, 110.0), abs=0.9 * radius)
+        share = 1.0 if x > 10.0 else self.disc(x, 110.0, size)[:, :150].sum() / 50_000.0
+        assert flux == pytest.approx(share * 50_000.0, rel=0.1)
+
+    @pytest.mark.parametrize('size', [1.0, 3.0, 6.0, 12.0])
+    def test_not_of_the_cluster(self, size):
+        """Its core, wherever it is in it."""
+        down, right = np.indices(SHAPE) - 75
+        core = (1.0 + (down**2 + right**2) / size**2) ** -2.0
+        assert self.found(crowd() + 500_000.0 * core / core.sum()) == []
+
+    def test_of_fine_pixels(self):
+        """Squares of them are enough."""
+        pixels, bad = (np.kron(each, np.ones((4, 4))) for each in (
+            crowd() + self.disc(110.0, 40.0, 3.0), nothing_bad()))
+        [(x, y, radius, flux)] = find_compact(pixels[:, :-3] / 16.0, bad[:, :-3].astype(bool), (16.0, 32.0),
+                                              (301.5, 301.5), 10_000.0, level=50.0 / 16.0, noise=0.2)
+        assert (x, y) == pytest.approx((441.5, 161.5), abs=8.0) and flux == pytest.approx(5e4, rel=0.1)
+
+    def test_not_where_little_is_good(self):
+        bad = nothing_bad()
+        bad[95:125, 25:55] = True
+        assert self.found(crowd() + self.disc(40.0, 110.0, 4.0), bad) == []
+
+    def test_brightest_first(self):
+        found = self.found(crowd() + self.disc(40.0, 110.0, 3.0, 2e4) + self.disc(110.0, 40.0, 3.0))
+        assert [round(flux / 1e4) for *_, flux in found] == [5, 2]
+
+
 def test_what_cannot_be_fitted():
     flat = np.ones(SHAPE)
     assert fitted_stars(flat, nothing_bad(), [(70, 70)], PSF, 0.1) == []
@@ -124,6 +194,24 @@ class TestMaps:
     def test_noted_without_a_distance(self):
         assert prepare(cluster_with(BRIGHT), **HOW).meta['FLAGS'] == 'bright-star'
         assert prepare(cluster_with(0.02 * BRIGHT), **HOW).meta['FLAGS'] == ''
+
+    @pytest.mark.parametrize('distance', [None, 15 * u.kpc])
+    @pytest.mark.parametrize('seeing', [None, 1.1 * u.arcsec])
+    def test_what_is_no_star_of_the_psf_is_noted(self, distance, seeing):
+        """With its share of the light: in trailed images, of which no PSF is known, and as a galaxy."""
+        clean, spoiled = (cluster_with(flux) for flux in (0.0, BRIGHT))
+        trail = np.zeros((31, 31))
+        trail[15, 5:26] = 1.0 / 21.0
+        for image in (clean, spoiled):
+            image.data = fftconvolve(image.data, trail, mode='same')
+            image.data += np.random.default_rng(4).normal(0.0, 30.0, SHAPE)
+        how = HOW | {'distance': distance, 'seeing': seeing}
+        unknown = 'seeing-unknown ' if seeing is None else ''
+        assert prepare(clean, **how).meta['FLAGS'] == unknown.strip()
+        light = prepare(spoiled, **how)
+        assert light.meta['FLAGS'] == f'{unknown}bright-star'
+        its = 1.0 - prepare(clean, **how).data.sum() / light.data.sum()
+        assert light.meta['STARLITE'] == pytest.approx(its, rel=0.2)
 
     def test_the_distance_of_the_catalogue(self):
         """NGC 5466 is at 16 kpc."""

@@ -361,6 +361,7 @@ def test_the_picture_says_what_was_known_subtracted_and_masked():
     ({'BKGFROMG': 'given', 'BKGLEVEG': 3.0, 'IMGUNITG': 'ct', 'BKGFROMR': 'none', 'BKGLEVER': 0.0},
      'sky in g: 3 ct a pixel subtracted (given) sky in r: nothing subtracted'),
     ({'NFOREGND': 2, 'FORELITE': 0.184}, 'stars in front, taken off: 2, with 18.4 % of the light'),
+    ({'STARLITE': 0.25}, 'bright star left in, with 25.0 % of the light'),
     ({'MISSING': '5 zero', 'MISSINR': '7 dead'},
      'pixels without light, found: 5 zero pixels without light, found: 7 dead'),
     ({'EXTCORR': 0.062}, 'extinction taken off: A$_V$ = 0.06 mag, Harris 1996 (2010 edition)'),
