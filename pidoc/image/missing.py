@@ -15,8 +15,8 @@ import numpy as np
 
 from pidoc.image.zero_points import header_number
 
-__all__ = ['KINDS', 'Missing', 'find_cosmic_rays', 'find_missing', 'noise_of', 'smoothed_over',
-           'without_sides']
+__all__ = ['KINDS', 'Missing', 'find_cosmic_rays', 'find_flat_tops', 'find_missing', 'noise_of',
+           'smoothed_over', 'without_sides']
 
 KINDS = {
     'sentinel': 'a value for no data, repeated or far below the sky',
@@ -45,6 +45,12 @@ _TURNS = 0.4               # share of extremes in a row, from which on there is 
 _SATURATED = 0.98          # share of the saturation level of the header
 _CEILINGS = ('SATURATE', 'SATLEVEL', 'SATURATA', 'SATURATB', 'DATAMAX', 'MAXLIN')
 _MOST_SATURATED = 0.2      # share of pixels above the level, beyond which it is wrong
+_SCATTERS = 0.01, 0.02, 0.05, 0.1       # half widths of a scattered ceiling, relative to it
+_FEWEST_FLAT = 8           # pixels of flat tops, at least
+_SEVERAL = 3               # stars with them, at least, where no PSF is known
+_PILED = 3.0               # times as many as just below, and as stars of the PSF have there
+_ABOVE = 0.1               # brighter pixels, at most, relative to them
+_PER_STAR = 1.133          # FWHM^2 of a Gaussian, pixels whose light differs by a factor of e
 _WING = 0.01               # light beside the saturated middle of a star, relative to the ceiling, at least
 _DEAD = 0.2                # largest light of a dead pixel, relative to its faintest neighbour
 _SHARP = 0.6               # least light beside a star's peak, relative to that expected
@@ -102,7 +108,9 @@ class Missing:
 
 
 def find_missing(pixels, bad, *, header=None):
-    """Find pixels without valid data, except cosmic rays: for these see `find_cosmic_rays`.
+    """Find pixels without valid data, except those that the PSF tells.
+
+    See `find_cosmic_rays` and `find_flat_tops` for these.
 
     Parameters
     ----------
@@ -199,6 +207,43 @@ def find_cosmic_rays(pixels, bad, found, fwhm):
     telling = here.peak if math.isnan(fwhm) else here.peak & ~here.sideless()
     if 2 * np.count_nonzero(sharp & telling) <= np.count_nonzero(telling):
         found.kinds['cosmic'][here.rows[sharp], here.columns[sharp]] = True
+
+
+def find_flat_tops(pixels, bad, found, fwhm):
+    """Find saturated pixels whose ceiling is scattered, by flat-fielding or subtraction of a bias.
+
+    In stars there are as many pixels within a per cent of one level as of another: pi FWHM^2 / (4 ln 2) for a
+    factor of e, of a Gaussian. More of them at the top than that, and than just below, are a ceiling.
+
+    Parameters
+    ----------
+    pixels, bad, found
+        As for `find_cosmic_rays`.
+    fwhm : float
+        Full width at half maximum of the PSF [pixels]; if it is not known (NaN), several stars must have the
+        ceiling, since one that is out of focus is flat, too.
+    """
+    from scipy import ndimage
+
+    light = np.where(bad, 0.0, _finite(pixels) - found.base)
+    # single pixels are no top
+    top = float(np.max(ndimage.grey_opening(light, size=(2, 2)), initial=0.0))
+    if not found.noisy or top < _CLEAR * found.noise:
+        return
+    for scatter in _SCATTERS:
+        flat = light > (1.0 - scatter) * top
+        above = np.count_nonzero(light > (1.0 + scatter) * top)
+        number = np.count_nonzero(flat) - above
+        below = np.count_nonzero(light > (1.0 - 3.0 * scatter) * top) - np.count_nonzero(flat)
+        sizes = np.bincount(ndimage.label(flat, structure=np.ones((3, 3)))[0].ravel())[1:]
+        if math.isnan(fwhm):
+            usual = below if np.count_nonzero(sizes >= 0.5 * _FEWEST_FLAT) >= _SEVERAL else math.inf
+        else:
+            usual = max(below, 2.0 * scatter * _PER_STAR * fwhm**2 * sizes.size)
+        if number >= _FEWEST_FLAT and above <= _ABOVE * number and number > _PILED * usual:
+            edge = light > (1.0 - 3.0 * scatter) * top
+            found.kinds['saturated'] |= flat | (edge & ndimage.binary_dilation(flat, np.ones((3, 3))))
+            return
 
 
 def without_sides(pixels, bad, found):

@@ -29,7 +29,14 @@ from pidoc import __version__
 from pidoc.grid import APPARENT_FLUX, GAUSSIAN_END, MapGrid, tangent_plane
 from pidoc.image.calibration import calibrate, MissingError
 from pidoc.image.light import Light
-from pidoc.image.missing import find_cosmic_rays, find_missing, Missing, smoothed_over, without_sides
+from pidoc.image.missing import (
+    find_cosmic_rays,
+    find_flat_tops,
+    find_missing,
+    Missing,
+    smoothed_over,
+    without_sides,
+)
 from pidoc.image.pixel_units import COUNTS, pixel_unit
 from pidoc.image.ps1.files import MEDIAN_SEEING, RELATIONS
 from pidoc.image.psf import KERNEL_REACH, measure_psf, Psf, rebuilt_cores
@@ -411,6 +418,8 @@ def _measured(image, grid, center, options):
         left, sky = None, {}
     psf, stars = found.psf(*smoothed_over(pixels, bad, missing.kinds['cosmic']))
     found.find_rays(pixels, bad, missing, psf, stars)
+    bad |= missing.mask
+    find_flat_tops(pixels, bad, missing, psf.fwhm / found.scale)
     bad |= missing.mask
     pixels, lost = _rebuilt(pixels, bad, deviation, missing, psf.scaled(1.0 / found.scale), level, cut)
     part = found.wcs[box[0]:box[1], box[2]:box[3]]

@@ -9,7 +9,14 @@ import pytest
 from astropy import units as u
 from astropy.nddata import CCDData
 
-from pidoc.image.missing import find_cosmic_rays, find_missing, KINDS, Missing, noise_of
+from pidoc.image.missing import (
+    find_cosmic_rays,
+    find_flat_tops,
+    find_missing,
+    KINDS,
+    Missing,
+    noise_of,
+)
 from pidoc.image.preparation import prepare
 from pidoc.tests.image_helpers import CENTER, paint, stars, tan_wcs, ZERO_POINT
 
@@ -170,6 +177,63 @@ class TestSaturated:
         clean = sky()
         found = found_in(clean, header=cards)
         np.testing.assert_array_equal(found.kinds['saturated'], clean >= 0.98 * 3000.0)
+
+
+class TestScatteredCeilings:
+    """Not one value: pixels were divided by a flat field, or a bias was subtracted."""
+
+    @staticmethod
+    def found(pixels, fwhm=FWHM / SCALE):
+        found = find_missing(pixels, np.zeros(pixels.shape, dtype=bool))
+        find_flat_tops(pixels, found.mask, found, fwhm)
+        return found
+
+    @pytest.mark.parametrize('scatter', [0.001, 0.005, 0.01])
+    @pytest.mark.parametrize('quantile', [0.99, 0.999])
+    def test_of_many_stars(self, scatter, quantile):
+        clean = sky(seed=5)
+        ceiling = np.quantile(clean, quantile)
+        flat = 1.0 + scatter * np.random.default_rng(3).normal(size=SHAPE)
+        saturated = clean > ceiling
+        its = self.found(np.where(saturated, ceiling * flat, clean)).kinds['saturated']
+        assert its[saturated].all() and np.count_nonzero(its) < 1.4 * np.count_nonzero(saturated)
+
+    @pytest.mark.parametrize('scatter', [0.001, 0.01, 0.03])
+    def test_of_one_star(self, scatter):
+        pixels = sky() + paint((np.array([12.0]), np.array([5.0]), np.array([3e6])), WCS, SHAPE, fwhm=FWHM)
+        saturated = pixels > 2e4
+        flat = 1.0 + scatter * np.random.default_rng(3).normal(size=SHAPE)
+        its = self.found(np.where(saturated, 2e4 * flat, pixels)).kinds['saturated']
+        assert its[saturated].all() and np.count_nonzero(its) < 1.4 * np.count_nonzero(saturated)
+
+    @pytest.mark.parametrize('seed', range(8))
+    @pytest.mark.parametrize('number', [30, 300, 3000])
+    def test_not_of_stars(self, seed, number):
+        for fwhm in (FWHM / SCALE, math.nan):
+            assert not self.found(sky(seed=seed, number=number), fwhm).mask.any()
+
+    @pytest.mark.parametrize('power', [0.5, 1.5, 4.0])
+    def test_not_of_a_wide_core(self, power):
+        down, right = np.indices(SHAPE) - 80
+        core = 5e4 / (1.0 + (down**2 + right**2) / 20.0**2) ** power
+        assert not self.found(sky() + core).mask.any()
+
+    def test_without_a_psf(self):
+        """One star may be out of focus; several are not as bright by chance."""
+        down, right = np.indices(SHAPE)
+        pixels = sky()
+        for number, (x, y) in enumerate([(40, 40), (120, 50), (60, 120)], start=1):
+            flat = 2e4 * (1.0 + 0.01 * np.random.default_rng(number).normal(size=SHAPE))
+            pixels = np.where(np.hypot(right - x, down - y) < 5.0, flat, pixels)
+            assert self.found(pixels, math.nan).kinds['saturated'].any() == (number == 3)
+
+    def test_rebuilt_and_flagged(self):
+        pixels = sky()
+        cores = pixels > np.quantile(pixels, 0.999)
+        ceiling = np.quantile(pixels, 0.999) * (1.0 + 0.01 * np.random.default_rng(3).normal(size=SHAPE))
+        light = light_of(np.where(cores, ceiling, pixels))
+        assert light.data.sum() == pytest.approx(light_of(pixels).data.sum(), rel=0.015)
+        assert light.meta['FLAGS'] == 'saturated' and light.meta['SATLIGHT'] > 0.01
 
 
 class TestCosmicRays:
