@@ -108,7 +108,7 @@ class Missing:
 
 
 def find_missing(pixels, bad, *, header=None):
-    """Find pixels without valid data, except those that the PSF tells.
+    """Find pixels without valid data, except those that are recognised by the PSF.
 
     See `find_cosmic_rays` and `find_flat_tops` for these.
 
