@@ -48,7 +48,7 @@ _COMMENTS = {
     'MISSING': 'pixels without light that were found', 'NMISSING': 'how many',
     'NFOREGND': 'stars in front that were taken off',
     'FORELITE': 'their light, in that of the field',
-    'STARLITE': 'share of the light in bright stars that were left in',
+    'STARLITE': 'share of the light in bright stars left in',
     'SATLIGHT': 'share of the light in saturated pixels',
     'COVERAGE': 'share of the field with data of its own',
     'FLAGS': 'see pidoc.image.IMAGE_FLAGS'}

@@ -223,7 +223,7 @@ class TestScatteredCeilings:
         down, right = np.indices(SHAPE)
         pixels = sky()
         for number, (x, y) in enumerate([(40, 40), (120, 50), (60, 120)], start=1):
-            flat = 2e4 * (1.0 + 0.01 * np.random.default_rng(number).normal(size=SHAPE))
+            flat = 6e4 * (1.0 + 0.01 * np.random.default_rng(number).normal(size=SHAPE))
             pixels = np.where(np.hypot(right - x, down - y) < 5.0, flat, pixels)
             assert self.found(pixels, math.nan).kinds['saturated'].any() == (number == 3)
 
