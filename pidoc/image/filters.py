@@ -11,6 +11,7 @@ Dereddened, the integrated colours of Harris are B - V = 0.69, V - R = 0.45 and 
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ['FILTERS', 'Filter', 'band_of', 'band_named', 'old_colour']
@@ -79,29 +80,53 @@ _KEYWORDS = (
     'INSFILTE', 'INSFLNAM', 'DWFILNAM', 'FLT_ID', 'FILTA', 'FILTB',
     'WFFBAND', 'ALFLTNM', 'FAFLTNM', 'ACFILTER', 'PHOTMODE', 'BAND', 'BANDNAME',
     'BANDPASS')
-# words in the name of a filter other than the band: families of filters, ...
-_JOHNSON = {'johnson', 'bessell', 'bessel', 'bess', 'bes', 'cousins', 'kron', 'kc', 'harris', 'high',
-            'special',
-            'photometric', 'landolt', 'johnsoncousins'}
-_SLOAN = {'sdss', 'sloan', 'decam', 'des', 'ps1', 'panstarrs', 'pan', 'starrs', 'ps', 'gpc1', 'hsc', 'ztf',
-          'skymapper', 'lsst', 'megacam', 'gunn', 'thuan', 'omegacam', 'vst', 'kids'}
-# ... and other elements in the beam
+
+
+@dataclass(frozen=True)
+class _System:
+    """Filters that are named by a rule of their own.
+
+    Parameters
+    ----------
+    words : set of str
+        Words of a name that tell that it is one of them, in lower case.
+    whole : `re.Pattern`, optional
+        What tells it of a whole name, which is not made of words.
+    band : callable, optional
+        The band: of the match of ``whole``, or of a list of its other words; without it, see `_known`.
+    """
+
+    words: frozenset = frozenset()
+    whole: re.Pattern | None = None
+    band: Callable | None = None
+
+
+_SYSTEMS = {
+    'johnson': _System({'johnson', 'bessell', 'bessel', 'bess', 'bes', 'cousins', 'kron', 'kc', 'harris',
+                        'high', 'special', 'photometric', 'landolt', 'johnsoncousins'}),
+    'sloan': _System({'sdss', 'sloan', 'decam', 'des', 'ps1', 'panstarrs', 'pan', 'starrs', 'ps', 'gpc1',
+                      'hsc', 'ztf', 'skymapper', 'lsst', 'megacam', 'gunn', 'thuan', 'omegacam', 'vst',
+                      'kids'}),
+    'gaia': _System({'gaia', 'gaiag'},
+                    band=lambda words: 'G' if {word.lower() for word in words} <= {'g'} else words[-1]),
+    # whose v is not Johnson's V
+    'stromgren': _System({'stromgren', 'stroemgren', 'strom', 'strm'},
+                         band=lambda words: words[0].lower() if words else None),
+    'suprime': _System(whole=re.compile(r'W-S-([GRIZ])\+'), band=lambda match: match[1].lower()),
+    'two in one': _System(whole=re.compile(r'[A-Za-z]\s*\+\s*[A-Za-z]|(?i:vis\W*n?ir)'),
+                          band=lambda match: match[0])}
+# other words in the name of a filter: elements in the beam
 _OTHER = {'filter', 'band', 'standard', 'std', 'generic', 'broad', 'broadband', 'clear', 'clear1l', 'clear2l',
           'clear1s', 'clear2s', 'open', 'none', 'empty', 'air', 'free', 'blank', 'hole', 'no', 'nofilter',
           'unknown', 'undefined', 'null', 'eso', 'kpno', 'ctio', 'mosaic', 'ccd', 'new', 'acs', 'wfc', 'wfc1',
           'wfc2', 'wfc3', 'uvis', 'uvis1', 'uvis2', 'hrc', 'wfpc2', 'euc', 'euclid', 'ing', 'lbc', 'wfi',
           # 'ambiguous', 'unreadable': what pidoc.image.read puts for such cards
           'ambiguous', 'unreadable', 'mux', 'in', 'beam', 'gemini', 'gmos', 'hst', 'w'}
-# whose v is not Johnson's V
-_STROMGREN = {'stromgren', 'stroemgren', 'strom', 'strm'}
 _HST = re.compile(r'f\d{3,4}(w|m|lp|n)')
 # prefixes and suffixes: JV, Vj, bV, Rc, VBessel, and gp, zr, SDSSg
 _FAMILY = r'(?i:johnson|bessell?|bess?|cousins|harris|kron|kc|high)'
 _ONE_WORD = re.compile(rf'(?:{_FAMILY}|[Jjb])?([UBVRI])(?:{_FAMILY}|[jcbkJCB]|(?i:mag|band))?')
 _ONE_SMALL_WORD = re.compile(r'(?:z|ps1|hsc)?([ugriz])(?:p|ps1|1|2)?')
-# of Suprime-Cam, and two bands in one
-_SUPRIME = re.compile(r'W-S-([GRIZ])\+')
-_TWO = re.compile(r'[A-Za-z]\s*\+\s*[A-Za-z]|(?i:vis\W*n?ir)')
 _POLARISER = re.compile(r'pol\d+[a-z]*')
 _ONE_WORD_OF_SLOAN = re.compile(r'(?:sdss|sloan)([ugriz])p?|([ugriz])p?(?:sdss|sloan)')
 
@@ -128,24 +153,23 @@ def band_named(text):
     ('V', 'r', None)
     """
     plain = str(text).replace("'", '').strip()
-    match = _SUPRIME.fullmatch(plain)
-    if match:
-        return match[1].lower()
-    if _TWO.fullmatch(plain):
-        return plain
+    for system in _SYSTEMS.values():
+        match = system.whole and system.whole.fullmatch(plain)
+        if match:
+            return system.band(match)
     words = [word for word in re.split(r'[^A-Za-z0-9]+', plain) if not word.isdigit() and word]
     low = {word.lower() for word in words}
     if low == {'n', 'a'}:
         return None
-    if low & {'gaia', 'gaiag'}:
-        return 'G' if low <= {'gaia', 'gaiag', 'g'} | _OTHER else words[-1]
     # WFI writes BB#V/89, broad band; bB is a band
-    other = _JOHNSON | _SLOAN | _STROMGREN | _OTHER
-    words = [word for word in words
-             if not (word == 'BB' or word.lower() in other or _POLARISER.fullmatch(word.lower()))]
-    if low & _STROMGREN:
-        return words[0].lower() if words else None
-    known = (_known(word, johnson=bool(low & _JOHNSON), sloan=bool(low & _SLOAN)) for word in words)
+    words = [word for word in words if not (word == 'BB' or word.lower() in _OTHER
+                                            or _POLARISER.fullmatch(word.lower()))]
+    for system in _SYSTEMS.values():
+        if system.band and low & system.words:
+            return system.band([word for word in words if word.lower() not in system.words])
+    johnson, sloan = (_SYSTEMS[name].words for name in ('johnson', 'sloan'))
+    words = [word for word in words if word.lower() not in johnson | sloan]
+    known = (_known(word, johnson=bool(low & johnson), sloan=bool(low & sloan)) for word in words)
     return next((band for band in known if band in FILTERS), next(iter(words), None))
 
 
