@@ -67,6 +67,24 @@ class TestSentinels:
         np.testing.assert_array_equal(found.kinds['sentinel'], pixels == value)
         assert found.counts() == {'sentinel': np.count_nonzero(pixels == value)}
 
+    @pytest.mark.parametrize('value', [0.0, -1.0, -99.0])
+    @pytest.mark.parametrize('step', [2, 3, 4])
+    @pytest.mark.parametrize('pattern', ['columns', 'rows', 'squares', 'all others'])
+    @pytest.mark.parametrize('size', [SHAPE[0], 200])
+    def test_in_a_pattern(self, value, step, pattern, size):
+        """However few pixels are side by side, and whichever rows are looked at."""
+        down, right = np.indices(SHAPE)
+        where = {'columns': right % step == 0, 'rows': down % step == 0,
+                 'squares': (down + right) % step == 0,
+                 'all others': (down % step > 0) | (right % step > 0)}[pattern]
+        pixels = spoiled(sky(), where, value)
+        if size > SHAPE[0]:
+            pixels, where = (np.pad(each, (0, size - SHAPE[0]), mode='wrap') for each in (pixels, where))
+        found = find_missing(pixels, np.zeros(pixels.shape, dtype=bool))
+        kind = 'zero' if value == 0.0 else 'sentinel'
+        its = found.kinds[kind] | found.kinds['saturated']
+        assert its[where].all() and not its[~where].any()
+
     def test_of_most_of_the_image(self):
         pixels = spoiled(sky(), np.s_[:, 60:], -32768.0)
         assert found_in(pixels).text() == '16000 sentinel (-32768)'
