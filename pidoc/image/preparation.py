@@ -419,7 +419,8 @@ def _measured(image, grid, center, options):
     psf, stars = found.psf(*smoothed_over(pixels, bad, missing.kinds['cosmic']))
     found.find_rays(pixels, bad, missing, psf, stars)
     bad |= missing.mask
-    find_flat_tops(pixels, bad, missing, psf.fwhm / found.scale)
+    # a given width does not tell that stars are trailed
+    find_flat_tops(pixels, bad, missing, psf.fwhm / found.scale if psf.n_stars else math.nan)
     bad |= missing.mask
     pixels, lost = _rebuilt(pixels, bad, deviation, missing, psf.scaled(1.0 / found.scale), level, cut)
     part = found.wcs[box[0]:box[1], box[2]:box[3]]
