@@ -46,7 +46,7 @@ _SATURATED = 0.98          # share of the saturation level of the header
 _CEILINGS = ('SATURATE', 'SATLEVEL', 'SATURATA', 'SATURATB', 'DATAMAX', 'MAXLIN')
 _MOST_SATURATED = 0.2      # share of pixels above the level, beyond which it is wrong
 _SCATTERS = 0.01, 0.02, 0.05, 0.1       # half widths of a scattered ceiling, relative to it
-_FEWEST_FLAT = 8           # pixels of flat tops, at least
+_FEWEST_FLAT = 12          # pixels of flat tops, at least: two stars that touch have 8
 _SEVERAL = 3               # stars with them, at least, where no PSF is known
 _PILED = 3.0               # times as many as just below, and as stars of the PSF have there
 _ABOVE = 0.1               # brighter pixels, at most, relative to them
@@ -237,7 +237,7 @@ def find_flat_tops(pixels, bad, found, fwhm):
         below = np.count_nonzero(light > (1.0 - 3.0 * scatter) * top) - np.count_nonzero(flat)
         sizes = np.bincount(ndimage.label(flat, structure=np.ones((3, 3)))[0].ravel())[1:]
         if math.isnan(fwhm):
-            usual = below if np.count_nonzero(sizes >= 0.5 * _FEWEST_FLAT) >= _SEVERAL else math.inf
+            usual = below if np.count_nonzero(sizes >= _FEWEST_FLAT / 3) >= _SEVERAL else math.inf
         else:
             usual = max(below, 2.0 * scatter * _PER_STAR * fwhm**2 * sizes.size)
         if number >= _FEWEST_FLAT and above <= _ABOVE * number and number > _PILED * usual:
