@@ -70,7 +70,7 @@ before them.
 
 ``evaluation``
     Scores beside the paper and baselines, in a `Report`; the paper's 17 clusters.
-    Modules: scores, baselines, envelope, coverage, report, synthetic_sky, real_clusters.
+    Modules: scores, baselines, envelope, limit, coverage, report, synthetic_sky, real_clusters.
 
 ``scripts``
     One thin ``main`` per command.

@@ -40,7 +40,7 @@ WINGS = {
     'training': ('model_card', 'settings', 'state', 'data', 'device', 'loop', 'ours', 'papers', 'likeness',
                  'validation', 'checks', 'fit'),
     'prediction': ('profiles', 'known', 'measured', 'prediction', 'mapper', 'survey', 'samp'),
-    'evaluation': ('scores', 'baselines', 'envelope', 'coverage', 'report', 'synthetic_sky',
+    'evaluation': ('scores', 'baselines', 'envelope', 'limit', 'coverage', 'report', 'synthetic_sky',
                    'real_clusters'),
     'scripts': ('command', 'pidoc_simulate', 'pidoc_mock', 'pidoc_fetch', 'pidoc_predict', 'pidoc_evaluate',
                 'pidoc_trainingset', 'pidoc_train'),
