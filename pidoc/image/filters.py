@@ -89,9 +89,9 @@ class _System:
     Parameters
     ----------
     words : set of str
-        Words of a name that tell that it is one of them, in lower case.
+        Words by which a name is recognised as one of them, in lower case.
     whole : `re.Pattern`, optional
-        What tells it of a whole name, which is not made of words.
+        Pattern by which a whole name is recognised, if it is not made of words.
     band : callable, optional
         The band: of the match of ``whole``, or of a list of its other words; without it, see `_known`.
     """

@@ -419,7 +419,7 @@ def _measured(image, grid, center, options):
     psf, stars = found.psf(*smoothed_over(pixels, bad, missing.kinds['cosmic']))
     found.find_rays(pixels, bad, missing, psf, stars)
     bad |= missing.mask
-    # a given width does not tell that stars are trailed
+    # from a given width one cannot see that stars are trailed
     find_flat_tops(pixels, bad, missing, psf.fwhm / found.scale if psf.n_stars else math.nan)
     bad |= missing.mask
     pixels, lost = _rebuilt(pixels, bad, deviation, missing, psf.scaled(1.0 / found.scale), level, cut)

@@ -15,7 +15,7 @@ _DIGITS = 4                # in files
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """A small network that tells training maps from altered ones, by their `~pidoc.inference.features`.
+    """A small network that separates training maps from altered ones, by their `~pidoc.inference.features`.
 
     Outlier exposure (Hendrycks, Mazeika & Dietterich 2019): it learns from examples of what does not belong
     to the set (`pidoc.training.likeness`). The inputs are standardised; a distance that is not given is 0
