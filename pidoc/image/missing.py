@@ -227,20 +227,23 @@ def find_flat_tops(pixels, bad, found, fwhm):
 
     light = np.where(bad, 0.0, _finite(pixels) - found.base)
     # single pixels are no top
-    top = float(np.max(ndimage.grey_opening(light, size=(2, 2)), initial=0.0))
+    top = float(np.max(ndimage.minimum_filter(light, size=2), initial=0.0))
     if not found.noisy or top < _CLEAR * found.noise:
         return
+    bright = light[light > (1.0 - 3.0 * max(_SCATTERS)) * top]
     for scatter in _SCATTERS:
+        above, near_top, wider = (np.count_nonzero(bright > (1.0 + times * scatter) * top)
+                                  for times in (1.0, -1.0, -3.0))
+        number, below = near_top - above, wider - near_top
+        if number < _FEWEST_FLAT or above > _ABOVE * number:
+            continue
         flat = light > (1.0 - scatter) * top
-        above = np.count_nonzero(light > (1.0 + scatter) * top)
-        number = np.count_nonzero(flat) - above
-        below = np.count_nonzero(light > (1.0 - 3.0 * scatter) * top) - np.count_nonzero(flat)
         sizes = np.bincount(ndimage.label(flat, structure=np.ones((3, 3)))[0].ravel())[1:]
         if math.isnan(fwhm):
             usual = below if np.count_nonzero(sizes >= _FEWEST_FLAT / 3) >= _SEVERAL else math.inf
         else:
             usual = max(below, 2.0 * scatter * _PER_STAR * fwhm**2 * sizes.size)
-        if number >= _FEWEST_FLAT and above <= _ABOVE * number and number > _PILED * usual:
+        if number > _PILED * usual:
             edge = light > (1.0 - 3.0 * scatter) * top
             found.kinds['saturated'] |= flat | (edge & ndimage.binary_dilation(flat, np.ones((3, 3))))
             return
