@@ -348,12 +348,12 @@ def iron_abundance(metallicity):
 
     Parameters
     ----------
-    metallicity : float
+    metallicity : float or array-like
         Mass fraction of metals, above 0 and below 0.1.
 
     Returns
     -------
-    float
+    float or ndarray
 
     Raises
     ------
@@ -366,9 +366,13 @@ def iron_abundance(metallicity):
     >>> print(f'{iron_abundance(0.02):.2f} {iron_abundance(0.001):.2f}')
     0.00 -1.34
     """
-    if not 0.0 < metallicity < 0.1:
-        raise ValueError(f'metallicity must be above 0 and below 0.1, received {metallicity!r}')
-    return float(np.log10(metallicity / (0.76 - 3.0 * metallicity) * 0.70 / 0.02))
+    values = np.asarray(metallicity, dtype=float)
+    bad = ~((values > 0.0) & (values < 0.1))
+    if bad.any():
+        received = float(values[bad][0]) if values.ndim else metallicity
+        raise ValueError(f'metallicity must be above 0 and below 0.1, received {received!r}')
+    iron = np.log10(values / (0.76 - 3.0 * values) * 0.70 / 0.02)
+    return iron if values.ndim else float(iron)
 
 
 def atmosphere(temperature, log_gravity, iron):

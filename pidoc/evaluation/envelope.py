@@ -59,7 +59,7 @@ def known_of(table, *, errors=KNOWN_ERRORS, seed=0):
     rng = np.random.default_rng(seed)
     true = {'distance': table['distance'].to_value(u.kpc), 'age': table['age'].to_value(u.Gyr)}
     if 'metallicity' in table.colnames and np.all(np.isfinite(table['metallicity'])):
-        true['iron'] = np.array([iron_abundance(float(z)) for z in table['metallicity']])
+        true['iron'] = iron_abundance(table['metallicity'])
     names = {'dispersion': 'central_dispersion', 'radius': 'cluster_half_light_radius',
              'luminosity': 'cluster_luminosity'}
     if set(names.values()) <= set(table.colnames):

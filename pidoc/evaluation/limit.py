@@ -83,7 +83,7 @@ def population_limit(models, ages, metallicities, light_errors, *, dispersion=Fa
             *AGE_RANGE, ages.min(), ages.max()))
     rng = np.random.default_rng(seed)
     table, kinds = _ratios(models)
-    iron = np.array([float(iron_abundance(z)) for z in metallicities])
+    iron = iron_abundance(metallicities)
 
     def drawn(rows):
         """What differs between clusters, and is not seen: shape (4, n)."""

@@ -91,7 +91,7 @@ class Curvature:
 
         light = {'band': band, 'correction': 'reed1998' if band == 'V' else 'kurucz1992'}
         ratios = [population_mass_to_light(_AGES * u.Gyr, each, **light).value for each in _METALLICITIES]
-        return cls(ages=_AGES, metallicities=[float(iron_abundance(each)) for each in _METALLICITIES],
+        return cls(ages=_AGES, metallicities=iron_abundance(_METALLICITIES).tolist(),
                    log_mass_to_light=np.log(ratios).T.round(4).tolist())
 
     @cached_property

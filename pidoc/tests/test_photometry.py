@@ -304,6 +304,10 @@ def test_iron_abundance():
     assert iron_abundance(0.001) == pytest.approx(-1.3, abs=0.05)
     with pytest.raises(ValueError, match='metallicity must be above 0 and below 0.1, received 0.2'):
         iron_abundance(0.2)
+    many = [[1e-4, 0.001], [0.02, 0.03]]
+    assert iron_abundance(many).tolist() == [[iron_abundance(each) for each in row] for row in many]
+    with pytest.raises(ValueError, match='metallicity must be above 0 and below 0.1, received 0.3'):
+        iron_abundance([0.001, 0.3])
 
 
 # -- bands ----------------------------------------------------------------------------------------

@@ -52,5 +52,7 @@ def truths(table):
 
 def _iron(metallicity):
     """[Fe/H] for each Z, NaN if there is none."""
-    different, place = np.unique(metallicity, return_inverse=True)
-    return np.array([iron_abundance(float(z)) if np.isfinite(z) else np.nan for z in different])[place]
+    known = np.isfinite(metallicity)
+    iron = np.full(metallicity.shape, np.nan)
+    iron[known] = iron_abundance(metallicity[known])
+    return iron
