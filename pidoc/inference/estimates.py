@@ -53,6 +53,8 @@ class Estimates:
     tension : dict, optional
         Name of a constraint -> difference, in standard deviations, shape (n,), between the given value and
         that inferred from the image and the other constraints; NaN if it is not given.
+    encoding : ndarray of float32, shape (n, k), optional
+        How the maps appear to the network: see `~pidoc.inference.estimator.Estimator.encode`.
     """
 
     mass: np.ndarray
@@ -60,6 +62,7 @@ class Estimates:
     scalars: dict = field(default_factory=dict)
     posterior: Any = None
     tension: dict = field(default_factory=dict)
+    encoding: np.ndarray = None
 
     def __len__(self):
         return len(self.mass)

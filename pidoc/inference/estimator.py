@@ -5,6 +5,7 @@ An `Estimator` is one network or a small ensemble with its scaling and calibrati
 folder. A `PaperEstimator` has the same interface for the two networks of the paper.
 """
 
+import functools
 import hashlib
 import math
 from dataclasses import replace
@@ -174,7 +175,37 @@ class Estimator:
         tension = {name: np.concatenate([part.tension[name] for part in parts]) for name in parts[0].tension}
         return Estimates(np.concatenate([part.mass for part in parts]),
                          np.concatenate([part.log_mass_error for part in parts]), posterior.intervals(),
-                         posterior, tension)
+                         posterior, tension, np.concatenate([part.encoding for part in parts]))
+
+    def encode(self, light, *, batch_size=64):
+        """How maps appear to the first network.
+
+        These are averages of its maps of features at all scales, over pixels and orientations, which depend
+        on the image only.
+
+        Parameters
+        ----------
+        light, batch_size
+            As for `estimate`, with the pixels of ``grid``.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, k)
+            None of the networks of the paper has such averages: k is 0 then.
+
+        Raises
+        ------
+        ValueError
+            As `estimate`.
+        """
+        light = self._checked(light)
+        return np.concatenate([self._encoding(light[k:k + batch_size])
+                               for k in range(0, len(light), batch_size)])
+
+    def _encoding(self, light):
+        code = self.scaling.code({}, len(light))
+        *_, encoding = self._in_blocks(self.scaling.blocks(light), code, [])
+        return encoding
 
     def _zoom(self, pixel_scale, number):
         """Side of a pixel over that of ``grid``, shape (n,); None if all are those of ``grid``."""
@@ -207,8 +238,8 @@ class Estimator:
         code = self.scaling.code(known, len(light))
         given = [each for each in self.scaling.constraints
                  if each.errors is not None and np.isfinite(known.get(each.name, np.nan)).any()]
-        output, posteriors = self._in_blocks(self.scaling.blocks(light), code,
-                                             [self.scaling.without(code, each.name) for each in given])
+        output, posteriors, encoding = self._in_blocks(
+            self.scaling.blocks(light), code, [self.scaling.without(code, each.name) for each in given])
         posterior = self._conditioned(posteriors[0], known)
         free_total = self._free_total(output, posteriors[0], names)
         output, shift = self._with_total(output, free_total, posterior, names)
@@ -224,7 +255,8 @@ class Estimator:
         for each in self.constraints:
             if each.errors is not None:
                 tension.setdefault(each.name, np.full(len(light), np.nan))
-        return Estimates(mass, log_error, posterior=self._calibrated(posterior, names), tension=tension)
+        return Estimates(mass, log_error, posterior=self._calibrated(posterior, names), tension=tension,
+                         encoding=encoding)
 
     def _conditioned(self, posterior, known):
         """Condition a posterior on those constraints that are not inputs of the network."""
@@ -329,7 +361,7 @@ class Estimator:
                 key = code.tobytes()
                 uncalibrated = [''] * len(blocks)
                 if key not in seen:
-                    output, (free,) = self._in_blocks(blocks, code, [])
+                    output, (free,), _ = self._in_blocks(blocks, code, [])
                     seen[key] = output, free, self._free_total(output, free, uncalibrated)
                 output, free, free_total = seen[key]
                 posterior = self._conditioned(free, some)
@@ -356,21 +388,23 @@ class Estimator:
         return self.scaling.blocks(light)
 
     def _in_blocks(self, blocks, code, others):
-        """Map output (n, y, x, 2), averaged over networks and orientations; a posterior for each code."""
+        """Map output (n, y, x, 2), averaged over networks and orientations, posteriors by code, encoding."""
         image = self.scaling.image_of_blocks(blocks)
         # all orientations in one batch
         seen = np.concatenate([turned(image, turn) for turn in range(self.turns)])
         codes = [np.tile(each, (self.turns, 1)) for each in (code, *others)]
-        maps, scalars = [], []
+        maps, scalars, encodings = [], [], []
         for network in self.networks:
-            output, scalar = _outputs(network, seen, codes)
+            output, scalar, encoding = _outputs(network, seen, codes)
+            encodings.append(encoding)
             output = np.asarray(output, dtype=np.float32).reshape(self.turns, *image.shape[:3], 2)
             maps += [turned_back(each, turn) for turn, each in enumerate(output)]
             scalars += list(scalar.reshape(self.turns, len(image), len(codes), -1))
         output = np.stack(_mean_of([m[..., 0] for m in maps], [m[..., 1] for m in maps]), axis=-1)
         log_flux = self.scaling.log_flux(blocks)
+        encoding = encodings[0].reshape(self.turns, len(image), -1).mean(axis=0)
         return output, [self._mixture([each[:, k] for each in scalars], log_flux)
-                        for k in range(len(codes))]
+                        for k in range(len(codes))], encoding
 
     def _mixture(self, outputs, log_flux):
         """The mixture, with equal weights, of the posteriors of networks and orientations."""
@@ -531,6 +565,9 @@ class PaperEstimator(Estimator):
         log_light = np.log(4.0 * math.pi * used**2 * light.sum(axis=(1, 2), dtype=float))
         return log_mass, np.stack([log_total, log_total - log_light, age, np.log(own)], axis=1)
 
+    def _encoding(self, light):
+        return np.empty((len(light), 0), dtype=np.float32)
+
     def _plain(self, values):
         """Posteriors with a standard deviation of 1 in each scalar."""
         means = values[:, np.newaxis]
@@ -550,7 +587,8 @@ class PaperEstimator(Estimator):
         posterior.stretch[given, 3] = 1.0, 2.0
         half = self.calibration.at(names, PIXEL_MASS)[:, 0, np.newaxis, np.newaxis].astype(np.float32)
         return Estimates(np.exp(log_mass).astype(np.float32), np.broadcast_to(half, log_mass.shape),
-                         posterior=posterior, tension={'distance': np.full(len(light), np.nan)})
+                         posterior=posterior, tension={'distance': np.full(len(light), np.nan)},
+                         encoding=self._encoding(light))
 
     def normal_scores(self, light, mass, scalars, *, known, batch_size=64):
         """Errors of ln M and of the scalars on their scales: `Estimator.normal_scores` for a width of 1."""
@@ -630,11 +668,22 @@ def _some(known, rows):
 
 
 def _outputs(network, image, codes):
-    """Mass map with the first code, and scalars with each, shape (n, codes, scalars)."""
+    """Mass map with the first code, scalars with each, shape (n, codes, scalars), and the encoding."""
     if isinstance(network, ClusterForward):
         return network.predict_with(image, codes)
-    each = [network.predict_on_batch([image, code]) for code in codes]
-    return each[0][0], np.stack([np.asarray(scalars, dtype=float) for _, scalars in each], axis=1)
+    each = [_with_averages(network).predict_on_batch([image, code]) for code in codes]
+    scalars = np.stack([np.asarray(scalars, dtype=float) for _, scalars, *_ in each], axis=1)
+    return each[0][0], scalars, np.concatenate([np.asarray(average, dtype=np.float32)
+                                                for average in each[0][2:]], axis=1)
+
+
+@functools.lru_cache(maxsize=4)
+def _with_averages(network):
+    """The same network of Keras, whose averages are outputs, too."""
+    from pidoc.networks.backend import keras
+
+    averages = [layer.output for layer in network.layers if layer.name.startswith('average')]
+    return keras.Model(network.inputs, [*network.outputs, *averages])
 
 
 def _weights_of(path):

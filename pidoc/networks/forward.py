@@ -46,6 +46,7 @@ class ClusterForward:
                              f'arrays, where {len(shapes)} of given shapes are needed')
         self.weights = {name: np.ascontiguousarray(weights[name], dtype=np.float32) for name in shapes}
         self._levels = sum(name.endswith('_narrow/kernel') for name in shapes) + 1
+        self._encoding = sum(len(self.weights[f'down{level}/bias']) for level in range(self._levels))
         self._kernels = {name.removesuffix('/kernel'): _arranged(name.removesuffix('/kernel'), kernel)
                          for name, kernel in self.weights.items() if name.endswith('/kernel')}
 
@@ -63,7 +64,7 @@ class ClusterForward:
         scalars : ndarray of float32, shape (n, scalars)
         """
         image, known = inputs
-        mass, scalars = self.predict_with(image, [known])
+        mass, scalars, _ = self.predict_with(image, [known])
         return mass, scalars[:, 0]
 
     def predict_with(self, image, known):
@@ -79,19 +80,23 @@ class ClusterForward:
         mass : ndarray of float32, shape (n, height, width, 2)
             For the first of ``known``.
         scalars : ndarray of float32, shape (n, m, scalars)
+        encoding : ndarray of float32, shape (n, encoding)
+            Averages of the maps of features at all scales, which depend on the image only.
         """
         image = np.asarray(image, dtype=np.float32)
         known = np.stack([np.asarray(each, dtype=np.float32) for each in known], axis=1)
         number, height, width, _ = image.shape
         mass = np.empty((number, height, width, 2), dtype=np.float32)
         scalars = np.empty((number, known.shape[1], len(self.weights['scalars/bias'])), dtype=np.float32)
+        encoding = np.empty((number, self._encoding), dtype=np.float32)
         step = max(1, _PIXELS // (height * width))
         pieces = [slice(start, start + step) for start in range(0, number, step)]
 
         def work(mine):
             room = _Room()
             for some in mine:
-                maps, scalars[some] = self._pass(image[some].transpose(1, 0, 2, 3), known[some], room)
+                maps, scalars[some], encoding[some] = self._pass(image[some].transpose(1, 0, 2, 3),
+                                                                 known[some], room)
                 mass[some] = maps.transpose(2, 1, 3, 0)
 
         # each piece on a thread of its own: the products are too small to be shared
@@ -102,7 +107,7 @@ class ClusterForward:
             else:
                 with ThreadPoolExecutor(len(shares)) as pool:
                     list(pool.map(work, shares))
-        return mass, scalars
+        return mass, scalars, encoding
 
     def _pass(self, x, known, room):
         scales = [x := self._first(x, room)]
@@ -110,18 +115,19 @@ class ClusterForward:
             x = self._halved(x, f'down{level}', room)
             more = self._convolved(x, f'down{level}_more', room)
             scales.append(x := np.add(x, more, out=x))
-        scalars, code = self._head(scales, known, room)
+        averages = np.concatenate([*map(_average, scales)], axis=1)
+        scalars, code = self._head(averages, scales[-1], known, room)
         x = x + self._dense(code, 'latent', room)[:, np.newaxis]
         for level in reversed(range(self._levels - 1)):
             narrow = _relu(self._dense(x, f'up{level}_narrow', room))
             x = self._convolved(scales[level], f'up{level}_mix', room, coarse=narrow)
-        return self._last(x), scalars
+        return self._last(x), scalars, averages
 
-    def _head(self, scales, known, room):
+    def _head(self, averages, coarsest, known, room):
         """Scalars for each set of given properties, and the code behind those of the first."""
-        few = _relu(self._dense(scales[-1], 'few', room))
+        few = _relu(self._dense(coarsest, 'few', room))
         flat = few.transpose(1, 0, 2, 3).reshape(len(known), -1)
-        seen = np.concatenate([*map(_average, scales), flat], axis=1)
+        seen = np.concatenate([averages, flat], axis=1)
         found = []
         for k in range(known.shape[1]):
             given = known[:, k]

@@ -566,7 +566,7 @@ class MassMapper:
         estimates = self.estimator.estimate(np.stack([each.channels(self.grid) for each in inputs]),
                                             known=known,
                                             pixel_scale=np.array([each.scale for each in inputs]))
-        verdicts = self._verdicts(inputs, known)
+        verdicts = self._verdicts(inputs, known, estimates.encoding)
         return [self._prediction(k, each, estimates, verdict, given[k], sources[k])
                 for k, (each, verdict) in enumerate(zip(inputs, verdicts, strict=True))]
 
@@ -578,7 +578,7 @@ class MassMapper:
                  for name in (constraint.name, f'{constraint.name}_error')[:1 + bool(constraint.errors)]]
         return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
-    def _verdicts(self, inputs, known):
+    def _verdicts(self, inputs, known, encoding):
         if self.domain is None:
             reason = 'no_domain: the model folder does not say what the model was trained on'
             unknown = Verdict(flag_bits('no_domain'), (reason,))
@@ -592,7 +592,7 @@ class MassMapper:
         measured = features(np.stack([each.light for each in inputs]) / area, sharp=sharp,
                             pixel_scale=self.grid.scale, seeing=seen['seeing'], distance=seen.get('distance'))
         verdicts = self.domain.check(measured | {name: known[name] for name in GIVEN if name in known}
-                                     | {'pixel_scale': scales})
+                                     | {'pixel_scale': scales, 'encoding': encoding})
         return [verdict if each.scale == self.grid.scale else self._of_other_pixels(verdict)
                 for each, verdict in zip(inputs, verdicts, strict=True)]
 

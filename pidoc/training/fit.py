@@ -22,7 +22,7 @@ from pidoc.training.ours import Ours
 from pidoc.training.papers import Papers
 from pidoc.training.settings import PaperSettings, Settings
 from pidoc.training.state import check_same, State
-from pidoc.training.validation import calibrate, learn_domain
+from pidoc.training.validation import calibrate, learn_domain, measure
 from pidoc.training_set.truths import truths
 
 __all__ = ['calibrate', 'prior_of', 'train']
@@ -101,7 +101,7 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
     data = {split: protocol.read(each, split, work, progress) for split, each in maps.items()}
     check_data(data, protocol.every)
     # before the networks, so that a map without a value of a quantity is found at once
-    domain = learn_domain(maps, work, progress)
+    quantities = measure(maps, work, progress)
     courses = protocol.courses(data)
     for course in courses:
         course.build()
@@ -112,6 +112,7 @@ def train(training_set, folder, *, settings=None, name='', description='', progr
     estimator = protocol.estimator([course.with_best_weights(work) for course in courses])
     estimator = estimator.replace(grid=settings.grid(training_set.grid))
     estimator = estimator.replace(calibration=calibrate(estimator, data['validation']))
+    domain = learn_domain(maps, quantities, estimator, progress)
     about = {'name': name, 'description': description, 'version': __version__, 'history': list(histories),
              'settings': protocol.stated, 'recipe': training_set.recipe.to_dict(),
              'prior': prior_of(maps['train'].table), 'n_train': len(data['train']),

@@ -7,30 +7,31 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from tqdm import tqdm
 
 from pidoc.grid import APPARENT_FLUX
-from pidoc.inference.features import features, on_scale
-from pidoc.inference.likeness import Likeness
+from pidoc.inference.features import features
+from pidoc.inference.likeness import appearance, Likeness
 from pidoc.networks.backend import keras
 from pidoc.networks.variables import zoomed
 from pidoc.photometry import apparent_flux
 from pidoc.training.data import seen
 from pidoc.training_set.files import CHUNK
 
-__all__ = ['features_of', 'learn_likeness']
+__all__ = ['encodings_of', 'features_of', 'learn_likeness']
 
 #: quantities of the appearance, and what it depends on
 _NAMES = ('total_flux', 'flux_2', 'flux_5', 'flux_10', 'half_light_radius', 'contrast', 'clumpiness',
           'granularity', 'asymmetry', 'sharpness', 'noise', 'offset', 'sharp_scatter', 'seeing', 'distance')
-_IN_FLUX = 'total_flux', 'noise'
 _MAPS = 3000               # whose images are altered; three times as many give quantities
 _UNITS, _EPOCHS, _BATCH = 64, 25, 256
+_LEAST = 1e-3              # least standard deviation of a number of an encoding
 
 
-def learn_likeness(maps, measured, *, seed=0, progress=False):
+def learn_likeness(maps, measured, estimator, *, seed=0, progress=False):
     """Train a `Likeness` on the maps of a set and on altered ones.
 
     The altered ones are the same light 5 to 300 times brighter or fainter; two clusters in one field, 6 to 16
     arcsec apart, of which the second has 0.2 to 5 times the light of the first; stars on an empty sky; and
-    quantities each of which is that of another map. Each is used with and without its distance.
+    quantities each of which, or the encoding, is that of another map. Each is used with and without its
+    distance.
 
     Parameters
     ----------
@@ -38,6 +39,8 @@ def learn_likeness(maps, measured, *, seed=0, progress=False):
         The training part.
     measured : dict
         Results of `~pidoc.inference.features` for these maps.
+    estimator : `~pidoc.inference.estimator.Estimator`
+        The trained network, for the encoding of maps.
     seed : int, optional
     progress : bool, optional
 
@@ -51,17 +54,35 @@ def learn_likeness(maps, measured, *, seed=0, progress=False):
     # in a fixed order, which the random numbers follow
     usual = {name: np.asarray(measured[name], dtype=float)[rows]
              for name in dict.fromkeys([*names, 'distance'])}
-    altered = [_other_light(usual, rng), _mixed(usual, rng)]
+    usual['encoding'] = encodings_of(maps[rows], estimator, progress=progress)
+    altered = [_mixed(usual, rng)]
     some = maps[np.sort(rng.permutation(len(maps))[:_MAPS])]
-    altered += [features_of(some, lambda *images, alter=alter: alter(*images, rng), progress=progress)
-                for alter in (_two_clusters, _only_stars)]
-    untrained = Likeness(names, *_mean_and_spread(usual, names), [(np.zeros((len(names) + 1, 1)), [0.0])])
+    altered += [features_of(some, lambda *images, alter=alter: alter(*images, rng), estimator,
+                            progress=progress) for alter in (_other_light, _two_clusters, _only_stars)]
+    middle, spread = _mean_and_spread(usual, names)
+    untrained = Likeness(names, middle, spread, [(np.zeros((middle.size + 1, 1)), [0.0])])
     kinds = [np.concatenate([untrained.inputs(each, distance=given) for given in (True, False)])
              for each in (usual, *altered)]
-    return Likeness(names, untrained.middle, untrained.spread, _trained(kinds, seed))
+    return Likeness(names, middle, spread, _trained(kinds, seed))
 
 
-def features_of(maps, alter=None, *, progress=False):
+def encodings_of(maps, estimator, *, progress=False):
+    """The encoding of the maps of a set.
+
+    Parameters
+    ----------
+    maps : `~pidoc.training_set.dataset.TrainingSet`
+    estimator : `~pidoc.inference.estimator.Estimator`
+
+    Returns
+    -------
+    ndarray, shape (n, k)
+    """
+    return np.concatenate([_encoded(estimator, light, sharp)
+                           for light, sharp, _ in _pieces(maps, progress)])
+
+
+def features_of(maps, alter=None, estimator=None, *, progress=False):
     """The quantities of the maps of a set as a network sees them, or of altered images of them.
 
     Parameters
@@ -69,7 +90,10 @@ def features_of(maps, alter=None, *, progress=False):
     maps : `~pidoc.training_set.dataset.TrainingSet`
     alter : callable, optional
         From the smoothed and the sharp images, shape (2, n, y, x), the seeing of each [arcsec] and the grid
-        to other images. Without sharp ones it gets the smoothed ones twice.
+        to other images. Without sharp ones it gets the smoothed ones twice. Results without light are left
+        out.
+    estimator : `~pidoc.inference.estimator.Estimator`, optional
+        If given, the result has an ``encoding``, shape (n, k).
     progress : bool, optional
 
     Returns
@@ -77,26 +101,43 @@ def features_of(maps, alter=None, *, progress=False):
     dict
         As of `~pidoc.inference.features`.
     """
-    parts, read = [], {image: seen(maps, image) for image in ('light', *['sharp'] * maps.has_sharp)}
+    parts = []
+    for light, sharp, known in _pieces(maps, progress):
+        if alter is not None:
+            light, sharp = alter(np.stack([light, sharp]).astype(float), known['seeing'], maps.grid)
+            bright = light.sum(axis=(1, 2)) > 0.0
+            light, sharp, known = light[bright], sharp[bright], {k: v[bright] for k, v in known.items()}
+        found = features(light, sharp=sharp if maps.has_sharp else None, pixel_scale=maps.grid.scale, **known)
+        if estimator is not None:
+            found['encoding'] = _encoded(estimator, light, sharp)
+        parts.append(found)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _pieces(maps, progress):
+    """Light, sharp light, and seeing and distance, of a few maps at a time."""
+    read = {image: seen(maps, image) for image in ('light', *['sharp'] * maps.has_sharp)}
     with tqdm(total=len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:
         for k in range(0, len(maps), CHUNK):
             rows = slice(k, k + CHUNK)
             table, light = maps.table[rows], read['light'](rows)
             known = zoomed({'seeing': table['seeing'].to_value(u.arcsec),
                             'distance': table['distance'].to_value(u.kpc)}, maps.zoom[rows])
-            seeing, sharp = known['seeing'], read['sharp'](rows) if maps.has_sharp else light
-            sharp = np.where(np.isfinite(sharp), sharp, light)
-            if alter is not None:
-                light, sharp = alter(np.stack([light, sharp]).astype(float), seeing, maps.grid)
-            parts.append(features(light, sharp=sharp if maps.has_sharp else None, pixel_scale=maps.grid.scale,
-                                  **known))
+            sharp = read['sharp'](rows) if maps.has_sharp else light
+            yield light, np.where(np.isfinite(sharp), sharp, light), known
             bar.update(len(table))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _encoded(estimator, light, sharp):
+    return estimator.encode(np.stack([light if channel.smoothed else sharp
+                                      for channel in estimator.grid.channels], axis=-1))
 
 
 def _mean_and_spread(usual, names):
-    values = on_scale(usual, names)
+    values = appearance(usual, names, usual['encoding'].shape[1])
     spread = values.std(axis=0)
+    # numbers of the encoding that are nearly always 0 would otherwise decide
+    spread[len(names):] = np.maximum(spread[len(names):], _LEAST)
     return values.mean(axis=0), np.where(spread > 0.0, spread, 1.0)
 
 
@@ -121,15 +162,15 @@ def _trained(kinds, seed):
 # -- what does not belong to the set ------------------------------------------------------------------------
 
 
-def _other_light(usual, rng):
+def _other_light(images, seeing, grid, rng):
     """The same appearance with more or less light than it can have."""
-    factor = np.exp(rng.uniform(np.log(5.0), np.log(300.0), len(usual['total_flux'])))
+    factor = np.exp(rng.uniform(np.log(5.0), np.log(300.0), images.shape[1]))
     factor **= rng.choice([-1.0, 1.0], factor.size)
-    return usual | {name: usual[name] * factor for name in _IN_FLUX}
+    return images * factor[:, np.newaxis, np.newaxis]
 
 
 def _mixed(usual, rng):
-    """Each quantity from another map."""
+    """Each quantity, and the encoding as a whole, from another map."""
     return {name: rng.permutation(values) for name, values in usual.items()}
 
 

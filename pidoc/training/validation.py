@@ -1,8 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Calibration of intervals, and the training domain, from maps not used in training."""
 
-import json
-
 import numpy as np
 
 from pidoc.inference.calibration import Calibration, given_names, subsets
@@ -10,7 +8,7 @@ from pidoc.inference.domain import Domain
 from pidoc.inference.features import GIVEN
 from pidoc.io.files import replacing
 from pidoc.training.data import measured
-from pidoc.training.likeness import features_of, learn_likeness
+from pidoc.training.likeness import encodings_of, features_of, learn_likeness
 from pidoc.training_set.files import CHUNK
 from pidoc.training_set.truths import truths
 
@@ -56,18 +54,70 @@ def _scores(estimator, data, given):
             for k in range(len(given))]
 
 
-def learn_domain(maps, work, progress):
-    """The training domain from the maps of both splits, as a dictionary; cached in ``work``."""
-    path = work / 'domain.json'
+def measure(maps, work, progress):
+    """Quantities of the maps of both splits, which define the training domain; cached in ``work``.
+
+    Parameters
+    ----------
+    maps : dict
+        'train' and 'validation' -> `~pidoc.training_set.dataset.TrainingSet`.
+    work : path
+    progress : bool
+
+    Returns
+    -------
+    dict
+        'train' and 'validation' -> quantity -> values.
+
+    Raises
+    ------
+    ValueError
+        If there are too few maps, or a quantity is finite only in some maps.
+    """
+    found = {split: _measured(each, work / f'quantities-{split}.npz', progress)
+             for split, each in maps.items()}
+    # without a network, only to refuse maps that do not define a domain
+    Domain.fit(found['train'], found['validation'])
+    return found
+
+
+def _measured(maps, path, progress):
     if not path.exists():
-        training, validation = (_features(maps[split], progress) for split in ('train', 'validation'))
-        likeness = learn_likeness(maps['train'], training, progress=progress)
-        domain = Domain.fit(training, validation, likeness=likeness)
-        with replacing(path) as new:
-            new.write_text(json.dumps(domain.to_dict()), encoding='utf-8')
-    return json.loads(path.read_text(encoding='utf-8'))
+        known = truths(maps.table)
+        found = features_of(maps, progress=progress) | {name: known[name] for name in GIVEN if name in known}
+        with replacing(path) as new, open(new, 'wb') as file:
+            np.savez(file, **found)
+    with np.load(path) as found:
+        return dict(found)
 
 
-def _features(maps, progress):
-    known = truths(maps.table)
-    return features_of(maps, progress=progress) | {name: known[name] for name in GIVEN if name in known}
+def learn_domain(maps, quantities, estimator, progress):
+    """The training domain of trained networks.
+
+    Parameters
+    ----------
+    maps : dict
+        'train' and 'validation' -> `~pidoc.training_set.dataset.TrainingSet`.
+    quantities : dict
+        The result of `measure`.
+    estimator : `~pidoc.inference.estimator.Estimator`
+    progress : bool
+
+    Returns
+    -------
+    dict
+        As of `~pidoc.inference.domain.Domain.to_dict`.
+    """
+    training, validation = (_of_use(quantities[split], estimator) for split in ('train', 'validation'))
+    likeness = learn_likeness(maps['train'], training, estimator, progress=progress)
+    encoding = encodings_of(maps['validation'], estimator, progress=progress)
+    return Domain.fit(training, validation | {'encoding': encoding}, likeness=likeness).to_dict()
+
+
+def _of_use(quantities, estimator):
+    """Quantities without those that the networks do not see, and cannot be given."""
+    unseen = set(GIVEN) - {each.name for each in estimator.constraints}
+    if all(channel.smoothed for channel in estimator.grid.channels):
+        unseen.add('sharp_scatter')
+    return {name: np.full(len(values), np.nan) if name in unseen else values
+            for name, values in quantities.items()}

@@ -86,6 +86,28 @@ def test_eight_orientations_make_estimates_turn_with_the_image(estimator, light)
     assert np.abs(one.scalars['age'].value / estimator.estimate(light).scalars['age'].value - 1).max() > 1e-4
 
 
+def test_the_encoding_turns_with_nothing_and_is_that_of_the_first_network(estimator, light, tmp_path):
+    eight = estimator.replace(turns=8)
+    here = eight.encode(light[..., np.newaxis])
+    assert here.shape == (5, 4 + 8) and here.dtype == np.float32 and np.all(here >= 0.0)
+    np.testing.assert_allclose(eight.encode(np.rot90(light, 1, axes=(1, 2))), here, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(_estimator([_network(1)], turns=8).encode(light), here, rtol=1e-5, atol=1e-6)
+    assert np.abs(_estimator([_network(2)], turns=8).encode(light) - here).max() > 0.01
+    # estimates have it, whatever is known, and whatever the batches; so has the model that is read again
+    known = eight.estimate(light, known={'distance': np.full(5, 20.0)}, batch_size=2)
+    np.testing.assert_allclose(known.encoding, here, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(eight.encode(light, batch_size=2), here, rtol=1e-4, atol=1e-6)
+    eight.save(tmp_path / 'model')
+    np.testing.assert_allclose(Estimator.load(tmp_path / 'model').encode(light), here, rtol=5e-3, atol=1e-4)
+    with pytest.raises(ValueError, match='the flux in a light map must be positive'):
+        eight.encode(-light)
+
+
+def test_the_encoding_of_other_pixels_is_that_of_the_map_as_the_network_sees_it(estimator, light):
+    zoomed = estimator.estimate(light, pixel_scale=np.full(5, 0.5)).encoding
+    np.testing.assert_allclose(zoomed, estimator.encode(light / 4.0), rtol=1e-5, atol=1e-6)
+
+
 def test_the_posterior_of_an_ensemble_is_the_even_mixture(light):
     networks = [_network(seed) for seed in (1, 2)]
     first, second = (_estimator([network]).estimate(light).posterior for network in networks)

@@ -41,6 +41,23 @@ def test_what_is_not_known_is_usual():
     np.testing.assert_allclose(inputs, [[1, 0, 1]])
 
 
+def test_an_encoding_follows_the_features():
+    likeness = two(middle=[1.0, 2.0, np.log(3.0), 0.0], spread=[0.5, 0.1, 2.0, 1.0], layers=[
+        (np.array([[1.0], [0.0], [10.0], [100.0], [0.0]]), np.array([0.0]))])
+    assert likeness.n_encoding == 2
+    measured = maps([2.0, 1.0], [2.0, 2.0], [np.nan, 5.0])
+    encoding = np.array([[2.0, 0.0], [3.0 * np.e**4 - 1.0, np.e - 1.0]])
+    inputs = likeness.inputs(measured | {'encoding': encoding})
+    np.testing.assert_allclose(inputs, [[2, 0, 0, 0, 0], [0, 0, 2, 1, 1]], atol=1e-12)
+    np.testing.assert_allclose(likeness.scores(inputs), [2, 120])
+    # as a whole
+    assert likeness.most_unlike(inputs) == ['total_flux', 'encoding']
+    assert Likeness.from_dict(json.loads(json.dumps(likeness.to_dict()))).n_encoding == 2
+    for other in ({}, {'encoding': encoding[:, :1]}, {'encoding': None}):
+        with pytest.raises(ValueError, match=r'encoding must have the shape \(2, 2\), received \('):
+            likeness.inputs(measured | other)
+
+
 def test_the_file():
     values = json.loads(json.dumps(two(middle=[1 / 3, 2.0]).to_dict()))
     again = Likeness.from_dict(values)
@@ -49,10 +66,10 @@ def test_the_file():
     np.testing.assert_array_equal(again.scores(inputs), two().scores(inputs))
 
 
-@pytest.mark.parametrize('change', [{'names': ('total_flux',)}, {'middle': [1.0]}, {'layers': LAYERS[:1]},
-                                    {'layers': LAYERS[::-1]}])
+@pytest.mark.parametrize('change', [{'names': ('flux_2', 'flux_5', 'noise')}, {'middle': [1.0]},
+                                    {'spread': [0.5]}, {'layers': LAYERS[:1]}, {'layers': LAYERS[::-1]}])
 def test_shapes_that_do_not_fit(change):
-    with pytest.raises(ValueError, match='the layers must lead from the .* quantities, and whether there is'):
+    with pytest.raises(ValueError, match='the layers must lead from at least . quantities, and whether'):
         two(**change)
 
 
@@ -78,10 +95,41 @@ def test_a_domain_flags_as_many_of_its_own_kind_as_without_and_those_that_are_un
     assert again.check(unlike) == domain.check(unlike)
 
 
+@pytest.mark.parametrize('turned', [1.0, -1.0])
+def test_what_a_network_may_flag_beside_the_other_tests(turned):
+    """Half of all that is flagged, or what the others leave: nothing where it flags the same maps."""
+    rng = np.random.default_rng(6)
+    training, validation = measured(600, rng), measured(1000, rng)
+    bright = two(names=('total_flux', 'flux_5'), middle=[0.0, 0.0], spread=[1.0, 1.0],
+                 layers=[(np.array([[turned], [0.0], [0.0]]), np.array([0.0]))])
+    domain = Domain.fit(training, validation, likeness=bright, flagged=0.2)
+    unknown = dict.fromkeys(('distance', 'luminosity', 'size'), np.full(1000, np.nan))
+    for mode, used in (('image', validation | unknown), ('distance', validation)):
+        unlike = bright.scores(bright.inputs(used)) > domain.most_unlike[mode]
+        flagged = np.array([not verdict.inside for verdict in domain.check(used)])
+        assert unlike.mean() <= 0.1 and flagged.mean() <= 0.2
+        assert np.isclose(unlike.mean(), 0.1, atol=0.002) or np.isclose(flagged.mean(), 0.2, atol=0.002)
+
+
+def test_a_domain_says_that_the_pattern_of_light_is_unlike():
+    rng = np.random.default_rng(5)
+    likeness = two(middle=[0.0, 0.0, 0.5], spread=[1.0, 1.0, 0.1], layers=[
+        (np.array([[0.0], [0.0], [1.0], [0.0]]), np.array([0.0]))])
+    training, validation, new = measured(600, rng), measured(400, rng), measured(400, rng)
+    usual = {'encoding': np.expm1(rng.normal(0.5, 0.1, (400, 1)))}
+    domain = Domain.fit(training, validation | usual, likeness=likeness)
+    share = np.mean([not verdict.inside for verdict in domain.check(new | usual)])
+    assert 0.01 < share < 0.09
+    for verdict in domain.check(new | {'encoding': np.full((400, 1), np.expm1(0.9))}):
+        assert any(reason.endswith('most of all in its pattern of light') for reason in verdict.reasons)
+    with pytest.raises(ValueError, match='encoding must have the shape'):
+        domain.check(new)
+
+
 def test_a_damaged_network_in_a_file():
     rng = np.random.default_rng(4)
     values = Domain.fit(measured(60, rng), measured(60, rng), likeness=two()).to_dict()
-    fewer = values['likeness'] | {'names': ['contrast']}
-    for change in ({'likeness': {}}, {'likeness': fewer}, {'most_unlike': 3}):
+    more = values['likeness'] | {'names': ['contrast', 'noise', 'offset']}
+    for change in ({'likeness': {}}, {'likeness': more}, {'most_unlike': 3}):
         with pytest.raises(ValueError, match='a domain must have '):
             Domain.from_dict(values | change)

@@ -9,6 +9,7 @@ import pytest
 
 from pidoc.inference.folder import read_card, read_weights, weights_of, write_weights
 from pidoc.networks import forward
+from pidoc.networks.backend import keras, layers
 from pidoc.networks.cluster import cluster_network
 from pidoc.networks.forward import ClusterForward
 from pidoc.networks.shapes import weight_shapes
@@ -68,12 +69,22 @@ def test_scalars_with_several_things_known_are_those_with_each():
     config = CONFIGS[2]
     network, (image, known) = ClusterForward(weights_of(_random(config)), config), _inputs(config, 5)
     others = [known, known[::-1].copy(), np.zeros_like(known)]
-    mass, scalars = network.predict_with(image, others)
+    mass, scalars, _ = network.predict_with(image, others)
     assert scalars.shape == (5, 3, 29)
     for k, other in enumerate(others):
         alone = network.predict_on_batch([image, other])
         np.testing.assert_allclose(scalars[:, k], alone[1], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(mass, network.predict_on_batch([image, known])[0])
+
+
+@pytest.mark.parametrize('config', CONFIGS, ids=str)
+def test_the_encoding_is_that_of_keras(config):
+    """Averages at all scales, which are there for every image whatever is known of it."""
+    network, (image, known) = _random(config), _inputs(config, 5)
+    *_, encoding = ClusterForward(weights_of(network), config).predict_with(image, [known])
+    averages = [layer.output for layer in network.layers if isinstance(layer, layers.GlobalAveragePooling2D)]
+    expected = keras.Model(network.inputs, averages).predict_on_batch([image, 0.0 * known])
+    _same([encoding], [np.concatenate([*expected] if len(averages) > 1 else [expected], axis=1)])
 
 
 def test_parts_do_not_change_the_outputs(monkeypatch):

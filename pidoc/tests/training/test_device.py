@@ -62,8 +62,8 @@ else:
     raise AssertionError
 
 slim_networks(pytest.MonkeyPatch())
-# it is learned before, on one device
-fit.learn_domain = lambda maps, work, progress: None
+# it is learned on one device
+fit.learn_domain = lambda maps, quantities, estimator, progress: None
 for maps, settings, name in ((Maps.make(420, 1), SMALL, 'ours'), (few_large(), PAPER, 'papers')):
     model = train(maps, f'{sys.argv[1]}/{name}', settings=settings, progress=False)
     # six steps of 10^-4 do not show whether age and distance are learned
