@@ -174,7 +174,8 @@ class Domain:
         ----------
         measured : dict
             Result of `~pidoc.inference.features`. If a distance is NaN, quantities that depend on it are
-            ignored.
+            ignored. May have ``age_error`` and so on, for what is given: a value is flagged if it is outside
+            its range by more than its error.
 
         Returns
         -------
@@ -186,8 +187,8 @@ class Domain:
         for name, (low, high) in self.ranges.items():
             feature = _BY_NAME[name]
             values = np.asarray(measured[name], dtype=float)
-            numbers = feature.inside(values)
-            bad = ~((numbers >= low) & (numbers <= high))
+            spare = _spare(measured, name)
+            bad = ~((feature.inside(values + spare) >= low) & (feature.inside(values - spare) <= high))
             if name in _OPTIONAL:
                 bad &= ~np.isnan(values)
             for k in np.flatnonzero(bad):
@@ -283,6 +284,12 @@ class Domain:
 
 
 _OPTIONAL = ('sharp_scatter', 'seeing', 'distance', 'luminosity', 'size', *GIVEN)
+
+
+def _spare(measured, name):
+    """How far outside of its range a given value may be, 0 for others."""
+    error = np.asarray(measured.get(f'{name}_error', 0.0), dtype=float) if name in GIVEN else 0.0
+    return np.where(np.isfinite(error), error, 0.0)
 
 
 def _known(maps, what, name):

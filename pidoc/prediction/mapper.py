@@ -591,8 +591,8 @@ class MassMapper:
         seen = zoomed({'seeing': np.array([each.seeing for each in inputs]), **known}, zoom)
         measured = features(np.stack([each.light for each in inputs]) / area, sharp=sharp,
                             pixel_scale=self.grid.scale, seeing=seen['seeing'], distance=seen.get('distance'))
-        verdicts = self.domain.check(measured | {name: known[name] for name in GIVEN if name in known}
-                                     | {'pixel_scale': scales, 'encoding': encoding})
+        given = {name: known[name] for each in GIVEN for name in (each, f'{each}_error') if name in known}
+        verdicts = self.domain.check(measured | given | {'pixel_scale': scales, 'encoding': encoding})
         return [verdict if each.scale == self.grid.scale else self._of_other_pixels(verdict)
                 for each, verdict in zip(inputs, verdicts, strict=True)]
 

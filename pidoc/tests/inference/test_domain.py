@@ -366,5 +366,13 @@ def test_what_is_given_must_be_within_the_training_and_what_its_error_adds():
     assert [verdict.flags for verdict in after] == [
         before[0], before[1] | flag_bits('age'), before[2] | flag_bits('metallicity')]
     assert any('age that was given is 16 Gyr, above the' in reason for reason in after[1].reasons)
+    # an error is allowed, if it is known
+    uncertain = given | {'age_error': np.array([9.0, 3.0, np.nan]),
+                         'metallicity_error': np.array([0.1, 9.0, 0.4])}
+    assert [verdict.flags for verdict in domain.check(uncertain)] == [
+        before[0], before[1], before[2] | flag_bits('metallicity')]
+    certain = given | {'age_error': np.full(3, np.nan), 'metallicity_error': np.array([0.1, 0.1, 0.6])}
+    assert [verdict.flags for verdict in domain.check(certain)] == [
+        before[0], before[1] | flag_bits('age'), before[2]]
     # what was not in the training cannot be judged
     assert 'velocity_dispersion' not in domain.ranges
