@@ -110,10 +110,9 @@ class Domain:
         narrow for this, all are widened by the same fraction of their width. The ranges of seeing and
         distance, which are chosen by the recipe, are the full ones; that of the pixel scale includes 0.1 to 1
         arcsec, for which a model sees the same cluster at another distance. The largest allowed distance to
-        the neighbours is then set such that the other half is flagged; with a ``likeness``, a quarter. Its
-        largest score is the least with which itself flags at most half, and with the ranges and the
-        neighbours at most all of ``flagged``. These are conformal quantiles (Lei et al. 2018): of new maps
-        from the distribution of the validation maps at most about ``flagged`` are flagged.
+        the neighbours, or with a ``likeness`` this and the largest score of it, are then set such that the
+        other half is flagged. These are conformal quantiles (Lei et al. 2018): of new maps from the
+        distribution of the validation maps at most about ``flagged`` are flagged.
 
         Parameters
         ----------
@@ -144,28 +143,15 @@ class Domain:
         ranges = _ranges(training, validation, known, 0.5 * flagged)
         reference = _reference(training, known, seed)
         modes = [mode for mode in _JOINT if set(_JOINT[mode]) <= set(known)]
-        domain = cls(ranges, reference, dict.fromkeys(modes, math.inf))
-        share = flagged * (0.5 if likeness is None else 0.25)
-        for mode in modes:
+        domain = cls(ranges, reference, dict.fromkeys(modes, math.inf), likeness)
+        share = 0.5 * flagged / (1 if likeness is None else 2)
+        for mode in domain.thresholds:
             apart, _ = domain._spaces[mode].apart(on_scale(validation, _JOINT[mode]))
             domain.thresholds[mode] = round(_conformal(apart, share), _DECIMALS)
-        if likeness is not None:
-            domain.most_unlike = domain._scores_allowed(likeness, validation, flagged)
-            domain.likeness = likeness
+            if likeness is not None:
+                scores = likeness.scores(likeness.inputs(validation, distance=mode == 'distance'))
+                domain.most_unlike[mode] = round(_conformal(scores, share), _DECIMALS)
         return domain
-
-    def _scores_allowed(self, likeness, validation, flagged):
-        """Largest allowed score of a network in each mode, after the other tests."""
-        allowed = {}
-        for mode in self.thresholds:
-            unknown = GIVEN if mode == 'distance' else (*GIVEN, 'distance', 'luminosity', 'size')
-            seen = validation | {name: np.full(len(validation['total_flux']), np.nan) for name in unknown}
-            scores = likeness.scores(likeness.inputs(seen))
-            inside = [verdict.inside for verdict in self.check(seen)]
-            allowed[mode] = round(max(_conformal(scores, 0.5 * flagged),
-                                      _conformal(np.where(inside, scores, scores.max()), flagged)),
-                                  _DECIMALS)
-        return allowed
 
     def check(self, measured):
         """Compare maps with the training maps.

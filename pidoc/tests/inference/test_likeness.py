@@ -95,22 +95,6 @@ def test_a_domain_flags_as_many_of_its_own_kind_as_without_and_those_that_are_un
     assert again.check(unlike) == domain.check(unlike)
 
 
-@pytest.mark.parametrize('turned', [1.0, -1.0])
-def test_what_a_network_may_flag_beside_the_other_tests(turned):
-    """Half of all that is flagged, or what the others leave: nothing where it flags the same maps."""
-    rng = np.random.default_rng(6)
-    training, validation = measured(600, rng), measured(1000, rng)
-    bright = two(names=('total_flux', 'flux_5'), middle=[0.0, 0.0], spread=[1.0, 1.0],
-                 layers=[(np.array([[turned], [0.0], [0.0]]), np.array([0.0]))])
-    domain = Domain.fit(training, validation, likeness=bright, flagged=0.2)
-    unknown = dict.fromkeys(('distance', 'luminosity', 'size'), np.full(1000, np.nan))
-    for mode, used in (('image', validation | unknown), ('distance', validation)):
-        unlike = bright.scores(bright.inputs(used)) > domain.most_unlike[mode]
-        flagged = np.array([not verdict.inside for verdict in domain.check(used)])
-        assert unlike.mean() <= 0.1 and flagged.mean() <= 0.2
-        assert np.isclose(unlike.mean(), 0.1, atol=0.002) or np.isclose(flagged.mean(), 0.2, atol=0.002)
-
-
 def test_a_domain_says_that_the_pattern_of_light_is_unlike():
     rng = np.random.default_rng(5)
     likeness = two(middle=[0.0, 0.0, 0.5], spread=[1.0, 1.0, 0.1], layers=[
