@@ -59,7 +59,7 @@ except ValueError as error:
     print(error)
 
 # %%
-# :doc:`/images` ends with a table of all such errors.
+# :doc:`/image_messages` has a table of all such errors.
 #
 # On the grid
 # -----------

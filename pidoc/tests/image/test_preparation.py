@@ -1338,8 +1338,8 @@ def test_header_of_a_real_stack(small):
 
 
 def refused_rows():
-    """Input and message of each row of the table in docs/images.rst; nothing where it is not installed."""
-    page = Path(pidoc.__file__).resolve().parents[1] / 'docs' / 'images.rst'
+    """Input and message of each row of the table in docs/image_messages.rst, if it is there."""
+    page = Path(pidoc.__file__).resolve().parents[1] / 'docs' / 'image_messages.rst'
     if not page.exists():
         return []
     text = page.read_text(encoding='utf-8').split('Rejected input')[1]
@@ -1348,7 +1348,7 @@ def refused_rows():
 
 
 def test_every_note_is_in_the_table():
-    page = Path(pidoc.__file__).resolve().parents[1] / 'docs' / 'images.rst'
+    page = Path(pidoc.__file__).resolve().parents[1] / 'docs' / 'image_messages.rst'
     if not page.exists():
         pytest.skip('the documentation is not here')
     notes = page.read_text(encoding='utf-8').split('\nNotes\n-----')[1].split('\nRejected input\n')[0]
