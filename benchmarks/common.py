@@ -82,7 +82,7 @@ def spent(start=None):
 
 
 def peak_memory():
-    """Of the largest of this process and its children that have ended [MB]."""
+    """Peak memory of the largest of this process and its children that have ended [MB]."""
     return max(resource.getrusage(who).ru_maxrss
                for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024.0
 
@@ -171,7 +171,7 @@ def interval_scores(true, predicted):
 
 
 def multiplications(network):
-    """Of one map by a Keras network: for each kernel, its size times the pixels that it is applied at."""
+    """Number for one map by a Keras network: the size of each kernel times the pixels that it is applied at."""
     import keras
 
     total = 0

@@ -13,8 +13,9 @@ __all__ = ['main']
 log = logging.getLogger(__name__)
 
 _EPILOG = """\
-FOLDER gets report.rst, to be read; each of its tables as .ecsv; maps_<given>.ecsv with a row for each map;
+FOLDER gets report.rst, the report; each of its tables as .ecsv; maps_<given>.ecsv with a row for each map;
 and figures.
+
 The report compares the scores of the model with the paper's and with those of baselines fitted to the
 training part of the set; with --snapshots also with the shot-noise floor.
 

@@ -27,6 +27,7 @@ A cluster is a name, like "NGC 5466", M53 or "Palomar 11", or the RA and Dec of 
 The map is in apparent flux per pixel [Lsun/kpc2], corrected for extinction. Field, pixels and smoothing are
 by default those of Chardin & Bianchini (2021). Downloads are kept in astropy's cache; --offline uses only
 those.
+
 examples:
   pidoc-fetch "NGC 5466"
   pidoc-fetch "NGC 5053" "Pal 11" M53 -o maps

@@ -165,6 +165,17 @@ def test_the_docstring_is_the_same_map():
     assert [wing for wing, _ in rows] == list(WINGS)
 
 
+def test_the_page_of_the_api_has_the_same_order():
+    page = Path(pidoc.__file__).resolve().parents[1] / 'docs' / 'api.rst'
+    if not page.exists():
+        pytest.skip('the documentation is not here')
+    internals = page.read_text(encoding='utf-8').split('\nInternals\n')[1]
+    listed = re.findall(r'^   pidoc\.(\S+)$', internals, flags=re.MULTILINE)
+    for wing, rooms in WINGS.items():
+        here = [name.removeprefix(f'{wing}.') for name in listed if name.startswith(f'{wing}.')]
+        assert here == [room for room in rooms if room in here], wing
+
+
 @pytest.mark.parametrize(('old', 'new'), sorted(MOVED.items()))
 def test_modules_that_moved_are_found_by_their_first_names(old, new):
     assert import_module(f'pidoc.{old}') is import_module(f'pidoc.{new}')

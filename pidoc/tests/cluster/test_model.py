@@ -467,4 +467,3 @@ def test_from_header_names_what_is_missing_or_wrong():
     broken['PROFILE'] = 'hernquist'
     with pytest.raises(ValueError, match='profile must be one of plummer, king'):
         ClusterModel.from_header(broken)
-
