@@ -171,7 +171,7 @@ def interval_scores(true, predicted):
 
 
 def multiplications(network):
-    """Number for one map by a Keras network: the size of each kernel times the pixels that it is applied at."""
+    """Number for one map by a Keras network: each kernel's size times the pixels that it is applied at."""
     import keras
 
     total = 0
