@@ -11,7 +11,7 @@ Dereddened, the integrated colours of Harris are B - V = 0.69, V - R = 0.45 and 
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 __all__ = ['FILTERS', 'Filter', 'band_of', 'band_named', 'old_colour']
@@ -96,7 +96,7 @@ class _System:
         The band: of the match of ``whole``, or of a list of its other words; without it, see `_known`.
     """
 
-    words: frozenset = frozenset()
+    words: Set[str] = frozenset()
     whole: re.Pattern | None = None
     band: Callable | None = None
 

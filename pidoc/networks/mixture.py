@@ -88,4 +88,3 @@ class Layout:
         if self.components > 1:
             weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         return weights / weights.sum(axis=1, keepdims=True), means.reshape(shape), factors
-

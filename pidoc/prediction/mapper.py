@@ -538,8 +538,8 @@ class MassMapper:
         if 'output_pixel_scale' in options:
             return options | {'grid': self.grid}
         if field is None or (isinstance(field, str) and field == 'auto'):
-            known = self.domain is not None and 'distance' in self.domain.ranges
-            farthest = 10.0 ** self.domain.ranges['distance'][1] * u.kpc if known else None
+            ranges = {} if self.domain is None else self.domain.ranges
+            farthest = 10.0 ** ranges['distance'][1] * u.kpc if 'distance' in ranges else None
             return {'farthest': farthest} | options | {'grid': self.grid, 'field_of_view': 'auto'}
         field = as_quantity(field, u.arcsec, 'field_of_view')
         width = np.ravel(to_value(field, u.arcsec, 'field_of_view', positive=True))[0]
@@ -687,7 +687,8 @@ def predict(x: Any, *, model: str | os.PathLike[str] = 'default', **options: Any
     if isinstance(x, str) and not _is_path(x):
         from pidoc.image.ps1.retrieval import fetch
 
-        field = {name: options.pop(name) for name in ('field_of_view', 'farthest') if name in options}
+        field: dict[str, Any] = {name: options.pop(name) for name in ('field_of_view', 'farthest')
+                                 if name in options}
         try:
             image = fetch(x, distance=options.get('distance'), **mapper.with_field(field))
         except ValueError as error:
