@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ['G', 'G_MYR', 'KMS_IN_PC_PER_MYR', 'SOLAR_MBOL', 'SOLAR_MV', 'SOLAR_TEFF', 'HenonUnits',
-           'as_quantity', 'is_number', 'plain_number', 'scalar_value', 'to_value', 'whole_number']
+           'as_distance', 'as_distance_error', 'as_quantity', 'is_number', 'plain_number', 'scalar_value',
+           'to_value', 'whole_number']
 
 G = float(constants.G.to_value(u.pc * (u.km / u.s) ** 2 / u.Msun))
 """Gravitational constant [pc (km/s)^2 / Msun] (CODATA 2018, as in `astropy.constants`)."""
@@ -84,6 +85,76 @@ def as_quantity(value: Any, unit: u.UnitBase | str, name: str) -> u.Quantity:
     except (TypeError, ValueError):
         pass
     raise ValueError(f'{name} must be a number with a unit, such as "5 {unit}", received {value!r}')
+
+
+def as_distance(value: Any, name: str = 'distance') -> u.Quantity:
+    """Return a distance; a true distance modulus (without extinction), in mag, is converted to one.
+
+    Parameters
+    ----------
+    value : `~astropy.units.Quantity` or str
+        In any unit; only magnitudes are changed.
+    name : str
+        Name of the quantity, with which every error message starts.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `as_quantity`.
+
+    Examples
+    --------
+    >>> from pidoc.units import as_distance
+    >>> as_distance('15 mag')
+    <Quantity 10. kpc>
+    """
+    value = as_quantity(value, u.kpc, name)
+    if not _in_magnitudes(value):
+        return value
+    # one that overflows is refused later, since it is not finite
+    with np.errstate(over='ignore'):
+        return 10.0 ** np.asarray(0.2 * value.to_value(u.mag) - 2.0, dtype=float) * u.kpc
+
+
+def as_distance_error(error: Any, distance: Any, name: str = 'distance_error') -> u.Quantity:
+    """Return the standard error of a distance; that of a distance modulus, in mag, is converted to one.
+
+    Parameters
+    ----------
+    error : `~astropy.units.Quantity` or str
+    distance : `~astropy.units.Quantity` or str
+        The distance, or the distance modulus.
+    name : str
+        Name of the error, with which every error message starts.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `as_quantity`.
+
+    Examples
+    --------
+    >>> from pidoc.units import as_distance_error
+    >>> print(f"{as_distance_error('0.1 mag', '10 kpc'):.3f}")
+    0.461 kpc
+    """
+    error = as_quantity(error, u.kpc, name)
+    if not _in_magnitudes(error):
+        return error
+    return 0.2 * math.log(10.0) * error.to_value(u.mag) * as_distance(distance)
+
+
+def _in_magnitudes(value):
+    # not dex
+    return value.unit.is_equivalent(u.mag) and 'mag' in str(value.unit)
 
 
 def to_value(quantity: u.Quantity | str, unit: u.UnitBase | str, name: str, *, positive: bool = False,

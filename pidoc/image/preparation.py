@@ -55,7 +55,7 @@ from pidoc.image.two_bands import combine
 from pidoc.image.world import check_pixels
 from pidoc.mock.psf import MOFFAT_BETA
 from pidoc.photometry import apparent_flux, apparent_magnitude, BANDS, ps1_to_johnson
-from pidoc.units import as_quantity, scalar_value, to_value
+from pidoc.units import as_distance, as_quantity, scalar_value, to_value
 
 if TYPE_CHECKING:
     from typing import Any
@@ -200,9 +200,10 @@ def prepare(image: Any, *, grid: MapGrid | None = None, hdu: Any = None, unit: A
         Transformation from g and r to V, one of `pidoc.image.ps1.files.RELATIONS`. The difference to the
         other one is recorded.
     distance : `~astropy.units.Quantity`, optional
-        Distance to the cluster; by default from the catalogue, for a catalogued cluster at the centre. Stars
-        brighter than any star of the cluster are subtracted (`pidoc.image.stars`), and flagged; other compact
-        light that is as bright is flagged.
+        Distance to the cluster, or distance modulus [mag]; by default from the catalogue, for a catalogued
+        cluster at the centre. Stars brighter than any star of the cluster are subtracted
+        (`pidoc.image.stars`), and flagged; other compact light that is as bright is flagged, and so is what
+        looks like a star but has most of the light at a given ``center``: it may be the cluster.
     field_of_view, output_pixel_scale : `~astropy.units.Quantity`, optional
         Override those of the grid: one angle, or width and height; side of a pixel. The field 'auto' has as
         many pixels as the grid, and is the smallest of a few that is twice as wide as the half-light radius
@@ -720,7 +721,7 @@ class _Found:
     def _distance(self, given):
         """A given distance, or that of the catalogue [kpc]; None if neither is known."""
         if given is not None:
-            return scalar_value(given, u.kpc, 'distance', positive=True)
+            return scalar_value(as_distance(given), u.kpc, 'distance', positive=True)
         row = _catalogued(self.position) if self.positioned else None
         if row is None or getattr(row['distance'], 'mask', False):
             return None

@@ -25,7 +25,7 @@ from pidoc.mock.mock import Mock
 from pidoc.mock.projection import prepared_stars, turned
 from pidoc.mock.psf import Named, psf_kernel
 from pidoc.mock.render import Frame, gaussian_margin
-from pidoc.units import as_quantity, scalar_value, to_value, whole_number
+from pidoc.units import as_distance, as_quantity, scalar_value, to_value, whole_number
 
 if TYPE_CHECKING:
     from typing import Any
@@ -124,7 +124,7 @@ def observe(snapshot: Snapshot, *, distance: u.Quantity | str, seeing: u.Quantit
         raise TypeError(f'snapshot must be a Snapshot, received {type(snapshot).__name__}')
     if conditions is not None and not isinstance(conditions, Conditions):
         raise TypeError(f'conditions must be Conditions or None, received {conditions!r}')
-    far = scalar_value(distance, u.kpc, 'distance', positive=True)
+    far = scalar_value(as_distance(distance), u.kpc, 'distance', positive=True)
     fine = whole_number(oversampling, 'oversampling', at_least=1)
     seed = whole_number(seed, 'seed', at_least=0)
     streams = np.random.SeedSequence(seed).spawn(4)

@@ -12,7 +12,7 @@ import numpy as np
 from astropy import units as u
 
 from pidoc.networks.variables import CONSTRAINTS, OLDEST
-from pidoc.units import as_quantity, plain_number, scalar_value
+from pidoc.units import as_distance, as_distance_error, as_quantity, plain_number, scalar_value
 
 __all__ = ['checked', 'KNOWN', 'LIMITS', 'UNITS']
 
@@ -37,7 +37,8 @@ def checked(given, constraints, *, model=''):
     ----------
     given : dict
         Name, one of `KNOWN`, -> `~astropy.units.Quantity` (or a text such as '20 kpc'), a number for
-        properties without a unit (`UNITS`); None or NaN if it is not known.
+        properties without a unit (`UNITS`); None or NaN if it is not known. A distance and its error may be
+        those of the distance modulus [mag].
     constraints : sequence of `~pidoc.networks.variables.Constraint`
         What the model can be conditioned on.
     model : str, optional
@@ -60,7 +61,7 @@ def checked(given, constraints, *, model=''):
             near = difflib.get_close_matches(name, KNOWN, 1)
             raise ValueError(f'a known property must be one of {", ".join(KNOWN)}, received {name!r}'
                              f'{f" (did you mean {near[0]}?)" if near else ""}')
-        value = _number(name, value)
+        value = _number(name, _length(name, value, given))
         if value is not None:
             found[name] = value
     usable = {each.name for each in constraints}
@@ -84,6 +85,19 @@ def _of_text(name, text, unit):
         return float(text)
     except ValueError:
         raise ValueError(f'{name} must be a number, received {text!r}') from None
+
+
+def _length(name, value, given):
+    """A distance or its error, given as those of a distance modulus; all else as it is."""
+    if not isinstance(value, (str, u.Quantity)):
+        return value
+    if name == 'distance':
+        return as_distance(value)
+    if name == 'distance_error' and isinstance(given.get('distance'), (str, u.Quantity)):
+        return as_distance_error(value, given['distance'])
+    if name == 'distance_error' and as_quantity(value, u.kpc, name).unit == u.mag:
+        raise ValueError(f'{name} needs distance, received {value} alone')
+    return value
 
 
 def _number(name, value):

@@ -237,7 +237,7 @@ def _read_table(path):
 
 
 def _column(column, name, path):
-    """Values in the unit of `COLUMNS`; text as it is."""
+    """Values in the unit of `COLUMNS`, but distance moduli in mag; text as it is."""
     unit = COLUMNS[name]
     if unit is None:
         return column
@@ -249,6 +249,8 @@ def _column(column, name, path):
         raise ValueError(f'column {name} of {path} must hold numbers, received '
                          f'{str(values.compressed()[0])!r}')
     values = values.astype(float).filled(np.nan)
+    if name in ('distance', 'distance_error') and column.unit == u.mag:
+        return values * u.mag
     try:
         return (values * (unit if column.unit is None else u.Unit(column.unit))).to_value(unit)
     except u.UnitConversionError as error:
@@ -258,7 +260,7 @@ def _column(column, name, path):
 def _option(value, unit):
     """A value of a column as `MassMapper.predict` takes it; None if it is not given."""
     if unit is not None:
-        return None if np.isnan(value) else value * unit
+        return None if np.isnan(value) else value if isinstance(value, u.Quantity) else value * unit
     if value is np.ma.masked or str(value).strip() in ('', '--'):
         return None
     # an HDU is a number or a name

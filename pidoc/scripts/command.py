@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pidoc import __version__
 
 __all__ = ['BAD', 'HelpFormatter', 'INTERRUPTED', 'NO_POSITION', 'Parser', 'TERMINATED', 'above_zero',
-           'add_quiet_and_debug', 'angle_or_auto', 'is_fits_name', 'quantity', 'run', 'sky_position',
-           'spelled']
+           'add_quiet_and_debug', 'angle_or_auto', 'distance_error_of', 'distance_of', 'is_fits_name',
+           'quantity', 'run', 'sky_position', 'spelled']
 
 BAD = 2
 INTERRUPTED = 130
@@ -173,6 +173,28 @@ def quantity(unit):
             raise argparse.ArgumentTypeError(f'must be finite, received {text!r}')
         return value
     return convert
+
+
+def distance_of(text):
+    """Converter of a distance [kpc], or a distance modulus with its unit, to `~astropy.units.Quantity`."""
+    from pidoc.units import as_distance
+
+    value = as_distance(_length_or_modulus(text))
+    if not math.isfinite(value.value):
+        raise argparse.ArgumentTypeError(f'must be finite, received {text!r}')
+    return value
+
+
+def distance_error_of(text):
+    """Converter of the error of a distance [kpc], or of a distance modulus [mag]."""
+    return _length_or_modulus(text)
+
+
+def _length_or_modulus(text):
+    try:
+        return quantity('mag' if text.strip().endswith('mag') else 'kpc')(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(str(error).replace('[mag]', '[kpc]')) from None
 
 
 def angle_or_auto(text):

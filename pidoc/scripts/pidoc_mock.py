@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pidoc.scripts.command import (
     add_quiet_and_debug,
+    distance_of,
     is_fits_name,
     NO_POSITION,
     Parser,
@@ -51,7 +52,7 @@ def _parser():
     parser.add_argument('snapshots', nargs='+', metavar='SNAPSHOT',
                         help='files that pidoc.Snapshot reads, tables, or folders of pidoc-simulate runs')
     what = parser.add_argument_group('what to observe')
-    what.add_argument('--distance', nargs='+', metavar='LENGTH', type=quantity('kpc'), required=True,
+    what.add_argument('--distance', nargs='+', metavar='LENGTH', type=distance_of, required=True,
                       help='distance to the cluster [kpc]; one observation for each of several values')
     what.add_argument('--seeing', nargs='+', metavar='ANGLE', type=quantity('arcsec'),
                       help='full width at half maximum of the PSF, a Moffat function with beta = 2.5 '

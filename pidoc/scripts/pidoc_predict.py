@@ -12,6 +12,8 @@ from pidoc.scripts.command import (
     add_quiet_and_debug,
     angle_or_auto,
     BAD,
+    distance_error_of,
+    distance_of,
     is_fits_name,
     Parser,
     quantity,
@@ -46,7 +48,7 @@ distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velo
 velocity_dispersion_error [km/s], dispersion_radius, seeing, field_of_view [arcsec], b_v, b_v_error [mag],
 mass_function_slope, mass_function_slope_error, cluster, ra, dec [deg], zero_point, extinction, colour [mag],
 exposure [s], pixel_scale [arcsec], band, unit, hdu, plane and wcs_frame. Values in the list override options
-of the command line.
+of the command line. Columns may have other units, those of the distance mag: its modulus.
 
 Two images in g and r are combined into V: --image g=a.fits --image r=b.fits. Their pixels, seeing and
 orientation may differ. Values for each of them are given as g=25.1,r=24.9.
@@ -85,11 +87,12 @@ def _parser():
                         help='text file or table of images: see below')
     parser.add_argument('--example', action='store_true', help='predict on the mock image in pidoc')
     known = parser.add_argument_group('known properties of cluster and image')
-    known.add_argument('--distance', metavar='LENGTH', type=quantity('kpc'),
-                       help='distance to the cluster, if known [kpc]; makes all other predictions much '
-                            'more certain')
-    known.add_argument('--distance-error', metavar='LENGTH', type=quantity('kpc'),
-                       help='standard error of --distance [kpc] (default: 2 %% of it)')
+    known.add_argument('--distance', metavar='LENGTH', type=distance_of,
+                       help='distance to the cluster, if known [kpc], or true distance modulus, like '
+                            '14.5mag; makes all other predictions much more certain')
+    known.add_argument('--distance-error', metavar='LENGTH', type=distance_error_of,
+                       help='standard error of --distance [kpc], or of the modulus, like 0.1mag (default: 2 '
+                            '%% of the distance)')
     known.add_argument('--age', metavar='TIME', type=quantity('Gyr'),
                        help='age of the cluster, if known [Gyr]; distinguishes old, rich clusters from '
                             'young, poor ones')

@@ -7,7 +7,16 @@ import pytest
 from astropy import units as u
 
 from pidoc import units
-from pidoc.units import as_quantity, HenonUnits, plain_number, scalar_value, to_value, whole_number
+from pidoc.units import (
+    as_distance,
+    as_distance_error,
+    as_quantity,
+    HenonUnits,
+    plain_number,
+    scalar_value,
+    to_value,
+    whole_number,
+)
 
 # Defined or nominal values, IAU 2012 resolution B2 and 2015 resolutions B2 and B3 (SI units).
 ASTRONOMICAL_UNIT = 149597870700.0
@@ -42,6 +51,22 @@ def test_the_sun_has_the_nominal_magnitude_and_temperature():
     stefan_boltzmann = 5.670374419e-8
     temperature = (SOLAR_LUMINOSITY / (4 * math.pi * SOLAR_RADIUS ** 2 * stefan_boltzmann)) ** 0.25
     assert units.SOLAR_TEFF == pytest.approx(temperature, abs=0.5)
+
+
+@pytest.mark.parametrize(('given', 'distance'), [
+    (0 * u.mag, 0.01), ('14.5 mag', 7.943282), (15 * u.mag, 10.0), (25 * u.mag, 1000.0), (3 * u.pc, 0.003)])
+def test_distances_and_their_moduli(given, distance):
+    assert as_distance(given).to_value(u.kpc) == pytest.approx(distance, rel=1e-6)
+    error = as_distance_error('0.002 mag', given).to_value(u.kpc)
+    assert error == pytest.approx(distance * 0.002 * math.log(10) / 5)
+
+
+def test_no_distance_modulus():
+    with pytest.raises(TypeError, match='distance must be an astropy Quantity in kpc, received 14.5'):
+        as_distance(14.5)
+    with pytest.raises(ValueError, match='error must be a number with a unit, such as "5 kpc", received'):
+        as_distance_error('small', 14.5 * u.mag, 'error')
+    assert math.isinf(as_distance(1e6 * u.mag).value)
 
 
 def test_to_value_scalar_is_a_float_in_the_unit():

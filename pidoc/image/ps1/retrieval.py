@@ -43,7 +43,7 @@ from pidoc.image.ps1.files import (
 from pidoc.image.ps1.stacks import mosaic
 from pidoc.io.files import replacing
 from pidoc.io.fits import opened_fits
-from pidoc.units import as_quantity, scalar_value, to_value
+from pidoc.units import as_distance, as_quantity, scalar_value, to_value
 
 if TYPE_CHECKING:
     from typing import Any
@@ -676,7 +676,7 @@ def suited_grid(known, grid, farthest, *, distance=None):
     """
     if known.half_light_radius is None:
         return grid
-    distance = known.distance if distance is None else as_quantity(distance, u.kpc, 'distance')
+    distance = known.distance if distance is None else as_distance(distance)
     return grid.holding(known.half_light_radius, distance=distance, farthest=farthest)
 
 

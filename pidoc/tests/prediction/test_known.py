@@ -30,6 +30,17 @@ def test_plain_numbers_in_the_units_of_the_constraints():
     assert {type(value) for value in found.values()} == {float}
 
 
+@pytest.mark.parametrize(('distance', 'error', 'must'), [
+    (14.5 * u.mag, 0.1 * u.mag, (7.943282, 0.365802)), ('14.5 mag', '0.1mag', (7.943282, 0.365802)),
+    (14500 * u.mmag, 0.2 * u.kpc, (7.943282, 0.2)), (u.Magnitude(10.0), 200 * u.pc, (1.0, 0.2)),
+    (10 * u.kpc, 0.1 * u.mag, (10.0, 0.460517)), (-5.0 * u.mag, 1 * u.mag, (0.001, 0.000460517))])
+def test_distance_moduli(distance, error, must):
+    found = checked({'distance': distance, 'distance_error': error}, ALL)
+    assert (found['distance'], found['distance_error']) == pytest.approx(must, rel=1e-5)
+    # in any order
+    assert checked({'distance_error': error, 'distance': distance}, ALL) == found
+
+
 @pytest.mark.parametrize('nothing', [None, np.nan, np.nan * u.kpc, float('nan')])
 def test_what_is_not_known(nothing):
     assert checked({'distance': nothing}, ALL) == {}
@@ -76,6 +87,12 @@ def test_the_metallicity_is_a_number(value):
      'velocity_dispersion needs dispersion_radius, the radius about the centre in which it was measured, '
      'received 5 km / s alone'),
     ({'distance_error': 1 * u.kpc}, ValueError, 'distance_error needs distance, received 1 alone'),
+    ({'distance_error': 1 * u.mag}, ValueError, 'distance_error needs distance, received 1.0 mag alone'),
+    ({'distance_error': '1 mag', 'distance': np.nan}, ValueError, 'distance_error needs distance, received'),
+    ({'distance': 1e5 * u.mag}, ValueError, 'distance must be finite, received inf kpc'),
+    ({'distance': np.inf * u.mag}, ValueError, 'distance must be finite, received inf kpc'),
+    ({'distance': 60 * u.mag}, ValueError, 'distance must be from 1e-06 to 1e.08 kpc, received 1000'),
+    ({'distance': 20 * u.ABmag}, u.UnitConversionError, 'distance must have a unit that converts to kpc'),
     ({'age': None, 'age_error': 1 * u.Gyr}, ValueError, 'age_error needs age, received 1 alone')])
 def test_what_cannot_be_known(given, kind, message):
     with pytest.raises(kind, match=message):

@@ -16,7 +16,9 @@ import pidoc
 from pidoc import MassMapper, Prediction
 from pidoc.io.processes import scheduler_client, WorkLost
 from pidoc.mock.mock import Mock
+from pidoc.networks.variables import CONSTRAINTS
 from pidoc.prediction import survey as module
+from pidoc.prediction.known import checked
 from pidoc.prediction.prediction import row_units
 from pidoc.prediction.survey import ImageList, JOURNAL, survey
 from pidoc.scripts.pidoc_predict import EXAMPLE
@@ -137,6 +139,17 @@ def test_all_that_may_be_known_of_a_cluster(tmp_path):
         'velocity_dispersion': 1.6 * u.km / u.s, 'velocity_dispersion_error': 0.2 * u.km / u.s,
         'dispersion_radius': 20 * u.arcsec}
     assert images[1].options == {}
+
+
+def test_distance_moduli_in_a_table(tmp_path):
+    table = Table({'file': ['a.fits', 'b.fits'], 'distance': [15.0, np.nan] * u.mag,
+                   'distance_error': [0.1, np.nan] * u.mag})
+    table.write(tmp_path / 'images.ecsv')
+    images = ImageList.read(tmp_path / 'images.ecsv')
+    assert images[0].options == {'distance': 15 * u.mag, 'distance_error': 0.1 * u.mag}
+    assert images[1].options == {}
+    known = checked(images[0].options, [CONSTRAINTS['distance']])
+    assert known == pytest.approx({'distance': 10.0, 'distance_error': 0.460517}, rel=1e-5)
 
 
 def test_what_is_known_reaches_the_model(images):

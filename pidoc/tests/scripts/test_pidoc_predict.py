@@ -18,10 +18,12 @@ from pidoc.inference.domain import Domain
 from pidoc.inference.features import features
 from pidoc.inference.folder import read_card
 from pidoc.mock.mock import Mock
+from pidoc.networks.variables import CONSTRAINTS
 from pidoc.prediction import mapper as module
+from pidoc.prediction.known import checked
 from pidoc.prediction.survey import _loaded, JOURNAL
 from pidoc.scripts import pidoc_predict
-from pidoc.scripts.pidoc_predict import _center, EXAMPLE, main
+from pidoc.scripts.pidoc_predict import _center, _given, _parser, EXAMPLE, main
 from pidoc.tests.prediction.test_prediction import same
 from pidoc.tests.prediction.test_samp import hub
 from pidoc.tests.stand_in import StandIn
@@ -360,7 +362,19 @@ def test_the_output_is_a_file_or_a_folder(name, tmp_path, monkeypatch):
     assert Prediction.read(path).mass.shape == (160, 160)
 
 
+@pytest.mark.parametrize(('args', 'must'), [
+    (['--distance', '14.5mag', '--distance-error', '0.1 mag'], (7.943282, 0.365802)),
+    (['--distance', '15 mag', '--distance-error', '0.2'], (10.0, 0.2)),
+    (['--distance', '10000pc', '--distance-error', '0.1mag'], (10.0, 0.460517))])
+def test_distance_moduli(args, must):
+    options = _parser().parse_args(['x', *args])
+    known = checked(_given(options), [CONSTRAINTS['distance']])
+    assert (known['distance'], known['distance_error']) == pytest.approx(must, rel=1e-5)
+
+
 @pytest.mark.parametrize(('args', 'message'), [
+    (['x', '--distance', '1e5mag'], "must be finite, received '1e5mag'"),
+    (['x', '--distance', '14 ABmag'], "must be a number [kpc], received '14 ABmag'"),
     (['x', '--distance', 'far'], "must be a number [kpc], received 'far'"),
     (['x', '--distance', '3 s'], "must be a number [kpc], received '3 s'"),
     (['x', '--seeing', 'nan'], "must be finite, received 'nan'"),
