@@ -112,6 +112,9 @@ _SAME_CLUSTER = 30.0 * u.arcsec        # separation within which it is the catal
 _SATURATED_SHARE = 0.01               # share of saturated pixels in the light of the field, if flagged
 _COMPACT = 1.5, 2.1, 3.0, 4.2, 6.0     # arcsec, radii in which the light of stars of any PSF is measured
 _COMPACT_SHARE = 0.05                  # share of the light in what is too bright for the cluster, if flagged
+# of a star-like cluster: arcsec from a given centre, at most, and share of the light besides other stars in
+# front within a radius [arcsec], at least
+_IS_CLUSTER, _MOST, _WITHIN = 5.0, 0.5, 3.0
 _DOMINANT, _ALONE = 0.15, 6.3          # share of the light, and flux ratio to the next, of a dominant star
 _REDDER = {'r': -0.6, 'R': -0.6, 'i': -1.0, 'I': -1.2}       # magnitude minus V of red giants
 _SEEN, _SEEN_FOUND = 3.5, 4.5          # standard deviations of a concentration, at a given or found centre
@@ -434,7 +437,8 @@ def _measured(image, grid, center, options):
     front, noted = {}, ()
     if not (found.on_grid or found.ours):
         pixels, front, noted = _foreground(pixels, bad, psf.scaled(1.0 / found.scale), around, level, cut,
-                                           found.brightest(options['distance'], float(np.median(factor))))
+                                           found.brightest(options['distance'], float(np.median(factor))),
+                                           centered=found.origin != 'found')
     flux = np.where(bad[cut], np.nan, (pixels[cut] - level) * factor)
     some = pixels[~bad]
     some = some[::max(1, some.size // _ENOUGH)]
@@ -504,10 +508,11 @@ def _noted(missing, header):
             *others]
 
 
-def _foreground(pixels, bad, psf, around, level, cut, brightest):
+def _foreground(pixels, bad, psf, around, level, cut, brightest, *, centered):
     """Subtract stars brighter than any of the cluster, and mask them; returns pixels, cards, flags.
 
-    What is as bright but no star of the PSF stays, and so does all without a distance: it is flagged.
+    What is as bright but no star of the PSF stays, and so does all without a distance: it is flagged. So does
+    what has most of the light at a centre that was given: a cluster may be as compact as a star.
     """
     total = float(np.sum((pixels - level)[cut][~bad[cut]]))
     if total <= 0.0:
@@ -518,16 +523,38 @@ def _foreground(pixels, bad, psf, around, level, cut, brightest):
     if stars and brightest is None:
         if stars.model(pixels.shape)[1][cut].any() and _dominates(stars.flux, total):
             return pixels, {'STARLITE': float(stars.flux[0] / total)}, ('bright-star',)
-    elif stars:
+        stars = ()
+    elif stars and centered:
+        stars, its = _without_cluster(stars, pixels, bad, around, level, cut, total)
+        if its:
+            cards, flags = {'STARLITE': its}, ('bright-star',)
+    if stars:
         light, cores = stars.model(pixels.shape)
         share = float(np.sum(light[cut]) / total)
         pixels, bad[cores] = pixels - light, True
-        cards = {'NFOREGND': len(stars), 'FORELITE': share}
+        cards |= {'NFOREGND': len(stars), 'FORELITE': share}
         if cores[cut].any() or share > _SATURATED_SHARE:
-            flags = ('foreground-stars',)
+            flags = ('foreground-stars', *flags)
     left = _compact_share(pixels, bad, around, level, cut, least, total, alone=brightest is None)
     return (pixels, cards, flags) if left is None else (pixels, cards | {'STARLITE': left},
                                                         (*flags, 'bright-star'))
+
+
+def _without_cluster(stars, pixels, bad, around, level, cut, total):
+    """The stars but those near the centre with most of the light besides others, and its share or None."""
+    near = np.hypot(stars.x - around.here[0], stars.y - around.here[1]) * around.scale < _IS_CLUSTER
+    if not near.any():
+        return stars, None
+    # the brightest is the first; a core may be fitted by several
+    first = int(np.argmax(near))
+    apart = np.hypot(stars.x - stars.x[first], stars.y - stars.y[first]) * around.scale
+    others = stars.some(apart > _WITHIN)
+    light = (pixels - level - others.model(pixels.shape)[0])[cut]
+    down, right = np.ogrid[:light.shape[0], :light.shape[1]]
+    away = np.hypot(right + cut[1].start - stars.x[first], down + cut[0].start - stars.y[first])
+    good = ~bad[cut]
+    its = float(np.sum(light[good & (away * around.scale < _WITHIN)]))
+    return (others, its / total) if its > _MOST * float(np.sum(light[good])) else (stars, None)
 
 
 def _compact_share(pixels, bad, around, level, cut, least, total, *, alone):

@@ -56,6 +56,10 @@ class ForegroundStars:
     def __len__(self):
         return len(self.flux)
 
+    def some(self, which):
+        """Those of the stars for which an array of bool is True."""
+        return ForegroundStars(self.x[which], self.y[which], self.flux[which], self.psf)
+
     def model(self, shape):
         """Light of the stars in the pixels of an image, with their wings; and the mask of their cores."""
         light, cores = np.zeros(shape), np.zeros(shape, dtype=bool)

@@ -10,7 +10,7 @@ from scipy.signal import fftconvolve
 from pidoc.image.preparation import prepare
 from pidoc.image.psf import fitted_stars, Psf
 from pidoc.image.stars import find_compact, find_stars
-from pidoc.tests.image_helpers import CENTER, stars, tan_wcs, ZERO_POINT
+from pidoc.tests.image_helpers import CENTER, expected, stars, tan_wcs, ZERO_POINT
 
 pytest.importorskip('reproject')
 pytest.importorskip('photutils')
@@ -212,6 +212,34 @@ class TestMaps:
         assert light.meta['FLAGS'] == f'{unknown}bright-star'
         its = 1.0 - prepare(clean, **how).data.sum() / light.data.sum()
         assert light.meta['STARLITE'] == pytest.approx(its, rel=0.2)
+
+    @pytest.mark.parametrize('size', [0.0, 0.3, 0.6])
+    @pytest.mark.parametrize('off', [0.0, 1.0, 4.0])
+    @pytest.mark.parametrize('seeing', [None, 1.1 * u.arcsec])
+    def test_a_cluster_as_compact_as_a_star(self, size, off, seeing):
+        """Near the given centre, off by some arcsec, it stays and is noted; a star elsewhere is taken off."""
+        psf = Psf(fwhm=2.75, beta=3.0)
+        rng = np.random.default_rng(5)
+        # of the cluster, of the field, and one in front
+        x, y = rng.normal(74.5, size / 0.4, (2, 200)), rng.uniform(5, 145, (2, 40))
+        counts = np.full(200, BRIGHT / 200), rng.uniform(0.002, 0.01, 40) * BRIGHT
+        light = sum(convolved(*at, flux, psf) for at, flux in zip((x, y), counts))
+        light += light_of(100.2, 90.7, BRIGHT, psf) + rng.normal(0.0, 30.0, SHAPE)
+        how = HOW | {'center': (74.5 + off / 0.4, 74.5), 'distance': 15 * u.kpc, 'seeing': seeing,
+                     'field_of_view': 40 * u.arcsec}
+        light = prepare(CCDData(light, unit='adu', wcs=WCS), **how)
+        assert light.meta['NFOREGND'] == 1
+        must = expected(BRIGHT)
+        assert must < light.data.sum() < 1.25 * must
+        # one that is too wide for the PSF is no star, and nothing is noted
+        assert ('bright-star' in light.meta['FLAGS']) == (size < 0.5 or off > 1.0)
+        assert light.meta.get('STARLITE', 0.6) == pytest.approx(0.6, abs=0.2)
+
+    def test_a_star_over_a_cluster_is_none(self):
+        """Even at its centre, if the cluster has most of the light."""
+        image = cluster_with(BRIGHT)
+        light = prepare(image, **(HOW | {'center': (97.0, 74.0), 'distance': 15 * u.kpc}))
+        assert 'foreground-stars' in light.meta['FLAGS'] and 'bright-star' not in light.meta['FLAGS']
 
     def test_the_distance_of_the_catalogue(self):
         """NGC 5466 is at 16 kpc."""
