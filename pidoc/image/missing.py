@@ -41,6 +41,8 @@ _MOST_SOLID = 10           # values with such regions: more are blocks of a comp
 _FAR = 20.0                # standard deviations below the sky, too low for any light
 _ABSURD = 1e15             # larger than values in any unit of photons
 _CLEAR = 10.0              # standard deviations of the noise, of a significant difference
+_FAINTEST = 0.1            # share of the pixels that are faint where a cluster fills what is not cut off
+_BELOW, _JUST_ABOVE = 0.01, 0.06    # shares of pixels below a value, and above by less than the noise
 _TURNS = 0.4               # share of extremes in a row, from which on there is noise
 _SATURATED = 0.98          # share of the saturation level of the header
 _CEILINGS = ('SATURATE', 'SATLEVEL', 'SATURATA', 'SATURATB', 'DATAMAX', 'MAXLIN')
@@ -60,7 +62,7 @@ _LINE = 64                 # pixels in a row among which those of a hot column a
 _LINED = 0.7               # share of them that must be brighter than both sides
 # width of a line, and how many times as bright as its sides it must be: more than a trail as wide as stars
 _LINE_SIDES = (1, 2.0), (2, 6.0)
-_MOST_LINES = 0.05         # share of the columns, beyond which they are a pattern of the detector
+_MOST_LINES = 0.15         # share of the columns, beyond which they are a pattern of the detector
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,8 @@ def find_missing(pixels, bad, *, header=None):
     solid = _solid_regions(pixels, good)
     # where an image is cut off, much of its sky has the value of a region
     others = good & ~np.isin(pixels, list(solid))
-    if solid and np.mean(others[good]) > _FEW_OTHERS and noise_of(pixels, others)[1]:
+    if solid and np.mean(others[good]) > _FEW_OTHERS and (
+            noise_of(pixels, others)[1] or _noise_beside_gaps(pixels, others, list(solid))):
         for value, where in solid.items():
             kinds['zero' if value == 0.0 else 'sentinel'] |= where
             good &= ~where
@@ -341,7 +344,7 @@ def _finite(pixels):
     return pixels if finite.all() else np.where(finite, pixels, 0.0)
 
 
-def noise_of(pixels, good):
+def noise_of(pixels, good, *, share=0.5):
     """Standard deviation of the noise, from differences of neighbours, and whether there is noise at all.
 
     In white noise two of three pixels are the largest or smallest of three in a row; in smooth light few are.
@@ -350,6 +353,8 @@ def noise_of(pixels, good):
     ----------
     pixels : `~numpy.ndarray`
     good : `~numpy.ndarray` of bool
+    share : float, optional
+        Share of the pixels, the faintest ones, in which it is measured.
 
     Returns
     -------
@@ -373,7 +378,7 @@ def noise_of(pixels, good):
     first, second = (rows[:, 1:-1] - rows[:, :-2])[three], (rows[:, 2:] - rows[:, 1:-1])[three]
     # where faint light varies little
     faint = rows[:, 1:-1][three]
-    faint = faint <= np.median(faint)
+    faint = faint <= np.quantile(faint, share)
     noise = 1.4826 / math.sqrt(2.0) * float(np.median(np.abs(first[faint])))
     return noise, noise > 0.0 and float(np.mean((first * second)[faint] < 0.0)) > _TURNS
 
@@ -411,6 +416,15 @@ def _solid_regions(pixels, good):
         return {}
     regions = {float(value): _gap(pixels == value, seeds & (pixels == value), good) for value in candidates}
     return {value: where for value, where in regions.items() if where is not None}
+
+
+def _noise_beside_gaps(pixels, others, values):
+    """Whether the faintest pixels have noise, and none of these values is where an image was cut off."""
+    noise, noisy = noise_of(pixels, others, share=_FAINTEST)
+    light = pixels[others]
+    return noisy and all(
+        np.mean(light < value) > _BELOW or np.mean((light > value) & (light < value + noise)) < _JUST_ABOVE
+        for value in values)
 
 
 def _opened(same, shape):

@@ -118,6 +118,18 @@ class TestZeros:
         found = found_in(pixels)
         np.testing.assert_array_equal(found.mask, pixels == 0.0)
 
+    @pytest.mark.parametrize('radius', [40.0, 50.0, 60.0, 79.0, 95.0])
+    @pytest.mark.parametrize('level', [0.0, 60.0, 900.0])
+    @pytest.mark.parametrize('stored', [np.asarray, np.rint])
+    def test_outside_a_circle(self, radius, level, stored):
+        """Of a vignetted image, or one that was cut out: its corners and more."""
+        down, right = np.indices(SHAPE) - 79.5
+        outside = np.hypot(down, right) > radius
+        found = found_in(spoiled(stored(sky(level)), outside, 0.0))
+        # in the very corners they may be few
+        assert np.mean(found.kinds['zero'][outside]) > (0.9 if radius > 80.0 else 0.999)
+        assert np.count_nonzero(found.mask & ~outside) <= 0.01 * SHAPE[0] * SHAPE[1]
+
     @pytest.mark.parametrize('level', [0.0, 30.0, 60.0, 70.0, 80.0, 150.0, 900.0])
     @pytest.mark.parametrize('stored', [np.asarray, np.trunc, lambda each: np.maximum(each, 0.0)])
     @pytest.mark.parametrize('where', [COLUMN, BLOCK, np.s_[:, 80:100]])
@@ -289,6 +301,17 @@ class TestCosmicRays:
         assert np.mean(found.kinds['cosmic'][hot]) > 0.85
         assert not (found.mask & ~hot).any()
 
+    @pytest.mark.parametrize('number', [10, 20])
+    @pytest.mark.parametrize('excess', [300.0, 3000.0])
+    def test_many_hot_columns(self, number, excess):
+        """Of a detector with more of them than one would like; faint ones are seen beside the cluster."""
+        clean = sky()
+        hot = np.zeros(SHAPE, dtype=bool)
+        hot[:, 2 + np.random.default_rng(4).choice(78, number, replace=False) * 2] = True
+        found = found_in(clean + excess * hot, math.nan)
+        assert np.mean(found.kinds['cosmic'][hot]) > (0.6 if excess < 1000.0 else 0.85)
+        assert not (found.mask & ~hot).any()
+
     def test_a_pattern_of_the_detector_is_none(self):
         clean = sky()
         clean[:, ::4] += 250.0
@@ -405,6 +428,16 @@ class TestMaps:
         assert light.meta['MISSING'].split(' ', 1)[1] == kind
         assert light.meta['NMISSING'] == int(light.meta['MISSING'].split()[0]) > 20
         assert 'MISSING' not in clean[1].meta
+
+    @pytest.mark.parametrize('radius', [45.0, 60.0, 75.0])
+    def test_a_round_image(self, clean, radius):
+        """What is outside is no sky: the same as if it were not a number."""
+        down, right = np.indices(SHAPE) - 79.5
+        outside = np.hypot(down, right) > radius
+        zero, marked = (light_of(spoiled(clean[0], outside, value), center=None, field_of_view='auto')
+                        for value in (0.0, np.nan))
+        np.testing.assert_allclose(zero.data, marked.data, rtol=1e-6, atol=1e-6 * np.nanmax(marked.data))
+        assert 'zero' in zero.meta['MISSING'] and zero.meta['FLAGS'] == marked.meta['FLAGS']
 
     def test_cosmic_rays(self, clean):
         hit = np.random.default_rng(7).uniform(size=SHAPE) < 0.002
