@@ -24,6 +24,7 @@ from pidoc.image.zero_points import (
     header_zero_points,
     magnitude_system,
     no_time,
+    pivot_wavelength,
     surface_factor,
 )
 from pidoc.photometry import apparent_flux, BANDS
@@ -210,7 +211,7 @@ def _jansky(header, pixels, band):
     """One unit of a flux density, in Jy."""
     if not pixels.per_wavelength:
         return pixels.jansky
-    pivot = header_number(header, 'PHOTPLAM')
+    pivot = pivot_wavelength(header)
     if not pivot and band not in FILTERS:
         raise ValueError(f"the unit '{pixels.name}' is per wavelength and needs a pivot wavelength: PHOTPLAM "
                          f"in the header, or one of the bands {', '.join(FILTERS)}; received '{band}'")
@@ -256,6 +257,10 @@ def _to_system(band, system):
     if band not in FILTERS or system == FILTERS[band].system:
         return 0.0
     its = FILTERS[band]
+    if system == 'ST':
+        # f_nu = f_lambda lambda^2 / c: AB - ST at a wavelength in Angstrom
+        to_ab = 18.692 - 5.0 * math.log10(its.pivot)
+        return to_ab + (0.0 if its.system == 'AB' else _to_system(band, 'AB'))
     if its.ab_minus_vega is None:
         raise ValueError(f'the zero point must be in the system of {its.name}, {its.system}, received '
                          f'{system}')

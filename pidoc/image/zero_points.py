@@ -14,7 +14,7 @@ import numpy as np
 from astropy import units as u
 
 __all__ = ['AGREE', 'KEYWORDS', 'Reading', 'agreed', 'exposure_time', 'header_number', 'header_zero_points',
-           'magnitude_system', 'no_time', 'surface_factor']
+           'magnitude_system', 'no_time', 'pivot_wavelength', 'surface_factor']
 
 AGREE = 0.05
 """Magnitude difference within which two zero points are the same."""
@@ -43,6 +43,7 @@ _EXPOSURES = ('EXPTIME', 'EXPOSURE', 'XPOSURE', 'EFFEXPTM', 'TEXPTIME', 'EXP_TIM
               'ITIME', 'INTTIME', 'ELAPTIME')
 # SDSS writes numbers as text
 _NUMBER = re.compile(r'\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:s|secs?|seconds?|mag)?\s*')
+_WAVELENGTHS = 1000.0, 300_000.0      # Angstrom; in nm those of visible light are less, in micron all
 _AB_JANSKY = float(u.AB.to(u.Jy))
 _OTHERS = ('PHOTFNU', 'PHOTFLAM with PHOTPLAM', 'PHOTMJSR', 'FLUXMAG0', 'FLUX20', 'NMGY')
 
@@ -201,22 +202,41 @@ def _of_photflam(header):
     flam = header_number(header, 'PHOTFLAM')
     if not flam:
         return None
-    pivot = header_number(header, 'PHOTPLAM')
-    if not pivot:
+    if flam < 0.0:
+        raise ValueError(f'PHOTFLAM must be positive, received {flam:g}: give zero_point')
+    pivot = pivot_wavelength(header)
+    if pivot is None:
         raise ValueError('the header has PHOTFLAM but no PHOTPLAM: give zero_point')
-    if flam < 0.0 or pivot < 0.0:
-        raise ValueError(f'PHOTFLAM and PHOTPLAM must be positive, received {flam:g} and {pivot:g}')
     return -2.5 * math.log10(flam) - 5.0 * math.log10(pivot) - 2.408
 
 
+def pivot_wavelength(header):
+    """The pivot wavelength PHOTPLAM of a header [Angstrom], or None.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be in Angstrom.
+    """
+    value = header_number(header, 'PHOTPLAM')
+    if not value:
+        return None
+    if not _WAVELENGTHS[0] <= value <= _WAVELENGTHS[1]:
+        raise ValueError('PHOTPLAM must be in Angstrom, from {:g} to {:g}, received {:g}: correct the '
+                         'header, or give zero_point'.format(*_WAVELENGTHS, value))
+    return value
+
+
 def magnitude_system(header):
-    """The magnitude system of a header: 'AB', 'Vega' or None."""
+    """The magnitude system of a header: 'AB', 'Vega', 'ST' or None."""
     for keyword in ('MAGSYS', 'PHOTSYS', 'ZPSYS', 'MAGSYSTEM', 'PHOTSYST'):
         text = str(header.get(keyword) or '').upper()
         if text.startswith('AB'):
             return 'AB'
         if text.startswith('VEGA'):
             return 'Vega'
+        if re.match(r'ST(MAG)?\b', text):
+            return 'ST'
     return None
 
 

@@ -40,6 +40,19 @@ class TestUnits:
                     for unit in (u.mag, u.ABmag))
         assert 2.5 * np.log10(vega / ab) == pytest.approx(-difference)
 
+    @pytest.mark.parametrize(('band', 'ab_minus_st'), [
+        ('F555W', 18.692 - 5 * np.log10(5361.0)), ('F814W', 18.692 - 5 * np.log10(8045.0))])
+    def test_magnitudes_of_flux_per_wavelength(self, band, ab_minus_st):
+        """By the pivot wavelengths of ACS; a zero point of ST in the header is none of Vega."""
+        ab, st = (calibrate({'FILTER': band, 'MAGSYS': system, 'PHOTZP': 25.0}, unit='adu').factor
+                  for system in ('AB', 'STMAG'))
+        assert 2.5 * np.log10(ab / st) == pytest.approx(ab_minus_st, abs=0.03)
+
+    @pytest.mark.parametrize('wavelength', [550.0, 0.55])
+    def test_wavelengths_are_in_angstrom(self, wavelength):
+        with pytest.raises(ValueError, match='PHOTPLAM must be in Angstrom, from 1000 to 300000, received'):
+            calibrate(V | {'PHOTPLAM': wavelength}, unit='erg/s/cm2/A')
+
     def test_suns_of_another_band(self):
         """A source of V - g = -0.3: 1 Lsun of g per kpc^2 times 10^(-0.4 (5.03 - 0.3 - 4.83)) in V."""
         factor = calibrate({'BAND': 'g'}, unit='Lsun/kpc2', colour=-0.3 * u.mag).factor
@@ -207,7 +220,7 @@ class TestZeroPoints:
         ({}, {'exposure': 5 * u.s}, ValueError, 'exposure goes with zero_point, received only exposure'),
         ({'FPA.ZP': 25.0}, {}, ValueError, 'FPA.ZP is of one count a second and the header has no EXPTIME'),
         ({'PHOTFLAM': 1e-19}, {}, ValueError, 'the header has PHOTFLAM but no PHOTPLAM: give zero_point'),
-        ({'PHOTFLAM': -1e-19, 'PHOTPLAM': 5000.0}, {}, ValueError, 'PHOTFLAM and PHOTPLAM must be positive'),
+        ({'PHOTFLAM': -1e-19, 'PHOTPLAM': 5000.0}, {}, ValueError, 'PHOTFLAM must be positive'),
         ({'PHOTFLAM': 1e-19, 'PHOTPLAM': 5000.0, 'EXPTIME': 9.0}, {}, ValueError, 'PHOTFLAM needs BUNIT, '
                                                                                   'whether the pixels '
          'are per second'),

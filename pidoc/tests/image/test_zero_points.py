@@ -90,7 +90,7 @@ def test_words_are_no_numbers():
 
 @pytest.mark.parametrize(('cards', 'system'), [
     ({}, None), ({'MAGSYS': 'AB'}, 'AB'), ({'PHOTSYS': 'ABMAG'}, 'AB'), ({'MAGSYS': 'VEGAMAG'}, 'Vega'),
-    ({'MAGSYS': 'ST'}, None)])
+    ({'MAGSYS': 'STMAG'}, 'ST'), ({'MAGSYS': 'st'}, 'ST'), ({'MAGSYS': 'standard'}, None)])
 def test_systems(cards, system):
     assert magnitude_system(cards) == system
     assert header_zero_points({'PHOTZP': 25.0} | cards)['PHOTZP'][0].system == system
@@ -101,7 +101,9 @@ def test_systems(cards, system):
 @pytest.mark.parametrize(('header', 'rule'), [
     ({'FPA.ZP': 25.0}, 'FPA.ZP is of one count a second and the header has no EXPTIME'),
     ({'PHOTFLAM': 1e-19}, 'the header has PHOTFLAM but no PHOTPLAM: give zero_point'),
-    ({'PHOTFLAM': -1e-19, 'PHOTPLAM': 5000.0}, 'PHOTFLAM and PHOTPLAM must be positive')])
+    ({'PHOTFLAM': -1e-19, 'PHOTPLAM': 5000.0}, 'PHOTFLAM must be positive, received -1e-19'),
+    *(({'PHOTFLAM': 1e-19, 'PHOTPLAM': value}, 'PHOTPLAM must be in Angstrom, from 1000 to 300000, received')
+      for value in (550.0, 0.55, 5.5e-7, -5500.0))])
 def test_refused(header, rule):
     with pytest.raises(ValueError, match=rule):
         header_zero_points(header)
