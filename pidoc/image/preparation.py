@@ -101,6 +101,7 @@ _COARSE = 4.0                          # pixels of the map, side of a pixel of t
 _SURROUNDINGS = 90.0                   # arcsec from the centre, within which stars and sky are measured
 _LARGEST = 4096                        # pixels per side that are searched or measured at once
 _LARGEST_PIXEL = 3600.0                # arcsec: larger ones mean coordinates without or with a wrong unit
+_SMALLEST_IMAGE = 1.0                  # arcsec: smaller ones have a wrong scale; no cluster is so small
 _CENTER_WIDTH = 20.0                   # arcsec, least diameter of the aperture for the centroid
 _ANNULUS = 0.75                        # inner radius of the default annulus, relative to the outer one
 _BESIDE = 1.1                          # least outer radius of it, relative to the extent of the field
@@ -564,6 +565,9 @@ def _compact_share(pixels, bad, around, level, cut, least, total, *, alone):
     """
     here = around.here[0] - cut[1].start, around.here[1] - cut[0].start
     radii = [size / around.scale for size in _COMPACT if size >= around.scale]
+    if not radii:
+        # all would be smaller than a pixel
+        return None
     its = find_compact(pixels[cut], bad[cut], radii, here, least, level=level, noise=around.noise)
     if not its:
         return None
@@ -604,6 +608,7 @@ class _Found:
             self.wcs = tangent_plane((0.0, 0.0), (ny, nx), given)
             self.flags += ('no-sky-position',)
             self.scale = given
+            self._check_extent('pixel_scale', 'give another pixel_scale')
             return
         corners = np.array([0.0, 1.0, 0.0]) + 0.5 * (nx - 1), np.array([0.0, 0.0, 1.0]) + 0.5 * (ny - 1)
         places = self.wcs.pixel_to_world(*corners)
@@ -616,10 +621,18 @@ class _Found:
         if self.scale > _LARGEST_PIXEL:
             raise ValueError(f'the pixels of {self.source} must be smaller than a degree, received '
                              f'{self.scale / 3600.0:.3g} degrees by its world coordinates')
+        self._check_extent('its world coordinates', "correct them, or give wcs_frame='none' and pixel_scale")
         if given is not None and abs(given / self.scale - 1.0) > 0.02:
             raise ValueError(f'pixel_scale must be that of the world coordinates, {self.scale:.4g} arcsec, '
                              'or be left out; '
                              f'received {pixel_scale}')
+
+    def _check_extent(self, origin, helps):
+        extent = max(self.source.shape) * self.scale
+        if extent < _SMALLEST_IMAGE:
+            raise ValueError(f'{self.source} must be at least {_SMALLEST_IMAGE:g} arcsec wide, received '
+                             f'{extent:.3g} arcsec, with pixels of {self.scale:.3g} arcsec by {origin}: '
+                             f'{helps}')
 
     @property
     def positioned(self):

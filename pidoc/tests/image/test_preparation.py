@@ -1172,10 +1172,13 @@ def test_dark_is_flagged(small):
     ({'CD1_2': 0.4 / 3600}, None),
     ({'CD1_2': 4 / 3600, 'CD2_2': 0.4 / 3600}, 'must be about square, received sides of 0.4 and 4.02 arcsec'),
     ({'CD1_1': -1e50, 'CD2_2': 1e50}, 'pixels of .* must be smaller than a degree, received .* degrees'),
+    ({'CD1_1': -1e-9 / 3600, 'CD2_2': 1e-9 / 3600}, 'at least 1 arcsec wide, received 9.*e-08 arcsec, with '
+     "pixels of 1.*e-09 arcsec by its world coordinates: correct them, or give wcs_frame='none'"),
     ({'CTYPE1': 'RA---XXX', 'CTYPE2': 'DEC--XXX'}, 'world coordinates of PrimaryHDU.0 PRIMARY. are not '
                                                    'understood'),
     ({'CRPIX1': 1e7, 'CTYPE1': 'RA---SIN', 'CTYPE2': 'DEC--SIN'}, 'give no position for its middle')])
 def test_broken_world_coordinates(small, cards, rule):
+    """Refused at once, with no search of stars as wide as the image."""
     header = fits.Header({'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 10.0, 'CRVAL2': 20.0,
                           'CRPIX1': 45.5,
                           'CRPIX2': 45.5, 'CD1_1': -0.4 / 3600, 'CD2_2': 0.4 / 3600} | cards)
@@ -1448,6 +1451,10 @@ REFUSED = {
     "RADESYS = 'GAPPT'": lambda s, t: prepare(_hdu(RADESYS='GAPPT'), **PLAIN),
     'oblong pixels, or two axes that are nearly parallel': lambda s, t: prepare(
         _hdu(CD2_2=4 / 3600), **(COUNTS | {'unit': None})),
+    'pixels of 1e-9 arcsec': lambda s, t: prepare(
+        _hdu(CD1_1=-1e-9 / 3600, CD2_2=1e-9 / 3600), **(COUNTS | {'unit': None})),
+    'PHOTPLAM in nm': lambda s, t: prepare(
+        _hdu(PHOTFLAM=1e-19, PHOTPLAM=550.0), **{k: v for k, v in COUNTS.items() if k != 'zero_point'}),
     'a cube': lambda s, t: prepare(np.ones((2, 3, 4)), **COUNTS),
     'an error page of a server': lambda s, t: prepare(_bytes(t, b'<html>sorry</html>')),
     'a truncated file': lambda s, t: prepare(_cut_short(t), **PLAIN),
@@ -1541,3 +1548,20 @@ def test_a_mask_of_good_pixels_is_named(center, small):
         with pytest.raises(ValueError, match='the mask BPM of HDUList'):
             prepare(images, **how)
         assert prepare(images, **how, good_bits=1).meta['COVERAGE'] > 0.9
+
+
+def test_a_scale_that_is_far_too_small():
+    with pytest.raises(ValueError, match='at least 1 arcsec wide, received 0.09 arcsec, with pixels of 0.001 '
+                                         'arcsec by pixel_scale: give another pixel_scale'):
+        prepare(np.ones((90, 90)), pixel_scale=0.001 * u.arcsec, band='V', zero_point=25 * u.mag)
+
+
+@pytest.mark.parametrize('scale', [7.0, 30.0])
+@pytest.mark.parametrize('distance', [None, 15 * u.kpc])
+def test_pixels_larger_than_stars(scale, distance):
+    """Of a very coarse image, nothing is too compact."""
+    y, x = np.mgrid[:90, :90] - 44.5
+    counts = 500 / (1 + (x**2 + y**2) / 15**2) ** 2
+    light = prepare(counts, pixel_scale=scale * u.arcsec, zero_point=25 * u.mag, band='V', distance=distance,
+                    seeing=2 * scale * u.arcsec, center=(44.5, 44.5), field_of_view=40 * u.arcsec)
+    assert 'coarse-pixels' in light.meta['FLAGS'] and light.data.sum() > 0.0

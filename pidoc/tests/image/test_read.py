@@ -239,6 +239,9 @@ class TestMasksAndWeights:
                     source.check_marked(**how)
         with opened(extra, good_bits=1) as source:
             assert not source.read(ALL)[1].any()
+        # what the message says of one that is 0 where pixels are bad
+        with opened(extra, good_bits=1, weight=extra['MASK'].data.astype(float)) as source:
+            np.testing.assert_array_equal(source.read(ALL)[1], PIXELS == 5)
         with opened(PIXELS, weight=0 * PIXELS) as source:
             source.read(ALL)
             with pytest.raises(ValueError, match='the weight array of array must leave .*, received 100 %'):
