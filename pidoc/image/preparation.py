@@ -695,7 +695,8 @@ class _Found:
                              'center, received '
                              f'{shape[1]} x {shape[0]} pixels')
         pixels, bad, _, _ = self.read((0, shape[0], 0, shape[1]))
-        self.source.check_marked()
+        # a hundredth is enough to find something in
+        self.source.check_marked(min_coverage=0.1)
         pixels = self.calibration.linear(pixels)
         bad |= ~np.isfinite(pixels)
         if center is None:

@@ -44,8 +44,8 @@ _BESIDE = {*_MASKS, *_PERHAPS_MASKS, *_NAMED, 'UNCERT', 'IVAR', 'INVVAR', 'WHT',
            'SKY', 'SEGMENTATION'}
 # the image among others, in order of precedence (DATA: ESO)
 _MAIN = ('SCI', 'DATA')
-_OTHER_MASK = ('give good_bits, if it has bits of good ones; if it is 0 where pixels are bad, give it as '
-               'weight, with good_bits of all its values if it belongs to the file')
+_OTHER_MASK = ('give good_bits, if it has bits of good ones; if it is 0 where pixels are bad, give weight in '
+               'its place, with good_bits of all its values if it belongs to the file')
 # SExtractor and SWarp mark pixels without data by a variance of 1e30
 _NO_DEVIATION = 0.999e15
 # share of the least coverage that a field needs in a box that is up to five times as large
