@@ -35,7 +35,7 @@ class WorkerKilled(WorkLost):
     """The process of a task was killed; on dask several, one after the other."""
 
 
-def work(function, tasks, *, jobs=1, scheduler=None, one_by_one=False, threads=1, tick=None):
+def work(function, tasks, *, jobs=1, scheduler=None, threads=1, tick=None):
     """Run many tasks in parallel; each result is yielded as soon as it is complete.
 
     Parameters
@@ -49,10 +49,8 @@ def work(function, tasks, *, jobs=1, scheduler=None, one_by_one=False, threads=1
         Number of local processes, with one task each at a time. With 0, tasks run in this process.
     scheduler : str, optional
         Address of a dask scheduler ('tcp://...'), whose workers are used instead: two tasks are submitted for
-        each of their threads.
-    one_by_one : bool, optional
-        Submit only one task at a time to dask. Otherwise the scheduler gives up not only a task that kills
-        workers, but sometimes also one that was waiting on them.
+        each of their threads. A task with which workers died is tried again when no other one runs, since
+        dask also blames those that were waiting for the same worker.
     threads : int, optional
         Threads of each process, unless the user sets another number.
     tick : callable, optional
@@ -93,7 +91,7 @@ def work(function, tasks, *, jobs=1, scheduler=None, one_by_one=False, threads=1
     """
     tasks = iter(tasks)
     if scheduler is not None:
-        return _on_dask(function, tasks, scheduler, one_by_one, tick)
+        return _on_dask(function, tasks, scheduler, tick)
     return _in_processes(function, tasks, jobs, threads, tick) if jobs else _here(function, tasks)
 
 
@@ -236,21 +234,32 @@ def _portable(error):
 # -- workers of dask ------------------------------------------------------------------------------
 
 
-def _on_dask(function, tasks, address, one_by_one, tick):
-    done, running = threading.Event(), {}
+def _on_dask(function, tasks, address, tick):
+    done, running, suspects = threading.Event(), {}, []
     with scheduler_client(address) as client:
-        room = _Room(client, one_by_one)
+        room = _Room(client)
+
+        def submit(task, *, alone=False):
+            future = client.submit(function, *task[1], pure=False)
+            future.add_done_callback(lambda _: done.set())
+            running[future] = task, alone
+
         while True:
-            for key, arguments in islice(tasks, room.left(len(running))):
-                future = client.submit(function, *arguments, pure=False)
-                future.add_done_callback(lambda _: done.set())
-                running[future] = key
+            for task in islice(tasks, room.left(len(running))):
+                submit(task)
+            if not running and suspects:
+                submit(suspects.pop(), alone=True)
             if not running:
                 return
             done.wait(_TICK)
             done.clear()
             for future in [future for future in running if future.done()]:
-                yield running.pop(future), *_outcome(future)
+                task, alone = running.pop(future)
+                result, error = _outcome(future)
+                if isinstance(error, WorkerKilled) and not alone:
+                    suspects.append(task)
+                else:
+                    yield task[0], result, error
             if tick:
                 tick()
 
@@ -258,9 +267,9 @@ def _on_dask(function, tasks, address, one_by_one, tick):
 class _Room:
     """Number of submitted tasks: two for each thread, so that no thread waits."""
 
-    def __init__(self, client, one_by_one):
+    def __init__(self, client):
         self._client = client
-        self._asked, self._room = (math.inf, 1) if one_by_one else (-math.inf, 0)
+        self._asked, self._room = -math.inf, 0
 
     def left(self, taken):
         if time.monotonic() >= self._asked + _ROOM_EVERY:

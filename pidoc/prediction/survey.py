@@ -362,8 +362,7 @@ def _spread(batches, how, where):
             else:
                 again.extend([each] for each in batch)
     if again:
-        # alone, so that none is blamed for another one
-        yield from _spread(again, how, where | {'one_by_one': True})
+        yield from _spread(again, how, where)
 
 
 # -- the journal ----------------------------------------------------------------------------------

@@ -383,23 +383,6 @@ def acted_on_dask(*whats, cluster):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings('default')
-def test_one_by_one_on_dask(cluster):
-    drawn, ended = [], []
-
-    def tasks():
-        for k in range(4):
-            assert len(ended) == k
-            drawn.append(k)
-            yield k, ('pid',)
-
-    for key, _, error in work(act, tasks(), scheduler=cluster.scheduler_address, one_by_one=True):
-        assert error is None
-        ended.append(key)
-    assert drawn == ended == list(range(4))
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings('default')
 def test_what_a_scheduler_lets_fall(cluster):
     """A task that somebody cancels is lost; and no more are drawn than there is room for."""
     from distributed import Client, Future
