@@ -23,8 +23,8 @@ from pidoc.training.model_card import card_text
 # what each said of the example when it was packaged: mass in the field [Msun], M/L_V, age [Gyr], distance
 # [kpc], medians of the posterior; first from the image only, then with the true distance of 20 kpc
 STORED = {
-    'default': ((35041.6, 1.20558, 9.77756, 21.1756), (36268.0, 1.28902, 10.4086, 20.0017)),
-    'paper-range': ((4978.00, 0.216984, 1.06649, 17.9638), (5577.77, 0.196181, 0.803726, 19.6921)),
+    'default': ((42413.2, 1.25696, 10.0478, 22.4073), (39316.2, 1.35920, 10.6914, 20.0088)),
+    'paper-range': ((4839.24, 0.213072, 1.01952, 17.8779), (5502.54, 0.190098, 0.774066, 19.6771)),
 }
 
 
