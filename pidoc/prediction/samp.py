@@ -2,6 +2,7 @@
 """Send files to the programs connected to a SAMP hub: DS9, Aladin, TOPCAT and others."""
 
 import logging
+import queue
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,8 +79,7 @@ def send(client, path, *, table=False):
     for key in client.get_subscribed_clients(kind):
         name = client.get_metadata(key).get('samp.name', key)
         try:
-            # a mere notification may be lost when its sender leaves
-            answer = client.call_and_wait(key, {'samp.mtype': kind, 'samp.params': params}, str(_PATIENCE))
+            answer = _answer(client, key, {'samp.mtype': kind, 'samp.params': params})
         except Exception as error:
             # as many kinds as there are hubs
             answer = {'samp.error': {'samp.errortxt': one_line(error)}}
@@ -89,3 +89,19 @@ def send(client, path, *, table=False):
             log.warning('%s was not loaded by %s: %s', path, name,
                         answer.get('samp.error', {}).get('samp.errortxt', 'no reason given'))
     return sorted(done)
+
+
+def _answer(client, key, message):
+    """Send a message to a program and wait for its answer: a notification may be lost when its sender leaves.
+
+    The hub's own call that waits loses answers that come at once.
+    """
+    answers, tag = queue.Queue(), message['samp.params']['url']
+    client.bind_receive_response(tag, lambda *received: answers.put(received[-1]))
+    try:
+        client.call(key, tag, message)
+        return answers.get(timeout=_PATIENCE)
+    except queue.Empty:
+        raise TimeoutError(f'no answer within {_PATIENCE} s') from None
+    finally:
+        client.unbind_receive_response(tag)

@@ -56,6 +56,21 @@ def test_files_are_sent(tmp_path, monkeypatch):
     assert '%20' in image.as_uri()
 
 
+def test_an_answer_that_comes_at_once_is_not_lost(tmp_path, monkeypatch):
+    with hub(tmp_path, monkeypatch), connected() as client:
+        for k in range(40):
+            assert send(client, tmp_path / f'{k}.fits') == ['a viewer']
+
+
+def test_a_program_that_does_not_answer(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr('pidoc.prediction.samp._PATIENCE', 0.2)
+    with hub(tmp_path, monkeypatch) as viewer, connected() as client:
+        for kind in KINDS:
+            viewer.client.bind_receive_call(kind, lambda *received: None)
+        assert send(client, tmp_path / 'a.fits') == []
+    assert 'a.fits was not loaded by a viewer: no answer within 0.2 s' in caplog.text
+
+
 def test_nobody_takes_images(tmp_path, monkeypatch):
     with hub(tmp_path, monkeypatch, kinds=('table.load.fits',)), connected() as client:
         assert send(client, tmp_path / 'a.fits') == []
