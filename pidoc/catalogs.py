@@ -543,6 +543,7 @@ _DISPERSION_ROUNDING = 0.05        # km/s: printed with one decimal
 _COLOUR_ERROR = 0.05               # mag, of an integrated colour, and of the atmospheres
 _EXTINCTION_ERROR = 0.1            # of the extinction
 _REDDENING_ERROR = 0.01            # mag of E(B-V), at least
+_RADIUS_ERROR, _OTHER_RADIUS_ERROR = 0.1, 0.2     # relative: of Baumgardt's models, and of Harris
 _SLOPE_ERROR = 0.3                 # of the mass function: fitted to star counts of some, else by the models
 # younger than 10 Gyr in the literature, without an age in these tables: Whiting 1 (Carraro et al. 2007), Pal
 # 1 (Rosenberg et al. 1998), AM 4 (Carraro 2009), Ko 1 and 2 (Paust et al. 2014), BH 176 (Davoust et al.
@@ -563,6 +564,8 @@ def known(name: str) -> dict[str, Known]:
     ``radius`` is the core radius. ``b_v`` is Harris's integrated colour, corrected for reddening, with 0.05
     mag and a tenth of the reddening. ``mass_function_slope`` (0.2 to 0.8 Msun, whole cluster) is that of
     Baumgardt's models, if they are based on velocities; the table has no errors, 0.3 is assumed.
+    ``effective_radius``, the projected half-light radius as an angle, is that of Baumgardt's models at their
+    distance, with 10 %, or half of the difference to Harris's if that is more; else Harris's, with 20 %.
     ``extinction`` is A_V = 3.1 E(B-V) of Harris, with 10 %, at least that of 0.01 mag in E(B-V).
 
     Parameters
@@ -575,7 +578,8 @@ def known(name: str) -> dict[str, Known]:
     dict of str to Known
         ``position`` (its value a `~astropy.coordinates.SkyCoord`), ``distance`` [kpc], ``age`` [Gyr],
         ``metallicity`` [dimensionless, dex], ``velocity_dispersion`` [km/s], ``b_v`` [mag],
-        ``mass_function_slope`` [dimensionless], ``extinction`` [mag], if they are known.
+        ``mass_function_slope`` [dimensionless], ``effective_radius`` [arcsec], ``extinction`` [mag], if they
+        are known.
 
     Raises
     ------
@@ -594,13 +598,14 @@ def known(name: str) -> dict[str, Known]:
     velocity_dispersion: 1.60 km / s +- 0.17 km / s (Baumgardt et al. 2019)
     b_v: 0.67 mag +- 0.05 mag (Harris 1996 (2010 edition))
     mass_function_slope: -1.07 +- 0.30 (Baumgardt et al. 2019)
+    effective_radius: 131.08 arcsec +- 13.11 arcsec (Baumgardt et al. 2019)
     extinction: 0.00 mag +- 0.03 mag (Harris 1996 (2010 edition))
     """
     row = cluster(name)
     by_harris = _value(row, 'distance', u.kpc) is not None
     found = [Known('position', row['position'], row['position_error'], _HARRIS if by_harris else _MODELS)]
     for its in (_distance(row), _age(row), _metallicity(row), _dispersion(row), _colour(row),
-                _slope(row), _extinction(row)):
+                _slope(row), _radius(row), _extinction(row)):
         if its is not None:
             found.append(its)
     return {its.name: its for its in found}
@@ -668,6 +673,17 @@ def _slope(row):
     if value is None or _value(row, 'mass_error', u.Msun) is None:
         return None
     return Known('mass_function_slope', value * u.one, _SLOPE_ERROR * u.one, _MODELS)
+
+
+def _radius(row):
+    length, far = _value(row, 'model_half_light_radius', u.pc), _value(row, 'model_distance', u.pc)
+    other = _value(row, 'half_light_radius', u.arcsec)
+    if length is None or far is None:
+        return None if other is None else Known('effective_radius', other * u.arcsec,
+                                                _OTHER_RADIUS_ERROR * other * u.arcsec, _HARRIS)
+    angle = (length / far * u.rad).to_value(u.arcsec)
+    apart = 0.0 if other is None else 0.5 * abs(other - angle)
+    return Known('effective_radius', angle * u.arcsec, max(_RADIUS_ERROR * angle, apart) * u.arcsec, _MODELS)
 
 
 def _extinction(row):

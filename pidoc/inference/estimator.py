@@ -75,7 +75,8 @@ class Estimator:
     Raises
     ------
     ValueError
-        If there is no network, ``turns`` is out of range, or ``grid`` has another number of pixels.
+        If there is no network, ``turns`` is out of range, ``grid`` has another number of pixels, or a
+        constraint needs other scalars.
     """
 
     kind = 'cluster'
@@ -95,6 +96,9 @@ class Estimator:
         self.config = dict(config)
         self.posterior = dict(posterior or {'components': 1, 'covariance': 'diagonal'})
         self._measured = tuple(Constraint(**each) for each in self.posterior.get('constraints', ()))
+        for each in self._measured:
+            if each.product:
+                each.product.line(self.outputs)
         curvature = self.posterior.get('curvature')
         self._curvature = curvature and Curvature(**curvature)
         missing = NEEDED - {each.name for each in self.outputs}
@@ -265,9 +269,10 @@ class Estimator:
         for each in self._measured:
             values = known.get(each.name, nothing)
             if np.isfinite(values).any():
-                variable = self.outputs[posterior.names.index(each.name)]
-                measurements[each.name] = each.measurement(variable, values,
-                                                           known.get(f'{each.name}_error', nothing))
+                # a product is measured on its own scale
+                variable = each if each.product else self.outputs[posterior.names.index(each.name)]
+                measurements[each.product or each.name] = each.measurement(
+                    variable, values, known.get(f'{each.name}_error', nothing))
         if self._curvature is None:
             return posterior.conditioned(measurements) if measurements else posterior
         # what depends on M/L is compared with the M/L at the given age and [Fe/H]
@@ -319,9 +324,10 @@ class Estimator:
         values = known[constraint.name]
         without = [[name for name in each.split('+') if name != constraint.name]
                    for each in self.given(known, len(values))]
-        if constraint.name not in posterior.names:
+        if constraint.product is None and constraint.name not in posterior.names:
             return np.full(len(values), np.nan)
-        posterior = self._calibrated(posterior.margin(constraint.name), list(map(given_names, without)))
+        posterior = posterior.margin(constraint.product or constraint.name)
+        posterior = self._calibrated(posterior, list(map(given_names, without)))
         found = posterior.intervals()[constraint.name]
         here, low, high = (constraint.on_scale(each) for each in (found.value, found.low_68, found.high_68))
         error = constraint.scale_error(values, known.get(f'{constraint.name}_error',

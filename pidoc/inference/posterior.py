@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from pidoc.inference.estimates import Interval
+from pidoc.networks.variables import Product, Variable
 
 __all__ = ['Posterior']
 
@@ -112,23 +113,25 @@ class Posterior:
         Parameters
         ----------
         measurements : dict
-            Name of a scalar -> standardised values and their standard errors, each of shape (n,); NaN without
-            a measurement.
+            Name of a scalar, or a `~pidoc.networks.variables.Product` of several -> values and their standard
+            errors, each of shape (n,), NaN without a measurement: standardised ones of a scalar, the
+            logarithm of a product.
 
         Returns
         -------
         Posterior
             Not stretched: it needs a calibration of its own.
         """
-        means, log_weights = self.means.copy(), np.log(self.weights)
+        with np.errstate(divide='ignore'):
+            means, log_weights = self.means.copy(), np.log(self.weights)
         covariance = self.factors @ np.swapaxes(self.factors, -1, -2)
-        for name, (value, error) in measurements.items():
-            j = self.names.index(name)
+        for quantity, (value, error) in measurements.items():
+            line, constant = self._line(quantity)
             known = np.isfinite(value) & np.isfinite(error)
-            off = np.where(known[:, np.newaxis], value[:, np.newaxis] - means[:, :, j], 0.0)
-            expected = covariance[:, :, j, j] + np.where(known, error, 1.0)[:, np.newaxis] ** 2
-            gain = np.where(known[:, np.newaxis, np.newaxis],
-                            covariance[:, :, :, j] / expected[..., np.newaxis], 0.0)
+            off = np.where(known[:, np.newaxis], value[:, np.newaxis] - constant - means @ line, 0.0)
+            along = covariance @ line
+            expected = along @ line + np.where(known, error, 1.0)[:, np.newaxis] ** 2
+            gain = np.where(known[:, np.newaxis, np.newaxis], along / expected[..., np.newaxis], 0.0)
             log_weights -= np.where(known[:, np.newaxis], 0.5 * (np.log(expected) + off**2 / expected), 0.0)
             means = means + gain * off[..., np.newaxis]
             covariance = covariance - (gain[..., :, np.newaxis] * gain[..., np.newaxis, :]
@@ -139,23 +142,33 @@ class Posterior:
         return self.of(self.variables, weights / weights.sum(axis=1, keepdims=True), means,
                        np.linalg.cholesky(covariance))
 
+    def _line(self, quantity):
+        """Coefficients, shape (D,), and constant of a scalar or a product in the standardised scalars."""
+        if isinstance(quantity, Product):
+            return quantity.line(self.variables)
+        return np.eye(len(self.variables))[self.names.index(quantity)], 0.0
+
     # -- marginals
 
-    def margin(self, name):
-        """The marginal posterior of one scalar.
+    def margin(self, quantity):
+        """The marginal posterior of one scalar, or of a product of several.
 
         Parameters
         ----------
-        name : str
+        quantity : str or `~pidoc.networks.variables.Product`
 
         Returns
         -------
         Posterior
+            Not stretched for a product.
         """
-        j = self.names.index(name)
-        sd = np.sqrt(np.sum(self.factors[:, :, j] ** 2, axis=-1))
-        return Posterior((self.variables[j],), self.weights, self.means[:, :, j:j + 1],
-                         sd[..., np.newaxis, np.newaxis], self.stretch[:, j:j + 1])
+        line, constant = self._line(quantity)
+        mean = (self.means @ line + constant)[..., np.newaxis]
+        sd = np.sqrt(np.sum((line @ self.factors) ** 2, axis=-1))[..., np.newaxis, np.newaxis]
+        if isinstance(quantity, Product):
+            return self.of([Variable(name=quantity.name, scale='logarithm')], self.weights, mean, sd)
+        j = self.names.index(quantity)
+        return Posterior((self.variables[j],), self.weights, mean, sd, self.stretch[:, j:j + 1])
 
     @cached_property
     def _components(self):

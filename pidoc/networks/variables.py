@@ -8,10 +8,12 @@ one is a row in these tables, and its true value is defined in `pidoc.training_s
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-__all__ = ['CONSTRAINTS', 'Constraint', 'OLDEST', 'OUTPUTS', 'SCALES', 'Scale', 'Variable', 'ZOOM', 'zoomed']
+__all__ = ['CONSTRAINTS', 'Constraint', 'OLDEST', 'OUTPUTS', 'Product', 'SCALES', 'Scale', 'Variable', 'ZOOM',
+           'zoomed']
 
 OLDEST = 14.0
 """Gyr: upper limit of ages, above the age of the Universe (13.8 Gyr; Planck Collaboration 2020, A&A 641,
@@ -19,6 +21,7 @@ A6)."""
 
 _EDGE = 1e-3              # limit of fractions close to 0 or 1
 _FEW = 1e-4               # a fraction treated as zero
+_ARCSEC = math.degrees(1e-3) * 3600.0      # of a length of one pc at one kpc
 _SHARP = 10.0             # of the bend of an age's logarithm near its limit
 _IRON = -2.1, 0.65        # [dex]: where and how fast M/L begins to rise with [Fe/H]
 
@@ -134,6 +137,75 @@ class Variable:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Product:
+    """A product of powers of scalars whose scale is the logarithm; an angle is a length over a distance.
+
+    Parameters
+    ----------
+    name : str
+    powers : tuple of (str, float)
+        Names of the scalars, and their exponents.
+    factor : float, optional
+        Positive.
+
+    Raises
+    ------
+    ValueError
+        If the factor is not positive.
+    """
+
+    name: str
+    powers: tuple
+    factor: float = 1.0
+
+    def __post_init__(self):
+        if not (math.isfinite(self.factor) and self.factor > 0.0):
+            raise ValueError(f'the factor of {self.name} must be positive, received {self.factor!r}')
+
+    def of(self, values):
+        """Its values.
+
+        Parameters
+        ----------
+        values : dict
+            Name of a scalar -> physical values, shape (n,).
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+        return self.factor * math.prod(np.asarray(values[name], dtype=float)**power
+                                       for name, power in self.powers)
+
+    def line(self, variables):
+        """Its logarithm as a linear function of standardised scalars.
+
+        Parameters
+        ----------
+        variables : sequence of `Variable`
+            The D scalars.
+
+        Returns
+        -------
+        coefficients : ndarray, shape (D,)
+        constant : float
+
+        Raises
+        ------
+        ValueError
+            If one of its factors is missing, or its scale is not the logarithm.
+        """
+        scales = {each.name: each.scale for each in variables}
+        others = [name for name, _ in self.powers if scales.get(name) != 'logarithm']
+        if others:
+            raise ValueError(f'{self.name} needs scalars with the scale logarithm, received none such named '
+                             f'{", ".join(others)}')
+        powers = np.array([dict(self.powers).get(each.name, 0.0) for each in variables])
+        return (powers * [each.sd for each in variables],
+                math.log(self.factor) + float(powers @ [each.mean for each in variables]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Constraint(Variable):
     """A property of a cluster, or of its image, that may be known independently of the light.
@@ -149,14 +221,21 @@ class Constraint(Variable):
         The error if none is given, in the same form.
     positive : bool
         Whether values must be positive.
+    powers : sequence of (str, float), optional
+        Scalars and exponents, if it is a `Product` of these, not the scalar with its name.
+    factor : float
+        Of the product.
     """
 
     errors: tuple | None = None
     default_error: float | None = None
     positive: bool = True
+    powers: tuple = ()
+    factor: float = 1.0
 
     def __post_init__(self):
         super().__post_init__()
+        object.__setattr__(self, 'powers', tuple(tuple(each) for each in self.powers))
         if self.errors is None:
             return
         low, high = map(float, self.errors)
@@ -164,6 +243,16 @@ class Constraint(Variable):
             raise ValueError(f'the errors of {self.name} must be positive and in order with the default '
                              f'between them, received {self.errors!r} and {self.default_error!r}')
         object.__setattr__(self, 'errors', (low, high))
+
+    @cached_property
+    def product(self):
+        """The `Product` that it is, or None."""
+        return Product(self.name, self.powers, self.factor) if self.powers else None
+
+    @property
+    def needs(self):
+        """Names of the scalars that determine it."""
+        return tuple(name for name, _ in self.product.powers) if self.powers else (self.name,)
 
     @property
     def width(self):
@@ -302,6 +391,8 @@ CONSTRAINTS = _table(
      'positive': False},
     {'name': 'mass_function_slope', 'scale': 'linear', 'errors': (0.05, 0.5), 'default_error': 0.2,
      'positive': False},
+    {'name': 'effective_radius', 'unit': 'arcsec', 'scale': 'logarithm', 'errors': (0.02, 0.5),
+     'default_error': 0.1, 'powers': (('half_light_radius', 1.0), ('distance', -1.0)), 'factor': _ARCSEC},
     # properties of the observation
     {'name': 'dispersion_radius', 'unit': 'arcsec', 'scale': 'logarithm'},
     {'name': 'seeing', 'unit': 'arcsec', 'scale': 'logarithm'},
@@ -309,10 +400,11 @@ CONSTRAINTS = _table(
 )
 """Name -> `Constraint`: all properties that a network can be conditioned on. ``metallicity`` is [Fe/H];
 ``b_v`` is the integrated colour of the cluster in the field, corrected for reddening; ``mass_function_slope``
-that of main-sequence stars of the whole cluster from 0.2 to 0.8 Msun; ``sky_error`` the standard error of the
-level of the sky, in units of the mean light of a pixel of the field."""
+that of main-sequence stars of the whole cluster from 0.2 to 0.8 Msun; ``effective_radius`` the
+projected half-light radius of the whole cluster, as an angle; ``sky_error`` the standard error of the level of the
+sky, in units of the mean light of a pixel of the field."""
 
-ZOOM = {'distance': 1, 'seeing': -1, 'dispersion_radius': -1}
+ZOOM = {'distance': 1, 'seeing': -1, 'dispersion_radius': -1, 'effective_radius': -1}
 """Name -> power of the zoom z with which a quantity appears in an image; 0 for all others.
 
 An image with pixels z times as large as those of a model is the same as one, with the pixels of the model,

@@ -26,7 +26,7 @@ UNITS = {name: u.Unit(CONSTRAINTS[name.removesuffix('_error')].unit) if
 
 LIMITS = {'distance': (1e-6, 1e8), 'age': (1e-4, OLDEST + 6.0), 'metallicity': (-5.0, 1.0),
            'velocity_dispersion': (1e-3, 1e4), 'b_v': (-1.0, 3.0), 'mass_function_slope': (-10.0, 10.0),
-           'dispersion_radius': (1e-2, 1e5)}
+           'effective_radius': (1e-2, 1e5), 'dispersion_radius': (1e-2, 1e5)}
 """Possible values: beyond the Universe on both sides, and before numbers overflow."""
 
 

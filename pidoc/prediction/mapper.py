@@ -277,7 +277,9 @@ class MassMapper:
                 velocity_dispersion_error: u.Quantity | str | None = None,
                 dispersion_radius: u.Quantity | str | None = None, b_v: u.Quantity | str | None = None,
                 b_v_error: u.Quantity | str | None = None, mass_function_slope: float | None = None,
-                mass_function_slope_error: float | None = None, cluster: str | None = None,
+                mass_function_slope_error: float | None = None,
+                effective_radius: u.Quantity | str | None = None,
+                effective_radius_error: u.Quantity | str | None = None, cluster: str | None = None,
                 seeing: u.Quantity | str | None = None, center: SkyCoord | tuple[float, float] | None = None,
                 **options: Any) -> Prediction:
         """Predict from one image, conditioned on the known properties of the cluster.
@@ -305,8 +307,12 @@ class MassMapper:
         mass_function_slope : float, optional
             Slope of the mass function of main-sequence stars of the whole cluster from 0.2 to 0.8 Msun,
             dN/dm ~ m^slope (Salpeter: -2.35), from counts of stars.
-        distance_error, age_error, velocity_dispersion_error, b_v_error : `~astropy.units.Quantity`, optional
-            Standard errors; by default 2 %, 0.75 Gyr, 5 %, 0.03 mag.
+        effective_radius : `~astropy.units.Quantity`, optional
+            Half-light radius of the whole cluster on the sky (an angle), from a profile that reaches further
+            than the image: it improves the mass of the whole cluster.
+        distance_error, age_error, velocity_dispersion_error, b_v_error, effective_radius_error : \
+`~astropy.units.Quantity`, optional
+            Standard errors; by default 2 %, 0.75 Gyr, 5 %, 0.03 mag, 10 %.
         metallicity_error, mass_function_slope_error : float, optional
             By default 0.15 and 0.2.
         cluster : str, optional
@@ -353,7 +359,8 @@ class MassMapper:
             'velocity_dispersion': velocity_dispersion,
             'velocity_dispersion_error': velocity_dispersion_error, 'dispersion_radius': dispersion_radius,
             'b_v': b_v, 'b_v_error': b_v_error, 'mass_function_slope': mass_function_slope,
-            'mass_function_slope_error': mass_function_slope_error})
+            'mass_function_slope_error': mass_function_slope_error, 'effective_radius': effective_radius,
+            'effective_radius_error': effective_radius_error})
         return self._predict([self._ready(x, cluster, seeing, center, known, options)])[0]
 
     def _ready(self, x, cluster, seeing, center, known, options):

@@ -67,6 +67,8 @@ _PARAMETERS = {
     'velocity_dispersion': ('SIGMAAP', 'aperture dispersion'), 'b_v': ('B_V', 'B - V')}
 _UNITS = {'luminosity': u.Lsun} | {
     name: u.Unit(each.unit) if each.unit else u.one for name, each in OUTPUTS.items()}
+# what is given in the place of a quantity
+_GIVEN_AS = {'half_light_radius': 'effective_radius'}
 _NEEDED = 'MASS', 'MASS_ERR', 'LIGHT', 'MASK', 'PARAMS', 'KNOWN', 'VARIABLES', 'POSTERIOR'
 
 
@@ -353,6 +355,7 @@ class Prediction(FitsProduct):
 
     def _given_text(self, name):
         """The given value, with its error and source."""
+        name = _GIVEN_AS.get(name, name)
         if name not in self.known:
             return ''
         value, error = self.known[name], self.known.get(f'{name}_error')

@@ -46,7 +46,7 @@ table has the reason.
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
 distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
 velocity_dispersion_error [km/s], dispersion_radius, seeing, field_of_view [arcsec], b_v, b_v_error [mag],
-mass_function_slope, mass_function_slope_error, cluster, ra, dec [deg], zero_point, extinction, colour [mag],
+mass_function_slope, mass_function_slope_error, effective_radius, effective_radius_error [arcsec], cluster, ra, dec [deg], zero_point, extinction, colour [mag],
 exposure [s], pixel_scale [arcsec], band, unit, hdu, plane and wcs_frame. Values in the list override options
 of the command line. Columns may have other units, those of the distance mag: its modulus.
 
@@ -119,6 +119,11 @@ def _parser():
                             'stars from 0.2 to 0.8 Msun: dN/dm ~ m^slope, -2.35 for Salpeter')
     known.add_argument('--mass-function-slope-error', metavar='VALUE', type=float,
                        help='standard error of --mass-function-slope (default: 0.2)')
+    known.add_argument('--effective-radius', metavar='ANGLE', type=quantity('arcsec'),
+                       help='half-light radius of the whole cluster on the sky, if known from a profile that '
+                            'reaches further than the image [arcsec]; improves the mass of the whole cluster')
+    known.add_argument('--effective-radius-error', metavar='ANGLE', type=quantity('arcsec'),
+                       help='standard error of --effective-radius [arcsec] (default: 10 %% of it)')
     known.add_argument('--cluster', metavar='NAME',
                        help='name of a Milky Way cluster: take the properties above, --center and '
                             '--extinction from catalogues, unless they are given')

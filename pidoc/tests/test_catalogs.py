@@ -471,7 +471,7 @@ class TestKnown:
     def test_a_cluster_that_all_tables_have(self):
         known = catalogs.known('NGC 5466')
         assert list(known) == ['position', 'distance', 'age', 'metallicity', 'velocity_dispersion', 'b_v',
-                               'mass_function_slope', 'extinction']
+                               'mass_function_slope', 'effective_radius', 'extinction']
         assert all(its.name == name for name, its in known.items())
         position = known['position']
         assert position.value.separation(SkyCoord('14h05m27.29s +28d32m04.0s')) < 0.01 * u.arcsec
@@ -494,6 +494,10 @@ class TestKnown:
         assert known['b_v'].error.to_value(u.mag) == pytest.approx(np.hypot(0.05, 0.01))
         slope = known['mass_function_slope']
         assert slope.value == -1.07 and slope.error == 0.3 and slope.source == 'Baumgardt et al. 2019'
+        # 10.74 pc at 16.9 kpc; 2.30 arcmin of Harris
+        radius = known['effective_radius']
+        assert radius.value.to_value(u.arcsec) == pytest.approx(10.74 / 16900 * 206264.8, rel=1e-6)
+        assert float(radius.error / radius.value) == pytest.approx(0.1) and radius.source == 'Baumgardt et al. 2019'
         assert known['extinction'].value == 0 * u.mag
         assert known['extinction'].error.to_value(u.mag) == pytest.approx(0.031)
 
@@ -530,6 +534,10 @@ class TestKnown:
         dispersion = catalogs.known('NGC 2419')['velocity_dispersion']
         assert dispersion.value == 11.1 * u.km / u.s
         assert dispersion.error.to_value(u.km / u.s) == pytest.approx(3.55)
+        # 68.8 and 138.6 arcsec
+        radius = catalogs.known('M 3')['effective_radius']
+        assert radius.value.to_value(u.arcsec) == pytest.approx(68.83, abs=0.01)
+        assert radius.error.to_value(u.arcsec) == pytest.approx(0.5 * (138.6 - 68.83), abs=0.01)
         assert catalogs.known('Terzan 1')['position'].error.to_value(u.arcsec) == pytest.approx(42, abs=1)
 
     def test_what_one_table_lacks(self):
@@ -539,10 +547,15 @@ class TestKnown:
         assert ko['distance'].source == 'Harris 1996 (2010 edition)'
         assert ko['distance'].error.to_value(u.kpc) == pytest.approx(0.05 * 34.7)
         # no [Fe/H], no dispersion, and not old
-        assert list(ko) == ['position', 'distance', 'extinction']
+        assert list(ko) == ['position', 'distance', 'effective_radius', 'extinction']
+        assert ko['effective_radius'].value == 0.21 * u.arcmin
+        assert ko['effective_radius'].error == 0.2 * ko['effective_radius'].value
         # none in Harris's
         crater = catalogs.known('Crater 1')
-        assert list(crater) == ['position', 'distance', 'velocity_dispersion', 'mass_function_slope']
+        assert list(crater) == ['position', 'distance', 'velocity_dispersion', 'mass_function_slope',
+                                'effective_radius']
+        assert crater['effective_radius'].value.to_value(u.arcsec) == pytest.approx(
+            19.03 / 145000 * 206264.8, rel=1e-6)
         assert crater['distance'].value == 145 * u.kpc
         assert crater['position'].source == 'Baumgardt et al. 2019'
         # no age

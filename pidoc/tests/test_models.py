@@ -77,6 +77,19 @@ def test_what_is_known_narrows_the_mass(example):
     assert free > 1.2 * given > 1.2 * 2.0 * moving
 
 
+def test_a_known_radius_narrows_the_mass_of_the_cluster(example):
+    """The field holds less than a third of the mass: how much is outside, an image does not show."""
+    known = {'distance': example.distance, 'age': example.age, 'metallicity': -1.58}
+    mapper = MassMapper.from_pretrained()
+    free, given, larger = (mapper.predict(example, **known, **more) for more in (
+        {}, {'effective_radius': 31 * u.arcsec}, {'effective_radius': 45 * u.arcsec}))
+    assert float(given.cluster_mass.error / free.cluster_mass.error) < 0.85
+    assert float(larger.cluster_mass / given.cluster_mass) > 1.2
+    assert float(larger.total_mass / given.total_mass) == pytest.approx(1.0, abs=0.02)
+    assert given.known_texts()['effective_radius'] == '31 ± 3.1 arcsec, given'
+    assert given.in_domain and 'effective_radius' in str(given.row_values()['given'])
+
+
 @pytest.mark.parametrize('changes', [{'metallicity': 1e-4}, {'metallicity': 0.01}, {'age': 9 * u.Gyr},
                                      {'age': 13.5 * u.Gyr}], ids=str)
 def test_masses_follow_what_is_known_as_those_of_populations(changes, example):

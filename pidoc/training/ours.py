@@ -98,9 +98,11 @@ class Ours:
         """Constraints on which the posterior is conditioned in closed form."""
         names = self.settings.measured
         if names is None:
+            scales = {each.name: each.scale for each in self.scaling.outputs}
             names = [name for name, each in CONSTRAINTS.items()
-                     if each.errors is not None and name in outputs and name not in constraints]
-        missing = set(names) - set(outputs)
+                     if each.errors is not None and name not in constraints and set(each.needs) <= set(scales)
+                     and (each.product is None or {scales[other] for other in each.needs} == {'logarithm'})]
+        missing = {other for name in names for other in CONSTRAINTS[name].needs} - set(outputs)
         if missing:
             raise ValueError(f'measured must be of the outputs, received {", ".join(sorted(missing))} too')
         return [CONSTRAINTS[name] for name in names]

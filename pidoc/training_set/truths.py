@@ -4,6 +4,7 @@
 import numpy as np
 from astropy import units as u
 
+from pidoc.networks.variables import CONSTRAINTS
 from pidoc.photometry import iron_abundance
 
 __all__ = ['truths']
@@ -41,6 +42,8 @@ def truths(table):
         if column in table.colnames:
             values = table[column]
             found[name] = np.array(values.to_value(_UNITS[name]) if name in _UNITS else values, dtype=float)
+    if {'half_light_radius', 'distance'} <= set(found):
+        found['effective_radius'] = CONSTRAINTS['effective_radius'].product.of(found)
     found['mass_to_light'] = (table['mass'] / table['luminosity']).to_value(u.Msun / u.Lsun)
     if 'sky_error' in found:
         # the logarithm is undefined for an exactly known sky

@@ -10,9 +10,9 @@ from pidoc.networks.variables import CONSTRAINTS
 
 def test_all_choices_of_what_is_known():
     chosen = subsets(CONSTRAINTS.values())
-    assert len(chosen) == 2**6 and chosen[0] == ()
+    assert len(chosen) == 2**7 and chosen[0] == ()
     assert chosen[-1] == ('distance', 'age', 'metallicity', 'velocity_dispersion', 'b_v',
-                          'mass_function_slope')
+                          'mass_function_slope', 'effective_radius')
     assert [given_names(each) for each in chosen[:3]] == ['image', 'distance', 'age']
     assert given_names(('distance', 'age')) == 'distance+age'
 

@@ -173,6 +173,52 @@ def test_a_posterior_may_be_conditioned_in_closed_form(light):
     assert np.all(np.isnan(found.tension['age']))
 
 
+def _with_radius():
+    """An estimator whose posterior has a half-light radius, which is measured as an angle."""
+    outputs = tuple(OUTPUTS[name] for name in ('total_mass', 'half_light_radius', 'distance'))
+    scaling = Scaling(constraints=(CONSTRAINTS['seeing'],), outputs=outputs)
+    config = {**CONFIG, 'known': scaling.code_width, 'scalars': Layout(3, **POSTERIOR).size}
+    network = cluster_network(**config, seed=4)
+    rng = np.random.default_rng(4)
+    network.get_layer('scalars').set_weights([rng.normal(0.0, 0.1, value.shape) for value in
+                                              network.get_layer('scalars').get_weights()])
+    measured = [CONSTRAINTS[name].to_dict() for name in ('distance', 'effective_radius')]
+    return Estimator([network], scaling, config=config, posterior={**POSTERIOR, 'constraints': measured})
+
+
+def test_an_angle_is_a_length_at_the_given_distance(light):
+    estimator, number = _with_radius(), np.full(5, 1.0)
+    known = {'distance': 10.0 * number, 'distance_error': 0.005 * 10.0 * number}
+    free = estimator.estimate(light, known=known)
+    length = 1.2 * free.scalars['half_light_radius'].value
+    angle = np.degrees(length / 1e4) * 3600.0
+    found = estimator.estimate(light, known=known | {'effective_radius': angle,
+                                                     'effective_radius_error': 0.02 * angle})
+    np.testing.assert_allclose(found.scalars['half_light_radius'].value, length, rtol=0.01)
+    # how far the angle is from that of the free posterior, in its standard deviations
+    spread = np.log(free.scalars['half_light_radius'].high_68 / free.scalars['half_light_radius'].value)
+    expected = np.log(1.2) / np.hypot(np.hypot(spread, 0.005), 0.02)
+    np.testing.assert_allclose(found.tension['effective_radius'], expected, rtol=0.05)
+    assert np.all(np.isnan(free.tension['effective_radius']))
+
+
+def test_an_angle_in_other_pixels_is_at_another_distance(light):
+    estimator, zoom = _with_radius(), 2.5
+    angle = np.array([3.0, np.nan, 20.0, 50.0, 10.0])
+    here = estimator.estimate(light, known={'effective_radius': angle})
+    there = estimator.estimate(light * zoom**2, pixel_scale=0.25 * zoom,
+                               known={'effective_radius': zoom * angle})
+    for name, factor in (('total_mass', 1.0), ('half_light_radius', 1.0), ('distance', 1.0 / zoom)):
+        np.testing.assert_allclose(there.scalars[name].value, here.scalars[name].value * factor, rtol=1e-4)
+    np.testing.assert_allclose(there.tension['effective_radius'], here.tension['effective_radius'], rtol=1e-4)
+
+
+def test_a_constraint_needs_its_scalars():
+    measured = {**POSTERIOR, 'constraints': [CONSTRAINTS['effective_radius'].to_dict()]}
+    with pytest.raises(ValueError, match='effective_radius needs scalars .* received none .* half_light_radius'):
+        Estimator([_network(1)], SCALING, config=CONFIG, posterior=measured)
+
+
 @pytest.mark.parametrize('change, known, message', [
     (lambda light: light[0], {}, r'light must have the shape \(n, 32, 32\), received \(32, 32\)'),
     (lambda light: light[:, :16], {}, r'received \(5, 16, 32, 1\)'),

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from pidoc.inference.posterior import Posterior
-from pidoc.networks.variables import OLDEST, OUTPUTS, Variable
+from pidoc.networks.variables import OLDEST, OUTPUTS, Product, Variable
 
 PLAIN = Variable(name='a'), Variable(name='b', scale='logarithm', mean=2.0, sd=0.5)
 COVARIANCE = np.array([[1.0, 0.6], [0.6, 0.5]])
@@ -154,9 +154,50 @@ def test_conditioning_a_mixture_is_weighting_its_draws():
     assert found.weights.sum() == pytest.approx(1.0) and found.weights[0, 0] > 0.5
 
 
+LENGTHS = (Variable(name='length', scale='logarithm', mean=1.0, sd=0.7),
+           Variable(name='far', scale='logarithm', mean=3.0, sd=0.4), Variable(name='other'))
+ANGLE = Product('angle', (('length', 1.0), ('far', -1.0)), 206.26)
+
+
+def _lengths():
+    rng = np.random.default_rng(5)
+    factors = np.tril(rng.normal(size=(1, 2, 3, 3))) + np.eye(3)
+    return Posterior.of(LENGTHS, np.array([[0.4, 0.6]]), rng.normal(size=(1, 2, 3)), factors)
+
+
+def test_the_margin_of_a_product_is_that_of_its_draws():
+    draws = _lengths().sample(400000, seed=2)
+    found = _lengths().margin(ANGLE).intervals()['angle']
+    levels = norm.cdf([0.0, -1.0, 1.0, -2.0, 2.0])
+    np.testing.assert_allclose(np.log([found.value[0], *np.ravel(found.ends)]),
+                               np.log(np.quantile(ANGLE.of(draws)[0], levels)), atol=0.02)
+
+
+def test_conditioning_on_a_product_is_weighting_draws():
+    measured, error = np.log(45.0), 0.3
+    found = _lengths().conditioned({ANGLE: (np.array([measured]), np.array([error]))})
+    draws = _lengths().sample(1_000_000, seed=3)
+    weight = np.exp(-0.5 * ((np.log(ANGLE.of(draws)[0]) - measured) / error) ** 2)
+    mine = found.sample(400000, seed=4)
+    for name in found.names:
+        values, own = (each[name][0] if name == 'other' else np.log(each[name][0]) for each in (draws, mine))
+        mean = np.average(values, weights=weight)
+        assert np.mean(own) == pytest.approx(mean, abs=0.02)
+        assert np.var(own) == pytest.approx(np.average((values - mean) ** 2, weights=weight), rel=0.04)
+
+
+def test_a_product_of_one_scalar_is_that_scalar():
+    value, error = np.array([1.7]), np.array([0.3])
+    alone = _lengths().conditioned({'far': ((value - 3.0) / 0.4, error / 0.4)})
+    product = _lengths().conditioned({Product('same', (('far', 1.0),)): (value, error)})
+    np.testing.assert_allclose(product.weights, alone.weights, rtol=1e-9)
+    np.testing.assert_allclose(product.means, alone.means, rtol=1e-9)
+    np.testing.assert_allclose(product.factors, alone.factors, rtol=1e-9)
+
+
 def test_what_was_not_measured_changes_nothing():
     nothing = np.array([np.nan])
-    for measured in ({}, {'a': (nothing, nothing)}):
+    for measured in ({}, {'a': (nothing, nothing)}, {Product('c', (('b', 2.0),)): (nothing, nothing)}):
         found = _mixture().conditioned(measured)
         np.testing.assert_allclose(found.weights, _mixture().weights)
         np.testing.assert_allclose(found.means, _mixture().means)

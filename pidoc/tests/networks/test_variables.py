@@ -6,7 +6,7 @@ import pytest
 from astropy import units as u
 
 from pidoc.cluster.population import population_mass_to_light
-from pidoc.networks.variables import Constraint, CONSTRAINTS, OLDEST, OUTPUTS, SCALES, Variable
+from pidoc.networks.variables import Constraint, CONSTRAINTS, OLDEST, OUTPUTS, Product, SCALES, Variable
 from pidoc.photometry import iron_abundance
 
 VALUES = {'linear': [-3.0, 0.0, 2.0], 'logarithm': [1e-3, 1.0, 1e6], 'root': [0.0, 0.01, 14.0],
@@ -123,3 +123,27 @@ def test_codes_are_zero_where_nothing_is_known():
 def test_refuses_impossible_values(values, message):
     with pytest.raises(ValueError, match=message):
         Constraint(name='x', **values)
+
+
+def test_an_effective_radius_is_a_length_over_a_distance():
+    its = CONSTRAINTS['effective_radius']
+    assert its.needs == ('half_light_radius', 'distance') and CONSTRAINTS['distance'].needs == ('distance',)
+    length, far = np.array([3.0, 10.74]) * u.pc, np.array([10.0, 16.9]) * u.kpc
+    angle = its.product.of({'half_light_radius': length.value, 'distance': far.value})
+    np.testing.assert_allclose(angle, (length / far).to_value(u.arcsec, u.dimensionless_angles()), rtol=1e-12)
+    variables = [OUTPUTS['distance'].fitted(far.value), OUTPUTS['age'], OUTPUTS['half_light_radius']]
+    line, constant = its.product.line(variables)
+    numbers = np.stack([variables[0].standardised(far.value), [0.0, 0.0],
+                        variables[2].standardised(length.value)], axis=1)
+    np.testing.assert_allclose(numbers @ line + constant, np.log(angle), rtol=1e-12)
+    assert Constraint(**its.to_dict()) == its
+
+
+def test_products_that_are_none():
+    with pytest.raises(ValueError, match='the factor of x must be positive, received -1'):
+        Product('x', (('distance', 1.0),), -1.0)
+    product = Product('x', (('distance', 1.0), ('age', 2.0)))
+    with pytest.raises(ValueError, match='x needs scalars with the scale logarithm, received none .* age'):
+        product.line([OUTPUTS['distance'], OUTPUTS['age']])
+    with pytest.raises(ValueError, match='none such named distance, age'):
+        product.line([OUTPUTS['total_mass']])

@@ -14,9 +14,11 @@ ALL = tuple(CONSTRAINTS.values())
 def test_names_and_units():
     assert KNOWN == ('distance', 'distance_error', 'age', 'age_error', 'metallicity', 'metallicity_error',
                      'velocity_dispersion', 'velocity_dispersion_error', 'b_v', 'b_v_error',
-                     'mass_function_slope', 'mass_function_slope_error', 'dispersion_radius')
-    assert [UNITS[name] for name in KNOWN] == [u.kpc, u.kpc, u.Gyr, u.Gyr, None, None, u.km / u.s,
-                                               u.km / u.s, u.mag, u.mag, None, None, u.arcsec]
+                     'mass_function_slope', 'mass_function_slope_error', 'effective_radius',
+                     'effective_radius_error', 'dispersion_radius')
+    assert [UNITS[name] for name in KNOWN] == [
+        u.kpc, u.kpc, u.Gyr, u.Gyr, None, None, u.km / u.s, u.km / u.s, u.mag, u.mag, None, None, u.arcsec,
+        u.arcsec, u.arcsec]
 
 
 def test_plain_numbers_in_the_units_of_the_constraints():
