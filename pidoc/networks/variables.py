@@ -400,9 +400,9 @@ CONSTRAINTS = _table(
 )
 """Name -> `Constraint`: all properties that a network can be conditioned on. ``metallicity`` is [Fe/H];
 ``b_v`` is the integrated colour of the cluster in the field, corrected for reddening; ``mass_function_slope``
-that of main-sequence stars of the whole cluster from 0.2 to 0.8 Msun; ``effective_radius`` the
-projected half-light radius of the whole cluster, as an angle; ``sky_error`` the standard error of the level of the
-sky, in units of the mean light of a pixel of the field."""
+that of main-sequence stars of the whole cluster from 0.2 to 0.8 Msun; ``effective_radius`` the projected
+half-light radius of the whole cluster, as an angle; ``sky_error`` the standard error of the level of the sky,
+in units of the mean light of a pixel of the field."""
 
 ZOOM = {'distance': 1, 'seeing': -1, 'dispersion_radius': -1, 'effective_radius': -1}
 """Name -> power of the zoom z with which a quantity appears in an image; 0 for all others.

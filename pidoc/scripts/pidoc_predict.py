@@ -46,9 +46,10 @@ table has the reason.
 A list is a text file with a path on each line, or a table with the column file and any of name, distance,
 distance_error [kpc], age, age_error [Gyr], metallicity, metallicity_error, velocity_dispersion,
 velocity_dispersion_error [km/s], dispersion_radius, seeing, field_of_view [arcsec], b_v, b_v_error [mag],
-mass_function_slope, mass_function_slope_error, effective_radius, effective_radius_error [arcsec], cluster, ra, dec [deg], zero_point, extinction, colour [mag],
-exposure [s], pixel_scale [arcsec], band, unit, hdu, plane and wcs_frame. Values in the list override options
-of the command line. Columns may have other units, those of the distance mag: its modulus.
+mass_function_slope, mass_function_slope_error, effective_radius, effective_radius_error [arcsec], cluster,
+ra, dec [deg], zero_point, extinction, colour [mag], exposure [s], pixel_scale [arcsec], band, unit, hdu,
+plane and wcs_frame. Values in the list override options of the command line. Columns may have other units,
+those of the distance mag: its modulus.
 
 Two images in g and r are combined into V: --image g=a.fits --image r=b.fits. Their pixels, seeing and
 orientation may differ. Values for each of them are given as g=25.1,r=24.9.

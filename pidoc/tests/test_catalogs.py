@@ -497,7 +497,8 @@ class TestKnown:
         # 10.74 pc at 16.9 kpc; 2.30 arcmin of Harris
         radius = known['effective_radius']
         assert radius.value.to_value(u.arcsec) == pytest.approx(10.74 / 16900 * 206264.8, rel=1e-6)
-        assert float(radius.error / radius.value) == pytest.approx(0.1) and radius.source == 'Baumgardt et al. 2019'
+        assert float(radius.error / radius.value) == pytest.approx(0.1)
+        assert radius.source == 'Baumgardt et al. 2019'
         assert known['extinction'].value == 0 * u.mag
         assert known['extinction'].error.to_value(u.mag) == pytest.approx(0.031)
 

@@ -215,7 +215,7 @@ def test_an_angle_in_other_pixels_is_at_another_distance(light):
 
 def test_a_constraint_needs_its_scalars():
     measured = {**POSTERIOR, 'constraints': [CONSTRAINTS['effective_radius'].to_dict()]}
-    with pytest.raises(ValueError, match='effective_radius needs scalars .* received none .* half_light_radius'):
+    with pytest.raises(ValueError, match='effective_radius needs scalars .* none .* half_light_radius'):
         Estimator([_network(1)], SCALING, config=CONFIG, posterior=measured)
 
 
