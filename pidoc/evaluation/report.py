@@ -447,7 +447,7 @@ def channels_of(estimator, maps, rows, light):
 
 
 _RICHNESS_COLUMNS = ('mass_error', 'mass_bias', 'mass_to_light_error', 'cluster_mass_error', 'share_68',
-                     'share_95')
+                     'share_95', 'cluster_share_68', 'cluster_share_95', 'field_share')
 
 
 def _bins_of_richness(truth):
@@ -469,7 +469,7 @@ def _median_error(value, true):
 
 def _richness(name, truth, tally):
     """Rows of median errors, and coverage of the mass in the field, for old clusters by number of stars."""
-    mass = tally.interval('total_mass')
+    mass, whole = tally.interval('total_mass'), tally.interval('cluster_mass')
     true = truth['mass']
     for group, here in _bins_of_richness(truth):
         values = tally.columns['total_mass'] if mass is None else mass.value
@@ -478,10 +478,18 @@ def _richness(name, truth, tally):
             interval, its = tally.interval(key), truth['scalars'].get(key)
             known = interval is not None and its is not None and np.isfinite(its[here]).all()
             row.append(_median_error(interval.value[here], its[here])[0] if known else math.nan)
-        for low, high in ((None, None),) * 2 if mass is None else (mass.ends[:2], mass.ends[2:]):
-            row.append(math.nan if low is None else
-                       100.0 * float(np.mean((true[here] >= low[here]) & (true[here] <= high[here]))))
+        its = truth['scalars'].get('cluster_mass')
+        row += [*_covered(mass, true, here), *_covered(whole, its, here),
+                math.nan if its is None else 100.0 * float(np.median(true[here] / its[here]))]
         yield (name, group, int(np.count_nonzero(here)), *row)
+
+
+def _covered(interval, true, here):
+    """Shares of the true values in the 68 and 95 % intervals [%], NaN without one of them."""
+    if interval is None or true is None or interval.ends[0] is None or not np.isfinite(true[here]).all():
+        return math.nan, math.nan
+    return [100.0 * float(np.mean((true[here] >= low[here]) & (true[here] <= high[here])))
+            for low, high in (interval.ends[:2], interval.ends[2:])]
 
 
 def _envelope_richness(name, truth, masses):
@@ -490,7 +498,8 @@ def _envelope_richness(name, truth, masses):
         here = bin_ & np.isfinite(masses)
         if here.any():
             errors = _median_error(masses[here], truth['mass'][here])
-            yield (name, group, int(np.count_nonzero(here)), *errors, *[math.nan] * 4)
+            yield (name, group, int(np.count_nonzero(here)), *errors,
+                   *[math.nan] * (len(_RICHNESS_COLUMNS) - len(errors)))
 
 
 def _few(distance):

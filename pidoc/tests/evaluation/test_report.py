@@ -9,7 +9,14 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable
 
-from pidoc.evaluation.report import _paper_edges, _richness, channels_of, evaluate, known_values
+from pidoc.evaluation.report import (
+    _paper_edges,
+    _richness,
+    _RICHNESS_COLUMNS,
+    channels_of,
+    evaluate,
+    known_values,
+)
 from pidoc.evaluation.scores import AGE_EDGES, coverage, TOTAL_MASS_EDGES
 from pidoc.grid import Channel, MapGrid
 from pidoc.inference.estimates import ENDS, Interval
@@ -430,7 +437,13 @@ def test_each_bin_of_richness_has_its_row():
     # of two maps the median of the absolute errors; the bias is that of the median logarithm
     np.testing.assert_allclose([row[3:7] for row in rows], [
         [10, 10, 25, 0], [15, 100 * (1.08**0.5 - 1), 10, 40], [40, 100 * (1.95**0.5 - 1), 100, 100]])
-    np.testing.assert_allclose([row[7:] for row in rows], [[100, 100], [100, 100], [50, 50]])
+    np.testing.assert_allclose([row[7:9] for row in rows], [[100, 100], [100, 100], [50, 50]])
+    # a cluster without intervals of its mass, a tenth of which is in the field
+    np.testing.assert_allclose([row[9:] for row in rows], [[np.nan, np.nan, 10]] * 3)
+    whole = scalars['cluster_mass'].value
+    scalars['cluster_mass'] = Interval(whole, 0.7 * whole, 1.1 * whole, 0.6 * whole, 1.2 * whole)
+    rows = list(_richness('x', truth, a_tally(scalars, None)))
+    np.testing.assert_allclose([row[9:] for row in rows], [[100, 100, 10], [50, 100, 10], [0, 0, 10]])
     # without a truth, or one that is not known of all
     truth['scalars'] = {'mass_to_light': np.where(np.arange(6) == 1, np.nan, 2.0)}
     rows = list(_richness('x', truth, a_tally(scalars, None)))
@@ -439,6 +452,7 @@ def test_each_bin_of_richness_has_its_row():
     rows = list(_richness('x', truth, a_tally({}, mass)))
     np.testing.assert_allclose([row[3] for row in rows], [10, 15, 40])
     assert np.all(np.isnan([row[5:] for row in rows]))
+    assert len(rows[0]) == 3 + len(_RICHNESS_COLUMNS)
     del truth['n_stars']
     assert not list(_richness('x', truth, a_tally(scalars, None)))
 
@@ -461,7 +475,7 @@ def test_richness_of_a_set_that_knows_the_whole_cluster():
     assert (row['share_68'].value, row['share_95'].value) == (0, 100)
     assert report.tables['richness'].colnames == [
         'estimate', 'stars', 'n', 'mass_error', 'mass_bias', 'mass_to_light_error', 'cluster_mass_error',
-        'share_68', 'share_95']
+        'share_68', 'share_95', 'cluster_share_68', 'cluster_share_95', 'field_share']
     assert 'cluster_mass' not in set(report.tables['coverage']['quantity'])
 
 
