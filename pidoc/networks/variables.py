@@ -163,21 +163,6 @@ class Product:
         if not (math.isfinite(self.factor) and self.factor > 0.0):
             raise ValueError(f'the factor of {self.name} must be positive, received {self.factor!r}')
 
-    def of(self, values):
-        """Its values.
-
-        Parameters
-        ----------
-        values : dict
-            Name of a scalar -> physical values, shape (n,).
-
-        Returns
-        -------
-        ndarray, shape (n,)
-        """
-        return self.factor * math.prod(np.asarray(values[name], dtype=float)**power
-                                       for name, power in self.powers)
-
     def line(self, variables):
         """Its logarithm as a linear function of standardised scalars.
 

@@ -4,7 +4,6 @@
 import numpy as np
 from astropy import units as u
 
-from pidoc.networks.variables import CONSTRAINTS
 from pidoc.photometry import iron_abundance
 
 __all__ = ['truths']
@@ -43,7 +42,8 @@ def truths(table):
             values = table[column]
             found[name] = np.array(values.to_value(_UNITS[name]) if name in _UNITS else values, dtype=float)
     if {'half_light_radius', 'distance'} <= set(found):
-        found['effective_radius'] = CONSTRAINTS['effective_radius'].product.of(found)
+        length, far = found['half_light_radius'] * u.pc, found['distance'] * u.kpc
+        found['effective_radius'] = (length / far).to_value(u.arcsec, u.dimensionless_angles())
     found['mass_to_light'] = (table['mass'] / table['luminosity']).to_value(u.Msun / u.Lsun)
     if 'sky_error' in found:
         # the logarithm is undefined for an exactly known sky

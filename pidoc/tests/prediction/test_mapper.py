@@ -130,9 +130,10 @@ def test_with_all_that_may_be_known(mapper, mock):
              'metallicity_error': 0.1, 'velocity_dispersion': 4000 * u.m / u.s,
              'velocity_dispersion_error': 0.3 * u.km / u.s, 'dispersion_radius': 0.5 * u.arcmin,
              'b_v': 0.7 * u.mag, 'b_v_error': 0.05 * u.mag, 'mass_function_slope': -0.5,
-             'mass_function_slope_error': 0.1}
+             'mass_function_slope_error': 0.1, 'effective_radius': 0.6 * u.arcmin}
     prediction = mapper.predict(mock, **given)
     assert prediction.known == {
+        'effective_radius': 36 * u.arcsec,
         'distance': 20 * u.kpc, 'age': 9.5 * u.Gyr, 'age_error': 1 * u.Gyr, 'metallicity': -1.5,
         'metallicity_error': 0.1, 'velocity_dispersion': 4 * u.km / u.s,
         'velocity_dispersion_error': 0.3 * u.km / u.s, 'b_v': 0.7 * u.mag, 'b_v_error': 0.05 * u.mag,
@@ -142,13 +143,14 @@ def test_with_all_that_may_be_known(mapper, mock):
     expected = {'distance': 20, 'distance_error': np.nan, 'age': 9.5, 'age_error': 1, 'metallicity': -1.5,
                 'metallicity_error': 0.1, 'velocity_dispersion': 4, 'velocity_dispersion_error': 0.3,
                 'b_v': 0.7, 'b_v_error': 0.05, 'mass_function_slope': -0.5, 'mass_function_slope_error': 0.1,
-                'dispersion_radius': 30, 'seeing': 1.0, 'sky_error': np.nan}
+                'dispersion_radius': 30, 'seeing': 1.0, 'sky_error': np.nan, 'effective_radius': 36,
+                'effective_radius_error': np.nan}
     assert set(known) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(known[name], [value], err_msg=name)
     assert prediction.row_values()['given'].split() == [
         'distance', 'age', 'metallicity', 'velocity_dispersion', 'dispersion_radius', 'b_v',
-        'mass_function_slope']
+        'mass_function_slope', 'effective_radius']
 
 
 def test_the_error_of_the_sky_is_told(mapper, mock):
