@@ -9,9 +9,10 @@ FILE is a table of the catalogue's models at several ages, with the columns of
 age, the metallicity, the total light and the projected half-light radius of a model, from a King profile with
 W0 = 6 and the mass function of Kroupa (2001). The light is the bolometric one of the catalogue times L_V / L
 of our population of the same age and metallicity, since the V of the catalogue is that of black bodies. What
-is known are its age and [Fe/H], its distance, and its central dispersion, with the usual errors. Distances
-are drawn from 3 to 30 kpc, fields are 40 to 160" wide, as predictions choose them. Asked for is the mass of
-the whole cluster. Models of Z = 0.02, above the training range, are counted apart.
+is known are its age and [Fe/H], its distance, its central dispersion and its projected half-light radius,
+with the usual errors. Distances are drawn from 3 to 30 kpc, fields are 40 to 160" wide, as predictions choose
+them. Asked for is the mass of the whole cluster. Models of Z = 0.02, above the training range, are counted
+apart.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from pidoc import ClusterModel, MassMapper
 from pidoc.cluster.king import king_radius
 from pidoc.cluster.snapshot import Snapshot
 from pidoc.evaluation.envelope import Envelope, KNOWN_ERRORS
+from pidoc.networks.variables import CONSTRAINTS
 from pidoc.photometry import effective_temperature, iron_abundance, light_at
 from pidoc.simulation.initial import kroupa_masses
 from pidoc.stellar import StellarEvolution
@@ -37,7 +39,9 @@ LOWEST, HEAVIEST = 0.08, 150.0 # Msun
 AGES = 11.5, 12.5              # Gyr
 GIVEN = {'nothing': (), 'distance': ('distance',), 'and age, [Fe/H]': ('distance', 'age', 'metallicity'),
          'distance, dispersion': ('distance', 'velocity_dispersion'),
-         'all four': ('distance', 'age', 'metallicity', 'velocity_dispersion')}
+         'all four': ('distance', 'age', 'metallicity', 'velocity_dispersion'),
+         'first three, radius': ('distance', 'age', 'metallicity', 'effective_radius'),
+         'all four and radius': ('distance', 'age', 'metallicity', 'velocity_dispersion', 'effective_radius')}
 
 
 def drawn(row, rng):
@@ -61,12 +65,14 @@ def drawn(row, rng):
 def known_of(row, distance, rng):
     """What an observer knows, with errors: keyword arguments of a prediction."""
     off = {name: error * rng.normal() for name, error in KNOWN_ERRORS.items()}
-    radius = np.degrees(CORE * row['half_light_radius'] / (1e3 * distance)) * 3600.0
+    effective = np.degrees(row['half_light_radius'] / (1e3 * distance)) * 3600.0
+    error = CONSTRAINTS['effective_radius'].default_error * rng.normal()
     return {'distance': distance * np.exp(off['distance']) * u.kpc,
             'age': min(row['age'] + off['age'], 13.9) * u.Gyr,
             'metallicity': iron_abundance(float(row['Z'])) + off['iron'],
             'velocity_dispersion': row['sigma_core'] * np.exp(off['dispersion']) * u.km / u.s,
-            'dispersion_radius': max(radius, 2.0) * u.arcsec}
+            'dispersion_radius': max(CORE * effective, 2.0) * u.arcsec,
+            'effective_radius': effective * np.exp(error) * u.arcsec}
 
 
 def measured(row, mapper, rng):

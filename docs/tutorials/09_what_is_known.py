@@ -29,9 +29,9 @@ print(f'mass {truth.total_mass:.0f}, M/L {truth.mass_to_light:.2f}, age {truth.a
 # ----------------------------
 #
 # Errors are the default ones: 2 % of the distance, 0.75 Gyr, 0.15 in [Fe/H], 5 % of the dispersion, 0.2 in
-# the slope, 10 % of the radius. From the image alone the intervals are wide, and they should be: in one band an old cluster looks
-# much like a younger one of lower mass. The image of 40" holds a fifth of the cluster's mass, and the radius
-# says how much is outside.
+# the slope, 10 % of the radius. From the image alone the intervals are wide, and they should be: in one band
+# an old cluster looks much like a younger one of lower mass. The image of 40" holds a fifth of the cluster's
+# mass, and the radius says how much is outside.
 
 mapper = MassMapper.from_pretrained()
 properties = {'distance': 20 * u.kpc, 'age': 12 * u.Gyr, 'metallicity': -1.58, 'b_v': 0.65 * u.mag,
