@@ -7,13 +7,20 @@ from itertools import combinations
 
 import numpy as np
 
-__all__ = ['Calibration', 'IMAGE_ONLY', 'PIXEL_MASS', 'given_names', 'subsets']
+__all__ = ['Calibration', 'IMAGE_ONLY', 'LOW_MASS', 'OF_CLUSTER', 'PIXEL_MASS', 'given_names', 'subsets']
 
 PIXEL_MASS = 'pixel_mass'
 """Name of the mass per pixel among the calibrated quantities."""
 
 IMAGE_ONLY = 'image'
 """Name of the case without given properties."""
+
+LOW_MASS = 2e4
+"""Msun: of clusters of less than that, most are nearly dissolved."""
+
+OF_CLUSTER = ('cluster_mass', 'half_mass_radius', 'half_light_radius', 'mass_function_slope', 'dark_share',
+              'black_hole_share')
+"""Properties of the whole cluster, which an image of part of it shows least if it is nearly dissolved."""
 
 _LEAST_SCORES = 100
 _NONE = 1.0, 2.0          # factors without effect
@@ -54,29 +61,41 @@ class Calibration:
 
     Split conformal prediction (Lei+ 2018, section 2.2), with the absolute normal score of the truth in its
     predicted distribution as the conformity score: its 68.27 % and 95.45 % quantiles, which are 1 and 2 for
-    an exact posterior, define the intervals.
+    an exact posterior, define the intervals. Clusters of low mass are a group of their own: Mondrian
+    conformal prediction (Vovk, Gammerman & Shafer 2005, *Algorithmic Learning in a Random World*, section
+    4.5).
 
     Parameters
     ----------
     factors : dict, optional
         Given properties (`given_names`) -> quantity -> the two quantiles. Missing ones are 1 and 2.
+    low_mass : dict, optional
+        The same for clusters whose predicted mass is less than ``limit``, of some quantities. Missing ones
+        are those of ``factors``.
+    limit : float, optional
+        [Msun].
 
     Raises
     ------
     ValueError
-        If factors are not positive and increasing.
+        If factors are not positive and increasing, or the limit is negative or not finite.
     """
 
     factors: dict = field(default_factory=dict)
+    low_mass: dict = field(default_factory=dict)
+    limit: float = LOW_MASS
 
     def __post_init__(self):
-        for given, quantities in self.factors.items():
+        for given, quantities in (*self.factors.items(), *self.low_mass.items()):
             for name, (low, high) in quantities.items():
                 if not 0.0 < low < high < math.inf:
                     raise ValueError(f'the factors of {name} ({given}) must be positive and increasing, '
                                      f'received {low!r} and {high!r}')
+        if not 0.0 <= self.limit < math.inf:
+            raise ValueError('the limit of a calibration must be a mass in Msun, at least 0, received '
+                             f'{self.limit!r}')
 
-    def at(self, given, name):
+    def at(self, given, name, mass=None):
         """Factors of one quantity.
 
         Parameters
@@ -84,22 +103,31 @@ class Calibration:
         given : sequence of str
             Given properties of each map, in the form of `given_names`.
         name : str
+        mass : ndarray, shape (n,), optional
+            Predicted mass of each cluster [Msun]; without it none has a low mass.
 
         Returns
         -------
         ndarray, shape (n, 2)
             For 68 % and 95 %.
         """
-        return np.array([self.factors.get(each, {}).get(name, _NONE) for each in given])
+        found = np.array([self.factors.get(each, {}).get(name, _NONE) for each in given])
+        for k in () if mass is None else np.flatnonzero(np.asarray(mass) < self.limit):
+            found[k] = self.low_mass.get(given[k], {}).get(name, found[k])
+        return found
 
     @classmethod
-    def fit(cls, scores):
+    def fit(cls, scores, masses=None):
         """Compute the factors with `quantiles`.
 
         Parameters
         ----------
         scores : dict
             Given properties -> quantity -> absolute normal scores of the truth, shape (n,).
+        masses : dict, optional
+            Given properties -> predicted masses of the clusters [Msun], shape (n,). Quantities of
+            `OF_CLUSTER` get factors for less than `LOW_MASS`, at least those of all maps, if 100 maps have
+            that.
 
         Returns
         -------
@@ -110,8 +138,16 @@ class Calibration:
         ValueError
             As for `quantiles` and the class.
         """
-        return cls({given: {name: cls.quantiles(values) for name, values in quantities.items()}
-                    for given, quantities in scores.items()})
+        factors = {given: {name: cls.quantiles(values) for name, values in quantities.items()}
+                   for given, quantities in scores.items()}
+        low_mass = {}
+        for given, mass in (masses or {}).items():
+            low = np.asarray(mass) < LOW_MASS
+            if np.count_nonzero(low) >= _LEAST_SCORES:
+                low_mass[given] = {name: tuple(map(max, factors[given][name],
+                                                   cls.quantiles(scores[given][name][low])))
+                                   for name in OF_CLUSTER if name in scores[given]}
+        return cls(factors, low_mass)
 
     @staticmethod
     def quantiles(scores):

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from pidoc.grid import MapGrid
-from pidoc.inference.calibration import Calibration, given_names, PIXEL_MASS
+from pidoc.inference.calibration import Calibration, given_names, LOW_MASS, PIXEL_MASS
 from pidoc.inference.curvature import Curvature, NEEDED
 from pidoc.inference.estimates import Estimates
 from pidoc.inference.folder import (
@@ -316,7 +316,9 @@ class Estimator:
                 for k in range(number)]
 
     def _calibrated(self, posterior, names):
-        factors = [self.calibration.at(names, name) for name in posterior.names]
+        low = self.calibration.low_mass and 'cluster_mass' in posterior.names
+        mass = _predicted_mass(posterior) if low else None
+        factors = [self.calibration.at(names, name, mass) for name in posterior.names]
         return posterior.stretched(np.stack(factors, axis=1))
 
     def _tension(self, constraint, known, posterior):
@@ -356,12 +358,14 @@ class Estimator:
         list of dict
             For each choice: name of a scalar -> scores, shape (n,), and `PIXEL_MASS` -> scores of pixels,
             flat.
+        masses : list of ndarray
+            For each choice the predicted masses of the clusters [Msun], if the networks predict it.
         """
-        found = [([], []) for _ in known]
+        found, masses = [([], []) for _ in known], [[] for _ in known]
         for k in range(0, len(light), batch_size):
             rows = slice(k, k + batch_size)
             blocks, seen = self._blocks(light[rows]), {}
-            for given, (scores, pixels) in zip(known, found, strict=True):
+            for given, (scores, pixels), mass_of in zip(known, found, masses, strict=True):
                 some = _some(given, rows)
                 code = self.scaling.code(some, len(blocks))
                 key = code.tobytes()
@@ -375,7 +379,9 @@ class Estimator:
                 shift = shift[:, np.newaxis, np.newaxis] / self.scaling.mass[1]
                 scores.append(posterior.normal_scores(_some(scalars, rows)))
                 pixels.append(self._pixel_scores(output, shift, np.asarray(mass[rows])))
-        return [self._scores(*each) for each in found]
+                if 'cluster_mass' in posterior.names:
+                    mass_of.append(_predicted_mass(posterior))
+        return [self._scores(*each) for each in found], [np.concatenate(each) for each in masses if each]
 
     def _scores(self, scores, pixels):
         names = [each.name for each in self.outputs]
@@ -462,9 +468,13 @@ class Estimator:
         write_card(folder, {'format': FORMAT, **kind, 'about': self.about, 'turns': self.turns,
                             'grid': self.grid.to_dict(), 'config': self.config,
                             'scaling': self.scaling.to_dict(), 'calibration': self.calibration.factors,
-                            'posterior': self.posterior, 'sha256': sums})
+                            **self._low_mass(), 'posterior': self.posterior, 'sha256': sums})
         for name in before - set(sums):
             (folder / name).unlink(missing_ok=True)
+
+    def _low_mass(self):
+        low = self.calibration
+        return {'low_mass': {'factors': low.low_mass, 'limit': low.limit}} if low.low_mass else {}
 
     def _write(self, folder, k, before):
         """Write the weights of a network, next to those of an existing model; returns name and SHA-256."""
@@ -506,9 +516,8 @@ class Estimator:
                 raise ValueError(f'its kind must be one of {", ".join(kinds)}, received {card["kind"]!r}')
             networks = kind._networks(card['config'], paths)
             return kind(networks, kind._scaling.from_dict(card['scaling']), config=card['config'],
-                        calibration=Calibration(card['calibration']), about=card['about'],
-                        turns=card['turns'], posterior=card['posterior'],
-                        grid=MapGrid.from_dict(card['grid']))
+                        calibration=_calibration(card), about=card['about'], turns=card['turns'],
+                        posterior=card['posterior'], grid=MapGrid.from_dict(card['grid']))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(f'{folder} holds no model that this version reads: {error}') from error
 
@@ -598,7 +607,7 @@ class PaperEstimator(Estimator):
 
     def normal_scores(self, light, mass, scalars, *, known, batch_size=64):
         """Errors of ln M and of the scalars on their scales: `Estimator.normal_scores` for a width of 1."""
-        return [self._errors(light, mass, scalars, each, batch_size) for each in known]
+        return [self._errors(light, mass, scalars, each, batch_size) for each in known], []
 
     def _errors(self, light, mass, scalars, known, batch_size):
         parts, pixels = [], []
@@ -671,6 +680,15 @@ def checked_known(known, constraints, number):
 
 def _some(known, rows):
     return {name: values[rows] for name, values in known.items()}
+
+
+def _calibration(card):
+    low = card.get('low_mass') or {}
+    return Calibration(card['calibration'], low.get('factors', {}), low.get('limit', LOW_MASS))
+
+
+def _predicted_mass(posterior):
+    return posterior.margin('cluster_mass').intervals()['cluster_mass'].value
 
 
 def _outputs(network, image, codes):

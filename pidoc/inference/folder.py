@@ -49,6 +49,7 @@ class _Card(msgspec.Struct):
     sha256: Annotated[dict[str, str], msgspec.Meta(
         min_length=1, max_length=_MOST_VARIABLES, description='a table of checksums of weights')]
     checksum: str = ''
+    low_mass: dict = msgspec.field(default_factory=dict)
 
 
 # -- model.json -----------------------------------------------------------------------------------

@@ -36,22 +36,25 @@ def calibrate(estimator, data, *, seed=0):
     chosen = [*subsets(estimator.constraints)]
     given = [{name: known[name] for name in (*exact, *each, *(f'{name}_error' for name in each))}
              for each in chosen]
-    scores = _scores(estimator, data, given)
-    return Calibration.fit(dict(zip([given_names(each) for each in chosen], scores, strict=True)))
+    scores, masses = _scores(estimator, data, given)
+    names = [given_names(each) for each in chosen]
+    return Calibration.fit(dict(zip(names, scores, strict=True)), dict(zip(names, masses, strict=False)))
 
 
 def _scores(estimator, data, given):
-    """Absolute normal scores of the truth, for each choice of what is given: quantity -> (n,)."""
-    parts = []
+    """For each choice of what is given, absolute normal scores of the truth, quantity -> (n,), and masses."""
+    parts, masses = [], []
     names = [each.name for each in estimator.outputs]
     for rows in data.pieces():
-        parts.append(estimator.normal_scores(
+        some, mass = estimator.normal_scores(
             np.asarray(data.light[rows]), np.asarray(data.mass[rows]),
             {name: data.truths[name][rows] for name in names},
             known=[{name: values[rows] for name, values in each.items()} for each in given],
-            batch_size=CHUNK))
-    return [{name: np.abs(np.concatenate([part[k][name] for part in parts])) for name in parts[0][k]}
-            for k in range(len(given))]
+            batch_size=CHUNK)
+        parts.append(some)
+        masses.append(mass)
+    return ([{name: np.abs(np.concatenate([part[k][name] for part in parts])) for name in parts[0][k]}
+             for k in range(len(given))], [np.concatenate(each) for each in zip(*masses, strict=True)])
 
 
 def measure(maps, work, progress):

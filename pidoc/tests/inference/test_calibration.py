@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from pidoc.inference.calibration import Calibration, given_names, subsets
+from pidoc.inference.calibration import Calibration, given_names, LOW_MASS, subsets
 from pidoc.networks.variables import CONSTRAINTS
 
 
@@ -15,6 +15,38 @@ def test_all_choices_of_what_is_known():
                           'mass_function_slope', 'effective_radius')
     assert [given_names(each) for each in chosen[:3]] == ['image', 'distance', 'age']
     assert given_names(('distance', 'age')) == 'distance+age'
+
+
+def test_clusters_of_low_mass_are_a_group_of_their_own():
+    rng = np.random.default_rng(1)
+    mass = 10.0 ** rng.uniform(3.0, 6.0, 40_000)
+    low = mass < LOW_MASS
+    # too narrow by 3 for those, and by nothing for the others
+    scores = np.abs(rng.normal(size=mass.size)) * np.where(low, 3.0, 1.0)
+    sharp = np.abs(rng.normal(size=mass.size)) * np.where(low, 0.1, 1.0)
+    found = Calibration.fit({'image': {'cluster_mass': scores, 'half_mass_radius': sharp, 'age': scores}},
+                            {'image': mass})
+    names = ['image'] * 2
+    np.testing.assert_allclose(found.at(names, 'cluster_mass', [1e4, 1e5])[0], [3.0, 6.0], rtol=0.03)
+    for name in ('cluster_mass', 'half_mass_radius', 'age'):
+        factors = found.at(names, name, [1e4, 1e5])
+        # without a mass as for most
+        np.testing.assert_array_equal(found.at(names, name), factors[[1, 1]])
+        assert np.all(factors[0] >= factors[1])
+    # never narrower, and only what is of the whole cluster
+    for name in ('half_mass_radius', 'age'):
+        factors = found.at(names, name, [1e4, 1e5])
+        np.testing.assert_array_equal(factors[0], factors[1])
+    few = Calibration.fit({'image': {'cluster_mass': scores[:200]}}, {'image': np.full(200, 1e5)})
+    assert not few.low_mass and Calibration.fit({'image': {'cluster_mass': scores}}).low_mass == {}
+
+
+def test_factors_of_low_mass_that_are_none():
+    with pytest.raises(ValueError, match=r'factors of cluster_mass .image. must .* received 2 and 1'):
+        Calibration({}, {'image': {'cluster_mass': (2, 1)}})
+    for limit in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f'limit of a calibration must be a mass .* received {limit}'):
+            Calibration({}, {}, limit)
 
 
 def test_conformal_quantiles_cover_what_they_promise():

@@ -173,17 +173,26 @@ def test_a_posterior_may_be_conditioned_in_closed_form(light):
     assert np.all(np.isnan(found.tension['age']))
 
 
+def _estimator_of_cluster():
+    return _with_outputs('total_mass', 'cluster_mass', 'distance')
+
+
 def _with_radius():
     """An estimator whose posterior has a half-light radius, which is measured as an angle."""
-    outputs = tuple(OUTPUTS[name] for name in ('total_mass', 'half_light_radius', 'distance'))
+    return _with_outputs('total_mass', 'half_light_radius', 'distance',
+                         measured=('distance', 'effective_radius'))
+
+
+def _with_outputs(*names, measured=()):
+    outputs = tuple(OUTPUTS[name] for name in names)
     scaling = Scaling(constraints=(CONSTRAINTS['seeing'],), outputs=outputs)
     config = {**CONFIG, 'known': scaling.code_width, 'scalars': Layout(3, **POSTERIOR).size}
     network = cluster_network(**config, seed=4)
     rng = np.random.default_rng(4)
     network.get_layer('scalars').set_weights([rng.normal(0.0, 0.1, value.shape) for value in
                                               network.get_layer('scalars').get_weights()])
-    measured = [CONSTRAINTS[name].to_dict() for name in ('distance', 'effective_radius')]
-    return Estimator([network], scaling, config=config, posterior={**POSTERIOR, 'constraints': measured})
+    constraints = [CONSTRAINTS[name].to_dict() for name in measured]
+    return Estimator([network], scaling, config=config, posterior={**POSTERIOR, 'constraints': constraints})
 
 
 def test_an_angle_is_a_length_at_the_given_distance(light):
@@ -291,12 +300,29 @@ def test_calibration_is_that_of_what_is_known(estimator, light):
         np.testing.assert_allclose(one.low_95[~given], other.low_95[~given])
 
 
+def test_clusters_of_low_mass_have_wider_intervals(light, tmp_path):
+    estimator = _estimator_of_cluster()
+    free = estimator.estimate(light)
+    mass = free.scalars['cluster_mass'].value
+    wide = Calibration({}, {'image': {'cluster_mass': (3.0, 5.0)}}, float(np.sort(mass)[1:3].mean()))
+    estimator.replace(calibration=wide).save(tmp_path)
+    found = Estimator.load(tmp_path).estimate(light)
+    low = mass < wide.limit
+    assert np.count_nonzero(low) == 2
+    its, before = found.scalars['cluster_mass'], free.scalars['cluster_mass']
+    np.testing.assert_allclose(its.value, before.value, rtol=1e-3)
+    width, free_width = (np.log(each.high_68 / each.low_68) for each in (its, before))
+    assert np.all(width[low] > 2.0 * free_width[low])
+    np.testing.assert_allclose(width[~low], free_width[~low], rtol=1e-2)
+    np.testing.assert_allclose(found.scalars['distance'].ends, free.scalars['distance'].ends, rtol=1e-2)
+
+
 def test_normal_scores_of_draws_are_standard_normal(estimator, light):
     one = np.repeat(light[:1], 400, axis=0)
     draws = estimator.estimate(light[:1]).posterior.sample(400, seed=1)
     truth = {name: values[0] for name, values in draws.items()}
     mass = np.repeat(np.repeat(one[:1, ::4, ::4], 400, axis=0), 1, axis=1) * 1e5
-    scores, = estimator.normal_scores(one[..., np.newaxis], mass, truth, known=[{}])
+    (scores,), _ = estimator.normal_scores(one[..., np.newaxis], mass, truth, known=[{}])
     assert set(scores) == {*NAMES, PIXEL_MASS}
     for name in NAMES:
         assert np.mean(scores[name]) == pytest.approx(0.0, abs=0.15)
