@@ -20,8 +20,8 @@ before them.
     What is known of globular clusters: Harris, VandenBerg, Baumgardt, the paper.
 
 ``io``
-    Atomic files; tables and their schema; tasks in processes or on dask; HTML for notebooks.
-    Modules: files, schema, fits, processes, html.
+    Atomic files; tables and their schema; tasks in processes or on dask; progress bars; HTML for notebooks.
+    Modules: files, schema, fits, processes, progress, html.
 
 ``plotting``
     Figures, one module for each kind; nothing is computed here.

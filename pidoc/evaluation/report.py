@@ -35,6 +35,7 @@ from pidoc.evaluation.scores import (
 from pidoc.inference.calibration import IMAGE_ONLY
 from pidoc.inference.estimates import ENDS, Interval
 from pidoc.io.files import check_free, replacing
+from pidoc.io.progress import ProgressBar
 from pidoc.networks.variables import OUTPUTS
 from pidoc.training.model_card import simple_table
 
@@ -277,7 +278,7 @@ def _over(values):
 
 
 def evaluate(estimator, maps, *, given=('image',), training=None, regression=None, snapshots=None,
-             minimum_pixels=100, minimum_maps=10, batch_size=64, seed=0, name='', progress=None):
+             minimum_pixels=100, minimum_maps=10, batch_size=64, seed=0, name='', progress=True):
     """Score an estimator on a set of mock observations, in batches.
 
     Parameters
@@ -306,7 +307,7 @@ def evaluate(estimator, maps, *, given=('image',), training=None, regression=Non
     name : str, optional
         Name of the model in the report.
     progress : bool, optional
-        Show a progress bar; by default only on a terminal.
+        Show a progress bar, if there is a terminal.
 
     Returns
     -------
@@ -317,8 +318,6 @@ def evaluate(estimator, maps, *, given=('image',), training=None, regression=Non
     ValueError
         If there are no maps, a given property is not one of the constraints, or an estimate is not finite.
     """
-    from tqdm import tqdm
-
     given = tuple(given)
     if not len(maps):
         raise ValueError('an evaluation needs at least one map, received none')
@@ -335,24 +334,25 @@ def evaluate(estimator, maps, *, given=('image',), training=None, regression=Non
     seen = np.empty((2, distance.size))
     tallies = {key: _Tally(truth) for key in (*given, *baselines)}
 
-    for start in tqdm(range(0, distance.size, _BATCH), desc='maps', unit=f'x{_BATCH}',
-                      disable=None if progress is None else not progress):
-        rows = np.arange(start, min(start + _BATCH, distance.size))
-        light, mass = np.asarray(maps.light(rows)), np.asarray(maps.mass(rows), dtype=float)
-        channels = channels_of(estimator, maps, rows, light)
-        if visual:
-            seen[:, rows] = observed(light, scales[rows])
-        for key, tally in tallies.items():
-            begin = time.perf_counter()
-            if key in baselines:
-                guess = baselines[key].estimate(light, distance=distance[rows])
-            else:
-                guess = estimator.estimate(
-                    channels, known={name: values[rows] for name, values in known[key].items()},
-                    pixel_scale=scales[rows], batch_size=batch_size)
-            if key in given:
-                tally.seconds += time.perf_counter() - begin
-            tally.add(rows, mass, guess)
+    with ProgressBar(distance.size, 'evaluation', progress=progress, unit=' maps') as bar:
+        for start in range(0, distance.size, _BATCH):
+            rows = np.arange(start, min(start + _BATCH, distance.size))
+            light, mass = np.asarray(maps.light(rows)), np.asarray(maps.mass(rows), dtype=float)
+            channels = channels_of(estimator, maps, rows, light)
+            if visual:
+                seen[:, rows] = observed(light, scales[rows])
+            for key, tally in tallies.items():
+                begin = time.perf_counter()
+                if key in baselines:
+                    guess = baselines[key].estimate(light, distance=distance[rows])
+                else:
+                    guess = estimator.estimate(
+                        channels, known={name: values[rows] for name, values in known[key].items()},
+                        pixel_scale=scales[rows], batch_size=batch_size)
+                if key in given:
+                    tally.seconds += time.perf_counter() - begin
+                tally.add(rows, mass, guess)
+            bar.update(len(rows))
     columns = {key: tally.scores(edges, minimum_pixels, minimum_maps) for key, tally in tallies.items()}
     if snapshots is not None:
         columns['floor'] = shot_noise_floor(snapshots, distances=_few(distance) * u.kpc, grid=maps.grid,

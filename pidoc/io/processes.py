@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """`work` runs many tasks in local processes or on the workers of dask; and settings of processes."""
 
+import logging
 import math
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ import traceback
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, islice
+from logging.handlers import QueueHandler
 from multiprocessing import connection
 
 __all__ = ['WorkerKilled', 'WorkLost', 'begin_worker', 'end_with_parent', 'hushed', 'one_line',
@@ -79,7 +81,7 @@ def work(function, tasks, *, jobs=1, scheduler=None, threads=1, tick=None):
     Close the generator, for example with `contextlib.closing`, if it may be left early: then no further task
     is started, and running processes are ended, so that unfinished files are removed. They also end when this
     process ends for any reason. They are started with the 'spawn' method, and kept for further tasks; a
-    killed one is replaced.
+    killed one is replaced. What they log is logged in this process.
 
     Examples
     --------
@@ -126,9 +128,10 @@ def _in_processes(function, tasks, jobs, threads, tick):
                 return
             done = []
             for worker in _ready(busy):
-                done.append((busy[worker], *worker.answer()))
-                idle.append(worker)
-                del busy[worker]
+                answer = worker.answer()
+                if answer is not None:
+                    done.append((busy.pop(worker), *answer))
+                    idle.append(worker)
             if tick:
                 tick()
     finally:
@@ -139,7 +142,7 @@ def _in_processes(function, tasks, jobs, threads, tick):
 
 
 def _ready(workers):
-    """Workers that have an answer, or have died."""
+    """Workers that have an answer or a message, or have died."""
     found = set(connection.wait([end for worker in workers for end in worker.ends], timeout=_TICK))
     return [worker for worker in workers if not found.isdisjoint(worker.ends)]
 
@@ -150,7 +153,8 @@ class _Worker:
     def __init__(self, threads):
         context = multiprocessing.get_context('spawn')
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        level = logging.getLogger('pidoc').getEffectiveLevel()
+        self._process = context.Process(target=_serve, args=(theirs, level), daemon=True)
         with threads_each(threads):
             self._process.start()
         theirs.close()
@@ -168,13 +172,18 @@ class _Worker:
             pass
 
     def answer(self):
-        """Result and error of the task."""
+        """Result and error of the task; None if it has only logged something."""
+        dead = not self.is_alive()
         try:
             # a dead process may have sent an answer before
-            answer = self._pipe.recv_bytes() if self._pipe.poll() else None
+            while self._pipe.poll():
+                answer = pickle.loads(self._pipe.recv_bytes())
+                if not isinstance(answer, logging.LogRecord):
+                    return answer
+                logging.getLogger(answer.name).handle(answer)
         except (EOFError, OSError):
-            answer = None
-        return pickle.loads(answer) if answer else (None, self._death())
+            dead = True
+        return (None, self._death()) if dead else None
 
     def _death(self):
         self._process.join()
@@ -199,9 +208,27 @@ class _Worker:
         self._process.close()
 
 
-def _serve(pipe):
-    """Main function of a worker: receives tasks and sends answers until the pipe is closed."""
+class _Log(QueueHandler):
+    """Sends what is logged through the pipe to the parent."""
+
+    def enqueue(self, record):
+        self.queue.send_bytes(pickle.dumps(record))
+
+
+def _serve(pipe, level):
+    """Main function of a worker: receives tasks and sends answers until the pipe is closed.
+
+    Parameters
+    ----------
+    pipe : `multiprocessing.connection.Connection`
+    level : int
+        Level of the messages that are sent to the parent.
+    """
     begin_worker()
+    # without a format, which the parent has
+    log = _Log(pipe)
+    logging.root.addHandler(log)
+    logging.root.setLevel(level)
     # unfinished files are removed on exit
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     while True:
@@ -209,7 +236,10 @@ def _serve(pipe):
             task = pipe.recv_bytes()
         except (EOFError, OSError):
             return
-        pipe.send_bytes(_answer(task))
+        answer = _answer(task)
+        # no message of another thread inside of it
+        with log.lock:
+            pipe.send_bytes(answer)
 
 
 def _answer(task):

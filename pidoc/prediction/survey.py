@@ -25,12 +25,12 @@ from pathlib import Path
 import numpy as np
 from astropy import units as u
 from astropy.table import Column, QTable, Table
-from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.image.read import file_and_hdu
 from pidoc.io.files import replacing
 from pidoc.io.processes import one_line, work, WorkerKilled
+from pidoc.io.progress import ProgressBar
 from pidoc.prediction.known import UNITS as KNOWN_UNITS
 from pidoc.prediction.mapper import MassMapper, model_checksum
 from pidoc.prediction.prediction import row_units
@@ -639,8 +639,8 @@ class _Survey:
     def run(self, where, batch_size, progress, report):
         try:
             with closing(_spread(self._batches(batch_size), self.how, where)) as done, \
-                    tqdm(total=len(self.images), initial=len(self.images) - len(self.waiting), unit=' images',
-                         disable=None if progress else True) as bar:
+                    ProgressBar(len(self.images), 'prediction', progress=progress, unit=' images',
+                                initial=len(self.images) - len(self.waiting)) as bar:
                 for batch, results in done:
                     self._keep(batch, results, report)
                     bar.update(len(batch))

@@ -267,8 +267,11 @@ def run(parser, work, args=None, *, interrupted):
     """
     _open_streams()
     options = parser.parse_args(args)
+    # late: --help must not wait for it
+    from pidoc.io.progress import AboveBars
+
     options.command = shlex.join([parser.prog, *(sys.argv[1:] if args is None else map(str, args))])
-    logging.basicConfig(format=f'{parser.prog}: %(message)s')
+    logging.basicConfig(format=f'{parser.prog}: %(message)s', handlers=[AboveBars()])
     try:
         with _ending_like_an_interrupt():
             status = work(options) or 0

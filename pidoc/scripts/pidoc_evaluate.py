@@ -37,7 +37,7 @@ _EXAMPLES = 4
 
 def main(args=None):
     """Evaluate a model; the command ``pidoc-evaluate``: see `pidoc.scripts.command.run`."""
-    return run(_parser(), _evaluate, args, interrupted='nothing was written')
+    return run(_parser(), _evaluate, args, interrupted='the report is written at the end only')
 
 
 def _parser():
@@ -98,7 +98,7 @@ def _evaluate(options):
     regression = None if like is None else _lit(like)
     report = evaluate(estimator, maps, given=options.given, training=training, regression=regression,
                       snapshots=snapshots, seed=options.seed, name=options.model.name,
-                      progress=False if options.quiet else None)
+                      progress=not options.quiet)
     options.output.mkdir(parents=True, exist_ok=True)
     figures = [] if options.no_figures else _figures(report, estimator, maps, options)
     report.write(options.output, overwrite=options.overwrite, figures=figures)
@@ -396,15 +396,19 @@ def _print_main(report, page):
     import numpy as np
 
     table = report.tables['scores']
-    columns = table.colnames[4:]
-    print(f'{report.meta["maps"]} maps'.ljust(56) + ''.join(f'{name:>22}' for name in columns))
+    # without the baselines, for which a terminal is too narrow
+    columns = ['paper', *report.meta['given'].split(', '), *['floor'] * ('floor' in table.colnames)]
+    rows = [[f'{report.meta["maps"]} maps', *columns]]
     for row in table[np.isin(table['score'], _MAIN)]:
         if np.isfinite([row[name] for name in columns[1:]]).any():
-            numbers = [f'{row[name]:.3g}' if np.isfinite(row[name]) else '-' for name in columns]
-            print(f'{row["text"]} [{row["unit"]}]'.ljust(56) + ''.join(f'{text:>22}' for text in numbers))
+            rows.append([f'{row["text"]} [{row["unit"]}]',
+                         *(f'{row[name]:.3g}' if np.isfinite(row[name]) else '-' for name in columns)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for label, *texts in rows:
+        print('  '.join([label.ljust(widths[0]), *map(str.rjust, texts, widths[1:])]))
     if 'richness' in report.tables:
         _print_richness(report.tables['richness'])
-    print(f'the rest is in {page}')
+    print(f'baselines and all else: {page}')
 
 
 def _print_richness(table):

@@ -356,6 +356,7 @@ def _bands(options):
 
 def _survey(images, folder, options):
     """The table of all predictions."""
+    from pidoc.io.progress import say
     from pidoc.prediction.survey import survey
 
     # no summaries for thousands of images
@@ -365,7 +366,7 @@ def _survey(images, folder, options):
 
     def report(item, error, summary):
         if error:
-            print(f'pidoc-predict: {item.file}: {spelled(error, parser)}', file=sys.stderr)
+            say(f'pidoc-predict: {item.file}: {spelled(error, parser)}', sys.stderr)
         elif show:
             where = '' if options.table_only else f'\n  {"written to":<18} {folder / item.product}'
             print(f'{summary}{where}', flush=True)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from astropy import units as u
 from astropy.table import QTable
-from tqdm import tqdm
 
 from pidoc.cluster.table import read_models
 from pidoc.io.files import replacing
 from pidoc.io.processes import one_line, work
+from pidoc.io.progress import ProgressBar
 from pidoc.simulation.evolve import check_ages
 from pidoc.simulation.run import _check_dtype, _COLUMNS, read_log, run, RunFolderError
 from pidoc.units import whole_number
@@ -100,6 +100,7 @@ def run_many(models: str | os.PathLike[str] | Table | Iterable[ClusterModel], fo
     with _ManyBar(folder, models, ages_myr.size, progress) as bar, \
             closing(work(_run_task, tasks, jobs=jobs, scheduler=scheduler, tick=bar.show)) as done:
         for name, _, error in done:
+            bar.end(name)
             if error is not None:
                 log.debug('%s failed', name, exc_info=error)
                 errors[name] = one_line(error)
@@ -163,8 +164,8 @@ class _ManyBar:
         self._open = {model.name: folder / model.name for model in models}
         self._n_ages = n_ages
         self._counts = dict.fromkeys(self._open, 0)
-        self._bar = tqdm(total=n_ages * len(models), unit=' snapshots', disable=None if progress else True,
-                         desc=f'{len(models)} models')
+        self._bar = ProgressBar(n_ages * len(models), f'{len(models)} model{"s" * (len(models) > 1)}',
+                                progress=progress, unit=' snapshots')
 
     def __enter__(self):
         return self
@@ -175,7 +176,19 @@ class _ManyBar:
     def show(self):
         if self._bar.disable:
             return
-        for name, folder in list(self._open.items()):
-            self._counts[name] = len(list(folder.glob('snapshots/*')))
+        for name in self._open:
+            self._count(name)
         self._bar.n = min(sum(self._counts.values()), self._bar.total)
         self._bar.refresh()
+
+    def end(self, name):
+        """Expect no further snapshots of this model, which may have dissolved or failed."""
+        if self._bar.disable:
+            return
+        self._count(name)
+        self._bar.total -= self._n_ages - self._counts[name]
+        del self._open[name]
+        self.show()
+
+    def _count(self, name):
+        self._counts[name] = min(self._n_ages, len(list(self._open[name].glob('snapshots/*'))))

@@ -22,12 +22,12 @@ import numpy as np
 from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable, Table
-from tqdm import tqdm
 
 from pidoc import __version__
 from pidoc.cluster.model import ClusterModel
 from pidoc.io.files import locked, replacing
 from pidoc.io.fits import damage_of, float_type, read_table, table_hdu, write_hdus
+from pidoc.io.progress import ProgressBar
 from pidoc.simulation import kernels
 from pidoc.simulation.evolve import check_ages, CheckpointError, ESCAPE_REASONS, Numerics, Simulation
 from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
@@ -562,15 +562,14 @@ def _listed(folder):
 class _Bar:
     """Progress of one run in age."""
 
-    _FORMAT = '{desc}{percentage:3.0f}%|{bar}| {n:.2f}/{total:.4g} Gyr [{elapsed}<{remaining}{postfix}]'
+    _FORMAT = '{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.4g} Gyr [{elapsed}<{remaining}{postfix}]'
 
     def __init__(self, record, progress):
         self._name = record.model.name or 'cluster'
         self._compiling = not _compiled()
-        self._bar = tqdm(total=record.ages[-1] / 1000.0, bar_format=self._FORMAT,
-                         desc='compiling (first run only)' if self._compiling else self._name,
-                         # None: no output without a terminal
-                         disable=None if progress else True)
+        self._bar = ProgressBar(record.ages[-1] / 1000.0,
+                                'compiling (first run only)' if self._compiling else self._name,
+                                progress=progress, bar_format=self._FORMAT)
 
     def __enter__(self):
         return self
@@ -587,7 +586,7 @@ class _Bar:
         if self._bar.disable:
             return
         if self._compiling:
-            self._bar.set_description(self._name)
+            self._bar.desc = self._name
             self._compiling = False
         self._bar.set_postfix_str(f'{simulation.n_bodies} stars', refresh=False)
         self._bar.update(simulation.age / 1000.0 - self._bar.n)

@@ -22,7 +22,7 @@ WINGS = {
     'grid': (),
     'stellar': (),
     'catalogs': (),
-    'io': ('files', 'schema', 'fits', 'processes', 'html'),
+    'io': ('files', 'schema', 'fits', 'processes', 'progress', 'html'),
     'plotting': ('style', 'run', 'history', 'maps', 'comparison', 'profiles', 'distances', 'prediction',
                  'posterior', 'coverage', 'real_clusters'),
     'cluster': ('mass_function', 'king', 'population', 'quantities', 'model', 'table', 'snapshot', 'foreign'),

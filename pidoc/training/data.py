@@ -4,9 +4,9 @@
 import hashlib
 
 import numpy as np
-from tqdm import tqdm
 
 from pidoc.io.files import replacing
+from pidoc.io.progress import ProgressBar
 from pidoc.networks.orientation import turned
 from pidoc.networks.scaling import block_mean, reduced
 from pidoc.networks.variables import zoomed
@@ -98,8 +98,7 @@ def _cached(read, number, block, image, path, progress):
 
     if not path.exists():
         first = blocks(slice(0, 1))
-        with replacing(path) as new, tqdm(total=number, desc=path.stem, unit='map',
-                                          disable=None if progress else True) as bar:
+        with replacing(path) as new, ProgressBar(number, path.stem, progress=progress, unit=' maps') as bar:
             cube = np.lib.format.open_memmap(new, 'w+', np.float32, (number, *first.shape[1:]))
             for k in range(0, number, CHUNK):
                 cube[k:k + CHUNK] = blocks(slice(k, k + CHUNK))

@@ -4,11 +4,11 @@
 import numpy as np
 from astropy import units as u
 from astropy.stats import gaussian_fwhm_to_sigma
-from tqdm import tqdm
 
 from pidoc.grid import APPARENT_FLUX
 from pidoc.inference.features import features
 from pidoc.inference.likeness import appearance, Likeness
+from pidoc.io.progress import ProgressBar
 from pidoc.networks.backend import keras
 from pidoc.networks.variables import zoomed
 from pidoc.photometry import apparent_flux
@@ -117,7 +117,7 @@ def features_of(maps, alter=None, estimator=None, *, progress=False):
 def _pieces(maps, progress):
     """Light, sharp light, and seeing and distance, of a few maps at a time."""
     read = {image: seen(maps, image) for image in ('light', *['sharp'] * maps.has_sharp)}
-    with tqdm(total=len(maps), desc='domain', unit='map', disable=None if progress else True) as bar:
+    with ProgressBar(len(maps), 'domain', progress=progress, unit=' maps', leave=False) as bar:
         for k in range(0, len(maps), CHUNK):
             rows = slice(k, k + CHUNK)
             table, light = maps.table[rows], read['light'](rows)

@@ -5,15 +5,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tqdm import tqdm
-
 from pidoc.inference.folder import set_weights
+from pidoc.io.progress import ProgressBar
 from pidoc.networks.backend import keras
 from pidoc.training.state import State
 
 __all__ = ['Course', 'Means', 'epoch_of', 'train_network']
 
 log = logging.getLogger(__name__)
+
+_BAR = '{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}'
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,15 @@ def train_network(course, device, work, progress):
     course.compile(network, steps)
     state = State(work, course, network)
     state.load()
-    with tqdm(total=course.epochs * steps, initial=state.epoch * steps, desc=course.title, unit='batch',
-              disable=None if progress else True) as bar:
+    with ProgressBar(course.epochs * steps, course.title, progress=progress, initial=state.epoch * steps,
+                     bar_format=_BAR) as bar:
         while not state.finished:
             logs = epoch_of(network, course, device, state.epoch, bar)
             state.add(logs)
             log.info('%s, epoch %d: loss %.4f; on the validation %.4f, %s %.4f', course.title,
                      state.epoch, logs['loss'], logs['val_loss'], course.criterion,
                      state.history[course.criterion][-1])
-            bar.set_postfix(loss=f'{logs["loss"]:.3f}', validation=f'{logs["val_loss"]:.3f}')
+            bar.set_postfix_str(f'loss {logs["loss"]:.3f}, validation {logs["val_loss"]:.3f}')
     return state.history, [step for step in state.plan if step[0] < state.epoch]
 
 

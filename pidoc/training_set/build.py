@@ -5,9 +5,8 @@ import logging
 from contextlib import closing
 from functools import partial
 
-from tqdm import tqdm
-
 from pidoc.io.processes import work, WorkerKilled, WorkLost
+from pidoc.io.progress import ProgressBar
 from pidoc.training_set.files import (
     check_size,
     Manifest,
@@ -83,8 +82,8 @@ class Build:
         manifest.write(self.folder)
 
     def _bar(self, tasks, done):
-        return tqdm(total=sum(len(task.draws) for task in tasks.values()), unit=' maps',
-                    desc=self.recipe.name, initial=done, disable=None if self.progress else True)
+        return ProgressBar(sum(len(task.draws) for task in tasks.values()), self.recipe.name,
+                           progress=self.progress, unit=' maps', initial=done)
 
     def _work(self, function, tasks, tick=None):
         """Name, result and error of each task, in order of completion."""

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Many tasks in processes and on dask; how worker processes begin and end, and what they say."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,8 @@ from pidoc.io.processes import (
     WorkerKilled,
     WorkLost,
 )
+
+log = logging.getLogger(__name__)
 
 
 def test_threads_of_those_that_are_started(monkeypatch):
@@ -147,6 +150,9 @@ def act(what, *more):
             time.sleep(60)
     if what == 'slow':
         time.sleep(more[0])
+    if what == 'warn':
+        log.warning('beware of %s', more[0])
+        log.debug('nobody asked for this')
     if what == 'threads':
         return os.environ['OMP_NUM_THREADS']
     return os.getpid()
@@ -170,6 +176,13 @@ def test_an_error_stops_no_other(jobs):
     if jobs:
         # where it was raised
         assert "raise ValueError('no good')" in bad[1].__notes__[0]
+
+
+def test_what_processes_log_is_logged_here(caplog):
+    (pid, error), (_, failed) = acted(('warn', 'this'), 'fail', jobs=1)
+    assert error is None and pid != os.getpid() and str(failed) == 'no good'
+    assert [record.getMessage() for record in caplog.records] == ['beware of this']
+    assert (caplog.records[0].name, caplog.records[0].levelname) == (__name__, 'WARNING')
 
 
 def test_processes_stay_for_the_next_task():
