@@ -107,10 +107,6 @@ class MissingError(ValueError):
         # pickle would pass the message to __init__
         return MissingError, (self.missing, self.name)
 
-    def and_also(self, missing, name):
-        """The same error with further missing items, for an image whose name is known."""
-        return MissingError([*self.missing, *missing], name)
-
 
 def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, colour=None, extinction=None,
               target='V'):

@@ -214,16 +214,6 @@ class Scaling(_Stored):
             object.__setattr__(self, name, value)
 
     @property
-    def output_names(self):
-        """Names of the scalars."""
-        return tuple(each.name for each in self.outputs)
-
-    @property
-    def constraint_names(self):
-        """Names of the constraints."""
-        return tuple(each.name for each in self.constraints)
-
-    @property
     def code_width(self):
         """Number of inputs of the network for given properties."""
         return sum(each.width for each in self.constraints)

@@ -253,8 +253,8 @@ class TestZeroPoints:
             calibrate({'FILTER': 'Ha'})
 
     def test_it_survives_the_way_to_another_process(self):
-        error = MissingError([('a scale', 'pixel_scale', 'side', 'give pixel_scale')], 'a.fits')
-        error = error.and_also([('the band', 'band', 'such as V', 'give band')], 'b.fits')
+        error = MissingError([('a scale', 'pixel_scale', 'side', 'give pixel_scale'),
+                              ('the band', 'band', 'such as V', 'give band')], 'b.fits')
         again = pickle.loads(pickle.dumps(error))
         assert str(again) == str(error)
         assert str(error) == ('b.fits lacks a scale and the band: give pixel_scale (side), '

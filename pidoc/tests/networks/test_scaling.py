@@ -60,7 +60,8 @@ def test_fitted_scaling_standardises(maps):
         assert numbers.mean() == pytest.approx(0.0, abs=1e-5)
         assert numbers.std() == pytest.approx(1.0, abs=1e-5)
     numbers = scaling.standardised(scalars)
-    assert scaling.output_names == NAMES and scaling.constraint_names == ('distance', 'age')
+    assert tuple(each.name for each in scaling.outputs) == NAMES
+    assert [each.name for each in scaling.constraints] == ['distance', 'age']
     np.testing.assert_allclose(numbers.mean(axis=0), 0.0, atol=1e-6)
     np.testing.assert_allclose(numbers.std(axis=0), 1.0, atol=1e-6)
 

@@ -36,8 +36,8 @@ def test_training_lowers_the_loss_and_writes_a_model(trained, maps):
                                estimator.estimate(light).scalars['age'].value, rtol=0.02)
     Domain.from_dict(read.about['domain'])
     # all that the set has, and nothing else
-    assert read.scaling.output_names == ('total_mass', 'mass_to_light', 'age', 'distance')
-    assert read.scaling.constraint_names == ('seeing',)
+    assert [each.name for each in read.scaling.outputs] == ['total_mass', 'mass_to_light', 'age', 'distance']
+    assert [each.name for each in read.scaling.constraints] == ['seeing']
     assert [each.name for each in read.constraints] == ['distance', 'age', 'seeing']
     assert (read.posterior['components'], read.posterior['covariance']) == (3, 'full')
     assert set(read.calibration.factors) == {'image', 'distance', 'age', 'distance+age'}
@@ -352,7 +352,7 @@ def test_variants_are_settings_and_the_folder_knows_what_predictions_need(change
     truth = validation_maps.table['distance'][:50].value
     found, own = read.estimate(light, known={'distance': truth}), read.estimate(light)
     assert np.all(np.isfinite(found.mass)) and found.mass.shape == (50, 32, 32)
-    assert list(found.scalars) == list(changes.get('outputs', read.scaling.output_names))
+    assert list(found.scalars) == list(changes.get('outputs', [each.name for each in read.scaling.outputs]))
     for each in (found, own):
         *_, low, high = each.scalars['distance'].ends
         assert np.mean((truth > low) & (truth < high)) > 0.8
