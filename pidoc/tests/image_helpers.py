@@ -1,30 +1,16 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """A cluster of stars painted on any world coordinates, and the map that it must become: all by formula."""
 
-import os
-from pathlib import Path
 
 import numpy as np
-import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from scipy.special import erf
 
-import pidoc
-
 CENTER = SkyCoord(226.0, 28.5, unit='deg')
 ZERO_POINT = 27.0 * u.mag          # V
 _SIGMA = np.sqrt(8.0 * np.log(2.0))
-
-
-def shared(name):
-    """A file of the real data that are not part of the package, or a skip."""
-    beside = Path(pidoc.__file__).resolve().parents[2] / 'shared' / 'data'
-    path = Path(os.environ.get('PIDOC_SHARED_DATA', beside)) / name
-    if not path.exists():
-        pytest.skip(f'needs {name} in the folder that PIDOC_SHARED_DATA names')
-    return path
 
 
 def stars(number=400, *, radius=8.0, seed=3):

@@ -35,19 +35,3 @@ def hurry(monkeypatch):
 
     monkeypatch.setattr('pidoc.plotting.run.plot_run', lambda table: Sketch())
     monkeypatch.setattr(evolve.StellarEvolution, 'of', TRACKS)
-
-
-class Terminal:
-    """A stream that says it is a terminal."""
-
-    def __init__(self):
-        self.text = ''
-
-    def write(self, text):
-        self.text += text
-
-    def flush(self):
-        pass
-
-    def isatty(self):
-        return True

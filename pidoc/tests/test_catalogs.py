@@ -4,9 +4,9 @@
 import http.server
 import importlib.util
 import io
-import os
 import re
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,9 @@ from astropy.table import QTable, Table
 
 import pidoc
 from pidoc import catalogs
+from pidoc.tests import shared_data
 
-
-def shared(name):
-    """A file of the catalogues that are not part of the package, or a skip."""
-    beside = Path(pidoc.__file__).resolve().parents[2] / 'shared' / 'data'
-    path = Path(os.environ.get('PIDOC_SHARED_DATA', beside)) / 'catalogs' / name
-    if not path.exists():
-        pytest.skip(f'{name} is not here: it is not part of the package')
-    return path
+shared = partial(shared_data.shared, 'catalogs')
 
 
 @pytest.fixture(scope='module')

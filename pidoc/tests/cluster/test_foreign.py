@@ -3,7 +3,6 @@
 
 import gzip
 import logging
-import os
 import struct
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from astropy.table import QTable, Table
 import pidoc
 from pidoc.cluster import foreign
 from pidoc.cluster.snapshot import Snapshot
+from pidoc.tests import shared_data
 from pidoc.units import G, HenonUnits, KMS_IN_PC_PER_MYR
 
 KMS = u.km / u.s
@@ -26,10 +26,7 @@ UNITS = HenonUnits(500.0, 2.0)
 
 def shared(name):
     """A file of the simulations that are not part of the package, or a skip."""
-    beside = Path(pidoc.__file__).resolve().parents[2] / 'shared' / 'data'
-    path = Path(os.environ.get('PIDOC_SHARED_DATA', beside)) / 'simulations' / name
-    if not path.exists():
-        pytest.skip(f'needs simulations/{name} in the folder that PIDOC_SHARED_DATA names')
+    path = shared_data.shared('simulations', name)
     if path.suffix in ('.h5', '.hdf5', '.amuse'):
         pytest.importorskip('h5py')
     return path

@@ -7,7 +7,7 @@ from astropy.io import fits
 
 from pidoc.image.masks import MaskPlanes, planes_of
 from pidoc.image.read import opened
-from pidoc.tests.image_helpers import shared
+from pidoc.tests.shared_data import shared
 
 RUBIN = ('BAD', 'SAT', 'INTRP', 'CR', 'EDGE', 'DETECTED', 'DETECTED_NEGATIVE', 'SUSPECT', 'NO_DATA')
 

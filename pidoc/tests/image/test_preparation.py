@@ -22,7 +22,8 @@ from pidoc.inference.features import FEATURES
 from pidoc.inference.flags import FLAGS
 from pidoc.mock.observation import observe
 from pidoc.photometry import apparent_flux, BANDS
-from pidoc.tests.image_helpers import CENTER, expected, paint, shared, stars, tan_wcs, truth, ZERO_POINT
+from pidoc.tests.image_helpers import CENTER, expected, paint, stars, tan_wcs, truth, ZERO_POINT
+from pidoc.tests.shared_data import shared
 
 pytest.importorskip('reproject')
 pytest.importorskip('photutils')

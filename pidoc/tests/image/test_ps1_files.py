@@ -1,9 +1,8 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """Files of Pan-STARRS1: scaling, keywords, what is refused; the real header where it is there."""
 
-import os
 import warnings
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,18 +11,11 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
-import pidoc
 from pidoc.image.ps1 import files as ps1
 from pidoc.photometry import ps1_to_johnson
+from pidoc.tests import shared_data
 
-
-def shared(name):
-    """A file of the survey that is not part of the package, or a skip."""
-    beside = Path(pidoc.__file__).resolve().parents[2] / 'shared' / 'data'
-    path = Path(os.environ.get('PIDOC_SHARED_DATA', beside)) / 'ps1' / name
-    if not path.exists():
-        pytest.skip(f'{name} is not here: it is not part of the package')
-    return path
+shared = partial(shared_data.shared, 'ps1')
 
 
 def real_header():

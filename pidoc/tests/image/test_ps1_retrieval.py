@@ -2,9 +2,8 @@
 """The archive of Pan-STARRS1, played by a server of our own: what is asked, what is made of the answers."""
 
 import json
-import os
 import time
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from astropy.nddata import VarianceUncertainty
 from astropy.table import Table
 from astropy.utils import data as astropy_data
 
-import pidoc
 from pidoc.evaluation.synthetic_sky import draw_cluster, SyntheticArchive, write_files
 from pidoc.image.preparation import prepare
 from pidoc.image.ps1 import files as ps1
@@ -30,18 +28,13 @@ from pidoc.image.ps1.retrieval import (
 )
 from pidoc.photometry import apparent_magnitude
 from pidoc.tests import ps1_sky as sky
+from pidoc.tests import shared_data
 
 NGC5466 = sky.CENTER
 SMALL = {'seeing': {'g': 1.3 * u.arcsec, 'r': 1.1 * u.arcsec}, 'field_of_view': 20 * u.arcsec}
 
 
-def shared(name):
-    """A recorded reply that is not part of the package, or a skip."""
-    beside = Path(pidoc.__file__).resolve().parents[2] / 'shared' / 'data'
-    path = Path(os.environ.get('PIDOC_SHARED_DATA', beside)) / 'responses' / name
-    if not path.exists():
-        pytest.skip(f'{name} is not here: it is not part of the package')
-    return path
+shared = partial(shared_data.shared, 'responses')
 
 
 @pytest.fixture(scope='module')

@@ -28,7 +28,8 @@ from astropy.wcs import WCS
 from pidoc.image import read
 from pidoc.image.read import opened, Source
 from pidoc.io import fits as io_fits
-from pidoc.tests.image_helpers import shared, tan_wcs
+from pidoc.tests.image_helpers import tan_wcs
+from pidoc.tests.shared_data import shared
 
 PIXELS = np.arange(12.0).reshape(3, 4)
 ALL = (0, 3, 0, 4)

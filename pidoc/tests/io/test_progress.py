@@ -6,34 +6,7 @@ import logging
 import pytest
 
 from pidoc.io.progress import AboveBars, ProgressBar
-
-
-class Terminal:
-    """What a terminal of some columns was sent, as the lines that are left on it."""
-
-    encoding = 'utf-8'
-
-    def __init__(self):
-        self.text = ''
-
-    def write(self, text):
-        self.text += text
-
-    def flush(self):
-        pass
-
-    def isatty(self):
-        return True
-
-    def lines(self):
-        # each line overwritten from its beginning
-        found = []
-        for line in self.text.split('\n'):
-            shown = ''
-            for piece in line.split('\r'):
-                shown = piece + shown[len(piece):]
-            found.append(shown.rstrip())
-        return found
+from pidoc.tests.terminal import Terminal
 
 
 @pytest.mark.parametrize('columns', [30, 40, 80, 120])

@@ -1,10 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The networks of the paper: their sizes, their layers, that they learn and come back from a file."""
 
-import importlib.util
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -17,6 +13,7 @@ from pidoc.networks.paper import (
     paper_age_distance_network,
     paper_mass_network,
 )
+from pidoc.tests.networks.backends import run_with_backend
 
 SMALL = {paper_mass_network: (16, 32, 1), paper_age_distance_network: (91, 95, 1)}
 BUILDERS = list(SMALL)
@@ -238,12 +235,4 @@ def test_half_precision_ends_in_full(build):
 @pytest.mark.parametrize('backend', ['jax', 'torch'])
 def test_backend(backend):
     """Every other test of this file, with another backend of Keras, in a new interpreter."""
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f'{backend} is not installed')
-    # their warnings are not ours to mend
-    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-W', 'default', '-k',
-               'not test_backend', __file__]
-    environment = {**os.environ, 'KERAS_BACKEND': backend}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout[-3000:]
-    assert keras.backend.backend() != backend
+    run_with_backend(backend, __file__)

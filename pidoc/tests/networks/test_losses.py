@@ -1,10 +1,6 @@
 # Licensed under a 3-clause BSD style license - see licenses/LICENSE.rst
 """The perceptual loss: against its formula in numpy, the weights it reads, that a network learns by it."""
 
-import importlib.util
-import os
-import subprocess
-import sys
 
 import h5py
 import keras
@@ -14,6 +10,7 @@ import pytest
 from pidoc.networks import losses
 from pidoc.networks.losses import IMAGENET_SPREAD, PerceptualLoss
 from pidoc.networks.paper import MASS_LEARNING_RATE, paper_mass_network
+from pidoc.tests.networks.backends import run_with_backend
 
 CHANNELS = {'block1_conv1': (3, 64), 'block1_conv2': (64, 64),
             'block2_conv1': (64, 128), 'block2_conv2': (128, 128)}
@@ -314,12 +311,4 @@ def test_config():
 @pytest.mark.parametrize('backend', ['jax', 'torch'])
 def test_backend(backend):
     """Every other test of this file, with another backend of Keras, in a new interpreter."""
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f'{backend} is not installed')
-    # their warnings are not ours to mend
-    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-W', 'default', '-k',
-               'not test_backend', __file__]
-    environment = {**os.environ, 'KERAS_BACKEND': backend}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout[-3000:]
-    assert keras.backend.backend() != backend
+    run_with_backend(backend, __file__)

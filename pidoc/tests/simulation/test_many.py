@@ -15,7 +15,8 @@ from astropy import units as u
 from astropy.table import QTable
 
 from pidoc.simulation import many, read_log, run, run_many
-from pidoc.tests.run_helpers import AGES, ALWAYS, contents, FEW_STEPS, hurry, MODEL, start, Terminal
+from pidoc.tests.run_helpers import AGES, ALWAYS, contents, FEW_STEPS, hurry, MODEL, start
+from pidoc.tests.terminal import Terminal
 
 OTHER = MODEL.replace(name='other', galaxy=None, imf='equal', stellar_evolution=False)
 MANY = [MODEL.replace(name='wide', half_mass_radius=30 * u.pc), MODEL, OTHER]

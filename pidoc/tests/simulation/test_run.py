@@ -27,7 +27,8 @@ from pidoc.simulation import evolve, Numerics, Simulation
 from pidoc.simulation import run as run_exported
 from pidoc.simulation.evolve import ESCAPE_REASONS
 from pidoc.simulation.ledger import ENERGY_CHANNELS, MASS_CHANNELS
-from pidoc.tests.run_helpers import AGES, ALWAYS, contents, FEW_STEPS, hurry, MODEL, start, Terminal
+from pidoc.tests.run_helpers import AGES, ALWAYS, contents, FEW_STEPS, hurry, MODEL, start
+from pidoc.tests.terminal import Terminal
 
 # the function of this name hides the module
 module = sys.modules['pidoc.simulation.run']
