@@ -325,34 +325,14 @@ def evaluate(estimator, maps, *, given=('image',), training=None, regression=Non
     known = {each: known_values(truth['scalars'], each, estimator.constraints, seed) for each in given}
     if not known:
         raise ValueError("given must be at least 'image', received nothing")
-    edges, distance, scales = _edges(truth), truth['distance'], maps.pixel_scales
+    edges, distance = _edges(truth), truth['distance']
     baselines = {} if training is None else fit_baselines(training)
     visual = maps.grid.band == 'V'
     envelope = None
     if training is not None and visual:
         envelope = Envelope.fit(training if regression is None else regression)
-    seen = np.empty((2, distance.size))
     tallies = {key: _Tally(truth) for key in (*given, *baselines)}
-
-    with ProgressBar(distance.size, 'evaluation', progress=progress, unit=' maps') as bar:
-        for start in range(0, distance.size, _BATCH):
-            rows = np.arange(start, min(start + _BATCH, distance.size))
-            light, mass = np.asarray(maps.light(rows)), np.asarray(maps.mass(rows), dtype=float)
-            channels = channels_of(estimator, maps, rows, light)
-            if visual:
-                seen[:, rows] = observed(light, scales[rows])
-            for key, tally in tallies.items():
-                begin = time.perf_counter()
-                if key in baselines:
-                    guess = baselines[key].estimate(light, distance=distance[rows])
-                else:
-                    guess = estimator.estimate(
-                        channels, known={name: values[rows] for name, values in known[key].items()},
-                        pixel_scale=scales[rows], batch_size=batch_size)
-                if key in given:
-                    tally.seconds += time.perf_counter() - begin
-                tally.add(rows, mass, guess)
-            bar.update(len(rows))
+    seen = _compare(estimator, maps, tallies, known, baselines, batch_size, progress)
     columns = {key: tally.scores(edges, minimum_pixels, minimum_maps) for key, tally in tallies.items()}
     if snapshots is not None:
         columns['floor'] = shot_noise_floor(snapshots, distances=_few(distance) * u.kpc, grid=maps.grid,
@@ -375,6 +355,31 @@ def evaluate(estimator, maps, *, given=('image',), training=None, regression=Non
             rows=rows, names=('estimate', 'stars', 'n', *_RICHNESS_COLUMNS),
             units=(None, None, None, *['%'] * len(_RICHNESS_COLUMNS)))
     return report
+
+
+def _compare(estimator, maps, tallies, known, baselines, batch_size, progress):
+    """Add the estimates of all maps to the tallies; returns what the envelope sees of each map in V."""
+    scales, distance = maps.pixel_scales, maps.table['distance'].to_value(u.kpc)
+    seen = np.full((2, len(maps)), np.nan)
+    with ProgressBar(len(maps), 'evaluation', progress=progress, unit=' maps') as bar:
+        for start in range(0, len(maps), _BATCH):
+            rows = np.arange(start, min(start + _BATCH, len(maps)))
+            light, mass = np.asarray(maps.light(rows)), np.asarray(maps.mass(rows), dtype=float)
+            channels = channels_of(estimator, maps, rows, light)
+            if maps.grid.band == 'V':
+                seen[:, rows] = observed(light, scales[rows])
+            for key, tally in tallies.items():
+                begin = time.perf_counter()
+                if key in baselines:
+                    guess = baselines[key].estimate(light, distance=distance[rows])
+                else:
+                    guess = estimator.estimate(
+                        channels, known={name: values[rows] for name, values in known[key].items()},
+                        pixel_scale=scales[rows], batch_size=batch_size)
+                    tally.seconds += time.perf_counter() - begin
+                tally.add(rows, mass, guess)
+            bar.update(len(rows))
+    return seen
 
 
 def _limits(maps, truth, flux, seed):

@@ -51,6 +51,15 @@ def _parser():
                                 'light, with the map of their mass.')
     parser.add_argument('snapshots', nargs='+', metavar='SNAPSHOT',
                         help='files that pidoc.Snapshot reads, tables, or folders of pidoc-simulate runs')
+    _add_view(parser)
+    _add_reading(parser)
+    _add_maps(parser)
+    _add_conditions(parser)
+    _add_output(parser)
+    return parser
+
+
+def _add_view(parser):
     what = parser.add_argument_group('what to observe')
     what.add_argument('--distance', nargs='+', metavar='LENGTH', type=distance_of, required=True,
                       help='distance to the cluster [kpc]; one observation for each of several values')
@@ -68,6 +77,9 @@ def _parser():
                       help='position of the cluster on the sky (default: 0 0)')
     what.add_argument('--seed', metavar='SEED', type=int, default=0,
                       help='seed of the first observation, incremented for each further one (default: 0)')
+
+
+def _add_reading(parser):
     others = parser.add_argument_group('snapshots of other codes (see pidoc.cluster.foreign)')
     others.add_argument('--format', metavar='NAME',
                         help='nbody6, nbody6++, petar, cmc, amuse or table (default: detected from the file)')
@@ -89,6 +101,9 @@ def _parser():
                              'this metallicity')
     others.add_argument('--masses-are-initial', action='store_true',
                         help='for --evolve-stars: the masses in the file are initial masses')
+
+
+def _add_maps(parser):
     how = parser.add_argument_group('how')
     how.add_argument('--field-of-view', metavar='ANGLE', type=quantity('arcsec'),
                      help="side of the field [arcsec] (default: the paper's)")
@@ -104,6 +119,9 @@ def _parser():
                      help='bolometric correction; bands other than V need kurucz1992 (default: reed1998)')
     how.add_argument('--metallicity', metavar='Z', type=float,
                      help="metallicity for kurucz1992 (default: the model's)")
+
+
+def _add_conditions(parser):
     noise = parser.add_argument_group('extinction, noise and defects (default: none)')
     for name, unit, text in (
             ('extinction', 'mag', 'extinction of the cluster in the band [mag]'),
@@ -117,6 +135,9 @@ def _parser():
     noise.add_argument('--read-noise', metavar='ELECTRONS', type=float, help='read noise of a pixel')
     noise.add_argument('--saturation', metavar='ELECTRONS', type=float, help='full well of a pixel')
     noise.add_argument('--bad-pixels', metavar='FRACTION', type=float, help='share of pixels that are masked')
+
+
+def _add_output(parser):
     out = parser.add_argument_group('output')
     out.add_argument('-o', '--output', metavar='PATH', type=Path, default=Path(),
                      help='folder of the files; for one observation, a file that ends in .fits or .fits.gz '
@@ -125,7 +146,6 @@ def _parser():
                      help='precision in the files (default: float32)')
     out.add_argument('--overwrite', action='store_true', help='replace existing files')
     add_quiet_and_debug(out, quiet='print no table of results')
-    return parser
 
 
 def _pair(text):

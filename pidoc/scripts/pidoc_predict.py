@@ -87,7 +87,14 @@ def _parser():
     parser.add_argument('--list', metavar='FILE', type=Path,
                         help='text file or table of images: see below')
     parser.add_argument('--example', action='store_true', help='predict on the mock image in pidoc')
-    known = parser.add_argument_group('known properties of cluster and image')
+    _add_cluster(parser)
+    _add_image(parser)
+    _add_output(parser)
+    return parser
+
+
+def _add_cluster(parser):
+    known = parser.add_argument_group('known properties of the cluster')
     known.add_argument('--distance', metavar='LENGTH', type=distance_of,
                        help='distance to the cluster, if known [kpc], or true distance modulus, like '
                             '14.5mag; makes all other predictions much more certain')
@@ -132,7 +139,11 @@ def _parser():
                        help='RA and Dec, like "250.42 36.46" or "16h41m41s +36d27m35s", the name of a '
                             'globular cluster, or column and row from 0, like "180 190 pix" (default: the '
                             'cluster is searched for)')
-    known.add_argument('--seeing', metavar='ANGLE', type=quantity('arcsec'),
+
+
+def _add_image(parser):
+    image = parser.add_argument_group('properties of the image')
+    image.add_argument('--seeing', metavar='ANGLE', type=quantity('arcsec'),
                        help='full width at half maximum of the PSF [arcsec] (default: from the header or the '
                             'stars)')
     for name, convert, text in (
@@ -141,53 +152,56 @@ def _parser():
             ('exposure', quantity('s'), 'exposure time [s]'),
             ('pixel-scale', quantity('arcsec'), 'side of a pixel, for images without world coordinates '
                                                 '[arcsec]')):
-        known.add_argument(f'--{name}', metavar='VALUE', type=_of_each_band(convert), help=text)
-    known.add_argument('--colour', metavar='VALUE', type=quantity('mag'),
+        image.add_argument(f'--{name}', metavar='VALUE', type=_of_each_band(convert), help=text)
+    image.add_argument('--colour', metavar='VALUE', type=quantity('mag'),
                        help='colour of the cluster: V minus the magnitude in the band of the image [mag] '
                             '(default: that of an old population)')
-    known.add_argument('--extinction', metavar='VALUE', type=_magnitude_or_catalogue,
+    image.add_argument('--extinction', metavar='VALUE', type=_magnitude_or_catalogue,
                        help='extinction to correct for, in V [mag]; "catalogue": 3.1 E(B-V) of Harris 2010, '
                             'if --center is a name (default: none)')
-    known.add_argument('--band', metavar='NAME', help='band of the image, overriding the header')
-    known.add_argument('--relation', choices=('kostov2018', 'tonry2012'),
+    image.add_argument('--band', metavar='NAME', help='band of the image, overriding the header')
+    image.add_argument('--relation', choices=('kostov2018', 'tonry2012'),
                        help='transformation from g and r to V (default: kostov2018)')
-    known.add_argument('--unit', metavar='UNIT', type=_of_each_band(str),
+    image.add_argument('--unit', metavar='UNIT', type=_of_each_band(str),
                        help='unit of the pixels, overriding BUNIT')
-    known.add_argument('--hdu', metavar='HDU', type=_of_each_band(_hdu),
+    image.add_argument('--hdu', metavar='HDU', type=_of_each_band(_hdu),
                        help='number or name of the HDU with the image')
-    known.add_argument('--plane', metavar='N', type=_of_each_band(_plane),
+    image.add_argument('--plane', metavar='N', type=_of_each_band(_plane),
                        help='which image of data with more than two dimensions, from 0; two numbers for four '
                             'dimensions: 0:3')
-    known.add_argument('--mask', metavar='FILE', type=_of_each_band(str),
+    image.add_argument('--mask', metavar='FILE', type=_of_each_band(str),
                        help='mask of bad pixels: FILE or FILE[HDU]; extensions MASK and DQ are used '
                             'without it')
-    known.add_argument('--good-bits', metavar='BITS', type=_of_each_band(str),
+    image.add_argument('--good-bits', metavar='BITS', type=_of_each_band(str),
                        help='bits of the mask, or names of its planes, to ignore: 96, "CTE,WARM"')
-    known.add_argument('--weight', metavar='FILE', type=_of_each_band(str),
+    image.add_argument('--weight', metavar='FILE', type=_of_each_band(str),
                        help='weights of pixels, as FILE or FILE[HDU]: an inverse variance, unless the '
                             'HDU is named VARIANCE or ERR')
-    known.add_argument('--wcs-frame', metavar='FRAME', choices=('icrs', 'fk5', 'fk4', 'galactic', 'none'),
+    image.add_argument('--wcs-frame', metavar='FRAME', choices=('icrs', 'fk5', 'fk4', 'galactic', 'none'),
                        help='frame of the world coordinates, overriding the header: icrs, fk5, fk4, '
                             'galactic; none ignores them')
-    known.add_argument('--field-of-view', metavar='ANGLE', type=angle_or_auto,
+    image.add_argument('--field-of-view', metavar='ANGLE', type=angle_or_auto,
                        help='width of the field that is used, always as many pixels as the model takes '
                             '[arcsec]; "auto" (the default): 40 to 160 arcsec, at least twice the half-light '
                             'radius if the image is large enough; less makes use of seeing better than 0.5 '
                             'arcsec')
-    known.add_argument('--min-coverage', metavar='SHARE', type=float,
+    image.add_argument('--min-coverage', metavar='SHARE', type=float,
                        help='share of the field that must have good pixels (default: 0.5)')
-    known.add_argument('--seeing-range', metavar='ANGLE', nargs=2, type=quantity('arcsec'),
+    image.add_argument('--seeing-range', metavar='ANGLE', nargs=2, type=quantity('arcsec'),
                        help='best and worst seeing of the training of the model [arcsec]: better seeing is '
                             'degraded, worse is flagged (default: 2 and 6 pixels of the field, which are 0.5 '
                             'and 1.5 for 40 arcsec)')
-    known.add_argument('--sky', metavar='LEVEL', type=_of_each_band(_level_or_fit),
+    image.add_argument('--sky', metavar='LEVEL', type=_of_each_band(_level_or_fit),
                        help='level of the sky to be subtracted, in the unit of the image; "fit": fitted '
                             'together with a model of the cluster (default: nothing is subtracted)')
-    known.add_argument('--sky-error', metavar='ERROR', type=_of_each_band(_number),
+    image.add_argument('--sky-error', metavar='ERROR', type=_of_each_band(_number),
                        help='standard error of --sky')
-    known.add_argument('--annulus', metavar='RADIUS', nargs='*', type=quantity('arcsec'),
+    image.add_argument('--annulus', metavar='RADIUS', nargs='*', type=quantity('arcsec'),
                        help='subtract the sky in an annulus, with two radii [arcsec], or by default as far '
                             'out as the image allows; only for images much larger than the cluster')
+
+
+def _add_output(parser):
     out = parser.add_argument_group('model and output')
     out.add_argument('--model', metavar='NAME', default='default',
                      help='name of a model that comes with pidoc, or a folder (default: default)')
@@ -209,7 +223,6 @@ def _parser():
                       help='use the workers of this dask scheduler (tcp://...)')
     many.add_argument('--resume', action='store_true',
                       help='continue after an interruption: skip completed images, try failed ones again')
-    return parser
 
 
 def _hdu(text):

@@ -265,7 +265,7 @@ def read_variance(filename, *, center=None, size=None):
 
     Parameters
     ----------
-    filename, centre, size
+    filename, center, size
         As for `read_stack`.
 
     Returns
@@ -289,7 +289,7 @@ def read_mask(filename, *, center=None, size=None):
 
     Parameters
     ----------
-    filename, centre, size
+    filename, center, size
         As for `read_stack`.
 
     Returns
