@@ -325,22 +325,7 @@ def _key(name):
 def _index():
     """The table of all clusters, and normalised name -> row."""
     base, ages, models = harris(), vandenberg(), baumgardt()
-    names = list(base['name'])
-    # first, since names of the catalogues take precedence
-    rows = {f'caldwell{number}': names.index(f'NGC {ngc}') for number, ngc in _CALDWELL.items()}
-    for row, (name, other) in enumerate(zip(base['name'], base['other_name'], strict=True)):
-        for word in (name, other, *_ALIASES.get(name, ())):
-            if word:
-                rows[_key(word)] = row
-    where = []
-    for name in models['name']:
-        row = rows.get(_key(name))
-        if row is None:
-            row = len(names)
-            names.append(str(name))
-            for word in (name, *_ALIASES.get(name, ())):
-                rows[_key(word)] = row
-        where.append(row)
+    names, rows, where = _names(base, models)
     number = len(names)
     table = QTable({'name': names})
     table['other_name'] = [*base['other_name'], *[''] * (number - len(base))]
@@ -370,6 +355,27 @@ def _index():
         'mass, mass_to_light, half_mass_radius, mass_function_slope, model_': models.meta['reference'],
         'the others': base.meta['reference']}}
     return table, rows
+
+
+def _names(base, models):
+    """Names of all clusters, those of Harris first; normalised name -> row; rows of Baumgardt's models."""
+    names = list(base['name'])
+    # first, since names of the catalogues take precedence
+    rows = {f'caldwell{number}': names.index(f'NGC {ngc}') for number, ngc in _CALDWELL.items()}
+    for row, (name, other) in enumerate(zip(base['name'], base['other_name'], strict=True)):
+        for word in (name, other, *_ALIASES.get(name, ())):
+            if word:
+                rows[_key(word)] = row
+    where = []
+    for name in models['name']:
+        row = rows.get(_key(name))
+        if row is None:
+            row = len(names)
+            names.append(str(name))
+            for word in (name, *_ALIASES.get(name, ())):
+                rows[_key(word)] = row
+        where.append(row)
+    return names, rows, where
 
 
 def _spread(column, rows, number):

@@ -441,21 +441,26 @@ def _measured(image, grid, center, options):
                                            found.brightest(options['distance'], float(np.median(factor))),
                                            centered=found.origin != 'found')
     flux = np.where(bad[cut], np.nan, (pixels[cut] - level) * factor)
-    some = pixels[~bad]
-    some = some[::max(1, some.size // _ENOUGH)]
-    scatter = 1.4826 * float(np.median(np.abs(some - np.median(some))) * np.median(factor))
-    flags = found.flags + calibration.flags + noted
-    if stars.get('SEEFROM') in (_UNKNOWN, _MEDIAN):
-        flags += ('seeing-unknown',)
-    if found.scale > _COARSE * grid.scale + 1e-6:
-        flags += ('coarse-pixels',)
-    if lost.get('SATLIGHT', 0.0) > _SATURATED_SHARE:
-        flags += ('saturated',)
+    scatter = _scatter(pixels[~bad]) * float(np.median(factor))
+    flags = found.flags + calibration.flags + noted + _quality_flags(found.scale, grid, stars, lost)
     if not found.is_cluster(pixels, bad, here):
         flags += ('no-cluster',)
     return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part, grid,
                  found.scale, found.position, found.on_grid, psf, found.smoothed, left,
                  found.meta() | sky | stars | lost | front, flags)
+
+
+def _scatter(values):
+    """Standard deviation of values without outliers, from some of them if there are many."""
+    some = values[::max(1, values.size // _ENOUGH)]
+    return 1.4826 * float(np.median(np.abs(some - np.median(some))))
+
+
+def _quality_flags(scale, grid, stars, lost):
+    """Flags of the seeing, the size of the pixels [arcsec] and the saturated light."""
+    return (('seeing-unknown',) * (stars.get('SEEFROM') in (_UNKNOWN, _MEDIAN))
+            + ('coarse-pixels',) * (scale > _COARSE * grid.scale + 1e-6)
+            + ('saturated',) * (lost.get('SATLIGHT', 0.0) > _SATURATED_SHARE))
 
 
 def _rebuilt(pixels, bad, deviation, missing, psf, level, cut):

@@ -400,19 +400,11 @@ def _faint_light(pixels, bad, center, scale, noise, reach, outermost, unlike):
     if boxes.size < 3 * _FEWEST_BOXES:
         return None
     edges = np.geomspace(min(_INNERMOST, 0.2 * radius.max()), 1.0001 * min(outermost, radius.max()), _ANNULI)
-    annulus = np.searchsorted(edges, radius, side='right')
     sector = np.floor((np.arctan2(down, right) / (2.0 * math.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
-    result = []
-    for k in range(_ANNULI):
-        its = annulus == k
-        parts = [np.percentile(boxes[its & (sector == j)], _FAINT) for j in range(_SECTORS)
-                 if np.count_nonzero(its & (sector == j)) >= _FEWEST_BOXES // 2]
-        if np.count_nonzero(its) >= _FEWEST_BOXES and len(parts) >= 3:
-            result.append((radius[its].mean(), np.percentile(boxes[its], _FAINT),
-                           np.std(parts, ddof=1) / math.sqrt(len(parts))))
-    if len(result) < 3:
+    annuli = _faint_light_of_annuli(boxes, radius, sector, edges)
+    if len(annuli) < 3:
         return None
-    radius, faint, error = np.array(result).T
+    radius, faint, error = np.array(annuli).T
     # too uncertain in one annulus: assume the same relative error of the light, and the same noise, in all
     above = faint - faint.min()
     typical = np.maximum(above, np.median(above))
@@ -425,6 +417,20 @@ def _faint_light(pixels, bad, center, scale, noise, reach, outermost, unlike):
         # no light at all
         return None
     return radius, faint + _BELOW * noise / size, np.hypot(least, share * above), field
+
+
+def _faint_light_of_annuli(boxes, radius, sector, edges):
+    """Mean radius, and faint light with its error from the scatter of sectors, of annuli with enough boxes."""
+    annulus = np.searchsorted(edges, radius, side='right')
+    result = []
+    for k in range(_ANNULI):
+        its = annulus == k
+        parts = [np.percentile(boxes[its & (sector == j)], _FAINT) for j in range(_SECTORS)
+                 if np.count_nonzero(its & (sector == j)) >= _FEWEST_BOXES // 2]
+        if np.count_nonzero(its) >= _FEWEST_BOXES and len(parts) >= 3:
+            result.append((radius[its].mean(), np.percentile(boxes[its], _FAINT),
+                           np.std(parts, ddof=1) / math.sqrt(len(parts))))
+    return result
 
 
 def _profiles(radius, known):
