@@ -420,7 +420,7 @@ def _faint_light(pixels, bad, center, scale, noise, reach, outermost, unlike):
 
 
 def _faint_light_of_annuli(boxes, radius, sector, edges):
-    """Mean radius, and faint light with its error from the scatter of sectors, of annuli with enough boxes."""
+    """Mean radius, faint light, and its error from the scatter of sectors, of annuli with enough boxes."""
     annulus = np.searchsorted(edges, radius, side='right')
     result = []
     for k in range(_ANNULI):
