@@ -104,8 +104,9 @@ nitpick_ignore_regex = [(r'py:.*', rf'{name}(\..*)?') for name in OTHERS.keys() 
 if 'python' not in intersphinx_mapping:
     nitpick_ignore_regex.append((r'py:.*', rf'({"|".join(sorted(sys.stdlib_module_names))})(\..*)?'))
     nitpick_ignore_regex.append((r'py:.*', '|'.join(dir(builtins))))
-# not on a page: a type variable, and a base class of two
-nitpick_ignore = [('py:obj', 'pidoc.io.schema.T'), ('py:class', 'pidoc.networks.scaling._Stored')]
+# not on a page: a type variable, and base classes
+nitpick_ignore = [('py:obj', 'pidoc.io.schema.T'), ('py:class', 'pidoc.networks.scaling._Stored'),
+                  ('py:class', 'tqdm.std.tqdm')]
 
 html_theme = 'pydata_sphinx_theme'
 html_title = f'{project} {release}'

@@ -23,7 +23,7 @@ class ProgressBar(tqdm):
     progress : bool
         Whether there may be a bar.
     **options
-        As for `tqdm.tqdm`.
+        As for ``tqdm.tqdm``.
     """
 
     def __init__(self, total, desc, *, progress, **options):

@@ -41,7 +41,8 @@ def main(args=None):
 
     The status is also 2 if a cluster could not be fetched.
     """
-    return run(_parser(), _fetch_all, args, interrupted='the files that were written are complete')
+    return run(_parser(), _fetch_all, args,
+               interrupted='the files that were written are complete; begin again with --overwrite')
 
 
 def _parser():

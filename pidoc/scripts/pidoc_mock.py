@@ -42,7 +42,8 @@ _CORRECTIONS = ('reed1998', 'reed1998-solar', 'kurucz1992')
 
 def main(args=None):
     """Observe snapshots; the command ``pidoc-mock``: see `pidoc.scripts.command.run`."""
-    return run(_parser(), _observe_all, args, interrupted='the files that were written are complete')
+    return run(_parser(), _observe_all, args,
+               interrupted='the files that were written are complete; begin again with --overwrite')
 
 
 def _parser():
