@@ -27,6 +27,7 @@ from pidoc.image.ps1.retrieval import (
     ServiceError,
     suited_grid,
 )
+from pidoc.io.progress import ProgressBar
 from pidoc.units import plain_number
 
 __all__ = ['ASSUMED_AGE', 'HOW', 'OLD', 'PAPER_RANGE', 'ClusterReport', 'compare', 'fetch_all',
@@ -81,7 +82,7 @@ def suited_grids(mapper):
     return found
 
 
-def fetch_all(archive, *, names=None, grids=None):
+def fetch_all(archive, *, names=None, grids=None, progress=False):
     """Make maps of clusters from the survey's files; failures are listed, not raised.
 
     After the survey has failed to answer once, only the cache is used.
@@ -94,6 +95,8 @@ def fetch_all(archive, *, names=None, grids=None):
         Names of clusters; by default the paper's 17.
     grids : dict, optional
         Name -> `~pidoc.grid.MapGrid` of its map; by default 40 x 40 arcsec, as in the paper.
+    progress : bool, optional
+        Show a progress bar, if there is a terminal.
 
     Returns
     -------
@@ -104,15 +107,17 @@ def fetch_all(archive, *, names=None, grids=None):
     """
     names = [str(name) for name in paper_table()['name']] if names is None else names
     images, missing = {}, {}
-    for name in names:
-        try:
-            images[name] = fetch(name, archive=archive(name) if callable(archive) else archive,
-                                 grid=None if grids is None else grids[name])
-        except (ServiceError, NotInCacheError, ValueError) as error:
-            missing[name] = ' '.join(str(error).split())
-            log.info('%s: %s', name, missing[name])
-            if isinstance(error, ServiceError) and not callable(archive):
-                archive = replace(archive, offline=True, refresh=False)
+    with ProgressBar(len(names), 'images', progress=progress, unit=' clusters') as bar:
+        for name in names:
+            try:
+                images[name] = fetch(name, archive=archive(name) if callable(archive) else archive,
+                                     grid=None if grids is None else grids[name])
+            except (ServiceError, NotInCacheError, ValueError) as error:
+                missing[name] = ' '.join(str(error).split())
+                log.info('%s: %s', name, missing[name])
+                if isinstance(error, ServiceError) and not callable(archive):
+                    archive = replace(archive, offline=True, refresh=False)
+            bar.update(1)
     return images, missing
 
 

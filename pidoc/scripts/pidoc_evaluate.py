@@ -172,7 +172,7 @@ def _images(options, mapper):
     grids = suited_grids(mapper) if options.field_of_view == 'auto' else None
     if not options.stand_ins:
         server = {'server': options.server.rstrip('/')} if options.server else {}
-        return fetch_all(Archive(offline=options.offline, **server), grids=grids)
+        return fetch_all(Archive(offline=options.offline, **server), grids=grids, progress=not options.quiet)
     from tempfile import TemporaryDirectory
 
     from astropy import units as u
@@ -193,7 +193,7 @@ def _images(options, mapper):
             write_files(draw_cluster(name, age=ages[name], **how), its, **how)
             return SyntheticArchive(folder=its)
 
-        return fetch_all(archive, grids=grids)
+        return fetch_all(archive, grids=grids, progress=not options.quiet)
 
 
 def _cluster_figures(report, options):
