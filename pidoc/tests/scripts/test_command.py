@@ -24,6 +24,7 @@ from pidoc.scripts.command import (
     spelled,
     TERMINATED,
 )
+from pidoc.tests.terminal import Terminal
 
 LIST = [sys.executable, '-m', 'pidoc.scripts.pidoc_trainingset', '--show', 'table1']
 WHERE = {**os.environ, 'PYTHONPATH': str(Path(pidoc.__file__).parents[1])}
@@ -177,3 +178,33 @@ def test_a_quantity_with_and_without_its_unit():
         quantity('1 / arcmin2')('x')
     with pytest.raises(argparse.ArgumentTypeError, match="must be finite, received 'nan'"):
         quantity('s')('nan')
+
+
+BAR = """
+import logging, sys
+from pidoc.io.progress import ProgressBar
+from pidoc.scripts.command import Parser, run
+
+def work(options):
+    with ProgressBar(10, 'maps', progress=True) as bar:
+        bar.update(5)
+        logging.getLogger('pidoc').warning('beware')
+        bar.update(5)
+
+sys.exit(run(Parser('pidoc-test', description='', epilog=''), work, [], interrupted=''))
+"""
+
+
+@pytest.mark.parametrize('columns', [40, 80])
+def test_warnings_are_above_the_progress_bar(columns):
+    pty, termios = pytest.importorskip('pty'), pytest.importorskip('termios')
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    result = subprocess.run([sys.executable, '-c', BAR], stdout=theirs, stderr=theirs, env=WHERE)
+    os.close(theirs)
+    terminal = Terminal()
+    terminal.write(os.read(ours, 10_000).decode().replace('\r\n', '\n'))
+    os.close(ours)
+    warning, bar, empty = terminal.lines()
+    assert result.returncode == 0 and warning == 'pidoc-test: beware' and empty == ''
+    assert bar.startswith('maps: 100%|')

@@ -133,7 +133,10 @@ def test_a_bar_for_many(tmp_path, whole, monkeypatch):
     shutil.copytree(whole, tmp_path / 'small')
     with many._ManyBar(tmp_path, [MODEL, OTHER], 4, True) as bar:
         bar.show()
+        # it has failed, or dissolved
+        bar.end('other')
     assert '2 models:  50%' in terminal.text and '4/8' in terminal.text
+    assert '2 models: 100%' in terminal.lines()[0] and '4/4' in terminal.lines()[0]
 
 
 @pytest.mark.slow
