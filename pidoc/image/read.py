@@ -38,14 +38,17 @@ _NAMED = ({name: VarianceUncertainty for name in ('VAR', 'VARIANCE', 'STAT')}
 # extensions that mask an image (MSK: Dark Energy Survey; BPM: Las Cumbres), and those that may or may not
 _MASKS = ('MASK', 'DQ', 'MSK', 'BPM', 'BADPIX')
 _PERHAPS_MASKS = ('FLAGS', 'QUALITY')
+# weights and exposure times, 0 where there are no data; not errors, which some pipelines compute from the
+# light itself, and which are then 0 wherever noise makes it negative
+_DEPTHS = ('WHT', 'WGT', 'WEIGHT', 'IVAR', 'INVVAR', 'EXP', 'EXPOSURE', 'EXPMAP', 'COVERAGE', 'SAMP', 'TIME')
 # extensions that accompany an image
-_BESIDE = {*_MASKS, *_PERHAPS_MASKS, *_NAMED, 'UNCERT', 'IVAR', 'INVVAR', 'WHT', 'WGT', 'WEIGHT', 'MASS',
-           'EXP', 'EXPOSURE', 'EXPMAP', 'COVERAGE', 'CTX', 'CON', 'SAMP', 'TIME', 'PSF', 'SHARP', 'TRUTH',
-           'SKY', 'SEGMENTATION'}
+_BESIDE = {*_MASKS, *_PERHAPS_MASKS, *_DEPTHS, *_NAMED, 'UNCERT', 'MASS', 'CTX', 'CON', 'PSF', 'SHARP',
+           'TRUTH', 'SKY', 'SEGMENTATION'}
 # the image among others, in order of precedence (DATA: ESO)
 _MAIN = ('SCI', 'DATA')
 _OTHER_MASK = ('give good_bits, if it has bits of good ones; if it is 0 where pixels are bad, give weight in '
                'its place, with good_bits of all its values if it belongs to the file')
+_OTHER_DEPTH = 'give another center, or remove the extension from the file if it is wrong'
 # SExtractor and SWarp mark pixels without data by a variance of 1e30
 _NO_DEVIATION = 0.999e15
 # share of the least coverage that a field needs in a box that is up to five times as large
@@ -80,7 +83,7 @@ class Source:
         self._pixels, self._leading = pixels, self._plane(pixels.shape, plane)
         self.wcs = wcs
         self._masks = [] if mask is None else [(mask, planes_of(mask.header, header))]
-        self._uncertainty, self._marked = uncertainty, {}
+        self._uncertainty, self._marked, self._depths = uncertainty, {}, []
 
     def __str__(self):
         return f'{self.name}[{self.part}]' if self.part else self.name
@@ -113,6 +116,10 @@ class Source:
                              f'{good_bits!r}')
         self._masks = [(mask, planes.forgiving(good_bits)) for mask, planes in self._masks]
 
+    def add_depth(self, source):
+        """Add a `Source` of the same shape that is above 0 only where there are data."""
+        self._depths.append(source)
+
     def set_uncertainty(self, source, kind):
         """Use another image as the uncertainty, of one of the three kinds of astropy."""
         self._uncertainty = source, kind
@@ -135,6 +142,10 @@ class Source:
         for mask, planes in self._masks:
             its = planes.bad(mask.raw(box))
             self._marked[f'the mask {mask}'] = its, _OTHER_MASK
+            bad |= its
+        for depth in self._depths:
+            its = ~(depth.raw(box) > 0.0)
+            self._marked[f'the extension {depth}'] = its, _OTHER_DEPTH
             bad |= its
         deviation = None
         if self._uncertainty is not None:
@@ -197,7 +208,8 @@ def opened(image, *, hdu=None, unit=None, mask=None, weight=None, good_bits=None
     mask : array or path-like, optional
         Bad pixels by the convention of the mask's origin (`pidoc.image.masks.planes_of`), otherwise those
         that are not 0. In a file with several HDUs one is chosen by ``file.fits[HDU]``, number or name.
-        Extensions MASK, DQ, MSK, BPM and BADPIX of a file and the mask of CCDData are used in addition.
+        Extensions MASK, DQ, MSK, BPM and BADPIX of a file and the mask of CCDData are used in addition, and
+        pixels are bad where its weights or exposure times (WHT, IVAR, INVVAR, EXPOSURE, ...) are 0.
     weight : array or path-like or `~astropy.nddata.NDUncertainty`, optional
         An inverse variance in the units of the pixels, unless it is an uncertainty of another kind by its
         type or by the name of its HDU (VAR, VARIANCE, STAT; ERR, ERROR, SIGMA, RMS, STDDEV, UNC). Files as
@@ -453,17 +465,21 @@ def _of_sound_hdus(hdus, name, hdu, unit, plane, frame):
         uncertainty = beside.pop('UNCERT'), _TYPES[kind]
     source = Source(name, _Section(chosen), header, part=part, unit=unit, uncertainty=uncertainty,
                     plane=plane)
-    for mask in beside.values():
-        source.add_mask(mask, planes_of(mask.header, header))
+    for extra, its in beside.items():
+        if extra in _DEPTHS:
+            source.add_depth(its)
+        else:
+            source.add_mask(its, planes_of(its.header, header))
     source.wcs = celestial_wcs(chosen.header, hdus, source, frame=frame)
     return source
 
 
 def _beside(hdus, chosen, name):
-    """Masks and uncertainty of an image; a note names those that are not used but may be masks."""
-    for extra in (*_MASKS, 'UNCERT', *_PERHAPS_MASKS):
+    """Masks, weights and uncertainty of an image; a note names those that are not used but may be masks."""
+    for extra in (*_MASKS, *_DEPTHS, 'UNCERT', *_PERHAPS_MASKS):
         its = _of_version(hdus, extra, chosen)
-        if its is None:
+        # Hubble's have no pixels where all would be the same
+        if its is None or (extra in _DEPTHS and len(its.shape) < 2):
             continue
         if tuple(its.shape[-2:]) != tuple(chosen.shape[-2:]):
             log.warning('%s: the extension %s is not used: it has the shape %s, not that of the image, %s',

@@ -295,6 +295,20 @@ def test_rubin(base, right):
     assert Answer(hdus).prediction.mass.mask.sum() == pytest.approx((10 * SCALE / 0.25) ** 2, rel=0.1)
 
 
+@pytest.mark.parametrize('name', ['WHT', 'EXPOSURE', 'EXP'])
+def test_no_exposure(base, right, name):
+    """Chips with a gap, which the weights alone tell of, and rejected pixels with what the cosmic rays left."""
+    depth = np.full(base.shape, 100.0, dtype=np.float32)
+    depth[:, MIDDLE - 30:MIDDLE - 22] = 0.0
+    depth[MIDDLE + 5, MIDDLE - 20:MIDDLE + 20] = 0.0
+    pixels = np.where(depth > 0.0, base, np.abs(np.random.default_rng(2).normal(0.0, 3000.0, base.shape)))
+    file = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels, header(), name='SCI'),
+                         fits.ImageHDU(depth, name=name)])
+    found = Answer(file)
+    assert found.mass == pytest.approx(right.mass, rel=0.03) and found.notes == ['gaps']
+    assert Answer(file[:2]).mass > 1.1 * right.mass
+
+
 def test_hubble_scale(right):
     """2048 x 2048 pixels of 0.05 arcsec: the centre is found in no time, and the light is the same."""
     wcs = tan_wcs((2048, 2048), 0.05)

@@ -195,7 +195,7 @@ class TestMasksAndWeights:
                                              'received guess'):
             first(extra)
 
-    @pytest.mark.parametrize('name', ['MASK', 'DQ', 'MSK', 'BPM', 'BADPIX', 'UNCERT'])
+    @pytest.mark.parametrize('name', ['MASK', 'DQ', 'MSK', 'BPM', 'BADPIX', 'UNCERT', 'WHT'])
     def test_of_another_shape_are_others(self, name, caplog):
         extra = hdus('A')
         extra.append(fits.ImageHDU(np.ones((2, 2)), name=name))
@@ -210,6 +210,30 @@ class TestMasksAndWeights:
         extra.append(fits.ImageHDU((PIXELS == 5).astype(np.uint8), name=name))
         with opened(extra) as source:
             np.testing.assert_array_equal(np.flatnonzero(source.read(ALL)[1]), [5])
+        assert not caplog.text
+
+    @pytest.mark.parametrize('name', ['WHT', 'WGT', 'WEIGHT', 'IVAR', 'INVVAR', 'EXP', 'EXPOSURE', 'EXPMAP',
+                                      'COVERAGE', 'SAMP', 'TIME'])
+    def test_weights_of_0_are_no_data(self, name, caplog):
+        weights = np.full((3, 4), 2.5)
+        weights.flat[[2, 5, 7]] = 0.0, np.nan, -1.0
+        extra = hdus('SCI')
+        extra.append(fits.ImageHDU(weights, name=name))
+        with opened(extra) as source:
+            _, bad, deviation = source.read(ALL)
+            np.testing.assert_array_equal(np.flatnonzero(bad), [2, 5, 7])
+            assert deviation is None
+            source.check_marked()
+        extra[name].data = np.zeros((3, 4))
+        with opened(extra) as source:
+            source.read(ALL)
+            with pytest.raises(ValueError, match=f'the extension {name} of .* must leave good pixels about .*, '
+                                                 'received 100 % .*: give another center, or remove'):
+                source.check_marked()
+        # as Hubble writes one that is the same everywhere
+        extra[name] = fits.ImageHDU(name=name)
+        with opened(extra) as source:
+            assert not source.read(ALL)[1].any()
         assert not caplog.text
 
     def test_masks_add_up_and_keep_their_meaning(self):
