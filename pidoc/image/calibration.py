@@ -25,6 +25,7 @@ from pidoc.image.zero_points import (
     magnitude_system,
     no_time,
     pivot_wavelength,
+    strange_system,
     surface_factor,
 )
 from pidoc.photometry import apparent_flux, BANDS
@@ -173,6 +174,10 @@ def calibrate(header, *, unit=None, zero_point=None, exposure=None, band=None, c
         zero = _Zero(-2.5 * math.log10(_jansky(header, pixels, band) / u.AB.to(u.Jy)), 'AB')
     elif pixels.kind == 'magnitude':
         zero = _Zero(0.0, magnitude_system(header))
+    if zero.system is None and (zero.origin or pixels.kind == 'magnitude') and zero.origin != 'given':
+        strange = strange_system(header)
+        if strange:
+            cards, flags = cards | {'SYSHEAD': strange}, (*flags, 'magnitude-system')
     system = zero.system or (FILTERS[band].system if band in FILTERS else None)
     if pixels.kind in ('apparent', 'surface'):
         factor, system = _of_luminosity(pixels, band, shift, target), zero.system or system

@@ -39,6 +39,7 @@ _COMMENTS = {
     'COLERR': '[mag] its standard deviation', 'COLFROM': 'where it is from',
     'COLBV': '[mag] B - V of the field, without reddening', 'COLBVERR': '[mag] its standard error',
     'ZPREAD': 'what its keyword was taken for the magnitude of', 'ZPOTHER': '[mag] if it is not that',
+    'SYSHEAD': 'its card, which is not understood',
     'BANDHEAD': 'band by the header of the image', 'GAIN': 'of the header, not applied',
     'COLFRAC': 'share of pixels with a colour of their own',
     'VCHECK': '[mag] V by the other relation minus this', 'EBV': '[mag] E(B-V)',

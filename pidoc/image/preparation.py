@@ -73,6 +73,8 @@ IMAGE_FLAGS = {
     'zero-point': 'the zero point that was given differs from that of the header',
     'zero-point-reading': 'the zero point of the header may be that of one unit of the pixels or of one unit '
                           'a second',
+    'magnitude-system': 'the header names a magnitude system that is not known: that usual for the band was '
+                        'taken',
     'gain': 'the pixels are electrons and the header has a GAIN: its zero point was taken for one of an '
             'electron, not of an ADU',
     'band': 'the band that was given is not that of the header',
@@ -1017,7 +1019,7 @@ def _same_unit(given, its):
 _OF_BAND = {'IMAGE': 'IMAGE', 'IMAGEHDU': 'IMAGEHD', 'IMGUNIT': 'IMGUNIT', 'IMGZP': 'ZEROPT',
             'ZPFROM': 'ZPFROM', 'SEEFROM': 'PSFBY', 'SEESTARS': 'PSFNUM', 'BKGFROM': 'BKGFROM',
             'BKGLEVEL': 'BKGLEVE', 'SKYLEFT': 'SKY', 'ZPREAD': 'ZPREAD', 'ZPOTHER': 'ZPOTHER',
-            'GAIN': 'GAIN', 'MISSING': 'MISSIN', 'NMISSING': 'NMISS'}
+            'GAIN': 'GAIN', 'SYSHEAD': 'SYSHEAD', 'MISSING': 'MISSIN', 'NMISSING': 'NMISS'}
 # keywords that do not apply to V
 _NOT_OF_V = {*_OF_BAND, 'SKYLEFTE', 'SEESCAT', 'BKGERROR', 'PSFFWHM', 'PSFBETA'}
 
@@ -1212,6 +1214,9 @@ def _details(flag, meta):
     if flag == 'zero-point-reading' and meta.get('ZPOTHER') is not None:
         return (f' ({meta["ZPFROM"]} was taken for that of {meta["ZPREAD"]}, {meta["IMGZP"]:.3f} mag; else '
                 f'{meta["ZPOTHER"]:.3f} mag)')
+    if flag == 'magnitude-system' and meta.get('SYSHEAD'):
+        return (f' ({meta["SYSHEAD"]}, taken for {meta["MAGSYS"]}: give zero_point, in mag of the band or '
+                'ABmag)')
     if flag == 'band':
         return f' (in {meta["BANDHEAD"]}, taken for {meta["IMGBAND"]})'
     if flag == 'colour':

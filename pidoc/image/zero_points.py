@@ -14,7 +14,7 @@ import numpy as np
 from astropy import units as u
 
 __all__ = ['AGREE', 'KEYWORDS', 'Reading', 'agreed', 'exposure_time', 'header_number', 'header_zero_points',
-           'magnitude_system', 'no_time', 'pivot_wavelength', 'surface_factor']
+           'magnitude_system', 'no_time', 'pivot_wavelength', 'strange_system', 'surface_factor']
 
 AGREE = 0.05
 """Magnitude difference within which two zero points are the same."""
@@ -41,6 +41,14 @@ _MAGNITUDES = {
 _AB = ('ABMAGZP', 'FPA.ZP')
 _EXPOSURES = ('EXPTIME', 'EXPOSURE', 'XPOSURE', 'EFFEXPTM', 'TEXPTIME', 'EXP_TIME', 'TOTEXPT', 'TEXP',
               'ITIME', 'INTTIME', 'ELAPTIME')
+_SYSTEM_CARDS = ('MAGSYS', 'PHOTSYS', 'ZPSYS', 'MAGSYSTEM', 'PHOTSYST')
+# words of each system; Johnson's and its like are magnitudes relative to Vega
+_SYSTEMS = {
+    'AB': re.compile(r'(?<![A-Z])M?_?AB(?!S)|SDSS|PAN-?STARRS|\bPS1\b', re.IGNORECASE),
+    'Vega': re.compile(r'VEGA|JOHNSON|LANDOLT|BESSELL|COUSINS|STETSON|UBVRI', re.IGNORECASE),
+    'ST': re.compile(r'\bST(MAGS?)?\b', re.IGNORECASE)}
+# in lower case: what says nothing, or that magnitudes are those usual for the band
+_NO_SYSTEM = ('', 'mag', 'mags', 'none', 'unknown', 'undefined', 'null', 'n/a', 'na', '-', 'standard')
 # SDSS writes numbers as text
 _NUMBER = re.compile(r'\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:s|secs?|seconds?|mag)?\s*')
 _WAVELENGTHS = 1000.0, 300_000.0      # Angstrom; in nm those of visible light are less, in micron all
@@ -229,15 +237,22 @@ def pivot_wavelength(header):
 
 def magnitude_system(header):
     """The magnitude system of a header: 'AB', 'Vega', 'ST' or None."""
-    for keyword in ('MAGSYS', 'PHOTSYS', 'ZPSYS', 'MAGSYSTEM', 'PHOTSYST'):
-        text = str(header.get(keyword) or '').upper()
-        if text.startswith('AB'):
-            return 'AB'
-        if text.startswith('VEGA'):
-            return 'Vega'
-        if re.match(r'ST(MAG)?\b', text):
-            return 'ST'
-    return None
+    return _system(header)[0]
+
+
+def strange_system(header):
+    """The card that names the magnitude system, if its word is not understood or means two: text or None."""
+    return _system(header)[1]
+
+
+def _system(header):
+    for keyword in _SYSTEM_CARDS:
+        text = str(header.get(keyword) or '').strip()
+        if text.lower() in _NO_SYSTEM:
+            continue
+        its = [system for system, words in _SYSTEMS.items() if words.search(text)]
+        return (its[0], None) if len(its) == 1 else (None, f'{keyword} = {text!r}')
+    return None, None
 
 
 def surface_factor(header, *, per_second):

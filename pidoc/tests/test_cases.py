@@ -133,6 +133,15 @@ def test_filter_of_an_unknown_name(base, right):
     assert found.mass == pytest.approx(right.mass) and found.notes == ['band']
 
 
+def test_magsys_of_an_unknown_word(base, right, caplog):
+    found = answer(base, MAGSYS='FOO')
+    assert found.mass == pytest.approx(right.mass) and found.notes == ['magnitude-system']
+    assert "(MAGSYS = 'FOO', taken for Vega: give zero_point, in mag of the band or ABmag)" in caplog.text
+    # and no less than AB, of which V is 0.02 mag fainter
+    found = answer(base, MAGSYS='AB magnitudes')
+    assert found.mass / right.mass == pytest.approx(10.0 ** (0.4 * 0.02), rel=0.01) and found.notes == []
+
+
 def test_filter_f606w(base, right):
     """V - F606W = 0.25 +- 0.03 of old populations; or what is given."""
     found = answer(base, FILTER='F606W')
@@ -297,11 +306,12 @@ def test_rubin(base, right):
 
 @pytest.mark.parametrize('name', ['WHT', 'EXPOSURE', 'EXP'])
 def test_no_exposure(base, right, name):
-    """Chips with a gap, which the weights alone tell of, and rejected pixels with what the cosmic rays left."""
+    """A gap, and a row of rejected pixels, which the weights alone tell of."""
     depth = np.full(base.shape, 100.0, dtype=np.float32)
     depth[:, MIDDLE - 30:MIDDLE - 22] = 0.0
     depth[MIDDLE + 5, MIDDLE - 20:MIDDLE + 20] = 0.0
-    pixels = np.where(depth > 0.0, base, np.abs(np.random.default_rng(2).normal(0.0, 3000.0, base.shape)))
+    junk = np.abs(np.random.default_rng(2).normal(0.0, 3000.0, base.shape))
+    pixels = np.where(depth > 0.0, base, junk)
     file = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels, header(), name='SCI'),
                          fits.ImageHDU(depth, name=name)])
     found = Answer(file)

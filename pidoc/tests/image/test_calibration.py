@@ -48,6 +48,21 @@ class TestUnits:
                   for system in ('AB', 'STMAG'))
         assert 2.5 * np.log10(ab / st) == pytest.approx(ab_minus_st, abs=0.03)
 
+    @pytest.mark.parametrize(('band', 'system'), [('I', 'Vega'), ('i', 'AB')])
+    def test_a_system_that_is_not_known(self, band, system):
+        """It is taken for that of the band, with a note; what is given needs none."""
+        header, colour = {'FILTER': band, 'PHOTZP': 25.0}, {'colour': 0.5 * u.mag}
+        plain, strange = (calibrate(header | more, **colour) for more in ({}, {'MAGSYS': 'FOO'}))
+        assert strange.factor == plain.factor and strange.meta['MAGSYS'] == system
+        assert strange.flags == ('magnitude-system',) and strange.meta['SYSHEAD'] == "MAGSYS = 'FOO'"
+        assert plain.flags == () and 'SYSHEAD' not in plain.meta
+        header |= {'MAGSYS': 'FOO'}
+        for given in (25 * u.mag, 25 * u.ABmag):
+            assert calibrate(header, zero_point=given, **colour).flags == ()
+        assert calibrate(header, unit='Jy', **colour).flags == ()
+        assert calibrate(header, unit='mag/arcsec2', **colour).flags == ('magnitude-system',)
+        assert calibrate({'FILTER': band, 'ABMAGZP': 25.0, 'MAGSYS': 'FOO'}, **colour).flags == ()
+
     @pytest.mark.parametrize('wavelength', [550.0, 0.55])
     def test_wavelengths_are_in_angstrom(self, wavelength):
         with pytest.raises(ValueError, match='PHOTPLAM must be in Angstrom, from 1000 to 300000, received'):

@@ -1206,7 +1206,7 @@ def test_every_flag_is_met():
     """In these files, in a comparison."""
     folder = Path(__file__).parent
     text = ''.join((folder / f'test_{name}.py').read_text(encoding='utf-8')
-                   for name in ('preparation', 'missing', 'stars'))
+                   for name in ('preparation', 'calibration', 'missing', 'stars'))
     assert [flag for flag in IMAGE_FLAGS if f"'{flag}'" not in text] == []
 
 

@@ -227,8 +227,8 @@ class TestMasksAndWeights:
         extra[name].data = np.zeros((3, 4))
         with opened(extra) as source:
             source.read(ALL)
-            with pytest.raises(ValueError, match=f'the extension {name} of .* must leave good pixels about .*, '
-                                                 'received 100 % .*: give another center, or remove'):
+            with pytest.raises(ValueError, match=f'the extension {name} of .* must leave good pixels about '
+                                                 '.*, received 100 % .*: give another center, or remove'):
                 source.check_marked()
         # as Hubble writes one that is the same everywhere
         extra[name] = fits.ImageHDU(name=name)

@@ -13,6 +13,7 @@ from pidoc.image.zero_points import (
     header_zero_points,
     magnitude_system,
     no_time,
+    strange_system,
     surface_factor,
 )
 
@@ -90,12 +91,24 @@ def test_words_are_no_numbers():
 
 @pytest.mark.parametrize(('cards', 'system'), [
     ({}, None), ({'MAGSYS': 'AB'}, 'AB'), ({'PHOTSYS': 'ABMAG'}, 'AB'), ({'MAGSYS': 'VEGAMAG'}, 'Vega'),
-    ({'MAGSYS': 'STMAG'}, 'ST'), ({'MAGSYS': 'st'}, 'ST'), ({'MAGSYS': 'standard'}, None)])
+    ({'MAGSYS': 'STMAG'}, 'ST'), ({'MAGSYS': 'st'}, 'ST'), ({'MAGSYS': 'standard'}, None),
+    *(({'MAGSYS': word}, 'AB') for word in ('ABNU', 'AB magnitudes', 'AB_MAG', 'mag(AB)', 'mAB', 'SDSS')),
+    *(({'MAGSYS': word}, 'Vega') for word in ('Vega (Johnson)', 'vega mag', 'VEGAmag', 'Johnson-Cousins',
+                                              'Landolt', 'UBVRI', 'mag(Vega)')),
+    *(({'PHOTSYS': word}, 'ST') for word in ('ST magnitudes', 'mag(ST)', 'STMAGS')),
+    ({'MAGSYS': 'unknown', 'PHOTSYS': 'AB'}, 'AB'), ({'MAGSYS': 'mag'}, None)])
 def test_systems(cards, system):
     assert magnitude_system(cards) == system
     assert header_zero_points({'PHOTZP': 25.0} | cards)['PHOTZP'][0].system == system
     # which the keyword says itself
     assert header_zero_points({'ABMAGZP': 25.0} | cards)['ABMAGZP'][0].system == 'AB'
+
+
+@pytest.mark.parametrize('word', ['FOO', 'instrumental', 'absolute', 'AB and Vega', 'standard stars', True])
+def test_systems_that_are_not_known(word):
+    assert magnitude_system({'MAGSYS': word}) is None
+    assert strange_system({'MAGSYS': word}) == f'MAGSYS = {str(word)!r}'
+    assert strange_system({'MAGSYS': 'standard'}) is strange_system({}) is None
 
 
 @pytest.mark.parametrize(('header', 'rule'), [
