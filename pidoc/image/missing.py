@@ -44,13 +44,16 @@ _CLEAR = 10.0              # standard deviations of the noise, of a significant 
 _FAINTEST = 0.1            # share of the pixels that are faint where a cluster fills what is not cut off
 _BELOW, _JUST_ABOVE = 0.01, 0.06    # shares of pixels below a value, and above by less than the noise
 _TURNS = 0.4               # share of extremes in a row, from which on there is noise
+_FOURTH_TURNS = 0.7        # likewise of fourth differences that change their sign, in the faintest pixels
+_ROUNDING = 1e-5           # fourth differences, relative to the light, that rounding may make
 _SATURATED = 0.98          # share of the saturation level of the header
 _CEILINGS = ('SATURATE', 'SATLEVEL', 'SATURATA', 'SATURATB', 'DATAMAX', 'MAXLIN')
 _MOST_SATURATED = 0.2      # share of pixels above the level, beyond which it is wrong
 _SCATTERS = 0.01, 0.02, 0.05, 0.1       # half widths of a scattered ceiling, relative to it
 _FEWEST_FLAT = 12          # pixels of flat tops, at least: two stars that touch have 8
 _SEVERAL = 3               # stars with them, at least, where no PSF is known
-_PILED = 3.0               # times as many as just below, and as stars of the PSF have there
+# times as many as just below, and as stars of the PSF have there, or as just below without a PSF
+_PILED = 2.0, 3.0
 _ABOVE = 0.1               # brighter pixels, at most, relative to them
 _PER_STAR = 1.133          # FWHM^2 of a Gaussian, pixels whose light differs by a factor of e
 _WING = 0.01               # light beside the saturated middle of a star, relative to the ceiling, at least
@@ -172,6 +175,7 @@ def find_missing(pixels, bad, *, header=None):
     kinds['sentinel'] |= good & (pixels < middle - _FAR * max((middle - low) / _ONE_PER_CENT, noise))
     good &= ~kinds['sentinel']
     _find_saturated(kinds, pixels, good, header or {})
+    noisy = noisy or (noise > 0.0 and _noise_on_light(pixels[_rows(pixels)], good[_rows(pixels)]))
     if noisy:
         _find_ceiling(kinds, pixels, good, plateaus, rest, middle + _CLEAR * noise)
         _find_holes(kinds, pixels, good, bad, (middle, base, noise))
@@ -231,7 +235,9 @@ def find_flat_tops(pixels, bad, found, fwhm):
     light = np.where(bad, 0.0, _finite(pixels) - found.base)
     # single pixels are no top
     top = float(np.max(ndimage.minimum_filter(light, size=2), initial=0.0))
-    if not found.noisy or top < _CLEAR * found.noise:
+    # without noise it may be a model: it must have stars; and of maps made by pidoc nothing was measured
+    known = found.noise > 0.0 and not math.isnan(fwhm)
+    if not (found.noisy or known) or top < _CLEAR * found.noise:
         return
     bright = light[light > (1.0 - 3.0 * max(_SCATTERS)) * top]
     for scatter in _SCATTERS:
@@ -243,10 +249,10 @@ def find_flat_tops(pixels, bad, found, fwhm):
         flat = light > (1.0 - scatter) * top
         sizes = np.bincount(ndimage.label(flat, structure=np.ones((3, 3)))[0].ravel())[1:]
         if math.isnan(fwhm):
-            usual = below if np.count_nonzero(sizes >= _FEWEST_FLAT / 3) >= _SEVERAL else math.inf
+            usual = _PILED[1] * below if np.count_nonzero(sizes >= _FEWEST_FLAT / 3) >= _SEVERAL else math.inf
         else:
-            usual = max(below, 2.0 * scatter * _PER_STAR * fwhm**2 * sizes.size)
-        if number > _PILED * usual:
+            usual = max(_PILED[0] * below, _PILED[1] * 2.0 * scatter * _PER_STAR * fwhm**2 * sizes.size)
+        if number > usual:
             edge = light > (1.0 - 3.0 * scatter) * top
             found.kinds['saturated'] |= flat | (edge & ndimage.binary_dilation(flat, np.ones((3, 3))))
             return
@@ -362,11 +368,7 @@ def noise_of(pixels, good, *, share=0.5):
         0 if no row has three good pixels.
     noisy : bool
     """
-    # some rows are enough, but not every third, say, which may all be missing
-    step = max(1, pixels.shape[0] // 64)
-    some = np.arange(pixels.shape[0] // step) * step
-    some += np.arange(some.size) % step
-    rows, fine = pixels[some], good[some]
+    rows, fine = pixels[_rows(pixels)], good[_rows(pixels)]
     three = fine[:, 2:] & fine[:, 1:-1] & fine[:, :-2]
     if not three.any():
         # of every second pixel, say: the good ones of each row, moved together
@@ -381,6 +383,30 @@ def noise_of(pixels, good, *, share=0.5):
     faint = faint <= np.quantile(faint, share)
     noise = 1.4826 / math.sqrt(2.0) * float(np.median(np.abs(first[faint])))
     return noise, noise > 0.0 and float(np.mean((first * second)[faint] < 0.0)) > _TURNS
+
+
+def _rows(pixels):
+    """Some rows, which are enough for the noise; not every third, say, since these may all be missing."""
+    step = max(1, pixels.shape[0] // 64)
+    some = np.arange(pixels.shape[0] // step) * step
+    return some + np.arange(some.size) % step
+
+
+def _noise_on_light(pixels, good):
+    """Whether there is noise where light varies more than that between neighbours, as in a rich cluster.
+
+    Fourth differences have little of light that a PSF has smoothed, and change their sign from pixel to pixel
+    in white noise four times out of five. Rounding is no noise.
+    """
+    six = np.logical_and.reduce([good[:, k:max(good.shape[1] - 5 + k, 0)] for k in range(6)])
+    if not six.any():
+        return False
+    differences = np.diff(pixels, n=4, axis=1)
+    here, value = differences[:, :-1][six], pixels[:, 2:-3][six]
+    faint = value <= np.quantile(value, _FAINTEST)
+    turns = np.mean((here * differences[:, 1:][six])[faint] < 0.0)
+    return bool(turns > _FOURTH_TURNS and np.median(np.abs(here[faint])) > _ROUNDING * np.median(
+        np.abs(value[faint])))
 
 
 def _plateaus(values):

@@ -40,6 +40,12 @@ def sky(level=0.0, seed=4, number=3000, dtype=float):
     return (counts + level + noise).astype(dtype)
 
 
+def rich(seed=4, noise=1.0):
+    """So many stars that their light varies more from pixel to pixel than the noise does."""
+    counts = 20.0 * paint(stars(20_000, radius=10.0, seed=seed), WCS, SHAPE, fwhm=FWHM)
+    return counts + noise * np.random.default_rng(seed).normal(0.0, np.sqrt(5.0**2 + 0.2 * counts))
+
+
 def found_in(pixels, fwhm=FWHM / SCALE, header=None):
     """What is missing, cosmic rays too."""
     bad = ~np.isfinite(pixels)
@@ -108,6 +114,19 @@ class TestSentinels:
         """65535 in a column is a value at the ceiling, and no light either."""
         found = found_in(spoiled(sky(900.0), COLUMN, 65535.0))
         assert found.mask[COLUMN].all() and found.mask.sum() == SHAPE[0]
+
+
+def test_among_many_stars():
+    """Cosmic rays and hot columns are sharper than stars, however bright these are."""
+    rays = np.zeros(SHAPE, dtype=bool)
+    rays[np.random.default_rng(1).integers(0, 160, 40), np.random.default_rng(2).integers(0, 160, 40)] = True
+    rays[COLUMN] = True
+    pixels = rich()
+    assert not noise_of(pixels, np.ones(SHAPE, dtype=bool))[1]
+    its = found_in(pixels + 2e4 * rays).kinds['cosmic']
+    assert its[rays].mean() > 0.97 and not its[~rays].any()
+    for clean in (pixels, rich(noise=0.0)):
+        assert not found_in(clean).mask.any()
 
 
 class TestZeros:
@@ -235,6 +254,22 @@ class TestScatteredCeilings:
         flat = 1.0 + scatter * np.random.default_rng(3).normal(size=SHAPE)
         its = self.found(np.where(saturated, 2e4 * flat, pixels)).kinds['saturated']
         assert its[saturated].all() and np.count_nonzero(its) < 1.4 * np.count_nonzero(saturated)
+
+    @pytest.mark.parametrize('scatter', [0.0, 0.01, 0.03, 0.05])
+    @pytest.mark.parametrize('share', [0.3, 0.6])
+    @pytest.mark.parametrize('pixels', [sky(seed=6, number=300), rich()], ids=['sparse', 'rich'])
+    def test_spread_below_the_ceiling(self, scatter, share, pixels):
+        """From the ceiling to a few per cent below it."""
+        ceiling = share * np.sort(pixels, axis=None)[-20]
+        saturated = pixels > ceiling
+        flat = 1.0 - scatter * np.random.default_rng(3).uniform(size=SHAPE)
+        its = self.found(np.where(saturated, ceiling * flat, pixels)).kinds['saturated']
+        assert its[saturated].mean() > 0.95 and np.count_nonzero(its) < 2.0 * np.count_nonzero(saturated)
+
+    @pytest.mark.parametrize('seed', range(8))
+    def test_not_of_many_stars(self, seed):
+        for pixels in (rich(seed), rich(seed, noise=0.0)):
+            assert not self.found(pixels).mask.any()
 
     @pytest.mark.parametrize('seed', range(8))
     @pytest.mark.parametrize('number', [30, 300, 3000])
