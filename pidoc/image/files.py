@@ -47,6 +47,7 @@ _COMMENTS = {
     'BADBITS': 'bits of the mask that make a pixel bad', 'BADNAMES': 'their names',
     'DOUBTFUL': 'share with SUSPECT, STARCORE, CONV.POOR',
     'MISSING': 'pixels without light that were found', 'NMISSING': 'how many',
+    'STEPS': 'first columns or rows of another level, from 0',
     'NFOREGND': 'stars in front that were taken off',
     'FORELITE': 'their light, in that of the field',
     'STARLITE': 'share of the light in bright stars left in',

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pidoc.image.steps import find_steps
 from pidoc.image.zero_points import header_number
 
 __all__ = ['KINDS', 'Missing', 'find_cosmic_rays', 'find_flat_tops', 'find_missing', 'noise_of',
@@ -82,6 +83,8 @@ class Missing:
         A level below which the sky rarely is, and the standard deviation of the noise.
     noisy : bool
         Whether the image has noise.
+    steps : tuple of tuple
+        Steps of the level, by `~pidoc.image.steps.find_steps`.
     """
 
     kinds: dict
@@ -89,6 +92,7 @@ class Missing:
     base: float = 0.0
     noise: float = 0.0
     noisy: bool = False
+    steps: tuple = ()
 
     @classmethod
     def none(cls, shape):
@@ -175,6 +179,7 @@ def find_missing(pixels, bad, *, header=None):
     kinds['sentinel'] |= good & (pixels < middle - _FAR * max((middle - low) / _ONE_PER_CENT, noise))
     good &= ~kinds['sentinel']
     _find_saturated(kinds, pixels, good, header or {})
+    steps = ()
     noisy = noisy or (noise > 0.0 and _noise_on_light(pixels[_rows(pixels)], good[_rows(pixels)]))
     if noisy:
         _find_ceiling(kinds, pixels, good, plateaus, rest, middle + _CLEAR * noise)
@@ -182,7 +187,9 @@ def find_missing(pixels, bad, *, header=None):
         _find_columns(kinds, pixels, base, noise)
         free = good & ~np.logical_or.reduce(list(kinds.values()))
         kinds['cosmic'] |= _hot_lines(pixels, free, base, noise) | _hot_lines(pixels.T, free.T, base, noise).T
-    return Missing(kinds, tuple(found), base, noise, noisy)
+        bands, steps = find_steps(pixels, free & ~kinds['cosmic'])
+        kinds['cosmic'] |= bands & free
+    return Missing(kinds, tuple(found), base, noise, noisy, steps)
 
 
 def find_cosmic_rays(pixels, bad, found, fwhm):

@@ -90,6 +90,8 @@ IMAGE_FLAGS = {
                    'dominates the light, and was left in',
     'background': 'beside a model of the cluster there is a level of the sky, above or below 0, of 3.5 % of '
                   'the light in the field or more, or half of the light may be such a level',
+    'steps': 'the level of the image jumps between two columns or rows of the field, as between amplifiers '
+             'of a detector',
     'coarse-pixels': 'the pixels of the image are larger than four of the map: 1 arcsec for a field of 40',
     'no-sky-position': 'the image has no world coordinates: those of the map are made up',
     'no-light': 'the light in the field is not positive',
@@ -447,6 +449,9 @@ def _measured(image, grid, center, options):
     flags = found.flags + calibration.flags + noted + _quality_flags(found.scale, grid, stars, lost)
     if not found.is_cluster(pixels, bad, here):
         flags += ('no-cluster',)
+    steps = _steps_in(missing.steps, cut, wide)
+    if steps:
+        front, flags = front | {'STEPS': steps}, (*flags, 'steps')
     return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part, grid,
                  found.scale, found.position, found.on_grid, psf, found.smoothed, left,
                  found.meta() | sky | stars | lost | front, flags)
@@ -488,6 +493,13 @@ def _rebuilt(pixels, bad, deviation, missing, psf, level, cut):
         its = float(np.sum((pixels - level)[cut][cores[cut]]))
         cards['SATLIGHT'] = abs(its / light) if light else 0.0
     return pixels, cards
+
+
+def _steps_in(steps, cut, wide):
+    """The steps of the level in the field, as text, counted from the first pixel of the image; or ''."""
+    axes = {'row': 0, 'column': 1}
+    return ', '.join(f'{name} {at + wide[2 * axes[name]]}' for name, at in steps
+                     if cut[axes[name]].start < at < cut[axes[name]].stop)
 
 
 def _calibrated(source, pixel_scale, given):
@@ -1019,7 +1031,8 @@ def _same_unit(given, its):
 _OF_BAND = {'IMAGE': 'IMAGE', 'IMAGEHDU': 'IMAGEHD', 'IMGUNIT': 'IMGUNIT', 'IMGZP': 'ZEROPT',
             'ZPFROM': 'ZPFROM', 'SEEFROM': 'PSFBY', 'SEESTARS': 'PSFNUM', 'BKGFROM': 'BKGFROM',
             'BKGLEVEL': 'BKGLEVE', 'SKYLEFT': 'SKY', 'ZPREAD': 'ZPREAD', 'ZPOTHER': 'ZPOTHER',
-            'GAIN': 'GAIN', 'SYSHEAD': 'SYSHEAD', 'MISSING': 'MISSIN', 'NMISSING': 'NMISS'}
+            'GAIN': 'GAIN', 'SYSHEAD': 'SYSHEAD', 'STEPS': 'STEPS', 'MISSING': 'MISSIN',
+            'NMISSING': 'NMISS'}
 # keywords that do not apply to V
 _NOT_OF_V = {*_OF_BAND, 'SKYLEFTE', 'SEESCAT', 'BKGERROR', 'PSFFWHM', 'PSFBETA'}
 
@@ -1219,6 +1232,8 @@ def _details(flag, meta):
                 'ABmag)')
     if flag == 'band':
         return f' (in {meta["BANDHEAD"]}, taken for {meta["IMGBAND"]})'
+    if flag == 'steps' and meta.get('STEPS'):
+        return f' (at {meta["STEPS"]})'
     if flag == 'colour':
         return f' (V - {meta["IMGBAND"]} = {meta["COLOUR"]:.2f} +- {meta["COLERR"]:.2f} mag)'
     return ''

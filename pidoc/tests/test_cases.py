@@ -304,6 +304,22 @@ def test_rubin(base, right):
     assert Answer(hdus).prediction.mass.mask.sum() == pytest.approx((10 * SCALE / 0.25) ** 2, rel=0.1)
 
 
+@pytest.mark.parametrize('value', [300.0, 60.0, -60.0])
+def test_ten_columns(base, right, value):
+    """Of another level than all others: masked; and what may be an amplifier of its own is noted."""
+    columns = np.s_[:, MIDDLE + 10:MIDDLE + 20]
+    found = answer(spoiled(base, columns, base[columns] + value))
+    assert found.mass == pytest.approx(right.mass, rel=0.02) and found.notes == ['gaps']
+    assert found.meta['MISSING'].endswith(' cosmic') and 'STEPS' not in found.meta
+    half = np.s_[MIDDLE + 10:]
+    found = answer(spoiled(base, half, base[half] + 2.0 * value))
+    assert 'steps' in found.notes and found.meta['STEPS'] == f'row {MIDDLE + 10}'
+    # beside the field it does not matter
+    half = np.s_[:, 20:]
+    found = answer(spoiled(base, half, base[half] - value))
+    assert 'steps' not in found.notes
+
+
 @pytest.mark.parametrize('name', ['WHT', 'EXPOSURE', 'EXP'])
 def test_no_exposure(base, right, name):
     """A gap, and a row of rejected pixels, which the weights alone tell of."""

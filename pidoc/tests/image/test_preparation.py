@@ -1207,6 +1207,7 @@ def test_every_flag_is_met():
     folder = Path(__file__).parent
     text = ''.join((folder / f'test_{name}.py').read_text(encoding='utf-8')
                    for name in ('preparation', 'calibration', 'missing', 'stars'))
+    text += (folder.parent / 'test_cases.py').read_text(encoding='utf-8')
     assert [flag for flag in IMAGE_FLAGS if f"'{flag}'" not in text] == []
 
 
