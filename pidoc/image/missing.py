@@ -44,6 +44,8 @@ _ABSURD = 1e15             # larger than values in any unit of photons
 _CLEAR = 10.0              # standard deviations of the noise, of a significant difference
 _FAINTEST = 0.1            # share of the pixels that are faint where a cluster fills what is not cut off
 _BELOW, _JUST_ABOVE = 0.01, 0.06    # shares of pixels below a value, and above by less than the noise
+_GRAINS = 0.1              # share of extremes in a row, from which on there are stars or noise
+_STEP = 0.1                # light at the edge of a gap, relative to the median, at least
 _TURNS = 0.4               # share of extremes in a row, from which on there is noise
 _FOURTH_TURNS = 0.7        # likewise of fourth differences that change their sign, in the faintest pixels
 _ROUNDING = 1e-5           # fourth differences, relative to the light, that rounding may make
@@ -157,8 +159,8 @@ def find_missing(pixels, bad, *, header=None):
     solid = _solid_regions(pixels, good)
     # where an image is cut off, much of its sky has the value of a region
     others = good & ~np.isin(pixels, list(solid))
-    if solid and np.mean(others[good]) > _FEW_OTHERS and (
-            noise_of(pixels, others)[1] or _noise_beside_gaps(pixels, others, list(solid))):
+    if solid and (_sharply_cut(pixels, others, solid) or np.mean(others[good]) > _FEW_OTHERS and (
+            noise_of(pixels, others)[1] or _noise_beside_gaps(pixels, others, list(solid)))):
         for value, where in solid.items():
             kinds['zero' if value == 0.0 else 'sentinel'] |= where
             good &= ~where
@@ -458,6 +460,24 @@ def _noise_beside_gaps(pixels, others, values):
     return noisy and all(
         np.mean(light < value) > _BELOW or np.mean((light > value) & (light < value + noise)) < _JUST_ABOVE
         for value in values)
+
+
+def _sharply_cut(pixels, others, solid):
+    """Whether light ends at all of these regions in one step, as a PSF and a clipped sky never make it."""
+    from scipy import ndimage
+
+    for value, where in solid.items():
+        edge = others & ndimage.binary_dilation(where, np.ones((3, 3)))
+        if np.count_nonzero(edge) < _FEWEST_GOOD:
+            return False
+        light = pixels[others] - value
+        step = float(np.median(pixels[edge])) - value
+        if step < _STEP * abs(np.median(light)) or np.mean(light < _STEP * step) > _BELOW:
+            return False
+    # a smooth model may end there
+    three = others[:, 2:] & others[:, 1:-1] & others[:, :-2]
+    steps = np.diff(pixels, axis=1)
+    return bool(three.any() and np.mean((steps[:, 1:] * steps[:, :-1] < 0.0)[three]) > _GRAINS)
 
 
 def _opened(same, shape):

@@ -18,6 +18,7 @@ _CLEAR, _PERHAPS = 8.0, 5.0         # standard errors of a step, at least, and o
 # of a part, and the parts with so clear a step; others are full of stars
 _CLEAR_PART, _CLEAR_IN = 2.0, 4
 _UNLIKE = 3.0, 0.6         # largest difference of a part: standard errors, and relative to the step
+_BESIDE = 0.2              # differences of the next columns, relative to the step, at most
 _OF_TWO = 1.15             # error of the difference to the median of five, relative to that of one
 _SAME = 0.3                # relative difference of the two steps of a band
 _WIDEST = 0.15             # share of the columns in bands, at most
@@ -65,6 +66,9 @@ def _steps(pixels, good):
         clear = np.abs(size) * total**0.5
     perhaps = (clear > _PERHAPS) & np.all(
         np.abs(sizes - size) < _UNLIKE[0] * errors + _UNLIKE[1] * np.abs(size), axis=0)
+    # the wings of a trail along columns, say, are no steps
+    beside = np.maximum(np.abs(np.roll(size, 1)), np.abs(np.roll(size, -1)))
+    perhaps &= beside < _BESIDE * np.abs(size) + _UNLIKE[0] * total**-0.5
     its = perhaps & (clear > _CLEAR) & (
         np.count_nonzero(np.sign(size) * sizes > _CLEAR_PART * errors, axis=0) >= _CLEAR_IN)
     return ({int(at) + 3 for at in np.flatnonzero(its)},

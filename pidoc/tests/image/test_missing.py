@@ -116,6 +116,31 @@ class TestSentinels:
         assert found.mask[COLUMN].all() and found.mask.sum() == SHAPE[0]
 
 
+class TestWhatIsLeftOfARichCluster:
+    """Without any sky around it, by which its noise would be known."""
+
+    @pytest.mark.parametrize('noise', [0.0, 1.0])
+    @pytest.mark.parametrize('value', [0.0, 0.001, -1.0])
+    @pytest.mark.parametrize('radius', [15.0, 30.0, 60.0])
+    def test_in_a_circle(self, noise, value, radius):
+        pixels = rich(noise=noise)
+        where = np.hypot(*(np.indices(SHAPE) - 79.5)) > radius
+        found = found_in(spoiled(pixels, where, value))
+        np.testing.assert_array_equal(found.mask, where)
+        assert found.values == ((value,) if value else ())
+
+    @pytest.mark.parametrize('number', [30, 300, 3000])
+    def test_not_where_stamps_of_stars_end(self, number):
+        """As in models, which have no sky beyond them."""
+        east, north, flux = stars(number)
+        down, right = np.indices(SHAPE)
+        pixels = np.zeros(SHAPE)
+        for x, y, its in zip(80.0 - east / SCALE, 80.0 + north / SCALE, flux):
+            away = np.hypot(right - x, down - y)
+            pixels += np.where(away < 15.0, its / (1.0 + (away / 2.0) ** 2) ** 2.5, 0.0)
+        assert not found_in(pixels).mask.any()
+
+
 def test_among_many_stars():
     """Cosmic rays and hot columns are sharper than stars, however bright these are."""
     rays = np.zeros(SHAPE, dtype=bool)
