@@ -113,6 +113,7 @@ _WIDER = 1.5                           # times the extent of the field, least ra
 _OUTERMOST = 150.0                     # arcsec, largest radius of the default annulus
 _SKY_SHARE = 0.035                     # share of the residual sky in the light of the field, if flagged
 _SIGNIFICANT = 2.6                     # standard deviations of the residual sky, if flagged
+_UNCERTAIN = 0.3                       # error of a fitted sky, relative to the light in the field, at most
 _SAME_CLUSTER = 30.0 * u.arcsec        # separation within which it is the catalogued cluster
 _SATURATED_SHARE = 0.01               # share of saturated pixels in the light of the field, if flagged
 _COMPACT = 1.5, 2.1, 3.0, 4.2, 6.0     # arcsec, radii in which the light of stars of any PSF is measured
@@ -1200,6 +1201,7 @@ def _product(plane, around, meta, flags, worst, min_coverage):
         meta |= {'SKYLEVEL': around.level * area, 'SKYERROR': around.error * area}
         if total != 0.0:
             meta['SKYSHARE'] = meta['SKYLEVEL'] * float(np.sum(~mask)) / abs(total)
+            _check_fit(meta, meta['SKYERROR'] * float(np.sum(~mask)) / abs(total))
     if _sky_is_left(meta, plane.total[~mask]):
         flags.append('background')
     flags = [flag for flag in IMAGE_FLAGS if flag in flags]
@@ -1212,6 +1214,15 @@ def _product(plane, around, meta, flags, worst, min_coverage):
     uncertainty = None if plane.variance is None else StdDevUncertainty(np.sqrt(plane.variance))
     return Light(plane.total, unit=APPARENT_FLUX, wcs=plane.wcs, meta=meta, uncertainty=uncertainty,
                  mask=mask if mask.any() else None, sharp=plane.sharp)
+
+
+def _check_fit(meta, error):
+    """Reject a fitted level of the sky whose error, relative to the light in the field, is too large."""
+    if error > _UNCERTAIN and 'fit' in (meta.get(f'BKGFROM{band}') for band in ('', 'G', 'R')):
+        raise ValueError(f'the level of the sky must be known to {100 * _UNCERTAIN:.0f} % of the light in the '
+                         f"field, received {100 * error:.0f} % by background='fit', which cannot tell it from "
+                         'light of the cluster in an image that is small for it: give a level, and '
+                         'sky_error')
 
 
 def _about(meta):

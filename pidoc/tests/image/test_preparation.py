@@ -1437,6 +1437,9 @@ REFUSED = {
         CCDData(np.full((90, 90), np.nan), unit='adu', wcs=s.wcs), **COUNTS),
     'a CCD of 26 arcsec': lambda s, t: prepare(
         shared(DECAM), **(TestPal13.how | {'field_of_view': 40 * u.arcsec})),
+    "a sky of 900 counts, ``background='fit'`` and 40 arcsec of a cluster": lambda s, t: prepare(
+        CCDData(image(0.4, 40.0).data + 900.0, unit='adu', wcs=image(0.4, 40.0).wcs), **FULL,
+        background='fit'),
     "'annulus' for an image no larger than the field": lambda s, t: prepare(
         image(0.25, 40.0), **FULL, background='annulus'),
     'a level of the background in another unit': lambda s, t: prepare(s, **COUNTS, background=5 * u.Jy),
