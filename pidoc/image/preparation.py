@@ -1219,9 +1219,9 @@ def _product(plane, around, meta, flags, worst, min_coverage):
 def _check_fit(meta, error):
     """Reject a fitted level of the sky whose error, relative to the light in the field, is too large."""
     if error > _UNCERTAIN and 'fit' in (meta.get(f'BKGFROM{band}') for band in ('', 'G', 'R')):
-        raise ValueError(f'the level of the sky must be known to {100 * _UNCERTAIN:.0f} % of the light in the '
-                         f"field, received {100 * error:.0f} % by background='fit', which cannot tell it from "
-                         'light of the cluster in an image that is small for it: give a level, and '
+        raise ValueError(f'the level of the sky must be known to {100 * _UNCERTAIN:.0f} % of the light in '
+                         f"the field, received {100 * error:.0f} % by background='fit', which cannot tell it "
+                         'from light of the cluster in an image that is small for it: give a level, and '
                          'sky_error')
 
 
