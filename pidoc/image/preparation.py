@@ -12,6 +12,7 @@ import difflib
 import inspect
 import logging
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -79,6 +80,8 @@ IMAGE_FLAGS = {
             'electron, not of an ADU',
     'band': 'the band that was given is not that of the header',
     'colour': 'the image is not in V, and no colour was given: that of an old population stands in',
+    'colour-range': 'g - r of the field is that of no cluster: the bands may be exchanged, or a zero point '
+                    'wrong',
     'catalogue': 'the field is brighter than the whole cluster that the catalogue has there',
     'no-cluster': 'no concentration of the light at the centre is seen: it may be that of field stars alone',
     'gaps': 'more than 1 % of the pixels of the field are masked',
@@ -130,6 +133,8 @@ _ENOUGH = 50_000                       # pixels that suffice for a median
 # mag: the scatter of the relation from g - r, 0.034 (Tonry et al. 2012), zero points,
 # and a difference of 0.03 to 0.08 from model atmospheres
 _B_V_ERROR = 0.07
+# g - r [mag] of the youngest and of the most metal-rich clusters, that of E(B-V) = 1, and E(B-V) if not given
+_BLUEST, _REDDEST, _RED, _MOST_DUST = -0.35, 0.95, 0.9, 0.7
 _UNKNOWN, _MEDIAN = 'unknown', 'median of the survey'
 _BRIGHTEST = 2.0                       # magnitude: brighter than any cluster
 # mag/arcsec^2: brighter than the centre of any globular cluster, 14.2 in V
@@ -1048,6 +1053,10 @@ def _two_bands(images, grid, center, band, relation, options):
                          f'{band!r} and {options["colour"]}')
     if grid.band != 'V':
         raise ValueError(f"images in g and r make V: the grid must be in V, received one in '{grid.band}'")
+    chosen = [options['hdu'], options['plane']]
+    if not any(isinstance(each, Mapping) for each in chosen) and _is_same(images['g'], images['r']):
+        raise ValueError(f"images in 'g' and 'r' must be two, received {images['g']} as both: give the other "
+                         'one, or its hdu or plane')
     layers = {}
     for name in 'rg':
         its = options | {'band': name, 'target': name, 'extinction': None, 'matched': True}
@@ -1077,8 +1086,23 @@ def _two_bands(images, grid, center, band, relation, options):
     meta |= {'BAND': 'V', 'IMGBAND': 'g+r', 'EXTCORR': dimmed} | _of_bands(g, r)
     common = {keyword: value for keyword, value in r.meta.items() if keyword not in _NOT_OF_V}
     around = None if around is None else SkyFit(around.level * bright, around.error * bright)
-    return (plane, around, common | meta,
-            tuple(dict.fromkeys(g.flags + r.flags)))
+    flags = dict.fromkeys(g.flags + r.flags)
+    if not _BLUEST <= meta['COLOUR'] <= _reddest(dimmed if options['extinction'] is not None else None):
+        flags['colour-range'] = None
+    return plane, around, common | meta, tuple(flags)
+
+
+def _is_same(one, other):
+    """Whether two images are one file."""
+    return (isinstance(one, (str, os.PathLike)) and isinstance(other, (str, os.PathLike))
+            and os.path.realpath(one) == os.path.realpath(other))
+
+
+def _reddest(extinction):
+    """Reddest g - r of a cluster [mag], with an extinction A_V or what it may be without one."""
+    from pidoc.catalogs import EXTINCTION_RATIO
+
+    return _REDDEST + _RED * (_MOST_DUST if extinction is None else extinction / EXTINCTION_RATIO)
 
 
 def _intrinsic_b_v(g_r, extinction):
@@ -1245,6 +1269,8 @@ def _details(flag, meta):
         return f' (in {meta["BANDHEAD"]}, taken for {meta["IMGBAND"]})'
     if flag == 'steps' and meta.get('STEPS'):
         return f' (at {meta["STEPS"]})'
+    if flag == 'colour-range' and meta.get('COLOUR') is not None:
+        return f' (g - r = {meta["COLOUR"]:.2f} mag)'
     if flag == 'colour':
         return f' (V - {meta["IMGBAND"]} = {meta["COLOUR"]:.2f} +- {meta["COLERR"]:.2f} mag)'
     return ''

@@ -531,11 +531,23 @@ class TestBands:
     @pytest.mark.parametrize(('images', 'how', 'rule'), [
         ({'g': 1}, {}, "two bands must be {'g': ..., 'r': ...}, received \\['g'\\]"),
         ({'g': 1, 'i': 1}, {}, r"received \['g', 'i'\]"),
+        ({'g': 'a.fits', 'r': Path('a.fits')}, {}, "'g' and 'r' must be two, received a.fits as both"),
         ({'g': 1, 'r': 1}, {'band': 'V'}, "band and colour must be left out where images in both g and r"),
         ({'g': 1, 'r': 1}, {'colour': 1 * u.mag}, 'band and colour must be left out')])
     def test_what_two_bands_must_be(self, images, how, rule):
         with pytest.raises(ValueError, match=rule):
             prepare(images, **how)
+
+    @pytest.mark.parametrize(('colour', 'extinction', 'noted'), [
+        (-0.6, None, True), (-0.3, None, False), (0.6, 0.0, False), (1.5, None, False), (1.5, 0.3, True),
+        (1.5, 2.5, False), (1.7, None, True)])
+    def test_colours_of_no_cluster(self, colour, extinction, noted):
+        """Of bands that are exchanged, or a wrong zero point."""
+        light = prepare({band: image() for band in 'gr'}, center=CENTER, seeing=1 * u.arcsec,
+                        zero_point={'g': (26.0 + colour) * u.mag, 'r': 26 * u.mag},
+                        extinction=None if extinction is None else extinction * u.mag,
+                        field_of_view=20 * u.arcsec)
+        assert ('colour-range' in flags(light)) == noted
 
     def test_the_other_relation(self):
         images = {band: image() for band in 'gr'}
@@ -1446,6 +1458,7 @@ REFUSED = {
     'a smoothed map, where an unsmoothed one was asked for': lambda s, t: prepare(
         prepare(s, **COUNTS), smoothing=0, field_of_view=20 * u.arcsec),
     'g and i': lambda s, t: prepare({'g': s, 'i': s}),
+    'the same file as g and r': lambda s, t: prepare({'g': 'a.fits', 'r': 'a.fits'}),
     'two bands, one of them without light': lambda s, t: prepare(
         {'g': CCDData(-s.data, unit='adu', wcs=s.wcs), 'r': s}, zero_point=26 * u.mag, center=CENTER,
         seeing=1 * u.arcsec, field_of_view=20 * u.arcsec),
