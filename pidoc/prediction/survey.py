@@ -58,6 +58,12 @@ _TEXT_TABLES = {'.ecsv': 'ascii.ecsv', '.csv': 'ascii.csv', '.tsv': 'ascii.tab'}
 _ENCODING = 'utf-8-sig'      # UTF-8, with or without the mark that Excel puts at the beginning
 # columns that were perhaps meant by "file"
 _OF_FILES = re.compile(r'(fits|image)?[ _-]?(file|path|image)[ _-]?(name|path)?s?', re.IGNORECASE)
+_QUOTED = re.compile(r'^(["\'])(.*)\1$')
+# what stands for no value, in lower case
+_NOTHING = ('', '-', '--', 'nan', 'n/a', 'na', 'null', 'none')
+_SEXAGESIMAL = re.compile(r'[+-]?\d+([: ]\d+){1,2}(\.\d*)?')
+# besides those that are convertible to that of `COLUMNS`
+_OTHER_UNITS = {'distance': (u.mag,), 'distance_error': (u.mag,), 'zero_point': (u.ABmag,)}
 _BATCH = 64
 _NAME = re.compile(r'[^/\\\0]{1,200}')
 _LONGEST_COMMAND = 2000      # characters of a command line in a header
@@ -97,7 +103,7 @@ class ImageList:
     files : list of path-like or dict
         A dictionary {'g': ..., 'r': ...} is one image of two files.
     names : list of str, optional
-        Names of the images; by default those of the files.
+        Names of the images; by default, and where one is empty, those of the files.
     options : dict, optional
         Options of each image: name of a column of `COLUMNS` to a list or a masked array of values, one for
         each image, as numbers in the units there. Values that are masked, NaN or empty are not given.
@@ -126,14 +132,15 @@ class ImageList:
         self.names = names
         self._options = options or {}
         if names is not None:
-            bad = [name for name in names if not _NAME.fullmatch(name)]
+            bad = [name for name in names if name and not _NAME.fullmatch(name)]
             if bad:
                 raise ValueError('the name of an image must be of 1 to 200 characters without slashes, '
                                  f'received {bad[0]!r}')
         if products is None:
             stems = ['+'.join(map(_stem, bands.values())) if bands else _stem(file)
                      for file, bands in zip(self.files, self._bands, strict=True)]
-            products = [f'{name}-pidoc.fits' for name in names or stems]
+            products = [f'{name or stem}-pidoc.fits'
+                        for name, stem in zip(names or stems, stems, strict=True)]
         self.products = products
         most = Counter(products).most_common(1)
         if most and most[0][1] > 1:
@@ -170,8 +177,8 @@ class ImageList:
         ----------
         path : path-like
             If it ends in .ecsv, .csv, .tsv, .fits, .vot or .xml, a table that astropy reads, with a column
-            ``file`` and any of ``name`` and `COLUMNS`. Otherwise a text, in which empty lines and those that
-            begin with # are ignored. Paths are relative to the working directory.
+            ``file`` and any of ``name`` and `COLUMNS`. Otherwise a text. Empty lines and those that begin
+            with # are ignored. Paths are relative to the working directory.
 
         Returns
         -------
@@ -189,9 +196,12 @@ class ImageList:
             lines = [line.strip() for line in path.read_text(encoding=_ENCODING).splitlines()]
         except UnicodeDecodeError as error:
             raise ValueError(f'{path} must be a text file with a path on each line: {error}') from None
-        files = [line for line in lines if line and not line.startswith('#')]
+        files = [_QUOTED.sub(r'\2', line) for line in lines if line and not line.startswith('#')]
         if not files:
             raise ValueError(f'{path} must name images, received none')
+        if re.match(r'file\s*[,;\s]', files[0], re.IGNORECASE):
+            raise ValueError(f'{path} must have a path on each line, received {files[0]!r}: if it is a '
+                             'table, its name must end in .csv or .ecsv')
         return cls(files)
 
     @classmethod
@@ -210,8 +220,12 @@ class ImageList:
                         path,
                         ', '.join(map(_and_what_was_meant, unused)), ', '.join(COLUMNS))
         options = {name: _column(table[name], name, path) for name in table.colnames if name in COLUMNS}
-        names = [str(name) for name in table['name']] if 'name' in table.colnames else None
-        return cls([str(file) for file in table['file']], names=names, options=options)
+        names = _texts(table['name']) if 'name' in table.colnames else None
+        files = _texts(table['file'])
+        if '' in files:
+            raise ValueError(f'{path} must name a file in each row, received none in row '
+                             f'{files.index("") + 1}')
+        return cls(files, names=names, options=options)
 
 
 def _and_what_was_meant(name):
@@ -219,9 +233,16 @@ def _and_what_was_meant(name):
     return f'{name} (did you mean {near[0]}?)' if near else name
 
 
+def _texts(column):
+    """Values as text; '' for those that are missing."""
+    return ['' if value is np.ma.masked else str(value).strip() for value in column]
+
+
 def _read_table(path):
     try:
         how = {'format': _TEXT_TABLES.get(path.suffix.lower())}
+        if how['format'] in ('ascii.csv', 'ascii.tab'):
+            how['comment'] = '#'
         with open(path, 'rb') as file:
             if how['format'] and file.read(3) == codecs.BOM_UTF8:
                 # only then: with an encoding astropy reads slowly
@@ -242,19 +263,34 @@ def _column(column, name, path):
     if unit is None:
         return column
     values = np.ma.asarray(column)
-    if values.dtype.kind not in 'fiu':
-        # a column without a single value is read as one of text
-        if values.mask is not np.ma.nomask and values.mask.all():
-            return np.full(len(values), np.nan)
-        raise ValueError(f'column {name} of {path} must hold numbers, received '
-                         f'{str(values.compressed()[0])!r}')
-    values = values.astype(float).filled(np.nan)
-    if name in ('distance', 'distance_error') and column.unit == u.mag:
-        return values * u.mag
+    if values.ndim != 1:
+        raise ValueError(f'column {name} of {path} must hold one number in each row, received '
+                         f'{values.size // max(len(values), 1)}')
+    if values.dtype.kind in 'fiu':
+        values = values.astype(float).filled(np.nan)
+    else:
+        values = np.array([_number(text, name, path) for text in _texts(column)])
+    its = unit if column.unit is None else column.unit
+    if its in _OTHER_UNITS.get(name, ()):
+        return values * its
     try:
-        return (values * (unit if column.unit is None else u.Unit(column.unit))).to_value(unit)
-    except u.UnitConversionError as error:
-        raise ValueError(f'column {name} of {path}: {error}') from None
+        return (values * u.Unit(its)).to_value(unit)
+    except (u.UnitConversionError, TypeError, ValueError):
+        raise ValueError(f'column {name} of {path} must be in a unit like {unit}, received {its}') from None
+
+
+def _number(text, name, path):
+    """A number written as text, NaN if there is none; of a position in degrees, also where it has colons."""
+    from astropy.coordinates import Angle
+
+    if text.lower() in _NOTHING:
+        return np.nan
+    try:
+        if name in ('ra', 'dec') and _SEXAGESIMAL.fullmatch(text):
+            return Angle(text, unit=u.hourangle if name == 'ra' else u.deg).deg
+        return float(text)
+    except ValueError:
+        raise ValueError(f'column {name} of {path} must hold numbers, received {text!r}') from None
 
 
 def _option(value, unit):

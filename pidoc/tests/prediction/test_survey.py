@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.table import QTable, Table
+from astropy.table import Column, MaskedColumn, QTable, Table
 
 import pidoc
 from pidoc import MassMapper, Prediction
@@ -185,6 +185,13 @@ def test_columns_that_are_not_used_are_told(tmp_path, caplog):
     ('a.csv', 'image,distance\na.fits,1\n', 'must have a column "file", received image, distance'),
     ('a.csv', 'file,ra\na.fits,1\n', 'must have both ra and dec, or neither'),
     ('a.csv', 'file,distance\na.fits,far\n', "column distance of .* must hold numbers, received 'far'"),
+    ('a.csv', 'file,ra,dec\na.fits,1:2:99,5\n', "column ra of .* must hold numbers, received '1:2:99'"),
+    ('a.csv', 'file,distance\na.fits,1\n,2\n', 'must name a file in each row, received none in row 2'),
+    ('a.txt', 'file, distance\na.fits, 7\n', "must have a path on each line, received 'file, distance': if "
+     'it is a table, its name must end in .csv or .ecsv'),
+    ('a.ecsv', '# %ECSV 1.0\n# ---\n# datatype:\n# - {name: file, datatype: string}\n'
+     '# - {name: distance, unit: parsecs, datatype: float64}\nfile distance\na.fits 7\n',
+     'column distance of .* must be in a unit like kpc, received parsecs'),
     ('a.ecsv', 'file\na.fits\n', 'cannot be read as a table'),
     ('a.csv', 'file,name\na.fits,x/y\n', "the name of an image must be of 1 to 200 characters .* 'x/y'"),
     ('a.csv', 'file\na/x.fits\nb/x.fits\n', 'x-pidoc.fits would be written twice: rename images')])
@@ -194,6 +201,44 @@ def test_lists_that_cannot_be_used(tmp_path, name, text, message):
         ImageList.read(tmp_path / name)
 
 
+@pytest.mark.parametrize('mark', ['', '\N{BYTE ORDER MARK}'])
+def test_lists_as_people_write_them(tmp_path, mark):
+    """With comments, empty lines, blanks, quoted names, and gaps of all kinds."""
+    (tmp_path / 'a.csv').write_text(
+        mark + '# my clusters\nfile , distance,ra,dec, name\n\n'
+        '"my, file.fits", 7.5, 16:41:41.2,-36:27:36,M 13\n'
+        '# M 92\nb.fits, N/A, 250.5, 43.1,\nc.fits,-,,,\n', encoding='utf-8')
+    first, second, third = ImageList.read(tmp_path / 'a.csv')
+    assert (first.file, first.name, first.product) == ('my, file.fits', 'M 13', 'M 13-pidoc.fits')
+    assert first.options['distance'] == 7.5 * u.kpc
+    assert first.options['center'].ra.deg == pytest.approx(15.0 * (16 + 41 / 60 + 41.2 / 3600))
+    assert first.options['center'].dec.deg == pytest.approx(-36.46)
+    assert (second.file, second.name, second.product) == ('b.fits', '', 'b-pidoc.fits')
+    assert set(second.options) == {'center'} and second.options['center'].ra.deg == pytest.approx(250.5)
+    assert (third.name, third.product, third.options) == ('', 'c-pidoc.fits', {})
+    (tmp_path / 'a.txt').write_text('# all\n"my file.fits"\n\n  b.fits\n')
+    assert ImageList.read(tmp_path / 'a.txt').files == ['my file.fits', 'b.fits']
+
+
+@pytest.mark.parametrize('ending', ['fits', 'vot', 'ecsv'])
+def test_gaps_and_units_of_tables(tmp_path, ending):
+    table = Table({'file': ['a.fits', 'b c.fits'], 'name': MaskedColumn(['M 13', ''], mask=[False, True]),
+                   'distance': MaskedColumn([7100.0, 0.0], mask=[False, True], unit=u.pc),
+                   'zero_point': Column([25.0, 26.0], unit=u.ABmag)})
+    if ending != 'ecsv':
+        # others have no magnitudes of a system
+        table['zero_point'].unit = u.mag
+    table.write(tmp_path / f'a.{ending}', **({'format': 'votable'} if ending == 'vot' else {}))
+    first, second = ImageList.read(tmp_path / f'a.{ending}')
+    assert first.name == 'M 13' and first.options['distance'].to_value(u.kpc) == pytest.approx(7.1)
+    assert second.product == 'b c-pidoc.fits' and set(second.options) == {'zero_point'}
+    assert second.options['zero_point'] == 26.0 * table['zero_point'].unit
+    # of several numbers in a cell none is chosen
+    Table({'file': ['a.fits'], 'distance': [[7.1, 8.0]]}).write(tmp_path / 'b.fits')
+    with pytest.raises(ValueError, match='column distance of .* must hold one number in each row, receiv'):
+        ImageList.read(tmp_path / 'b.fits')
+
+
 def test_more_lists_that_cannot_be_used(tmp_path):
     with pytest.raises(FileNotFoundError):
         ImageList.read(tmp_path / 'none.ecsv')
@@ -201,7 +246,7 @@ def test_more_lists_that_cannot_be_used(tmp_path):
     with pytest.raises(ValueError, match='must be a text file with a path on each line'):
         ImageList.read(tmp_path / 'a.txt')
     QTable({'file': ['a'], 'distance': [3] * u.s}).write(tmp_path / 'a.ecsv')
-    with pytest.raises(ValueError, match='column distance of .*: .* and .* are not convertible'):
+    with pytest.raises(ValueError, match='column distance of .* must be in a unit like kpc, received s'):
         ImageList.read(tmp_path / 'a.ecsv')
     Table({'file': np.array([], dtype=str)}).write(tmp_path / 'b.ecsv')
     with pytest.raises(ValueError, match='must name images, received none'):
