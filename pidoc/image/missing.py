@@ -178,7 +178,8 @@ def find_missing(pixels, bad, *, header=None):
     found = _find_values(kinds, pixels, good, plateaus, rest, (middle, low, noise, noisy))
     found = sorted({*found, *(value for value in solid if value != 0.0)})
     good &= ~kinds['zero']
-    kinds['sentinel'] |= good & (pixels < middle - _FAR * max((middle - low) / _ONE_PER_CENT, noise))
+    spread = max((middle - low) / _ONE_PER_CENT, noise, _step(np.unique(rest)))
+    kinds['sentinel'] |= good & (pixels < middle - _FAR * spread)
     good &= ~kinds['sentinel']
     _find_saturated(kinds, pixels, good, header or {})
     steps = ()
@@ -424,7 +425,11 @@ def _plateaus(values):
     numbers = np.diff(starts, append=values.size)
     plateaus = []
     padded = np.concatenate([[0], numbers, [0]])
-    often = (numbers >= _FEWEST) & (numbers > 2 * np.minimum(padded[:-2], padded[2:]))
+    # next to it, of whole numbers: noise may have few values, each of them frequent
+    levels = values[starts]
+    close = np.concatenate([[False], np.diff(levels) <= 1.5 * _step(levels), [False]])
+    next_to = np.maximum(padded[:-2] * close[:-1], padded[2:] * close[1:])
+    often = numbers >= np.maximum(_FEWEST, 1 + 2 * np.maximum(next_to, np.minimum(padded[:-2], padded[2:])))
     for k in np.flatnonzero(often):
         if len(plateaus) > 50:
             # values with few digits
@@ -438,6 +443,11 @@ def _plateaus(values):
     return (plateaus, rest) if rest.size > _FEW_OTHERS * values.size else ([], values)
 
 
+def _step(levels):
+    """The step in which numbers are stored, of those that are there, in order."""
+    return float(np.quantile(np.diff(levels), 0.25)) if levels.size > 1 else 0.0
+
+
 def _solid_regions(pixels, good):
     """Squares and lines of one value, larger than noise makes them, except of the highest: value -> mask."""
     same = [good[1:] & good[:-1] & (pixels[1:] == pixels[:-1]),
@@ -449,7 +459,8 @@ def _solid_regions(pixels, good):
     candidates = candidates[candidates < np.max(pixels[good])]
     if candidates.size > _MOST_SOLID:
         return {}
-    regions = {float(value): _gap(pixels == value, seeds & (pixels == value), good) for value in candidates}
+    step = _step(np.unique(pixels[good]))
+    regions = {float(value): _gap(pixels, pixels == value, seeds, good, step) for value in candidates}
     return {value: where for value, where in regions.items() if where is not None}
 
 
@@ -502,15 +513,20 @@ def _opened(same, shape):
     return result
 
 
-def _gap(here, seeds, good):
+def _gap(pixels, here, seeds, good, step):
     """A region without data: of one value, which is rare around and has no others in it; else None."""
     from scipy import ndimage
 
+    seeds = seeds & here
     region = here & ndimage.binary_dilation(seeds, np.ones((5, 5)))
     ring = good & ndimage.binary_dilation(region, np.ones((9, 9))) & ~region
     specks = good & ~here & ndimage.binary_closing(np.pad(seeds, 4), np.ones((7, 7)))[4:-4, 4:-4]
     if not ring.any() or np.mean(here[ring]) > _AMONG or (
             np.count_nonzero(specks) > _SPECKS * np.count_nonzero(region)):
+        return None
+    # a sky with less noise than the steps of whole numbers, into which light fades
+    rim = ring & ~here & ndimage.binary_dilation(region, np.ones((3, 3)))
+    if rim.any() and np.median(np.abs(pixels[rim] - pixels[region][0])) <= 1.5 * step:
         return None
     return region
 

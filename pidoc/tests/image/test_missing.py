@@ -437,6 +437,16 @@ class TestLightIsNotTakenForThem:
         stored = np.round(counts / 0.00093)
         assert found_in(stored * 0.00093 - 1.9e-6).text() == ''
 
+    @pytest.mark.parametrize('noise', [0.1, 0.3, 0.7, 1.0, 1.5, 3.0])
+    @pytest.mark.parametrize('level', [0.0, 1200.0])
+    @pytest.mark.parametrize('bright', [0.1, 1.0])
+    def test_whole_numbers_with_little_noise(self, noise, level, bright):
+        """Of which the sky has a few values only, each far more often than any that is light."""
+        wcs = tan_wcs((300, 300), 1.2)
+        light = bright * paint(stars(8000, radius=12.0), wcs, (300, 300), fwhm=2.8)
+        pixels = np.rint(light + level + np.random.default_rng(0).normal(0.0, noise, light.shape))
+        assert not found_in(pixels, 2.8 / 1.2).mask.any()
+
     def test_rounded_numbers_and_tiles(self):
         assert not found_in(np.round(sky(), 1)).mask.any()
         assert not found_in(sky(dtype=np.float32).astype(float)).mask.any()
