@@ -119,6 +119,7 @@ _SIGNIFICANT = 2.6                     # standard deviations of the residual sky
 _UNCERTAIN = 0.3                       # error of a fitted sky, relative to the light in the field, at most
 _SAME_CLUSTER = 30.0 * u.arcsec        # separation within which it is the catalogued cluster
 _SATURATED_SHARE = 0.01               # share of saturated pixels in the light of the field, if flagged
+_STEP_SHARE = 0.02                     # light of a step through the middle of the field, relative, if flagged
 _COMPACT = 1.5, 2.1, 3.0, 4.2, 6.0     # arcsec, radii in which the light of stars of any PSF is measured
 _COMPACT_SHARE = 0.05                  # share of the light in what is too bright for the cluster, if flagged
 # of a star-like cluster: arcsec from a given centre, at most, and share of the light besides other stars in
@@ -455,7 +456,8 @@ def _measured(image, grid, center, options):
     flags = found.flags + calibration.flags + noted + _quality_flags(found.scale, grid, stars, lost)
     if not found.is_cluster(pixels, bad, here):
         flags += ('no-cluster',)
-    steps = _steps_in(missing.steps, cut, wide)
+    least = _STEP_SHARE * 2.0 * abs(np.nanmean(np.where(bad[cut], np.nan, pixels[cut] - level)))
+    steps = _steps_in([its for its in missing.steps if abs(its[2]) > least], cut, wide)
     if steps:
         front, flags = front | {'STEPS': steps}, (*flags, 'steps')
     return Layer(flux, bad[cut], None if deviation is None else deviation[cut] * factor, scatter, part, grid,
@@ -504,7 +506,7 @@ def _rebuilt(pixels, bad, deviation, missing, psf, level, cut):
 def _steps_in(steps, cut, wide):
     """The steps of the level in the field, as text, counted from the first pixel of the image; or ''."""
     axes = {'row': 0, 'column': 1}
-    return ', '.join(f'{name} {at + wide[2 * axes[name]]}' for name, at in steps
+    return ', '.join(f'{name} {at + wide[2 * axes[name]]}' for name, at, _ in steps
                      if cut[axes[name]].start < at < cut[axes[name]].stop)
 
 

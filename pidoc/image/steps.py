@@ -2,7 +2,8 @@
 """Steps of the level of an image from one column or row to the next: `find_steps`.
 
 Light that a PSF has smoothed makes none that runs through the whole image. Two of opposite sign enclose a
-band of bad columns; a single one is between two amplifiers of a detector, or chips, of different level.
+band of bad columns, and one near an edge an overscan or a part that was not exposed; any other is between two
+amplifiers of a detector, or chips, of different level.
 """
 
 import warnings
@@ -35,20 +36,21 @@ def find_steps(pixels, good):
     Returns
     -------
     bands : `~numpy.ndarray` of bool
-        Pixels of bands that are higher or lower than what is on both sides, by the same.
+        Pixels of bands that are higher or lower than what is on both sides, by the same, or on one at an
+        edge.
     single : tuple of tuple
-        All other steps: 'column' or 'row', and the number of the first one on the new level.
+        All other steps: 'column' or 'row', the number of the first one on the new level, and the difference.
     """
     bands, single = np.zeros(pixels.shape, dtype=bool), ()
     for name, turned, fine, its in (('column', pixels, good, bands), ('row', pixels.T, good.T, bands.T)):
         steps, perhaps = _steps(turned, fine)
-        found = _enclosed(steps, perhaps)
+        found = _enclosed(steps, perhaps, turned.shape[1])
         # more of them are a pattern of the detector
         if sum(last - first for first, last in found) <= _WIDEST * turned.shape[1]:
             for first, last in found:
                 its[:, first:last] = True
-                steps -= {first, last}
-        single += tuple((name, at) for at in sorted(steps))
+                steps = steps - {first, last}
+        single += tuple((name, at, perhaps[at]) for at in sorted(steps))
     return bands, single
 
 
@@ -97,11 +99,16 @@ def _jumps(pixels, good):
     return middle[2:-2] - around, _OF_TWO * error[2:-2]
 
 
-def _enclosed(steps, sizes):
-    """First column of each band, and the one after its last; one of its two steps is certain."""
+def _enclosed(steps, sizes, nx):
+    """First column of each band, and the one after its last: two steps, one certain, or one and an edge."""
     found, edges = [], sorted(sizes)
     for first, last in zip(edges[:-1], edges[1:]):
         if (steps & {first, last} and (not found or found[-1][1] <= first)
                 and abs(sizes[first] + sizes[last]) < _SAME * max(abs(sizes[first]), abs(sizes[last]))):
             found.append((first, last))
+    alone = sorted(steps - {at for band in found for at in band})
+    if alone and alone[0] <= _WIDEST * nx and alone[0] == edges[0]:
+        found.append((0, alone.pop(0)))
+    if alone and nx - alone[-1] <= _WIDEST * nx and alone[-1] == edges[-1]:
+        found.append((alone[-1], nx))
     return found

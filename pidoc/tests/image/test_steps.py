@@ -41,14 +41,28 @@ def test_single_ones():
     bad[:, 120:125] = True
     pixels[bad] = 1e5
     bands, single = found(pixels, bad)
-    assert single == (('column', 100), ('row', 60)) and not bands.any()
+    assert [its[:2] for its in single] == [('column', 100), ('row', 60)] and not bands.any()
+    assert [its[2] for its in single] == pytest.approx([100.0, -100.0], abs=10.0)
+
+
+@pytest.mark.parametrize('size', [-120.0, 500.0])
+@pytest.mark.parametrize('where', [np.s_[:, :20], np.s_[:, 165:], np.s_[:12], np.s_[150:]])
+def test_strips_at_an_edge(size, where):
+    """An overscan, or what was not exposed."""
+    pixels = sky()
+    pixels[where] += size
+    bands, single = found(pixels)
+    must = np.zeros(SHAPE, dtype=bool)
+    must[where] = True
+    np.testing.assert_array_equal(bands, must)
+    assert single == ()
 
 
 def test_a_pattern_is_no_band():
     """Amplifiers that differ by turns: no half of them is bad."""
     pixels = sky() + 120.0 * (np.arange(SHAPE[1]) // 30 % 2)
     bands, single = found(pixels)
-    assert single == tuple(('column', at) for at in (30, 60, 90, 120, 150)) and not bands.any()
+    assert [its[:2] for its in single] == [('column', at) for at in range(30, 180, 30)] and not bands.any()
 
 
 @pytest.mark.parametrize('seed', range(6))
