@@ -43,7 +43,7 @@ before them.
 ``image``
     `prepare` any image of a cluster; Pan-STARRS1 stacks, and `fetch` for them.
     Modules: light, files, pixel_units, filters, zero_points, calibration, ps1.files, masks, world,
-    read, missing, sky, psf, stars, resample, two_bands, preparation, ps1.stacks, ps1.retrieval,
+    read, steps, missing, sky, psf, stars, resample, two_bands, preparation, ps1.stacks, ps1.retrieval,
     ps1.
 
 ``training_set``

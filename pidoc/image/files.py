@@ -39,7 +39,7 @@ _COMMENTS = {
     'COLERR': '[mag] its standard deviation', 'COLFROM': 'where it is from',
     'COLBV': '[mag] B - V of the field, without reddening', 'COLBVERR': '[mag] its standard error',
     'ZPREAD': 'what its keyword was taken for the magnitude of', 'ZPOTHER': '[mag] if it is not that',
-    'SYSHEAD': 'its card, which is not understood',
+    'SYSHEAD': 'card of the magnitude system, not understood',
     'BANDHEAD': 'band by the header of the image', 'GAIN': 'of the header, not applied',
     'COLFRAC': 'share of pixels with a colour of their own',
     'VCHECK': '[mag] V by the other relation minus this', 'EBV': '[mag] E(B-V)',
@@ -66,6 +66,8 @@ for _b in 'GR':
         f'ZPREAD{_b}': 'what its keyword was taken for the magnitude of', f'GAIN{_b}': 'of the header, not '
                                                                                        'applied',
         f'ZPOTHER{_b}': '[mag] if it is not that',
+        f'SYSHEAD{_b}': 'card of the magnitude system, not understood',
+        f'STEPS{_b}': 'first columns or rows of another level, from 0',
         f'BKGLEVE{_b}': '[unit of the image] level that was subtracted',
         f'MISSIN{_b}': 'pixels without light that were found', f'NMISS{_b}': 'how many',
         f'SKY{_b}': '[unit of the image] level that is left'}
