@@ -4,6 +4,7 @@
 import argparse
 import logging
 import sys
+import textwrap
 from pathlib import Path
 
 from pidoc.scripts.command import add_quiet_and_debug, Parser, run
@@ -128,7 +129,7 @@ def _train(options):
     settings = _settings(options)
     # imports keras, which would delay --help and errors in the arguments
     from pidoc.training.fit import train
-    from pidoc.training.model_card import epochs_of
+    from pidoc.training.model_card import epochs_of, settings_text
     from pidoc.training_set.dataset import TrainingSet
 
     if options.log:
@@ -148,7 +149,8 @@ def _train(options):
             print(f'network {number}: {text}')
         print(f'model      {options.output}\n'
               f'maps       {about["n_train"]} to train, {about["n_validation"]} to validate')
-        print(f'settings   {about["settings"]}')
+        print(textwrap.fill(settings_text(about['settings']), 80, initial_indent='settings   ',
+                            subsequent_indent=' ' * 11))
     return 0
 
 

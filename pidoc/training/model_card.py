@@ -11,7 +11,7 @@ from pidoc.inference.folder import read_card, write_card
 from pidoc.io.files import replacing
 from pidoc.networks.variables import OUTPUTS
 
-__all__ = ['add_scores', 'card_text', 'write_model_card']
+__all__ = ['add_scores', 'card_text', 'epochs_of', 'settings_text', 'write_model_card']
 
 
 def card_text(about, *, sha256=None):
@@ -49,14 +49,18 @@ def _training(about):
              f'Training set ``{recipe.get("name", "unknown")}``: {about.get("n_train", 0)} training maps, '
              f'{about.get("n_validation", 0)} validation maps; {recipe.get("description", "")}. '
              'The whole recipe, with seeds, is in ``model.json``.', '']
-    listed = ', '.join(f'{name} {_plain(value)}' for name, value in settings.items())
-    lines += [f'Settings: {listed}.', '']
+    lines += [f'Settings: {settings_text(settings)}.', '']
     if 'vgg' in settings:
         lines += [f'Perceptual loss of the mass network: VGG16 with the weights {settings["vgg"]}.', '']
     lines += [f'Network {number}: {text}.' for number, text in enumerate(epochs_of(about), start=1)]
     lines += [f'Network {number} {text}.' for number, plan in enumerate(about.get('plans', []), start=1)
               for text in _went_on(plan)]
     return [*lines, '']
+
+
+def settings_text(settings):
+    """The settings of a training, as a list in words."""
+    return ', '.join(f'{name} {_plain(value)}' for name, value in settings.items())
 
 
 def epochs_of(about):

@@ -20,6 +20,8 @@ def test_the_command_trains(maps, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert 'network 1: 1 epochs, best validation likelihood (-ln)' in out
     assert '294 to train, 126 to validate' in out
+    listed = out[out.index('settings   members 1, epochs 1, '):]
+    assert max(map(len, listed.splitlines())) <= 80
     assert json.loads((tmp_path / 'model.json').read_text())['about']['name'] == 'mine'
     assert (tmp_path / 'history.png').read_bytes().startswith(b'\x89PNG')
 
