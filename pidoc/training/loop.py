@@ -15,6 +15,7 @@ __all__ = ['Course', 'Means', 'epoch_of', 'train_network']
 log = logging.getLogger(__name__)
 
 _BAR = '{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}'
+_EPOCH = 1_000_003     # between the seeds of epochs, a prime larger than those of networks
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def train_network(course, device, work, progress):
     with ProgressBar(course.epochs * steps, course.title, progress=progress, initial=state.epoch * steps,
                      bar_format=_BAR) as bar:
         while not state.finished:
+            # with PyTorch, layers draw from the global random numbers, which are not part of a state
+            keras.utils.set_random_seed((course.seed + _EPOCH * (state.epoch + 1)) % 2**32)
             logs = epoch_of(network, course, device, state.epoch, bar)
             state.add(logs)
             log.info('%s, epoch %d: loss %.4f; on the validation %.4f, %s %.4f', course.title,
